@@ -1,0 +1,1 @@
+//! The words and promises that every part of Lockgate shares.

@@ -1,0 +1,1 @@
+//! Bytes to contract and back: one folder per wire dialect, and the listeners.
