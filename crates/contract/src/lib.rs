@@ -1,1 +1,34 @@
 //! The words and promises that every part of Lockgate shares.
+//!
+//! Plain types, one error, one event enum and four traits; no I/O, no async runtime, no serde.
+//! Wire and file shapes are types of their own, in the crates that speak them, and convert to these.
+
+pub mod control;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod infer;
+pub mod model;
+pub mod observe;
+pub mod request;
+pub mod response;
+pub mod tensor;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use control::{
+    BatchStatistics, Control, CountAndTime, ModelStatus, Readiness, VersionState,
+    VersionStatistics, VersionStatus,
+};
+pub use engine::{Engine, LoadSpec, LoadedModel, Session};
+pub use error::{Code, Error, Result};
+pub use event::Event;
+pub use infer::{BoxFuture, Infer, Route, Target};
+pub use model::{
+    Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,
+    OutputTreatment, SharedModelInfo, Signature, TensorSpec, Version, VersionSelector,
+};
+pub use observe::{Exposition, Observe};
+pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
+pub use response::{InferResponse, Timings};
+pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};

@@ -1,1 +1,15 @@
 //! Bytes to contract and back: one folder per wire dialect, and the listeners.
+//!
+//! Decision: dialects differ only in decoding and encoding. A REST handler turns a [`rest::Call`]
+//! into a [`rest::Reply`]; reading bodies, limits, request ids, errors and statuses are done once
+//! for all of them.
+
+mod context;
+mod native;
+mod open_inference;
+mod rest;
+mod server;
+mod status;
+mod tensor_json;
+
+pub use context::{Context, Limits, ServerInfo};

@@ -1,0 +1,219 @@
+//! `Control`: what is served, how it is doing, and changing it.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::error::Result;
+use crate::infer::BoxFuture;
+use crate::model::{ModelName, SharedModelInfo, Version};
+
+/// Where a version stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VersionState {
+    /// Being opened, checked and warmed up.
+    Loading,
+    /// Serving.
+    Ready,
+    /// Answering what it accepted, taking nothing new.
+    Unloading,
+    /// Not serving; the reason says why.
+    Unavailable,
+}
+
+impl VersionState {
+    /// The state in the words of the repository index of the Open Inference Protocol.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loading => "LOADING",
+            Self::Ready => "READY",
+            Self::Unloading => "UNLOADING",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+}
+
+/// One version of a model, as the repository knows it.
+#[derive(Clone, Debug)]
+pub struct VersionStatus {
+    /// The version.
+    pub version: Version,
+    /// Where it stands.
+    pub state: VersionState,
+    /// Why it stands there; empty while it is ready.
+    pub reason: String,
+    /// What is known about it once it has been loaded.
+    pub info: Option<SharedModelInfo>,
+    /// Requests admitted and not answered yet.
+    pub n_in_flight: usize,
+}
+
+/// One model, as the repository knows it.
+#[derive(Clone, Debug)]
+pub struct ModelStatus {
+    /// The name.
+    pub name: ModelName,
+    /// Why the model as a whole cannot be served, such as a broken `model.yaml`; empty otherwise.
+    pub reason: String,
+    /// Its versions, in ascending order.
+    pub versions: Vec<VersionStatus>,
+}
+
+impl ModelStatus {
+    /// The highest version that is ready: the one that answers when no version is named.
+    #[must_use]
+    pub fn latest(&self) -> Option<&VersionStatus> {
+        self.versions
+            .iter()
+            .rev()
+            .find(|version| version.state == VersionState::Ready)
+    }
+
+    /// The version of that text.
+    #[must_use]
+    pub fn version(&self, version: &str) -> Option<&VersionStatus> {
+        self.versions
+            .iter()
+            .find(|status| status.version.as_str() == version)
+    }
+
+    /// Why the model serves nothing; `None` while it has a ready version.
+    #[must_use]
+    pub fn not_ready_reason(&self) -> Option<String> {
+        if self.latest().is_some() {
+            return None;
+        }
+        if !self.reason.is_empty() {
+            return Some(self.reason.clone());
+        }
+        let reasons: Vec<_> = self
+            .versions
+            .iter()
+            .map(|status| match status.reason.as_str() {
+                "" => format!("version {} is {}", status.version, status.state.as_str()),
+                reason => format!("version {}: {reason}", status.version),
+            })
+            .collect();
+        match reasons.is_empty() {
+            true => Some("it has no versions".to_owned()),
+            false => Some(reasons.join("; ")),
+        }
+    }
+}
+
+/// Whether the server wants traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// True when it does.
+    pub is_ready: bool,
+    /// Why it does not; empty otherwise.
+    pub reason: String,
+}
+
+/// A count and the time that belongs to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CountAndTime {
+    /// How often.
+    pub count: u64,
+    /// How long in all.
+    pub total: Duration,
+}
+
+/// Batches of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchStatistics {
+    /// Rows of each of these batches.
+    pub batch_rows: usize,
+    /// Joining their inputs.
+    pub compute_input: CountAndTime,
+    /// Running the engine.
+    pub compute: CountAndTime,
+    /// Splitting their outputs.
+    pub compute_output: CountAndTime,
+}
+
+/// What one version has done since it was loaded. Counters only grow.
+#[derive(Clone, Debug)]
+pub struct VersionStatistics {
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub version: Version,
+    /// When it last ran; `None` before the first run.
+    pub last_inference: Option<SystemTime>,
+    /// Rows answered.
+    pub n_rows: u64,
+    /// Runs of the engine.
+    pub n_executions: u64,
+    /// Requests answered, and their time in the server.
+    pub success: CountAndTime,
+    /// Requests that failed after admission, and their time in the server.
+    pub fail: CountAndTime,
+    /// Answered requests, and their time in the queue.
+    pub queue: CountAndTime,
+    /// Answered requests, and the time in which the inputs of their batches were joined.
+    pub compute_input: CountAndTime,
+    /// Answered requests, and the run time of their batches.
+    pub compute: CountAndTime,
+    /// Answered requests, and the time in which the outputs of their batches were split.
+    pub compute_output: CountAndTime,
+    /// Runs by batch size, ascending.
+    pub batches: Vec<BatchStatistics>,
+}
+
+impl VersionStatistics {
+    /// The statistics of a version that has done nothing yet.
+    #[must_use]
+    pub fn new(model: ModelName, version: Version) -> Self {
+        Self {
+            model,
+            version,
+            last_inference: None,
+            n_rows: 0,
+            n_executions: 0,
+            success: CountAndTime::default(),
+            fail: CountAndTime::default(),
+            queue: CountAndTime::default(),
+            compute_input: CountAndTime::default(),
+            compute: CountAndTime::default(),
+            compute_output: CountAndTime::default(),
+            batches: Vec::new(),
+        }
+    }
+}
+
+/// Shows and changes what is served. Called by admin endpoints and by the command line; may be
+/// called from many tasks at once.
+pub trait Control: Send + Sync + fmt::Debug {
+    /// Every model of the repository with all its versions, by name.
+    fn models(&self) -> Vec<ModelStatus>;
+
+    /// One model.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    fn model(&self, name: &ModelName) -> Result<ModelStatus>;
+
+    /// Whether the server wants traffic: everything that was asked for has a ready version, and it
+    /// is not draining.
+    fn readiness(&self) -> Readiness;
+
+    /// Statistics of the ready versions of one model, or of all.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>>;
+
+    /// Reads the folder of a model again and loads what its settings ask for; returns when it
+    /// serves. A model that is unchanged and ready stays as it is.
+    ///
+    /// # Errors
+    /// `model_not_found`, or the reason why a version failed to load; what served before goes on.
+    fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>>;
+
+    /// Stops serving a model; accepted requests are answered. Returns at once.
+    ///
+    /// # Errors
+    /// `model_not_found` when it was never served.
+    fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>>;
+}

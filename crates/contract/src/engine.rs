@@ -1,0 +1,77 @@
+//! `Engine` and `Session`: things that run models.
+//!
+//! An engine opens an artefact and hands out sessions. A session belongs to one thread at a time
+//! (`&mut self`), which holds for every runtime; what instances share stays inside the engine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::model::Signature;
+use crate::tensor::Tensor;
+
+/// What to open, and how.
+#[derive(Clone, Debug)]
+pub struct LoadSpec {
+    /// The artefact: a file, or a folder for engines that read folders.
+    pub path: PathBuf,
+    /// How many sessions to open.
+    pub n_sessions: NonZeroUsize,
+    /// Threads inside one session.
+    pub threads: NonZeroUsize,
+    /// The execution provider, such as `cpu` or `openvino`; `None` for the engine's own choice.
+    pub provider: Option<String>,
+    /// Options of the provider and of the session, as the engine names them.
+    pub options: BTreeMap<String, String>,
+}
+
+/// An opened model.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// Inputs and outputs, from the artefact itself.
+    pub signature: Signature,
+    /// What the artefact says about itself.
+    pub metadata: BTreeMap<String, String>,
+    /// The execution provider in use.
+    pub provider: String,
+    /// The sessions, as many as asked for.
+    pub sessions: Vec<Box<dyn Session>>,
+}
+
+/// Opens models of one kind. Called by the repository, off the request path.
+pub trait Engine: Send + Sync + fmt::Debug {
+    /// Its name in settings, such as `onnx`.
+    fn name(&self) -> &'static str;
+
+    /// Its name in the Open Inference Protocol, such as `onnxruntime_onnx`.
+    fn platform(&self) -> &'static str;
+
+    /// The framework of its models in plain words, such as `onnx`.
+    fn framework(&self) -> &'static str;
+
+    /// The artefact in a version folder that this engine opens, if there is one.
+    fn find_artifact(&self, folder: &Path) -> Option<PathBuf>;
+
+    /// Opens an artefact. Blocks; the caller uses a thread that may.
+    ///
+    /// # Errors
+    /// `engine_failed` with what is wrong with the artefact or the options.
+    fn load(&self, spec: &LoadSpec) -> Result<LoadedModel>;
+}
+
+/// Runs one model on one thread at a time. Called by the instance that owns it.
+///
+/// What must hold: the same inputs give the same outputs, whatever ran before, failures included;
+/// memory of the session goes back when it is dropped.
+pub trait Session: Send + fmt::Debug {
+    /// Runs `inputs`, one entry per input of the signature and `None` for an optional input that is
+    /// left out, and gives the outputs with the positions `outputs`, in that order.
+    ///
+    /// Inputs have been checked against the signature. Blocks until the model has run.
+    ///
+    /// # Errors
+    /// `engine_failed` when this run failed and the session can go on; `engine_lost` when it cannot.
+    fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>>;
+}

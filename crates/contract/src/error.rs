@@ -1,0 +1,272 @@
+//! The one error that crosses crates.
+//!
+//! `Code` is a closed list: the place nearest the cause picks the code, and nobody upstream parses
+//! a message. What a client may read is `message`; what only the log may show is `diagnostic`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// `Result` with the shared error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, as a stable word that clients may match on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    /// The request is malformed or does not fit the signature of the model.
+    InvalidRequest,
+    /// The request is understood, but this server does not offer what it asks for.
+    Unsupported,
+    /// The media type or the content encoding of the body is not one that is read here.
+    UnsupportedMediaType,
+    /// The path names no route.
+    RouteNotFound,
+    /// The route exists, but not for this method.
+    MethodNotAllowed,
+    /// No model of that name is in the repository.
+    ModelNotFound,
+    /// The model is known, the version is not, or no version of it serves.
+    VersionNotFound,
+    /// The version is being loaded or unloaded.
+    ModelNotReady,
+    /// The body, or what it inflates to, is over a limit.
+    PayloadTooLarge,
+    /// The client took too long to send its request.
+    RequestTimeout,
+    /// Nobody knows who asks.
+    Unauthenticated,
+    /// The caller is known and not allowed to do this.
+    PermissionDenied,
+    /// The caller has used up its share.
+    RateLimited,
+    /// The queue of the model is full.
+    QueueFull,
+    /// The request would miss its deadline, so it was refused at once.
+    Overloaded,
+    /// The server is starting or draining.
+    Unavailable,
+    /// The deadline passed before the model ran.
+    DeadlineExceeded,
+    /// The caller went away.
+    Cancelled,
+    /// The engine reported a failure while running or loading the model.
+    EngineFailed,
+    /// The engine is gone: a dead worker, a poisoned session.
+    EngineLost,
+    /// A defect of Lockgate itself.
+    Internal,
+}
+
+impl Code {
+    /// Every code, for tables and their tests.
+    pub const ALL: [Self; 21] = [
+        Self::InvalidRequest,
+        Self::Unsupported,
+        Self::UnsupportedMediaType,
+        Self::RouteNotFound,
+        Self::MethodNotAllowed,
+        Self::ModelNotFound,
+        Self::VersionNotFound,
+        Self::ModelNotReady,
+        Self::PayloadTooLarge,
+        Self::RequestTimeout,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
+        Self::RateLimited,
+        Self::QueueFull,
+        Self::Overloaded,
+        Self::Unavailable,
+        Self::DeadlineExceeded,
+        Self::Cancelled,
+        Self::EngineFailed,
+        Self::EngineLost,
+        Self::Internal,
+    ];
+
+    /// The stable spelling, as in `"code": "invalid_request"`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Unsupported => "unsupported",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::RouteNotFound => "route_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::ModelNotFound => "model_not_found",
+            Self::VersionNotFound => "version_not_found",
+            Self::ModelNotReady => "model_not_ready",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::RequestTimeout => "request_timeout",
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission_denied",
+            Self::RateLimited => "rate_limited",
+            Self::QueueFull => "queue_full",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Cancelled => "cancelled",
+            Self::EngineFailed => "engine_failed",
+            Self::EngineLost => "engine_lost",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the client, not the server, has to change something.
+    #[must_use]
+    pub const fn is_client_mistake(self) -> bool {
+        match self {
+            Self::InvalidRequest
+            | Self::Unsupported
+            | Self::UnsupportedMediaType
+            | Self::RouteNotFound
+            | Self::MethodNotAllowed
+            | Self::ModelNotFound
+            | Self::VersionNotFound
+            | Self::PayloadTooLarge
+            | Self::RequestTimeout
+            | Self::Unauthenticated
+            | Self::PermissionDenied
+            | Self::RateLimited
+            | Self::Cancelled => true,
+            Self::ModelNotReady
+            | Self::QueueFull
+            | Self::Overloaded
+            | Self::Unavailable
+            | Self::DeadlineExceeded
+            | Self::EngineFailed
+            | Self::EngineLost
+            | Self::Internal => false,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One failure: a code, a sentence for the caller, and what only the log may show.
+///
+/// It is one pointer wide, so that `Result<T, Error>` stays small on the request path.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
+    code: Code,
+    message: Cow<'static, str>,
+    diagnostic: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// An error with the sentence that the caller reads: lower case, no full stop, values in
+    /// backticks, and what would be right.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        Self(Box::new(Parts {
+            code,
+            message,
+            diagnostic: None,
+            retry_after: None,
+        }))
+    }
+
+    /// The request is wrong.
+    #[must_use]
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidRequest, message)
+    }
+
+    /// A defect of Lockgate: the caller reads a fixed sentence, the log reads `diagnostic`.
+    #[must_use]
+    pub fn internal(diagnostic: impl Into<String>) -> Self {
+        Self::new(
+            Code::Internal,
+            "the server failed to answer this request; its log says why",
+        )
+        .with_diagnostic(diagnostic)
+    }
+
+    /// Adds what the log shows and the caller does not.
+    #[must_use]
+    pub fn with_diagnostic(mut self, diagnostic: impl Into<String>) -> Self {
+        self.0.diagnostic = Some(diagnostic.into());
+        self
+    }
+
+    /// Adds when a retry makes sense.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// Puts `context` and a colon before the sentence, as in `request 3: input ...`.
+    #[must_use]
+    pub fn in_context(mut self, context: impl fmt::Display) -> Self {
+        self.0.message = Cow::Owned(format!("{context}: {}", self.0.message));
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The sentence for the caller.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What only the log may show.
+    #[must_use]
+    pub fn diagnostic(&self) -> Option<&str> {
+        self.0.diagnostic.as_deref()
+    }
+
+    /// When a retry makes sense, if the place that failed knows it.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_listed_once_and_spelled_differently() {
+        let mut words: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn context_comes_before_the_sentence() {
+        let error = Error::invalid("input `x` is missing").in_context("request 3");
+        assert_eq!(error.message(), "request 3: input `x` is missing");
+        assert_eq!(error.code(), Code::InvalidRequest);
+    }
+
+    #[test]
+    fn an_internal_error_hides_its_diagnostic_from_the_caller() {
+        let error = Error::internal("index 7 of 3");
+        assert!(!error.to_string().contains("index 7"));
+        assert_eq!(error.diagnostic(), Some("index 7 of 3"));
+    }
+}

@@ -1,0 +1,65 @@
+//! `Infer`: the way from a decoded request to an answer.
+//!
+//! Decision: routing is a step of its own, before the tensors are decoded. A dialect without
+//! element types on the wire (the simple JSON API) needs the signature to decode, and a request
+//! that was routed keeps its version until it is answered, whatever happens to the repository.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::model::{ModelName, SharedModelInfo, VersionSelector};
+use crate::request::InferRequest;
+use crate::response::InferResponse;
+
+/// A boxed future, so that the traits stay object-safe.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a caller asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The model; `None` is allowed while exactly one model is served.
+    pub model: Option<ModelName>,
+    /// The version.
+    pub version: VersionSelector,
+}
+
+/// The version that a request will run on, held until the request is answered.
+#[derive(Clone)]
+pub struct Route {
+    /// What decoding and validation need to know about the version.
+    pub info: SharedModelInfo,
+    /// What the implementation of [`Infer`] keeps for itself.
+    pub handle: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("model", &self.info.model)
+            .field("version", &self.info.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs inferences. Called by the protocol servers, by the warm-up and by load generators; may be
+/// called from many tasks at once.
+pub trait Infer: Send + Sync + fmt::Debug {
+    /// Picks the version for a target. Cheap, and does not wait.
+    ///
+    /// # Errors
+    /// `model_not_found`, `version_not_found`, `model_not_ready`, `unavailable`, and
+    /// `invalid_request` when no model is named and several are served.
+    fn route(&self, target: &Target) -> Result<Route>;
+
+    /// Validates, admits and runs a request on the version of `route`, which must come from the
+    /// same object. Dropping the future cancels the request.
+    ///
+    /// # Errors
+    /// Everything that can go wrong from validation to the split of the batch; see
+    /// [`Code`](crate::Code).
+    fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>>;
+}

@@ -1,0 +1,143 @@
+//! Models: their names, versions, signatures, and what a server tells about one version.
+
+mod name;
+mod signature;
+mod version;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+pub use name::ModelName;
+pub use signature::{Dimension, Signature, TensorSpec};
+pub use version::{Version, VersionSelector};
+
+/// What is known about one loaded version: all that decoding, validation and metadata need.
+#[derive(Clone, Debug)]
+pub struct ModelInfo {
+    /// The name of the model.
+    pub model: ModelName,
+    /// The version, always concrete.
+    pub version: Version,
+    /// Inputs and outputs.
+    pub signature: Signature,
+    /// The most rows of one batch; `None` when the first dimension is no batch dimension.
+    pub max_batch_size: Option<NonZeroUsize>,
+    /// Whether waiting requests are joined into batches.
+    pub is_batching: bool,
+    /// The longest that a request waits for company.
+    pub max_batch_delay: Duration,
+    /// The number of instances.
+    pub n_instances: usize,
+    /// The platform in the words of the Open Inference Protocol, such as `onnxruntime_onnx`.
+    pub platform: String,
+    /// The framework in plain words, such as `onnx`.
+    pub framework: String,
+    /// What the owner of the model wrote about it.
+    pub description: String,
+    /// What the model file says about itself: producer, domain, custom keys.
+    pub metadata: BTreeMap<String, String>,
+    /// The names of the classes, by class number; empty when none are given.
+    pub labels: Vec<String>,
+    /// How an image becomes the input tensor, for models that take images.
+    pub image: Option<ImageInput>,
+    /// What is done with the scores before they become predictions.
+    pub output: OutputTreatment,
+    /// The time a request may take when the caller names none.
+    pub default_timeout: Option<Duration>,
+    /// The modification time of the model file.
+    pub created_at: SystemTime,
+}
+
+impl ModelInfo {
+    /// The name of class number `index`, when labels are given.
+    #[must_use]
+    pub fn label(&self, index: usize) -> Option<&str> {
+        self.labels.get(index).map(String::as_str)
+    }
+}
+
+/// What is served under one name in one state of the repository.
+pub type SharedModelInfo = Arc<ModelInfo>;
+
+/// Image pre-processing: decode, resize, crop, convert, `(pixel * scale - mean) / std`.
+///
+/// The steps and their order are those of torchvision's classification transforms on PIL images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageInput {
+    /// The resize step.
+    pub resize: ImageResize,
+    /// Height and width of the centre crop, in pixels.
+    pub crop: Option<(u32, u32)>,
+    /// The channels and their order.
+    pub channels: ImageChannels,
+    /// The order of the dimensions.
+    pub layout: ImageLayout,
+    /// The factor for pixels of 0 to 255.
+    pub scale: f32,
+    /// What is subtracted after scaling: one number, or one per channel.
+    pub mean: Vec<f32>,
+    /// What is divided by after subtracting: one number, or one per channel.
+    pub std: Vec<f32>,
+}
+
+/// The first step of image pre-processing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageResize {
+    /// The image keeps its size.
+    None,
+    /// The shorter side becomes this many pixels, the ratio is kept.
+    ShorterSide(u32),
+    /// The image is stretched to height and width in pixels.
+    Exact(u32, u32),
+}
+
+/// The channels that a model reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageChannels {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// One channel of luminance.
+    Grey,
+}
+
+impl ImageChannels {
+    /// The number of channels.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Rgb | Self::Bgr => 3,
+            Self::Grey => 1,
+        }
+    }
+}
+
+/// The order of the dimensions of an image tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageLayout {
+    /// Batch, channel, row, column.
+    Nchw,
+    /// Batch, row, column, channel.
+    Nhwc,
+}
+
+/// What is done with the scores of a classifier before they become predictions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputTreatment {
+    /// Whether the scores are logits, to be turned into probabilities.
+    pub softmax: bool,
+    /// How many of the best classes a reply to an image lists.
+    pub top_k: usize,
+}
+
+impl Default for OutputTreatment {
+    fn default() -> Self {
+        Self {
+            softmax: false,
+            top_k: 5,
+        }
+    }
+}

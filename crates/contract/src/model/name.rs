@@ -1,0 +1,73 @@
+//! Names of models: what is safe as a folder, as one path segment and as a metric label.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// A name is a folder name, so it obeys the limit that file systems have for one.
+const MAX_BYTES: usize = 255;
+
+/// The checked name of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelName(Arc<str>);
+
+impl ModelName {
+    /// Checks a name that came from outside.
+    ///
+    /// # Errors
+    /// `invalid_request` when it is empty, longer than 255 bytes, starts with a dot, or contains a
+    /// slash, a backslash, white space or a control character.
+    pub fn new(name: &str) -> Result<Self> {
+        let is_bad = |c: char| matches!(c, '/' | '\\') || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.len() > MAX_BYTES || name.starts_with('.') {
+            return Err(Error::invalid(format!(
+                "a model name has 1 to {MAX_BYTES} bytes and no leading dot, got {name:?}"
+            )));
+        }
+        if name.contains(is_bad) {
+            return Err(Error::invalid(format!(
+                "a model name has no slash, backslash, white space or control character, \
+                 got {name:?}"
+            )));
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_the_repository_are_refused() {
+        let refused = [
+            "", ".", "..", ".hidden", "a/b", "a\\b", "a b", "a\0", "a\n", "/etc",
+        ];
+        let accepted: Vec<_> = refused
+            .iter()
+            .filter(|name| ModelName::new(name).is_ok())
+            .collect();
+        assert!(accepted.is_empty(), "{accepted:?}");
+        assert!(ModelName::new(&"m".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn ordinary_names_are_kept_as_they_are() {
+        for name in ["digits", "digits-image", "a.b_c", "modèle", "v1"] {
+            assert_eq!(ModelName::new(name).unwrap().as_str(), name);
+        }
+    }
+}

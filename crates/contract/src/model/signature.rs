@@ -1,0 +1,242 @@
+//! Signatures: what a model takes and gives, and the check of a request against it.
+//!
+//! Decision: a request is checked here, before it is admitted, so that it can never spoil a batch.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::error::{Error, Result};
+use crate::request::NamedTensor;
+use crate::tensor::{ElementType, Shape, Tensor};
+
+/// One dimension of an input or output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dimension {
+    /// Always this size.
+    Fixed(usize),
+    /// Any size.
+    Dynamic,
+    /// Any size, the same wherever this symbol stands.
+    Symbol(String),
+}
+
+impl Dimension {
+    /// The size when it is fixed.
+    #[must_use]
+    pub fn fixed(&self) -> Option<usize> {
+        match self {
+            Self::Fixed(size) => Some(*size),
+            Self::Dynamic | Self::Symbol(_) => None,
+        }
+    }
+}
+
+/// One input or output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its name in the model.
+    pub name: String,
+    /// The type of its elements.
+    pub element_type: ElementType,
+    /// Its dimensions, the batch dimension included.
+    pub dims: Vec<Dimension>,
+    /// Whether a request may leave it out.
+    pub is_optional: bool,
+}
+
+impl TensorSpec {
+    /// The shape on the wire: -1 for every dimension that is not fixed.
+    #[must_use]
+    pub fn wire_shape(&self) -> Vec<i64> {
+        let size = |dim: &Dimension| dim.fixed().and_then(|size| i64::try_from(size).ok());
+        self.dims
+            .iter()
+            .map(|dim| size(dim).unwrap_or(-1))
+            .collect()
+    }
+
+    fn accepts(&self, shape: &Shape) -> bool {
+        shape.rank() == self.dims.len()
+            && self
+                .dims
+                .iter()
+                .zip(shape.dims())
+                .all(|(dim, &size)| dim.fixed().is_none_or(|fixed| fixed == size))
+    }
+}
+
+/// Shows the shape as the wire has it.
+struct WireShape<'a>(&'a TensorSpec);
+
+impl fmt::Display for WireShape<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0.wire_shape())
+    }
+}
+
+/// The inputs and outputs of a model, in its own order.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Signature {
+    /// What it takes.
+    pub inputs: Vec<TensorSpec>,
+    /// What it gives.
+    pub outputs: Vec<TensorSpec>,
+}
+
+impl Signature {
+    /// Whether the first dimension of every input and output is dynamic, so that rows of several
+    /// requests can run as one.
+    ///
+    /// Symbols must agree: two first dimensions with two symbols are no batch dimension.
+    #[must_use]
+    pub fn has_batch_dimension(&self) -> bool {
+        let mut symbol: Option<&str> = None;
+        !self.inputs.is_empty()
+            && self
+                .inputs
+                .iter()
+                .chain(&self.outputs)
+                .all(|spec| match spec.dims.first() {
+                    None | Some(Dimension::Fixed(_)) => false,
+                    Some(Dimension::Dynamic) => true,
+                    Some(Dimension::Symbol(name)) => *symbol.get_or_insert(name) == name,
+                })
+    }
+
+    /// The input of that name and its position.
+    #[must_use]
+    pub fn input(&self, name: &str) -> Option<(usize, &TensorSpec)> {
+        self.inputs
+            .iter()
+            .enumerate()
+            .find(|(_, spec)| spec.name == name)
+    }
+
+    /// The output of that name and its position.
+    #[must_use]
+    pub fn output(&self, name: &str) -> Option<(usize, &TensorSpec)> {
+        self.outputs
+            .iter()
+            .enumerate()
+            .find(|(_, spec)| spec.name == name)
+    }
+
+    /// Puts the inputs of a request into the order of the signature, `None` where an optional input
+    /// is left out, and checks names, element types and shapes.
+    ///
+    /// # Errors
+    /// `invalid_request` that names the input and tells what would be right.
+    pub fn bind_inputs(&self, inputs: Vec<NamedTensor>) -> Result<Vec<Option<Tensor>>> {
+        let mut bound: Vec<Option<Tensor>> = vec![None; self.inputs.len()];
+        for input in inputs {
+            let Some((index, spec)) = self.input(&input.name) else {
+                return Err(self.unknown_input(&input.name));
+            };
+            check_tensor(spec, &input.tensor)?;
+            let slot = bound.get_mut(index);
+            if slot.and_then(|slot| slot.replace(input.tensor)).is_some() {
+                return Err(Error::invalid(format!(
+                    "input `{}` already exists in request; send it once",
+                    input.name
+                )));
+            }
+        }
+        for (spec, slot) in self.inputs.iter().zip(&bound) {
+            if slot.is_none() && !spec.is_optional {
+                return Err(Error::invalid(format!(
+                    "input `{}` is missing; expected {} of shape {}",
+                    spec.name,
+                    spec.element_type,
+                    WireShape(spec)
+                )));
+            }
+        }
+        self.check_symbols(&bound)?;
+        Ok(bound)
+    }
+
+    /// The positions of the requested outputs, all of them when none is named.
+    ///
+    /// # Errors
+    /// `invalid_request` when an output is unknown or named twice.
+    pub fn bind_outputs<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<usize>> {
+        if names.is_empty() {
+            return Ok((0..self.outputs.len()).collect());
+        }
+        let mut bound = Vec::with_capacity(names.len());
+        for name in names.iter().map(AsRef::as_ref) {
+            let Some((index, _)) = self.output(name) else {
+                return Err(Error::invalid(format!(
+                    "output `{name}` is unknown; the model has {}",
+                    name_list(&self.outputs)
+                )));
+            };
+            if bound.contains(&index) {
+                return Err(Error::invalid(format!(
+                    "output `{name}` already exists in request; ask for it once"
+                )));
+            }
+            bound.push(index);
+        }
+        Ok(bound)
+    }
+
+    fn unknown_input(&self, name: &str) -> Error {
+        Error::invalid(format!(
+            "input `{name}` is unknown; the model has {}",
+            name_list(&self.inputs)
+        ))
+    }
+
+    fn check_symbols(&self, bound: &[Option<Tensor>]) -> Result<()> {
+        let mut sizes: HashMap<&str, (usize, &str)> = HashMap::new();
+        for (spec, tensor) in self.inputs.iter().zip(bound) {
+            let Some(tensor) = tensor else { continue };
+            for (dim, &size) in spec.dims.iter().zip(tensor.shape().dims()) {
+                let Dimension::Symbol(symbol) = dim else {
+                    continue;
+                };
+                let &mut (known, first) = sizes.entry(symbol).or_insert((size, &spec.name));
+                if known != size {
+                    return Err(Error::invalid(format!(
+                        "input `{}`: dimension `{symbol}` is {size}, but {known} in input \
+                         `{first}`; both must agree",
+                        spec.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_tensor(spec: &TensorSpec, tensor: &Tensor) -> Result<()> {
+    if tensor.element_type() != spec.element_type {
+        return Err(Error::invalid(format!(
+            "input `{}`: expected datatype {}, got {}",
+            spec.name,
+            spec.element_type,
+            tensor.element_type()
+        )));
+    }
+    if !spec.accepts(tensor.shape()) {
+        return Err(Error::invalid(format!(
+            "input `{}`: expected shape {}, got {}",
+            spec.name,
+            WireShape(spec),
+            tensor.shape()
+        )));
+    }
+    Ok(())
+}
+
+fn name_list(specs: &[TensorSpec]) -> String {
+    let names: Vec<_> = specs
+        .iter()
+        .map(|spec| format!("`{}`", spec.name))
+        .collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

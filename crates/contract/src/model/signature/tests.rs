@@ -1,0 +1,122 @@
+use super::*;
+
+fn spec(name: &str, dims: &[Dimension]) -> TensorSpec {
+    TensorSpec {
+        name: name.to_owned(),
+        element_type: ElementType::F32,
+        dims: dims.to_vec(),
+        is_optional: false,
+    }
+}
+
+fn symbol(name: &str) -> Dimension {
+    Dimension::Symbol(name.to_owned())
+}
+
+fn tensor(name: &str, shape: &[usize]) -> NamedTensor {
+    let shape = Shape::new(shape);
+    let values = vec![0_f32; shape.element_count().unwrap()];
+    NamedTensor {
+        name: name.to_owned(),
+        tensor: Tensor::from_values(shape, values).unwrap(),
+    }
+}
+
+fn two_inputs() -> Signature {
+    Signature {
+        inputs: vec![
+            spec("x", &[symbol("N"), Dimension::Fixed(64)]),
+            TensorSpec {
+                is_optional: true,
+                ..spec("mask", &[symbol("N")])
+            },
+        ],
+        outputs: vec![spec("y", &[symbol("N")]), spec("z", &[symbol("N")])],
+    }
+}
+
+#[test]
+fn inputs_are_put_into_the_order_of_the_model() {
+    let bound = two_inputs().bind_inputs(vec![tensor("mask", &[2]), tensor("x", &[2, 64])]);
+    let shapes: Vec<_> = bound
+        .unwrap()
+        .into_iter()
+        .map(|t| t.unwrap().shape().dims().to_vec())
+        .collect();
+    assert_eq!(shapes, [vec![2, 64], vec![2]]);
+}
+
+#[test]
+fn an_optional_input_may_be_left_out() {
+    let bound = two_inputs()
+        .bind_inputs(vec![tensor("x", &[1, 64])])
+        .unwrap();
+    assert!(bound[0].is_some() && bound[1].is_none());
+}
+
+#[test]
+fn a_wrong_request_is_told_what_would_be_right() {
+    let ints = Tensor::from_values([1, 64].into(), vec![0_i64; 64]).unwrap();
+    let cases = [
+        (
+            vec![tensor("x", &[1, 63])],
+            "input `x`: expected shape [-1, 64], got [1, 63]",
+        ),
+        (
+            vec![tensor("x", &[64])],
+            "input `x`: expected shape [-1, 64], got [64]",
+        ),
+        (
+            vec![],
+            "input `x` is missing; expected FP32 of shape [-1, 64]",
+        ),
+        (
+            vec![tensor("w", &[1])],
+            "input `w` is unknown; the model has `x`, `mask`",
+        ),
+        (
+            vec![tensor("x", &[1, 64]), tensor("x", &[1, 64])],
+            "input `x` already exists in request; send it once",
+        ),
+        (
+            vec![NamedTensor {
+                name: "x".to_owned(),
+                tensor: ints,
+            }],
+            "input `x`: expected datatype FP32, got INT64",
+        ),
+        (
+            vec![tensor("x", &[2, 64]), tensor("mask", &[3])],
+            "input `mask`: dimension `N` is 3, but 2 in input `x`; both must agree",
+        ),
+    ];
+    for (inputs, expected) in cases {
+        assert_eq!(
+            two_inputs().bind_inputs(inputs).unwrap_err().message(),
+            expected
+        );
+    }
+}
+
+#[test]
+fn outputs_follow_the_order_of_the_request() {
+    let signature = two_inputs();
+    assert_eq!(signature.bind_outputs::<&str>(&[]).unwrap(), [0, 1]);
+    assert_eq!(signature.bind_outputs(&["z", "y"]).unwrap(), [1, 0]);
+    assert!(signature.bind_outputs(&["z", "z"]).is_err());
+    assert!(signature.bind_outputs(&["w"]).is_err());
+}
+
+#[test]
+fn a_batch_dimension_needs_one_dynamic_axis_everywhere() {
+    let with = |input: Dimension, output: Dimension| Signature {
+        inputs: vec![spec("x", &[input, Dimension::Fixed(3)])],
+        outputs: vec![spec("y", &[output])],
+    };
+    assert!(with(symbol("N"), symbol("N")).has_batch_dimension());
+    assert!(with(symbol("N"), Dimension::Dynamic).has_batch_dimension());
+    assert!(!with(symbol("N"), symbol("M")).has_batch_dimension());
+    assert!(!with(Dimension::Fixed(1), symbol("N")).has_batch_dimension());
+    assert!(!with(symbol("N"), Dimension::Fixed(1)).has_batch_dimension());
+    assert!(!Signature::default().has_batch_dimension());
+}

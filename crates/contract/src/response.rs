@@ -1,0 +1,32 @@
+//! One inference reply in neutral terms.
+
+use std::time::Duration;
+
+use crate::model::SharedModelInfo;
+use crate::request::NamedTensor;
+
+/// Where the time of one request went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// From admission until an instance took the request.
+    pub queue: Duration,
+    /// Joining the inputs of the batch.
+    pub compute_input: Duration,
+    /// The run of the engine, for the whole batch.
+    pub compute: Duration,
+    /// Splitting the outputs of the batch.
+    pub compute_output: Duration,
+    /// The rows of the batch that the request rode in.
+    pub batch_rows: usize,
+}
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub struct InferResponse {
+    /// The version that answered.
+    pub info: SharedModelInfo,
+    /// The outputs, in the order that the request asked for.
+    pub outputs: Vec<NamedTensor>,
+    /// Where the time went.
+    pub timings: Timings,
+}

@@ -1,0 +1,279 @@
+//! Tensors: an element type, a shape and bytes, checked once when they are made.
+//!
+//! The bytes are always in the layout of the binary tensor extension of the Open Inference
+//! Protocol: row-major, little-endian, and for [`ElementType::Bytes`] each element behind its
+//! length as a little-endian `u32`. So a tensor that arrives binary is a slice of the request body
+//! and leaves as a slice of the engine's output, and only text formats convert.
+
+mod buffer;
+mod element;
+mod shape;
+mod strings;
+
+use bytes::Bytes;
+
+pub use buffer::TensorBuffer;
+pub use element::{Element, ElementType};
+pub use shape::Shape;
+pub use strings::{StringBuffer, Strings};
+
+use crate::error::{Error, Result};
+
+#[cfg(target_endian = "big")]
+compile_error!("tensor bytes are little-endian and are read in place");
+
+/// A row-major array of one element type.
+///
+/// Cloning shares the bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    element_type: ElementType,
+    shape: Shape,
+    data: Bytes,
+}
+
+impl Tensor {
+    /// A tensor over bytes that came from outside.
+    ///
+    /// # Errors
+    /// `invalid_request` when the number of bytes is not what shape and element type ask for, when
+    /// a `BOOL` is neither 0 nor 1, or when the lengths inside a `BYTES` tensor do not add up.
+    pub fn new(element_type: ElementType, shape: Shape, data: Bytes) -> Result<Self> {
+        let n_elements = shape.element_count()?;
+        match element_type.size_bytes() {
+            Some(size) => check_size(element_type, &shape, n_elements, size, data.len())?,
+            None => strings::check(&data, n_elements)?,
+        }
+        if element_type == ElementType::Bool && data.iter().any(|&byte| byte > 1) {
+            return Err(Error::invalid("a `BOOL` element must be the byte 0 or 1"));
+        }
+        Ok(Self {
+            element_type,
+            shape,
+            data,
+        })
+    }
+
+    /// A tensor that owns `values`, which are moved and not copied.
+    ///
+    /// # Errors
+    /// `invalid_request` when `shape` does not have `values.len()` elements.
+    pub fn from_values<T: Element>(shape: Shape, values: Vec<T>) -> Result<Self> {
+        Self::new(T::TYPE, shape, buffer::bytes_of(values))
+    }
+
+    /// A `BYTES` tensor of the given strings.
+    ///
+    /// # Errors
+    /// `invalid_request` when `shape` does not have as many elements, or a string is 4 GiB long.
+    pub fn from_strings<S: AsRef<[u8]>>(
+        shape: Shape,
+        values: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        let mut buffer = StringBuffer::default();
+        for value in values {
+            buffer.push(value.as_ref())?;
+        }
+        Self::new(ElementType::Bytes, shape, buffer.finish())
+    }
+
+    /// The element type.
+    #[must_use]
+    pub fn element_type(&self) -> ElementType {
+        self.element_type
+    }
+
+    /// The shape.
+    #[must_use]
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The bytes, in the layout that the module describes.
+    #[must_use]
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// The number of elements.
+    #[must_use]
+    pub fn n_elements(&self) -> usize {
+        self.shape.element_count().unwrap_or(0)
+    }
+
+    /// The elements in place, when they are of type `T` and aligned for it.
+    ///
+    /// `None` for another element type and for bytes that start at an odd address; see
+    /// [`Tensor::aligned`].
+    #[must_use]
+    pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
+        if T::TYPE != self.element_type {
+            return None;
+        }
+        if self.data.is_empty() {
+            return Some(&[]);
+        }
+        bytemuck::try_cast_slice(&self.data).ok()
+    }
+
+    /// The elements copied into a vector, whatever their alignment; `None` for another type.
+    #[must_use]
+    pub fn to_vec<T: Element>(&self) -> Option<Vec<T>> {
+        (T::TYPE == self.element_type).then(|| bytemuck::pod_collect_to_vec(&self.data[..]))
+    }
+
+    /// The elements of a `BYTES` tensor in order; nothing for another element type.
+    #[must_use]
+    pub fn strings(&self) -> Strings<'_> {
+        match self.element_type {
+            ElementType::Bytes => Strings::new(&self.data),
+            ElementType::Bool
+            | ElementType::U8
+            | ElementType::U16
+            | ElementType::U32
+            | ElementType::U64
+            | ElementType::I8
+            | ElementType::I16
+            | ElementType::I32
+            | ElementType::I64
+            | ElementType::F16
+            | ElementType::BF16
+            | ElementType::F32
+            | ElementType::F64 => Strings::new(&[]),
+        }
+    }
+
+    /// The same tensor with bytes that [`Tensor::as_slice`] can read in place.
+    ///
+    /// Bytes that are aligned already are shared; others are copied once into an aligned buffer.
+    #[must_use]
+    pub fn aligned(&self) -> Self {
+        let size = self.element_type.size_bytes().unwrap_or(1);
+        if self.data.as_ptr().addr().is_multiple_of(size) {
+            return self.clone();
+        }
+        let mut buffer = TensorBuffer::with_capacity(self.data.len());
+        buffer.extend_from_slice(&self.data);
+        Self {
+            data: buffer.freeze(),
+            ..self.clone()
+        }
+    }
+
+    /// The size of the first dimension: the number of items when the model batches. 1 for a scalar.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.shape.dims().first().copied().unwrap_or(1)
+    }
+
+    /// Rows `start..start + n_rows` along the first dimension, sharing the bytes.
+    ///
+    /// # Errors
+    /// `internal` when the tensor is a scalar or has fewer rows: the caller counted wrong.
+    pub fn slice_rows(&self, start: usize, n_rows: usize) -> Result<Self> {
+        let out_of_range = || {
+            Error::internal(format!(
+                "rows {start}+{n_rows} of a tensor of shape {}",
+                self.shape
+            ))
+        };
+        let end = start.checked_add(n_rows).ok_or_else(out_of_range)?;
+        let row_elements = self.shape.row_elements().ok_or_else(out_of_range)?;
+        if end > self.n_rows() {
+            return Err(out_of_range());
+        }
+        let data = match self.element_type.size_bytes() {
+            Some(size) => {
+                let row_bytes = row_elements * size;
+                self.data.slice(start * row_bytes..end * row_bytes)
+            }
+            None => {
+                let from = strings::offset_of(&self.data, start * row_elements);
+                let to = strings::offset_of(&self.data, end * row_elements);
+                self.data.slice(from..to)
+            }
+        };
+        Ok(Self {
+            element_type: self.element_type,
+            shape: self.shape.with_rows(n_rows),
+            data,
+        })
+    }
+
+    /// The tensors one below the other along the first dimension.
+    ///
+    /// One tensor is shared; more are copied into one aligned buffer.
+    ///
+    /// # Errors
+    /// `internal` when there is none, or when element types or the other dimensions differ.
+    pub fn concat_rows(tensors: &[&Self]) -> Result<Self> {
+        let Some(&first) = tensors.first() else {
+            return Err(Error::internal("no tensors to concatenate"));
+        };
+        if tensors.len() == 1 {
+            return Ok(first.clone());
+        }
+        let alike = |tensor: &&Self| {
+            tensor.element_type == first.element_type
+                && tensor.shape.rank() > 0
+                && tensor.shape.row_dims() == first.shape.row_dims()
+        };
+        if let Some(other) = tensors.iter().find(|tensor| !alike(tensor)) {
+            return Err(Error::internal(format!(
+                "a tensor of shape {} cannot join one of shape {}",
+                other.shape, first.shape
+            )));
+        }
+        let mut buffer = TensorBuffer::with_capacity(tensors.iter().map(|t| t.data.len()).sum());
+        for tensor in tensors {
+            buffer.extend_from_slice(&tensor.data);
+        }
+        Ok(Self {
+            element_type: first.element_type,
+            shape: first
+                .shape
+                .with_rows(tensors.iter().map(|t| t.n_rows()).sum()),
+            data: buffer.freeze(),
+        })
+    }
+
+    /// The same bytes under another shape.
+    ///
+    /// # Errors
+    /// `invalid_request` when the number of elements differs.
+    pub fn reshaped(&self, shape: Shape) -> Result<Self> {
+        if shape.element_count()? != self.n_elements() {
+            return Err(Error::invalid(format!(
+                "a tensor of shape {} cannot be read as shape {shape}",
+                self.shape
+            )));
+        }
+        Ok(Self {
+            shape,
+            ..self.clone()
+        })
+    }
+}
+
+fn check_size(
+    element_type: ElementType,
+    shape: &Shape,
+    n_elements: usize,
+    size: usize,
+    n_bytes: usize,
+) -> Result<()> {
+    let Some(expected) = n_elements.checked_mul(size) else {
+        return Err(Error::invalid(format!(
+            "shape {shape} of {element_type}: byte size overflow"
+        )));
+    };
+    if expected != n_bytes {
+        return Err(Error::invalid(format!(
+            "shape {shape} of {element_type} needs {expected} bytes, got {n_bytes}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Shapes: the sizes of the dimensions of one concrete tensor.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::error::{Error, Result};
+
+/// The sizes of all dimensions; `[]` is a scalar, a size may be zero.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Shape(SmallVec<[usize; 4]>);
+
+impl Shape {
+    /// A shape from sizes.
+    #[must_use]
+    pub fn new(dims: &[usize]) -> Self {
+        Self(SmallVec::from_slice(dims))
+    }
+
+    /// A shape from the signed sizes that come over the wire.
+    ///
+    /// # Errors
+    /// `invalid_request` for a negative size, or when the number of elements overflows.
+    pub fn from_wire(dims: &[i64]) -> Result<Self> {
+        let mut sizes = SmallVec::with_capacity(dims.len());
+        for &dim in dims {
+            let size = usize::try_from(dim).map_err(|_| {
+                Error::invalid(format!(
+                    "unable to parse `shape`: a size is 0 or more, got {dim} in {dims:?}"
+                ))
+            })?;
+            sizes.push(size);
+        }
+        let shape = Self(sizes);
+        shape.element_count()?;
+        Ok(shape)
+    }
+
+    /// The sizes.
+    #[must_use]
+    pub fn dims(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// The sizes as the wire has them.
+    pub fn wire_dims(&self) -> impl Iterator<Item = i64> + '_ {
+        self.0
+            .iter()
+            .map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX))
+    }
+
+    /// The number of dimensions.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The product of all sizes; 1 for a scalar.
+    ///
+    /// # Errors
+    /// `invalid_request` when it exceeds `i64::MAX`, the limit of every protocol.
+    pub fn element_count(&self) -> Result<usize> {
+        if self.0.contains(&0) {
+            return Ok(0);
+        }
+        self.0
+            .iter()
+            .try_fold(1_usize, |product, &dim| product.checked_mul(dim))
+            .filter(|&product| i64::try_from(product).is_ok())
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "the elements of shape {self} exceed maximum size 2^63-1"
+                ))
+            })
+    }
+
+    /// The sizes after the first dimension; empty for a scalar.
+    #[must_use]
+    pub fn row_dims(&self) -> &[usize] {
+        self.0.get(1..).unwrap_or_default()
+    }
+
+    /// The number of elements of one row; `None` for a scalar, which has no rows.
+    #[must_use]
+    pub fn row_elements(&self) -> Option<usize> {
+        let product = |dims: &[usize]| dims.iter().fold(1_usize, |n, &dim| n.saturating_mul(dim));
+        (!self.0.is_empty()).then(|| product(self.row_dims()))
+    }
+
+    /// This shape with another first dimension; a scalar stays a scalar.
+    #[must_use]
+    pub fn with_rows(&self, n_rows: usize) -> Self {
+        let mut shape = self.clone();
+        if let Some(first) = shape.0.first_mut() {
+            *first = n_rows;
+        }
+        shape
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0.as_slice())
+    }
+}
+
+impl FromIterator<usize> for Shape {
+    fn from_iter<I: IntoIterator<Item = usize>>(dims: I) -> Self {
+        Self(dims.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(dims: [usize; N]) -> Self {
+        Self::new(&dims)
+    }
+}

@@ -1,0 +1,7 @@
+//! Doubles for the tests of other crates, and the conformance kit for engines.
+
+mod echo;
+mod observer;
+
+pub use echo::{EchoServer, model_info};
+pub use observer::RecordingObserver;

@@ -1,0 +1,231 @@
+//! A server without an engine: every output repeats an input.
+//!
+//! Rule: output `i` is input `i`, or the first input when there are more outputs than inputs. So a
+//! test of a protocol sees its own tensors again, whatever their element type.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::control::{
+    Control, ModelStatus, Readiness, VersionState, VersionStatistics, VersionStatus,
+};
+use crate::error::{Code, Error, Result};
+use crate::infer::{BoxFuture, Infer, Route, Target};
+use crate::model::{
+    ModelInfo, ModelName, OutputTreatment, SharedModelInfo, Signature, Version, VersionSelector,
+};
+use crate::request::{InferRequest, NamedTensor};
+use crate::response::{InferResponse, Timings};
+
+/// What is known about a test model: one batching ONNX model without labels or settings.
+///
+/// # Panics
+/// When `model` or `version` is no legal name.
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "a test double panics on a mistake of the test"
+)]
+pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo {
+    ModelInfo {
+        model: ModelName::new(model).expect("a legal model name"),
+        version: Version::new(version).expect("a legal version"),
+        max_batch_size: signature.has_batch_dimension().then_some(NonZeroUsize::MIN),
+        is_batching: signature.has_batch_dimension(),
+        signature,
+        max_batch_delay: Duration::ZERO,
+        n_instances: 1,
+        platform: "onnxruntime_onnx".to_owned(),
+        framework: "onnx".to_owned(),
+        description: String::new(),
+        metadata: BTreeMap::new(),
+        labels: Vec::new(),
+        image: None,
+        output: OutputTreatment::default(),
+        default_timeout: None,
+        created_at: SystemTime::UNIX_EPOCH,
+    }
+}
+
+/// Serves models by repeating their inputs; can be told to fail.
+#[derive(Debug, Default)]
+pub struct EchoServer {
+    versions: Vec<SharedModelInfo>,
+    failure: Option<Error>,
+    not_ready: Option<String>,
+}
+
+impl EchoServer {
+    /// A server of these versions.
+    #[must_use]
+    pub fn new(versions: impl IntoIterator<Item = ModelInfo>) -> Self {
+        Self {
+            versions: versions.into_iter().map(Arc::new).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The same server, failing every inference with `error`.
+    #[must_use]
+    pub fn failing(self, error: Error) -> Self {
+        Self {
+            failure: Some(error),
+            ..self
+        }
+    }
+
+    /// The same server, not ready because of `reason`.
+    #[must_use]
+    pub fn not_ready(self, reason: &str) -> Self {
+        Self {
+            not_ready: Some(reason.to_owned()),
+            ..self
+        }
+    }
+
+    fn unknown_model(name: &ModelName) -> Error {
+        Error::new(
+            Code::ModelNotFound,
+            format!("Request for unknown model: `{name}` is not found; see `GET /models`"),
+        )
+    }
+
+    fn only_model(&self) -> Result<&ModelName> {
+        let Some(first) = self.versions.first() else {
+            return Err(Error::new(Code::ModelNotFound, "no model is served"));
+        };
+        match self.versions.iter().all(|info| info.model == first.model) {
+            true => Ok(&first.model),
+            false => Err(Error::invalid(
+                "several models are served; name one in `model`",
+            )),
+        }
+    }
+}
+
+impl Infer for EchoServer {
+    fn route(&self, target: &Target) -> Result<Route> {
+        let name = match &target.model {
+            Some(name) => name,
+            None => self.only_model()?,
+        };
+        let mut known: Vec<_> = self
+            .versions
+            .iter()
+            .filter(|info| info.model == *name)
+            .collect();
+        known.sort_by(|a, b| a.version.cmp(&b.version));
+        let Some(latest) = known.last() else {
+            return Err(Self::unknown_model(name));
+        };
+        let info = match &target.version {
+            VersionSelector::Latest => Some(latest),
+            VersionSelector::Named(text) => {
+                known.iter().find(|info| info.version.as_str() == &**text)
+            }
+        };
+        let Some(&info) = info else {
+            return Err(Error::new(
+                Code::VersionNotFound,
+                format!(
+                    "Request for unknown model: version `{}` of `{name}` is not found",
+                    target.version
+                ),
+            ));
+        };
+        Ok(Route {
+            info: Arc::clone(info),
+            handle: Arc::new(()),
+        })
+    }
+
+    fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
+        Box::pin(async move {
+            if let Some(error) = &self.failure {
+                return Err(error.clone());
+            }
+            let signature = &route.info.signature;
+            let inputs = signature.bind_inputs(request.inputs)?;
+            let mut outputs = Vec::new();
+            for index in signature.bind_outputs(&request.outputs)? {
+                let tensor = inputs
+                    .get(index)
+                    .or_else(|| inputs.first())
+                    .cloned()
+                    .flatten();
+                if let (Some(spec), Some(tensor)) = (signature.outputs.get(index), tensor) {
+                    outputs.push(NamedTensor {
+                        name: spec.name.clone(),
+                        tensor,
+                    });
+                }
+            }
+            Ok(InferResponse {
+                info: route.info,
+                outputs,
+                timings: Timings::default(),
+            })
+        })
+    }
+}
+
+impl Control for EchoServer {
+    fn models(&self) -> Vec<ModelStatus> {
+        let mut models: BTreeMap<&ModelName, Vec<VersionStatus>> = BTreeMap::new();
+        for info in &self.versions {
+            models.entry(&info.model).or_default().push(VersionStatus {
+                version: info.version.clone(),
+                state: VersionState::Ready,
+                reason: String::new(),
+                info: Some(Arc::clone(info)),
+                n_in_flight: 0,
+            });
+        }
+        models
+            .into_iter()
+            .map(|(name, mut versions)| {
+                versions.sort_by(|a, b| a.version.cmp(&b.version));
+                ModelStatus {
+                    name: name.clone(),
+                    reason: String::new(),
+                    versions,
+                }
+            })
+            .collect()
+    }
+
+    fn model(&self, name: &ModelName) -> Result<ModelStatus> {
+        let found = self.models().into_iter().find(|model| model.name == *name);
+        found.ok_or_else(|| Self::unknown_model(name))
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness {
+            is_ready: self.not_ready.is_none(),
+            reason: self.not_ready.clone().unwrap_or_default(),
+        }
+    }
+
+    fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {
+        if let Some(name) = name {
+            self.model(name)?;
+        }
+        let wanted = |info: &&SharedModelInfo| name.is_none_or(|name| info.model == *name);
+        Ok(self
+            .versions
+            .iter()
+            .filter(wanted)
+            .map(|info| VersionStatistics::new(info.model.clone(), info.version.clone()))
+            .collect())
+    }
+
+    fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.model(name).map(|_| ()) })
+    }
+
+    fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.model(name).map(|_| ()) })
+    }
+}

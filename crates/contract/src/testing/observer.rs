@@ -1,0 +1,37 @@
+//! An observer that remembers what it saw, as text.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::event::Event;
+use crate::observe::{Exposition, Observe};
+
+/// Remembers every event in its debug form.
+#[derive(Debug, Default)]
+pub struct RecordingObserver {
+    events: Mutex<Vec<String>>,
+}
+
+impl RecordingObserver {
+    /// What was observed so far, in order.
+    #[must_use]
+    pub fn events(&self) -> Vec<String> {
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Observe for RecordingObserver {
+    fn observe(&self, event: &Event<'_>) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.push(format!("{event:?}"));
+    }
+
+    fn exposition(&self) -> Exposition {
+        Exposition {
+            content_type: "text/plain",
+            body: self.events().join("\n"),
+        }
+    }
+}

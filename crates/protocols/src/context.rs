@@ -1,0 +1,73 @@
+//! What every handler needs: the traits of `contract`, and plain settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::{Control, Infer, Observe};
+
+/// The parts behind all protocols, shared by all listeners.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Runs inferences.
+    pub infer: Arc<dyn Infer>,
+    /// Shows and changes what is served.
+    pub control: Arc<dyn Control>,
+    /// Takes note of calls, and gives the metrics.
+    pub observe: Arc<dyn Observe>,
+    /// What a request may cost.
+    pub limits: Limits,
+    /// What the server says about itself.
+    pub server: ServerInfo,
+}
+
+/// What a request may cost before it is refused.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a body, on the wire and after decompression, REST and gRPC alike.
+    pub body_bytes: usize,
+    /// Nesting of JSON.
+    pub json_depth: usize,
+    /// Elements of all tensors of one request.
+    pub elements: usize,
+    /// Requests of one `POST /predict/batch`.
+    pub batch_requests: usize,
+    /// Pixels of an image.
+    pub image_pixels: usize,
+    /// The time in which the head of a request must arrive.
+    pub header_timeout: Duration,
+    /// The time in which the body of a request must arrive.
+    pub body_timeout: Duration,
+    /// Connections that are open at once.
+    pub connections: usize,
+    /// Headers of one request.
+    pub headers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 << 20,
+            json_depth: 100,
+            elements: 64 << 20,
+            batch_requests: 1024,
+            image_pixels: 64 << 20,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
+            connections: 4096,
+            headers: 100,
+        }
+    }
+}
+
+/// What the server says about itself.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    /// The version of Lockgate.
+    pub version: String,
+    /// Whether a GPU can be used.
+    pub is_gpu_available: bool,
+    /// Whether `load` and `unload` may be called; otherwise they are refused.
+    pub is_control_enabled: bool,
+    /// Whether `NaN` and infinities are written as `null`, for strict JSON readers.
+    pub is_strict_json: bool,
+}

@@ -1,0 +1,1 @@
+//! The simple JSON API: `/predict` and its family.

@@ -1,0 +1,1 @@
+//! The Open Inference Protocol v2 with the Triton extensions, over REST and gRPC.

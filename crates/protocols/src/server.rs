@@ -1,0 +1,1 @@
+//! Listeners, limits, time-outs and the drain: what all dialects share below their routes.

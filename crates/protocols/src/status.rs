@@ -1,0 +1,81 @@
+//! The single table from an error code to what the protocols say.
+//!
+//! Rule: 429 is "ask later", 504 "too late", 503 "ask another"; a client's mistake is never a 5xx.
+
+use contract::Code;
+use http::StatusCode;
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// The status of a REST reply.
+    pub(crate) http: StatusCode,
+    /// The status of a gRPC reply.
+    pub(crate) grpc: tonic::Code,
+    /// Whether a retry can help, which the reply then says in `Retry-After`.
+    pub(crate) is_retryable: bool,
+}
+
+/// The statuses of a code.
+pub(crate) const fn status(code: Code) -> Status {
+    use tonic::Code as Grpc;
+    let (http, grpc, is_retryable) = match code {
+        Code::InvalidRequest => (StatusCode::BAD_REQUEST, Grpc::InvalidArgument, false),
+        Code::Unsupported => (StatusCode::NOT_IMPLEMENTED, Grpc::Unimplemented, false),
+        Code::UnsupportedMediaType => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Grpc::InvalidArgument,
+            false,
+        ),
+        Code::RouteNotFound => (StatusCode::NOT_FOUND, Grpc::Unimplemented, false),
+        Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Grpc::Unimplemented, false),
+        Code::ModelNotFound | Code::VersionNotFound => {
+            (StatusCode::NOT_FOUND, Grpc::NotFound, false)
+        }
+        Code::ModelNotReady => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
+        Code::PayloadTooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Grpc::ResourceExhausted,
+            false,
+        ),
+        Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, Grpc::Aborted, false),
+        Code::Unauthenticated => (StatusCode::UNAUTHORIZED, Grpc::Unauthenticated, false),
+        Code::PermissionDenied => (StatusCode::FORBIDDEN, Grpc::PermissionDenied, false),
+        Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Grpc::ResourceExhausted, true),
+        Code::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
+        Code::Overloaded => (StatusCode::TOO_MANY_REQUESTS, Grpc::ResourceExhausted, true),
+        Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
+        Code::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, Grpc::DeadlineExceeded, false),
+        // 499 is what proxies log for a caller that went away; nobody reads this reply.
+        Code::Cancelled => (CLIENT_CLOSED_REQUEST, Grpc::Cancelled, false),
+        Code::EngineFailed | Code::Internal => {
+            (StatusCode::INTERNAL_SERVER_ERROR, Grpc::Internal, false)
+        }
+        Code::EngineLost => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
+    };
+    Status {
+        http,
+        grpc,
+        is_retryable,
+    }
+}
+
+const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_of_the_client_is_never_a_server_error() {
+        for code in Code::ALL {
+            // 501 is a server error by number only: it tells that a feature is not offered.
+            if code.is_client_mistake() && code != Code::Unsupported {
+                assert!(!status(code).http.is_server_error(), "{code}");
+            }
+        }
+    }
+}

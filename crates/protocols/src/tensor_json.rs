@@ -1,0 +1,1 @@
+//! JSON numbers, strings and nested arrays straight into tensors, and tensors into JSON.
