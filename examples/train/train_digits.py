@@ -98,7 +98,8 @@ def write_requests(rows, labels):
         "digits-batch-request.json",
         {"data": whole[:16].tolist(), "model": "digits", "model_version": "2"},
     )
-    tensor = {"name": export.INPUT, "shape": [2, 64], "datatype": "FP32", "data": whole[:2].tolist()}
+    two = whole[:2].tolist()
+    tensor = {"name": export.INPUT, "shape": [2, 64], "datatype": "FP32", "data": two}
     held_out.write_json("digits-infer-request.json", {"id": "1", "inputs": [tensor]})
 
 

@@ -140,7 +140,8 @@ def report_all(model, rows, labels, image_settings):
     random = np.random.default_rng(digits.SEED + 2)
     drawn = np.stack([preprocess.to_tensor(draw(row, random), image_settings) for row in rows])
     predicted = held_out.run(model, drawn)["probabilities"].argmax(axis=1)
-    print(f"all held-out digits, drawn anew: {np.sum(predicted == labels)} of {len(labels)} correct")
+    correct = np.sum(predicted == labels)
+    print(f"all held-out digits, drawn anew: {correct} of {len(labels)} correct")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main():
     np.testing.assert_array_equal(outputs["label"], model.predict(test_x))
     np.testing.assert_allclose(outputs["probabilities"], model.predict_proba(test_x), atol=1e-5)
 
-    columns = [name.removesuffix(" (cm)").replace(" ", "_") + "_cm" for name in flowers.feature_names]
+    columns = [name.replace(" (cm)", "_cm").replace(" ", "_") for name in flowers.feature_names]
     held_out.write_csv(CSV, columns, test_x, test_y)
     rows = [[float(f"{value:g}") for value in row] for row in test_x[:3]]
     held_out.write_json("iris-request.json", {"data": rows, "model": "iris"})
