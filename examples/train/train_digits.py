@@ -93,7 +93,7 @@ def check(version, path, rows, labels, expected_labels, expected_probabilities):
 def write_requests(rows, labels):
     held_out.write_csv(CSV, [f"pixel_{i}" for i in range(64)], rows, labels)
     whole = rows.astype(int)
-    held_out.write_json("digits-request.json", {"data": whole[:1].tolist()})
+    held_out.write_json("digits-request.json", {"data": whole[:1].tolist(), "model": "digits"})
     held_out.write_json(
         "digits-batch-request.json",
         {"data": whole[:16].tolist(), "model": "digits", "model_version": "2"},
