@@ -61,6 +61,8 @@ def _declare_each_opset_once(model):
 def _remove_notes(model):
     graph = model.graph
     del graph.value_info[:]
+    # It tells the build of PyTorch apart, not what was exported.
+    model.ClearField("producer_version")
     for part in (model, graph, *graph.input, *graph.output, *graph.node, *graph.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
