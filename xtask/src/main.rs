@@ -1,2 +1,66 @@
-//! The binary.
-fn main() {}
+//! The chores of the repository: `cargo xtask test` runs what CI runs, and nothing else matters.
+//!
+//! Decision: never a dependency of what is shipped, so it may be slow and print.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks"
+)]
+
+mod python;
+mod steps;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// Chores of the Lockgate repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Run every check: format, clippy, tidy, documentation and all tests. CI runs this.
+    Test {
+        /// Only the steps whose name contains this, such as `clippy` or `tests`.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Check the rules of the conventions that clippy does not know.
+    Tidy {
+        /// Print the gate numbers: sizes of files and functions, share of tests, waivers.
+        #[arg(long)]
+        report: bool,
+    },
+    /// Install what the end-to-end tests need: a Python environment and ONNX Runtime.
+    Prepare,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the folder of xtask has a parent")?;
+    match &arguments.chore {
+        Chore::Test { only } => steps::run(root, only.as_deref()),
+        Chore::Tidy { report } => tidy::run(root, *report),
+        Chore::Prepare => steps::prepare(root),
+    }
+}

@@ -1,0 +1,50 @@
+//! The Python environment of the end-to-end tests: the clients that users have, at pinned versions.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+const REQUIREMENTS: &str = "crates/lockgate/tests/python/requirements.txt";
+
+/// The Python interpreter that has the clients.
+pub(crate) fn interpreter(root: &Path) -> PathBuf {
+    root.join("target/python/bin/python")
+}
+
+/// Makes the environment, unless it was made from the same requirements before.
+pub(crate) fn prepare(root: &Path) -> Result<()> {
+    let requirements = root.join(REQUIREMENTS);
+    let wanted = fs::read_to_string(&requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    let folder = root.join("target/python");
+    let stamp = folder.join("installed-requirements.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    println!("installing {REQUIREMENTS} into target/python");
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&folder))?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+    ];
+    run(Command::new(interpreter(root)).args(pip).arg(&requirements))?;
+    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}

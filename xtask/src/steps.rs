@@ -1,0 +1,155 @@
+//! The steps of `cargo xtask test`, in the order in which they fail fastest.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{python, tidy};
+
+/// One check with the name that a reader of the log sees.
+struct Step {
+    name: &'static str,
+    run: fn(&Path) -> Result<()>,
+}
+
+const STEPS: [Step; 6] = [
+    Step {
+        name: "format",
+        run: |root| cargo(root, &["fmt", "--all", "--check"], &[]),
+    },
+    Step {
+        name: "tidy",
+        run: |root| tidy::run(root, true),
+    },
+    Step {
+        name: "clippy",
+        run: clippy,
+    },
+    Step {
+        name: "documentation",
+        run: documentation,
+    },
+    Step {
+        name: "prepare",
+        run: prepare,
+    },
+    Step {
+        name: "tests",
+        run: tests,
+    },
+];
+
+/// Runs all steps, or those whose name contains `only`; all of them run, even after a failure.
+pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<()> {
+    let mut failed = Vec::new();
+    let mut n_run = 0_usize;
+    for step in STEPS
+        .iter()
+        .filter(|step| only.is_none_or(|only| step.name.contains(only)))
+    {
+        println!("==> {}", step.name);
+        let started = stopwatch();
+        let result = (step.run)(root);
+        let seconds = started().as_secs();
+        n_run += 1;
+        match result {
+            Ok(()) => println!("<== {}: ok in {seconds} s", step.name),
+            Err(error) => {
+                println!("<== {}: FAILED in {seconds} s: {error:#}", step.name);
+                failed.push(step.name);
+            }
+        }
+    }
+    println!(
+        "steps: {} passed, {} failed",
+        n_run - failed.len(),
+        failed.len()
+    );
+    if n_run == 0 {
+        bail!(
+            "no step has that name; they are {}",
+            STEPS.map(|step| step.name).join(", ")
+        );
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a chore measures wall time and is never paused"
+)]
+fn stopwatch() -> impl Fn() -> Duration {
+    let started = std::time::Instant::now();
+    move || started.elapsed()
+}
+
+fn clippy(root: &Path) -> Result<()> {
+    let arguments = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    cargo(root, &arguments, &[])
+}
+
+fn documentation(root: &Path) -> Result<()> {
+    let arguments = [
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ];
+    cargo(root, &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
+}
+
+/// Installs the Python environment and ONNX Runtime below `target/`, unless they are there.
+pub(crate) fn prepare(root: &Path) -> Result<()> {
+    python::prepare(root)?;
+    let data_dir = root.join("target/lockgate-data");
+    if data_dir.join("onnxruntime/current").exists() {
+        return Ok(());
+    }
+    let data_dir = data_dir.display().to_string();
+    let arguments = ["run", "--package", "lockgate", "--", "runtime", "install"];
+    cargo(root, &arguments, &[("LOCKGATE_DATA_DIR", &data_dir)])
+}
+
+fn tests(root: &Path) -> Result<()> {
+    let library = root
+        .join("target/lockgate-data/onnxruntime/current")
+        .display()
+        .to_string();
+    let python = python::interpreter(root).display().to_string();
+    let environment = [
+        ("LOCKGATE_ONNXRUNTIME", library.as_str()),
+        ("LOCKGATE_PYTHON", &python),
+    ];
+    cargo(
+        root,
+        &["test", "--workspace", "--all-features"],
+        &environment,
+    )
+}
+
+/// Runs cargo in `root` and passes its output through.
+fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .current_dir(root)
+        .args(arguments)
+        .envs(environment.iter().copied());
+    let status = command.status().context("cannot start cargo")?;
+    if !status.success() {
+        bail!("`cargo {}` ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}
