@@ -8,6 +8,7 @@
     reason = "a command line tool talks"
 )]
 
+mod codegen;
 mod python;
 mod steps;
 mod tidy;
@@ -40,6 +41,12 @@ enum Chore {
         #[arg(long)]
         report: bool,
     },
+    /// Generate the Rust code of the gRPC messages from `proto/`.
+    Codegen {
+        /// Write nothing, and fail when the committed code is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
     /// Install what the end-to-end tests need: a Python environment and ONNX Runtime.
     Prepare,
 }
@@ -61,6 +68,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.chore {
         Chore::Test { only } => steps::run(root, only.as_deref()),
         Chore::Tidy { report } => tidy::run(root, *report),
+        Chore::Codegen { check } => codegen::run(root, *check),
         Chore::Prepare => steps::prepare(root),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{python, tidy};
+use crate::{codegen, python, tidy};
 
 /// One check with the name that a reader of the log sees.
 struct Step {
@@ -14,7 +14,7 @@ struct Step {
     run: fn(&Path) -> Result<()>,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step {
         name: "format",
         run: |root| cargo(root, &["fmt", "--all", "--check"], &[]),
@@ -22,6 +22,10 @@ const STEPS: [Step; 6] = [
     Step {
         name: "tidy",
         run: |root| tidy::run(root, true),
+    },
+    Step {
+        name: "generated code",
+        run: |root| codegen::run(root, true),
     },
     Step {
         name: "clippy",

@@ -1,0 +1,3 @@
+//! The gRPC side of the Open Inference Protocol.
+
+mod generated;

@@ -1,0 +1,95 @@
+//! `cargo xtask codegen`: Rust from the `.proto` files, and the check that it was not forgotten.
+//!
+//! Decision: the output is committed, so that building Lockgate needs no protobuf compiler and a
+//! review shows what a change of a `.proto` file does. Here the compiler is `protox`, in Rust.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use protox::Compiler;
+
+const PROTO_FOLDER: &str = "proto";
+const SOURCES: [&str; 2] = ["inference.proto", "model_repository.proto"];
+const OUTPUT_FOLDER: &str = "crates/protocols/src/open_inference/grpc/generated";
+/// What server reflection serves: the files of `proto/` in their compiled form.
+const DESCRIPTORS: &str = "descriptors.bin";
+
+/// Writes the generated code into the workspace at `root`; with `is_check` it fails
+/// when that would change a file, and writes nothing.
+pub(crate) fn run(root: &Path, is_check: bool) -> Result<()> {
+    let fresh = tempfile::tempdir().context("create a folder for the generated code")?;
+    generate(&root.join(PROTO_FOLDER), fresh.path())?;
+    let committed = root.join(OUTPUT_FOLDER);
+    if is_check {
+        return compare(fresh.path(), &committed);
+    }
+    fs::create_dir_all(&committed).with_context(|| format!("create {}", committed.display()))?;
+    for name in file_names(fresh.path())? {
+        let target = committed.join(&name);
+        fs::copy(fresh.path().join(&name), &target)
+            .with_context(|| format!("write {}", target.display()))?;
+    }
+    Ok(())
+}
+
+fn generate(protos: &Path, out: &Path) -> Result<()> {
+    let mut compiler = Compiler::new([protos])?;
+    compiler.include_imports(true).open_files(SOURCES)?;
+    fs::write(out.join(DESCRIPTORS), compiler.encode_file_descriptor_set())?;
+    // Only now with comments: reflection does not need them, the generated code does.
+    compiler.include_source_info(true);
+    tonic_prost_build::configure()
+        .out_dir(out)
+        // The default writes build-script instructions to standard output.
+        .emit_rerun_if_changed(false)
+        .bytes(".")
+        .btree_map(".")
+        // Lockgate calls no other server; the tests call this one.
+        .client_mod_attribute(".", "#[cfg(test)]")
+        .compile_fds(compiler.file_descriptor_set())
+        .context("generate Rust code")
+}
+
+fn compare(fresh: &Path, committed: &Path) -> Result<()> {
+    let (expected, found) = (file_names(fresh)?, file_names(committed)?);
+    let is_stale =
+        |name: &&PathBuf| fs::read(fresh.join(name)).ok() != fs::read(committed.join(name)).ok();
+    let mut stale: Vec<_> = expected.iter().filter(is_stale).collect();
+    stale.extend(found.iter().filter(|name| !expected.contains(name)));
+    if !stale.is_empty() {
+        bail!(
+            "{} differs from `{PROTO_FOLDER}/`: {stale:?}; run `cargo xtask codegen`",
+            committed.display()
+        );
+    }
+    Ok(())
+}
+
+fn file_names(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+        names.push(PathBuf::from(entry?.file_name()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_missing_or_surplus_file_is_stale() {
+        let (fresh, committed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(fresh.path().join("a.rs"), "a").unwrap();
+        let check = || compare(fresh.path(), committed.path()).map_err(|error| error.to_string());
+        assert!(check().unwrap_err().contains("a.rs"), "missing");
+        fs::write(committed.path().join("a.rs"), "b").unwrap();
+        assert!(check().unwrap_err().contains("a.rs"), "changed");
+        fs::write(committed.path().join("a.rs"), "a").unwrap();
+        assert_eq!(check(), Ok(()));
+        fs::write(committed.path().join("b.rs"), "").unwrap();
+        assert!(check().unwrap_err().contains("b.rs"), "surplus");
+    }
+}
