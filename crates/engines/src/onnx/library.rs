@@ -1,0 +1,271 @@
+//! Finds the ONNX Runtime library: places in a fixed order, the first hit wins.
+//!
+//! Decision: a place that the operator named must be right. When a flag, a variable or the
+//! configuration points nowhere, the search ends with an error instead of running models on some
+//! other library. The other places are merely skipped. There is no fallback to another engine.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use contract::{Code, Error, Result};
+
+use super::Runtime;
+
+/// The name that the system's loader knows the library by.
+const LOADER_NAME: &str = "libonnxruntime.so.1";
+
+/// Prints the folder of the package without importing it, which would load its library.
+const FIND_PACKAGE: &str = "import importlib.util as u; s = u.find_spec('onnxruntime'); \
+                            print(s.submodule_search_locations[0] if s else '')";
+
+/// Where to search, as the flags, the environment and the configuration have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchInput {
+    /// What the flag `--onnxruntime` names: a file or a folder.
+    pub flag: Option<PathBuf>,
+    /// The variable `LOCKGATE_ONNXRUNTIME`.
+    pub variable: Option<PathBuf>,
+    /// The key `onnxruntime.path` of the configuration.
+    pub configuration: Option<PathBuf>,
+    /// The variable `ORT_DYLIB_PATH`, which other users of the runtime share.
+    pub shared_variable: Option<PathBuf>,
+    /// The folder of the executable.
+    pub executable_folder: Option<PathBuf>,
+    /// The data folder, where `lockgate runtime install` puts libraries.
+    pub data_folder: Option<PathBuf>,
+    /// Python interpreters whose packages may hold the library, in order of preference.
+    pub pythons: Vec<PathBuf>,
+}
+
+/// A kind of place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The flag.
+    Flag,
+    /// The variable of this program.
+    Variable,
+    /// The configuration.
+    Configuration,
+    /// The variable that other users of the runtime share.
+    SharedVariable,
+    /// Beside the executable.
+    Executable,
+    /// What was installed with `lockgate runtime install`.
+    Installed,
+    /// The packages of a Python interpreter.
+    Python(PathBuf),
+    /// The search path of the system's loader.
+    System,
+}
+
+impl Source {
+    /// Whether the operator named this place, so that it must be right.
+    #[must_use]
+    pub fn is_explicit(&self) -> bool {
+        match self {
+            Self::Flag | Self::Variable | Self::Configuration | Self::SharedVariable => true,
+            Self::Executable | Self::Installed | Self::Python(_) | Self::System => false,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("`--onnxruntime`"),
+            Self::Variable => f.write_str("`LOCKGATE_ONNXRUNTIME`"),
+            Self::Configuration => f.write_str("`onnxruntime.path` of the configuration"),
+            Self::SharedVariable => f.write_str("`ORT_DYLIB_PATH`"),
+            Self::Executable => f.write_str("beside the executable"),
+            Self::Installed => f.write_str("`lockgate runtime install`"),
+            Self::Python(python) => write!(f, "packages of `{}`", python.display()),
+            Self::System => f.write_str("system libraries"),
+        }
+    }
+}
+
+/// One place, and what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Who names the place.
+    pub source: Source,
+    /// The library file there, or why there is none. What the system's loader would find is known
+    /// only by trying: its candidate is a bare file name.
+    pub library: Result<PathBuf, String>,
+}
+
+/// Every place in order, with what is there: for `lockgate doctor`.
+///
+/// `package_of` tells where a Python interpreter keeps the package `onnxruntime`; see
+/// [`python_package`].
+pub fn candidates(
+    input: &SearchInput,
+    package_of: &dyn Fn(&Path) -> Result<PathBuf, String>,
+) -> Vec<Candidate> {
+    places(input).map(|place| place.look(package_of)).collect()
+}
+
+/// The library to use: the first place that has one.
+///
+/// # Errors
+/// `engine_failed` with every place that was tried, and what to do.
+pub fn search(
+    input: &SearchInput,
+    package_of: &dyn Fn(&Path) -> Result<PathBuf, String>,
+) -> Result<Candidate> {
+    let mut tried = Vec::new();
+    for place in places(input) {
+        let candidate = place.look(package_of);
+        match &candidate.library {
+            Ok(_) => return Ok(candidate),
+            Err(reason) if candidate.source.is_explicit() => {
+                let text = format!("no ONNX Runtime at {}: {reason}", candidate.source);
+                return Err(Error::new(Code::EngineFailed, text));
+            }
+            Err(_) => tried.push(candidate),
+        }
+    }
+    Err(not_found(&tried))
+}
+
+/// Searches, and opens what was found.
+///
+/// # Errors
+/// `engine_failed` as [`search`] and [`Runtime::open`].
+pub fn open_first(
+    input: &SearchInput,
+    package_of: &dyn Fn(&Path) -> Result<PathBuf, String>,
+) -> Result<Runtime> {
+    let found = search(input, package_of)?;
+    let Ok(library) = &found.library else {
+        return Err(not_found(&[found]));
+    };
+    match Runtime::open(library) {
+        Err(_) if found.source == Source::System => Err(not_found(&candidates(input, package_of))),
+        opened => opened.map_err(|error| error.in_context(&found.source)),
+    }
+}
+
+fn not_found(tried: &[Candidate]) -> Error {
+    let mut text = String::from(
+        "no ONNX Runtime is installed; `lockgate runtime install` gets it. Tried in this order:",
+    );
+    for candidate in tried {
+        let reason = match &candidate.library {
+            Ok(library) => format!("`{}` is not known there", library.display()),
+            Err(reason) => reason.clone(),
+        };
+        text.push_str(&format!("\n  {}: {reason}", candidate.source));
+    }
+    Error::new(Code::EngineFailed, text)
+}
+
+/// A place before anybody looked.
+struct Place<'a> {
+    source: Source,
+    path: Where<'a>,
+}
+
+enum Where<'a> {
+    At(PathBuf),
+    InPackageOf(&'a Path),
+    Loader,
+}
+
+impl Place<'_> {
+    fn look(self, package_of: &dyn Fn(&Path) -> Result<PathBuf, String>) -> Candidate {
+        let library = match self.path {
+            Where::At(path) => library_in(&path),
+            Where::InPackageOf(python) => {
+                package_of(python).and_then(|package| library_in(&package.join("capi")))
+            }
+            Where::Loader => Ok(PathBuf::from(LOADER_NAME)),
+        };
+        Candidate {
+            source: self.source,
+            library,
+        }
+    }
+}
+
+fn places(input: &SearchInput) -> impl Iterator<Item = Place<'_>> {
+    let beside = |folder: &PathBuf| folder.join("../lib/onnxruntime");
+    let installed = |folder: &PathBuf| folder.join("onnxruntime/current");
+    let paths = [
+        (Source::Flag, input.flag.clone()),
+        (Source::Variable, input.variable.clone()),
+        (Source::Configuration, input.configuration.clone()),
+        (Source::SharedVariable, input.shared_variable.clone()),
+        (
+            Source::Executable,
+            input.executable_folder.as_ref().map(beside),
+        ),
+        (Source::Installed, input.data_folder.as_ref().map(installed)),
+    ];
+    let paths = paths.into_iter().filter_map(|(source, path)| {
+        path.map(|path| Place {
+            source,
+            path: Where::At(path),
+        })
+    });
+    let pythons = input.pythons.iter().map(|python| Place {
+        source: Source::Python(python.clone()),
+        path: Where::InPackageOf(python),
+    });
+    let system = Place {
+        source: Source::System,
+        path: Where::Loader,
+    };
+    paths.chain(pythons).chain([system])
+}
+
+/// The library at a path: the file itself, or the one in a folder.
+///
+/// # Errors
+/// What is there instead.
+pub fn library_in(path: &Path) -> Result<PathBuf, String> {
+    if path.is_file() {
+        return Ok(path.to_owned());
+    }
+    let entries =
+        std::fs::read_dir(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names
+        .filter_map(|name| rank(&name).map(|rank| (rank, name)))
+        .max()
+        .map(|(_, name)| path.join(name))
+        .ok_or_else(|| format!("`{}` has no `libonnxruntime.so`", path.display()))
+}
+
+/// How well a file name tells the library: by its version, which beats a name without one.
+fn rank(name: &str) -> Option<Vec<u32>> {
+    let version = match name.strip_prefix("libonnxruntime.")? {
+        "so" | "dylib" => "",
+        rest => match rest.strip_suffix(".dylib") {
+            Some(version) => version,
+            None => rest.strip_prefix("so.")?,
+        },
+    };
+    let numbers = version.split('.').filter(|number| !number.is_empty());
+    numbers.map(|number| number.parse().ok()).collect()
+}
+
+/// Where a Python interpreter keeps the package `onnxruntime`, asked without importing it.
+///
+/// # Errors
+/// Why there is none.
+pub fn python_package(python: &Path) -> Result<PathBuf, String> {
+    let output = Command::new(python)
+        .args(["-c", FIND_PACKAGE])
+        .output()
+        .map_err(|error| format!("cannot run `{}`: {error}", python.display()))?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    match printed.trim() {
+        "" => Err("it has no package `onnxruntime`".to_owned()),
+        folder => Ok(PathBuf::from(folder)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

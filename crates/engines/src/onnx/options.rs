@@ -1,0 +1,287 @@
+//! Options of a model, from the words of its settings to what a session builder is told.
+//!
+//! Decision: every option is checked before a file is opened, and an unknown one is an error that
+//! names the known ones. Keys that start with `session.` are the runtime's own configuration
+//! entries and are passed on as they are; the runtime ignores those that it does not know.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use contract::{Code, Error, LoadSpec, Result};
+use ort::ep::{
+    ArbitrarilyConfigurableExecutionProvider, CPU, CUDA, ExecutionProviderDispatch, OpenVINO,
+};
+use ort::session::builder::GraphOptimizationLevel;
+
+/// The providers that settings can name.
+pub(super) const PROVIDERS: [&str; 3] = ["cpu", "openvino", "cuda"];
+
+/// How sessions of one model are made.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) provider: Provider,
+    pub(super) threads: usize,
+    pub(super) optimization: GraphOptimizationLevel,
+    pub(super) allow_spinning: bool,
+    /// Whether memory is kept between runs; `None` leaves it to what the model looks like.
+    pub(super) arena: Option<bool>,
+    /// Whether memory is laid out ahead per set of shapes; `None` as above.
+    pub(super) memory_pattern: Option<bool>,
+    pub(super) has_optional_inputs: bool,
+    pub(super) entries: Vec<(String, String)>,
+}
+
+/// Where the nodes of the model run.
+#[derive(Clone, Debug)]
+pub(super) enum Provider {
+    Cpu,
+    OpenVino(OpenVinoOptions),
+    Cuda(CudaOptions),
+}
+
+/// Options of the OpenVINO provider.
+#[derive(Clone, Debug)]
+pub(super) struct OpenVinoOptions {
+    precision: &'static str,
+    performance_hint: &'static str,
+    n_streams: Option<u8>,
+    cache_dir: Option<String>,
+}
+
+/// Options of the CUDA provider.
+#[derive(Clone, Debug)]
+pub(super) struct CudaOptions {
+    device_id: i32,
+    memory_limit_bytes: Option<usize>,
+}
+
+impl Settings {
+    /// Checks the provider and every option of `spec`.
+    pub(super) fn new(spec: &LoadSpec) -> Result<Self> {
+        let mut options = Options::new(&spec.options)?;
+        let provider = Provider::new(spec.provider.as_deref().unwrap_or("cpu"), &mut options)?;
+        let settings = Self {
+            threads: spec.threads.get(),
+            optimization: options.choice(
+                "graph_optimization",
+                &[
+                    ("all", GraphOptimizationLevel::All),
+                    ("layout", GraphOptimizationLevel::Level3),
+                    ("extended", GraphOptimizationLevel::Level2),
+                    ("basic", GraphOptimizationLevel::Level1),
+                    ("off", GraphOptimizationLevel::Disable),
+                ],
+            )?,
+            allow_spinning: options.flag("allow_spinning")?.unwrap_or(false),
+            arena: options.flag("arena")?,
+            memory_pattern: options.flag("memory_pattern")?,
+            has_optional_inputs: options.flag("optional_inputs")?.unwrap_or(true),
+            entries: options.entries(),
+            provider,
+        };
+        options.finish(settings.provider.name())?;
+        Ok(settings)
+    }
+}
+
+impl Provider {
+    fn new(name: &str, options: &mut Options<'_>) -> Result<Self> {
+        match name {
+            "cpu" => Ok(Self::Cpu),
+            "openvino" => OpenVinoOptions::new(options).map(Self::OpenVino),
+            "cuda" => CudaOptions::new(options).map(Self::Cuda),
+            unknown => Err(failed(format!(
+                "unknown provider `{unknown}`; known are {}",
+                quoted(&PROVIDERS)
+            ))),
+        }
+    }
+
+    /// Its name in settings.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::OpenVino(_) => "openvino",
+            Self::Cuda(_) => "cuda",
+        }
+    }
+
+    /// Whether all nodes run in the runtime's own kernels.
+    pub(super) fn is_cpu(&self) -> bool {
+        match self {
+            Self::Cpu => true,
+            Self::OpenVino(_) | Self::Cuda(_) => false,
+        }
+    }
+
+    /// The providers of a session in order of preference. The CPU is always there: it runs what the
+    /// first one does not, and leaving it out would switch its arena on whatever the settings say.
+    pub(super) fn dispatches(&self, threads: usize, arena: bool) -> Vec<ExecutionProviderDispatch> {
+        let cpu = CPU::default().with_arena_allocator(arena).build();
+        match self {
+            Self::Cpu => vec![cpu],
+            Self::OpenVino(options) => vec![options.dispatch(threads), cpu],
+            Self::Cuda(options) => vec![options.dispatch(), cpu],
+        }
+    }
+}
+
+impl OpenVinoOptions {
+    fn new(options: &mut Options<'_>) -> Result<Self> {
+        Ok(Self {
+            precision: options.choice("precision", &[("f32", "f32"), ("bf16", "bf16")])?,
+            performance_hint: options.choice(
+                "performance_hint",
+                &[("latency", "LATENCY"), ("throughput", "THROUGHPUT")],
+            )?,
+            n_streams: options.number("num_streams")?,
+            cache_dir: options.text("cache_dir").map(str::to_owned),
+        })
+    }
+
+    fn dispatch(&self, threads: usize) -> ExecutionProviderDispatch {
+        let mut provider = OpenVINO::default()
+            .with_device_type("CPU")
+            .with_num_threads(threads)
+            .with_arbitrary_config("load_config", self.load_config());
+        if let Some(n_streams) = self.n_streams {
+            provider = provider.with_num_streams(n_streams);
+        }
+        if let Some(folder) = &self.cache_dir {
+            provider = provider.with_cache_dir(folder);
+        }
+        provider.build().error_on_failure()
+    }
+
+    /// What the provider hands on to OpenVINO, keyed by device.
+    fn load_config(&self) -> String {
+        let Self {
+            precision,
+            performance_hint,
+            ..
+        } = self;
+        serde_json::json!({
+            "CPU": {
+                "INFERENCE_PRECISION_HINT": precision,
+                "PERFORMANCE_HINT": performance_hint,
+            }
+        })
+        .to_string()
+    }
+}
+
+impl CudaOptions {
+    fn new(options: &mut Options<'_>) -> Result<Self> {
+        Ok(Self {
+            device_id: options.number("device_id")?.unwrap_or(0),
+            memory_limit_bytes: options.number("memory_limit_bytes")?,
+        })
+    }
+
+    fn dispatch(&self) -> ExecutionProviderDispatch {
+        let mut provider = CUDA::default().with_device_id(self.device_id);
+        if let Some(bytes) = self.memory_limit_bytes {
+            provider = provider.with_memory_limit(bytes);
+        }
+        provider.build().error_on_failure()
+    }
+}
+
+/// Reads options and remembers which keys it was asked for.
+struct Options<'a> {
+    given: &'a BTreeMap<String, String>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Options<'a> {
+    fn new(given: &'a BTreeMap<String, String>) -> Result<Self> {
+        let has_nul =
+            |(key, value): &(&String, &String)| key.contains('\0') || value.contains('\0');
+        match given.iter().find(has_nul) {
+            Some((key, _)) => Err(failed(format!("option {key:?} contains a NUL character"))),
+            None => Ok(Self {
+                given,
+                known: Vec::new(),
+            }),
+        }
+    }
+
+    fn text(&mut self, key: &'static str) -> Option<&'a str> {
+        self.known.push(key);
+        self.given.get(key).map(String::as_str)
+    }
+
+    fn flag(&mut self, key: &'static str) -> Result<Option<bool>> {
+        match self.text(key) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(value) => Err(refused(key, value, quoted(&["true", "false"]))),
+        }
+    }
+
+    fn number<T: FromStr>(&mut self, key: &'static str) -> Result<Option<T>> {
+        let Some(value) = self.text(key) else {
+            return Ok(None);
+        };
+        let number = value.parse().map_err(|_| refused(key, value, "a number"))?;
+        Ok(Some(number))
+    }
+
+    /// One of several words; the first is the default.
+    fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Result<T> {
+        let value = self.text(key);
+        let chosen = match value {
+            None => choices.first(),
+            Some(value) => choices.iter().find(|(word, _)| *word == value),
+        };
+        chosen.map(|(_, choice)| *choice).ok_or_else(|| {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            refused(key, value.unwrap_or_default(), quoted(&words))
+        })
+    }
+
+    fn entries(&self) -> Vec<(String, String)> {
+        self.given
+            .iter()
+            .filter(|(key, _)| is_entry(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    fn finish(mut self, provider: &str) -> Result<()> {
+        let is_unknown = |key: &&String| !self.known.contains(&key.as_str()) && !is_entry(key);
+        let Some(unknown) = self.given.keys().find(is_unknown) else {
+            return Ok(());
+        };
+        self.known.sort_unstable();
+        Err(failed(format!(
+            "unknown option `{unknown}`; with provider `{provider}` these are known: {}, and the \
+             runtime's own keys that start with `session.`",
+            quoted(&self.known)
+        )))
+    }
+}
+
+fn is_entry(key: &str) -> bool {
+    key.starts_with("session.")
+}
+
+fn refused(key: &str, value: &str, expected: impl Display) -> Error {
+    failed(format!(
+        "option `{key}`: expected {expected}, got `{value}`"
+    ))
+}
+
+fn failed(message: String) -> Error {
+    Error::new(Code::EngineFailed, message)
+}
+
+fn quoted(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Options as settings write them: what is accepted, and what a mistake is told.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use super::*;
+
+fn settings(provider: Option<&str>, options: &[(&str, &str)]) -> Result<Settings> {
+    Settings::new(&LoadSpec {
+        path: PathBuf::from("model.onnx"),
+        n_sessions: NonZeroUsize::MIN,
+        threads: NonZeroUsize::MIN,
+        provider: provider.map(str::to_owned),
+        options: options
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+    })
+}
+
+#[test]
+fn nothing_given_means_all_optimisations_without_spinning_on_the_cpu() {
+    let settings = settings(None, &[]).unwrap();
+    assert_eq!(settings.provider.name(), "cpu");
+    assert_eq!(settings.optimization, GraphOptimizationLevel::All);
+    assert!(!settings.allow_spinning);
+    assert_eq!((settings.arena, settings.memory_pattern), (None, None));
+    assert!(settings.has_optional_inputs);
+    assert_eq!(settings.entries, []);
+}
+
+#[test]
+fn mistakes_are_told_with_what_would_be_right() {
+    let cases = [
+        (
+            Some("tpu"),
+            ("arena", "true"),
+            "unknown provider `tpu`; known are `cpu`",
+        ),
+        (
+            None,
+            ("arenas", "true"),
+            "unknown option `arenas`; with provider `cpu` these are known: `allow_spinning`, `arena`",
+        ),
+        (
+            None,
+            ("arena", "yes"),
+            "option `arena`: expected `true`, `false`, got `yes`",
+        ),
+        (
+            None,
+            ("graph_optimization", "most"),
+            "expected `all`, `layout`, `extended`, `basic`, `off`, got `most`",
+        ),
+        (None, ("precision", "bf16"), "unknown option `precision`"),
+        (
+            Some("openvino"),
+            ("precision", "f16"),
+            "option `precision`: expected `f32`, `bf16`, got `f16`",
+        ),
+        (
+            Some("openvino"),
+            ("num_streams", "300"),
+            "option `num_streams`: expected a number, got `300`",
+        ),
+        (
+            Some("cuda"),
+            ("device_id", "first"),
+            "option `device_id`: expected a number, got `first`",
+        ),
+        (
+            Some("openvino"),
+            ("cache_dir", "a\0b"),
+            "option \"cache_dir\" contains a NUL character",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (provider, option, expected) in cases {
+        let told = settings(provider, &[option])
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        if !told.contains(expected) {
+            wrong.push((option, told));
+        }
+    }
+    assert_eq!(wrong, []);
+}
+
+#[test]
+fn entries_of_the_runtime_pass_as_they_are() {
+    let entry = ("session.dynamic_block_base", "4");
+    let settings = settings(None, &[entry]).unwrap();
+    assert_eq!(settings.entries, [(entry.0.to_owned(), entry.1.to_owned())]);
+}
+
+#[test]
+fn openvino_is_told_the_precision_even_when_nobody_chose_one() {
+    let config = |options: &[(&str, &str)]| {
+        let Provider::OpenVino(options) = settings(Some("openvino"), options).unwrap().provider
+        else {
+            panic!("another provider");
+        };
+        options.load_config()
+    };
+    assert_eq!(
+        config(&[]),
+        r#"{"CPU":{"INFERENCE_PRECISION_HINT":"f32","PERFORMANCE_HINT":"LATENCY"}}"#
+    );
+    assert_eq!(
+        config(&[("precision", "bf16"), ("performance_hint", "throughput")]),
+        r#"{"CPU":{"INFERENCE_PRECISION_HINT":"bf16","PERFORMANCE_HINT":"THROUGHPUT"}}"#
+    );
+}

@@ -1,0 +1,129 @@
+//! What a loaded model says about itself: its inputs and outputs, and its metadata.
+//!
+//! Decision: an input whose value the file also holds (an initializer that may be overridden) is an
+//! optional input. Whatever has no tensor form is refused when the model is loaded, not when a
+//! request arrives.
+
+use std::collections::BTreeMap;
+
+use contract::{Code, Dimension, Error, Result, Signature, TensorSpec};
+use ort::session::Session;
+use ort::value::ValueType;
+
+use super::convert;
+
+/// The domains whose operator-set version is reported, with the key to report it under.
+const DOMAINS: [(&str, &str); 3] = [
+    ("", "onnx.opset"),
+    ("ai.onnx.ml", "onnx.opset.ai.onnx.ml"),
+    ("com.microsoft", "onnx.opset.com.microsoft"),
+];
+
+/// The signature of a session, with or without its optional inputs.
+pub(super) fn signature(session: &Session, has_optional_inputs: bool) -> Result<Signature> {
+    let mut inputs = Vec::new();
+    for outlet in session.inputs() {
+        inputs.push(tensor_spec("input", outlet.name(), outlet.dtype(), false)?);
+    }
+    if has_optional_inputs {
+        for outlet in session.overridable_initializers() {
+            inputs.push(tensor_spec("input", outlet.name(), outlet.dtype(), true)?);
+        }
+    }
+    let mut outputs = Vec::new();
+    for outlet in session.outputs() {
+        outputs.push(tensor_spec("output", outlet.name(), outlet.dtype(), false)?);
+    }
+    Ok(Signature { inputs, outputs })
+}
+
+fn tensor_spec(
+    side: &str,
+    name: &str,
+    value_type: &ValueType,
+    is_optional: bool,
+) -> Result<TensorSpec> {
+    let refused = |reason: String| {
+        Err(Error::new(
+            Code::EngineFailed,
+            format!("{side} `{name}` {reason}"),
+        ))
+    };
+    let (ty, shape, symbols) = match value_type {
+        ValueType::Tensor {
+            ty,
+            shape,
+            dimension_symbols,
+        } => (ty, shape, dimension_symbols),
+        ValueType::Sequence(_) | ValueType::Map { .. } => {
+            return refused(format!(
+                "is a {value_type}, and only tensors can be served; a model of scikit-learn must \
+                 be converted with the option `zipmap=False`"
+            ));
+        }
+        ValueType::Optional(_) => {
+            return refused(format!(
+                "is an {value_type}, and only tensors can be served"
+            ));
+        }
+    };
+    let Some(element_type) = convert::element_type(*ty) else {
+        return refused(format!("has elements of type {ty}, which cannot be served"));
+    };
+    let dims = shape.iter().enumerate().map(|(index, &size)| {
+        let symbol = symbols.get(index).map_or("", String::as_str);
+        match (usize::try_from(size), symbol) {
+            (Ok(size), _) => Dimension::Fixed(size),
+            (Err(_), "") => Dimension::Dynamic,
+            (Err(_), symbol) => Dimension::Symbol(symbol.to_owned()),
+        }
+    });
+    Ok(TensorSpec {
+        name: name.to_owned(),
+        element_type,
+        dims: dims.collect(),
+        is_optional,
+    })
+}
+
+/// Whether any dimension but the first of a tensor differs from run to run.
+pub(super) fn varies_beyond_rows(signature: &Signature) -> bool {
+    signature
+        .inputs
+        .iter()
+        .any(|spec| spec.dims.iter().skip(1).any(|dim| dim.fixed().is_none()))
+}
+
+/// What the file says about itself: its own keys as they are, the fields of the format under
+/// `onnx.`.
+pub(super) fn metadata(session: &Session) -> BTreeMap<String, String> {
+    let mut metadata = BTreeMap::new();
+    let mut put = |key: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            metadata.insert(key.to_owned(), value);
+        }
+    };
+    if let Ok(found) = session.metadata() {
+        for key in found.custom_keys().unwrap_or_default() {
+            put(&key, found.custom(&key));
+        }
+        put("onnx.producer", found.producer());
+        put("onnx.graph", found.name());
+        put("onnx.domain", found.domain());
+        put("onnx.description", found.description());
+        let version = found.version().filter(|&version| version != 0);
+        put(
+            "onnx.model_version",
+            version.map(|version| version.to_string()),
+        );
+    }
+    for (domain, key) in DOMAINS {
+        put(
+            key,
+            session
+                .opset_for_domain(domain)
+                .map(|opset| opset.to_string()),
+        );
+    }
+    metadata
+}

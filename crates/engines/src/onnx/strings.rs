@@ -1,0 +1,85 @@
+//! `BYTES` tensors to and from string tensors of ONNX Runtime.
+//!
+//! Decision: lengths are passed, not C strings. The `ort` crate offers only strings that end with
+//! NUL and are UTF-8; the runtime itself stores any bytes, so one odd string of a request can
+//! neither be cut short nor make the batch that it travels in fail.
+
+use std::ptr;
+
+use contract::{StringBuffer, Tensor};
+use ort::memory::Allocator;
+use ort::value::{DynTensor, DynValue, TensorElementType};
+use ort::{AsPointer, Error, Result};
+
+/// A string tensor of the runtime with the strings of `tensor`.
+pub(super) fn to_value(tensor: &Tensor) -> Result<DynTensor> {
+    let shape: Vec<i64> = tensor.shape().wire_dims().collect();
+    let mut value = DynTensor::new(&Allocator::default(), TensorElementType::String, shape)?;
+    for (index, string) in tensor.strings().enumerate() {
+        set(&mut value, index, string)?;
+    }
+    Ok(value)
+}
+
+#[expect(unsafe_code, reason = "`ort` has no way to set a string by its length")]
+fn set(value: &mut DynTensor, index: usize, string: &[u8]) -> Result<()> {
+    let resize = ort::api().GetResizedStringTensorElementBuffer;
+    let mut buffer = ptr::null_mut();
+    // SAFETY: `value` is a string tensor, and the call checks `index` against its shape.
+    unsafe {
+        Error::result_from_status(resize(
+            value.ptr_mut(),
+            index,
+            string.len(),
+            &raw mut buffer,
+        ))?;
+    }
+    if !string.is_empty() {
+        // SAFETY: the call above made `buffer` exactly `string.len()` bytes long, and it belongs to
+        // `value`, which is borrowed exclusively.
+        unsafe { ptr::copy_nonoverlapping(string.as_ptr(), buffer.cast(), string.len()) };
+    }
+    Ok(())
+}
+
+/// The strings of a string tensor of the runtime with `n_elements` elements.
+pub(super) fn from_value(value: &DynValue, n_elements: usize) -> Result<StringBuffer> {
+    let (content, starts) = content(value, n_elements)?;
+    let ends = starts.iter().skip(1).copied().chain([content.len()]);
+    let mut strings = StringBuffer::default();
+    for (&start, end) in starts.iter().zip(ends) {
+        let string = content
+            .get(start..end)
+            .ok_or_else(|| Error::new("the offsets of a string tensor do not ascend"))?;
+        strings
+            .push(string)
+            .map_err(|error| Error::new(error.message()))?;
+    }
+    Ok(strings)
+}
+
+/// All strings one after the other, and where each starts.
+#[expect(unsafe_code, reason = "`ort` reads only strings that are UTF-8")]
+fn content(value: &DynValue, n_elements: usize) -> Result<(Vec<u8>, Vec<usize>)> {
+    let api = ort::api();
+    let mut n_bytes = 0;
+    // SAFETY: the call checks that `value` is a string tensor and writes one number.
+    unsafe {
+        let status = (api.GetStringTensorDataLength)(value.ptr(), &raw mut n_bytes);
+        Error::result_from_status(status)?;
+    }
+    let mut content = vec![0_u8; n_bytes];
+    let mut starts = vec![0_usize; n_elements];
+    // SAFETY: both buffers are as long as stated, and the call fails when they do not fit.
+    unsafe {
+        let status = (api.GetStringTensorContent)(
+            value.ptr(),
+            content.as_mut_ptr().cast(),
+            content.len(),
+            starts.as_mut_ptr(),
+            starts.len(),
+        );
+        Error::result_from_status(status)?;
+    }
+    Ok((content, starts))
+}

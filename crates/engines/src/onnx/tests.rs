@@ -1,0 +1,211 @@
+//! Models in the real runtime.
+
+use std::fs;
+use std::num::NonZeroUsize;
+
+use bytes::Bytes;
+use contract::{Dimension, ElementType, Error, Session, Shape, Tensor};
+use tempfile::TempDir;
+
+use super::*;
+use crate::testing::{OnnxModel, dims, onnx_runtime};
+
+fn engine() -> OnnxEngine {
+    OnnxEngine::open(&onnx_runtime()).unwrap()
+}
+
+/// A model file in a folder of its own.
+struct ModelFile {
+    _folder: TempDir,
+    spec: LoadSpec,
+}
+
+impl ModelFile {
+    fn new(content: &[u8]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        fs::write(&path, content).unwrap();
+        let spec = LoadSpec {
+            path,
+            n_sessions: NonZeroUsize::MIN,
+            threads: NonZeroUsize::MIN,
+            provider: None,
+            options: Default::default(),
+        };
+        Self {
+            _folder: folder,
+            spec,
+        }
+    }
+
+    fn load(&self) -> Result<LoadedModel> {
+        engine().load(&self.spec)
+    }
+}
+
+fn load(model: &OnnxModel) -> Result<LoadedModel> {
+    ModelFile::new(&model.to_bytes()).load()
+}
+
+fn refusal(model: &OnnxModel) -> Error {
+    load(model).map(|_| ()).unwrap_err()
+}
+
+fn only_session(model: &OnnxModel) -> Box<dyn Session> {
+    load(model).unwrap().sessions.remove(0)
+}
+
+/// Three elements of every type, chosen to show a wrong width, sign or byte order.
+fn samples() -> Vec<Tensor> {
+    let shape = || Shape::from([3]);
+    let bits = [0x7f80_u16, 0x3c01, 0x8000];
+    vec![
+        Tensor::new(ElementType::Bool, shape(), Bytes::from_static(&[1, 0, 1])).unwrap(),
+        Tensor::from_values(shape(), vec![0_u8, 7, u8::MAX]).unwrap(),
+        Tensor::from_values(shape(), vec![0_u16, 258, u16::MAX]).unwrap(),
+        Tensor::from_values(shape(), vec![0_u32, 66_051, u32::MAX]).unwrap(),
+        Tensor::from_values(shape(), vec![0_u64, 72_623_859_790_382_856, u64::MAX]).unwrap(),
+        Tensor::from_values(shape(), vec![i8::MIN, -1, i8::MAX]).unwrap(),
+        Tensor::from_values(shape(), vec![i16::MIN, -2, i16::MAX]).unwrap(),
+        Tensor::from_values(shape(), vec![i32::MIN, -3, i32::MAX]).unwrap(),
+        Tensor::from_values(shape(), vec![i64::MIN, -4, i64::MAX]).unwrap(),
+        Tensor::from_values(shape(), bits.map(half::f16::from_bits).to_vec()).unwrap(),
+        Tensor::from_values(shape(), bits.map(half::bf16::from_bits).to_vec()).unwrap(),
+        Tensor::from_values(shape(), vec![f32::MIN, -0.0, f32::INFINITY]).unwrap(),
+        Tensor::from_values(shape(), vec![f64::MIN, -0.0, f64::EPSILON]).unwrap(),
+        Tensor::from_strings(shape(), ["é\0\u{ff}".as_bytes(), b"", b"\xff\xfe"]).unwrap(),
+    ]
+}
+
+#[test]
+fn every_element_type_passes_unchanged_in_every_shape() {
+    let mut wrong = Vec::new();
+    let samples = samples();
+    assert_eq!(samples.len(), ElementType::ALL.len());
+    for sample in samples {
+        let scalar = sample
+            .slice_rows(1, 1)
+            .unwrap()
+            .reshaped([].into())
+            .unwrap();
+        let none = sample.slice_rows(0, 0).unwrap();
+        let empty = none.reshaped([2, 0, 3].into()).unwrap();
+        let column = sample.reshaped([3, 1].into()).unwrap();
+        for (dims, tensor) in [
+            ("n", &sample),
+            ("", &scalar),
+            ("n", &none),
+            ("a,b,c", &empty),
+            ("n,1", &column),
+            ("3", &sample),
+        ] {
+            let model = OnnxModel::identity(tensor.element_type(), dims);
+            let given = only_session(&model).run(&[Some(tensor.clone())], &[0]);
+            if given.as_ref().ok() != Some(&vec![tensor.clone()]) {
+                wrong.push((tensor.element_type(), dims, given));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn inputs_at_odd_addresses_give_the_same_outputs() {
+    let mut content = vec![0_u8];
+    content.extend([1.5_f32, -2.0].map(f32::to_le_bytes).concat());
+    let odd = Bytes::from(content).slice(1..);
+    let tensor = Tensor::new(ElementType::F32, [2].into(), odd).unwrap();
+    let mut session = only_session(&OnnxModel::adding(1.0, "n"));
+    let given = session.run(&[Some(tensor)], &[0]).unwrap();
+    assert_eq!(given[0].as_slice::<f32>(), Some(&[2.5, -1.0][..]));
+}
+
+#[test]
+fn the_signature_comes_from_the_file() {
+    let model = OnnxModel::new()
+        .input("x", ElementType::F32, &dims("batch,?,3"))
+        .output("y", ElementType::F32, &dims("batch,?,3"))
+        .node("Relu", &["x"], &["y"])
+        .metadata("classes", "cat,dog");
+    let loaded = load(&model).unwrap();
+    let spec = &loaded.signature.inputs[0];
+    assert_eq!(
+        (spec.name.as_str(), spec.element_type),
+        ("x", ElementType::F32)
+    );
+    let symbol = Dimension::Symbol("batch".to_owned());
+    assert_eq!(spec.dims, [symbol, Dimension::Dynamic, Dimension::Fixed(3)]);
+    assert!(!spec.is_optional);
+    assert_eq!(loaded.signature.outputs[0].name, "y");
+    assert_eq!(loaded.provider, "cpu");
+    let said = |key: &str| loaded.metadata.get(key).map(String::as_str);
+    assert_eq!(said("classes"), Some("cat,dog"));
+    assert_eq!(said("onnx.producer"), Some("lockgate"));
+    assert_eq!(said("onnx.opset"), Some("18"));
+}
+
+#[test]
+fn an_input_with_a_default_is_optional_unless_the_options_hide_it() {
+    let default = Tensor::from_values([1].into(), vec![10_f32]).unwrap();
+    let model = OnnxModel::new()
+        .input("x", ElementType::F32, &dims("n"))
+        .input("offset", ElementType::F32, &dims("1"))
+        .initializer("offset", &default)
+        .output("y", ElementType::F32, &dims("n"))
+        .node("Add", &["x", "offset"], &["y"]);
+    let mut loaded = load(&model).unwrap();
+    let optional: Vec<_> = loaded
+        .signature
+        .inputs
+        .iter()
+        .map(|spec| spec.is_optional)
+        .collect();
+    assert_eq!(optional, [false, true]);
+    let number = |value: f32| Some(Tensor::from_values([1].into(), vec![value]).unwrap());
+    let session = &mut loaded.sessions[0];
+    let with_default = session.run(&[number(1.0), None], &[0]).unwrap();
+    assert_eq!(with_default[0].as_slice::<f32>(), Some(&[11.0][..]));
+    let with_both = session.run(&[number(1.0), number(2.0)], &[0]).unwrap();
+    assert_eq!(with_both[0].as_slice::<f32>(), Some(&[3.0][..]));
+
+    let mut file = ModelFile::new(&model.to_bytes());
+    file.spec
+        .options
+        .insert("optional_inputs".to_owned(), "false".to_owned());
+    assert_eq!(file.load().unwrap().signature.inputs.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_loaded_is_told_in_the_words_of_the_runtime() {
+    let missing = LoadSpec {
+        path: PathBuf::from("/nowhere/model.onnx"),
+        ..ModelFile::new(b"").spec
+    };
+    let unknown = OnnxModel::new()
+        .input("x", ElementType::F32, &dims("n"))
+        .output("y", ElementType::F32, &dims("n"))
+        .node("Levitate", &["x"], &["y"]);
+    let sequence = OnnxModel::new()
+        .input("x", ElementType::F32, &dims("n"))
+        .sequence_output("y")
+        .node("SequenceConstruct", &["x"], &["y"]);
+    let told = |result: Result<LoadedModel>| result.map(|_| ()).unwrap_err().to_string();
+    let cases = [
+        (
+            told(engine().load(&missing)),
+            "cannot read the model file `/nowhere/model.onnx`",
+        ),
+        (
+            told(ModelFile::new(b"no model").load()),
+            "is not an ONNX model",
+        ),
+        (refusal(&unknown).to_string(), "Levitate"),
+        (refusal(&sequence).to_string(), "output `y` is a"),
+        (refusal(&sequence).to_string(), "zipmap=False"),
+    ];
+    let wrong: Vec<_> = cases
+        .iter()
+        .filter(|(text, part)| !text.contains(part))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
