@@ -1,0 +1,174 @@
+//! Objects and arrays cut into the slices of their members, without reading these.
+//!
+//! Decision: no tree and no second strict parser. A slice is found by its quotes and brackets
+//! alone; what stands between brackets is checked by whoever reads it, so a member that nobody
+//! reads may hold anything that is balanced.
+
+use std::borrow::Cow;
+
+use contract::{Error, Result};
+use smallvec::SmallVec;
+
+use super::JsonLimits;
+use super::cursor::{Cursor, too_deep};
+
+/// How many bytes without quotes and brackets are passed over at once.
+const STRIDE: usize = 32;
+
+/// The members of the object that `json` is: key and raw value, in order.
+///
+/// # Errors
+/// `invalid_request` when `json` is no object, is malformed, nests too deep, or has a key twice.
+pub(crate) fn object_members<'a>(
+    json: &'a [u8],
+    limits: &JsonLimits,
+) -> Result<Vec<(Cow<'a, str>, &'a [u8])>> {
+    let mut members = Vec::new();
+    let mut cursor = Cursor::new(json);
+    cursor.skip_whitespace();
+    if !cursor.eat(b'{') {
+        return Err(cursor.expected("a JSON object"));
+    }
+    cursor.skip_whitespace();
+    if !cursor.eat(b'}') {
+        loop {
+            cursor.skip_whitespace();
+            let key = cursor.string()?;
+            cursor.skip_whitespace();
+            if !cursor.eat(b':') {
+                return Err(cursor.expected("`:`"));
+            }
+            members.push((key, take_value(&mut cursor, limits)?));
+            if !has_next(&mut cursor, b'}')? {
+                break;
+            }
+        }
+    }
+    cursor.finish()?;
+    refuse_duplicates(&members)?;
+    Ok(members)
+}
+
+/// The items of the array that `json` is, raw and in order.
+///
+/// # Errors
+/// `invalid_request` when `json` is no array, is malformed, or nests too deep.
+pub(crate) fn array_items<'a>(json: &'a [u8], limits: &JsonLimits) -> Result<Vec<&'a [u8]>> {
+    let mut items = Vec::new();
+    let mut cursor = Cursor::new(json);
+    cursor.skip_whitespace();
+    if !cursor.eat(b'[') {
+        return Err(cursor.expected("a JSON array"));
+    }
+    cursor.skip_whitespace();
+    if !cursor.eat(b']') {
+        loop {
+            items.push(take_value(&mut cursor, limits)?);
+            if !has_next(&mut cursor, b']')? {
+                break;
+            }
+        }
+    }
+    cursor.finish()?;
+    Ok(items)
+}
+
+/// After a member: whether a comma promises another one, or `end` stands here.
+fn has_next(cursor: &mut Cursor<'_>, end: u8) -> Result<bool> {
+    cursor.skip_whitespace();
+    if cursor.eat(b',') {
+        return Ok(true);
+    }
+    match cursor.eat(end) {
+        true => Ok(false),
+        false => Err(cursor.expected(&format!("`,` or `{}`", char::from(end)))),
+    }
+}
+
+fn refuse_duplicates(members: &[(Cow<'_, str>, &[u8])]) -> Result<()> {
+    let mut keys: Vec<_> = members.iter().map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    match keys.iter().zip(keys.iter().skip(1)).find(|(a, b)| a == b) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::invalid(format!(
+            "key {key:?} stands twice in one object"
+        ))),
+    }
+}
+
+/// Takes one value, white space before it left out.
+fn take_value<'a>(cursor: &mut Cursor<'a>, limits: &JsonLimits) -> Result<&'a [u8]> {
+    cursor.skip_whitespace();
+    let start = *cursor;
+    match cursor.peek() {
+        Some(b'"') => {
+            cursor.raw_string()?;
+        }
+        Some(b'[' | b'{') => skip_nested(cursor, limits)?,
+        Some(_) | None => skip_word(cursor)?,
+    }
+    Ok(cursor.since(&start))
+}
+
+/// Goes over a number or a literal.
+fn skip_word(cursor: &mut Cursor<'_>) -> Result<()> {
+    let start = *cursor;
+    while let Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'-' | b'+') = cursor.peek() {
+        cursor.next();
+    }
+    match cursor.since(&start).is_empty() {
+        true => Err(cursor.expected("a JSON value")),
+        false => Ok(()),
+    }
+}
+
+/// Goes over an array or object to the bracket that closes it.
+fn skip_nested(cursor: &mut Cursor<'_>, limits: &JsonLimits) -> Result<()> {
+    let mut closing: SmallVec<[u8; 16]> = SmallVec::new();
+    loop {
+        skip_plain(cursor);
+        let before = *cursor;
+        match cursor.next() {
+            Some(b'[') => closing.push(b']'),
+            Some(b'{') => closing.push(b'}'),
+            Some(end @ (b']' | b'}')) => {
+                if closing.pop() != Some(end) {
+                    return Err(before.expected("the bracket that matches"));
+                }
+                if closing.is_empty() {
+                    return Ok(());
+                }
+            }
+            Some(b'"') => {
+                *cursor = before;
+                cursor.raw_string()?;
+            }
+            Some(_) => {}
+            None => return Err(cursor.expected("the end of an array or object")),
+        }
+        // The container that is being cut is one level itself.
+        if closing.len() >= limits.depth {
+            return Err(too_deep(limits));
+        }
+    }
+}
+
+/// Goes over as many whole strides as hold neither quotes nor brackets.
+fn skip_plain(cursor: &mut Cursor<'_>) {
+    let mut rest = cursor.rest();
+    while let Some((stride, after)) = rest.split_first_chunk::<STRIDE>() {
+        // `[` and `{` differ in one bit, as `]` and `}` do. No early exit: this runs as vectors.
+        let is_special = |byte: &u8| *byte == b'"' || matches!(*byte | 0x20, b'{' | b'}');
+        if stride
+            .iter()
+            .fold(false, |found, byte| found | is_special(byte))
+        {
+            break;
+        }
+        rest = after;
+    }
+    cursor.set_rest(rest);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! Numbers against the standard library, and against exact arithmetic for 16-bit floats.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn scanned(text: &str) -> Option<Decimal<'_>> {
+    let mut cursor = Cursor::new(text.as_bytes());
+    let decimal = scan(&mut cursor)?;
+    cursor.rest().is_empty().then_some(decimal)
+}
+
+/// Texts that the grammar of JSON allows, short and long.
+fn number_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "-?(0|[1-9][0-9]{0,7})(\\.[0-9]{1,9})?([eE][-+]?[0-9]{1,2})?",
+        "-?(0|[1-9][0-9]{0,22})(\\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?",
+        any::<f32>()
+            .prop_filter("finite", |x| x.is_finite())
+            .prop_map(|x| format!("{x:e}")),
+        any::<f64>()
+            .prop_filter("finite", |x| x.is_finite())
+            .prop_map(|x| format!("{x:e}")),
+    ]
+}
+
+/// Decimals at and next to the points half-way between two 16-bit values.
+fn midpoint_text() -> impl Strategy<Value = String> {
+    (any::<u16>(), any::<bool>(), 0..4_usize, 0..3_u8).prop_map(|(bits, is_bf16, n_zeros, side)| {
+        let value = |bits: u16| match is_bf16 {
+            true => bf16::from_bits(bits & 0x7fff).to_f64(),
+            false => f16::from_bits(bits & 0x7fff).to_f64(),
+        };
+        let middle = (value(bits) + value(bits.wrapping_add(1))) / 2.0;
+        if !middle.is_finite() {
+            return "1".to_owned();
+        }
+        let exact = format!("{middle:.120e}");
+        let (digits, power) = exact.split_once('e').unwrap();
+        let digits = digits.trim_end_matches('0').trim_end_matches('.');
+        let dot = if digits.contains('.') { "" } else { "." };
+        let zeros = "0".repeat(n_zeros * 10);
+        match side {
+            0 => format!("{digits}{dot}{zeros}0e{power}"),
+            1 => format!("{digits}{dot}{zeros}1e{power}"),
+            _ => {
+                let below = format!("{:.130e}", middle.next_down());
+                let (below, power) = below.split_once('e').unwrap();
+                format!("{below}e{power}")
+            }
+        }
+    })
+}
+
+/// The nearest 16-bit float by comparing the decimal with every candidate around it, exactly.
+fn nearest_by_search(text: &str, to_f64: fn(u16) -> f64, max: u16) -> Option<u16> {
+    let digits = |value: f64| Digits::of(format!("{value:.160e}").as_bytes());
+    let wanted = Digits::of(text.as_bytes());
+    let above = (0..=max)
+        .collect::<Vec<_>>()
+        .partition_point(|&bits| digits(to_f64(bits)) < wanted);
+    let above = u16::try_from(above).unwrap();
+    let Some(below) = above.checked_sub(1) else {
+        return Some(0);
+    };
+    // The step past the largest value decides about overflow; it is what the next one would be.
+    let step = to_f64(max) - to_f64(max - 1);
+    let upper = if above > max {
+        to_f64(max) + step
+    } else {
+        to_f64(above)
+    };
+    let middle = digits((to_f64(below) + upper) / 2.0);
+    let bits = match wanted.cmp(&middle) {
+        Ordering::Less => below,
+        Ordering::Greater => above,
+        Ordering::Equal if below % 2 == 0 => below,
+        Ordering::Equal => above,
+    };
+    (bits <= max).then_some(bits)
+}
+
+#[test]
+fn the_grammar_is_that_of_json() {
+    let refused = [
+        "", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "1.e1", "0x1", "1_0", "--1", "1.5.2",
+        "Infinity", "NaN", "e5",
+    ];
+    let accepted: Vec<_> = refused
+        .into_iter()
+        .filter(|text| scanned(text).is_some())
+        .collect();
+    assert!(accepted.is_empty(), "{accepted:?}");
+    for text in [
+        "0",
+        "-0",
+        "1",
+        "-10.50",
+        "1e5",
+        "1E+05",
+        "0.0e-00",
+        "123456789012345678901234",
+    ] {
+        assert!(scanned(text).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn whole_numbers_are_exact_however_they_are_written() {
+    let cases = [
+        ("18446744073709551615", Some(u64::MAX)),
+        ("18446744073709551615.000", Some(u64::MAX)),
+        ("1844674407370955161.5e1", Some(u64::MAX)),
+        ("18446744073709551616", None),
+        ("9007199254740993", Some(9_007_199_254_740_993)),
+        ("1.0", Some(1)),
+        ("1e3", Some(1000)),
+        ("2500e-2", Some(25)),
+        ("0.00e-30", Some(0)),
+        ("0e999999999999999999999", Some(0)),
+        ("1.5", None),
+        ("1e-1", None),
+        ("1e20", None),
+        ("1e999999999999999999999", None),
+        ("1.00000000000000000000000000001", None),
+    ];
+    let wrong: Vec<_> = cases
+        .into_iter()
+        .map(|(text, expected)| (text, expected, scanned(text).unwrap().whole()))
+        .filter(|(_, expected, got)| expected != got)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn numbers_beyond_the_largest_value_are_refused() {
+    let scan = |text| scanned(text).unwrap();
+    assert_eq!(scan("65519.99").to_f16().map(f16::to_f32), Some(65504.0));
+    assert_eq!(scan("65520").to_f16(), None);
+    assert_eq!(scan("3.4e38").to_bf16(), None);
+    assert_eq!(scan("3.5e38").to_f32(), None);
+    assert_eq!(scan("-1e39").to_f32(), None);
+    assert_eq!(scan("1e309").to_f64(), None);
+}
+
+#[test]
+fn sixteen_bit_floats_have_the_bits_of_the_reference() {
+    let f16_cases = [
+        ("1.0", 0x3c00),
+        ("-2.0", 0xc000),
+        ("65504", 0x7bff),
+        ("0.1", 0x2e66),
+        ("2049", 0x6800),
+    ];
+    for (text, bits) in f16_cases {
+        assert_eq!(
+            scanned(text).unwrap().to_f16().unwrap().to_bits(),
+            bits,
+            "{text}"
+        );
+    }
+    let bf16_cases = [
+        ("1.0", 0x3f80),
+        ("-2.5", 0xc020),
+        ("3.14159274", 0x4049),
+        ("1.00390625", 0x3f80),
+        ("1.01171875", 0x3f82),
+        // A hair above the midpoint, which a double cannot tell from it.
+        ("1.00390625000000000000000001", 0x3f81),
+        ("1.003906250000000001", 0x3f81),
+        ("1.003906249999999999", 0x3f80),
+    ];
+    for (text, bits) in bf16_cases {
+        assert_eq!(
+            scanned(text).unwrap().to_bf16().unwrap().to_bits(),
+            bits,
+            "{text}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn singles_and_doubles_have_the_bits_of_the_standard_library(text in number_text()) {
+        let decimal = scanned(&text).unwrap();
+        let single: f32 = text.parse().unwrap();
+        let double: f64 = text.parse().unwrap();
+        let single = single.is_finite().then(|| single.to_bits());
+        let double = double.is_finite().then(|| double.to_bits());
+        prop_assert_eq!(decimal.to_f32().map(f32::to_bits), single);
+        prop_assert_eq!(decimal.to_f64().map(f64::to_bits), double);
+    }
+
+    #[test]
+    fn sixteen_bit_floats_are_rounded_once(text in prop_oneof![number_text(), midpoint_text()]) {
+        let decimal = scanned(&text).unwrap();
+        let magnitude = |bits: Option<u16>| bits.map(|bits| bits & 0x7fff);
+        let half = nearest_by_search(&text, |bits| f16::from_bits(bits).to_f64(), 0x7bff);
+        prop_assert_eq!(magnitude(decimal.to_f16().map(f16::to_bits)), half);
+        let bfloat = nearest_by_search(&text, |bits| bf16::from_bits(bits).to_f64(), 0x7f7f);
+        prop_assert_eq!(magnitude(decimal.to_bf16().map(bf16::to_bits)), bfloat);
+    }
+
+    #[test]
+    fn whole_numbers_are_those_of_the_standard_library(value in any::<u64>(), n_zeros in 0..4_usize) {
+        let text = format!("{value}.{}0e0", "0".repeat(n_zeros));
+        prop_assert_eq!(scanned(&text).unwrap().whole(), Some(value));
+        prop_assert_eq!(scanned(&value.to_string()).unwrap().whole(), Some(value));
+    }
+
+    #[test]
+    fn any_text_is_a_number_exactly_when_serde_json_says_so(text in "[-+0-9.eE]{1,8}") {
+        let theirs = serde_json::from_str::<f64>(&text).is_ok();
+        let ours = scanned(&text).and_then(|decimal| decimal.to_f64()).is_some();
+        prop_assert_eq!(ours, theirs);
+    }
+}
