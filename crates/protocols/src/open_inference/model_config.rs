@@ -1,0 +1,154 @@
+//! The configuration of a model in the words of Triton's `ModelConfig`.
+//!
+//! Decision: only what differs between models is in [`ModelConfig`]; fields that Lockgate has no
+//! setting for are constants of the transport that writes them.
+
+use std::collections::BTreeMap;
+
+use contract::{ElementType, ModelInfo, ModelName, Result, TensorSpec, VersionSelector};
+
+use super::metadata::{model_metadata, version_info};
+use crate::context::Context;
+
+/// The configuration of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ModelConfig {
+    /// The name of the model.
+    pub(crate) name: String,
+    /// The platform, such as `onnxruntime_onnx`.
+    pub(crate) platform: String,
+    /// The backend, such as `onnxruntime`.
+    pub(crate) backend: String,
+    /// How many of the latest versions serve.
+    pub(crate) n_latest_versions: u32,
+    /// The most rows of one batch; 0 when the first dimension is no batch dimension.
+    pub(crate) max_batch_size: i32,
+    /// What the model takes.
+    pub(crate) inputs: Vec<TensorConfig>,
+    /// What the model gives.
+    pub(crate) outputs: Vec<TensorConfig>,
+    /// The file with the labels of the classes; empty when there are none.
+    pub(crate) label_filename: &'static str,
+    /// How requests are joined; `None` when they are not.
+    pub(crate) dynamic_batching: Option<DynamicBatching>,
+    /// The number of instances.
+    pub(crate) n_instances: i32,
+    /// Where the instances run: `KIND_CPU`, or `KIND_AUTO` where a GPU can be used.
+    pub(crate) instance_kind: InstanceKind,
+    /// The file of the model in the folder of a version.
+    pub(crate) default_model_filename: &'static str,
+    /// Settings that only Lockgate has, by names that start with `lockgate.`.
+    pub(crate) parameters: BTreeMap<&'static str, String>,
+}
+
+/// An input or output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TensorConfig {
+    /// The name.
+    pub(crate) name: String,
+    /// The element type; see [`config_name`](super::datatype::config_name).
+    pub(crate) data_type: ElementType,
+    /// The dimensions without the batch, -1 for what is not fixed.
+    pub(crate) dims: Vec<i64>,
+    /// Whether a request may leave it out.
+    pub(crate) is_optional: bool,
+}
+
+/// How requests are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DynamicBatching {
+    /// The batch that is aimed at.
+    pub(crate) preferred_batch_size: i32,
+    /// The longest that a request waits for company.
+    pub(crate) max_queue_delay_microseconds: u64,
+}
+
+/// Where instances run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InstanceKind {
+    /// On a GPU if the model can, otherwise on the CPU.
+    Auto,
+    /// On the CPU.
+    Cpu,
+}
+
+impl InstanceKind {
+    /// The name on the wire.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "KIND_AUTO",
+            Self::Cpu => "KIND_CPU",
+        }
+    }
+}
+
+/// The configuration of the version that `version` means.
+pub(crate) fn model_config(
+    ctx: &Context,
+    name: &ModelName,
+    version: &VersionSelector,
+) -> Result<ModelConfig> {
+    let info = version_info(ctx, name, version)?;
+    let n_ready = model_metadata(ctx, name, &VersionSelector::Latest)
+        .map(|metadata| metadata.versions.len())
+        .unwrap_or_default();
+    let max_batch_size = info.max_batch_size.map_or(0, |max| saturated(max.get()));
+    let dynamic_batching = info.is_batching.then(|| DynamicBatching {
+        preferred_batch_size: max_batch_size,
+        max_queue_delay_microseconds: u64::try_from(info.max_batch_delay.as_micros())
+            .unwrap_or(u64::MAX),
+    });
+    let tensors = |specs: &[TensorSpec]| specs.iter().map(|s| tensor(&info, s)).collect();
+    let (backend, default_model_filename) = match info.framework.as_str() {
+        "onnx" => ("onnxruntime", "model.onnx"),
+        other => (other, ""),
+    };
+    Ok(ModelConfig {
+        name: info.model.to_string(),
+        platform: info.platform.clone(),
+        backend: backend.to_owned(),
+        n_latest_versions: u32::try_from(n_ready.max(1)).unwrap_or(u32::MAX),
+        max_batch_size,
+        inputs: tensors(&info.signature.inputs),
+        outputs: tensors(&info.signature.outputs),
+        label_filename: if info.labels.is_empty() {
+            ""
+        } else {
+            "labels.txt"
+        },
+        dynamic_batching,
+        n_instances: saturated(info.n_instances),
+        instance_kind: match ctx.server.is_gpu_available {
+            true => InstanceKind::Auto,
+            false => InstanceKind::Cpu,
+        },
+        default_model_filename,
+        parameters: parameters(&info),
+    })
+}
+
+fn saturated(value: usize) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+fn tensor(info: &ModelInfo, spec: &TensorSpec) -> TensorConfig {
+    let n_batch_dims = usize::from(info.max_batch_size.is_some());
+    TensorConfig {
+        name: spec.name.clone(),
+        data_type: spec.element_type,
+        dims: spec.wire_shape().into_iter().skip(n_batch_dims).collect(),
+        is_optional: spec.is_optional,
+    }
+}
+
+fn parameters(info: &ModelInfo) -> BTreeMap<&'static str, String> {
+    let mut parameters = BTreeMap::from([("lockgate.framework", info.framework.clone())]);
+    if info.output.softmax {
+        parameters.insert("lockgate.output.softmax", "true".to_owned());
+    }
+    if let Some(timeout) = info.default_timeout {
+        let micros = timeout.as_micros().to_string();
+        parameters.insert("lockgate.default_timeout_microseconds", micros);
+    }
+    parameters
+}

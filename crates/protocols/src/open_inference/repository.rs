@@ -1,0 +1,135 @@
+//! The repository: its index, and loading and unloading models.
+//!
+//! Decision: content that comes with a load request is refused. A file in the request would let
+//! whoever may load a model run what he likes.
+
+use contract::{Code, Error, ModelName, ModelStatus, Parameter, Result, VersionState};
+
+use crate::context::Context;
+
+/// One row of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IndexRow {
+    /// The model.
+    pub(crate) name: String,
+    /// The version; `None` when the model has none.
+    pub(crate) version: Option<String>,
+    /// Its state, such as `READY`.
+    pub(crate) state: &'static str,
+    /// Why it is not ready; empty otherwise.
+    pub(crate) reason: String,
+}
+
+/// Every version of every model, or only those that are ready.
+pub(crate) fn index(ctx: &Context, is_ready_only: bool) -> Vec<IndexRow> {
+    let mut rows: Vec<_> = ctx.control.models().iter().flat_map(model_rows).collect();
+    if is_ready_only {
+        rows.retain(|row| row.state == VersionState::Ready.as_str());
+    }
+    rows
+}
+
+fn model_rows(model: &ModelStatus) -> Vec<IndexRow> {
+    if model.versions.is_empty() {
+        return vec![IndexRow {
+            name: model.name.to_string(),
+            version: None,
+            state: VersionState::Unavailable.as_str(),
+            reason: model.not_ready_reason().unwrap_or_default(),
+        }];
+    }
+    let row = |version: &contract::VersionStatus| IndexRow {
+        name: model.name.to_string(),
+        version: Some(version.version.to_string()),
+        state: version.state.as_str(),
+        reason: version.reason.clone(),
+    };
+    model.versions.iter().map(row).collect()
+}
+
+/// The value of a load or unload parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ControlParameter {
+    /// A value that REST has too.
+    Plain(Parameter),
+    /// Bytes, which only gRPC has.
+    Bytes,
+}
+
+/// What is done to a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Read its folder again and serve it.
+    Load,
+    /// Stop serving it.
+    Unload,
+}
+
+/// Loads or unloads `name`; a load returns when the model serves.
+///
+/// # Errors
+/// `invalid_request` unless the server lets itself be controlled, `unsupported` for content in the
+/// parameters, `model_not_found`, and the reason why a model did not load.
+pub(crate) async fn control<'a>(
+    ctx: &Context,
+    action: Action,
+    name: &ModelName,
+    parameters: impl IntoIterator<Item = (&'a str, ControlParameter)>,
+) -> Result<()> {
+    check_enabled(ctx)?;
+    for (key, value) in parameters {
+        check_parameter(action, key, &value)?;
+    }
+    match action {
+        Action::Load => ctx.control.load(name).await,
+        Action::Unload => ctx.control.unload(name).await,
+    }
+}
+
+/// The refusal of load and unload in a repository that the caller names.
+pub(crate) fn named_repository(repository: &str) -> Error {
+    Error::new(
+        Code::Unsupported,
+        format!(
+            "loading and unloading in a named repository is not offered; leave `{repository}` out"
+        ),
+    )
+}
+
+/// Refuses to change what is served unless the server was started for it.
+pub(crate) fn check_enabled(ctx: &Context) -> Result<()> {
+    match ctx.server.is_control_enabled {
+        true => Ok(()),
+        false => Err(Error::invalid(
+            "load and unload are off; set `model_control: explicit` to allow them",
+        )),
+    }
+}
+
+fn check_parameter(action: Action, key: &str, value: &ControlParameter) -> Result<()> {
+    match (action, key) {
+        (Action::Load, "config") => Err(unsupported(
+            "a model configuration in the load request is not offered; change the model's folder",
+        )),
+        (Action::Load, key) if key.starts_with("file:") => Err(unsupported(
+            "model files in the load request are not offered; change the model's folder",
+        )),
+        (Action::Load | Action::Unload, "lockgate.version") => Err(unsupported(
+            "loading or unloading a single version is not offered; leave `lockgate.version` out",
+        )),
+        // No model uses another one, so there are no dependents either way.
+        (Action::Unload, "unload_dependents") => match value {
+            ControlParameter::Plain(Parameter::Bool(_)) => Ok(()),
+            ControlParameter::Plain(_) | ControlParameter::Bytes => Err(Error::invalid(
+                "parameter `unload_dependents`: expected `true` or `false`",
+            )),
+        },
+        (Action::Load | Action::Unload, key) => {
+            Err(Error::invalid(format!("parameter `{key}` is unknown here")))
+        }
+    }
+}
+
+fn unsupported(message: &'static str) -> Error {
+    Error::new(Code::Unsupported, message)
+}
