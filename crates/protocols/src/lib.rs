@@ -5,6 +5,7 @@
 //! for all of them.
 
 mod context;
+mod documentation;
 mod native;
 mod open_inference;
 mod rest;

@@ -1,0 +1,120 @@
+//! What the server tells about itself: the OpenAPI document, and a page that shows it.
+//!
+//! Decision: the document follows the models that are served, so it is built from the repository
+//! when somebody asks, and kept until another set of versions is ready.
+
+mod openapi;
+mod page;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
+use bytes::Bytes;
+use contract::{Control, Error, RequestId, Result, SharedModelInfo, VersionState};
+use http::{HeaderValue, header};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::rest::{self, Reply};
+
+/// `/openapi.json` and `/docs`.
+pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
+    let latest = Arc::new(Latest::default());
+    let document = rest::handler::<Documentation, _, _>(ctx, move |ctx, _| {
+        let latest = Arc::clone(&latest);
+        async move { latest.reply(&ctx) }
+    });
+    let page = rest::handler::<Documentation, _, _>(ctx, |ctx, _| async move {
+        Ok(page::index(&ctx.server.version))
+    });
+    let file =
+        rest::handler::<Documentation, _, _>(ctx, |_, call| async move { page::file(&call) });
+    Router::new()
+        .route("/openapi.json", get(document))
+        // Relative, so that it also holds behind a proxy that adds a prefix.
+        .route("/docs", get(|| async { Redirect::permanent("docs/") }))
+        .route("/docs/", get(page))
+        .route("/docs/{file}", get(file))
+}
+
+/// The errors look like those of the simple JSON API.
+struct Documentation;
+
+impl rest::Dialect for Documentation {
+    const NAME: &'static str = "documentation";
+
+    fn encode_error(error: &Error, id: &RequestId) -> Vec<u8> {
+        json!({"error": {
+            "code": error.code().as_str(),
+            "message": error.message(),
+            "request_id": id.as_str(),
+        }})
+        .to_string()
+        .into_bytes()
+    }
+}
+
+/// The last document that was built.
+#[derive(Default)]
+struct Latest(ArcSwapOption<Built>);
+
+/// A document, and the versions that it describes.
+struct Built {
+    ready: Vec<SharedModelInfo>,
+    json: Bytes,
+}
+
+impl Latest {
+    fn reply(&self, ctx: &Context) -> Result<Reply> {
+        let json = self.json(ready_versions(&*ctx.control), &ctx.server.version)?;
+        let mut reply = Reply::json(json);
+        let fresh = HeaderValue::from_static("no-cache");
+        reply.headers.push((header::CACHE_CONTROL, fresh));
+        Ok(reply)
+    }
+
+    /// Two callers at once may both build; both documents are right.
+    fn json(&self, ready: Vec<SharedModelInfo>, server_version: &str) -> Result<Bytes> {
+        if let Some(built) = self.0.load().as_ref().filter(|built| built.is_of(&ready)) {
+            return Ok(built.json.clone());
+        }
+        let document = openapi::document(&ready, server_version);
+        let json = serde_json::to_vec(&document)
+            .map_err(|error| Error::internal(format!("openapi document: {error}")))?;
+        let json = Bytes::from(json);
+        self.0.store(Some(Arc::new(Built {
+            ready,
+            json: json.clone(),
+        })));
+        Ok(json)
+    }
+}
+
+impl Built {
+    /// Compares identities: a version that was loaded again may have another signature.
+    fn is_of(&self, ready: &[SharedModelInfo]) -> bool {
+        self.ready.len() == ready.len()
+            && self
+                .ready
+                .iter()
+                .zip(ready)
+                .all(|(known, now)| Arc::ptr_eq(known, now))
+    }
+}
+
+/// What is served, by model, and by version in ascending order.
+fn ready_versions(control: &dyn Control) -> Vec<SharedModelInfo> {
+    control
+        .models()
+        .into_iter()
+        .flat_map(|model| model.versions)
+        .filter(|version| version.state == VersionState::Ready)
+        .filter_map(|version| version.info)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

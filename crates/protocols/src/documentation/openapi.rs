@@ -1,0 +1,103 @@
+//! The OpenAPI document: all routes, and for each version that is served its own schemas.
+//!
+//! Decision: it is put together from builders. A derive could describe only what is known at
+//! compile time, and the models, the part that a reader asks for, are not.
+
+mod endpoint;
+mod failure;
+mod media;
+mod model;
+mod native;
+mod open_inference;
+mod schema;
+mod tensor;
+
+use contract::SharedModelInfo;
+use utoipa::openapi::path::PathsBuilder;
+use utoipa::openapi::tag::{Tag, TagBuilder};
+use utoipa::openapi::{
+    Components, ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem,
+};
+
+use self::endpoint::Endpoint;
+use self::model::Model;
+
+const DESCRIPTION: &str = "\
+A server for machine learning models. There are two ways to ask it: a simple JSON API that takes \
+nested arrays, and the Open Inference Protocol v2. Every model that is served has operations of \
+its own below, with the schemas of its inputs and outputs and a body that can be sent as it is.";
+
+/// The document for these versions, which are in the order of models and versions.
+pub(super) fn document(ready: &[SharedModelInfo], server_version: &str) -> OpenApi {
+    let models = Model::all(ready);
+    let info = InfoBuilder::new()
+        .title("Lockgate")
+        .version(server_version)
+        .description(Some(DESCRIPTION))
+        .license(Some(
+            LicenseBuilder::new()
+                .name("Apache-2.0")
+                .identifier(Some("Apache-2.0"))
+                .build(),
+        ));
+    OpenApiBuilder::new()
+        .info(info.build())
+        .paths(paths(&models))
+        .components(Some(components(&models)))
+        .tags(Some(tags(&models)))
+        .build()
+}
+
+fn paths(models: &[Model<'_>]) -> PathsBuilder {
+    let mut endpoints: Vec<Endpoint> = native::endpoints(models);
+    endpoints.extend(open_inference::endpoints(models));
+    for model in models {
+        endpoints.extend(native::model_endpoints(model));
+        endpoints.extend(open_inference::model_endpoints(model));
+    }
+    let mut paths = PathsBuilder::new();
+    for endpoint in endpoints {
+        let (path, method) = (endpoint.path.clone(), endpoint.method.clone());
+        let item = PathItem::new(method, endpoint.operation());
+        paths = paths.path(path, item);
+    }
+    paths
+}
+
+fn components(models: &[Model<'_>]) -> Components {
+    let mut components = endpoint::components(failure::components(ComponentsBuilder::new()))
+        .schemas_from_iter(native::schemas())
+        .schemas_from_iter(open_inference::schemas());
+    for model in models {
+        components = components
+            .schemas_from_iter(native::model_schemas(model))
+            .schemas_from_iter(open_inference::model_schemas(model));
+    }
+    components.build()
+}
+
+/// The groups in the order in which they are shown; each model is one, with its description.
+fn tags(models: &[Model<'_>]) -> Vec<Tag> {
+    let tag = |name: &str, description: &str| {
+        let description = (!description.is_empty()).then_some(description);
+        TagBuilder::new()
+            .name(name)
+            .description(description)
+            .build()
+    };
+    let latest = models.iter().filter(|model| model.is_latest);
+    let mut tags = vec![
+        tag(native::PREDICTION, "The simple JSON API"),
+        tag(native::MODELS, "What is served"),
+        tag(native::HEALTH, "How the server is doing"),
+    ];
+    tags.extend(latest.map(|model| tag(&model.tag(), &model.info.description)));
+    tags.extend([
+        tag(
+            open_inference::INFERENCE,
+            "Version 2, as Triton and KServe clients speak it",
+        ),
+        tag(open_inference::REPOSITORY, "Changing what is served"),
+    ]);
+    tags
+}

@@ -1,0 +1,134 @@
+//! One operation of the document, in the words that ours differ in.
+//!
+//! Decision: parameters of the path are read from the path, and failures follow from the purpose,
+//! so that no operation can forget them.
+
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+};
+use utoipa::openapi::{
+    ComponentsBuilder, Ref, Required, Response, ResponsesBuilder, request_body::RequestBody,
+};
+
+use super::failure::{self, Shape};
+use super::schema::{count, text};
+
+/// What an operation is for; it decides which failures it may answer with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Tells about the server.
+    Server,
+    /// Tells about a model.
+    Model,
+    /// Runs a model.
+    Infer,
+    /// Changes what is served.
+    Change,
+}
+
+/// One operation.
+pub(super) struct Endpoint {
+    /// The method.
+    pub(super) method: HttpMethod,
+    /// The path, with its parameters in braces.
+    pub(super) path: String,
+    /// The id, unique in the document.
+    pub(super) id: String,
+    /// The group that it is shown in.
+    pub(super) tag: String,
+    /// What it does.
+    pub(super) summary: String,
+    /// How its errors look.
+    pub(super) errors: Shape,
+    /// What it is for.
+    pub(super) purpose: Purpose,
+    /// Its parameters beside those of the path.
+    pub(super) parameters: Vec<Parameter>,
+    /// What it takes.
+    pub(super) body: Option<RequestBody>,
+    /// What it answers when all is well.
+    pub(super) reply: Response,
+}
+
+impl Endpoint {
+    /// The operation as the document has it.
+    pub(super) fn operation(self) -> Operation {
+        let responses = ResponsesBuilder::new().response("200", self.reply);
+        let responses = failure::add(responses, self.errors, self.purpose);
+        let mut operation = OperationBuilder::new()
+            .operation_id(Some(self.id))
+            .tag(self.tag)
+            .summary(Some(self.summary))
+            .request_body(self.body)
+            .responses(responses.build());
+        for name in path_parameters(&self.path) {
+            operation = operation.parameter(path_parameter(name));
+        }
+        for parameter in self.parameters {
+            operation = operation.parameter(parameter);
+        }
+        operation = operation.parameter_ref(parameter_reference(REQUEST_ID));
+        if self.purpose == Purpose::Infer {
+            operation = operation.parameter_ref(parameter_reference(REQUEST_TIMEOUT));
+        }
+        operation.build()
+    }
+}
+
+const REQUEST_ID: &str = "RequestId";
+const REQUEST_TIMEOUT: &str = "RequestTimeout";
+
+/// Adds the headers that many operations take.
+pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
+    let id = ParameterBuilder::new()
+        .name("x-request-id")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "The id of this request, for logs; the reply repeats it",
+        ))
+        .schema(Some(text("")));
+    let timeout = ParameterBuilder::new()
+        .name("x-request-timeout-ms")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "After this many milliseconds the answer is worth nothing",
+        ))
+        .schema(Some(count("")));
+    components
+        .parameter(REQUEST_ID, id.build())
+        .parameter(REQUEST_TIMEOUT, timeout.build())
+}
+
+/// A parameter of the query string that may be left out.
+pub(super) fn query(name: &str, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .description(Some(description))
+        .schema(Some(text("")))
+        .build()
+}
+
+fn path_parameter(name: &str) -> Parameter {
+    let description = match name {
+        "version" => "A version, or `latest`",
+        _ => "The name of a model",
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(text("")))
+        .build()
+}
+
+/// The names in braces.
+fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+}
+
+fn parameter_reference(name: &str) -> Ref {
+    Ref::new(format!("#/components/parameters/{name}"))
+}

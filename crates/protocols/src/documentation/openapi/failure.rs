@@ -1,0 +1,154 @@
+//! Failures: the list of codes, one reply for each status, and which operation may give which.
+//!
+//! Decision: codes come from `contract` and statuses from `status`, so the document cannot differ
+//! from what the server does.
+
+use std::collections::BTreeMap;
+
+use contract::Code;
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, Header, Ref, Response, ResponseBuilder, ResponsesBuilder,
+};
+
+use super::endpoint::Purpose;
+use super::schema::{AnySchema, component, count, object, required, text, word};
+use crate::status::status;
+
+/// How a family of routes shows its errors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `{"error": {"code", "message", "request_id"}}`
+    Native,
+    /// `{"error": "text", "code", "request_id"}`
+    OpenInference,
+}
+
+impl Shape {
+    const ALL: [Self; 2] = [Self::Native, Self::OpenInference];
+
+    const fn schema_name(self) -> &'static str {
+        match self {
+            Self::Native => "Error",
+            Self::OpenInference => "OpenInferenceError",
+        }
+    }
+
+    fn response_name(self, status: u16) -> String {
+        format!("{}{status}", self.schema_name())
+    }
+}
+
+/// Adds the schemas and replies of all failures.
+pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
+    let schemas = [
+        ("ErrorCode", code_schema()),
+        (Shape::Native.schema_name(), native_schema()),
+        (Shape::OpenInference.schema_name(), open_inference_schema()),
+    ];
+    let replies = Shape::ALL.into_iter().flat_map(|shape| {
+        codes_by_status().into_iter().map(move |(status, codes)| {
+            let name = shape.response_name(status);
+            (name, reply(shape, &codes))
+        })
+    });
+    components
+        .schemas_from_iter(schemas)
+        .responses_from_iter(replies)
+}
+
+/// Adds what an operation answers when it fails.
+pub(super) fn add(responses: ResponsesBuilder, shape: Shape, purpose: Purpose) -> ResponsesBuilder {
+    codes_by_status()
+        .into_iter()
+        .filter(|(_, codes)| codes.iter().any(|&code| may_give(purpose, code)))
+        .fold(responses, |responses, (status, _)| {
+            let reply = Ref::from_response_name(shape.response_name(status));
+            responses.response(status.to_string(), reply)
+        })
+}
+
+fn codes_by_status() -> BTreeMap<u16, Vec<Code>> {
+    let mut groups: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in Code::ALL {
+        let status = status(code).http.as_u16();
+        groups.entry(status).or_default().push(code);
+    }
+    groups
+}
+
+/// Whether the document tells of `code` for an operation with this purpose.
+fn may_give(purpose: Purpose, code: Code) -> bool {
+    match code {
+        Code::InvalidRequest | Code::Unavailable | Code::Internal => true,
+        Code::ModelNotFound | Code::VersionNotFound | Code::ModelNotReady => {
+            purpose != Purpose::Server
+        }
+        Code::PayloadTooLarge | Code::RequestTimeout | Code::UnsupportedMediaType => {
+            matches!(purpose, Purpose::Infer | Purpose::Change)
+        }
+        Code::Unsupported | Code::EngineFailed | Code::EngineLost => {
+            matches!(purpose, Purpose::Infer | Purpose::Change)
+        }
+        Code::QueueFull | Code::Overloaded | Code::DeadlineExceeded => purpose == Purpose::Infer,
+        // These are for other paths, for nobody, or from a guard in front of all operations.
+        Code::RouteNotFound
+        | Code::MethodNotAllowed
+        | Code::Cancelled
+        | Code::Unauthenticated
+        | Code::PermissionDenied
+        | Code::RateLimited => false,
+    }
+}
+
+fn reply(shape: Shape, codes: &[Code]) -> Response {
+    let names: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
+    let content = ContentBuilder::new().schema(Some(component(shape.schema_name())));
+    let reply = ResponseBuilder::new()
+        .description(names.join(", "))
+        .content("application/json", content.build());
+    if !codes.iter().any(|&code| status(code).is_retryable) {
+        return reply.build();
+    }
+    let mut seconds = Header::new(count(""));
+    seconds.description = Some("Seconds after which a retry makes sense".to_owned());
+    reply.header("Retry-After", seconds).build()
+}
+
+fn code_schema() -> AnySchema {
+    let mut description =
+        "What went wrong, as a stable word.\n\n| Code | Status | A retry can help |\n|---|---|---|\n"
+            .to_owned();
+    for code in Code::ALL {
+        let status = status(code);
+        let retry = if status.is_retryable { "yes" } else { "no" };
+        let row = format!("| `{code}` | {} | {retry} |\n", status.http.as_u16());
+        description.push_str(&row);
+    }
+    word(&description, Code::ALL.map(Code::as_str)).into()
+}
+
+fn native_schema() -> AnySchema {
+    let error = object(
+        "",
+        [
+            required("code", component("ErrorCode")),
+            required("message", text("What is wrong, and what would be right")),
+            required("request_id", text("The id of the request, as in the log")),
+        ],
+    );
+    object(
+        "A failure of the simple JSON API",
+        [required("error", error)],
+    )
+}
+
+fn open_inference_schema() -> AnySchema {
+    object(
+        "A failure of the Open Inference Protocol",
+        [
+            required("error", text("What is wrong, and what would be right")),
+            required("code", component("ErrorCode")),
+            required("request_id", text("The id of the request, as in the log")),
+        ],
+    )
+}

@@ -1,0 +1,80 @@
+//! The versions that are served, with the names that the document gives them.
+//!
+//! Rule of names: a component may have only letters, digits, dots, dashes and underscores, so every
+//! other character of a model or version becomes an underscore, and a number is added to a name
+//! that is taken already. Paths are percent-encoded instead, which keeps them distinct.
+
+use std::collections::HashSet;
+
+use contract::{ModelInfo, SharedModelInfo};
+
+/// One version that is served.
+pub(super) struct Model<'a> {
+    /// What is known about it.
+    pub(super) info: &'a ModelInfo,
+    /// Whether it answers when no version is named.
+    pub(super) is_latest: bool,
+    /// What the names of its components and operations begin with.
+    prefix: String,
+}
+
+impl<'a> Model<'a> {
+    /// All versions, from a list in the order of models and versions.
+    pub(super) fn all(ready: &'a [SharedModelInfo]) -> Vec<Self> {
+        let mut taken = HashSet::new();
+        let next = ready.iter().map(Some).skip(1).chain([None]);
+        ready
+            .iter()
+            .zip(next)
+            .map(|(info, next)| Self {
+                info,
+                is_latest: next.is_none_or(|next| next.model != info.model),
+                prefix: free_name(&mut taken, &format!("{}.{}", info.model, info.version)),
+            })
+            .collect()
+    }
+
+    /// The name of one of its components or operations.
+    pub(super) fn name(&self, part: &str) -> String {
+        format!("{}.{part}", self.prefix)
+    }
+
+    /// The group that its operations are shown in.
+    pub(super) fn tag(&self) -> String {
+        format!("Model {}", self.info.model)
+    }
+
+    /// Its paths, as `(part of an operation id, path)`: the one with its version, and the one
+    /// without when it is the latest.
+    pub(super) fn paths(&self, before: &str, after: &str) -> Vec<(&'static str, String)> {
+        let model = path_segment(self.info.model.as_str());
+        let version = path_segment(self.info.version.as_str());
+        let exact = format!("{before}/models/{model}/versions/{version}/{after}");
+        let latest = format!("{before}/models/{model}/{after}");
+        let mut paths = vec![("", exact)];
+        if self.is_latest {
+            paths.insert(0, (".latest", latest));
+        }
+        paths
+    }
+}
+
+fn free_name(taken: &mut HashSet<String>, wanted: &str) -> String {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let base: String = wanted
+        .chars()
+        .map(|c| if is_allowed(c) { c } else { '_' })
+        .collect();
+    let mut name = base.clone();
+    let mut number = 2;
+    while !taken.insert(name.clone()) {
+        name = format!("{base}_{number}");
+        number += 1;
+    }
+    name
+}
+
+/// Names have no white space, so the form encoding of URLs is the percent encoding.
+fn path_segment(name: &str) -> String {
+    form_urlencoded::byte_serialize(name.as_bytes()).collect()
+}

@@ -1,0 +1,98 @@
+//! What one version takes and gives in the Open Inference Protocol.
+
+use contract::TensorSpec;
+use serde_json::{Value, json};
+use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::schema::ArrayBuilder;
+
+use super::super::endpoint::{Endpoint, Purpose};
+use super::super::failure::Shape;
+use super::super::media::{Examples, binary_body, binary_reply};
+use super::super::model::Model;
+use super::super::schema::{AnySchema, object, one_of, word};
+use super::super::tensor::{wire_example, wire_input, wire_output};
+use super::schemas::{reply_fields, request_fields};
+
+/// The operations of a version.
+pub(in super::super) fn endpoints(model: &Model<'_>) -> Vec<Endpoint> {
+    let version = &model.info.version;
+    let paths = model.paths("/v2", "infer").into_iter();
+    paths
+        .map(|(part, path)| Endpoint {
+            method: HttpMethod::Post,
+            path,
+            id: model.name(&format!("infer{part}")),
+            tag: model.tag(),
+            summary: format!("Run version {version} of {}", model.info.model),
+            errors: Shape::OpenInference,
+            purpose: Purpose::Infer,
+            parameters: Vec::new(),
+            body: Some(binary_body(
+                &model.name("InferRequest"),
+                vec![("zeros".to_owned(), request_example(model))],
+            )),
+            reply: binary_reply(
+                "The outputs",
+                &model.name("InferReply"),
+                Some(reply_example(model)),
+            ),
+        })
+        .collect()
+}
+
+/// The schemas of a version.
+pub(in super::super) fn schemas(model: &Model<'_>) -> Vec<(String, AnySchema)> {
+    let signature = &model.info.signature;
+    let n_required = signature
+        .inputs
+        .iter()
+        .filter(|spec| !spec.is_optional)
+        .count();
+    let inputs = tensors(&signature.inputs, wire_input)
+        .min_items(Some(n_required))
+        .max_items(Some(signature.inputs.len()));
+    let outputs = tensors(&signature.outputs, wire_output);
+    let name = word("The model that answered", [model.info.model.as_str()]);
+    let version = word("Its version", [model.info.version.as_str()]);
+    vec![
+        (
+            model.name("InferRequest"),
+            object("", request_fields(inputs.into())),
+        ),
+        (
+            model.name("InferReply"),
+            object("", reply_fields(outputs.into(), name, version)),
+        ),
+    ]
+}
+
+fn tensors(specs: &[TensorSpec], schema: fn(&TensorSpec) -> AnySchema) -> ArrayBuilder {
+    let item = match specs {
+        [only] => schema(only),
+        several => one_of("", several.iter().map(schema)),
+    };
+    ArrayBuilder::new().items(item)
+}
+
+/// Examples of the general routes: the latest version of each model.
+pub(super) fn infer_examples(models: &[Model<'_>]) -> Examples {
+    let latest = models.iter().filter(|model| model.is_latest);
+    latest
+        .map(|model| (model.info.model.to_string(), request_example(model)))
+        .collect()
+}
+
+fn request_example(model: &Model<'_>) -> Value {
+    let inputs = model.info.signature.inputs.iter();
+    let needed = inputs.filter(|spec| !spec.is_optional);
+    json!({"inputs": needed.map(wire_example).collect::<Vec<_>>()})
+}
+
+fn reply_example(model: &Model<'_>) -> Value {
+    let outputs = model.info.signature.outputs.iter();
+    json!({
+        "model_name": model.info.model.as_str(),
+        "model_version": model.info.version.as_str(),
+        "outputs": outputs.map(wire_example).collect::<Vec<_>>(),
+    })
+}

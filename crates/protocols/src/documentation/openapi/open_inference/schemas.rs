@@ -1,0 +1,201 @@
+//! The schemas of the Open Inference Protocol that no model changes.
+
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use super::super::schema::{
+    AnySchema, Field, anything, component, count, list, map, object, optional, required, scalar,
+    text, word,
+};
+
+/// All of them.
+pub(in super::super) fn schemas() -> Vec<(&'static str, AnySchema)> {
+    let mut schemas = inference();
+    schemas.extend(server());
+    schemas.extend(models());
+    schemas.extend(repository());
+    schemas
+}
+
+fn inference() -> Vec<(&'static str, AnySchema)> {
+    let data = || anything("The elements; left out when they follow the JSON as bytes");
+    let tensor = |shape_of: &str| {
+        object(
+            "",
+            [
+                required("name", text(shape_of)),
+                required("datatype", component("DataType")),
+                required("shape", list("", count(""))),
+                optional("parameters", component("Parameters")),
+                optional("data", data()),
+            ],
+        )
+    };
+    let inputs = list("", tensor("The name of an input"));
+    let outputs = list("", tensor("The name of an output"));
+    let name = text("The model that answered");
+    let version = text("Its version");
+    let types = contract::ElementType::ALL.map(contract::ElementType::name);
+    let parameters = map("", anything("A text, a number or a boolean"));
+    vec![
+        ("InferRequest", object("", request_fields(inputs))),
+        (
+            "InferReply",
+            object("", reply_fields(outputs, name, version)),
+        ),
+        ("DataType", word("The type of the elements", types).into()),
+        ("Parameters", parameters),
+    ]
+}
+
+/// What a request has.
+pub(super) fn request_fields(inputs: AnySchema) -> [Field; 4] {
+    let output = object(
+        "",
+        [
+            required("name", text("The name of an output")),
+            optional("parameters", component("Parameters")),
+        ],
+    );
+    [
+        optional("id", text("The reply repeats it")),
+        optional("parameters", component("Parameters")),
+        required("inputs", inputs),
+        optional(
+            "outputs",
+            list("The outputs to give; all when left out", output),
+        ),
+    ]
+}
+
+/// What a reply has.
+pub(super) fn reply_fields(
+    outputs: AnySchema,
+    name: ObjectBuilder,
+    version: ObjectBuilder,
+) -> [Field; 5] {
+    [
+        required("model_name", name),
+        required("model_version", version),
+        optional("id", text("The one of the request")),
+        optional("parameters", component("Parameters")),
+        required("outputs", outputs),
+    ]
+}
+
+fn server() -> Vec<(&'static str, AnySchema)> {
+    let flag = |name| object("", [required(name, scalar(Type::Boolean, ""))]);
+    let metadata = [
+        required("name", word("", ["lockgate"])),
+        required("version", text("The version of the server")),
+        required("extensions", list("What it offers", text(""))),
+    ];
+    vec![
+        ("ServerMetadata", object("", metadata)),
+        ("ServerLive", flag("live")),
+        ("ServerReady", flag("ready")),
+    ]
+}
+
+fn models() -> Vec<(&'static str, AnySchema)> {
+    let names = [required("models", list("", text("")))];
+    let ready = [
+        required("name", text("")),
+        required("ready", scalar(Type::Boolean, "")),
+    ];
+    let config = [
+        required("name", text("")),
+        required("platform", text("")),
+        required(
+            "max_batch_size",
+            count("0 when the model has no batch dimension"),
+        ),
+        required("input", list("", anything("One input"))),
+        required("output", list("", anything("One output"))),
+    ];
+    vec![
+        ("ModelNames", object("", names)),
+        ("ModelMetadata", metadata()),
+        ("ModelReady", object("", ready)),
+        ("ModelConfig", object("As Triton shows it", config)),
+        ("Statistics", statistics()),
+    ]
+}
+
+fn metadata() -> AnySchema {
+    let size = scalar(Type::Integer, "-1 when it is not fixed").minimum(Some(-1));
+    let spec = object(
+        "",
+        [
+            required("name", text("")),
+            required("datatype", component("DataType")),
+            required("shape", list("", size)),
+        ],
+    );
+    object(
+        "",
+        [
+            required("name", text("")),
+            required(
+                "versions",
+                list("Those that are ready, ascending", text("")),
+            ),
+            required("platform", text("What runs the model")),
+            required("inputs", list("", spec.clone())),
+            required("outputs", list("", spec)),
+        ],
+    )
+}
+
+fn statistics() -> AnySchema {
+    let version = object(
+        "Counters only grow while a version is loaded",
+        [
+            required("name", text("")),
+            required("version", text("")),
+            required(
+                "last_inference",
+                count("Milliseconds since 1970, 0 for never"),
+            ),
+            required("inference_count", count("Rows")),
+            required("execution_count", count("Runs of the model")),
+            required(
+                "inference_stats",
+                map("Requests by what was done", anything("")),
+            ),
+            required("batch_stats", list("Runs by batch size", anything(""))),
+        ],
+    );
+    object("", [required("model_stats", list("", version))])
+}
+
+fn repository() -> Vec<(&'static str, AnySchema)> {
+    let done = |what| {
+        let name = required("name", text(""));
+        object("", [name, required(what, scalar(Type::Boolean, ""))])
+    };
+    let states = ["UNKNOWN", "READY", "UNAVAILABLE", "LOADING", "UNLOADING"];
+    let version = object(
+        "",
+        [
+            required("name", text("")),
+            optional("version", text("")),
+            optional("state", word("", states)),
+            optional(
+                "reason",
+                text("Why it is in this state; empty while it is ready"),
+            ),
+        ],
+    );
+    let only_ready = optional(
+        "ready",
+        scalar(Type::Boolean, "Only versions that are ready"),
+    );
+    let parameters = optional("parameters", component("Parameters"));
+    vec![
+        ("RepositoryIndexRequest", object("", [only_ready])),
+        ("RepositoryIndex", list("", version)),
+        ("RepositoryRequest", object("", [parameters])),
+        ("RepositoryLoad", done("load")),
+        ("RepositoryUnload", done("unload")),
+    ]
+}

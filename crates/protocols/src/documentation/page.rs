@@ -1,0 +1,70 @@
+//! The page at `/docs/`: Swagger UI from this binary, showing `/openapi.json`.
+//!
+//! Decision: the page and its start script are our own, because the ones of Swagger UI would ask a
+//! validator on the internet; a content security policy keeps the browser from loading anything
+//! that is not from this server.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use contract::{Code, Error, Result};
+use http::{HeaderName, HeaderValue, header};
+use utoipa_swagger_ui::Config;
+
+use crate::rest::{Call, Reply};
+
+const INDEX: &str = include_str!("page/index.html");
+const START: &str = include_str!("page/start.js");
+
+/// What `INDEX` has in place of the version of the server.
+const VERSION_MARK: &str = "{version}";
+
+/// Swagger UI writes style attributes and shows pictures from `data:` and `blob:` addresses.
+const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
+                      style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The page. It names its files with the version of the server, so that they can be kept forever.
+pub(super) fn index(server_version: &str) -> Reply {
+    let version: String = form_urlencoded::byte_serialize(server_version.as_bytes()).collect();
+    reply(
+        "text/html; charset=utf-8",
+        INDEX.replace(VERSION_MARK, &version),
+        "no-cache",
+    )
+}
+
+/// A script, a style sheet or a picture of the page.
+pub(super) fn file(call: &Call) -> Result<Reply> {
+    const FOREVER: &str = "public, max-age=31536000, immutable";
+    let name = call.path_parameter("file").unwrap_or_default();
+    if name == "start.js" {
+        return Ok(reply("text/javascript; charset=utf-8", START, FOREVER));
+    }
+    let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default()))
+        .map_err(|error| Error::internal(format!("documentation file `{name}`: {error}")))?;
+    // Their page would load their start script, which is not for this server.
+    let Some(file) = file.filter(|_| !matches!(name, "index.html" | "swagger-initializer.js"))
+    else {
+        return Err(Error::new(
+            Code::RouteNotFound,
+            format!("`/docs/{name}` is not found; the page is `/docs/`"),
+        ));
+    };
+    let body = Bytes::from(file.bytes.into_owned());
+    Ok(reply(&file.content_type, body, FOREVER))
+}
+
+fn reply(content_type: &str, body: impl Into<Bytes>, caching: &'static str) -> Reply {
+    let content_type = HeaderValue::from_str(content_type)
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let header = |name: HeaderName, value| (name, HeaderValue::from_static(value));
+    let mut reply = Reply::new(content_type, body);
+    reply.headers = vec![
+        header(header::CACHE_CONTROL, caching),
+        header(header::CONTENT_SECURITY_POLICY, POLICY),
+        header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        header(header::REFERRER_POLICY, "no-referrer"),
+    ];
+    reply
+}
