@@ -2,5 +2,12 @@
 //!
 //! The folders follow the request. Nothing here knows a protocol, a metric or a native runtime.
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the server starts the repository once it lands")
+)]
+mod repository;
 #[expect(dead_code, reason = "the repository starts variants once it lands")]
 mod variant;
+
+pub use repository::settings::DEFAULT_MODEL_SETTINGS;

@@ -1,0 +1,6 @@
+//! The model repository: folders on disk become versions that serve.
+//!
+//! Decision: what is served is an immutable snapshot, swapped whole. One task owns the state behind
+//! it; whatever happens (a changed file, a call, a finished load) is an event of that task.
+
+pub(crate) mod settings;

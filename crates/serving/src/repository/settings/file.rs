@@ -1,0 +1,180 @@
+//! What the user wrote: `model.yaml` key by key.
+//!
+//! Decision: every key is optional here and has no default, so that the resolve step alone decides;
+//! types that refuse a value (a zero, an unknown word) do so with line and column. A key without a
+//! value counts as left out.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ModelFile {
+    /// A sentence about the model, shown in its metadata.
+    pub(crate) description: Option<String>,
+    /// Which versions are served.
+    pub(crate) versions: Option<VersionsFile>,
+    /// The engine, when several could open the artefact.
+    pub(crate) engine: Option<String>,
+    /// Sessions that run side by side.
+    pub(crate) instances: Option<NonZeroUsize>,
+    /// Threads inside one session.
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// The execution provider.
+    pub(crate) provider: Option<String>,
+    /// Options of the engine, by name.
+    pub(crate) options: Option<BTreeMap<String, String>>,
+    /// Joining requests into batches.
+    pub(crate) batching: Option<BatchingFile>,
+    /// Waiting requests.
+    pub(crate) queue: Option<QueueFile>,
+    /// The time a request may take when the caller names none.
+    pub(crate) timeout_ms: Option<NonZeroU32>,
+    /// Runs before the version takes requests.
+    pub(crate) warmup: Option<WarmupFile>,
+    /// Names of the classes.
+    pub(crate) labels: Option<Vec<String>>,
+    /// A file with one class name per line, beside `model.yaml`.
+    pub(crate) labels_file: Option<PathBuf>,
+    /// Pre-processing, for models that take images.
+    pub(crate) image: Option<ImageFile>,
+    /// Post-processing of scores.
+    pub(crate) output: Option<OutputFile>,
+}
+
+/// `versions`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum VersionsFile {
+    /// Every version folder.
+    All,
+    /// This many of the highest.
+    Latest(NonZeroUsize),
+    /// These and no others.
+    Only(Vec<String>),
+}
+
+/// `batching`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BatchingFile {
+    /// Whether waiting requests are joined.
+    pub(crate) enabled: Option<bool>,
+    /// The most rows of one batch.
+    pub(crate) max_size: Option<NonZeroUsize>,
+    /// The longest that a request waits for company.
+    pub(crate) max_delay_ms: Option<f64>,
+}
+
+/// `queue`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct QueueFile {
+    /// The most rows that wait.
+    pub(crate) max_rows: Option<NonZeroUsize>,
+}
+
+/// `warmup`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WarmupFile {
+    /// Whether the version runs before it takes requests.
+    pub(crate) enabled: Option<bool>,
+    /// The numbers of rows that are tried.
+    pub(crate) batch_sizes: Option<Vec<NonZeroUsize>>,
+    /// The exact shape of an input, by its name.
+    pub(crate) shapes: Option<BTreeMap<String, Vec<usize>>>,
+}
+
+/// `image`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ImageFile {
+    /// The shorter side, or height and width.
+    pub(crate) resize: Option<SizeFile>,
+    /// The side of a square, or height and width.
+    pub(crate) crop: Option<SizeFile>,
+    /// The channels and their order.
+    pub(crate) channels: Option<ChannelsFile>,
+    /// The order of the dimensions.
+    pub(crate) layout: Option<LayoutFile>,
+    /// The factor for pixels of 0 to 255.
+    pub(crate) scale: Option<f32>,
+    /// What is subtracted after scaling.
+    pub(crate) mean: Option<NumbersFile>,
+    /// What is divided by after subtracting.
+    pub(crate) std: Option<NumbersFile>,
+}
+
+/// A size in pixels.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(
+    untagged,
+    expecting = "expected a number of pixels, or [height, width]"
+)]
+pub(crate) enum SizeFile {
+    /// One number.
+    Side(NonZeroU32),
+    /// Height and width.
+    Pair(NonZeroU32, NonZeroU32),
+}
+
+/// `image.channels`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ChannelsFile {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// Luminance.
+    Grey,
+}
+
+/// `image.layout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LayoutFile {
+    /// Channels before rows and columns.
+    Nchw,
+    /// Channels after rows and columns.
+    Nhwc,
+}
+
+/// A number for all channels, or one for each.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(
+    untagged,
+    expecting = "expected a number, or a list with one number per channel"
+)]
+pub(crate) enum NumbersFile {
+    /// The same for all.
+    One(f32),
+    /// One for each.
+    Each(Vec<f32>),
+}
+
+/// `output`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OutputFile {
+    /// Whether the scores are logits.
+    pub(crate) softmax: Option<bool>,
+    /// How many of the best classes a reply to an image lists.
+    pub(crate) top_k: Option<NonZeroUsize>,
+}

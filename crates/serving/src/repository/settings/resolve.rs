@@ -1,0 +1,338 @@
+//! What we will do: every setting of a model decided.
+//!
+//! Decision: instances times threads fill the cores, and one thread per session is the default,
+//! because several small sessions answer more requests than one session with many threads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::{ImageChannels, ImageInput, ImageLayout, ImageResize, OutputTreatment, Version};
+
+use super::SettingsError;
+use super::file::{
+    BatchingFile, ChannelsFile, ImageFile, LayoutFile, ModelFile, NumbersFile, OutputFile,
+    SizeFile, VersionsFile, WarmupFile,
+};
+
+/// The batch that keeps a network on a CPU busy without making the first row wait long.
+const DEFAULT_MAX_BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
+
+/// Each instance has weights of its own, so a machine with many cores must ask for more.
+const MAX_DEFAULT_INSTANCES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+
+/// Above this a count is a slip of the keyboard: no machine has as many cores.
+const MAX_INSTANCES: usize = 1024;
+
+/// A request that waits longer for company is better refused.
+const MAX_BATCH_DELAY_MS: f64 = 60_000.0;
+
+/// Pixels are bytes, and most networks were trained on numbers from 0 to 1.
+const DEFAULT_SCALE: f32 = 1.0 / 255.0;
+
+/// What the server decides for models that do not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SettingsDefaults {
+    /// The cores that the process may use.
+    pub(crate) cores: NonZeroUsize,
+    /// The most rows that wait.
+    pub(crate) max_queue_rows: NonZeroUsize,
+    /// The time a request may take.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Which version folders are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum VersionPolicy {
+    /// Every one.
+    All,
+    /// This many of the highest.
+    Latest(NonZeroUsize),
+    /// These and no others.
+    Only(BTreeSet<Version>),
+}
+
+/// Joining requests into batches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Batching {
+    /// `None` when the signature decides: yes for a model with a batch dimension.
+    pub(crate) is_enabled: Option<bool>,
+    /// The most rows of one batch.
+    pub(crate) max_rows: NonZeroUsize,
+    /// The longest that a request waits for company.
+    pub(crate) max_delay: Duration,
+}
+
+/// Runs before a version takes requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Warmup {
+    /// Whether there are any.
+    pub(crate) is_enabled: bool,
+    /// The numbers of rows, ascending.
+    pub(crate) batch_rows: BTreeSet<NonZeroUsize>,
+    /// Exact shapes by input.
+    pub(crate) shapes: BTreeMap<String, Vec<usize>>,
+}
+
+/// Everything that is decided about a model before an artefact is opened.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ModelSettings {
+    /// Which versions are served.
+    pub(crate) versions: VersionPolicy,
+    /// How each of them is served; a version is loaded again when this changes.
+    pub(crate) each: Arc<VersionSettings>,
+}
+
+/// How a version is served.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct VersionSettings {
+    /// A sentence about the model.
+    pub(crate) description: String,
+    /// The engine; `None` for the first that finds an artefact.
+    pub(crate) engine: Option<String>,
+    /// Sessions that run side by side.
+    pub(crate) n_instances: NonZeroUsize,
+    /// Threads inside one session.
+    pub(crate) threads: NonZeroUsize,
+    /// The execution provider; `None` for the choice of the engine.
+    pub(crate) provider: Option<String>,
+    /// Options of the engine.
+    pub(crate) options: BTreeMap<String, String>,
+    /// Joining requests into batches.
+    pub(crate) batching: Batching,
+    /// The most rows that wait.
+    pub(crate) max_queue_rows: NonZeroUsize,
+    /// The time a request may take when the caller names none.
+    pub(crate) timeout: Option<Duration>,
+    /// Runs before the version takes requests.
+    pub(crate) warmup: Warmup,
+    /// Names of the classes.
+    pub(crate) labels: Vec<String>,
+    /// Pre-processing of images.
+    pub(crate) image: Option<ImageInput>,
+    /// Post-processing of scores.
+    pub(crate) output: OutputTreatment,
+}
+
+/// Makes errors about one key of one file.
+#[derive(Clone, Copy)]
+struct Keys<'a>(&'a Path);
+
+impl Keys<'_> {
+    fn error(self, key: &'static str, message: impl Into<String>) -> SettingsError {
+        SettingsError::Value {
+            path: self.0.to_owned(),
+            key,
+            message: message.into(),
+        }
+    }
+}
+
+/// Decides everything that `file` leaves open. `read_text` reads a file beside `path`.
+pub(crate) fn resolve(
+    file: ModelFile,
+    path: &Path,
+    defaults: &SettingsDefaults,
+    read_text: impl FnOnce(&Path) -> Result<String, SettingsError>,
+) -> Result<ModelSettings, SettingsError> {
+    let keys = Keys(path);
+    let (n_instances, threads) = concurrency(keys, file.instances, file.threads, defaults.cores)?;
+    let batching = batching(keys, &file.batching.unwrap_or_default())?;
+    let versions = versions(keys, file.versions)?;
+    let each = VersionSettings {
+        description: file.description.unwrap_or_default(),
+        engine: file.engine,
+        n_instances,
+        threads,
+        provider: file.provider,
+        options: file.options.unwrap_or_default(),
+        warmup: warmup(keys, file.warmup.unwrap_or_default(), &batching)?,
+        batching,
+        max_queue_rows: file
+            .queue
+            .and_then(|queue| queue.max_rows)
+            .unwrap_or(defaults.max_queue_rows),
+        timeout: file.timeout_ms.map(millis).or(defaults.timeout),
+        labels: labels(keys, file.labels, file.labels_file, read_text)?,
+        image: file
+            .image
+            .map(|image| resolve_image(keys, image))
+            .transpose()?,
+        output: output(&file.output.unwrap_or_default()),
+    };
+    Ok(ModelSettings {
+        versions,
+        each: Arc::new(each),
+    })
+}
+
+fn millis(millis: NonZeroU32) -> Duration {
+    Duration::from_millis(u64::from(millis.get()))
+}
+
+fn versions(keys: Keys<'_>, file: Option<VersionsFile>) -> Result<VersionPolicy, SettingsError> {
+    match file {
+        None | Some(VersionsFile::All) => Ok(VersionPolicy::All),
+        Some(VersionsFile::Latest(n)) => Ok(VersionPolicy::Latest(n)),
+        Some(VersionsFile::Only(names)) => {
+            if names.is_empty() {
+                return Err(keys.error("versions.only", "the list is empty; name a version"));
+            }
+            let version = |name: String| {
+                Version::new(&name).map_err(|error| keys.error("versions.only", error.message()))
+            };
+            let versions: Result<_, _> = names.into_iter().map(version).collect();
+            Ok(VersionPolicy::Only(versions?))
+        }
+    }
+}
+
+/// Instances and threads: what is not given follows from the other and the cores.
+fn concurrency(
+    keys: Keys<'_>,
+    instances: Option<NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
+    cores: NonZeroUsize,
+) -> Result<(NonZeroUsize, NonZeroUsize), SettingsError> {
+    for (key, count) in [("instances", instances), ("threads", threads)] {
+        if count.is_some_and(|count| count.get() > MAX_INSTANCES) {
+            let message = format!("expected a number from 1 to {MAX_INSTANCES}");
+            return Err(keys.error(key, message));
+        }
+    }
+    let share =
+        |taken: NonZeroUsize| NonZeroUsize::new(cores.get() / taken).unwrap_or(NonZeroUsize::MIN);
+    Ok(match (instances, threads) {
+        (Some(instances), Some(threads)) => (instances, threads),
+        (Some(instances), None) => (instances, share(instances)),
+        (None, Some(threads)) => (share(threads).min(MAX_DEFAULT_INSTANCES), threads),
+        (None, None) => (cores.min(MAX_DEFAULT_INSTANCES), NonZeroUsize::MIN),
+    })
+}
+
+fn batching(keys: Keys<'_>, file: &BatchingFile) -> Result<Batching, SettingsError> {
+    let delay_ms = file.max_delay_ms.unwrap_or(0.0);
+    if !(0.0..=MAX_BATCH_DELAY_MS).contains(&delay_ms) {
+        let message =
+            format!("expected milliseconds from 0 to {MAX_BATCH_DELAY_MS}, got `{delay_ms}`");
+        return Err(keys.error("batching.max_delay_ms", message));
+    }
+    Ok(Batching {
+        is_enabled: file.enabled,
+        max_rows: file.max_size.unwrap_or(DEFAULT_MAX_BATCH_ROWS),
+        max_delay: Duration::from_secs_f64(delay_ms / 1000.0),
+    })
+}
+
+fn warmup(keys: Keys<'_>, file: WarmupFile, batching: &Batching) -> Result<Warmup, SettingsError> {
+    let batch_rows: BTreeSet<_> = match file.batch_sizes {
+        Some(sizes) => sizes.into_iter().collect(),
+        None => [NonZeroUsize::MIN, batching.max_rows].into(),
+    };
+    if let Some(size) = batch_rows.iter().find(|&&size| size > batching.max_rows) {
+        let message = format!(
+            "`{size}` is above `batching.max_size`, which is `{}`",
+            batching.max_rows
+        );
+        return Err(keys.error("warmup.batch_sizes", message));
+    }
+    Ok(Warmup {
+        is_enabled: file.enabled.unwrap_or(true),
+        batch_rows,
+        shapes: file.shapes.unwrap_or_default(),
+    })
+}
+
+fn labels(
+    keys: Keys<'_>,
+    labels: Option<Vec<String>>,
+    file: Option<PathBuf>,
+    read_text: impl FnOnce(&Path) -> Result<String, SettingsError>,
+) -> Result<Vec<String>, SettingsError> {
+    match (labels, file) {
+        (Some(_), Some(_)) => Err(keys.error("labels_file", "give `labels` or this, not both")),
+        (Some(labels), None) => Ok(labels),
+        (None, None) => Ok(Vec::new()),
+        (None, Some(file)) => {
+            let is_inside = file.components().all(|c| matches!(c, Component::Normal(_)));
+            if !is_inside {
+                let message = "expected a file in the folder of the model";
+                return Err(keys.error("labels_file", message));
+            }
+            let text = read_text(&file)?;
+            Ok(text
+                .lines()
+                .map(|line| line.trim_end().to_owned())
+                .collect())
+        }
+    }
+}
+
+fn resolve_image(keys: Keys<'_>, file: ImageFile) -> Result<ImageInput, SettingsError> {
+    let channels = match file.channels {
+        None | Some(ChannelsFile::Rgb) => ImageChannels::Rgb,
+        Some(ChannelsFile::Bgr) => ImageChannels::Bgr,
+        Some(ChannelsFile::Grey) => ImageChannels::Grey,
+    };
+    let scale = file.scale.unwrap_or(DEFAULT_SCALE);
+    if !scale.is_finite() || scale == 0.0 {
+        return Err(keys.error("image.scale", "expected a number other than 0"));
+    }
+    let std = per_channel(keys, "image.std", file.std, 1.0, channels)?;
+    if std.contains(&0.0) {
+        return Err(keys.error("image.std", "pixels are divided by it, so it cannot be 0"));
+    }
+    Ok(ImageInput {
+        resize: match file.resize {
+            None => ImageResize::None,
+            Some(SizeFile::Side(side)) => ImageResize::ShorterSide(side.get()),
+            Some(SizeFile::Pair(height, width)) => ImageResize::Exact(height.get(), width.get()),
+        },
+        crop: file.crop.map(|crop| match crop {
+            SizeFile::Side(side) => (side.get(), side.get()),
+            SizeFile::Pair(height, width) => (height.get(), width.get()),
+        }),
+        channels,
+        layout: match file.layout {
+            None | Some(LayoutFile::Nchw) => ImageLayout::Nchw,
+            Some(LayoutFile::Nhwc) => ImageLayout::Nhwc,
+        },
+        scale,
+        mean: per_channel(keys, "image.mean", file.mean, 0.0, channels)?,
+        std,
+    })
+}
+
+/// One number, or one per channel.
+fn per_channel(
+    keys: Keys<'_>,
+    key: &'static str,
+    numbers: Option<NumbersFile>,
+    default: f32,
+    channels: ImageChannels,
+) -> Result<Vec<f32>, SettingsError> {
+    let numbers = match numbers {
+        None => vec![default],
+        Some(NumbersFile::One(number)) => vec![number],
+        Some(NumbersFile::Each(numbers)) => numbers,
+    };
+    let (given, wanted) = (numbers.len(), channels.count());
+    if given != 1 && given != wanted {
+        let message = format!("expected 1 number or {wanted}, one per channel, got {given}");
+        return Err(keys.error(key, message));
+    }
+    if numbers.iter().any(|number| !number.is_finite()) {
+        return Err(keys.error(key, "expected finite numbers"));
+    }
+    Ok(numbers)
+}
+
+fn output(file: &OutputFile) -> OutputTreatment {
+    let default = OutputTreatment::default();
+    OutputTreatment {
+        softmax: file.softmax.unwrap_or(default.softmax),
+        top_k: file.top_k.map_or(default.top_k, NonZeroUsize::get),
+    }
+}

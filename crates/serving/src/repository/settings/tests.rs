@@ -1,0 +1,173 @@
+//! Samples, their resolution and their errors.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/repository/settings/tests")
+}
+
+/// The sample files of a folder, by name, with their text.
+fn samples(kind: &str) -> Vec<(String, String)> {
+    let mut samples: Vec<_> = std::fs::read_dir(folder().join(kind))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                std::fs::read_to_string(entry.path()).unwrap(),
+            )
+        })
+        .collect();
+    samples.sort();
+    samples
+}
+
+fn defaults() -> SettingsDefaults {
+    SettingsDefaults {
+        cores: 4.try_into().unwrap(),
+        max_queue_rows: 1000.try_into().unwrap(),
+        timeout: None,
+    }
+}
+
+fn read(text: &str) -> Result<ModelSettings, SettingsError> {
+    let path = Path::new("models/digits/model.yaml");
+    resolve(parse(text, path)?, path, &defaults(), |file| {
+        match file.to_str() {
+            Some("labels.txt") => Ok("zero\none\r\n".to_owned()),
+            _ => Err(SettingsError::Read {
+                path: path.with_file_name(file),
+                message: "no such file".to_owned(),
+            }),
+        }
+    })
+}
+
+#[test]
+fn valid_samples_are_decided_as_recorded() {
+    for (name, text) in samples("valid") {
+        insta::assert_debug_snapshot!(name, read(&text).unwrap());
+    }
+}
+
+#[test]
+fn invalid_samples_are_refused_with_file_place_and_cause() {
+    let mut errors = String::new();
+    for (name, text) in samples("invalid") {
+        let error = match read(&text) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        errors.push_str(&format!("{name}\n    {error}\n"));
+    }
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    assert_eq!(read(DEFAULT_MODEL_SETTINGS), read(""));
+}
+
+/// Every key of a serialized `ModelFile`, with dots between the levels.
+fn keys(value: &serde_json::Value, prefix: &str, found: &mut Vec<(String, bool)>) {
+    let Some(map) = value.as_object() else { return };
+    for (key, value) in map {
+        let path = format!("{prefix}{key}");
+        found.push((path.clone(), value.is_null()));
+        keys(value, &format!("{path}."), found);
+    }
+}
+
+#[test]
+fn every_key_is_documented_with_a_value_that_parses() {
+    let uncommented: Vec<_> = DEFAULT_MODEL_SETTINGS
+        .lines()
+        .map(|line| match line.trim_start().strip_prefix('#') {
+            // A comment has a space after its sign, a key without default has none.
+            Some(key) if !key.starts_with(' ') => line.replacen('#', "", 1),
+            _ => line.to_owned(),
+        })
+        .collect();
+    let text = uncommented.join("\n");
+    let file = parse(&text, Path::new("default.yaml")).unwrap();
+    let value = serde_json::to_value(&file).unwrap();
+    let mut found = Vec::new();
+    keys(&value, "", &mut found);
+    let null: Vec<_> = found
+        .iter()
+        .filter(|(_, is_null)| *is_null)
+        .map(|(key, _)| key.as_str())
+        .collect();
+    assert_eq!(null, ["image.resize", "image.crop"], "keys without value");
+    for key in ["resize: null", "crop: null"] {
+        assert!(text.contains(key), "{key}");
+    }
+}
+
+#[test]
+fn instances_and_threads_share_the_cores() {
+    let cases = [
+        ("", 16, 16, 1),
+        ("", 64, 16, 1),
+        ("", 1, 1, 1),
+        ("threads: 4", 16, 4, 4),
+        ("threads: 4", 2, 1, 4),
+        ("instances: 2", 16, 2, 8),
+        ("instances: 3", 2, 3, 1),
+        ("instances: 2\nthreads: 5", 4, 2, 5),
+    ];
+    let mut failures = Vec::new();
+    for (text, cores, instances, threads) in cases {
+        let path = Path::new("model.yaml");
+        let defaults = SettingsDefaults {
+            cores: cores.try_into().unwrap(),
+            ..defaults()
+        };
+        let read_text = |_: &Path| -> Result<String, SettingsError> { unreachable!() };
+        let settings = resolve(parse(text, path).unwrap(), path, &defaults, read_text).unwrap();
+        let got = (settings.each.n_instances.get(), settings.each.threads.get());
+        if got != (instances, threads) {
+            failures.push(format!("{text:?} on {cores} cores: {got:?}"));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn a_document_that_grows_without_end_is_refused() {
+    let mut text = "a: &a [1, 1]\n".to_owned();
+    for (name, previous) in ["b", "c", "d", "e", "f", "g"]
+        .iter()
+        .zip(["a", "b", "c", "d", "e", "f"])
+    {
+        let aliases = vec![format!("*{previous}"); 10].join(", ");
+        text.push_str(&format!("{name}: &{name} [{aliases}]\n"));
+    }
+    assert!(read(&text).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,60}") {
+        if let Err(error) = read(&text) {
+            prop_assert!(error.to_string().starts_with("`models/digits/model.yaml`: "));
+        }
+    }
+
+    #[test]
+    fn damaged_settings_are_read_or_refused(at in 0_usize..2000, length in 0_usize..40, by in "[-:{}\\[\\]&*!|>'\"# \n\ta0]{0,4}") {
+        let everything: Vec<char> = include_str!("tests/valid/everything.yaml").chars().collect();
+        let from = at % everything.len();
+        let to = (from + length).min(everything.len());
+        let head = everything[..from].iter().copied();
+        let damaged: String =
+            head.chain(by.chars()).chain(everything[to..].iter().copied()).collect();
+        if let Err(error) = read(&damaged) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+}
