@@ -1,0 +1,201 @@
+//! What lies in the repository: a scan of its roots as plain data.
+//!
+//! Decision: a scan never fails as a whole. What cannot be read is a reason at the model it belongs
+//! to, or makes the scan incomplete, and an incomplete scan takes nothing out of service: a network
+//! drive that is away for a minute must not unload a model.
+
+mod entries;
+mod fingerprint;
+mod model_folder;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use contract::{Engine, ModelName, Version};
+
+pub(crate) use fingerprint::Fingerprint;
+
+use super::settings::{ModelFile, ModelSettings, SettingsDefaults, resolve};
+use entries::list;
+
+/// What the settings of a model are called.
+pub(crate) const SETTINGS_FILE: &str = "model.yaml";
+
+/// Everything that was found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scan {
+    /// The models by name.
+    pub(crate) models: BTreeMap<ModelName, FoundModel>,
+    /// False when a root could not be read, so that what is missing may still be there.
+    pub(crate) is_complete: bool,
+    /// What was passed over and why.
+    pub(crate) remarks: BTreeSet<String>,
+}
+
+/// One model folder.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundModel {
+    /// The folder, or the file when a root is one.
+    pub(crate) path: PathBuf,
+    /// Its settings, or why nothing may be changed about this model.
+    pub(crate) settings: Result<Arc<ModelSettings>, String>,
+    /// Its versions.
+    pub(crate) versions: BTreeMap<Version, FoundVersion>,
+}
+
+/// One version folder.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundVersion {
+    /// The folder.
+    pub(crate) path: PathBuf,
+    /// What the engines would open, in the order of the engines.
+    pub(crate) artifacts: Vec<Artifact>,
+    /// Changes whenever a file below the folder does.
+    pub(crate) fingerprint: Fingerprint,
+    /// How long ago anything below the folder changed.
+    pub(crate) age: Duration,
+}
+
+/// A file or folder that an engine opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Artifact {
+    /// The name of the engine.
+    pub(crate) engine: &'static str,
+    /// The file or folder.
+    pub(crate) path: PathBuf,
+}
+
+/// What a scan needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner {
+    /// The folders of models, or single model files.
+    pub(crate) roots: Vec<PathBuf>,
+    /// The engines in order of preference.
+    pub(crate) engines: Vec<Arc<dyn Engine>>,
+    /// What models get that do not say.
+    pub(crate) defaults: SettingsDefaults,
+}
+
+impl Scanner {
+    /// Reads all roots. Blocks. `now` is what ages are counted from.
+    pub(crate) fn scan(&self, now: SystemTime) -> Scan {
+        let mut scan = Scan {
+            is_complete: true,
+            ..Scan::default()
+        };
+        for root in &self.roots {
+            if let Err(error) = self.scan_root(root, now, &mut scan) {
+                scan.is_complete = false;
+                scan.remarks
+                    .insert(format!("`{}` cannot be read: {error}", root.display()));
+            }
+        }
+        scan
+    }
+
+    fn scan_root(&self, root: &Path, now: SystemTime, scan: &mut Scan) -> io::Result<()> {
+        if fs::metadata(root)?.is_file() {
+            let found = self.single_file(root, now)?;
+            return add(scan, &name_of(root.file_stem()), found);
+        }
+        let entries = list(root, &mut scan.remarks)?;
+        if self.is_model_folder(root, &entries) {
+            let path = fs::canonicalize(root)?;
+            let found = self.model_folder(root, now, &mut scan.remarks);
+            return match found {
+                Some(found) => add(scan, &name_of(path.file_name()), found),
+                None => Ok(()),
+            };
+        }
+        for entry in entries.iter().filter(|entry| entry.is_folder) {
+            if let Some(found) = self.model_folder(&entry.path, now, &mut scan.remarks) {
+                add(scan, &entry.name, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A root that is one file: version 1 of a model with its name.
+    fn single_file(&self, file: &Path, now: SystemTime) -> io::Result<FoundModel> {
+        let (fingerprint, age) = fingerprint::of_file(file, now)?;
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        let engines = self.engines.iter().map(|engine| engine.name());
+        let found = FoundVersion {
+            path: file.to_owned(),
+            artifacts: engines
+                .filter(|&engine| Some(engine) == extension)
+                .map(|engine| Artifact {
+                    engine,
+                    path: file.to_owned(),
+                })
+                .collect(),
+            fingerprint,
+            age,
+        };
+        let first = Version::new(FIRST_VERSION);
+        Ok(FoundModel {
+            path: file.to_owned(),
+            settings: self.settings(ModelFile::default(), file),
+            versions: first
+                .into_iter()
+                .map(|first| (first, found.clone()))
+                .collect(),
+        })
+    }
+
+    fn settings(&self, file: ModelFile, path: &Path) -> Result<Arc<ModelSettings>, String> {
+        let read_text = |beside: &Path| model_folder::read_text(&path.with_file_name(beside));
+        resolve(file, path, &self.defaults, read_text)
+            .map(Arc::new)
+            .map_err(|error| error.to_string())
+    }
+
+    fn artifacts(&self, folder: &Path) -> Vec<Artifact> {
+        let find = |engine: &Arc<dyn Engine>| {
+            Some(Artifact {
+                engine: engine.name(),
+                path: engine.find_artifact(folder)?,
+            })
+        };
+        self.engines.iter().filter_map(find).collect()
+    }
+}
+
+/// The version of an artefact that lies in no version folder.
+const FIRST_VERSION: &str = "1";
+
+fn name_of(name: Option<&std::ffi::OsStr>) -> String {
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Adds a model; a second one of the same name makes both unusable, and says so.
+fn add(scan: &mut Scan, name: &str, found: FoundModel) -> io::Result<()> {
+    let name = match ModelName::new(name) {
+        Ok(name) => name,
+        Err(error) => {
+            let path = found.path.display();
+            scan.remarks.insert(format!("`{path}` is ignored: {error}"));
+            return Ok(());
+        }
+    };
+    match scan.models.get_mut(&name) {
+        None => {
+            scan.models.insert(name, found);
+        }
+        Some(first) => {
+            first.settings = Err(format!(
+                "the model is found twice, in `{}` and in `{}`; keep one",
+                first.path.display(),
+                found.path.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Fingerprints: whether anything below a folder has changed.
+//!
+//! Rule: a hash over the relative path, size, modification time and inode of every file that counts,
+//! and over the names of folders. The content is not read: models are large, and a file that is
+//! replaced gets a new inode or a new time. A folder that is being copied changes with every file.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::entries::{Entry, list};
+
+/// Deeper folders are links in a circle.
+const MAX_DEPTH: usize = 16;
+
+/// Equal as long as nothing below a folder changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// The fingerprint of plain data, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(value: u64) -> Self {
+        Self(value)
+    }
+}
+
+#[derive(Debug)]
+struct Walk {
+    hasher: DefaultHasher,
+    newest: SystemTime,
+}
+
+impl Walk {
+    fn new() -> Self {
+        Self {
+            hasher: DefaultHasher::new(),
+            newest: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    fn note(&mut self, metadata: &Metadata) {
+        let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        self.newest = self.newest.max(changed).max(modified);
+    }
+
+    fn file(&mut self, name: &str, metadata: &Metadata) {
+        self.note(metadata);
+        let identity = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+        (name, identity, metadata.ino()).hash(&mut self.hasher);
+    }
+
+    fn folder(
+        &mut self,
+        folder: &Path,
+        depth: usize,
+        skip: &dyn Fn(&Entry) -> bool,
+    ) -> io::Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(io::Error::other(format!(
+                "folders nest deeper than {MAX_DEPTH}, perhaps by a link to a parent"
+            )));
+        }
+        // The age of an empty folder is that of the folder.
+        self.note(&fs::metadata(folder)?);
+        let entries = list(folder, &mut BTreeSet::new())?;
+        for entry in entries.iter().filter(|entry| !skip(entry)) {
+            if entry.is_folder {
+                (entry.name.as_str(), "folder").hash(&mut self.hasher);
+                self.folder(&entry.path, depth + 1, &|_| false)?;
+                "end".hash(&mut self.hasher);
+            } else {
+                match fs::metadata(&entry.path) {
+                    Ok(metadata) => self.file(&entry.name, &metadata),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, now: SystemTime) -> (Fingerprint, Duration) {
+        // A time in the future counts as now: the clocks of two machines differ.
+        let age = now.duration_since(self.newest).unwrap_or_default();
+        (Fingerprint(self.hasher.finish()), age)
+    }
+}
+
+/// The fingerprint of a folder without the direct entries that `skip` names, and how long ago
+/// anything in it changed.
+pub(super) fn of_folder(
+    folder: &Path,
+    now: SystemTime,
+    skip: &dyn Fn(&Entry) -> bool,
+) -> io::Result<(Fingerprint, Duration)> {
+    let mut walk = Walk::new();
+    walk.folder(folder, 0, skip)?;
+    Ok(walk.finish(now))
+}
+
+/// The fingerprint of one file, and how long ago it changed.
+pub(super) fn of_file(file: &Path, now: SystemTime) -> io::Result<(Fingerprint, Duration)> {
+    let mut walk = Walk::new();
+    walk.file("", &fs::metadata(file)?);
+    Ok(walk.finish(now))
+}

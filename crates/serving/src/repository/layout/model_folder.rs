@@ -1,0 +1,168 @@
+//! One model folder: its settings and its versions.
+//!
+//! Decision: a folder is a model when it has settings, an artefact or a version folder; anything
+//! else is passed over, so that a folder of notes does not keep the server from being ready.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use contract::Version;
+
+use super::super::settings::{MAX_FILE_BYTES, ModelSettings, SettingsError, parse};
+use super::entries::{Entry, list};
+use super::{FIRST_VERSION, FoundModel, FoundVersion, SETTINGS_FILE, Scanner, fingerprint};
+
+impl Scanner {
+    /// Whether a root is itself a model and not a folder of models.
+    pub(super) fn is_model_folder(&self, folder: &Path, entries: &[Entry]) -> bool {
+        let has_settings = entries.iter().any(is_settings);
+        let folders: Vec<_> = entries.iter().filter(|entry| entry.is_folder).collect();
+        let are_numbers = |entry: &&Entry| entry.name.bytes().all(|byte| byte.is_ascii_digit());
+        let only_versions = folders.iter().all(|entry| is_version(entry));
+        has_settings
+            || (!folders.is_empty() && folders.iter().all(are_numbers))
+            || (only_versions && !self.artifacts(folder).is_empty())
+    }
+
+    /// The model in a folder; `None` when there is none. What cannot be read is its reason.
+    pub(super) fn model_folder(
+        &self,
+        folder: &Path,
+        now: SystemTime,
+        remarks: &mut BTreeSet<String>,
+    ) -> Option<FoundModel> {
+        let found = self.read_model_folder(folder, now, remarks);
+        found.unwrap_or_else(|error| {
+            Some(FoundModel {
+                path: folder.to_owned(),
+                settings: Err(format!("`{}` cannot be read: {error}", folder.display())),
+                versions: BTreeMap::new(),
+            })
+        })
+    }
+
+    fn read_model_folder(
+        &self,
+        folder: &Path,
+        now: SystemTime,
+        remarks: &mut BTreeSet<String>,
+    ) -> io::Result<Option<FoundModel>> {
+        let entries = list(folder, remarks)?;
+        let versions = self.versions(folder, &entries, now)?;
+        let has_settings = entries.iter().any(is_settings);
+        if let Some(entry) = entries.iter().find(|entry| entry.name == "model.yml") {
+            let path = entry.path.display();
+            remarks.insert(format!(
+                "`{path}` is ignored: settings are in `{SETTINGS_FILE}`"
+            ));
+        }
+        if versions.is_empty() && !has_settings {
+            return Ok(None);
+        }
+        Ok(Some(FoundModel {
+            path: folder.to_owned(),
+            settings: self.read_settings(folder, has_settings),
+            versions,
+        }))
+    }
+
+    fn read_settings(
+        &self,
+        folder: &Path,
+        has_settings: bool,
+    ) -> Result<Arc<ModelSettings>, String> {
+        let path = folder.join(SETTINGS_FILE);
+        let text = match has_settings {
+            true => read_text(&path).map_err(|error| error.to_string())?,
+            false => String::new(),
+        };
+        let file = parse(&text, &path).map_err(|error| error.to_string())?;
+        self.settings(file, &path)
+    }
+
+    fn versions(
+        &self,
+        folder: &Path,
+        entries: &[Entry],
+        now: SystemTime,
+    ) -> io::Result<BTreeMap<Version, FoundVersion>> {
+        let mut versions = BTreeMap::new();
+        for entry in entries.iter().filter(|entry| is_version(entry)) {
+            let Ok(version) = Version::new(&entry.name) else {
+                continue;
+            };
+            let found = self.version(&entry.path, now, &|_| false)?;
+            versions.insert(version, found);
+        }
+        self.add_bare_artifact(folder, now, &mut versions)?;
+        Ok(versions)
+    }
+
+    /// An artefact that lies directly in the model folder is version 1, and then a folder without
+    /// artefact is part of it and no version.
+    fn add_bare_artifact(
+        &self,
+        folder: &Path,
+        now: SystemTime,
+        versions: &mut BTreeMap<Version, FoundVersion>,
+    ) -> io::Result<()> {
+        if self.artifacts(folder).is_empty() {
+            return Ok(());
+        }
+        versions.retain(|_, found| !found.artifacts.is_empty());
+        let is_other_version = |entry: &Entry| {
+            is_settings(entry) || versions.keys().any(|other| other.as_str() == entry.name)
+        };
+        let found = self.version(folder, now, &is_other_version)?;
+        if let Ok(first) = Version::new(FIRST_VERSION) {
+            versions.entry(first).or_insert(found);
+        }
+        Ok(())
+    }
+
+    fn version(
+        &self,
+        folder: &Path,
+        now: SystemTime,
+        skip: &dyn Fn(&Entry) -> bool,
+    ) -> io::Result<FoundVersion> {
+        let (fingerprint, age) = fingerprint::of_folder(folder, now, skip)?;
+        Ok(FoundVersion {
+            path: folder.to_owned(),
+            artifacts: self.artifacts(folder),
+            fingerprint,
+            age,
+        })
+    }
+}
+
+fn is_settings(entry: &Entry) -> bool {
+    !entry.is_folder && entry.name == SETTINGS_FILE
+}
+
+fn is_version(entry: &Entry) -> bool {
+    entry.is_folder && Version::new(&entry.name).is_ok()
+}
+
+/// The text of a settings file or of a file that it names.
+pub(super) fn read_text(path: &Path) -> Result<String, SettingsError> {
+    let failed = |message: String| SettingsError::Read {
+        path: path.to_owned(),
+        message,
+    };
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| failed(error.to_string()))?;
+    match u64::try_from(text.len()) {
+        Ok(n_bytes) if n_bytes <= MAX_FILE_BYTES => Ok(text),
+        Ok(_) | Err(_) => Err(failed(format!(
+            "it is over the limit of {MAX_FILE_BYTES} bytes"
+        ))),
+    }
+}

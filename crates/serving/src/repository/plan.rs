@@ -1,0 +1,250 @@
+//! What to do next: the difference between what was found and what serves, as actions.
+//!
+//! Inputs: one model as the scan found it, and one model as it stands.
+//! Rule: a selected version is loaded when its content is not what serves, not what is being loaded
+//! and not what failed before, once the content has been the same for the settling time. A version
+//! that is gone, or whose model is unloaded, is retired; one that the settings no longer select is
+//! retired once every selected one serves, so that a change of version has no gap.
+//! Cold start: at the first scan a content that is older than the settling time counts as settled.
+//! Recovery: a failed content is tried again when it changes, or when a load is asked for.
+//! Rejected: loading on the event of a file watch; events come in the middle of a copy, and over
+//! network drives not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::{Error, Version};
+
+use super::layout::{Artifact, Fingerprint, FoundModel, FoundVersion};
+use super::settings::{ModelSettings, VersionPolicy, VersionSettings};
+
+/// Why versions of a model that was unloaded by a call do not serve.
+pub(crate) const UNLOADED: &str = "unloaded";
+
+/// What a version is made of; it is loaded again when this changes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Content {
+    /// The version folder, or a single file.
+    pub(crate) path: PathBuf,
+    /// What the engines would open.
+    pub(crate) artifacts: Vec<Artifact>,
+    /// The state of its files.
+    pub(crate) fingerprint: Fingerprint,
+    /// How it is to be served.
+    pub(crate) settings: Arc<VersionSettings>,
+}
+
+impl Content {
+    fn new(found: &FoundVersion, settings: &ModelSettings) -> Self {
+        Self {
+            path: found.path.clone(),
+            artifacts: found.artifacts.clone(),
+            fingerprint: found.fingerprint,
+            settings: Arc::clone(&settings.each),
+        }
+    }
+}
+
+/// Where a version stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record {
+    /// What serves.
+    pub(crate) serving: Option<Content>,
+    /// What is being loaded, or waits for its turn.
+    pub(crate) loading: Option<Content>,
+    /// What failed to load last, and why.
+    pub(crate) failed: Option<(Content, Error)>,
+    /// What was seen last and since when.
+    pub(crate) seen: Option<(Content, Instant)>,
+}
+
+impl Record {
+    fn is_settled(&self, content: &Content, age: Duration, timing: &Timing) -> bool {
+        let is_old = timing.is_first_scan && age >= timing.settle;
+        let is_stable = self.seen.as_ref().is_some_and(|(seen, since)| {
+            seen == content && timing.now.saturating_duration_since(*since) >= timing.settle
+        });
+        timing.settle.is_zero() || is_old || is_stable
+    }
+
+    fn is_done_with(&self, content: &Content) -> bool {
+        let failed = self.failed.as_ref().map(|(content, _)| content);
+        [self.serving.as_ref(), failed].contains(&Some(content))
+    }
+}
+
+/// Where a model stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    /// Whether it was unloaded by a call.
+    pub(crate) is_unloaded: bool,
+    /// Its versions.
+    pub(crate) versions: BTreeMap<Version, Record>,
+}
+
+/// The times that a plan depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// The time of the scan.
+    pub(crate) now: Instant,
+    /// How long a content must stay the same before it is loaded; zero to load it at once.
+    pub(crate) settle: Duration,
+    /// Whether the server has just started.
+    pub(crate) is_first_scan: bool,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Load this content, beside what serves if anything does.
+    Load(Version, Content),
+    /// Remember that this content was seen; it is still settling.
+    Settle(Version, Content),
+    /// What was found is what serves: forget that something else failed to load in between.
+    Forgive(Version),
+    /// Stop serving, and forget.
+    Retire(Version),
+}
+
+/// What to do about one model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Plan {
+    /// Why the model as a whole is not as its owner wants it; empty otherwise.
+    pub(crate) reason: String,
+    /// The things to do.
+    pub(crate) actions: Vec<Action>,
+    /// Versions that are there and are not meant to serve, and why.
+    pub(crate) idle: BTreeMap<Version, String>,
+}
+
+/// Plans for one model. `found` is `None` when its folder is gone.
+pub(crate) fn plan(found: Option<&FoundModel>, standing: &Standing, timing: &Timing) -> Plan {
+    let Some(found) = found else {
+        return Plan {
+            actions: retire(standing, |_| true),
+            ..Plan::default()
+        };
+    };
+    let all_idle = |reason: &str| {
+        let idle = |version: &Version| (version.clone(), reason.to_owned());
+        found.versions.keys().map(idle).collect()
+    };
+    if standing.is_unloaded {
+        return Plan {
+            reason: UNLOADED.to_owned(),
+            actions: retire(standing, |_| true),
+            idle: all_idle(UNLOADED),
+        };
+    }
+    match &found.settings {
+        Ok(settings) => plan_selected(found, settings, standing, timing),
+        // What serves goes on: a slip in a text file must not end it.
+        Err(reason) => Plan {
+            reason: reason.clone(),
+            actions: Vec::new(),
+            idle: all_idle(reason),
+        },
+    }
+}
+
+fn plan_selected(
+    found: &FoundModel,
+    settings: &ModelSettings,
+    standing: &Standing,
+    timing: &Timing,
+) -> Plan {
+    let selected = select(&settings.versions, found);
+    let mut actions = Vec::new();
+    for (version, found) in &found.versions {
+        if selected.contains(version) {
+            let content = Content::new(found, settings);
+            let record = standing.versions.get(version);
+            actions.extend(plan_version(version, content, found.age, record, timing));
+        }
+    }
+    let serves = |version: &Version| {
+        let record = standing.versions.get(version);
+        record.is_some_and(|record| record.serving.is_some())
+    };
+    let can_retire = !selected.is_empty() && selected.iter().all(serves);
+    actions.extend(retire(standing, |version| {
+        let is_gone = !found.versions.contains_key(version);
+        let is_idle = !selected.contains(version) && (can_retire || !serves(version));
+        is_gone || is_idle
+    }));
+    let left_out = || "left out by `versions` in `model.yaml`".to_owned();
+    let idle = found.versions.keys().filter(|v| !selected.contains(*v));
+    Plan {
+        reason: missing(&settings.versions, found),
+        actions,
+        idle: idle.map(|version| (version.clone(), left_out())).collect(),
+    }
+}
+
+fn plan_version(
+    version: &Version,
+    content: Content,
+    age: Duration,
+    record: Option<&Record>,
+    timing: &Timing,
+) -> Option<Action> {
+    let new = Record::default();
+    let record = record.unwrap_or(&new);
+    if record.loading.as_ref() == Some(&content) {
+        return None;
+    }
+    if record.loading.is_none() {
+        if record.is_done_with(&content) {
+            let is_back = record.serving.as_ref() == Some(&content) && record.failed.is_some();
+            return is_back.then(|| Action::Forgive(version.clone()));
+        }
+        if record.is_settled(&content, age, timing) {
+            return Some(Action::Load(version.clone(), content));
+        }
+    }
+    let is_seen = record
+        .seen
+        .as_ref()
+        .is_some_and(|(seen, _)| *seen == content);
+    (!is_seen).then(|| Action::Settle(version.clone(), content))
+}
+
+fn retire(standing: &Standing, is_over: impl Fn(&Version) -> bool) -> Vec<Action> {
+    let over = standing.versions.keys().filter(|version| is_over(version));
+    over.map(|version| Action::Retire(version.clone()))
+        .collect()
+}
+
+fn select(policy: &VersionPolicy, found: &FoundModel) -> BTreeSet<Version> {
+    let versions = found.versions.keys().cloned();
+    match policy {
+        VersionPolicy::All => versions.collect(),
+        VersionPolicy::Latest(n) => versions.rev().take(n.get()).collect(),
+        VersionPolicy::Only(wanted) => versions.filter(|v| wanted.contains(v)).collect(),
+    }
+}
+
+/// What the settings ask for and the folder does not have.
+fn missing(policy: &VersionPolicy, found: &FoundModel) -> String {
+    let VersionPolicy::Only(wanted) = policy else {
+        return String::new();
+    };
+    let missing: Vec<_> = wanted
+        .iter()
+        .filter(|version| !found.versions.contains_key(version))
+        .map(|version| format!("`{version}`"))
+        .collect();
+    match missing.is_empty() {
+        true => String::new(),
+        false => format!(
+            "`versions.only` in `model.yaml` names {}, which `{}` does not have",
+            missing.join(", "),
+            found.path.display()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;
