@@ -13,5 +13,6 @@ mod metadata;
 mod model_config;
 mod parameters;
 mod repository;
+pub(crate) mod rest;
 mod settings;
 mod statistics;

@@ -3,18 +3,29 @@
 //! Decision: handlers see no web framework. They take a [`Call`] and give a [`Reply`] or an
 //! `Error`; a [`Dialect`] says how its errors look. So limits, ids and statuses are written once.
 
+mod body;
+mod compress;
+mod decompress;
+mod error_body;
+mod frame;
+mod id;
+mod read;
+mod write;
+
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, RawPathParams};
 use bytes::Bytes;
-use contract::{Code, Error, Event, ModelName, RequestId, Result, VersionSelector};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use contract::{Code, Error, ModelName, RequestId, Result, VersionSelector};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+
+pub(crate) use error_body::{native_error, open_inference_error};
+pub(crate) use id::{new_request_id, request_id};
 
 use crate::context::Context;
-use crate::status::status;
 
 /// How a family of routes shows its errors.
 pub(crate) trait Dialect: 'static {
@@ -113,11 +124,7 @@ impl Reply {
 pub(crate) fn handler<D, F, Fut>(
     ctx: &Arc<Context>,
     run: F,
-) -> impl Fn(Request<Body>) -> futures_util::future::BoxFuture<'static, Response<Body>>
-+ Clone
-+ Send
-+ Sync
-+ 'static
+) -> impl Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Clone + Send + Sync + 'static
 where
     D: Dialect,
     F: Fn(Arc<Context>, Call) -> Fut + Clone + Send + Sync + 'static,
@@ -126,108 +133,29 @@ where
     let ctx = Arc::clone(ctx);
     move |request| {
         let (ctx, run) = (Arc::clone(&ctx), run.clone());
-        Box::pin(async move {
-            let received = tokio::time::Instant::now().into_std();
-            let id = RequestId::new("0");
-            let result = match read_call(&ctx, request, id.clone(), received).await {
-                Ok(call) => run(Arc::clone(&ctx), call).await,
-                Err(error) => Err(error),
-            };
-            let error = match &result {
-                Ok(reply) => reply.code,
-                Err(error) => Some(error.code()),
-            };
-            let latency = tokio::time::Instant::now().into_std() - received;
-            ctx.observe.observe(&Event::CallFinished {
-                dialect: D::NAME,
-                error,
-                latency,
-            });
-            encode::<D>(result, &id)
-        })
+        Box::pin(frame::answer::<D, _>(
+            ctx,
+            request,
+            async move |ctx, open| {
+                let call = read::call(&ctx, open).await?;
+                Ok(run(ctx, call).await?)
+            },
+        ))
     }
 }
 
-async fn read_call(
-    ctx: &Context,
+/// Answers with an error without reading the body, for paths without a handler.
+pub(crate) async fn refuse<D: Dialect>(
+    ctx: Arc<Context>,
     request: Request<Body>,
-    id: RequestId,
-    received: Instant,
-) -> Result<Call> {
-    let (mut parts, body) = request.into_parts();
-    let path = RawPathParams::from_request_parts(&mut parts, &())
-        .await
-        .map_err(|_| Error::invalid("the path is not UTF-8 after percent-decoding"))?
-        .iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
-    let body = axum::body::to_bytes(body, ctx.limits.body_bytes)
-        .await
-        .map_err(|_| {
-            let limit = ctx.limits.body_bytes;
-            Error::new(
-                Code::PayloadTooLarge,
-                format!("the body is over the limit of {limit} bytes"),
-            )
-        })?;
-    Ok(Call {
-        id,
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        deadline: deadline(&parts.headers, received)?,
-        headers: parts.headers,
-        path,
-        body,
-        received,
+    error: Error,
+) -> Response<Body> {
+    frame::answer::<D, _>(ctx, request, async move |_ctx, open| {
+        body::discard(open.body);
+        Err(error.into())
     })
+    .await
 }
 
-fn deadline(headers: &HeaderMap, received: Instant) -> Result<Option<Instant>> {
-    let Some(value) = headers.get("x-request-timeout-ms") else {
-        return Ok(None);
-    };
-    let millis: Option<u64> = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
-    let millis = millis.ok_or_else(|| {
-        Error::invalid("header `x-request-timeout-ms` must be a whole number of milliseconds")
-    })?;
-    Ok(received.checked_add(Duration::from_millis(millis)))
-}
-
-fn encode<D: Dialect>(result: Result<Reply>, id: &RequestId) -> Response<Body> {
-    let (reply, retry_after) = match result {
-        Ok(reply) => (reply, None),
-        Err(error) => {
-            let body = D::encode_error(&error, id);
-            (
-                Reply::json(body).with_code(error.code()),
-                error.retry_after(),
-            )
-        }
-    };
-    let mut response = Response::new(Body::from(reply.body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, reply.content_type);
-    headers.extend(reply.headers);
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-        headers.insert("x-request-id", id);
-    }
-    if let Some(code) = reply.code {
-        let status = status(code);
-        if status.is_retryable {
-            let seconds = retry_after
-                .unwrap_or_default()
-                .as_secs_f64()
-                .ceil()
-                .max(1.0);
-            headers.extend(
-                HeaderValue::from_str(&seconds.to_string())
-                    .map(|value| (header::RETRY_AFTER, value))
-                    .ok(),
-            );
-        }
-        *response.status_mut() = status.http;
-    }
-    response
-}
+#[cfg(test)]
+mod tests;

@@ -78,4 +78,43 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_whole_table() {
+        let rows: Vec<_> = Code::ALL
+            .into_iter()
+            .map(|code| {
+                let Status {
+                    http,
+                    grpc,
+                    is_retryable,
+                } = status(code);
+                let hint = if is_retryable { "retry" } else { "-" };
+                format!("{code}: {} {grpc:?} {hint}", http.as_u16())
+            })
+            .collect();
+        insta::assert_snapshot!(rows.join("\n"), @"
+        invalid_request: 400 InvalidArgument -
+        unsupported: 501 Unimplemented -
+        unsupported_media_type: 415 InvalidArgument -
+        route_not_found: 404 Unimplemented -
+        method_not_allowed: 405 Unimplemented -
+        model_not_found: 404 NotFound -
+        version_not_found: 404 NotFound -
+        model_not_ready: 503 Unavailable retry
+        payload_too_large: 413 ResourceExhausted -
+        request_timeout: 408 Aborted -
+        unauthenticated: 401 Unauthenticated -
+        permission_denied: 403 PermissionDenied -
+        rate_limited: 429 ResourceExhausted retry
+        queue_full: 503 Unavailable retry
+        overloaded: 429 ResourceExhausted retry
+        unavailable: 503 Unavailable retry
+        deadline_exceeded: 504 DeadlineExceeded -
+        cancelled: 499 Cancelled -
+        engine_failed: 500 Internal -
+        engine_lost: 503 Unavailable retry
+        internal: 500 Internal -
+        ");
+    }
 }

@@ -1,0 +1,130 @@
+//! The body of a request, within its limits.
+//!
+//! Rule: a length that is announced is checked before the first byte is read. A body that is refused
+//! is read on for a moment in the background, because closing a connection with unread bytes takes
+//! the reply back that says why.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use contract::{Code, Error, Result};
+use http::{HeaderMap, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use crate::context::Limits;
+
+/// More chunks than this are an attack: 64 MiB in chunks of 1 KiB stay below it.
+const MAX_CHUNKS: usize = 65_536;
+
+/// Reserved at once for an announced body; more only as it arrives.
+const FIRST_RESERVATION_BYTES: usize = 1 << 20;
+
+/// What is read of a refused body, and for how long.
+const DISCARD_BYTES: usize = 64 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// Reads a whole body.
+pub(super) async fn read(limits: &Limits, headers: &HeaderMap, mut body: Body) -> Result<Bytes> {
+    let announced = announced_bytes(headers);
+    if announced.is_some_and(|n_bytes| n_bytes > limits.body_bytes) {
+        discard(body);
+        return Err(too_large("the body", limits.body_bytes));
+    }
+    let collected = collect(&mut body, announced, limits.body_bytes);
+    match timeout(limits.body_timeout, collected).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => {
+            if error.code() == Code::PayloadTooLarge {
+                discard(body);
+            }
+            Err(error)
+        }
+        Err(_) => Err(Error::new(
+            Code::RequestTimeout,
+            format!(
+                "the body did not arrive within {} seconds",
+                limits.body_timeout.as_secs_f64()
+            ),
+        )),
+    }
+}
+
+async fn collect(body: &mut Body, announced: Option<usize>, limit: usize) -> Result<Bytes> {
+    let Some(first) = next_chunk(body).await? else {
+        return Ok(Bytes::new());
+    };
+    check_size(first.len(), limit)?;
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let expected = announced.unwrap_or_default().min(FIRST_RESERVATION_BYTES);
+    let mut bytes = BytesMut::with_capacity(expected.max(first.len()));
+    bytes.extend_from_slice(&first);
+    let mut n_chunks = 1;
+    while let Some(chunk) = next_chunk(body).await? {
+        check_size(bytes.len() + chunk.len(), limit)?;
+        n_chunks += 1;
+        // With an announced length the chunks are only what the socket had; they cost us nothing.
+        if announced.is_none() && n_chunks > MAX_CHUNKS {
+            return Err(Error::invalid(format!(
+                "the body has more than {MAX_CHUNKS} chunks; send larger ones"
+            )));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// The next bytes that are not empty; trailers are skipped.
+async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Error::invalid("the body ended before it was complete")
+                .with_diagnostic(error.to_string())
+        })?;
+        match frame.into_data() {
+            Ok(data) if !data.is_empty() => return Ok(Some(data)),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+fn check_size(n_bytes: usize, limit: usize) -> Result<()> {
+    match n_bytes > limit {
+        true => Err(too_large("the body", limit)),
+        false => Ok(()),
+    }
+}
+
+/// The refusal of `what`, which has more bytes than allowed.
+pub(super) fn too_large(what: &str, limit: usize) -> Error {
+    Error::new(
+        Code::PayloadTooLarge,
+        format!("{what} is over the limit of {limit} bytes"),
+    )
+}
+
+fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
+    // Hyper has refused what is no number; what does not fit into `usize` is over any limit.
+    let text = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    Some(text.parse().unwrap_or(usize::MAX))
+}
+
+/// Reads on in the background, so that the reply survives.
+pub(super) fn discard(mut body: Body) {
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::spawn(timeout(DISCARD_TIME, async move {
+        let mut n_bytes = 0;
+        while let Ok(Some(chunk)) = next_chunk(&mut body).await
+            && n_bytes <= DISCARD_BYTES
+        {
+            n_bytes += chunk.len();
+        }
+    }));
+}

@@ -1,0 +1,149 @@
+//! Compression of replies, as the caller offers it.
+//!
+//! Rule: the highest weight wins, the first on a tie, `identity` counts like the others. Small
+//! replies and binary tensors stay as they are: common clients offer compression without asking for
+//! it, and floats hardly shrink.
+
+use async_compression::Level;
+use async_compression::tokio::bufread::{GzipEncoder, ZlibEncoder, ZstdEncoder};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, header};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::consume_budget;
+
+use super::decompress::Coding;
+use super::write::Answer;
+
+/// Below this a reply fits into a few packets, and compressing takes longer than sending.
+const MIN_BYTES: usize = 16 << 10;
+
+/// What is deflated between two chances for other tasks.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The coding that the caller likes best; `Identity` when it says nothing.
+pub(super) fn accepted(headers: &HeaderMap) -> Coding {
+    let mut best = (Coding::Identity, 0);
+    for value in headers.get_all(header::ACCEPT_ENCODING) {
+        for offer in value.to_str().unwrap_or_default().split(',') {
+            if let Some((coding, weight)) = parse_offer(offer)
+                && weight > best.1
+            {
+                best = (coding, weight);
+            }
+        }
+    }
+    best.0
+}
+
+/// One offer such as `gzip;q=0.5`, with its weight in thousandths; `None` for what is not known.
+fn parse_offer(offer: &str) -> Option<(Coding, u32)> {
+    let (name, parameters) = offer.split_once(';').unwrap_or((offer, ""));
+    let coding = Coding::from_name(name.trim())?;
+    let weight = parameters.split(';').find_map(|parameter| {
+        let (key, value) = parameter.split_once('=')?;
+        key.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    match weight {
+        None => Some((coding, 1000)),
+        Some(text) => Some((coding, thousandths(text)?)),
+    }
+}
+
+/// A weight of 0 to 1 with at most three decimals.
+fn thousandths(text: &str) -> Option<u32> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = decimals.len() <= 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
+    let fraction: u32 = format!("{decimals:0<3}").parse().ok()?;
+    match whole {
+        "0" if is_number => Some(fraction),
+        "1" if is_number && fraction == 0 => Some(1000),
+        _ => None,
+    }
+}
+
+/// Compresses an answer, if that pays.
+pub(super) async fn apply(answer: &mut Answer, coding: Coding) {
+    if answer.body.len() < MIN_BYTES || !is_compressible(answer) {
+        return;
+    }
+    let vary = HeaderValue::from_static("accept-encoding");
+    answer.headers.push((header::VARY, vary));
+    let name = match coding {
+        Coding::Identity => return,
+        Coding::Gzip => "gzip",
+        Coding::Deflate => "deflate",
+        Coding::Zstd => "zstd",
+    };
+    if let Some(body) = deflate(coding, &answer.body).await {
+        answer.body = body;
+        let name = HeaderValue::from_static(name);
+        answer.headers.push((header::CONTENT_ENCODING, name));
+    }
+}
+
+fn is_compressible(answer: &Answer) -> bool {
+    let is_encoded = answer
+        .headers
+        .iter()
+        .any(|(name, _)| name == header::CONTENT_ENCODING);
+    let media_type = answer.content_type.as_bytes();
+    let kinds: [&[u8]; 4] = [
+        b"application/json",
+        b"text/",
+        b"application/javascript",
+        b"application/openmetrics-text",
+    ];
+    !is_encoded && kinds.iter().any(|kind| media_type.starts_with(kind))
+}
+
+async fn deflate(coding: Coding, body: &Bytes) -> Option<Bytes> {
+    match coding {
+        Coding::Identity => None,
+        Coding::Gzip => pump(GzipEncoder::with_quality(&**body, Level::Fastest)).await,
+        Coding::Deflate => pump(ZlibEncoder::with_quality(&**body, Level::Fastest)).await,
+        Coding::Zstd => pump(ZstdEncoder::with_quality(&**body, Level::Fastest)).await,
+    }
+}
+
+/// `None` when the encoder fails, which leaves the reply as it was.
+async fn pump(mut encoder: impl AsyncRead + Unpin) -> Option<Bytes> {
+    let mut deflated = BytesMut::new();
+    loop {
+        deflated.reserve(PIECE_BYTES);
+        if encoder.read_buf(&mut deflated).await.ok()? == 0 {
+            return Some(deflated.freeze());
+        }
+        consume_budget().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_weight_wins_and_the_first_on_a_tie() {
+        let cases = [
+            ("", Coding::Identity),
+            ("gzip, deflate", Coding::Gzip),
+            ("deflate, gzip", Coding::Deflate),
+            ("gzip;q=0.5, zstd;q=0.8, deflate;q=0.7", Coding::Zstd),
+            ("identity, gzip", Coding::Identity),
+            ("identity;q=0.1, gzip;q=0.2", Coding::Gzip),
+            ("br, *", Coding::Identity),
+            ("gzip;q=0", Coding::Identity),
+            ("gzip;q=1.5, deflate;q=0.001", Coding::Deflate),
+            ("GZIP ; Q=1.000", Coding::Gzip),
+            ("gzip;q=nan", Coding::Identity),
+        ];
+        let failed: Vec<_> = cases
+            .iter()
+            .filter(|(header, expected)| {
+                let value = HeaderValue::from_static(header);
+                let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]);
+                accepted(&headers) != *expected
+            })
+            .collect();
+        assert!(failed.is_empty(), "{failed:?}");
+    }
+}

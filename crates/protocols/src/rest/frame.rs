@@ -1,0 +1,182 @@
+//! What surrounds every REST call: its id, its time, its event, its log lines, its reply.
+//!
+//! Rule: whatever happens in a handler, the caller gets a reply and the observer one event: a panic
+//! becomes `internal`, a caller that hangs up becomes `cancelled`.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use contract::{Code, Error, Event, RequestId};
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use tracing::Level;
+
+use super::{Dialect, Reply, compress, request_id, write};
+use crate::context::Context;
+
+/// A request whose body is still to be read.
+#[derive(Debug)]
+pub(super) struct OpenCall {
+    pub(super) id: RequestId,
+    pub(super) received: Instant,
+    pub(super) parts: Parts,
+    pub(super) body: Body,
+}
+
+/// An error, and the header that the reply needs to explain it.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) error: Error,
+    pub(super) header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            header: None,
+        }
+    }
+}
+
+/// Runs `work` on a request and gives the reply, whatever happens.
+pub(super) async fn answer<D, F>(
+    ctx: Arc<Context>,
+    request: Request<Body>,
+    work: F,
+) -> Response<Body>
+where
+    D: Dialect,
+    F: AsyncFnOnce(Arc<Context>, OpenCall) -> Result<Reply, Refusal>,
+{
+    let (parts, body) = request.into_parts();
+    let id = request_id(&parts.headers);
+    let coding = compress::accepted(&parts.headers);
+    let mut record = Record::begin(&ctx, D::NAME, &id, &parts);
+    let open = OpenCall {
+        id: id.clone(),
+        received: record.received,
+        parts,
+        body,
+    };
+    let run = AssertUnwindSafe(async { work(Arc::clone(&ctx), open).await });
+    let result = match run.catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => Err(Error::internal(describe_panic(&*panic)).into()),
+    };
+    if let Err(refusal) = &result {
+        log_error(&refusal.error, &id);
+    }
+    let mut answer = write::Answer::new::<D>(result, &id);
+    compress::apply(&mut answer, coding).await;
+    let (code, n_bytes) = (answer.code, answer.body.len());
+    let response = answer.into_response(&id);
+    record.finish(code, response.status().as_u16(), n_bytes);
+    response
+}
+
+fn describe_panic(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a handler panicked: {}", text.unwrap_or("no message"))
+}
+
+/// Logs an error once, where it is handled. Only our own failures are worth waking somebody:
+/// refusals under load come by the thousand, and mistakes of callers are theirs.
+fn log_error(error: &Error, id: &RequestId) {
+    let (code, message) = (error.code().as_str(), error.message());
+    let diagnostic = error.diagnostic().unwrap_or_default();
+    let is_our_failure = [Code::Internal, Code::EngineFailed, Code::EngineLost];
+    if is_our_failure.contains(&error.code()) {
+        tracing::error!(%id, code, message, diagnostic, "call failed");
+    } else {
+        tracing::debug!(%id, code, message, diagnostic, "call refused");
+    }
+}
+
+/// The event and the access log line of one call; made on drop for a caller that hung up.
+struct Record<'a> {
+    ctx: &'a Context,
+    dialect: &'static str,
+    id: RequestId,
+    received: Instant,
+    line: Option<(Method, Uri)>,
+    is_finished: bool,
+}
+
+impl<'a> Record<'a> {
+    fn begin(ctx: &'a Context, dialect: &'static str, id: &RequestId, parts: &Parts) -> Self {
+        let is_logged = tracing::enabled!(target: "access", Level::INFO);
+        Self {
+            ctx,
+            dialect,
+            id: id.clone(),
+            received: now(),
+            line: is_logged.then(|| (parts.method.clone(), parts.uri.clone())),
+            is_finished: false,
+        }
+    }
+
+    fn finish(&mut self, code: Option<Code>, status: u16, n_bytes: usize) {
+        self.is_finished = true;
+        let latency = now().saturating_duration_since(self.received);
+        self.ctx.observe.observe(&Event::CallFinished {
+            dialect: self.dialect,
+            error: code,
+            latency,
+        });
+        if let Some((method, uri)) = &self.line {
+            let line = AccessLine {
+                method,
+                path: uri.path(),
+                status,
+                latency,
+                n_bytes,
+            };
+            line.write(&self.id);
+        }
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let status = crate::status::status(Code::Cancelled).http.as_u16();
+            self.finish(Some(Code::Cancelled), status, 0);
+        }
+    }
+}
+
+struct AccessLine<'a> {
+    method: &'a Method,
+    path: &'a str,
+    status: u16,
+    latency: Duration,
+    n_bytes: usize,
+}
+
+impl AccessLine<'_> {
+    fn write(&self, id: &RequestId) {
+        let latency_ms = self.latency.as_secs_f64() * 1e3;
+        tracing::info!(
+            target: "access",
+            %id,
+            method = %self.method,
+            path = self.path,
+            status = self.status,
+            latency_ms,
+            bytes = self.n_bytes,
+            "call answered"
+        );
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,69 @@
+//! From a request to a [`Call`]: everything cheap is checked before the body is read.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use contract::{Error, Result};
+use http::HeaderMap;
+
+use super::Call;
+use super::body;
+use super::decompress::{self, Coding};
+use super::frame::{OpenCall, Refusal};
+use crate::context::Context;
+
+pub(super) async fn call(ctx: &Context, open: OpenCall) -> Result<Call, Refusal> {
+    let OpenCall {
+        id,
+        received,
+        mut parts,
+        body,
+    } = open;
+    let checked = async {
+        let path = path_parameters(&mut parts).await?;
+        let deadline = deadline(&parts.headers, received)?;
+        Ok((path, deadline, Coding::of_body(&parts.headers)?))
+    };
+    let (path, deadline, coding) = match checked.await {
+        Ok(checked) => checked,
+        Err(refusal) => {
+            body::discard(body);
+            return Err(refusal);
+        }
+    };
+    let sent = body::read(&ctx.limits, &parts.headers, body).await?;
+    let body = decompress::inflate(coding, sent, ctx.limits.body_bytes).await?;
+    Ok(Call {
+        id,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        path,
+        body,
+        received,
+        deadline,
+    })
+}
+
+async fn path_parameters(parts: &mut http::request::Parts) -> Result<Vec<(String, String)>> {
+    let parameters = RawPathParams::from_request_parts(parts, &()).await;
+    let parameters =
+        parameters.map_err(|_| Error::invalid("the path is not UTF-8 after percent-decoding"))?;
+    Ok(parameters
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect())
+}
+
+fn deadline(headers: &HeaderMap, received: Instant) -> Result<Option<Instant>> {
+    let Some(value) = headers.get("x-request-timeout-ms") else {
+        return Ok(None);
+    };
+    let millis: Option<u64> = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    let millis = millis.ok_or_else(|| {
+        Error::invalid("header `x-request-timeout-ms` must be a whole number of milliseconds")
+    })?;
+    Ok(received.checked_add(Duration::from_millis(millis)))
+}
