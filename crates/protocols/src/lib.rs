@@ -14,3 +14,4 @@ mod status;
 mod tensor_json;
 
 pub use context::{Context, Limits, ServerInfo};
+pub use server::{ListenerHandle, ListenerKind, ServeOptions, router, serve};

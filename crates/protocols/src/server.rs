@@ -1,1 +1,55 @@
 //! Listeners, limits, time-outs and the drain: what all dialects share below their routes.
+//!
+//! Decision: the accept loop is ours, because the time-outs, the HTTP/2 windows and a drain that
+//! loses no accepted request need each connection in hand. HTTP/1.1 and HTTP/2 without TLS share
+//! one port, so gRPC and REST may too.
+
+mod activity;
+mod connection;
+mod fallback;
+mod listener;
+mod metrics;
+mod service;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use listener::{ListenerHandle, ServeOptions, serve};
+
+use crate::context::Context;
+use crate::{documentation, native, open_inference};
+
+/// What a listener answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// Every dialect, REST and gRPC, and the metrics.
+    All,
+    /// gRPC alone.
+    Grpc,
+    /// The metrics alone.
+    Metrics,
+}
+
+/// The routes of one kind of listener, with an answer for every other path and method.
+pub fn router(ctx: &Arc<Context>, kind: ListenerKind) -> Router {
+    let routes = match kind {
+        ListenerKind::All => native::routes(ctx)
+            .merge(open_inference::rest::routes(ctx))
+            .merge(grpc_routes(ctx))
+            .merge(documentation::routes(ctx))
+            .merge(metrics::routes(ctx)),
+        ListenerKind::Grpc => grpc_routes(ctx),
+        ListenerKind::Metrics => metrics::routes(ctx),
+    };
+    fallback::complete(routes, ctx)
+}
+
+fn grpc_routes(ctx: &Arc<Context>) -> Router {
+    open_inference::grpc::routes(ctx)
+        .into_axum_router()
+        .reset_fallback()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! What one connection is doing: who waits for whom, and since when.
+//!
+//! Rule: time is kept in milliseconds since the connection was accepted, in atomics, so that the
+//! reads and writes of hyper, the calls and the watch over them share it without a lock.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// What an HTTP/2 client sends first.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// No head is being waited for.
+const NO_HEAD: u64 = u64::MAX;
+
+/// What one connection is doing now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    /// Since when the head of a request is incomplete, if one is.
+    pub(super) head_since: Option<Instant>,
+    /// When bytes last moved or a call last ended.
+    pub(super) last_progress: Instant,
+    /// Calls whose reply has not begun.
+    pub(super) n_in_flight: usize,
+    /// Calls so far.
+    pub(super) n_calls: usize,
+}
+
+/// Shared by the socket, the service and the watch of one connection.
+#[derive(Debug)]
+pub(super) struct Activity {
+    accepted: Instant,
+    head_since_ms: AtomicU64,
+    last_progress_ms: AtomicU64,
+    n_in_flight: AtomicUsize,
+    n_calls: AtomicUsize,
+}
+
+impl Activity {
+    /// A connection that was accepted now, and owes the head of a request from now on.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            accepted: Instant::now(),
+            head_since_ms: AtomicU64::new(0),
+            last_progress_ms: AtomicU64::new(0),
+            n_in_flight: AtomicUsize::new(0),
+            n_calls: AtomicUsize::new(0),
+        })
+    }
+
+    /// Counts a call until the guard is dropped.
+    pub(super) fn begin_call(self: &Arc<Self>) -> InFlight {
+        self.n_in_flight.fetch_add(1, Ordering::Relaxed);
+        self.n_calls.fetch_add(1, Ordering::Relaxed);
+        self.head_since_ms.store(NO_HEAD, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// What the connection is doing.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let at = |millis| self.accepted + Duration::from_millis(millis);
+        let head_since = match self.head_since_ms.load(Ordering::Relaxed) {
+            NO_HEAD => None,
+            millis => Some(at(millis)),
+        };
+        Snapshot {
+            head_since,
+            last_progress: at(self.last_progress_ms.load(Ordering::Relaxed)),
+            n_in_flight: self.n_in_flight.load(Ordering::Relaxed),
+            n_calls: self.n_calls.load(Ordering::Relaxed),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(NO_HEAD - 1)
+    }
+
+    fn progress(&self) {
+        self.last_progress_ms
+            .store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    fn head_began(&self) {
+        if self.n_in_flight.load(Ordering::Relaxed) == 0
+            && self.head_since_ms.load(Ordering::Relaxed) == NO_HEAD
+        {
+            self.head_since_ms.store(self.now_ms(), Ordering::Relaxed);
+        }
+    }
+
+    fn no_head_expected(&self) {
+        self.head_since_ms.store(NO_HEAD, Ordering::Relaxed);
+    }
+}
+
+/// One call, from its head to the head of its reply.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.n_in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.progress();
+    }
+}
+
+/// A socket that tells its [`Activity`] what moves.
+#[derive(Debug)]
+pub(super) struct TrackedStream {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    preface: Preface,
+}
+
+impl TrackedStream {
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self {
+            stream,
+            activity,
+            preface: Preface::Matches(0),
+        }
+    }
+
+    fn note_read(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.activity.progress();
+        self.preface = self.preface.after(bytes);
+        match self.preface {
+            // Frames of HTTP/2 come whenever they like; hyper's pings watch over them.
+            Preface::Complete => self.activity.no_head_expected(),
+            Preface::Matches(_) | Preface::Differs => self.activity.head_began(),
+        }
+    }
+}
+
+/// How much of [`HTTP2_PREFACE`] the first bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Preface {
+    Matches(usize),
+    Differs,
+    Complete,
+}
+
+impl Preface {
+    fn after(self, bytes: &[u8]) -> Self {
+        let Self::Matches(n_matched) = self else {
+            return self;
+        };
+        let expected = HTTP2_PREFACE.get(n_matched..).unwrap_or_default();
+        let n_compared = expected.len().min(bytes.len());
+        if expected.get(..n_compared) != bytes.get(..n_compared) {
+            return Self::Differs;
+        }
+        match n_compared == expected.len() {
+            true => Self::Complete,
+            false => Self::Matches(n_matched + n_compared),
+        }
+    }
+}
+
+impl AsyncRead for TrackedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let n_before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.note_read(buf.filled().get(n_before..).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TrackedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let n_bytes = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.activity.progress();
+        Poll::Ready(Ok(n_bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let n_bytes = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bytes))?;
+        self.activity.progress();
+        Poll::Ready(Ok(n_bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preface_is_known_in_any_cut() {
+        for n in 0..HTTP2_PREFACE.len() {
+            let (first, second) = HTTP2_PREFACE.split_at(n);
+            let both = Preface::Matches(0).after(first).after(second);
+            assert_eq!(both, Preface::Complete, "{n}");
+        }
+        let request = Preface::Matches(0).after(b"P").after(b"OST / HTTP/1.1");
+        assert_eq!(request, Preface::Differs);
+        assert_eq!(Preface::Matches(0).after(b"PRI"), Preface::Matches(3));
+    }
+
+    #[test]
+    fn a_head_is_owed_until_the_call_begins() {
+        let activity = Activity::new();
+        assert_eq!(activity.snapshot().head_since, Some(activity.accepted));
+        let call = activity.begin_call();
+        activity.head_began();
+        assert_eq!(activity.snapshot().head_since, None);
+        assert_eq!(activity.snapshot().n_in_flight, 1);
+        drop(call);
+        let idle = activity.snapshot();
+        assert_eq!((idle.n_in_flight, idle.n_calls), (0, 1));
+        activity.head_began();
+        assert!(activity.snapshot().head_since.is_some());
+    }
+}

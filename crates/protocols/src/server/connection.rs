@@ -1,0 +1,197 @@
+//! One connection, from accept to close.
+//!
+//! Rule: hyper drives the bytes; the watch beside it looks at what the connection is doing and
+//! decides, as a pure function, whether it goes on, finishes or is cut. A head must be complete
+//! within the header time-out; a connection on which nothing moves and nothing runs is closed after
+//! the idle time-out, which also covers readers that stop reading. A drain lets a connection finish
+//! only after a moment in which requests that had arrived before are read. Rejected: the header
+//! time-out of hyper, which also counts while a keep-alive connection is idle.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::activity::{Activity, Snapshot, TrackedStream};
+use super::listener::{Phase, ServeOptions};
+use super::service::Calls;
+
+/// Long enough for the kernel and the runtime to hand over what had arrived when a drain began.
+pub(super) const SETTLE: Duration = Duration::from_millis(50);
+
+/// What a fresh connection gets during a drain to send its first request.
+const FIRST_CALL_GRACE: Duration = Duration::from_secs(1);
+
+/// What a finished connection gets to take its last bytes before it is cut.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How often a healthy HTTP/2 connection proves that its peer is there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long an HTTP/2 peer may take to answer a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Room for a whole large tensor on its way, per stream and per connection.
+const WINDOW_BYTES: u32 = 8 << 20;
+
+/// Large frames keep the cost per frame small for large tensors.
+const FRAME_BYTES: u32 = 1 << 20;
+
+/// Calls at once on one HTTP/2 connection.
+const STREAMS: u32 = 1000;
+
+/// The head of an HTTP/2 request; as much as HTTP/1.1 takes by default.
+const HEAD_BYTES: u32 = 64 << 10;
+
+pub(super) type Http = auto::Builder<TokioExecutor>;
+
+/// How hyper speaks on every connection of a listener.
+pub(super) fn http(options: &ServeOptions) -> Http {
+    let mut http = Http::new(TokioExecutor::new());
+    http.http1()
+        .header_read_timeout(None)
+        .max_headers(options.max_headers);
+    http.http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    http
+}
+
+/// What the connections of one listener share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) http: Http,
+    pub(super) router: Router,
+    pub(super) options: ServeOptions,
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let activity = Activity::new();
+    let calls = Calls {
+        router: shared.router.clone(),
+        activity: Arc::clone(&activity),
+        phase: phase.clone(),
+    };
+    let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&activity)));
+    let mut connection = pin!(shared.http.serve_connection(io, calls));
+    let mut watch = Watch::default();
+    let mut wake_at = Instant::now() + shared.options.header_timeout;
+    loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "connection ended with an error");
+                }
+                return;
+            }
+            () = is_closing(&mut phase), if watch.closing_since.is_none() => {
+                watch.closing_since = Some(Instant::now());
+            }
+            () = sleep_until(wake_at) => {}
+        }
+        match watch.verdict(&activity.snapshot(), &shared.options, Instant::now()) {
+            Verdict::Wait(until) => wake_at = until,
+            Verdict::Finish => {
+                watch.finishing_since = Some(Instant::now());
+                connection.as_mut().graceful_shutdown();
+                wake_at = Instant::now() + LINGER;
+            }
+            Verdict::Cut(reason) => {
+                tracing::debug!(%peer, reason, "connection cut");
+                return;
+            }
+        }
+    }
+}
+
+/// Returns once the listener closes; also when its handle is gone.
+pub(super) async fn is_closing(phase: &mut watch::Receiver<Phase>) {
+    // An error says that the handle is gone, which closes as well.
+    let _closed_either_way = phase.wait_for(|phase| *phase == Phase::Closing).await;
+}
+
+/// What the watch over one connection remembers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Watch {
+    closing_since: Option<Instant>,
+    finishing_since: Option<Instant>,
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Look again then.
+    Wait(Instant),
+    /// Answer what was received, then close.
+    Finish,
+    /// Drop it, for this reason.
+    Cut(&'static str),
+}
+
+impl Watch {
+    fn verdict(&self, seen: &Snapshot, options: &ServeOptions, now: Instant) -> Verdict {
+        // Whatever begins unseen while the watch sleeps is seen this much later at most.
+        let mut wake_at = now + options.header_timeout;
+        let is_quiet = seen.n_in_flight == 0;
+        if let (Some(since), true) = (seen.head_since, is_quiet) {
+            let end = since + options.header_timeout;
+            if end <= now {
+                return Verdict::Cut("the head of a request did not arrive in time");
+            }
+            wake_at = wake_at.min(end);
+        }
+        if let Some(since) = self.finishing_since {
+            let end = since.max(seen.last_progress) + LINGER;
+            if is_quiet && end <= now {
+                return Verdict::Cut("the peer does not take the end of its reply");
+            }
+            return Verdict::Wait(match end <= now {
+                true => now + LINGER,
+                false => end,
+            });
+        }
+        if let Some(since) = self.closing_since {
+            let end = since
+                + if seen.n_calls == 0 {
+                    FIRST_CALL_GRACE
+                } else {
+                    SETTLE
+                };
+            if end <= now {
+                return Verdict::Finish;
+            }
+            wake_at = wake_at.min(end);
+        }
+        let idle_end = seen.last_progress + options.idle_timeout;
+        if is_quiet && idle_end <= now {
+            return Verdict::Finish;
+        }
+        if is_quiet {
+            wake_at = wake_at.min(idle_end);
+        }
+        Verdict::Wait(wake_at)
+    }
+}
+
+#[cfg(test)]
+mod tests;

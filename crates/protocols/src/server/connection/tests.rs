@@ -1,0 +1,149 @@
+use super::*;
+
+/// Seconds since a connection was accepted.
+type Seconds = u64;
+
+/// What is seen at second 0, unless a case says otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+struct Case {
+    closing_since: Option<Seconds>,
+    finishing_since: Option<Seconds>,
+    head_since: Option<Seconds>,
+    last_progress: Seconds,
+    n_in_flight: usize,
+    is_fresh: bool,
+    now: Seconds,
+}
+
+/// A verdict in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Wait(Seconds),
+    Finish,
+    Cut,
+}
+
+fn verdict(case: Case) -> Expected {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let options = ServeOptions {
+        header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(75),
+        max_headers: 100,
+        max_connections: 1,
+    };
+    let watch = Watch {
+        closing_since: case.closing_since.map(at),
+        finishing_since: case.finishing_since.map(at),
+    };
+    let seen = Snapshot {
+        head_since: case.head_since.map(at),
+        last_progress: at(case.last_progress),
+        n_in_flight: case.n_in_flight,
+        n_calls: usize::from(!case.is_fresh),
+    };
+    match watch.verdict(&seen, &options, at(case.now)) {
+        Verdict::Wait(until) => Expected::Wait((until - start).as_secs()),
+        Verdict::Finish => Expected::Finish,
+        Verdict::Cut(_) => Expected::Cut,
+    }
+}
+
+fn check(cases: &[(&str, Case, Expected)]) {
+    let failed: Vec<_> = cases
+        .iter()
+        .filter(|(_, case, expected)| verdict(*case) != *expected)
+        .map(|(name, case, expected)| (name, verdict(*case), expected))
+        .collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn an_open_connection_is_watched_for_idleness_and_slow_heads() {
+    let idle = Case::default();
+    let in_head = Case {
+        head_since: Some(0),
+        ..idle
+    };
+    let busy = Case {
+        n_in_flight: 1,
+        ..in_head
+    };
+    check(&[
+        (
+            "idle, just now",
+            Case { now: 1, ..idle },
+            Expected::Wait(11),
+        ),
+        (
+            "idle for long",
+            Case { now: 70, ..idle },
+            Expected::Wait(75),
+        ),
+        ("idle too long", Case { now: 75, ..idle }, Expected::Finish),
+        (
+            "running is not idle",
+            Case { now: 76, ..busy },
+            Expected::Wait(86),
+        ),
+        (
+            "head in time",
+            Case { now: 9, ..in_head },
+            Expected::Wait(10),
+        ),
+        ("head too slow", Case { now: 10, ..in_head }, Expected::Cut),
+    ]);
+}
+
+#[test]
+fn a_closing_connection_finishes_once_what_arrived_is_read() {
+    let idle = Case {
+        closing_since: Some(19),
+        last_progress: 19,
+        ..Case::default()
+    };
+    let fresh = Case {
+        is_fresh: true,
+        head_since: Some(19),
+        ..idle
+    };
+    let finishing = Case {
+        finishing_since: Some(19),
+        ..idle
+    };
+    let busy = Case {
+        n_in_flight: 1,
+        ..finishing
+    };
+    check(&[
+        ("settling", Case { now: 19, ..idle }, Expected::Wait(19)),
+        ("settled", Case { now: 20, ..idle }, Expected::Finish),
+        (
+            "fresh, not yet",
+            Case { now: 19, ..fresh },
+            Expected::Wait(20),
+        ),
+        (
+            "fresh, for long",
+            Case { now: 20, ..fresh },
+            Expected::Finish,
+        ),
+        (
+            "lingering",
+            Case {
+                now: 23,
+                ..finishing
+            },
+            Expected::Wait(24),
+        ),
+        (
+            "stuck",
+            Case {
+                now: 24,
+                ..finishing
+            },
+            Expected::Cut,
+        ),
+        ("running", Case { now: 24, ..busy }, Expected::Wait(29)),
+    ]);
+}

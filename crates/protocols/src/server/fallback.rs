@@ -1,0 +1,88 @@
+//! Answers for paths and methods that no route has, in the shape that the caller can read.
+//!
+//! Rule: a gRPC call gets a gRPC status, paths under `/v2` the errors of the Open Inference
+//! Protocol, everything else those of the simple JSON API.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use contract::{Code, Error};
+use http::{HeaderValue, Request, Response, header};
+
+use super::service::is_grpc;
+use crate::context::Context;
+use crate::native::Native;
+use crate::open_inference::rest::OpenInference;
+use crate::rest;
+use crate::rest::Dialect;
+use crate::status::status;
+
+/// `routes` with an answer for every other path, and for every other method of their paths.
+pub(super) fn complete(routes: Router, ctx: &Arc<Context>) -> Router {
+    let (unknown, wrong) = (Arc::clone(ctx), Arc::clone(ctx));
+    routes
+        .method_not_allowed_fallback(move |request: Request<Body>| {
+            refuse(wrong.clone(), request, wrong_method)
+        })
+        .fallback(move |request: Request<Body>| refuse(unknown.clone(), request, unknown_path))
+}
+
+async fn refuse(
+    ctx: Arc<Context>,
+    request: Request<Body>,
+    error: fn(&Request<Body>) -> Error,
+) -> Response<Body> {
+    let error = error(&request);
+    if is_grpc(request.headers()) {
+        return grpc_error(&error);
+    }
+    match is_open_inference(request.uri().path()) {
+        true => rest::refuse::<OpenInference>(ctx, request, error).await,
+        false => rest::refuse::<Native>(ctx, request, error).await,
+    }
+}
+
+fn unknown_path(request: &Request<Body>) -> Error {
+    let path = request.uri().path();
+    Error::new(
+        Code::RouteNotFound,
+        format!("no route has the path `{path}`; `/docs` lists what this server offers"),
+    )
+}
+
+fn wrong_method(request: &Request<Body>) -> Error {
+    let (path, method) = (request.uri().path(), request.method());
+    Error::new(
+        Code::MethodNotAllowed,
+        format!("`{path}` does not take `{method}`; header `allow` lists what it takes"),
+    )
+}
+
+fn is_open_inference(path: &str) -> bool {
+    path.strip_prefix("/v2")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// An error as a gRPC reply without messages.
+pub(super) fn grpc_error(error: &Error) -> Response<Body> {
+    tonic::Status::new(status(error.code()).grpc, error.message()).into_http()
+}
+
+/// An error as a REST reply, for calls that never had a frame.
+pub(super) fn rest_error(path: &str, error: &Error) -> Response<Body> {
+    let mut response = Response::new(Body::from(rest_error_body(path, error)));
+    *response.status_mut() = status(error.code()).http;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// The body of [`rest_error`].
+pub(super) fn rest_error_body(path: &str, error: &Error) -> Vec<u8> {
+    let id = rest::new_request_id();
+    match is_open_inference(path) {
+        true => OpenInference::encode_error(error, &id),
+        false => Native::encode_error(error, &id),
+    }
+}

@@ -1,0 +1,278 @@
+//! The accept loop, and the drain.
+//!
+//! Rule: over the cap of connections a new one is accepted, told 503 and closed, so that callers
+//! learn at once what a full backlog would hide. A drain has two phases: first replies of HTTP/1.1
+//! carry `connection: close` while new connections are still taken; then the listener closes, every
+//! connection answers what it received, and what is open at the deadline is cut.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use contract::{Code, Error};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connection::{SETTLE, Shared, http, is_closing, serve as serve_connection};
+use super::fallback;
+use crate::context::Limits;
+
+/// Connections that the kernel completes ahead of us, so that a burst is not refused.
+const BACKLOG: u32 = 1024;
+
+/// Connections that are being told 503 at once; more are just closed.
+const REFUSALS: usize = 64;
+
+/// How long a refused connection may take to read why.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long to wait for resources, such as file descriptors, after a failed accept.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Longer than the idle time of common proxies, which else meet closed connections.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// What a listener allows.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// The time in which the head of a request must arrive.
+    pub header_timeout: Duration,
+    /// How long a connection stays open on which nothing happens.
+    pub idle_timeout: Duration,
+    /// Headers of one request.
+    pub max_headers: usize,
+    /// Connections that are open at once.
+    pub max_connections: usize,
+}
+
+impl From<&Limits> for ServeOptions {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            header_timeout: limits.header_timeout,
+            idle_timeout: IDLE_TIMEOUT,
+            max_headers: limits.headers,
+            max_connections: limits.connections,
+        }
+    }
+}
+
+/// Where a listener stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Serving,
+    /// Still accepting, asking clients to move on.
+    Draining,
+    /// Answering what was received, accepting nothing.
+    Closing,
+}
+
+/// A listener at work. Dropping it drops its connections.
+#[derive(Debug)]
+pub struct ListenerHandle {
+    addr: SocketAddr,
+    phase: watch::Sender<Phase>,
+    deadline: watch::Sender<Option<Instant>>,
+    acceptor: JoinHandle<usize>,
+}
+
+/// Binds `addr`, whose port may be 0, and serves `router` until the handle says otherwise.
+///
+/// # Errors
+/// What the system says about the address, with the address.
+pub fn serve(
+    addr: SocketAddr,
+    router: Router,
+    options: ServeOptions,
+) -> io::Result<ListenerHandle> {
+    let listener = bind(addr).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on `{addr}`: {error}"))
+    })?;
+    let addr = listener.local_addr()?;
+    let (phase, phase_rx) = watch::channel(Phase::Serving);
+    let (deadline, deadline_rx) = watch::channel(None);
+    let acceptor = Acceptor {
+        listener,
+        shared: Arc::new(Shared {
+            http: http(&options),
+            router,
+            options,
+        }),
+        connections: JoinSet::new(),
+        refusals: JoinSet::new(),
+        phase: phase_rx,
+        deadline: deadline_rx,
+    };
+    Ok(ListenerHandle {
+        addr,
+        phase,
+        deadline,
+        acceptor: tokio::spawn(acceptor.run()),
+    })
+}
+
+impl ListenerHandle {
+    /// The address in use, with the port that the system chose.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Starts the first phase of the drain: everything is answered, and HTTP/1.1 clients are asked
+    /// to connect elsewhere next time.
+    pub fn begin_drain(&self) {
+        self.phase.send_replace(Phase::Draining);
+    }
+
+    /// Runs the second phase of the drain: stops accepting, lets every connection answer what it
+    /// received, and drops those that are open after `grace`. Returns how many were dropped.
+    pub async fn close(mut self, grace: Duration) -> usize {
+        self.deadline.send_replace(Some(Instant::now() + grace));
+        self.phase.send_replace(Phase::Closing);
+        (&mut self.acceptor).await.unwrap_or_default()
+    }
+}
+
+impl Drop for ListenerHandle {
+    fn drop(&mut self) {
+        self.acceptor.abort();
+    }
+}
+
+fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
+struct Acceptor {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    connections: JoinSet<()>,
+    refusals: JoinSet<()>,
+    phase: watch::Receiver<Phase>,
+    deadline: watch::Receiver<Option<Instant>>,
+}
+
+impl Acceptor {
+    /// Accepts until the listener closes; gives the number of connections that were cut.
+    async fn run(mut self) -> usize {
+        let mut phase = self.phase.clone();
+        tokio::select! {
+            biased;
+            () = is_closing(&mut phase) => {}
+            () = self.accept() => {}
+        }
+        // Connections that were complete before the drain began are taken too.
+        let _settled = timeout(SETTLE, self.accept()).await;
+        self.close().await
+    }
+
+    async fn accept(&mut self) {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.take(stream, peer),
+                    Err(error) => back_off(&error).await,
+                },
+                Some(ended) = self.connections.join_next() => log_panic(ended.err().as_ref()),
+                Some(ended) = self.refusals.join_next() => log_panic(ended.err().as_ref()),
+            }
+        }
+    }
+
+    fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if self.connections.len() >= self.shared.options.max_connections {
+            if self.refusals.len() < REFUSALS {
+                self.refusals.spawn(refuse(stream));
+            }
+            return;
+        }
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "connection was gone when it was accepted");
+            return;
+        }
+        let (shared, phase) = (Arc::clone(&self.shared), self.phase.clone());
+        self.connections
+            .spawn(serve_connection(stream, peer, shared, phase));
+    }
+
+    async fn close(self) -> usize {
+        let Self {
+            listener,
+            mut connections,
+            deadline,
+            ..
+        } = self;
+        drop(listener);
+        let deadline = deadline.borrow().unwrap_or_else(Instant::now);
+        while let Ok(Some(ended)) = timeout_at(deadline, connections.join_next()).await {
+            log_panic(ended.err().as_ref());
+        }
+        let n_cut = connections.len();
+        connections.shutdown().await;
+        n_cut
+    }
+}
+
+fn log_panic(error: Option<&tokio::task::JoinError>) {
+    if let Some(error) = error {
+        tracing::error!(%error, "a connection task failed");
+    }
+}
+
+/// A connection that was reset before it was accepted says nothing about the next one; anything
+/// else, such as no free file descriptor, would spin.
+async fn back_off(error: &io::Error) {
+    let is_about_one = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    );
+    if !is_about_one {
+        tracing::warn!(%error, "cannot accept connections for a moment");
+        tokio::time::sleep(ACCEPT_BACKOFF).await;
+    }
+}
+
+/// Says 503 and waits for the peer to hang up, because closing with unread bytes would take the
+/// reply back.
+async fn refuse(mut stream: TcpStream) {
+    let say = async {
+        stream.write_all(&refusal()).await?;
+        stream.shutdown().await?;
+        let mut ignored = [0; 1024];
+        while stream.read(&mut ignored).await? > 0 {}
+        io::Result::Ok(())
+    };
+    if !matches!(timeout(REFUSAL_TIMEOUT, say).await, Ok(Ok(()))) {
+        tracing::debug!("a refused connection did not wait for its reply");
+    }
+}
+
+/// The bytes of an HTTP/1.1 reply; a client of HTTP/2 sees a connection that is no use, which is
+/// what it should see.
+fn refusal() -> Vec<u8> {
+    let error = Error::new(
+        Code::Unavailable,
+        "the server has as many connections as it allows; retry later or on another server",
+    );
+    let status = crate::status::status(error.code()).http;
+    let body = fallback::rest_error_body("/", &error);
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), &body].concat()
+}

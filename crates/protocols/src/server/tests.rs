@@ -1,0 +1,468 @@
+use std::time::Duration;
+
+use async_compression::tokio::bufread::GzipEncoder;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use contract::testing::{EchoServer, RecordingObserver};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::context::{Limits, ServerInfo};
+use crate::native::Native;
+use crate::rest::{Reply, handler};
+
+/// Far more than any step takes; a test that needs it has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct TestServer {
+    handle: ListenerHandle,
+    observer: Arc<RecordingObserver>,
+    /// Calls of `/wait` that have begun.
+    begun: Arc<Semaphore>,
+    /// Lets calls of `/wait` end.
+    release: Arc<Semaphore>,
+}
+
+impl TestServer {
+    fn start() -> Self {
+        Self::start_with(Limits {
+            body_bytes: 100_000,
+            ..Limits::default()
+        })
+    }
+
+    fn start_with(limits: Limits) -> Self {
+        let observer = Arc::new(RecordingObserver::default());
+        let echo = Arc::new(EchoServer::new([]));
+        let ctx = Arc::new(Context {
+            infer: Arc::clone(&echo) as _,
+            control: echo,
+            observe: Arc::clone(&observer) as _,
+            limits,
+            server: ServerInfo {
+                version: "0.0.0".to_owned(),
+                is_gpu_available: false,
+                is_control_enabled: false,
+                is_strict_json: false,
+            },
+        });
+        let (begun, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let routes = test_routes(&ctx, &begun, &release);
+        let routes = fallback::complete(routes, &ctx);
+        let options = ServeOptions::from(&ctx.limits);
+        let handle = serve("127.0.0.1:0".parse().unwrap(), routes, options).unwrap();
+        Self {
+            handle,
+            observer,
+            begun,
+            release,
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.handle.addr()).await.unwrap()
+    }
+
+    /// Sends bytes on a new connection and gives all that comes back.
+    async fn exchange(&self, request: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(request).await.unwrap();
+        read_to_end(&mut stream).await
+    }
+
+    async fn is_healthy(&self) -> bool {
+        let reply = self.exchange(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        reply.await.ends_with("\r\n\r\nhello")
+    }
+}
+
+fn test_routes(ctx: &Arc<Context>, begun: &Arc<Semaphore>, release: &Arc<Semaphore>) -> Router {
+    let text = || http::HeaderValue::from_static("text/plain");
+    let hello = handler::<Native, _, _>(
+        ctx,
+        move |_, _| async move { Ok(Reply::new(text(), "hello")) },
+    );
+    let echo = handler::<Native, _, _>(ctx, move |_, call| async move {
+        Ok(Reply::new(text(), call.body))
+    });
+    let boom = handler::<Native, _, _>(ctx, |_, call| async move {
+        assert!(call.body.len() > 1_000_000, "the secret of the handler");
+        Ok(Reply::json("{}"))
+    });
+    let (begun, release) = (Arc::clone(begun), Arc::clone(release));
+    let wait = handler::<Native, _, _>(ctx, move |_, _| {
+        let (begun, release) = (Arc::clone(&begun), Arc::clone(&release));
+        async move {
+            begun.add_permits(1);
+            release.acquire().await.unwrap().forget();
+            Ok(Reply::new(text(), "waited"))
+        }
+    });
+    Router::new()
+        .route("/hello", get(hello))
+        .route("/echo", post(echo))
+        .route("/boom", get(boom))
+        .route("/wait", get(wait))
+        .route("/v2/only-post", post(|| async { StatusCode::OK }))
+}
+
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    read.expect("the server closes the connection").ok();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads one reply of known length and leaves the connection open.
+async fn read_reply(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.ends_with(end) {
+        let mut bytes = [0; 4096];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await;
+        let n_bytes = read.expect("a reply comes").unwrap();
+        assert!(n_bytes > 0, "closed after {text:?}");
+        text.push_str(&String::from_utf8_lossy(&bytes[..n_bytes]));
+    }
+    text
+}
+
+fn post_head(headers: &str) -> String {
+    format!("POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")
+}
+
+async fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut deflated = Vec::new();
+    let mut encoder = GzipEncoder::new(bytes);
+    encoder.read_to_end(&mut deflated).await.unwrap();
+    deflated
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_get_json_of_their_dialect() {
+    let server = TestServer::start();
+    let mut replies = String::new();
+    for line in [
+        "GET /nowhere",
+        "POST /hello",
+        "GET /v2/nowhere",
+        "GET /v2/only-post",
+        "GET /v20",
+        "HEAD /hello",
+    ] {
+        let request =
+            format!("{line} HTTP/1.1\r\nhost: x\r\nx-request-id: t1\r\nconnection: close\r\n\r\n");
+        let reply = server.exchange(request.as_bytes()).await;
+        let lines: Vec<_> = reply.lines().filter(|l| !l.starts_with("date:")).collect();
+        replies.push_str(&format!("> {line}\n{}\n\n", lines.join("\n")));
+    }
+    insta::assert_snapshot!(replies);
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_closed() {
+    let server = TestServer::start_with(Limits {
+        header_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    for part in ["", "GET /hello HTTP/1.1\r\nhost:", "PRI * HT"] {
+        let reply = server.exchange(part.as_bytes()).await;
+        assert_eq!(reply, "", "{part:?}");
+    }
+    assert!(server.is_healthy().await);
+}
+
+#[tokio::test]
+async fn an_idle_connection_outlives_the_header_time_out() {
+    let server = TestServer::start_with(Limits {
+        header_timeout: Duration::from_millis(20),
+        ..Limits::default()
+    });
+    let mut idle = server.connect().await;
+    idle.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_reply(&mut idle, "hello").await;
+    // This one is closed by the header time-out, and began later than the idle one.
+    server.exchange(b"GET ").await;
+    server.exchange(b"GET ").await;
+    idle.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_reply(&mut idle, "hello").await;
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_timed_out() {
+    let server = TestServer::start_with(Limits {
+        body_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    let reply = server
+        .exchange(post_head("content-length: 9\r\n").as_bytes())
+        .await;
+    assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
+    assert!(reply.contains("\"code\":\"request_timeout\""), "{reply}");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_with_and_without_length() {
+    let server = TestServer::start();
+    let fitting = &"x".repeat(100_000);
+    let body = format!("{fitting}x");
+    let announced = post_head("content-length: 100001\r\n") + &body;
+    let only_announced = post_head("content-length: 99999999999999999999999999\r\n");
+    let chunked =
+        post_head("transfer-encoding: chunked\r\n") + "186a1\r\n" + &body + "\r\n0\r\n\r\n";
+    let fits = post_head("content-length: 100000\r\n") + fitting;
+    assert!(server.exchange(fits.as_bytes()).await.ends_with(fitting));
+    for request in [announced, chunked] {
+        let reply = server.exchange(request.as_bytes()).await;
+        assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
+        assert!(reply.contains("over the limit of 100000 bytes"), "{reply}");
+    }
+    let reply = server.exchange(only_announced.as_bytes()).await;
+    assert!(reply.starts_with("HTTP/1.1 4"), "{reply}");
+}
+
+#[tokio::test]
+async fn a_body_of_tiny_chunks_is_refused() {
+    let server = TestServer::start();
+    let chunks = "1\r\nx\r\n".repeat(65_537);
+    let request = post_head("transfer-encoding: chunked\r\n") + &chunks + "0\r\n\r\n";
+    let reply = server.exchange(request.as_bytes()).await;
+    assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
+    assert!(reply.contains("more than 65536 chunks"), "{reply}");
+}
+
+#[tokio::test]
+async fn content_codings_are_undone_within_the_limit() {
+    let server = TestServer::start();
+    let cases: [(&str, Vec<u8>, &str); 6] = [
+        ("gzip", gzip(b"hello").await, "200"),
+        ("identity", b"hello".to_vec(), "200"),
+        ("gzip", gzip(&[b'x'; 100_001]).await, "413"),
+        ("gzip", gzip(b"hello").await[..12].to_vec(), "400"),
+        ("br", b"hello".to_vec(), "415"),
+        ("gzip, gzip", gzip(b"hello").await, "415"),
+    ];
+    let mut failed = Vec::new();
+    for (coding, body, status) in cases {
+        let head = post_head(&format!(
+            "content-encoding: {coding}\r\ncontent-length: {}\r\n",
+            body.len()
+        ));
+        let reply = server.exchange(&[head.as_bytes(), &body].concat()).await;
+        let is_echo = reply.ends_with("\r\n\r\nhello");
+        let tells_codings = reply.contains("accept-encoding: gzip, deflate, zstd");
+        if !reply.starts_with(&format!("HTTP/1.1 {status} "))
+            || is_echo != (status == "200")
+            || tells_codings != (status == "415")
+        {
+            failed.push((coding, status, reply));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_and_the_connection_lives() {
+    let server = TestServer::start();
+    let mut stream = server.connect().await;
+    stream
+        .write_all(b"GET /boom HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let reply = read_reply(&mut stream, "}}").await;
+    assert!(reply.starts_with("HTTP/1.1 500 "), "{reply}");
+    assert!(reply.contains("\"code\":\"internal\""), "{reply}");
+    assert!(!reply.contains("secret"), "{reply}");
+    stream
+        .write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_reply(&mut stream, "hello").await;
+    let events = server.observer.events();
+    assert!(events[0].contains("Internal"), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_is_recorded_as_cancelled() {
+    let server = TestServer::start();
+    let mut stream = server.connect().await;
+    stream
+        .write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    server.begun.acquire().await.unwrap().forget();
+    drop(stream);
+    let cancelled = async {
+        while server.observer.events().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, cancelled).await.unwrap();
+    assert!(server.observer.events()[0].contains("Cancelled"));
+}
+
+#[tokio::test]
+async fn http2_without_tls_shares_the_port() {
+    let server = TestServer::start();
+    let io = TokioIo::new(server.connect().await);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = Request::post("http://x/echo")
+        .body(Full::new(Bytes::from("over h2")))
+        .unwrap();
+    let reply = sender.send_request(request).await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    assert_eq!(
+        reply.into_body().collect().await.unwrap().to_bytes(),
+        "over h2"
+    );
+    let request = Request::post("http://x/pkg.Service/Call")
+        .header("content-type", "application/grpc")
+        .body(Full::new(Bytes::new()))
+        .unwrap();
+    let reply = sender.send_request(request).await.unwrap();
+    assert_eq!(reply.headers()["grpc-status"], "12");
+}
+
+#[tokio::test]
+async fn a_drain_answers_what_runs_and_closes_what_is_idle() {
+    let server = TestServer::start();
+    let mut idle = server.connect().await;
+    idle.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_reply(&mut idle, "hello").await;
+    let mut busy = server.connect().await;
+    busy.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    server.begun.acquire().await.unwrap().forget();
+    let addr = server.handle.addr();
+    let close = tokio::spawn(server.handle.close(PATIENCE));
+    assert_eq!(read_to_end(&mut idle).await, "");
+    server.release.add_permits(1);
+    let reply = read_to_end(&mut busy).await;
+    assert!(reply.ends_with("waited"), "{reply}");
+    assert!(reply.contains("connection: close"), "{reply}");
+    assert_eq!(close.await.unwrap(), 0);
+    assert!(TcpStream::connect(addr).await.is_err());
+}
+
+#[tokio::test]
+async fn a_drain_answers_requests_that_arrived_before_it() {
+    let server = TestServer::start();
+    let mut used = server.connect().await;
+    used.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_reply(&mut used, "hello").await;
+    let mut fresh = server.connect().await;
+    used.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let close = tokio::spawn(server.handle.close(PATIENCE));
+    assert!(read_to_end(&mut used).await.ends_with("hello"));
+    fresh
+        .write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(read_to_end(&mut fresh).await.ends_with("hello"));
+    assert_eq!(close.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_drain_cuts_what_is_open_at_its_deadline() {
+    let server = TestServer::start();
+    let mut busy = server.connect().await;
+    busy.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    server.begun.acquire().await.unwrap().forget();
+    assert_eq!(server.handle.close(Duration::from_millis(100)).await, 1);
+    assert_eq!(read_to_end(&mut busy).await, "");
+}
+
+#[tokio::test]
+async fn the_first_phase_of_a_drain_asks_clients_to_move_on() {
+    let server = TestServer::start();
+    server.handle.begin_drain();
+    let reply = server
+        .exchange(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await;
+    assert!(reply.contains("connection: close"), "{reply}");
+    assert!(reply.ends_with("hello"), "{reply}");
+}
+
+#[tokio::test]
+async fn over_the_cap_a_connection_is_told_so() {
+    let server = TestServer::start_with(Limits {
+        connections: 1,
+        ..Limits::default()
+    });
+    let mut first = server.connect().await;
+    first
+        .write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_reply(&mut first, "hello").await;
+    let mut second = server.connect().await;
+    let reply = read_reply(&mut second, "}}").await;
+    assert!(
+        reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
+        "{reply}"
+    );
+    assert!(reply.contains("\"code\":\"unavailable\""), "{reply}");
+}
+
+#[tokio::test]
+async fn a_taken_address_is_named_in_the_error() {
+    let server = TestServer::start();
+    let addr = server.handle.addr();
+    let options = ServeOptions::from(&Limits::default());
+    let error = serve(addr, Router::new(), options).unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("cannot listen on `{addr}`")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn random_bytes_leave_the_server_healthy() {
+    let server = TestServer::start();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let heads = [
+        "",
+        "GET / HTTP/1.1\r\n",
+        "POST /echo HTTP/1.1\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ];
+    for round in 0..500 {
+        let length = usize::from(random()[0] % 64);
+        let noise: Vec<u8> = std::iter::repeat_with(|| random()[0])
+            .take(length)
+            .collect();
+        let mut stream = server.connect().await;
+        let bytes = [heads[round % heads.len()].as_bytes(), &noise].concat();
+        // The server may hang up while we write; that is as good as any other answer.
+        let _sent = stream.write_all(&bytes).await;
+        let _closed = stream.shutdown().await;
+        read_to_end(&mut stream).await;
+    }
+    assert!(server.is_healthy().await);
+}
