@@ -97,7 +97,7 @@ fn tags(models: &[Model<'_>]) -> Vec<Tag> {
             open_inference::INFERENCE,
             "Version 2, as Triton and KServe clients speak it",
         ),
-        tag(open_inference::REPOSITORY, "Changing what is served"),
+        tag(open_inference::ADMINISTRATION, "What is served, and how"),
     ]);
     tags
 }

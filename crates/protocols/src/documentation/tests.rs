@@ -213,7 +213,7 @@ async fn every_error_code_is_listed_with_its_status() {
 async fn example_bodies_have_the_shapes_of_the_model() {
     let document = document(two_models()).await;
     let body = |path: &str| {
-        let media = "requestBody/content/application~1json/examples/zeros/value";
+        let media = "requestBody/content/application~1json/example";
         let path = path.replace('~', "~0").replace('/', "~1");
         document
             .pointer(&format!("/paths/{path}/post/{media}"))

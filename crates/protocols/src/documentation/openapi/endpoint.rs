@@ -3,6 +3,7 @@
 //! Decision: parameters of the path are read from the path, and failures follow from the purpose,
 //! so that no operation can forget them.
 
+use contract::Code;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
@@ -12,6 +13,7 @@ use utoipa::openapi::{
 
 use super::failure::{self, Shape};
 use super::schema::{count, text};
+use crate::status::status;
 
 /// What an operation is for; it decides which failures it may answer with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,13 +50,18 @@ pub(super) struct Endpoint {
     pub(super) body: Option<RequestBody>,
     /// What it answers when all is well.
     pub(super) reply: Response,
+    /// What it answers with the status of this code, in place of an error.
+    pub(super) refusal: Option<(Code, Response)>,
 }
 
 impl Endpoint {
     /// The operation as the document has it.
     pub(super) fn operation(self) -> Operation {
         let responses = ResponsesBuilder::new().response("200", self.reply);
-        let responses = failure::add(responses, self.errors, self.purpose);
+        let mut responses = failure::add(responses, self.errors, self.purpose);
+        if let Some((code, reply)) = self.refusal {
+            responses = responses.response(status(code).http.as_u16().to_string(), reply);
+        }
         let mut operation = OperationBuilder::new()
             .operation_id(Some(self.id))
             .tag(self.tag)

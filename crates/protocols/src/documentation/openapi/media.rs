@@ -9,7 +9,7 @@ use utoipa::openapi::{Required, Response, ResponseBuilder};
 
 use super::schema::{component, object, required, text};
 
-/// A body in one example for each name.
+/// Bodies that can be sent, by name; the name of a single one is not shown.
 pub(super) type Examples = Vec<(String, Value)>;
 
 const JSON: &str = "application/json";
@@ -86,12 +86,13 @@ pub(super) fn text_reply(description: &str) -> Response {
 }
 
 fn json_content(schema: &str, examples: Examples) -> Content {
+    let content = ContentBuilder::new().schema(Some(component(schema)));
+    if let [(_, only)] = examples.as_slice() {
+        return content.example(Some(only.clone())).build();
+    }
     let examples = examples.into_iter().map(|(name, value)| {
         let example = ExampleBuilder::new().value(Some(value)).build();
         (name, example)
     });
-    ContentBuilder::new()
-        .schema(Some(component(schema)))
-        .examples_from_iter(examples)
-        .build()
+    content.examples_from_iter(examples).build()
 }

@@ -6,6 +6,7 @@
 mod model;
 mod schemas;
 
+use contract::Code;
 use utoipa::openapi::Response;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
@@ -133,17 +134,24 @@ fn descriptions() -> Vec<Endpoint> {
 }
 
 fn health() -> Vec<Endpoint> {
-    let check =
-        |path, id, summary| get(path, id, summary, json_reply("All is well", "Health", None));
+    let check = |path, id, summary| {
+        let reply = json_reply("All is well", "Health", None);
+        get(path, id, summary, reply)
+    };
+    let not_ready = json_reply("It does not, and why", "Health", None);
+    let ready = Endpoint {
+        refusal: Some((Code::Unavailable, not_ready)),
+        ..check(
+            "/health/ready",
+            "healthReady",
+            "Whether the server wants traffic",
+        )
+    };
     let metrics = text_reply("The metrics, as Prometheus reads them");
     vec![
         check("/health", "health", "How the server is doing"),
         check("/health/live", "healthLive", "Whether the process answers"),
-        check(
-            "/health/ready",
-            "healthReady",
-            "Whether the server wants traffic",
-        ),
+        ready,
         get("/metrics", "metrics", "The metrics", metrics),
     ]
 }
@@ -160,6 +168,7 @@ fn get(path: &str, id: &str, summary: &str, reply: Response) -> Endpoint {
         parameters: Vec::new(),
         body: None,
         reply,
+        refusal: None,
     }
 }
 

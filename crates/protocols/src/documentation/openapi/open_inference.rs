@@ -6,6 +6,7 @@
 mod model;
 mod schemas;
 
+use contract::Code;
 use utoipa::openapi::Response;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
@@ -21,8 +22,8 @@ pub(super) use self::schemas::schemas;
 
 /// The group of inference and metadata.
 pub(super) const INFERENCE: &str = "Open Inference Protocol";
-/// The group of changes to what is served.
-pub(super) const REPOSITORY: &str = "Open Inference Protocol: repository";
+/// The group of the repository and the settings.
+pub(super) const ADMINISTRATION: &str = "Open Inference Protocol: administration";
 
 /// The operations that are there whatever is served.
 pub(super) fn endpoints(models: &[Model<'_>]) -> Vec<Endpoint> {
@@ -35,41 +36,76 @@ pub(super) fn endpoints(models: &[Model<'_>]) -> Vec<Endpoint> {
         endpoints.push(infer(models, path, suffix));
     }
     endpoints.extend(repository());
+    for (path, id, purpose) in [
+        ("/v2/trace/setting", "Trace", Purpose::Server),
+        (
+            "/v2/models/{model}/trace/setting",
+            "ModelTrace",
+            Purpose::Model,
+        ),
+        ("/v2/logging", "Log", Purpose::Server),
+    ] {
+        endpoints.extend(settings(path, id, purpose));
+    }
     endpoints
 }
 
 fn server() -> Vec<Endpoint> {
-    vec![
-        get("/v2", "v2Server", "What the server is", "ServerMetadata"),
-        get(
+    let [root, live, ready, models, statistics] = [
+        ("/v2", "v2Server", "What the server is", "ServerMetadata"),
+        (
             "/v2/health/live",
             "v2Live",
             "Whether the process answers",
             "ServerLive",
         ),
-        get(
+        (
             "/v2/health/ready",
             "v2Ready",
             "Whether the server wants traffic",
             "ServerReady",
         ),
-        get(
+        (
             "/v2/models",
             "v2Models",
             "The names of all models",
             "ModelNames",
         ),
-        get(
+        (
             "/v2/models/stats",
             "v2Statistics",
             "Statistics of all models",
             "Statistics",
         ),
     ]
+    .map(|(path, id, summary, schema)| get(path, id, summary, schema));
+    let ready = refusing(ready, Code::Unavailable, "ServerReady");
+    vec![root, live, ready, models, statistics]
 }
 
 fn about_model(path: &str, suffix: &str) -> [Endpoint; 4] {
-    let about = |after: &str, id: &str, summary, schema| Endpoint {
+    let [metadata, ready, config, statistics] = [
+        ("", "Model", "Inputs, outputs and versions", "ModelMetadata"),
+        (
+            "/ready",
+            "ModelReady",
+            "Whether the model wants traffic",
+            "ModelReady",
+        ),
+        (
+            "/config",
+            "ModelConfig",
+            "The settings of the model",
+            "ModelConfig",
+        ),
+        (
+            "/stats",
+            "ModelStatistics",
+            "Statistics of the model",
+            "Statistics",
+        ),
+    ]
+    .map(|(after, id, summary, schema)| Endpoint {
         purpose: Purpose::Model,
         ..get(
             &format!("{path}{after}"),
@@ -77,28 +113,17 @@ fn about_model(path: &str, suffix: &str) -> [Endpoint; 4] {
             summary,
             schema,
         )
-    };
-    [
-        about("", "Model", "Inputs, outputs and versions", "ModelMetadata"),
-        about(
-            "/ready",
-            "ModelReady",
-            "Whether the model wants traffic",
-            "ModelReady",
-        ),
-        about(
-            "/config",
-            "ModelConfig",
-            "The settings of the model",
-            "ModelConfig",
-        ),
-        about(
-            "/stats",
-            "ModelStatistics",
-            "Statistics of the model",
-            "Statistics",
-        ),
-    ]
+    });
+    let ready = refusing(ready, Code::ModelNotReady, "ModelReady");
+    [metadata, ready, config, statistics]
+}
+
+/// The same endpoint, which says no in the same words as yes.
+fn refusing(endpoint: Endpoint, code: Code, schema: &str) -> Endpoint {
+    Endpoint {
+        refusal: Some((code, json_reply("Not ready, and why", schema, None))),
+        ..endpoint
+    }
 }
 
 fn infer(models: &[Model<'_>], path: &str, suffix: &str) -> Endpoint {
@@ -119,7 +144,7 @@ fn infer(models: &[Model<'_>], path: &str, suffix: &str) -> Endpoint {
 fn repository() -> Vec<Endpoint> {
     let index = json_reply("Every known version", "RepositoryIndex", None);
     let change = |path, id, summary, schema| Endpoint {
-        tag: REPOSITORY.to_owned(),
+        tag: ADMINISTRATION.to_owned(),
         ..post(
             path,
             id,
@@ -130,7 +155,7 @@ fn repository() -> Vec<Endpoint> {
     };
     vec![
         Endpoint {
-            tag: REPOSITORY.to_owned(),
+            tag: ADMINISTRATION.to_owned(),
             purpose: Purpose::Server,
             ..post(
                 "/v2/repository/index",
@@ -155,6 +180,31 @@ fn repository() -> Vec<Endpoint> {
     ]
 }
 
+fn settings(path: &str, id: &str, purpose: Purpose) -> [Endpoint; 2] {
+    let schema = match id {
+        "Log" => "LogSettings",
+        _ => "TraceSettings",
+    };
+    let show = get(
+        path,
+        &format!("v2{id}Settings"),
+        "Show the settings",
+        schema,
+    );
+    let change = post(
+        path,
+        &format!("v2Change{id}Settings"),
+        "Ask for other settings; what is not set already is refused",
+        optional_json_body(schema),
+        json_reply("All settings", schema, None),
+    );
+    let show = Endpoint { purpose, ..show };
+    [show, change].map(|endpoint| Endpoint {
+        tag: ADMINISTRATION.to_owned(),
+        ..endpoint
+    })
+}
+
 fn get(path: &str, id: &str, summary: &str, schema: &str) -> Endpoint {
     Endpoint {
         method: HttpMethod::Get,
@@ -167,6 +217,7 @@ fn get(path: &str, id: &str, summary: &str, schema: &str) -> Endpoint {
         parameters: Vec::new(),
         body: None,
         reply: json_reply("All is well", schema, None),
+        refusal: None,
     }
 }
 

@@ -138,7 +138,7 @@ fn example_elements(spec: &TensorSpec) -> Option<usize> {
 
 fn placeholder(spec: &TensorSpec) -> Value {
     let shape: Vec<_> = example_dims(spec).collect();
-    json!(format!("put {} of shape {shape:?} here", spec.element_type))
+    json!(format!("{} of shape {shape:?}", spec.element_type))
 }
 
 fn zero(element_type: ElementType) -> Value {

@@ -5,62 +5,50 @@
 
 use contract::TensorSpec;
 use serde_json::{Map, Value, json};
-use utoipa::openapi::path::HttpMethod;
 
-use super::super::endpoint::{Endpoint, Purpose};
-use super::super::failure::Shape;
+use super::super::endpoint::Endpoint;
 use super::super::media::{Examples, image_body, json_body, json_reply};
 use super::super::model::Model;
 use super::super::schema::{AnySchema, Field, object, one_of, optional, required, word};
 use super::super::tensor::{nested, nested_example};
+use super::post;
 use super::schemas::{model_version, reply_fields};
 
 /// The operations of a version.
 pub(in super::super) fn endpoints(model: &Model<'_>) -> Vec<Endpoint> {
-    let version = &model.info.version;
-    let mut endpoints: Vec<_> = model
-        .paths("", "predict")
-        .into_iter()
-        .map(|(part, path)| Endpoint {
-            method: HttpMethod::Post,
-            path,
-            id: model.name(&format!("predict{part}")),
-            tag: model.tag(),
-            summary: format!("Run version {version} of {}", model.info.model),
-            errors: Shape::Native,
-            purpose: Purpose::Infer,
-            parameters: Vec::new(),
-            body: Some(json_body(
-                &model.name("PredictRequest"),
-                vec![("zeros".to_owned(), request_example(model).into())],
-            )),
-            reply: json_reply(
-                "The predictions",
-                &model.name("PredictReply"),
-                Some(reply_example(model)),
-            ),
-        })
-        .collect();
-    endpoints.extend(image_endpoint(model));
-    endpoints
+    let summary = format!("Run version {} of {}", model.info.version, model.info.model);
+    let predict = |(part, path): (&str, String)| {
+        let id = model.name(&format!("predict{part}"));
+        let example = Value::Object(request_example(model));
+        let body = json_body(
+            &model.name("PredictRequest"),
+            vec![(String::new(), example)],
+        );
+        let schema = model.name("PredictReply");
+        let reply = json_reply("The predictions", &schema, Some(reply_example(model)));
+        of_model(model, post(&path, &id, &summary, body, reply))
+    };
+    let paths = model.paths("", "predict").into_iter();
+    paths.map(predict).chain(image_endpoint(model)).collect()
 }
 
 /// The latest version takes pictures when its settings say how.
 fn image_endpoint(model: &Model<'_>) -> Option<Endpoint> {
     let (_, path) = model.paths("", "predict/image").into_iter().next()?;
     let is_offered = model.is_latest && model.info.image.is_some();
-    is_offered.then(|| Endpoint {
-        method: HttpMethod::Post,
-        path,
-        id: model.name("predictImage"),
-        tag: model.tag(),
-        summary: format!("Classify a picture with {}", model.info.model),
-        errors: Shape::Native,
-        purpose: Purpose::Infer,
-        parameters: Vec::new(),
-        body: Some(image_body()),
-        reply: json_reply("The most probable classes", "ImageReply", None),
+    is_offered.then(|| {
+        let summary = format!("Classify a picture with {}", model.info.model);
+        let reply = json_reply("The most probable classes", "ImageReply", None);
+        let id = model.name("predictImage");
+        of_model(model, post(&path, &id, &summary, image_body(), reply))
     })
+}
+
+fn of_model(model: &Model<'_>, endpoint: Endpoint) -> Endpoint {
+    Endpoint {
+        tag: model.tag(),
+        ..endpoint
+    }
 }
 
 /// The schemas of a version.

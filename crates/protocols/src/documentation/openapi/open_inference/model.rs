@@ -2,42 +2,33 @@
 
 use contract::TensorSpec;
 use serde_json::{Value, json};
-use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::schema::ArrayBuilder;
 
 use super::super::endpoint::{Endpoint, Purpose};
-use super::super::failure::Shape;
 use super::super::media::{Examples, binary_body, binary_reply};
 use super::super::model::Model;
 use super::super::schema::{AnySchema, object, one_of, word};
 use super::super::tensor::{wire_example, wire_input, wire_output};
+use super::post;
 use super::schemas::{reply_fields, request_fields};
 
 /// The operations of a version.
 pub(in super::super) fn endpoints(model: &Model<'_>) -> Vec<Endpoint> {
-    let version = &model.info.version;
-    let paths = model.paths("/v2", "infer").into_iter();
-    paths
-        .map(|(part, path)| Endpoint {
-            method: HttpMethod::Post,
-            path,
-            id: model.name(&format!("infer{part}")),
+    let summary = format!("Run version {} of {}", model.info.version, model.info.model);
+    let infer = |(part, path): (&str, String)| {
+        let id = model.name(&format!("infer{part}"));
+        let examples = vec![(String::new(), request_example(model))];
+        let body = binary_body(&model.name("InferRequest"), examples);
+        let schema = model.name("InferReply");
+        let reply = binary_reply("The outputs", &schema, Some(reply_example(model)));
+        Endpoint {
             tag: model.tag(),
-            summary: format!("Run version {version} of {}", model.info.model),
-            errors: Shape::OpenInference,
             purpose: Purpose::Infer,
-            parameters: Vec::new(),
-            body: Some(binary_body(
-                &model.name("InferRequest"),
-                vec![("zeros".to_owned(), request_example(model))],
-            )),
-            reply: binary_reply(
-                "The outputs",
-                &model.name("InferReply"),
-                Some(reply_example(model)),
-            ),
-        })
-        .collect()
+            ..post(&path, &id, &summary, body, reply)
+        }
+    };
+    let paths = model.paths("/v2", "infer").into_iter();
+    paths.map(infer).collect()
 }
 
 /// The schemas of a version.

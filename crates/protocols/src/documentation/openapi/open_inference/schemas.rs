@@ -13,6 +13,7 @@ pub(in super::super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     schemas.extend(server());
     schemas.extend(models());
     schemas.extend(repository());
+    schemas.extend(settings());
     schemas
 }
 
@@ -83,7 +84,11 @@ pub(super) fn reply_fields(
 }
 
 fn server() -> Vec<(&'static str, AnySchema)> {
-    let flag = |name| object("", [required(name, scalar(Type::Boolean, ""))]);
+    let live = [required("live", scalar(Type::Boolean, ""))];
+    let ready = [
+        required("ready", scalar(Type::Boolean, "")),
+        optional("error", text("Why it is not")),
+    ];
     let metadata = [
         required("name", word("", ["lockgate"])),
         required("version", text("The version of the server")),
@@ -91,8 +96,8 @@ fn server() -> Vec<(&'static str, AnySchema)> {
     ];
     vec![
         ("ServerMetadata", object("", metadata)),
-        ("ServerLive", flag("live")),
-        ("ServerReady", flag("ready")),
+        ("ServerLive", object("", live)),
+        ("ServerReady", object("", ready)),
     ]
 }
 
@@ -101,6 +106,7 @@ fn models() -> Vec<(&'static str, AnySchema)> {
     let ready = [
         required("name", text("")),
         required("ready", scalar(Type::Boolean, "")),
+        optional("error", text("Why it is not")),
     ];
     let config = [
         required("name", text("")),
@@ -197,5 +203,31 @@ fn repository() -> Vec<(&'static str, AnySchema)> {
         ("RepositoryRequest", object("", [parameters])),
         ("RepositoryLoad", done("load")),
         ("RepositoryUnload", done("unload")),
+    ]
+}
+
+fn settings() -> Vec<(&'static str, AnySchema)> {
+    let words = |name| optional(name, text(""));
+    let flag = |name| optional(name, scalar(Type::Boolean, ""));
+    let level = word("", ["OFF", "TIMESTAMPS", "TENSORS"]);
+    let trace = [
+        optional("trace_level", list("", level)),
+        words("trace_rate"),
+        words("trace_count"),
+        words("log_frequency"),
+        words("trace_file"),
+        words("trace_mode"),
+    ];
+    let log = [
+        words("log_file"),
+        flag("log_info"),
+        flag("log_warning"),
+        flag("log_error"),
+        optional("log_verbose_level", count("")),
+        words("log_format"),
+    ];
+    vec![
+        ("TraceSettings", object("", trace)),
+        ("LogSettings", object("", log)),
     ]
 }
