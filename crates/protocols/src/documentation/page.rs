@@ -4,6 +4,7 @@
 //! validator on the internet; a content security policy keeps the browser from loading anything
 //! that is not from this server.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,7 +52,10 @@ pub(super) fn file(call: &Call) -> Result<Reply> {
             format!("`/docs/{name}` is not found; the page is `/docs/`"),
         ));
     };
-    let body = Bytes::from(file.bytes.into_owned());
+    let body = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
     Ok(reply(&file.content_type, body, FOREVER))
 }
 
