@@ -1,0 +1,179 @@
+//! From the series to the text that a scraper reads.
+//!
+//! Decision: OpenMetrics text. Its samples have the names of [`Metric::name`], so that plain
+//! Prometheus and a look with `grep` find what the docs name.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use super::histogram::Histogram;
+use super::names::{Kind, Label, Metric};
+use super::process::ProcessFigures;
+use super::series::{Registry, VersionSeries};
+
+impl Collector for Registry {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        encode_versions(self, &mut encoder)?;
+        encode_dialects(self, &mut encoder)?;
+        write(&mut encoder, Metric::BuildInfo, |samples| {
+            samples.gauge(&[&self.server_version], 1.0)
+        })?;
+        match ProcessFigures::read() {
+            Some(figures) => encode_process(&figures, &mut encoder),
+            None => Ok(()),
+        }
+    }
+}
+
+fn encode_versions(registry: &Registry, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let versions = registry.versions();
+    write(encoder, Metric::Predictions, |samples| {
+        for (model, version, series) in &versions {
+            for (status, count) in series.outcomes.read() {
+                samples.counter(&[model.as_str(), version.as_str(), status], &count)?;
+            }
+        }
+        Ok(())
+    })?;
+    for (metric, read) in version_gauges() {
+        write(encoder, metric, |samples| {
+            versions.iter().try_for_each(|(model, version, series)| {
+                samples.gauge(&[model.as_str(), version.as_str()], read(series))
+            })
+        })?;
+    }
+    for (metric, histogram) in version_histograms() {
+        write(encoder, metric, |samples| {
+            versions.iter().try_for_each(|(model, version, series)| {
+                samples.histogram(&[model.as_str(), version.as_str()], histogram(series))
+            })
+        })?;
+    }
+    Ok(())
+}
+
+type ReadGauge = fn(&VersionSeries) -> f64;
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the exposition has floating point numbers"
+)]
+fn version_gauges() -> [(Metric, ReadGauge); 3] {
+    [
+        (Metric::ModelLoaded, |series| {
+            f64::from(u8::from(series.is_loaded()))
+        }),
+        (Metric::InFlight, |series| {
+            series.n_in_flight().max(0) as f64
+        }),
+        (Metric::ModelLoad, |series| series.load_time().as_secs_f64()),
+    ]
+}
+
+type PickHistogram = fn(&VersionSeries) -> &Histogram;
+
+fn version_histograms() -> [(Metric, PickHistogram); 4] {
+    [
+        (Metric::PredictionLatency, |series| &series.latency),
+        (Metric::Queue, |series| &series.queue),
+        (Metric::BatchRows, |series| &series.batch_rows),
+        (Metric::BatchCompute, |series| &series.batch_compute),
+    ]
+}
+
+fn encode_dialects(registry: &Registry, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let dialects = registry.dialects();
+    write(encoder, Metric::Calls, |samples| {
+        for (dialect, series) in &dialects {
+            for (status, count) in series.outcomes.read() {
+                samples.counter(&[dialect, status], &count)?;
+            }
+        }
+        Ok(())
+    })?;
+    write(encoder, Metric::CallLatency, |samples| {
+        dialects
+            .iter()
+            .try_for_each(|(dialect, series)| samples.histogram(&[dialect], &series.latency))
+    })
+}
+
+fn encode_process(figures: &ProcessFigures, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    write(encoder, Metric::ProcessCpu, |samples| {
+        samples.counter(&[], &figures.cpu_seconds)
+    })?;
+    let gauges = [
+        (Metric::ProcessMemory, figures.memory_bytes),
+        (Metric::ProcessOpenFiles, figures.n_open_files),
+        (Metric::ProcessThreads, figures.n_threads),
+        (Metric::ProcessStart, figures.start_seconds),
+    ];
+    gauges
+        .into_iter()
+        .try_for_each(|(metric, value)| write(encoder, metric, |samples| samples.gauge(&[], value)))
+}
+
+/// Writes the head of a metric, then its samples.
+fn write(
+    encoder: &mut DescriptorEncoder<'_>,
+    metric: Metric,
+    fill: impl FnOnce(&mut Samples<'_>) -> fmt::Result,
+) -> fmt::Result {
+    let (name, kind) = match metric.kind() {
+        // The encoder puts the suffix back on.
+        Kind::Counter => (
+            metric.name().trim_end_matches("_total"),
+            MetricType::Counter,
+        ),
+        Kind::Gauge => (metric.name(), MetricType::Gauge),
+        Kind::Histogram => (metric.name(), MetricType::Histogram),
+    };
+    fill(&mut Samples {
+        keys: metric.labels(),
+        encoder: encoder.encode_descriptor(name, metric.help(), None, kind)?,
+    })
+}
+
+/// Takes the samples of one metric.
+struct Samples<'a> {
+    keys: &'static [Label],
+    encoder: MetricEncoder<'a>,
+}
+
+impl Samples<'_> {
+    fn counter<V>(&mut self, labels: &[&str], value: &V) -> fmt::Result
+    where
+        V: prometheus_client::encoding::EncodeCounterValue,
+    {
+        self.labelled(labels, |sample| {
+            sample.encode_counter::<NoLabelSet, V, f64>(value, None)
+        })
+    }
+
+    fn gauge(&mut self, labels: &[&str], value: f64) -> fmt::Result {
+        self.labelled(labels, |sample| sample.encode_gauge(&value))
+    }
+
+    fn histogram(&mut self, labels: &[&str], histogram: &Histogram) -> fmt::Result {
+        let read = histogram.read();
+        self.labelled(labels, |sample| {
+            sample.encode_histogram::<NoLabelSet>(read.sum, read.count, &read.buckets, None)
+        })
+    }
+
+    fn labelled(
+        &mut self,
+        values: &[&str],
+        encode: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        if values.is_empty() {
+            return encode(&mut self.encoder);
+        }
+        let keys = self.keys.iter().map(|key| key.as_str());
+        let labels: Vec<_> = keys.zip(values.iter().copied()).collect();
+        encode(&mut self.encoder.encode_family(&labels)?)
+    }
+}

@@ -1,0 +1,195 @@
+//! The names of all metrics and labels: the only place that spells them.
+//!
+//! Rule: base units, `_total` for counters, and labels whose values are bounded by what is served.
+
+use Kind::{Counter, Gauge, Histogram};
+use Label::{Dialect, Model, ModelVersion, ServerVersion, Status};
+
+/// A metric that this server exposes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Requests that ended.
+    Predictions,
+    /// Time from validation to the answer.
+    PredictionLatency,
+    /// Whether a version serves.
+    ModelLoaded,
+    /// Time from admission to the instance.
+    Queue,
+    /// Rows per batch.
+    BatchRows,
+    /// Run time per batch.
+    BatchCompute,
+    /// Admitted requests without an answer.
+    InFlight,
+    /// Duration of the last load.
+    ModelLoad,
+    /// Calls over all protocols.
+    Calls,
+    /// Time to answer a call.
+    CallLatency,
+    /// The version of the server.
+    BuildInfo,
+    /// Processor time of the process.
+    ProcessCpu,
+    /// Memory of the process.
+    ProcessMemory,
+    /// Open files of the process.
+    ProcessOpenFiles,
+    /// Threads of the process.
+    ProcessThreads,
+    /// Start of the process.
+    ProcessStart,
+}
+
+/// The type of a metric in the exposition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size.
+    Histogram,
+}
+
+/// The key of a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// The name of a model.
+    Model,
+    /// The version of a model.
+    ModelVersion,
+    /// `success`, or the stable code of an error.
+    Status,
+    /// The dialect of a call.
+    Dialect,
+    /// The version of Lockgate.
+    ServerVersion,
+}
+
+impl Metric {
+    /// Every metric, in the order of the exposition.
+    pub const ALL: [Self; 16] = [
+        Self::Predictions,
+        Self::PredictionLatency,
+        Self::ModelLoaded,
+        Self::Queue,
+        Self::BatchRows,
+        Self::BatchCompute,
+        Self::InFlight,
+        Self::ModelLoad,
+        Self::Calls,
+        Self::CallLatency,
+        Self::BuildInfo,
+        Self::ProcessCpu,
+        Self::ProcessMemory,
+        Self::ProcessOpenFiles,
+        Self::ProcessThreads,
+        Self::ProcessStart,
+    ];
+
+    /// The name that queries use, with the suffix of a counter.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Predictions => "model_predictions_total",
+            Self::PredictionLatency => "model_prediction_latency_seconds",
+            Self::ModelLoaded => "model_loaded",
+            Self::Queue => "lockgate_queue_seconds",
+            Self::BatchRows => "lockgate_batch_rows",
+            Self::BatchCompute => "lockgate_batch_compute_seconds",
+            Self::InFlight => "lockgate_in_flight_requests",
+            Self::ModelLoad => "lockgate_model_load_seconds",
+            Self::Calls => "lockgate_calls_total",
+            Self::CallLatency => "lockgate_call_latency_seconds",
+            Self::BuildInfo => "lockgate_build_info",
+            Self::ProcessCpu => "process_cpu_seconds_total",
+            Self::ProcessMemory => "process_resident_memory_bytes",
+            Self::ProcessOpenFiles => "process_open_fds",
+            Self::ProcessThreads => "process_threads",
+            Self::ProcessStart => "process_start_time_seconds",
+        }
+    }
+
+    /// What it tells, in one line.
+    #[must_use]
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::Predictions => "Requests to a model that ended, by outcome",
+            Self::PredictionLatency => "Time from validation to the answer, of answered requests",
+            Self::ModelLoaded => "1 while the version serves, otherwise 0",
+            Self::Queue => "Time from admission until an instance took the request",
+            Self::BatchRows => "Rows of the batches that the engine ran",
+            Self::BatchCompute => "Time that the engine took for one batch",
+            Self::InFlight => "Requests admitted and not answered yet",
+            Self::ModelLoad => "Time that the last load of the version took",
+            Self::Calls => "Calls that were answered, of all kinds, by outcome",
+            Self::CallLatency => "Time from the head of a call to the head of its reply",
+            Self::BuildInfo => "Always 1; the label tells the version of the server",
+            Self::ProcessCpu => "Processor time of the process, user and system",
+            Self::ProcessMemory => "Physical memory of the process",
+            Self::ProcessOpenFiles => "Open file descriptors of the process",
+            Self::ProcessThreads => "Threads of the process",
+            Self::ProcessStart => "Start of the process, in seconds since 1970",
+        }
+    }
+
+    /// Its type.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Predictions | Self::Calls | Self::ProcessCpu => Counter,
+            Self::PredictionLatency
+            | Self::Queue
+            | Self::BatchRows
+            | Self::BatchCompute
+            | Self::CallLatency => Histogram,
+            Self::ModelLoaded
+            | Self::InFlight
+            | Self::ModelLoad
+            | Self::BuildInfo
+            | Self::ProcessMemory
+            | Self::ProcessOpenFiles
+            | Self::ProcessThreads
+            | Self::ProcessStart => Gauge,
+        }
+    }
+
+    /// Its labels.
+    #[must_use]
+    pub const fn labels(self) -> &'static [Label] {
+        match self {
+            Self::Predictions => &[Model, ModelVersion, Status],
+            Self::PredictionLatency
+            | Self::ModelLoaded
+            | Self::Queue
+            | Self::BatchRows
+            | Self::BatchCompute
+            | Self::InFlight
+            | Self::ModelLoad => &[Model, ModelVersion],
+            Self::Calls => &[Dialect, Status],
+            Self::CallLatency => &[Dialect],
+            Self::BuildInfo => &[ServerVersion],
+            Self::ProcessCpu
+            | Self::ProcessMemory
+            | Self::ProcessOpenFiles
+            | Self::ProcessThreads
+            | Self::ProcessStart => &[],
+        }
+    }
+}
+
+impl Label {
+    /// The key as text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::ModelVersion => "model_version",
+            Self::Status => "status",
+            Self::Dialect => "dialect",
+            Self::ServerVersion => "version",
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The counters of one version, of one dialect, and of everything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use contract::{Code, ModelName, Timings, Version};
+
+use super::histogram::Histogram;
+use super::table::Table;
+
+/// All series.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    /// The version of the server.
+    pub(crate) server_version: String,
+    /// By model, then by version, so that a look-up copies no key.
+    models: Table<ModelName, Table<Version, VersionSeries>>,
+    dialects: Table<&'static str, CallSeries>,
+}
+
+impl Registry {
+    pub(crate) fn new(server_version: &str) -> Self {
+        Self {
+            server_version: server_version.to_owned(),
+            models: Table::default(),
+            dialects: Table::default(),
+        }
+    }
+
+    /// The series of a version.
+    pub(crate) fn version(&self, model: &ModelName, version: &Version) -> Arc<VersionSeries> {
+        self.models.get_or_insert(model).get_or_insert(version)
+    }
+
+    /// The series of a dialect.
+    pub(crate) fn dialect(&self, dialect: &'static str) -> Arc<CallSeries> {
+        self.dialects.get_or_insert(&dialect)
+    }
+
+    /// Drops the series of a version.
+    pub(crate) fn remove(&self, model: &ModelName, version: &Version) {
+        self.models.get_or_insert(model).remove(version);
+    }
+
+    /// Every version, by model and version.
+    pub(crate) fn versions(&self) -> Vec<(ModelName, Version, Arc<VersionSeries>)> {
+        let mut all = Vec::new();
+        for (model, versions) in self.models.sorted() {
+            for (version, series) in versions.sorted() {
+                all.push((model.clone(), version, series));
+            }
+        }
+        all
+    }
+
+    /// Every dialect, by name.
+    pub(crate) fn dialects(&self) -> Vec<(&'static str, Arc<CallSeries>)> {
+        self.dialects.sorted()
+    }
+}
+
+/// What one version has done.
+#[derive(Debug)]
+pub(crate) struct VersionSeries {
+    pub(crate) outcomes: Outcomes,
+    pub(crate) latency: Histogram,
+    pub(crate) queue: Histogram,
+    pub(crate) batch_rows: Histogram,
+    pub(crate) batch_compute: Histogram,
+    n_in_flight: AtomicI64,
+    is_loaded: AtomicBool,
+    load_nanos: AtomicU64,
+}
+
+impl Default for VersionSeries {
+    fn default() -> Self {
+        Self {
+            outcomes: Outcomes::default(),
+            latency: Histogram::of_seconds(),
+            queue: Histogram::of_seconds(),
+            batch_rows: Histogram::of_rows(),
+            batch_compute: Histogram::of_seconds(),
+            n_in_flight: AtomicI64::new(0),
+            is_loaded: AtomicBool::new(false),
+            load_nanos: AtomicU64::new(0),
+        }
+    }
+}
+
+impl VersionSeries {
+    /// Notes whether the version serves, and how long loading took.
+    pub(crate) fn set_loaded(&self, is_loaded: bool, load_time: Option<Duration>) {
+        self.is_loaded.store(is_loaded, Ordering::Relaxed);
+        if let Some(time) = load_time {
+            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            self.load_nanos.store(nanos, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts an admitted request.
+    pub(crate) fn admit(&self) {
+        self.n_in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the end of a request. Its latency says something about the model only when it was
+    /// answered: a refusal is quick because nothing ran.
+    pub(crate) fn finish(&self, error: Option<Code>, latency: Duration, timings: Option<Timings>) {
+        self.outcomes.count(error);
+        if error.is_none() {
+            self.latency.observe_time(latency);
+        }
+        if let Some(timings) = timings {
+            self.queue.observe_time(timings.queue);
+        }
+    }
+
+    /// Takes back one [`Self::admit`].
+    pub(crate) fn leave(&self) {
+        self.n_in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts a batch.
+    pub(crate) fn run_batch(&self, n_rows: usize, compute: Duration) {
+        let n_rows = u64::try_from(n_rows).unwrap_or(u64::MAX);
+        self.batch_rows.observe(n_rows);
+        self.batch_compute.observe_time(compute);
+    }
+
+    /// Requests admitted and not ended; below zero for a moment in which an end was seen before
+    /// its beginning.
+    pub(crate) fn n_in_flight(&self) -> i64 {
+        self.n_in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn load_time(&self) -> Duration {
+        Duration::from_nanos(self.load_nanos.load(Ordering::Relaxed))
+    }
+}
+
+/// What one dialect has answered.
+#[derive(Debug)]
+pub(crate) struct CallSeries {
+    pub(crate) outcomes: Outcomes,
+    pub(crate) latency: Histogram,
+}
+
+impl Default for CallSeries {
+    fn default() -> Self {
+        Self {
+            outcomes: Outcomes::default(),
+            latency: Histogram::of_seconds(),
+        }
+    }
+}
+
+impl CallSeries {
+    /// Counts an answered call.
+    pub(crate) fn finish(&self, error: Option<Code>, latency: Duration) {
+        self.outcomes.count(error);
+        self.latency.observe_time(latency);
+    }
+}
+
+/// Counts by outcome.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    success: AtomicU64,
+    errors: [AtomicU64; Code::ALL.len()],
+}
+
+impl Outcomes {
+    /// Counts one outcome.
+    pub(crate) fn count(&self, error: Option<Code>) {
+        let count = match error {
+            None => Some(&self.success),
+            Some(error) => self
+                .errors()
+                .find(|(code, _)| *code == error)
+                .map(|(_, n)| n),
+        };
+        if let Some(count) = count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// `success`, and every error that has happened, by their spelling.
+    pub(crate) fn read(&self) -> Vec<(&'static str, u64)> {
+        let mut outcomes = vec![("success", self.success.load(Ordering::Relaxed))];
+        for (code, count) in self.errors() {
+            let count = count.load(Ordering::Relaxed);
+            if count > 0 {
+                outcomes.push((code.as_str(), count));
+            }
+        }
+        outcomes
+    }
+
+    fn errors(&self) -> impl Iterator<Item = (Code, &AtomicU64)> {
+        Code::ALL.into_iter().zip(&self.errors)
+    }
+}

@@ -1,0 +1,71 @@
+//! A table that is read by every event and written when a key is new.
+//!
+//! Rule: readers see an immutable snapshot; a writer publishes a changed copy. A key that is written
+//! by two at once gets one value, the first published.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+/// Shared values by key.
+#[derive(Debug)]
+pub(crate) struct Table<K, V>(ArcSwap<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self(ArcSwap::from_pointee(HashMap::new()))
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Default> Table<K, V> {
+    /// The value of a key, made when the key is new.
+    pub(crate) fn get_or_insert<Q>(&self, key: &Q) -> Arc<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        loop {
+            if let Some(value) = self.0.load().get(key) {
+                return Arc::clone(value);
+            }
+            let fresh = Arc::new(V::default());
+            self.0.rcu(|table| {
+                let mut table = HashMap::clone(table);
+                table
+                    .entry(key.to_owned())
+                    .or_insert_with(|| Arc::clone(&fresh));
+                table
+            });
+        }
+    }
+
+    /// Takes a key out; what still holds the value may go on counting unseen.
+    pub(crate) fn remove<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.0.rcu(|table| {
+            let mut table = HashMap::clone(table);
+            table.remove(key);
+            table
+        });
+    }
+
+    /// All keys and values, in the order of the keys.
+    pub(crate) fn sorted(&self) -> Vec<(K, Arc<V>)>
+    where
+        K: Ord,
+    {
+        let table = self.0.load();
+        let mut entries: Vec<_> = table
+            .iter()
+            .map(|(key, value)| (key.clone(), Arc::clone(value)))
+            .collect();
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        entries
+    }
+}

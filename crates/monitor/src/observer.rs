@@ -1,0 +1,100 @@
+//! `Monitor`: takes events, gives metrics.
+//!
+//! Rule: the series of a version exist from its first event until `VersionRemoved`, which is the
+//! last one by contract.
+
+use std::fmt;
+use std::sync::Arc;
+
+use contract::{Event, Exposition, Observe, VersionState};
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry as Families;
+
+use crate::metrics::Registry;
+
+/// The media type of OpenMetrics text.
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Turns events into metrics.
+pub struct Monitor {
+    registry: Arc<Registry>,
+    families: Families,
+}
+
+impl Monitor {
+    /// A monitor of the server of this version, which has seen nothing yet.
+    #[must_use]
+    pub fn new(version: &str) -> Arc<Self> {
+        let registry = Arc::new(Registry::new(version));
+        let mut families = Families::default();
+        families.register_collector(Box::new(Arc::clone(&registry)));
+        Arc::new(Self { registry, families })
+    }
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor").finish_non_exhaustive()
+    }
+}
+
+impl Observe for Monitor {
+    fn observe(&self, event: &Event<'_>) {
+        let registry = &self.registry;
+        match *event {
+            Event::VersionChanged {
+                model,
+                version,
+                state,
+                load_time,
+            } => {
+                let is_loaded = state == VersionState::Ready;
+                registry
+                    .version(model, version)
+                    .set_loaded(is_loaded, load_time);
+            }
+            Event::VersionRemoved { model, version } => registry.remove(model, version),
+            Event::RequestAdmitted { model, version } => registry.version(model, version).admit(),
+            Event::RequestFinished {
+                model,
+                version,
+                was_admitted,
+                error,
+                latency,
+                timings,
+            } => {
+                let series = registry.version(model, version);
+                series.finish(error, latency, timings);
+                if was_admitted {
+                    series.leave();
+                }
+            }
+            Event::BatchExecuted {
+                model,
+                version,
+                n_rows,
+                n_requests: _,
+                compute,
+            } => registry.version(model, version).run_batch(n_rows, compute),
+            Event::CallFinished {
+                dialect,
+                error,
+                latency,
+            } => registry.dialect(dialect).finish(error, latency),
+        }
+    }
+
+    fn exposition(&self) -> Exposition {
+        let mut body = String::new();
+        // Writing into a `String` cannot fail; the encoder itself fails only where the format
+        // forbids a name, and ours are fixed. What was written so far is then still the best answer.
+        let _complete = text::encode(&mut body, &self.families);
+        Exposition {
+            content_type: CONTENT_TYPE,
+            body,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

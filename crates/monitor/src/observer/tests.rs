@@ -1,0 +1,355 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use contract::{Code, ModelName, Timings, Version};
+
+use super::*;
+use crate::metrics::{Kind, Metric};
+
+type Labels<'a> = &'a [(&'a str, &'a str)];
+
+/// One parsed line: the name, the labels and the value.
+type Sample = (String, BTreeMap<String, String>, f64);
+
+/// The exposition by metric name: its type and its samples.
+#[derive(Debug, Default)]
+struct Parsed {
+    types: BTreeMap<String, String>,
+    samples: Vec<Sample>,
+}
+
+impl Parsed {
+    fn value(&self, name: &str, labels: Labels<'_>) -> Option<f64> {
+        let labels: BTreeMap<_, _> = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut found = self
+            .samples
+            .iter()
+            .filter(|(n, l, _)| n == name && *l == labels);
+        let value = found.next().map(|sample| sample.2);
+        assert!(found.next().is_none(), "two samples of {name} {labels:?}");
+        value
+    }
+}
+
+/// A strict reader of OpenMetrics text, for what we write.
+fn parse(text: &str) -> Parsed {
+    let body = text.strip_suffix("# EOF\n").expect("an end mark");
+    let mut parsed = Parsed::default();
+    let mut current = String::new();
+    for line in body.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            let twice = parsed.types.insert(name.to_owned(), kind.to_owned());
+            assert!(twice.is_none(), "{name} has two types");
+            assert_eq!(current, name, "the help of {name} comes first");
+        } else if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            assert!(!help.is_empty());
+            name.clone_into(&mut current);
+        } else {
+            let sample = parse_sample(line);
+            assert!(sample.0.starts_with(&current), "{line} is not of {current}");
+            parsed.samples.push(sample);
+        }
+    }
+    parsed
+}
+
+fn parse_sample(line: &str) -> Sample {
+    let name_end = line.find(['{', ' ']).unwrap();
+    let (name, mut rest) = line.split_at(name_end);
+    assert!(
+        name.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+        "{name}"
+    );
+    let mut labels = BTreeMap::new();
+    if let Some(after) = rest.strip_prefix('{') {
+        rest = after;
+        loop {
+            let (key, after) = rest.split_once("=\"").unwrap();
+            let (value, after) = parse_label_value(after);
+            assert!(labels.insert(key.to_owned(), value).is_none(), "{line}");
+            match after.strip_prefix(',') {
+                Some(next) => rest = next,
+                None => {
+                    rest = after.strip_prefix('}').unwrap();
+                    break;
+                }
+            }
+        }
+    }
+    let value = rest.strip_prefix(' ').unwrap();
+    (name.to_owned(), labels, value.parse().unwrap())
+}
+
+fn parse_label_value(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (value, text.get(at + 1..).unwrap()),
+            '\\' => match chars.next().unwrap().1 {
+                'n' => value.push('\n'),
+                c @ ('"' | '\\') => value.push(c),
+                c => panic!("no escape: {c}"),
+            },
+            c => value.push(c),
+        }
+    }
+    panic!("a label value without end: {text}")
+}
+
+fn model(name: &str) -> ModelName {
+    ModelName::new(name).unwrap()
+}
+
+fn version(text: &str) -> Version {
+    Version::new(text).unwrap()
+}
+
+fn finished<'a>(model: &'a ModelName, version: &'a Version, error: Option<Code>) -> Event<'a> {
+    Event::RequestFinished {
+        model,
+        version,
+        was_admitted: error.is_none(),
+        error,
+        latency: Duration::from_millis(3),
+        timings: error.is_none().then(|| Timings {
+            queue: Duration::from_micros(200),
+            ..Timings::default()
+        }),
+    }
+}
+
+/// A monitor that has seen one of everything.
+fn busy_monitor() -> Arc<Monitor> {
+    let monitor = Monitor::new("1.2.3");
+    let (model, version) = (&model("digits"), &version("2"));
+    monitor.observe(&Event::VersionChanged {
+        model,
+        version,
+        state: VersionState::Ready,
+        load_time: Some(Duration::from_millis(1500)),
+    });
+    monitor.observe(&Event::RequestAdmitted { model, version });
+    monitor.observe(&Event::RequestAdmitted { model, version });
+    monitor.observe(&finished(model, version, None));
+    monitor.observe(&finished(model, version, Some(Code::QueueFull)));
+    monitor.observe(&Event::BatchExecuted {
+        model,
+        version,
+        n_rows: 5,
+        n_requests: 2,
+        compute: Duration::from_millis(2),
+    });
+    monitor.observe(&Event::CallFinished {
+        dialect: "native",
+        error: Some(Code::RouteNotFound),
+        latency: Duration::from_millis(1),
+    });
+    monitor
+}
+
+#[test]
+fn events_become_the_documented_series() {
+    let parsed = parse(&busy_monitor().exposition().body);
+    let of = |extra: &[(&'static str, &'static str)]| {
+        [&[("model", "digits"), ("model_version", "2")], extra].concat()
+    };
+    let success = of(&[("status", "success")]);
+    let queue_full = of(&[("status", "queue_full")]);
+    let five_ms = of(&[("le", "0.005")]);
+    let eight_rows = of(&[("le", "8.0")]);
+    let above = of(&[("le", "+Inf")]);
+    let version = of(&[]);
+    let native = [("dialect", "native")];
+    let not_found = [("dialect", "native"), ("status", "route_not_found")];
+    let expected: [(&str, Labels<'_>, f64); 15] = [
+        ("model_predictions_total", &success, 1.0),
+        ("model_predictions_total", &queue_full, 1.0),
+        ("model_prediction_latency_seconds_count", &version, 1.0),
+        ("model_prediction_latency_seconds_sum", &version, 0.003),
+        ("model_prediction_latency_seconds_bucket", &five_ms, 1.0),
+        ("model_loaded", &version, 1.0),
+        ("lockgate_queue_seconds_sum", &version, 0.0002),
+        ("lockgate_batch_rows_bucket", &eight_rows, 1.0),
+        ("lockgate_batch_rows_bucket", &above, 1.0),
+        ("lockgate_batch_compute_seconds_sum", &version, 0.002),
+        ("lockgate_in_flight_requests", &version, 1.0),
+        ("lockgate_model_load_seconds", &version, 1.5),
+        ("lockgate_calls_total", &not_found, 1.0),
+        ("lockgate_call_latency_seconds_count", &native, 1.0),
+        ("lockgate_build_info", &[("version", "1.2.3")], 1.0),
+    ];
+    let failed: Vec<_> = expected
+        .iter()
+        .filter(|(name, labels, value)| parsed.value(name, labels) != Some(*value))
+        .map(|(name, labels, value)| (name, labels, value, parsed.value(name, labels)))
+        .collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn the_exposition_has_the_names_and_labels_of_the_enum_and_no_others() {
+    let parsed = parse(&busy_monitor().exposition().body);
+    let mut unknown: BTreeSet<_> = parsed
+        .samples
+        .iter()
+        .map(|(name, _, _)| name.clone())
+        .collect();
+    for metric in Metric::ALL {
+        let (family, kind, suffixes): (_, _, &[&str]) = match metric.kind() {
+            Kind::Counter => (
+                metric.name().strip_suffix("_total").unwrap(),
+                "counter",
+                &["_total"],
+            ),
+            Kind::Gauge => (metric.name(), "gauge", &[""]),
+            Kind::Histogram => (metric.name(), "histogram", &["_bucket", "_count", "_sum"]),
+        };
+        assert_eq!(
+            parsed.types.get(family).map(String::as_str),
+            Some(kind),
+            "{family}"
+        );
+        let keys: BTreeSet<_> = metric.labels().iter().map(|label| label.as_str()).collect();
+        for suffix in suffixes {
+            let name = format!("{family}{suffix}");
+            assert!(unknown.remove(&name), "{name} is missing");
+            for (_, labels, _) in parsed.samples.iter().filter(|sample| sample.0 == name) {
+                let seen: BTreeSet<_> = labels
+                    .keys()
+                    .map(String::as_str)
+                    .filter(|k| *k != "le")
+                    .collect();
+                assert_eq!(seen, keys, "{name}");
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert_eq!(parsed.types.len(), Metric::ALL.len());
+}
+
+#[test]
+fn buckets_grow_to_the_count() {
+    let parsed = parse(&busy_monitor().exposition().body);
+    let buckets: Vec<_> = parsed
+        .samples
+        .iter()
+        .filter(|(name, _, _)| name == "lockgate_batch_rows_bucket")
+        .map(|(_, labels, value)| (labels["le"].clone(), *value))
+        .collect();
+    assert!(
+        buckets.windows(2).all(|pair| pair[0].1 <= pair[1].1),
+        "{buckets:?}"
+    );
+    assert_eq!(buckets.last().unwrap(), &("+Inf".to_owned(), 1.0));
+}
+
+#[test]
+fn label_values_are_escaped() {
+    let monitor = Monitor::new("a\\b\n");
+    let (model, version) = (model("say-\"hi\""), version("1"));
+    monitor.observe(&finished(&model, &version, None));
+    let parsed = parse(&monitor.exposition().body);
+    let labels = [
+        ("model", "say-\"hi\""),
+        ("model_version", "1"),
+        ("status", "success"),
+    ];
+    assert_eq!(parsed.value("model_predictions_total", &labels), Some(1.0));
+    assert_eq!(
+        parsed.value("lockgate_build_info", &[("version", "a\\b\n")]),
+        Some(1.0)
+    );
+}
+
+#[test]
+fn a_removed_version_leaves_no_series() {
+    let monitor = busy_monitor();
+    let (model, gone, kept) = (model("digits"), version("2"), version("3"));
+    monitor.observe(&finished(&model, &kept, None));
+    monitor.observe(&Event::VersionRemoved {
+        model: &model,
+        version: &gone,
+    });
+    let parsed = parse(&monitor.exposition().body);
+    let versions: BTreeSet<_> = parsed
+        .samples
+        .iter()
+        .filter_map(|(_, labels, _)| labels.get("model_version").cloned())
+        .collect();
+    assert_eq!(versions, BTreeSet::from(["3".to_owned()]));
+}
+
+#[test]
+fn a_version_that_unloads_is_not_loaded() {
+    let monitor = busy_monitor();
+    let (model, version) = (model("digits"), version("2"));
+    monitor.observe(&Event::VersionChanged {
+        model: &model,
+        version: &version,
+        state: VersionState::Unloading,
+        load_time: None,
+    });
+    let parsed = parse(&monitor.exposition().body);
+    let labels = [("model", "digits"), ("model_version", "2")];
+    assert_eq!(parsed.value("model_loaded", &labels), Some(0.0));
+    assert_eq!(
+        parsed.value("lockgate_model_load_seconds", &labels),
+        Some(1.5)
+    );
+}
+
+#[test]
+fn a_burst_from_many_threads_loses_no_count() {
+    const THREADS: usize = 8;
+    const EVENTS: usize = 5_000;
+    let monitor = Monitor::new("0");
+    let model = model("m");
+    let versions: Vec<_> = (1..=4).map(|n| version(&n.to_string())).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for n in 0..EVENTS {
+                    let version = &versions[n % versions.len()];
+                    monitor.observe(&Event::RequestAdmitted {
+                        model: &model,
+                        version,
+                    });
+                    monitor.observe(&finished(&model, version, None));
+                }
+            });
+        }
+    });
+    let parsed = parse(&monitor.exposition().body);
+    let total = |name: &str| -> f64 {
+        parsed
+            .samples
+            .iter()
+            .filter(|sample| sample.0 == name)
+            .map(|sample| sample.2)
+            .sum()
+    };
+    let expected = (THREADS * EVENTS) as f64;
+    assert_eq!(total("model_predictions_total"), expected);
+    assert_eq!(total("model_prediction_latency_seconds_count"), expected);
+    assert_eq!(total("lockgate_in_flight_requests"), 0.0);
+}
+
+#[test]
+fn figures_of_the_process_are_those_of_this_process() {
+    let parsed = parse(&Monitor::new("0").exposition().body);
+    for name in [
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_threads",
+        "process_start_time_seconds",
+    ] {
+        assert!(parsed.value(name, &[]).unwrap() > 0.0, "{name}");
+    }
+    assert!(parsed.value("process_cpu_seconds_total", &[]).is_some());
+}
