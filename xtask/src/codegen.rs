@@ -12,6 +12,10 @@ use protox::Compiler;
 const PROTO_FOLDER: &str = "proto";
 const SOURCES: [&str; 2] = ["inference.proto", "model_repository.proto"];
 const OUTPUT_FOLDER: &str = "crates/protocols/src/open_inference/grpc/generated";
+/// The Rust module of package `inference`.
+const SHARED_MESSAGES: &str = "crate::open_inference::grpc::generated::inference";
+/// What reads and writes messages, in Lockgate.
+const CODEC: &str = "crate::open_inference::grpc::codec::BoundedCodec";
 /// What server reflection serves: the files of `proto/` in their compiled form.
 const DESCRIPTORS: &str = "descriptors.bin";
 
@@ -45,6 +49,9 @@ fn generate(protos: &Path, out: &Path) -> Result<()> {
         .emit_rerun_if_changed(false)
         .bytes(".")
         .btree_map(".")
+        // Both packages have the same messages, so the services share their types.
+        .extern_path(".inference.model_repository", SHARED_MESSAGES)
+        .codec_path(CODEC)
         // Lockgate calls no other server; the tests call this one.
         .client_mod_attribute(".", "#[cfg(test)]")
         .compile_fds(compiler.file_descriptor_set())

@@ -36,19 +36,13 @@ pub fn router(ctx: &Arc<Context>, kind: ListenerKind) -> Router {
     let routes = match kind {
         ListenerKind::All => native::routes(ctx)
             .merge(open_inference::rest::routes(ctx))
-            .merge(grpc_routes(ctx))
+            .merge(open_inference::grpc::routes(ctx))
             .merge(documentation::routes(ctx))
             .merge(metrics::routes(ctx)),
-        ListenerKind::Grpc => grpc_routes(ctx),
+        ListenerKind::Grpc => open_inference::grpc::routes(ctx),
         ListenerKind::Metrics => metrics::routes(ctx),
     };
     fallback::complete(routes, ctx)
-}
-
-fn grpc_routes(ctx: &Arc<Context>) -> Router {
-    open_inference::grpc::routes(ctx)
-        .into_axum_router()
-        .reset_fallback()
 }
 
 #[cfg(test)]

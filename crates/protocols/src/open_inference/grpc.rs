@@ -1,14 +1,88 @@
-//! The gRPC side of the Open Inference Protocol.
+//! The gRPC side of the Open Inference Protocol: `inference.GRPCInferenceService` and its company.
+//!
+//! Decision: gRPC is routes like any other, so one port can serve it beside REST. Around all
+//! services lies one [`frame`]; a method decodes, calls what REST calls too, and encodes.
 
+mod codec;
+mod config;
+mod contents;
+mod decode;
+mod encode;
+mod frame;
 mod generated;
+mod health;
+mod parameter;
+mod repository;
+mod service;
+mod settings;
+mod statistics;
+mod status;
+mod stream;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use tonic::service::Routes;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use tonic::codec::CompressionEncoding;
+use tonic::server::NamedService;
+use tower::Service;
 
+use self::generated::DESCRIPTORS;
+use self::generated::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
+use self::generated::inference::model_repository::model_repository_service_server::ModelRepositoryServiceServer;
+use self::health::ReadinessHealth;
+use self::service::InferenceService;
 use crate::context::Context;
 
-/// The services of this protocol.
-pub(crate) fn routes(_ctx: &Arc<Context>) -> Routes {
-    Routes::default()
+/// The name of this dialect in metrics.
+const DIALECT: &str = "grpc";
+
+/// The routes of all gRPC services. They have no fallback: a path of no service is left to others.
+pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
+    let limit = ctx.limits.body_bytes;
+    let service = InferenceService::new(Arc::clone(ctx));
+    let inference = GrpcInferenceServiceServer::new(service.clone())
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(usize::MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate);
+    let repository = ModelRepositoryServiceServer::new(service)
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(usize::MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate);
+    let health = tonic_health::pb::health_server::HealthServer::new(ReadinessHealth::new(ctx));
+    let router = mount(Router::new(), inference);
+    let router = mount(router, repository);
+    let router = mount(router, health);
+    with_reflection(router).route_layer(from_fn_with_state(Arc::clone(ctx), frame::frame))
 }
+
+fn mount<S>(router: Router, service: S) -> Router
+where
+    S: Service<Request, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    router.route_service(&format!("/{}/{{*method}}", S::NAME), service)
+}
+
+fn with_reflection(router: Router) -> Router {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (builder().build_v1(), builder().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => mount(mount(router, v1), v1alpha),
+        (Err(error), _) | (_, Err(error)) => {
+            unreachable!("the descriptors are constants that every test decodes: {error}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@
 
 #![expect(
     clippy::allow_attributes_without_reason,
+    clippy::enum_variant_names,
     clippy::too_many_lines,
-    clippy::wildcard_imports,
     unreachable_pub,
     reason = "generated code is checked against its source, not for style"
 )]

@@ -1,0 +1,221 @@
+//! The frame of every gRPC call: id, clock, deadline, panics, statuses and the event.
+//!
+//! Decision: it lies around the services and not in their methods, because a message that is too
+//! large or malformed never reaches a method: the gRPC library answers it, in its own words and
+//! with its own idea of the status, which are replaced here.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use contract::{Code, Error, Event, Result};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue};
+use tonic::Status;
+
+use super::DIALECT;
+use super::status::{code_of, failure, status};
+use crate::context::{Context, Limits};
+use crate::open_inference::inference::Origin;
+use crate::rest::request_id;
+
+/// The metadata key of the id of a call, in both directions.
+const ID_KEY: &str = "x-request-id";
+/// The metadata key of the time that the caller gives.
+const TIMEOUT_KEY: &str = "grpc-timeout";
+
+/// Marks the reply of a call whose messages are counted one by one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountsItself;
+
+/// Runs one call. The methods find its [`Origin`] among the extensions of their request.
+pub(super) async fn frame(
+    State(ctx): State<Arc<Context>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let mut record = Record::begin(&ctx, now());
+    let mut origin = Origin {
+        id: request_id(request.headers()),
+        received: record.received,
+        deadline: None,
+    };
+    let mut response = match deadline(request.headers(), origin.received) {
+        Ok(deadline) => {
+            origin.deadline = deadline;
+            request.extensions_mut().insert(origin.clone());
+            let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+            answer.unwrap_or_else(|_| failure(&origin, &panicked()).into_http())
+        }
+        Err(error) => failure(&origin, &error).into_http(),
+    };
+    restate(&ctx.limits, &mut response);
+    match response.extensions().get::<CountsItself>() {
+        Some(CountsItself) => record.forget(),
+        None => record.finish(code_of(response.headers())),
+    }
+    if let Ok(id) = HeaderValue::from_str(origin.id.as_str()) {
+        response.headers_mut().insert(ID_KEY, id);
+    }
+    response
+}
+
+/// The event of one answer, made on drop for a caller that went away.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    ctx: &'a Context,
+    received: Instant,
+    is_open: bool,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn begin(ctx: &'a Context, received: Instant) -> Self {
+        Self {
+            ctx,
+            received,
+            is_open: true,
+        }
+    }
+
+    pub(super) fn finish(&mut self, error: Option<Code>) {
+        self.is_open = false;
+        self.ctx.observe.observe(&Event::CallFinished {
+            dialect: DIALECT,
+            error,
+            latency: now().saturating_duration_since(self.received),
+        });
+    }
+
+    fn forget(&mut self) {
+        self.is_open = false;
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.finish(Some(Code::Cancelled));
+        }
+    }
+}
+
+/// The time of the clock that tests can pause.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// What a panic becomes; its message is already in the log.
+pub(super) fn panicked() -> Error {
+    Error::internal("a handler panicked")
+}
+
+/// Replaces a status of the gRPC library by ours.
+fn restate(limits: &Limits, response: &mut Response) {
+    let Some(theirs) = Status::from_header_map(response.headers()) else {
+        return;
+    };
+    if theirs.code() != tonic::Code::Ok && code_of(response.headers()).is_none() {
+        *response = status(&library_error(limits, &theirs)).into_http::<Body>();
+    }
+}
+
+/// What a status of the gRPC library means. It only checks messages, so whatever is wrong with one
+/// is a mistake of the client.
+pub(super) fn library_error(limits: &Limits, theirs: &Status) -> Error {
+    use tonic::Code as Grpc;
+    let code = match theirs.code() {
+        Grpc::OutOfRange | Grpc::ResourceExhausted => {
+            let limit = limits.body_bytes;
+            return Error::new(
+                Code::PayloadTooLarge,
+                format!(
+                    "the message is over the limit of {limit} bytes, which `limits.body_bytes` sets"
+                ),
+            );
+        }
+        Grpc::Unimplemented => Code::Unsupported,
+        Grpc::Cancelled => Code::Cancelled,
+        Grpc::Ok
+        | Grpc::Unknown
+        | Grpc::InvalidArgument
+        | Grpc::DeadlineExceeded
+        | Grpc::NotFound
+        | Grpc::AlreadyExists
+        | Grpc::PermissionDenied
+        | Grpc::FailedPrecondition
+        | Grpc::Aborted
+        | Grpc::Internal
+        | Grpc::Unavailable
+        | Grpc::DataLoss
+        | Grpc::Unauthenticated => Code::InvalidRequest,
+    };
+    Error::new(code, theirs.message().to_owned())
+}
+
+/// The deadline from `grpc-timeout`: up to 8 digits and a unit.
+fn deadline(headers: &HeaderMap, received: Instant) -> Result<Option<Instant>> {
+    let Some(value) = headers.get(TIMEOUT_KEY) else {
+        return Ok(None);
+    };
+    let timeout = value.to_str().ok().and_then(parse_timeout);
+    let timeout = timeout.ok_or_else(|| {
+        Error::invalid(format!(
+            "metadata `{TIMEOUT_KEY}`: expected up to 8 digits and one of H, M, S, m, u, n, got \
+             {value:?}"
+        ))
+    })?;
+    Ok(received.checked_add(timeout))
+}
+
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let digits = text.strip_suffix(unit)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    match unit {
+        'H' => Some(Duration::from_secs(value * 3600)),
+        'M' => Some(Duration::from_secs(value * 60)),
+        'S' => Some(Duration::from_secs(value)),
+        'm' => Some(Duration::from_millis(value)),
+        'u' => Some(Duration::from_micros(value)),
+        'n' => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_the_protocol_writes_them() {
+        let cases = [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("5m", Some(Duration::from_millis(5))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("5n", Some(Duration::from_nanos(5))),
+            ("0m", Some(Duration::ZERO)),
+            ("", None),
+            ("m", None),
+            ("5", None),
+            ("5s", None),
+            ("-5m", None),
+            ("+5m", None),
+            ("123456789m", None),
+            ("5é", None),
+        ];
+        let wrong: Vec<_> = cases
+            .into_iter()
+            .filter(|(text, expected)| parse_timeout(text) != *expected)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+}

@@ -1,0 +1,72 @@
+//! Repository control: the messages, whichever of the two services they came by.
+
+use std::collections::BTreeMap;
+
+use contract::{Error, ModelName, Parameter, Result};
+
+use super::generated::inference::model_repository_parameter::ParameterChoice;
+use super::generated::inference::repository_index_response::ModelIndex;
+use super::generated::inference::{
+    ModelRepositoryParameter, RepositoryIndexRequest, RepositoryIndexResponse,
+};
+use crate::context::Context;
+use crate::open_inference::repository::{
+    Action, ControlParameter, IndexRow, control, index, named_repository,
+};
+
+/// What is asked for by a load or an unload.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) action: Action,
+    pub(super) repository_name: String,
+    pub(super) model_name: String,
+    pub(super) parameters: BTreeMap<String, ModelRepositoryParameter>,
+}
+
+/// The index, one row per version.
+pub(super) fn list(ctx: &Context, request: &RepositoryIndexRequest) -> RepositoryIndexResponse {
+    let row = |row: IndexRow| ModelIndex {
+        name: row.name,
+        version: row.version.unwrap_or_default(),
+        state: row.state.to_owned(),
+        reason: row.reason,
+    };
+    RepositoryIndexResponse {
+        models: index(ctx, request.ready).into_iter().map(row).collect(),
+    }
+}
+
+/// Carries out `order` and gives the name of the model.
+pub(super) async fn carry_out(ctx: &Context, order: Order) -> Result<String> {
+    let name = model_name(&order.repository_name, &order.model_name)?;
+    let mut parameters = Vec::with_capacity(order.parameters.len());
+    for (key, value) in &order.parameters {
+        parameters.push((key.as_str(), parameter(key, value)?));
+    }
+    control(ctx, order.action, &name, parameters).await?;
+    Ok(name.to_string())
+}
+
+/// KServe's messages have the model in the field where Triton's have the repository.
+fn model_name(repository: &str, model: &str) -> Result<ModelName> {
+    match (repository, model) {
+        (repository, "") => ModelName::new(repository),
+        ("", model) => ModelName::new(model),
+        (repository, _) => Err(named_repository(repository)),
+    }
+}
+
+fn parameter(key: &str, value: &ModelRepositoryParameter) -> Result<ControlParameter> {
+    let plain = match &value.parameter_choice {
+        Some(ParameterChoice::BoolParam(value)) => Parameter::Bool(*value),
+        Some(ParameterChoice::Int64Param(value)) => Parameter::Int(*value),
+        Some(ParameterChoice::StringParam(value)) => Parameter::Text(value.clone()),
+        Some(ParameterChoice::BytesParam(_)) => return Ok(ControlParameter::Bytes),
+        None => {
+            return Err(Error::invalid(format!(
+                "parameter `{key}` has no value; set one of its fields"
+            )));
+        }
+    };
+    Ok(ControlParameter::Plain(plain))
+}

@@ -1,0 +1,346 @@
+//! The methods of the gRPC services: open the message, call what REST calls too, write the answer.
+//!
+//! Decision: one type implements both services, which share their messages.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use contract::{Error, ModelName, Result, VersionSelector};
+use tonic::{Request, Response, Status};
+
+use super::frame::CountsItself;
+use super::generated::inference as wire;
+use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
+use super::generated::inference::model_repository::model_repository_service_server::ModelRepositoryService;
+use super::repository::{Order, carry_out, list};
+use super::status::{failure, status};
+use super::stream::{Answers, Requests, STATUS_KEY, answers};
+use super::{config, decode, encode, settings, statistics};
+use crate::context::Context;
+use crate::open_inference::inference::{Origin, run};
+use crate::open_inference::metadata::{
+    EXTENSIONS, SERVER_NAME, TensorMetadata, model_metadata, not_ready_reason, route,
+};
+use crate::open_inference::model_config::model_config;
+use crate::open_inference::parameters::shared_memory;
+use crate::open_inference::repository::Action;
+use crate::open_inference::statistics::statistics as version_statistics;
+
+type Answer<T> = std::result::Result<Response<T>, Status>;
+
+/// Serves the methods of all inference services.
+#[derive(Clone, Debug)]
+pub(super) struct InferenceService {
+    ctx: Arc<Context>,
+}
+
+impl InferenceService {
+    pub(super) fn new(ctx: Arc<Context>) -> Self {
+        Self { ctx }
+    }
+
+    fn metadata(
+        &self,
+        request: &wire::ModelMetadataRequest,
+    ) -> Result<wire::ModelMetadataResponse> {
+        let (name, version) = target(&request.name, &request.version)?;
+        let metadata = model_metadata(&self.ctx, &name, &version)?;
+        let tensor = |tensor: TensorMetadata| wire::model_metadata_response::TensorMetadata {
+            name: tensor.name,
+            datatype: tensor.datatype.to_owned(),
+            shape: tensor.shape,
+        };
+        Ok(wire::ModelMetadataResponse {
+            name: metadata.name,
+            versions: metadata.versions,
+            platform: metadata.platform,
+            inputs: metadata.inputs.into_iter().map(tensor).collect(),
+            outputs: metadata.outputs.into_iter().map(tensor).collect(),
+            ..wire::ModelMetadataResponse::default()
+        })
+    }
+
+    fn statistics(
+        &self,
+        request: &wire::ModelStatisticsRequest,
+    ) -> Result<wire::ModelStatisticsResponse> {
+        let list = match request.name.as_str() {
+            "" => version_statistics(&self.ctx, None, &VersionSelector::Latest)?,
+            name => {
+                let (name, version) = target(name, &request.version)?;
+                version_statistics(&self.ctx, Some(&name), &version)?
+            }
+        };
+        Ok(wire::ModelStatisticsResponse {
+            model_stats: list.iter().map(statistics::model_statistics).collect(),
+        })
+    }
+}
+
+/// Runs one inference, from the message to the message.
+pub(super) async fn infer(
+    ctx: &Context,
+    origin: Origin,
+    mut request: wire::ModelInferRequest,
+) -> Result<wire::ModelInferResponse> {
+    let (name, version) = target(&request.model_name, &request.model_version)?;
+    let route = route(ctx, &name, &version)?;
+    let id = std::mem::take(&mut request.id);
+    let (inference, form) = decode::decode(request)?;
+    let response = run(ctx, route, origin, inference).await?;
+    Ok(encode::encode(&response, id, form))
+}
+
+fn target(name: &str, version: &str) -> Result<(ModelName, VersionSelector)> {
+    Ok((ModelName::new(name)?, VersionSelector::parse(Some(version))))
+}
+
+/// What the frame knows about the call.
+fn origin<M>(request: &Request<M>) -> std::result::Result<Origin, Status> {
+    let origin = request.extensions().get::<Origin>().cloned();
+    origin.ok_or_else(|| status(&Error::internal("a call came around the frame")))
+}
+
+fn answer<M, R>(request: Request<M>, work: impl FnOnce(M) -> Result<R>) -> Answer<R> {
+    let origin = origin(&request)?;
+    work(request.into_inner())
+        .map(Response::new)
+        .map_err(|error| failure(&origin, &error))
+}
+
+async fn answer_later<M, R, F>(request: Request<M>, work: impl FnOnce(Origin, M) -> F) -> Answer<R>
+where
+    F: Future<Output = Result<R>>,
+{
+    let origin = origin(&request)?;
+    work(origin.clone(), request.into_inner())
+        .await
+        .map(Response::new)
+        .map_err(|error| failure(&origin, &error))
+}
+
+fn no_shared_memory<M, R>(request: Request<M>) -> Answer<R> {
+    answer(request, |_| Err(shared_memory()))
+}
+
+#[tonic::async_trait]
+impl GrpcInferenceService for InferenceService {
+    async fn server_live(
+        &self,
+        request: Request<wire::ServerLiveRequest>,
+    ) -> Answer<wire::ServerLiveResponse> {
+        answer(request, |_| Ok(wire::ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(
+        &self,
+        request: Request<wire::ServerReadyRequest>,
+    ) -> Answer<wire::ServerReadyResponse> {
+        let ready = self.ctx.control.readiness().is_ready;
+        answer(request, |_| Ok(wire::ServerReadyResponse { ready }))
+    }
+
+    async fn model_ready(
+        &self,
+        request: Request<wire::ModelReadyRequest>,
+    ) -> Answer<wire::ModelReadyResponse> {
+        answer(request, |request| {
+            let (name, version) = target(&request.name, &request.version)?;
+            let ready = not_ready_reason(&self.ctx, &name, &version)?.is_none();
+            Ok(wire::ModelReadyResponse { ready })
+        })
+    }
+
+    async fn server_metadata(
+        &self,
+        request: Request<wire::ServerMetadataRequest>,
+    ) -> Answer<wire::ServerMetadataResponse> {
+        answer(request, |_| {
+            Ok(wire::ServerMetadataResponse {
+                name: SERVER_NAME.to_owned(),
+                version: self.ctx.server.version.clone(),
+                extensions: EXTENSIONS.map(str::to_owned).to_vec(),
+            })
+        })
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<wire::ModelMetadataRequest>,
+    ) -> Answer<wire::ModelMetadataResponse> {
+        answer(request, |request| self.metadata(&request))
+    }
+
+    async fn model_infer(
+        &self,
+        request: Request<wire::ModelInferRequest>,
+    ) -> Answer<wire::ModelInferResponse> {
+        answer_later(request, |origin, request| infer(&self.ctx, origin, request)).await
+    }
+
+    type ModelStreamInferStream = Answers;
+
+    async fn model_stream_infer(
+        &self,
+        request: Request<tonic::Streaming<wire::ModelInferRequest>>,
+    ) -> Answer<Answers> {
+        let wish = request.metadata().get(STATUS_KEY);
+        let requests = Requests {
+            is_status_wanted: wish.is_some_and(|value| value.as_bytes() == b"true"),
+            origin: origin(&request)?,
+            messages: request.into_inner(),
+        };
+        let mut response = Response::new(answers(Arc::clone(&self.ctx), requests));
+        response.extensions_mut().insert(CountsItself);
+        Ok(response)
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<wire::ModelConfigRequest>,
+    ) -> Answer<wire::ModelConfigResponse> {
+        answer(request, |request| {
+            let (name, version) = target(&request.name, &request.version)?;
+            let config = model_config(&self.ctx, &name, &version)?;
+            Ok(wire::ModelConfigResponse {
+                config: Some(config::model_config(config)),
+            })
+        })
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<wire::ModelStatisticsRequest>,
+    ) -> Answer<wire::ModelStatisticsResponse> {
+        answer(request, |request| self.statistics(&request))
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<wire::RepositoryIndexRequest>,
+    ) -> Answer<wire::RepositoryIndexResponse> {
+        answer(request, |request| Ok(list(&self.ctx, &request)))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<wire::RepositoryModelLoadRequest>,
+    ) -> Answer<wire::RepositoryModelLoadResponse> {
+        answer_later(request, async |_, request| {
+            let order = Order {
+                action: Action::Load,
+                repository_name: request.repository_name,
+                model_name: request.model_name,
+                parameters: request.parameters,
+            };
+            Ok(wire::RepositoryModelLoadResponse {
+                model_name: carry_out(&self.ctx, order).await?,
+                is_loaded: true,
+            })
+        })
+        .await
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<wire::RepositoryModelUnloadRequest>,
+    ) -> Answer<wire::RepositoryModelUnloadResponse> {
+        answer_later(request, async |_, request| {
+            let order = Order {
+                action: Action::Unload,
+                repository_name: request.repository_name,
+                model_name: request.model_name,
+                parameters: request.parameters,
+            };
+            Ok(wire::RepositoryModelUnloadResponse {
+                model_name: carry_out(&self.ctx, order).await?,
+                is_unloaded: true,
+            })
+        })
+        .await
+    }
+
+    async fn system_shared_memory_status(
+        &self,
+        request: Request<wire::SystemSharedMemoryStatusRequest>,
+    ) -> Answer<wire::SystemSharedMemoryStatusResponse> {
+        answer(request, |_| {
+            Ok(wire::SystemSharedMemoryStatusResponse::default())
+        })
+    }
+
+    async fn system_shared_memory_register(
+        &self,
+        request: Request<wire::SystemSharedMemoryRegisterRequest>,
+    ) -> Answer<wire::SystemSharedMemoryRegisterResponse> {
+        no_shared_memory(request)
+    }
+
+    async fn system_shared_memory_unregister(
+        &self,
+        request: Request<wire::SystemSharedMemoryUnregisterRequest>,
+    ) -> Answer<wire::SystemSharedMemoryUnregisterResponse> {
+        no_shared_memory(request)
+    }
+
+    async fn cuda_shared_memory_status(
+        &self,
+        request: Request<wire::CudaSharedMemoryStatusRequest>,
+    ) -> Answer<wire::CudaSharedMemoryStatusResponse> {
+        answer(request, |_| {
+            Ok(wire::CudaSharedMemoryStatusResponse::default())
+        })
+    }
+
+    async fn cuda_shared_memory_register(
+        &self,
+        request: Request<wire::CudaSharedMemoryRegisterRequest>,
+    ) -> Answer<wire::CudaSharedMemoryRegisterResponse> {
+        no_shared_memory(request)
+    }
+
+    async fn cuda_shared_memory_unregister(
+        &self,
+        request: Request<wire::CudaSharedMemoryUnregisterRequest>,
+    ) -> Answer<wire::CudaSharedMemoryUnregisterResponse> {
+        no_shared_memory(request)
+    }
+
+    async fn trace_setting(
+        &self,
+        request: Request<wire::TraceSettingRequest>,
+    ) -> Answer<wire::TraceSettingResponse> {
+        answer(request, |request| settings::trace(&self.ctx, request))
+    }
+
+    async fn log_settings(
+        &self,
+        request: Request<wire::LogSettingsRequest>,
+    ) -> Answer<wire::LogSettingsResponse> {
+        answer(request, settings::log)
+    }
+}
+
+#[tonic::async_trait]
+impl ModelRepositoryService for InferenceService {
+    async fn repository_index(
+        &self,
+        request: Request<wire::RepositoryIndexRequest>,
+    ) -> Answer<wire::RepositoryIndexResponse> {
+        GrpcInferenceService::repository_index(self, request).await
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<wire::RepositoryModelLoadRequest>,
+    ) -> Answer<wire::RepositoryModelLoadResponse> {
+        GrpcInferenceService::repository_model_load(self, request).await
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<wire::RepositoryModelUnloadRequest>,
+    ) -> Answer<wire::RepositoryModelUnloadResponse> {
+        GrpcInferenceService::repository_model_unload(self, request).await
+    }
+}

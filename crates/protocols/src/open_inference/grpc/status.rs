@@ -1,0 +1,56 @@
+//! Errors as gRPC statuses.
+//!
+//! Decision: beside the status, which many causes share, goes the stable code in the metadata; a
+//! status without it was made by the gRPC library, and `frame` tells by that what to restate.
+
+use contract::{Code, Error};
+use http::HeaderMap;
+use tonic::Status;
+use tonic::metadata::MetadataValue;
+
+use crate::open_inference::inference::Origin;
+use crate::status::status as statuses;
+
+/// The metadata key of the stable code of an error, such as `invalid_request`.
+pub(super) const CODE_KEY: &str = "x-lockgate-code";
+/// The metadata key by which a server tells gRPC clients how long to wait before they try again.
+const PUSHBACK_KEY: &str = "grpc-retry-pushback-ms";
+
+/// The status of `error`, with the sentence that REST gives too.
+pub(super) fn status(error: &Error) -> Status {
+    let code = error.code();
+    let mut status = Status::new(statuses(code).grpc, error.message());
+    let metadata = status.metadata_mut();
+    metadata.insert(CODE_KEY, MetadataValue::from_static(code.as_str()));
+    if let Some(after) = error.retry_after() {
+        metadata.insert(PUSHBACK_KEY, MetadataValue::from(millis(after)));
+    }
+    status
+}
+
+/// Logs `error` where it is handled, and gives its status.
+///
+/// Only our own failures are worth waking somebody; refusals and mistakes come by the thousand.
+pub(super) fn failure(origin: &Origin, error: &Error) -> Status {
+    let (id, code, message) = (&origin.id, error.code().as_str(), error.message());
+    let diagnostic = error.diagnostic().unwrap_or_default();
+    if matches!(
+        error.code(),
+        Code::Internal | Code::EngineFailed | Code::EngineLost
+    ) {
+        tracing::error!(%id, code, message, diagnostic, "call failed");
+    } else {
+        tracing::debug!(%id, code, message, diagnostic, "call refused");
+    }
+    status(error)
+}
+
+/// The stable code in the metadata of a failed call.
+pub(super) fn code_of(headers: &HeaderMap) -> Option<Code> {
+    let word = headers.get(CODE_KEY)?.to_str().ok()?;
+    Code::ALL.into_iter().find(|code| code.as_str() == word)
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,167 @@
+//! `ModelStreamInfer`: many inferences over one call, answered as they finish.
+//!
+//! Rule: up to [`MAX_RUNNING`] requests run at once, then reading waits. A request that fails gets
+//! its error as an answer and the stream goes on, unless the caller asked for real statuses. When
+//! the caller has sent everything, or something unreadable, what runs is answered and then the
+//! stream ends. Nothing is spawned, so dropping the stream cancels all of it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use contract::Error;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
+use tonic::{Status, Streaming};
+
+use super::frame::{Record, library_error, now, panicked};
+use super::generated::inference::infer_parameter::ParameterChoice;
+use super::generated::inference::{
+    InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
+};
+use super::service::infer;
+use super::status::failure;
+use crate::context::Context;
+use crate::open_inference::inference::Origin;
+
+/// The metadata key, with the value `true`, that asks for real statuses.
+pub(super) const STATUS_KEY: &str = "triton_grpc_error";
+/// Marks the last answer to a request, which here is the only one.
+const FINAL_RESPONSE: &str = "triton_final_response";
+/// Enough to fill the batches of one model, few enough that a stream cannot flood the server.
+const MAX_RUNNING: usize = 64;
+
+/// The answers of a stream, in the order in which they are ready.
+pub(super) type Answers = BoxStream<'static, Result<ModelStreamInferResponse, Status>>;
+
+/// What came over the stream, until it ends or fails.
+pub(super) struct Requests {
+    pub(super) messages: Streaming<ModelInferRequest>,
+    pub(super) origin: Origin,
+    pub(super) is_status_wanted: bool,
+}
+
+/// Answers `requests`.
+pub(super) fn answers(ctx: Arc<Context>, requests: Requests) -> Answers {
+    let session = Session {
+        ctx,
+        requests,
+        running: FuturesUnordered::new(),
+        state: State::Reading,
+    };
+    stream::unfold(session, Session::next).boxed()
+}
+
+struct Session {
+    ctx: Arc<Context>,
+    requests: Requests,
+    running: FuturesUnordered<BoxFuture<'static, Outcome>>,
+    state: State,
+}
+
+enum State {
+    /// More requests may come.
+    Reading,
+    /// None will come; after what runs, the stream ends, with the status if there is one.
+    Draining(Option<Status>),
+    /// A status was sent, after which nothing may follow.
+    Ended,
+}
+
+/// One request that was run.
+struct Outcome {
+    id: String,
+    origin: Origin,
+    result: Result<ModelInferResponse, Error>,
+}
+
+impl Session {
+    async fn next(mut self) -> Option<(Result<ModelStreamInferResponse, Status>, Self)> {
+        loop {
+            let is_reading =
+                matches!(self.state, State::Reading) && self.running.len() < MAX_RUNNING;
+            tokio::select! {
+                Some(outcome) = self.running.next() => {
+                    let answer = self.answer(outcome);
+                    return Some((answer, self));
+                }
+                message = self.requests.messages.message(), if is_reading => self.take(message),
+                else => {
+                    let state = std::mem::replace(&mut self.state, State::Ended);
+                    return match state {
+                        State::Draining(Some(status)) => Some((Err(status), self)),
+                        State::Draining(None) | State::Ended | State::Reading => None,
+                    };
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: Result<Option<ModelInferRequest>, Status>) {
+        match message {
+            Ok(Some(request)) => self.running.push(self.start(request)),
+            Ok(None) => self.state = State::Draining(None),
+            Err(theirs) => {
+                let error = library_error(&self.ctx.limits, &theirs);
+                Record::begin(&self.ctx, now()).finish(Some(error.code()));
+                let status = failure(&self.requests.origin, &error);
+                self.state = State::Draining(Some(status));
+            }
+        }
+    }
+
+    fn start(&self, request: ModelInferRequest) -> BoxFuture<'static, Outcome> {
+        let ctx = Arc::clone(&self.ctx);
+        let origin = Origin {
+            received: now(),
+            ..self.requests.origin.clone()
+        };
+        let id = request.id.clone();
+        Box::pin(async move {
+            let mut record = Record::begin(&ctx, origin.received);
+            let run = AssertUnwindSafe(infer(&ctx, origin.clone(), request));
+            let result = run.catch_unwind().await;
+            let result = result.unwrap_or_else(|_| Err(panicked()));
+            record.finish(result.as_ref().err().map(Error::code));
+            Outcome { id, origin, result }
+        })
+    }
+
+    fn answer(&mut self, outcome: Outcome) -> Result<ModelStreamInferResponse, Status> {
+        let (error_message, mut response) = match outcome.result {
+            Ok(response) => (String::new(), response),
+            Err(error) => {
+                let status = failure(&outcome.origin, &error);
+                if self.requests.is_status_wanted {
+                    self.end();
+                    return Err(status);
+                }
+                (error.message().to_owned(), failed(outcome.id))
+            }
+        };
+        response.parameters.insert(FINAL_RESPONSE.to_owned(), yes());
+        Ok(ModelStreamInferResponse {
+            error_message,
+            infer_response: Some(response),
+        })
+    }
+
+    /// After a status nothing follows, so what still runs is cancelled.
+    fn end(&mut self) {
+        self.state = State::Ended;
+        self.running.clear();
+    }
+}
+
+fn failed(id: String) -> ModelInferResponse {
+    ModelInferResponse {
+        id,
+        ..ModelInferResponse::default()
+    }
+}
+
+fn yes() -> InferParameter {
+    InferParameter {
+        parameter_choice: Some(ParameterChoice::BoolParam(true)),
+    }
+}

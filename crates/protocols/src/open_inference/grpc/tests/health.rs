@@ -1,0 +1,117 @@
+//! Health checks and reflection over the wire.
+
+use tokio_stream::StreamExt;
+use tonic::Code as Grpc;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb;
+
+use super::*;
+
+const SERVICE: &str = "inference.GRPCInferenceService";
+
+fn of(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: service.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn the_health_of_every_known_service_is_the_readiness_of_the_server() {
+    let fixture = Fixture::start(Double::new(echo())).await;
+    let mut client = HealthClient::new(fixture.channel().await);
+    for (is_ready, expected) in [
+        (true, ServingStatus::Serving),
+        (false, ServingStatus::NotServing),
+    ] {
+        fixture.double.is_ready.store(is_ready, Ordering::SeqCst);
+        for service in ["", SERVICE] {
+            let response = client.check(of(service)).await.unwrap().into_inner();
+            assert_eq!(response.status(), expected, "{service:?}");
+        }
+    }
+    let status = client.check(of("other")).await.unwrap_err();
+    assert_eq!(status.code(), Grpc::NotFound);
+}
+
+#[tokio::test]
+async fn a_watcher_is_told_at_once_and_of_every_change() {
+    let fixture = Fixture::start(Double::new(echo())).await;
+    let mut client = HealthClient::new(fixture.channel().await);
+    let mut watch = client.watch(of("")).await.unwrap().into_inner();
+    let first = watch.next().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::Serving);
+    fixture.double.is_ready.store(false, Ordering::SeqCst);
+    let second = watch.next().await.unwrap().unwrap();
+    assert_eq!(second.status(), ServingStatus::NotServing);
+    let mut unknown = client.watch(of("other")).await.unwrap().into_inner();
+    let first = unknown.next().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::ServiceUnknown);
+}
+
+#[tokio::test]
+async fn both_versions_of_reflection_list_the_services() {
+    let fixture = Fixture::start(Double::new(echo())).await;
+    let expected = [
+        SERVICE,
+        "inference.model_repository.ModelRepositoryService",
+        "grpc.health.v1.Health",
+    ];
+    let (v1, v1alpha) = (
+        services_v1(&fixture).await,
+        services_v1alpha(&fixture).await,
+    );
+    for service in expected {
+        assert!(
+            v1.iter().any(|known| known == service),
+            "{service} in {v1:?}"
+        );
+        assert!(
+            v1alpha.iter().any(|known| known == service),
+            "{service} in {v1alpha:?}"
+        );
+    }
+}
+
+async fn services_v1(fixture: &Fixture) -> Vec<String> {
+    use pb::v1::server_reflection_client::ServerReflectionClient;
+    use pb::v1::server_reflection_request::MessageRequest;
+    use pb::v1::server_reflection_response::MessageResponse;
+    let request = pb::v1::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(fixture.channel().await);
+    let requests = tokio_stream::iter([request]);
+    let response = client.server_reflection_info(requests).await.unwrap();
+    let message = response.into_inner().next().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = message.message_response else {
+        panic!("no list of services");
+    };
+    list.service
+        .into_iter()
+        .map(|service| service.name)
+        .collect()
+}
+
+async fn services_v1alpha(fixture: &Fixture) -> Vec<String> {
+    use pb::v1alpha::server_reflection_client::ServerReflectionClient;
+    use pb::v1alpha::server_reflection_request::MessageRequest;
+    use pb::v1alpha::server_reflection_response::MessageResponse;
+    let request = pb::v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(fixture.channel().await);
+    let requests = tokio_stream::iter([request]);
+    let response = client.server_reflection_info(requests).await.unwrap();
+    let message = response.into_inner().next().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = message.message_response else {
+        panic!("no list of services");
+    };
+    list.service
+        .into_iter()
+        .map(|service| service.name)
+        .collect()
+}

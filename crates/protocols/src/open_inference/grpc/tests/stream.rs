@@ -1,0 +1,144 @@
+//! `ModelStreamInfer` over the wire.
+
+use contract::Code;
+use tokio_stream::StreamExt;
+use tonic::{Request, Status};
+
+use super::*;
+use crate::open_inference::grpc::generated::inference::ModelStreamInferResponse;
+use crate::open_inference::grpc::generated::inference::infer_parameter::ParameterChoice;
+use crate::status::status as statuses;
+
+fn numbered(id: usize) -> ModelInferRequest {
+    ModelInferRequest {
+        id: id.to_string(),
+        ..good_request()
+    }
+}
+
+fn wrong(id: usize) -> ModelInferRequest {
+    ModelInferRequest {
+        model_name: "no".to_owned(),
+        ..numbered(id)
+    }
+}
+
+/// The answers by id, and how the stream ended.
+async fn all(
+    fixture: &Fixture,
+    requests: Vec<ModelInferRequest>,
+    metadata: &[(&'static str, &'static str)],
+) -> (Vec<ModelStreamInferResponse>, Option<Status>) {
+    let mut request = Request::new(tokio_stream::iter(requests));
+    for (key, value) in metadata {
+        request.metadata_mut().insert(*key, value.parse().unwrap());
+    }
+    let mut client = fixture.client().await;
+    let mut stream = client
+        .model_stream_infer(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let mut answers = Vec::new();
+    let mut end = None;
+    while let Some(answer) = stream.next().await {
+        match answer {
+            Ok(answer) => answers.push(answer),
+            Err(status) => end = Some(status),
+        }
+    }
+    answers.sort_by_key(|answer| id(answer).parse::<usize>().unwrap());
+    (answers, end)
+}
+
+fn id(answer: &ModelStreamInferResponse) -> &str {
+    &answer.infer_response.as_ref().unwrap().id
+}
+
+#[tokio::test]
+async fn every_request_is_answered_before_the_stream_ends() {
+    let fixture = Fixture::start(Double::new(echo())).await;
+    let requests = (0..200).map(numbered).collect();
+    let (answers, end) = all(&fixture, requests, &[]).await;
+    assert!(end.is_none(), "{end:?}");
+    assert_eq!(answers.len(), 200);
+    for (index, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.error_message, "");
+        assert_eq!(id(answer), index.to_string());
+        let response = answer.infer_response.as_ref().unwrap();
+        assert_eq!(response.raw_output_contents[0].as_ref(), [1, 2]);
+        let is_final = &response.parameters["triton_final_response"].parameter_choice;
+        assert_eq!(is_final, &Some(ParameterChoice::BoolParam(true)));
+    }
+    assert_eq!(fixture.calls(), vec!["None"; 200]);
+}
+
+#[tokio::test]
+async fn a_failed_request_leaves_the_stream_open() {
+    let fixture = Fixture::start(Double::new(echo())).await;
+    let requests = vec![numbered(0), wrong(1), numbered(2)];
+    let (answers, end) = all(&fixture, requests, &[]).await;
+    assert!(end.is_none(), "{end:?}");
+    let messages: Vec<_> = answers
+        .iter()
+        .map(|answer| !answer.error_message.is_empty())
+        .collect();
+    assert_eq!(messages, [false, true, false]);
+    assert!(answers[1].error_message.contains("is not found"));
+    assert_eq!(id(&answers[1]), "1");
+    let response = answers[1].infer_response.as_ref().unwrap();
+    assert!(response.parameters.contains_key("triton_final_response"));
+}
+
+#[tokio::test]
+async fn a_caller_that_wants_statuses_gets_the_first_one() {
+    let fixture = Fixture::start(Double::new(echo())).await;
+    let metadata = [("triton_grpc_error", "true")];
+    let (answers, end) = all(&fixture, vec![wrong(0)], &metadata).await;
+    assert!(answers.is_empty(), "{answers:?}");
+    let end = end.unwrap();
+    assert_eq!(end.code(), statuses(Code::ModelNotFound).grpc);
+    assert_eq!(
+        end.metadata().get("x-lockgate-code").unwrap(),
+        "model_not_found"
+    );
+}
+
+#[tokio::test]
+async fn what_was_sent_before_a_message_over_the_limit_is_answered() {
+    let fixture = Fixture::with_limit(Double::new(echo()), 1000).await;
+    let zeros = raw_request(ElementType::U8, &[1, 2000], vec![0; 2000].into());
+    let (answers, end) = all(&fixture, vec![numbered(0), numbered(1), zeros], &[]).await;
+    assert_eq!(answers.len(), 2);
+    let end = end.unwrap();
+    assert_eq!(end.code(), statuses(Code::PayloadTooLarge).grpc);
+    assert!(
+        end.message().contains("over the limit of 1000 bytes"),
+        "{end}"
+    );
+}
+
+#[tokio::test]
+async fn a_panic_fails_one_request_and_not_the_stream() {
+    let double = Double {
+        behaviour: Behaviour::Panic,
+        ..Double::new(echo())
+    };
+    let fixture = Fixture::start(double).await;
+    let mut panics = numbered(0);
+    let value = crate::open_inference::grpc::generated::inference::InferParameter {
+        parameter_choice: Some(ParameterChoice::BoolParam(true)),
+    };
+    panics.parameters.insert("p".to_owned(), value);
+    let (answers, end) = all(&fixture, vec![panics, numbered(1)], &[]).await;
+    assert!(end.is_none(), "{end:?}");
+    assert!(answers[0].error_message.contains("its log says why"));
+    assert_eq!(answers[1].error_message, "");
+}
+
+#[tokio::test]
+async fn a_stream_without_requests_ends_well() {
+    let fixture = Fixture::start(Double::new(echo())).await;
+    let (answers, end) = all(&fixture, Vec::new(), &[]).await;
+    assert!(answers.is_empty() && end.is_none());
+}
