@@ -6,8 +6,10 @@
 
 mod convert;
 mod environment;
+pub mod install;
 pub mod library;
 mod options;
+pub mod probe;
 mod session;
 mod signature;
 mod strings;

@@ -4,7 +4,9 @@
 //! execute every node anyway, and so a request for one output takes the same path as any other.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use contract::{Code, Error, LoadSpec, LoadedModel, Result, Signature, Tensor};
@@ -124,6 +126,37 @@ fn builder(runtime: &Runtime, settings: &Settings) -> ort::Result<SessionBuilder
         builder = builder.with_config_entry(key, value)?;
     }
     Ok(builder.with_execution_providers(settings.provider.dispatches(settings.threads, arena))?)
+}
+
+/// A model of one node, `y = Relu(x)` for one `FP32` number, as `testing::OnnxModel` writes it.
+pub(super) const ONE_NODE: &[u8] =
+    b"\x08\x08\x12\x08lockgate:6Z\x0f\x0a\x01x\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01\
+    b\x0f\x0a\x01y\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01\x0a\x0c\x0a\x01x\x12\x01y\
+    \x22\x04Relu\x12\x04testB\x04\x0a\x00\x10\x12";
+
+/// Opens a model of one node with a provider, and runs it.
+pub(super) fn try_provider(runtime: &Runtime, provider: &str) -> Result<()> {
+    let settings = Settings::new(&LoadSpec {
+        path: PathBuf::new(),
+        n_sessions: NonZeroUsize::MIN,
+        threads: NonZeroUsize::MIN,
+        provider: Some(provider.to_owned()),
+        options: BTreeMap::new(),
+    })?;
+    let session = {
+        let _turn = runtime.turn_to_create();
+        builder(runtime, &settings).and_then(|mut builder| builder.commit_from_memory(ONE_NODE))
+    };
+    let session = session.map_err(|error| failed(error.message().to_owned()))?;
+    let signature = signature::signature(&session, true)?;
+    let input = Tensor::from_values([1].into(), vec![2_f32])?;
+    let outputs = OnnxSession::new(session, &signature)?
+        .run_aligned(&[Some(input.clone())], &[0])
+        .map_err(|error| failed(error.message().to_owned()))?;
+    match outputs.first() == Some(&input) {
+        true => Ok(()),
+        false => Err(failed(format!("it computed {outputs:?} from {input:?}"))),
+    }
 }
 
 fn load_error(file: &Path, error: &RuntimeError) -> Error {

@@ -209,3 +209,12 @@ fn what_cannot_be_loaded_is_told_in_the_words_of_the_runtime() {
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }
+
+#[test]
+fn the_model_of_the_probe_is_what_the_builder_writes() {
+    let model = OnnxModel::new()
+        .input("x", ElementType::F32, &dims("1"))
+        .output("y", ElementType::F32, &dims("1"))
+        .node("Relu", &["x"], &["y"]);
+    assert_eq!(session::ONE_NODE, model.to_bytes());
+}

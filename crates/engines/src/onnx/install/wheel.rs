@@ -1,0 +1,111 @@
+//! Which packages hold the library, and the very files that a pinned version is.
+//!
+//! Decision: of a pinned version the wheel for one Python version is asked for, whatever Python runs
+//! pip: only its shared library is used, which needs no Python. So every host gets the same file,
+//! and one checksum per processor covers it.
+
+/// A build of ONNX Runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavor {
+    /// Runs on every processor.
+    Cpu,
+    /// Also has the OpenVINO provider, the fast lane on Intel processors.
+    OpenVino,
+    /// Also has the CUDA provider. CUDA and cuDNN themselves come with the host or its image.
+    Cuda,
+}
+
+impl Flavor {
+    /// Every flavor.
+    pub const ALL: [Self; 3] = [Self::Cpu, Self::OpenVino, Self::Cuda];
+
+    /// Its name, which is that of its fastest provider.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::OpenVino => "openvino",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    /// The flavor of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|flavor| flavor.name() == name)
+    }
+
+    /// The Python package that holds it.
+    #[must_use]
+    pub const fn package(self) -> &'static str {
+        match self {
+            Self::Cpu => "onnxruntime",
+            Self::OpenVino => "onnxruntime-openvino",
+            Self::Cuda => "onnxruntime-gpu",
+        }
+    }
+
+    /// The version that Lockgate is tested with and installs unless told otherwise.
+    #[must_use]
+    pub const fn pinned_version(self) -> &'static str {
+        match self {
+            Self::Cpu => "1.32.0",
+            Self::OpenVino => "1.24.1",
+            Self::Cuda => "1.31.1",
+        }
+    }
+
+    /// Whether its fastest provider must work on the host that installs it. An image for machines
+    /// with a GPU is often built on one without.
+    pub(super) const fn must_work_here(self) -> bool {
+        match self {
+            Self::Cpu | Self::OpenVino => true,
+            Self::Cuda => false,
+        }
+    }
+}
+
+/// One file of a pinned version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wheel {
+    flavor: Flavor,
+    architecture: &'static str,
+    /// The platform tag to ask pip for.
+    pub(super) platform: &'static str,
+    pub(super) sha256: &'static str,
+}
+
+const WHEELS: [Wheel; 4] = [
+    Wheel {
+        flavor: Flavor::Cpu,
+        architecture: "x86_64",
+        platform: "manylinux_2_28_x86_64",
+        sha256: "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
+    },
+    Wheel {
+        flavor: Flavor::Cpu,
+        architecture: "aarch64",
+        platform: "manylinux_2_28_aarch64",
+        sha256: "2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c",
+    },
+    Wheel {
+        flavor: Flavor::OpenVino,
+        architecture: "x86_64",
+        platform: "manylinux_2_28_x86_64",
+        sha256: "3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8",
+    },
+    Wheel {
+        flavor: Flavor::Cuda,
+        architecture: "x86_64",
+        platform: "manylinux_2_28_x86_64",
+        sha256: "e26c475fe361b2015f45b4b824bd13f0bb20204e59b62814e6f0acd5f3d491a6",
+    },
+];
+
+/// The file of the pinned version for a system and a processor, as the standard library names them.
+pub(super) fn pinned(flavor: Flavor, system: &str, architecture: &str) -> Option<Wheel> {
+    let fits = |wheel: &Wheel| wheel.flavor == flavor && wheel.architecture == architecture;
+    WHEELS
+        .into_iter()
+        .find(|wheel| system == "linux" && fits(wheel))
+}

@@ -1,0 +1,80 @@
+//! Tries a library: loads it, and runs a model of one node on every provider it has.
+//!
+//! Decision: whoever is not about to serve with a library probes it in a child process. A library
+//! for another machine may crash, and the first library of a process is its last.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use contract::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{Runtime, session};
+
+/// What a library is and can do on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeReport {
+    /// The library file.
+    pub library: PathBuf,
+    /// Its version.
+    pub version: String,
+    /// How it was built, in its own words.
+    pub build: String,
+    /// Its execution providers, each with the outcome of its trial.
+    pub providers: Vec<ProviderReport>,
+}
+
+/// One execution provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderReport {
+    /// Its name in settings.
+    pub name: String,
+    /// Why it does not work here; `None` when it ran the model.
+    pub error: Option<String>,
+}
+
+/// Probes a library in this process, which can load no other afterwards.
+///
+/// # Errors
+/// `engine_failed` when the library cannot be loaded.
+pub fn probe(library: &Path) -> Result<ProbeReport> {
+    let runtime = Runtime::open(library)?;
+    let trial = |name: &str| ProviderReport {
+        name: name.to_owned(),
+        error: session::try_provider(&runtime, name)
+            .err()
+            .map(|error| error.to_string()),
+    };
+    Ok(ProbeReport {
+        library: runtime.library().to_owned(),
+        version: runtime.version().to_owned(),
+        build: runtime.build().to_owned(),
+        providers: runtime.providers().into_iter().map(trial).collect(),
+    })
+}
+
+/// Probes a library by running `EXECUTABLE runtime probe LIBRARY`, which prints a report as JSON.
+///
+/// # Errors
+/// `engine_failed` when the child does not run, crashes, fails, or prints something else.
+pub fn probe_in_child(executable: &Path, library: &Path) -> Result<ProbeReport> {
+    let failed = |reason: String| {
+        let text = format!("probing `{}`: {reason}", library.display());
+        Error::new(Code::EngineFailed, text)
+    };
+    let output = Command::new(executable)
+        .args(["runtime", "probe"])
+        .arg(library)
+        .output()
+        .map_err(|error| failed(format!("cannot run `{}`: {error}", executable.display())))?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let complaint = complaint.trim();
+        return Err(failed(format!("{}: {complaint}", output.status)));
+    }
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| failed(format!("the report cannot be read: {error}")))
+}
+
+#[cfg(test)]
+mod tests;
