@@ -6,6 +6,9 @@
 use bytes::Bytes;
 use contract::{ElementType, Error, NamedTensor, Result, Shape, Tensor};
 
+/// No tensor has so many dimensions, and messages that show a shape stay short.
+const MAX_RANK: usize = 64;
+
 /// The element type of `datatype`, which input `input` is declared to have.
 pub(crate) fn element_type(input: &str, datatype: &str) -> Result<ElementType> {
     ElementType::from_name(datatype).ok_or_else(|| {
@@ -19,10 +22,13 @@ pub(crate) fn element_type(input: &str, datatype: &str) -> Result<ElementType> {
 
 /// The shape of input `input`, whose elements and bytes must be countable.
 pub(crate) fn shape(input: &str, element_type: ElementType, dims: &[i64]) -> Result<Shape> {
+    let parse = |why| Error::invalid(format!("input `{input}`: Unable to parse 'shape': {why}"));
+    if dims.len() > MAX_RANK {
+        let rank = dims.len();
+        return Err(parse(format!("at most {MAX_RANK} dimensions, got {rank}")));
+    }
     if let Some(dim) = dims.iter().find(|&&dim| dim < 0) {
-        return Err(Error::invalid(format!(
-            "input `{input}`: Unable to parse 'shape': a size is 0 or more, got {dim} in {dims:?}"
-        )));
+        return Err(parse(format!("a size is 0 or more, got {dim} in {dims:?}")));
     }
     let shape = Shape::from_wire(dims).map_err(|error| in_input(error, input))?;
     let n_elements = shape
@@ -83,7 +89,8 @@ mod tests {
 
     #[test]
     fn shapes_that_cannot_be_counted_are_refused_with_the_known_words() {
-        let cases: [(&[i64], &str); 4] = [
+        let cases: [(&[i64], &str); 5] = [
+            (&[1; 65], "Unable to parse 'shape'"),
             (&[2, -1], "Unable to parse 'shape'"),
             (&[i64::MIN], "Unable to parse 'shape'"),
             (&[i64::MAX, 2], "exceed maximum size"),
