@@ -101,7 +101,7 @@ pub(crate) fn check_enabled(ctx: &Context) -> Result<()> {
     match ctx.server.is_control_enabled {
         true => Ok(()),
         false => Err(Error::invalid(
-            "load and unload are off; set `model_control: explicit` to allow them",
+            "load and unload are off; set `model_control: true` to allow them",
         )),
     }
 }
@@ -124,9 +124,9 @@ fn check_parameter(action: Action, key: &str, value: &ControlParameter) -> Resul
                 "parameter `unload_dependents`: expected `true` or `false`",
             )),
         },
-        (Action::Load | Action::Unload, key) => {
-            Err(Error::invalid(format!("parameter `{key}` is unknown here")))
-        }
+        (Action::Load | Action::Unload, key) => Err(Error::invalid(format!(
+            "parameter `{key}` is none that this call takes"
+        ))),
     }
 }
 

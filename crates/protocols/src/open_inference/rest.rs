@@ -1,14 +1,34 @@
-//! The Open Inference Protocol over HTTP.
+//! The REST side of the Open Inference Protocol.
+//!
+//! Decision: the version in the path is optional everywhere, and a label may stand in its place.
 
+mod about;
+mod config;
+mod control;
+mod counters;
+mod decode;
+mod encode;
+mod infer;
+mod object;
+mod raw;
+mod refused;
+mod settings;
+
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
-use contract::{Error, RequestId};
+use axum::body::Body;
+use axum::routing::{MethodRouter, post};
+use contract::{Error, ModelName, RequestId, Result, VersionSelector};
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use serde_json::Value;
 
 use crate::context::Context;
-use crate::rest::{Dialect, open_inference_error};
+use crate::rest::{Call, Dialect, Reply, handler, open_inference_error};
 
-/// The errors of this dialect.
+/// How errors look here.
 #[derive(Debug)]
 pub(crate) struct OpenInference;
 
@@ -20,6 +40,48 @@ impl Dialect for OpenInference {
     }
 }
 
-pub(crate) fn routes(_ctx: &Arc<Context>) -> Router {
-    Router::new()
+/// All routes under `/v2`.
+pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
+    let infer = post(handler::<OpenInference, _, _>(ctx, infer::infer));
+    versioned(Router::new(), "/infer", infer)
+        .merge(about::routes(ctx))
+        .merge(control::routes(ctx))
+        .merge(settings::routes(ctx))
+        .merge(refused::routes(ctx))
 }
+
+/// Adds `route` behind a model, with and without a version.
+fn versioned(router: Router, action: &str, route: MethodRouter) -> Router {
+    router
+        .route(&format!("/v2/models/{{model}}{action}"), route.clone())
+        .route(
+            &format!("/v2/models/{{model}}/versions/{{version}}{action}"),
+            route,
+        )
+}
+
+/// A handler that has nothing to wait for.
+fn plain(
+    ctx: &Arc<Context>,
+    run: fn(&Context, &Call) -> Result<Reply>,
+) -> impl Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Clone + Send + Sync + 'static {
+    handler::<OpenInference, _, _>(ctx, move |ctx, call| ready(run(&ctx, &call)))
+}
+
+/// The model and version of the path.
+fn target(call: &Call) -> Result<(ModelName, VersionSelector)> {
+    Ok((model(call)?, call.version()))
+}
+
+/// The model of the path.
+fn model(call: &Call) -> Result<ModelName> {
+    call.model()?
+        .ok_or_else(|| Error::internal("a route without a model asked for it"))
+}
+
+fn json_reply(value: &Value) -> Reply {
+    Reply::json(value.to_string())
+}
+
+#[cfg(test)]
+mod tests;

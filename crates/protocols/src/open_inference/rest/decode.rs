@@ -1,0 +1,84 @@
+//! An inference request in JSON, with binary tensors behind it.
+
+use contract::{Error, NamedTensor, Parameter, Result};
+
+use super::object::Object;
+use crate::open_inference::binary::Blobs;
+use crate::open_inference::datatype::{element_type, in_input, raw_input, shape};
+use crate::open_inference::inference::{Inference, RequestedOutput};
+use crate::open_inference::parameters::{
+    OutputParameters, RequestParameters, refuse_shared_memory, size,
+};
+use crate::tensor_json::JsonLimits;
+use crate::tensor_json::read::read_with_shape;
+
+/// A request, and the id that its caller wants to see again.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    /// The member `id`.
+    pub(super) id: Option<String>,
+    /// The rest.
+    pub(super) inference: Inference,
+}
+
+/// Reads a request.
+pub(super) fn decode(json: &[u8], mut blobs: Blobs, limits: &JsonLimits) -> Result<Decoded> {
+    let request = Object::parse(json, "the request".to_owned(), limits)?;
+    let id = request.text("id")?;
+    let parameters = RequestParameters::new(request.parameters()?)?;
+    request.required("inputs")?;
+    let mut inputs = Vec::new();
+    for (index, json) in request.array("inputs")?.into_iter().enumerate() {
+        let input = Object::parse(json, format!("`inputs[{index}]`"), limits)?;
+        inputs.push(decode_input(&input, &mut blobs, limits)?);
+    }
+    blobs.finish()?;
+    let mut outputs = Vec::new();
+    for (index, json) in request.array("outputs")?.into_iter().enumerate() {
+        let output = Object::parse(json, format!("`outputs[{index}]`"), limits)?;
+        let name = output.required_text("name")?;
+        let parameters = OutputParameters::new(&name, output.parameters()?)?;
+        outputs.push(RequestedOutput { name, parameters });
+    }
+    let inference = Inference {
+        inputs,
+        outputs,
+        parameters,
+    };
+    Ok(Decoded { id, inference })
+}
+
+fn decode_input(input: &Object<'_>, blobs: &mut Blobs, limits: &JsonLimits) -> Result<NamedTensor> {
+    let name = input.required_text("name")?;
+    let element_type = element_type(&name, &input.required_text("datatype")?)?;
+    let dims: Vec<i64> = serde_json::from_slice(input.required("shape")?).map_err(|_| {
+        let message = "Unable to parse 'shape': it must be an array of integers";
+        in_input(Error::invalid(message), &name)
+    })?;
+    let shape = shape(&name, element_type, &dims)?;
+    let parameters = input.parameters()?;
+    refuse_shared_memory(&parameters).map_err(|error| in_input(error, &name))?;
+    match (input.get("data"), parameters.get("binary_data_size")) {
+        (Some(json), None) => Ok(NamedTensor {
+            tensor: read_with_shape(json, element_type, shape, limits)
+                .map_err(|error| in_input(error, &name))?,
+            name,
+        }),
+        (None, Some(value)) => {
+            let data = blobs.take(&name, blob_size(&name, value)?)?;
+            raw_input(&name, element_type, shape, data)
+        }
+        (Some(_), Some(_)) => Err(in_input(
+            Error::invalid("`data` and `binary_data_size` exclude each other"),
+            &name,
+        )),
+        (None, None) => Err(in_input(
+            Error::invalid("`data` is missing, and so is `binary_data_size`"),
+            &name,
+        )),
+    }
+}
+
+fn blob_size(input: &str, value: &Parameter) -> Result<usize> {
+    size("binary_data_size", value).map_err(|error| in_input(error, input))
+}

@@ -1,0 +1,100 @@
+//! Trace and log settings over REST.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use contract::Result;
+use serde_json::{Map, Value, json};
+
+use super::object::Object;
+use super::{json_reply, model, plain};
+use crate::context::Context;
+use crate::open_inference::settings::{LOG, Setting, Settings, TRACE, Wanted, check_change};
+use crate::rest::{Call, Reply};
+use crate::tensor_json::JsonLimits;
+
+/// The routes of the settings.
+pub(super) fn routes(ctx: &Arc<Context>) -> Router {
+    Router::new()
+        .route(
+            "/v2/trace/setting",
+            get(plain(ctx, trace)).post(plain(ctx, change_trace)),
+        )
+        .route(
+            "/v2/models/{model}/trace/setting",
+            get(plain(ctx, model_trace)).post(plain(ctx, change_model_trace)),
+        )
+        .route(
+            "/v2/logging",
+            get(plain(ctx, log)).post(plain(ctx, change_log)),
+        )
+}
+
+fn trace(_: &Context, _: &Call) -> Result<Reply> {
+    Ok(show(TRACE))
+}
+
+fn change_trace(ctx: &Context, call: &Call) -> Result<Reply> {
+    change(ctx, call, TRACE)
+}
+
+fn model_trace(ctx: &Context, call: &Call) -> Result<Reply> {
+    ctx.control.model(&model(call)?)?;
+    Ok(show(TRACE))
+}
+
+fn change_model_trace(ctx: &Context, call: &Call) -> Result<Reply> {
+    ctx.control.model(&model(call)?)?;
+    change(ctx, call, TRACE)
+}
+
+fn log(_: &Context, _: &Call) -> Result<Reply> {
+    Ok(show(LOG))
+}
+
+fn change_log(ctx: &Context, call: &Call) -> Result<Reply> {
+    change(ctx, call, LOG)
+}
+
+fn show(settings: &Settings) -> Reply {
+    let fields: Map<_, _> = settings
+        .iter()
+        .map(|(name, setting)| {
+            let value = match setting {
+                Setting::Bool(value) => json!(value),
+                Setting::Number(value) => json!(value),
+                Setting::Text(value) => json!(value),
+                Setting::List(value) => json!(value),
+            };
+            ((*name).to_owned(), value)
+        })
+        .collect();
+    json_reply(&Value::Object(fields))
+}
+
+fn change(ctx: &Context, call: &Call, settings: &Settings) -> Result<Reply> {
+    let limits = JsonLimits::from(&ctx.limits);
+    let body = Object::body(&call.body, &limits)?;
+    for (name, json) in body.members() {
+        let wanted =
+            wanted(json).ok_or_else(|| body.error(name, "is no value that a setting can have"))?;
+        check_change(settings, name, &wanted)?;
+    }
+    Ok(show(settings))
+}
+
+fn wanted(json: &[u8]) -> Option<Wanted> {
+    match serde_json::from_slice(json).ok()? {
+        Value::Null => Some(Wanted::Reset),
+        Value::Bool(value) => Some(Wanted::Bool(value)),
+        Value::Number(value) => u32::try_from(value.as_u64()?).ok().map(Wanted::Number),
+        Value::String(value) => Some(Wanted::Text(value)),
+        Value::Array(values) => values
+            .into_iter()
+            .map(|value| value.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .map(Wanted::List),
+        Value::Object(_) => None,
+    }
+}
