@@ -16,6 +16,7 @@ use contract::{Code, Error, Event, Result};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
+use tracing::Level;
 
 use super::DIALECT;
 use super::status::{code_of, failure, status};
@@ -27,6 +28,8 @@ use crate::rest::request_id;
 const ID_KEY: &str = "x-request-id";
 /// The metadata key of the time that the caller gives.
 const TIMEOUT_KEY: &str = "grpc-timeout";
+/// The metadata key of what a client may compress with, beside the refusal of something else.
+const ACCEPT_ENCODING_KEY: &str = "grpc-accept-encoding";
 
 /// Marks the reply of a call whose messages are counted one by one.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +42,8 @@ pub(super) async fn frame(
     next: Next,
 ) -> Response {
     let mut record = Record::begin(&ctx, now());
+    let path =
+        tracing::enabled!(target: "access", Level::INFO).then(|| request.uri().path().to_owned());
     let mut origin = Origin {
         id: request_id(request.headers()),
         received: record.received,
@@ -54,14 +59,33 @@ pub(super) async fn frame(
         Err(error) => failure(&origin, &error).into_http(),
     };
     restate(&ctx.limits, &mut response);
+    let code = code_of(response.headers());
     match response.extensions().get::<CountsItself>() {
         Some(CountsItself) => record.forget(),
-        None => record.finish(code_of(response.headers())),
+        None => record.finish(code),
+    }
+    if let Some(path) = path {
+        log_access(&origin, &path, code);
     }
     if let Ok(id) = HeaderValue::from_str(origin.id.as_str()) {
         response.headers_mut().insert(ID_KEY, id);
     }
     response
+}
+
+fn log_access(origin: &Origin, path: &str, code: Option<Code>) {
+    let latency_ms = now()
+        .saturating_duration_since(origin.received)
+        .as_secs_f64()
+        * 1e3;
+    tracing::info!(
+        target: "access",
+        id = %origin.id,
+        path,
+        code = code.map_or("ok", Code::as_str),
+        latency_ms,
+        "call answered"
+    );
 }
 
 /// The event of one answer, made on drop for a caller that went away.
@@ -118,8 +142,15 @@ fn restate(limits: &Limits, response: &mut Response) {
     let Some(theirs) = Status::from_header_map(response.headers()) else {
         return;
     };
-    if theirs.code() != tonic::Code::Ok && code_of(response.headers()).is_none() {
-        *response = status(&library_error(limits, &theirs)).into_http::<Body>();
+    if theirs.code() == tonic::Code::Ok || code_of(response.headers()).is_some() {
+        return;
+    }
+    let encodings = response.headers_mut().remove(ACCEPT_ENCODING_KEY);
+    *response = status(&library_error(limits, &theirs)).into_http::<Body>();
+    if let Some(encodings) = encodings {
+        response
+            .headers_mut()
+            .insert(ACCEPT_ENCODING_KEY, encodings);
     }
 }
 
@@ -132,9 +163,7 @@ pub(super) fn library_error(limits: &Limits, theirs: &Status) -> Error {
             let limit = limits.body_bytes;
             return Error::new(
                 Code::PayloadTooLarge,
-                format!(
-                    "the message is over the limit of {limit} bytes, which `limits.body_bytes` sets"
-                ),
+                format!("the message is over the limit of {limit} bytes"),
             );
         }
         Grpc::Unimplemented => Code::Unsupported,

@@ -19,15 +19,14 @@ use contract::{
     VersionStatistics,
 };
 use half::{bf16, f16};
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
 
 use super::generated::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::generated::inference::model_infer_request::InferInputTensor;
 use super::generated::inference::{InferTensorContents, ModelInferRequest};
-use super::routes;
 use crate::context::{Context, Limits, ServerInfo};
+use crate::server::{self, ListenerHandle, ListenerKind};
 
 type Client = GrpcInferenceServiceClient<Channel>;
 
@@ -127,19 +126,19 @@ impl Control for Double {
     }
 }
 
-/// A server on a port of its own, for as long as the test runs.
+/// The whole server on a port of its own, REST and gRPC, for as long as the fixture lives.
 struct Fixture {
-    address: String,
+    listener: ListenerHandle,
     double: Arc<Double>,
     observer: Arc<RecordingObserver>,
 }
 
 impl Fixture {
-    async fn start(double: Double) -> Self {
-        Self::with_limit(double, Limits::default().body_bytes).await
+    fn start(double: Double) -> Self {
+        Self::with_limit(double, Limits::default().body_bytes)
     }
 
-    async fn with_limit(double: Double, body_bytes: usize) -> Self {
+    fn with_limit(double: Double, body_bytes: usize) -> Self {
         let (double, observer) = (Arc::new(double), Arc::new(RecordingObserver::default()));
         let ctx = Arc::new(Context {
             infer: Arc::clone(&double) as _,
@@ -156,18 +155,18 @@ impl Fixture {
                 is_strict_json: false,
             },
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, routes(&ctx)).await });
+        let address = "127.0.0.1:0".parse().unwrap();
+        let router = server::router(&ctx, ListenerKind::All);
         Self {
-            address,
+            listener: server::serve(address, router, (&ctx.limits).into()).unwrap(),
             double,
             observer,
         }
     }
 
     async fn channel(&self) -> Channel {
-        let endpoint = Endpoint::from_shared(self.address.clone()).unwrap();
+        let address = format!("http://{}", self.listener.addr());
+        let endpoint = Endpoint::from_shared(address).unwrap();
         endpoint.connect().await.unwrap()
     }
 

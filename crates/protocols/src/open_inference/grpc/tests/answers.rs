@@ -10,13 +10,16 @@ use crate::open_inference::grpc::generated::inference::model_repository::model_r
 use crate::open_inference::metadata::EXTENSIONS;
 use crate::status::status as statuses;
 
-async fn client() -> Client {
-    Fixture::start(Double::new(echo())).await.client().await
+/// A client, and its server, which stops when it is dropped.
+async fn connected() -> (Fixture, Client) {
+    let fixture = Fixture::start(Double::new(echo()));
+    let client = fixture.client().await;
+    (fixture, client)
 }
 
 #[tokio::test]
 async fn the_server_is_live_and_as_ready_as_it_says() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     for is_ready in [true, false] {
         fixture.double.is_ready.store(is_ready, Ordering::SeqCst);
@@ -35,7 +38,7 @@ async fn the_server_is_live_and_as_ready_as_it_says() {
 
 #[tokio::test]
 async fn a_known_model_is_ready_and_an_unknown_one_is_not_found() {
-    let mut client = client().await;
+    let (_fixture, mut client) = connected().await;
     let request = |name: &str, version: &str| wire::ModelReadyRequest {
         name: name.to_owned(),
         version: version.to_owned(),
@@ -59,7 +62,7 @@ async fn a_known_model_is_ready_and_an_unknown_one_is_not_found() {
 
 #[tokio::test]
 async fn server_and_models_describe_themselves() {
-    let mut client = client().await;
+    let (_fixture, mut client) = connected().await;
     let server = client
         .server_metadata(wire::ServerMetadataRequest {})
         .await
@@ -89,12 +92,8 @@ async fn the_configuration_tells_how_a_model_is_batched() {
         name: "BYTES".to_owned(),
         version: "3".to_owned(),
     };
-    let response = client()
-        .await
-        .model_config(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let (_fixture, mut client) = connected().await;
+    let response = client.model_config(request).await.unwrap().into_inner();
     let config = response.config.unwrap();
     assert_eq!(config.name, "BYTES");
     assert_eq!(config.max_batch_size, 8);
@@ -113,7 +112,7 @@ async fn the_configuration_tells_how_a_model_is_batched() {
 
 #[tokio::test]
 async fn statistics_are_of_one_model_or_of_all() {
-    let mut client = client().await;
+    let (_fixture, mut client) = connected().await;
     let request = |name: &str| wire::ModelStatisticsRequest {
         name: name.to_owned(),
         version: String::new(),
@@ -139,7 +138,7 @@ async fn statistics_are_of_one_model_or_of_all() {
 
 #[tokio::test]
 async fn the_index_has_a_row_for_every_version() {
-    let mut client = client().await;
+    let (_fixture, mut client) = connected().await;
     let request = wire::RepositoryIndexRequest {
         ready: true,
         ..wire::RepositoryIndexRequest::default()
@@ -152,7 +151,7 @@ async fn the_index_has_a_row_for_every_version() {
 
 #[tokio::test]
 async fn models_are_loaded_by_either_field_and_either_service() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     let mut repository = ModelRepositoryServiceClient::new(fixture.channel().await);
     for (repository_name, model_name) in [("", "FP32"), ("FP32", "")] {
@@ -204,7 +203,7 @@ async fn models_are_loaded_by_either_field_and_either_service() {
 #[tokio::test]
 async fn loads_that_are_not_offered_are_refused() {
     use wire::model_repository_parameter::ParameterChoice;
-    let mut client = client().await;
+    let (_fixture, mut client) = connected().await;
     let load = |repository: &str, model: &str, parameter: Option<(&str, ParameterChoice)>| {
         let parameter = parameter.map(|(name, choice)| {
             let value = wire::ModelRepositoryParameter {
@@ -245,7 +244,7 @@ async fn loads_that_are_not_offered_are_refused() {
 #[tokio::test]
 async fn settings_are_shown_and_only_harmless_changes_accepted() {
     use wire::log_settings_request::setting_value::ParameterChoice;
-    let mut client = client().await;
+    let (_fixture, mut client) = connected().await;
     let trace = |level: &str| wire::TraceSettingRequest {
         settings: [(
             "trace_level".to_owned(),
@@ -282,7 +281,7 @@ async fn settings_are_shown_and_only_harmless_changes_accepted() {
 
 #[tokio::test]
 async fn shared_memory_has_an_empty_status_and_cannot_be_registered() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     let status =
         client.system_shared_memory_status(wire::SystemSharedMemoryStatusRequest::default());

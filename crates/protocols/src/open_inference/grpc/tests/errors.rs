@@ -172,7 +172,7 @@ fn wrong_requests() -> Vec<(ModelInferRequest, Code, &'static str)> {
 
 #[tokio::test]
 async fn mistakes_are_told_by_status_code_and_text() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     let mut wrong = Vec::new();
     for (request, code, words) in wrong_requests() {
@@ -190,7 +190,7 @@ async fn mistakes_are_told_by_status_code_and_text() {
 async fn failures_of_the_server_have_the_statuses_of_the_table() {
     for code in Code::ALL {
         let error = Error::new(code, "why").with_retry_after(std::time::Duration::from_secs(2));
-        let fixture = Fixture::start(Double::new(echo().failing(error))).await;
+        let fixture = Fixture::start(Double::new(echo().failing(error)));
         let status = fixture
             .client()
             .await
@@ -208,7 +208,7 @@ async fn failures_of_the_server_have_the_statuses_of_the_table() {
 
 #[tokio::test]
 async fn a_message_over_the_limit_is_refused_with_the_limit() {
-    let fixture = Fixture::with_limit(Double::new(echo()), 1000).await;
+    let fixture = Fixture::with_limit(Double::new(echo()), 1000);
     let zeros = raw_request(ElementType::U8, &[1, 2000], vec![0; 2000].into());
     let plain = fixture.client().await;
     let compressed = fixture
@@ -232,7 +232,7 @@ async fn a_message_over_the_limit_is_refused_with_the_limit() {
 
 #[tokio::test]
 async fn a_message_that_is_none_is_a_mistake_of_the_caller() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut grpc = tonic::client::Grpc::new(fixture.channel().await);
     grpc.ready().await.unwrap();
     // Field 1 is a boolean here and the name of the model there.
@@ -254,7 +254,7 @@ async fn a_message_that_is_none_is_a_mistake_of_the_caller() {
 
 #[tokio::test]
 async fn a_method_that_does_not_exist_is_not_offered() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut grpc = tonic::client::Grpc::new(fixture.channel().await);
     grpc.ready().await.unwrap();
     let message = Request::new(ServerLiveResponse { live: true });
@@ -265,8 +265,25 @@ async fn a_method_that_does_not_exist_is_not_offered() {
 }
 
 #[tokio::test]
+async fn an_unknown_compression_is_refused_with_those_that_are_read() {
+    let fixture = Fixture::start(Double::new(echo()));
+    let mut request = Request::new(good_request());
+    let metadata = request.metadata_mut();
+    metadata.insert("grpc-encoding", "snappy".parse().unwrap());
+    let status = fixture
+        .client()
+        .await
+        .model_infer(request)
+        .await
+        .unwrap_err();
+    assert_eq!(complaint(&status, Code::Unsupported, "snappy"), None);
+    let known = status.metadata().get("grpc-accept-encoding").unwrap();
+    assert_eq!(known, "gzip,deflate,identity");
+}
+
+#[tokio::test]
 async fn a_malformed_deadline_is_refused() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut request = Request::new(good_request());
     request
         .metadata_mut()
@@ -289,7 +306,7 @@ async fn a_panic_fails_one_call_and_not_the_connection() {
         behaviour: Behaviour::Panic,
         ..Double::new(echo())
     };
-    let fixture = Fixture::start(double).await;
+    let fixture = Fixture::start(double);
     let mut client = fixture.client().await;
     let panics = with_parameter("p", Some(ParameterChoice::BoolParam(true)));
     let status = client.model_infer(panics).await.unwrap_err();

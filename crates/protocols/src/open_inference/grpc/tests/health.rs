@@ -19,7 +19,7 @@ fn of(service: &str) -> HealthCheckRequest {
 
 #[tokio::test]
 async fn the_health_of_every_known_service_is_the_readiness_of_the_server() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = HealthClient::new(fixture.channel().await);
     for (is_ready, expected) in [
         (true, ServingStatus::Serving),
@@ -37,7 +37,7 @@ async fn the_health_of_every_known_service_is_the_readiness_of_the_server() {
 
 #[tokio::test]
 async fn a_watcher_is_told_at_once_and_of_every_change() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = HealthClient::new(fixture.channel().await);
     let mut watch = client.watch(of("")).await.unwrap().into_inner();
     let first = watch.next().await.unwrap().unwrap();
@@ -52,7 +52,7 @@ async fn a_watcher_is_told_at_once_and_of_every_change() {
 
 #[tokio::test]
 async fn both_versions_of_reflection_list_the_services() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let expected = [
         SERVICE,
         "inference.model_repository.ModelRepositoryService",

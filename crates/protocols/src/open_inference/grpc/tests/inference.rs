@@ -24,7 +24,7 @@ fn typed_of(response: &ModelInferResponse) -> Option<&InferTensorContents> {
 
 #[tokio::test]
 async fn every_element_type_comes_back_in_the_form_in_which_it_was_sent() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     for element_type in ElementType::ALL {
         let tensor = sample(element_type);
@@ -47,7 +47,7 @@ async fn every_element_type_comes_back_in_the_form_in_which_it_was_sent() {
 
 #[tokio::test]
 async fn the_caller_chooses_the_form_where_the_element_type_leaves_a_choice() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     let tensor = sample(ElementType::F32);
     let typed = typed_request(ElementType::F32, &[2, 1], contents(&tensor));
@@ -85,7 +85,7 @@ async fn the_caller_chooses_the_form_where_the_element_type_leaves_a_choice() {
 
 #[tokio::test]
 async fn an_answer_names_the_version_and_repeats_the_id() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     let mut request = good_request();
     request.id = "42".to_owned();
@@ -104,7 +104,7 @@ async fn an_answer_names_the_version_and_repeats_the_id() {
 
 #[tokio::test]
 async fn classes_are_ranked_on_request() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     let mut request = good_request();
     request.outputs = vec![InferRequestedOutputTensor {
@@ -118,7 +118,7 @@ async fn classes_are_ranked_on_request() {
 
 #[tokio::test]
 async fn compressed_requests_are_read() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Deflate] {
         let mut client = fixture.client().await.send_compressed(encoding);
         let response = client.model_infer(good_request()).await.unwrap();
@@ -136,7 +136,7 @@ struct Held {
     dropped: oneshot::Receiver<()>,
 }
 
-async fn held() -> Held {
+fn held() -> Held {
     let (started_tx, started) = oneshot::channel();
     let (dropped_tx, dropped) = oneshot::channel();
     let signals = Signals {
@@ -148,7 +148,7 @@ async fn held() -> Held {
         ..Double::new(echo())
     };
     Held {
-        fixture: Fixture::start(double).await,
+        fixture: Fixture::start(double),
         started,
         dropped,
     }
@@ -156,7 +156,7 @@ async fn held() -> Held {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_cancels_its_request() {
-    let held = held().await;
+    let held = held();
     let mut client = held.fixture.client().await;
     let call = tokio::spawn(async move { client.model_infer(good_request()).await });
     held.started.await.unwrap();
@@ -167,7 +167,7 @@ async fn a_caller_that_goes_away_cancels_its_request() {
 #[tokio::test]
 async fn the_earlier_of_deadline_and_timeout_reaches_the_server() {
     for (deadline, timeout_us, seconds) in [(10_000, None, 10_000), (10_000, Some(5_000_000), 5)] {
-        let held = held().await;
+        let held = held();
         let mut client = held.fixture.client().await;
         let mut request = good_request();
         let timeout = timeout_us.map(|us| parameter("timeout", ParameterChoice::Int64Param(us)));

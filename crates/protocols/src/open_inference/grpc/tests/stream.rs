@@ -57,7 +57,7 @@ fn id(answer: &ModelStreamInferResponse) -> &str {
 
 #[tokio::test]
 async fn every_request_is_answered_before_the_stream_ends() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let requests = (0..200).map(numbered).collect();
     let (answers, end) = all(&fixture, requests, &[]).await;
     assert!(end.is_none(), "{end:?}");
@@ -75,7 +75,7 @@ async fn every_request_is_answered_before_the_stream_ends() {
 
 #[tokio::test]
 async fn a_failed_request_leaves_the_stream_open() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let requests = vec![numbered(0), wrong(1), numbered(2)];
     let (answers, end) = all(&fixture, requests, &[]).await;
     assert!(end.is_none(), "{end:?}");
@@ -92,7 +92,7 @@ async fn a_failed_request_leaves_the_stream_open() {
 
 #[tokio::test]
 async fn a_caller_that_wants_statuses_gets_the_first_one() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let metadata = [("triton_grpc_error", "true")];
     let (answers, end) = all(&fixture, vec![wrong(0)], &metadata).await;
     assert!(answers.is_empty(), "{answers:?}");
@@ -106,7 +106,7 @@ async fn a_caller_that_wants_statuses_gets_the_first_one() {
 
 #[tokio::test]
 async fn what_was_sent_before_a_message_over_the_limit_is_answered() {
-    let fixture = Fixture::with_limit(Double::new(echo()), 1000).await;
+    let fixture = Fixture::with_limit(Double::new(echo()), 1000);
     let zeros = raw_request(ElementType::U8, &[1, 2000], vec![0; 2000].into());
     let (answers, end) = all(&fixture, vec![numbered(0), numbered(1), zeros], &[]).await;
     assert_eq!(answers.len(), 2);
@@ -124,7 +124,7 @@ async fn a_panic_fails_one_request_and_not_the_stream() {
         behaviour: Behaviour::Panic,
         ..Double::new(echo())
     };
-    let fixture = Fixture::start(double).await;
+    let fixture = Fixture::start(double);
     let mut panics = numbered(0);
     let value = crate::open_inference::grpc::generated::inference::InferParameter {
         parameter_choice: Some(ParameterChoice::BoolParam(true)),
@@ -138,7 +138,7 @@ async fn a_panic_fails_one_request_and_not_the_stream() {
 
 #[tokio::test]
 async fn a_stream_without_requests_ends_well() {
-    let fixture = Fixture::start(Double::new(echo())).await;
+    let fixture = Fixture::start(Double::new(echo()));
     let (answers, end) = all(&fixture, Vec::new(), &[]).await;
     assert!(answers.is_empty() && end.is_none());
 }
