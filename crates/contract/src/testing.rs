@@ -1,5 +1,6 @@
 //! Doubles for the tests of other crates, and the conformance kit for engines.
 
+pub mod conformance;
 mod echo;
 mod observer;
 
