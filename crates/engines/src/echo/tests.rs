@@ -4,6 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 
 use contract::ElementType;
+use contract::testing::conformance;
 
 use super::*;
 
@@ -135,4 +136,14 @@ fn delays_grow_with_the_rows() {
 
 fn load_behaviour(options: &[(&str, &str)]) -> Behaviour {
     Behaviour::new(&spec(Path::new(""), options).options).unwrap()
+}
+
+#[test]
+fn the_engine_keeps_its_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(ARTIFACT);
+    fs::write(&path, FILE).unwrap();
+    let engine = EchoEngine::default();
+    let broken = conformance::check(&engine, &spec(&path, &[]));
+    assert_eq!(broken, Vec::<String>::new());
 }

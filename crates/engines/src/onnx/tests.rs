@@ -1,10 +1,13 @@
 //! Models in the real runtime.
 
+mod conform;
+mod process;
+
 use std::fs;
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
-use contract::{Dimension, ElementType, Error, Session, Shape, Tensor};
+use contract::{Code, Dimension, ElementType, Error, Session, Shape, Tensor};
 use tempfile::TempDir;
 
 use super::*;
@@ -217,4 +220,76 @@ fn the_model_of_the_probe_is_what_the_builder_writes() {
         .output("y", ElementType::F32, &dims("1"))
         .node("Relu", &["x"], &["y"]);
     assert_eq!(session::ONE_NODE, model.to_bytes());
+}
+
+#[test]
+fn a_run_that_fails_hides_the_words_of_the_runtime_and_the_next_one_works() {
+    let table = Tensor::from_values([3].into(), vec![1_f32, 2.0, 3.0]).unwrap();
+    let model = OnnxModel::new()
+        .input("position", ElementType::I64, &dims("n"))
+        .output("y", ElementType::F32, &dims("n"))
+        .initializer("table", &table)
+        .node("Gather", &["table", "position"], &["y"]);
+    let mut session = only_session(&model);
+    let mut at = |position: i64| {
+        let input = Tensor::from_values([1].into(), vec![position]).unwrap();
+        session.run(&[Some(input)], &[0])
+    };
+    let error = at(7).unwrap_err();
+    assert_eq!(error.code(), Code::EngineFailed);
+    assert!(!error.message().contains("Gather"), "{error}");
+    assert!(error.diagnostic().unwrap().contains("Gather"), "{error:?}");
+    assert_eq!(at(2).unwrap()[0].as_slice::<f32>(), Some(&[3.0][..]));
+}
+
+#[test]
+fn a_folder_holds_a_model_with_its_external_data() {
+    let weights = Tensor::from_values([3].into(), vec![1_f32, 2.0, 3.0]).unwrap();
+    let model = OnnxModel::new()
+        .input("x", ElementType::F32, &dims("3"))
+        .output("y", ElementType::F32, &dims("3"))
+        .external_initializer("weights", &weights, "weights.bin")
+        .node("Add", &["x", "weights"], &["y"]);
+    let version = tempfile::tempdir().unwrap();
+    let folder = version.path().join("model.onnx");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("model.onnx"), model.to_bytes()).unwrap();
+    fs::write(folder.join("weights.bin"), weights.data()).unwrap();
+    let engine = engine();
+    assert_eq!(engine.find_artifact(version.path()), Some(folder.clone()));
+    let spec = LoadSpec {
+        path: folder,
+        ..ModelFile::new(b"").spec
+    };
+    let mut loaded = engine.load(&spec).unwrap();
+    let input = Tensor::from_values([3].into(), vec![1_f32; 3]).unwrap();
+    let outputs = loaded.sessions[0].run(&[Some(input)], &[0]).unwrap();
+    assert_eq!(outputs[0].as_slice::<f32>(), Some(&[2.0, 3.0, 4.0][..]));
+}
+
+#[test]
+fn a_provider_that_the_library_lacks_is_refused_with_the_way_to_get_it() {
+    let mut file = ModelFile::new(&OnnxModel::identity(ElementType::F32, "n").to_bytes());
+    file.spec.provider = Some("cuda".to_owned());
+    let text = file.load().map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("provider `cuda` is not in"), "{text}");
+    assert!(
+        text.contains("lockgate runtime install --flavor cuda"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_process_keeps_the_library_that_it_loaded() {
+    let library = onnx_runtime();
+    let runtime = Runtime::open(&library).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("libonnxruntime.so.1.32.0");
+    fs::write(&copy, "another").unwrap();
+    let error = Runtime::open(&copy).unwrap_err();
+    assert!(error.message().contains("start another process"), "{error}");
+    assert_eq!(
+        Runtime::open(&library).unwrap().library(),
+        runtime.library()
+    );
 }
