@@ -3,6 +3,7 @@
 //! Decision: gRPC is routes like any other, so one port can serve it beside REST. Around all
 //! services lies one [`frame`]; a method decodes, calls what REST calls too, and encodes.
 
+mod arrival;
 mod codec;
 mod config;
 mod contents;

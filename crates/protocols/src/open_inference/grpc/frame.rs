@@ -19,6 +19,7 @@ use tonic::Status;
 use tracing::Level;
 
 use super::DIALECT;
+use super::arrival::limited;
 use super::status::{code_of, failure, status};
 use crate::context::{Context, Limits};
 use crate::open_inference::inference::Origin;
@@ -53,6 +54,7 @@ pub(super) async fn frame(
         Ok(deadline) => {
             origin.deadline = deadline;
             request.extensions_mut().insert(origin.clone());
+            let request = arrive_in_time(&ctx.limits, request);
             let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
             answer.unwrap_or_else(|_| failure(&origin, &panicked()).into_http())
         }
@@ -71,6 +73,12 @@ pub(super) async fn frame(
         response.headers_mut().insert(ID_KEY, id);
     }
     response
+}
+
+fn arrive_in_time(limits: &Limits, request: Request) -> Request {
+    let (parts, body) = request.into_parts();
+    let body = limited(parts.uri.path(), body, limits.body_timeout);
+    Request::from_parts(parts, body)
 }
 
 fn log_access(origin: &Origin, path: &str, code: Option<Code>) {

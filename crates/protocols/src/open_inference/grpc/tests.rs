@@ -135,19 +135,16 @@ struct Fixture {
 
 impl Fixture {
     fn start(double: Double) -> Self {
-        Self::with_limit(double, Limits::default().body_bytes)
+        Self::with_limits(double, Limits::default())
     }
 
-    fn with_limit(double: Double, body_bytes: usize) -> Self {
+    fn with_limits(double: Double, limits: Limits) -> Self {
         let (double, observer) = (Arc::new(double), Arc::new(RecordingObserver::default()));
         let ctx = Arc::new(Context {
             infer: Arc::clone(&double) as _,
             control: Arc::clone(&double) as _,
             observe: Arc::clone(&observer) as _,
-            limits: Limits {
-                body_bytes,
-                ..Limits::default()
-            },
+            limits,
             server: ServerInfo {
                 version: "1.2.3".to_owned(),
                 is_gpu_available: false,
@@ -162,6 +159,15 @@ impl Fixture {
             double,
             observer,
         }
+    }
+
+    /// A server that takes messages of up to `body_bytes`.
+    fn with_body_bytes(body_bytes: usize) -> Self {
+        let limits = Limits {
+            body_bytes,
+            ..Limits::default()
+        };
+        Self::with_limits(Double::new(echo()), limits)
     }
 
     async fn channel(&self) -> Channel {

@@ -1,5 +1,7 @@
 //! Failures over the wire: status, stable code and text.
 
+use std::time::Duration;
+
 use contract::{Code, Error};
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Status};
@@ -189,7 +191,7 @@ async fn mistakes_are_told_by_status_code_and_text() {
 #[tokio::test]
 async fn failures_of_the_server_have_the_statuses_of_the_table() {
     for code in Code::ALL {
-        let error = Error::new(code, "why").with_retry_after(std::time::Duration::from_secs(2));
+        let error = Error::new(code, "why").with_retry_after(Duration::from_secs(2));
         let fixture = Fixture::start(Double::new(echo().failing(error)));
         let status = fixture
             .client()
@@ -208,7 +210,7 @@ async fn failures_of_the_server_have_the_statuses_of_the_table() {
 
 #[tokio::test]
 async fn a_message_over_the_limit_is_refused_with_the_limit() {
-    let fixture = Fixture::with_limit(Double::new(echo()), 1000);
+    let fixture = Fixture::with_body_bytes(1000);
     let zeros = raw_request(ElementType::U8, &[1, 2000], vec![0; 2000].into());
     let plain = fixture.client().await;
     let compressed = fixture
@@ -250,6 +252,26 @@ async fn a_message_that_is_none_is_a_mistake_of_the_caller() {
         ),
         None
     );
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_arrive_in_time_is_given_up() {
+    let limits = Limits {
+        body_timeout: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let fixture = Fixture::with_limits(Double::new(echo()), limits);
+    let mut grpc = tonic::client::Grpc::new(fixture.channel().await);
+    grpc.ready().await.unwrap();
+    let never = Request::new(tokio_stream::pending::<ModelInferRequest>());
+    let path = "/inference.GRPCInferenceService/ModelInfer"
+        .parse()
+        .unwrap();
+    let codec = ProstCodec::<ModelInferRequest, ModelInferResponse>::default();
+    let status = grpc.client_streaming(never, path, codec).await.unwrap_err();
+    let words = "did not arrive within 0.02 seconds";
+    assert_eq!(complaint(&status, Code::RequestTimeout, words), None);
+    assert_eq!(fixture.calls(), ["Some(RequestTimeout)"]);
 }
 
 #[tokio::test]

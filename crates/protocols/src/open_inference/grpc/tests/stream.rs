@@ -106,7 +106,7 @@ async fn a_caller_that_wants_statuses_gets_the_first_one() {
 
 #[tokio::test]
 async fn what_was_sent_before_a_message_over_the_limit_is_answered() {
-    let fixture = Fixture::with_limit(Double::new(echo()), 1000);
+    let fixture = Fixture::with_body_bytes(1000);
     let zeros = raw_request(ElementType::U8, &[1, 2000], vec![0; 2000].into());
     let (answers, end) = all(&fixture, vec![numbered(0), numbered(1), zeros], &[]).await;
     assert_eq!(answers.len(), 2);

@@ -1,0 +1,72 @@
+//! The time in which the message of a call must arrive.
+//!
+//! Decision: it is the limit of REST bodies, so a caller that sends a byte now and then cannot hold
+//! a call open. The calls that live on a long stream of messages have no such limit.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use contract::{Code, Error};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+
+use super::status::status;
+
+/// The only method of the inference service whose caller streams.
+const STREAM_METHOD: &str = "/ModelStreamInfer";
+/// The services whose callers stream.
+const STREAM_SERVICE: &str = "/grpc.reflection.";
+
+/// `body`, which must be complete within `limit`, unless the call at `path` is a stream.
+pub(super) fn limited(path: &str, body: Body, limit: Duration) -> Body {
+    if path.ends_with(STREAM_METHOD) || path.starts_with(STREAM_SERVICE) || body.is_end_stream() {
+        return body;
+    }
+    Body::new(LimitedBody {
+        body,
+        end: Box::pin(sleep(limit)),
+        limit,
+    })
+}
+
+struct LimitedBody {
+    body: Body,
+    end: Pin<Box<Sleep>>,
+    limit: Duration,
+}
+
+impl http_body::Body for LimitedBody {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        self.end.as_mut().poll(cx).map(|()| {
+            let error = Error::new(
+                Code::RequestTimeout,
+                format!(
+                    "the message did not arrive within {} seconds",
+                    self.limit.as_secs_f64()
+                ),
+            );
+            Some(Err(status(&error).into()))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
