@@ -151,7 +151,7 @@ pub(crate) async fn refuse<D: Dialect>(
     error: Error,
 ) -> Response<Body> {
     frame::answer::<D, _>(ctx, request, async move |_ctx, open| {
-        body::discard(open.body);
+        body::discard(&open.parts.headers, open.body);
         Err(error.into())
     })
     .await

@@ -30,7 +30,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(2);
 pub(super) async fn read(limits: &Limits, headers: &HeaderMap, mut body: Body) -> Result<Bytes> {
     let announced = announced_bytes(headers);
     if announced.is_some_and(|n_bytes| n_bytes > limits.body_bytes) {
-        discard(body);
+        discard(headers, body);
         return Err(too_large("the body", limits.body_bytes));
     }
     let collected = collect(&mut body, announced, limits.body_bytes);
@@ -38,7 +38,7 @@ pub(super) async fn read(limits: &Limits, headers: &HeaderMap, mut body: Body) -
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {
             if error.code() == Code::PayloadTooLarge {
-                discard(body);
+                discard(headers, body);
             }
             Err(error)
         }
@@ -114,9 +114,10 @@ fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
     Some(text.parse().unwrap_or(usize::MAX))
 }
 
-/// Reads on in the background, so that the reply survives.
-pub(super) fn discard(mut body: Body) {
-    if body.is_end_stream() {
+/// Reads on in the background, so that the reply survives. A caller that waits for leave to send
+/// its body is not given it.
+pub(super) fn discard(headers: &HeaderMap, mut body: Body) {
+    if body.is_end_stream() || headers.contains_key(header::EXPECT) {
         return;
     }
     tokio::spawn(timeout(DISCARD_TIME, async move {

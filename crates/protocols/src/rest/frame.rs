@@ -90,13 +90,13 @@ fn describe_panic(panic: &(dyn Any + Send)) -> String {
 /// Logs an error once, where it is handled. Only our own failures are worth waking somebody:
 /// refusals under load come by the thousand, and mistakes of callers are theirs.
 fn log_error(error: &Error, id: &RequestId) {
-    let (code, message) = (error.code().as_str(), error.message());
+    let code = error.code().as_str();
     let diagnostic = error.diagnostic().unwrap_or_default();
     let is_our_failure = [Code::Internal, Code::EngineFailed, Code::EngineLost];
     if is_our_failure.contains(&error.code()) {
-        tracing::error!(%id, code, message, diagnostic, "call failed");
+        tracing::error!(%id, code, %error, diagnostic, "call failed");
     } else {
-        tracing::debug!(%id, code, message, diagnostic, "call refused");
+        tracing::debug!(%id, code, %error, diagnostic, "call refused");
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn call(ctx: &Context, open: OpenCall) -> Result<Call, Refusal>
     let (path, deadline, coding) = match checked.await {
         Ok(checked) => checked,
         Err(refusal) => {
-            body::discard(body);
+            body::discard(&parts.headers, body);
             return Err(refusal);
         }
     };
