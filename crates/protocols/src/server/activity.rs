@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,10 +27,12 @@ pub(super) struct Snapshot {
     pub(super) head_since: Option<Instant>,
     /// When bytes last moved or a call last ended.
     pub(super) last_progress: Instant,
-    /// Calls whose reply has not begun.
+    /// Calls whose reply hyper has not taken whole.
     pub(super) n_in_flight: usize,
     /// Calls so far.
     pub(super) n_calls: usize,
+    /// Whether the peer has begun to speak HTTP/2.
+    pub(super) is_http2: bool,
 }
 
 /// Shared by the socket, the service and the watch of one connection.
@@ -41,6 +43,7 @@ pub(super) struct Activity {
     last_progress_ms: AtomicU64,
     n_in_flight: AtomicUsize,
     n_calls: AtomicUsize,
+    is_http2: AtomicBool,
 }
 
 impl Activity {
@@ -52,6 +55,7 @@ impl Activity {
             last_progress_ms: AtomicU64::new(0),
             n_in_flight: AtomicUsize::new(0),
             n_calls: AtomicUsize::new(0),
+            is_http2: AtomicBool::new(false),
         })
     }
 
@@ -75,6 +79,7 @@ impl Activity {
             last_progress: at(self.last_progress_ms.load(Ordering::Relaxed)),
             n_in_flight: self.n_in_flight.load(Ordering::Relaxed),
             n_calls: self.n_calls.load(Ordering::Relaxed),
+            is_http2: self.is_http2.load(Ordering::Relaxed),
         }
     }
 
@@ -95,12 +100,14 @@ impl Activity {
         }
     }
 
-    fn no_head_expected(&self) {
+    /// Frames of HTTP/2 come whenever they like; hyper's pings watch over them.
+    fn http2_began(&self) {
+        self.is_http2.store(true, Ordering::Relaxed);
         self.head_since_ms.store(NO_HEAD, Ordering::Relaxed);
     }
 }
 
-/// One call, from its head to the head of its reply.
+/// One call, from its head until hyper has taken its whole reply.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Activity>);
 
@@ -135,8 +142,7 @@ impl TrackedStream {
         self.activity.progress();
         self.preface = self.preface.after(bytes);
         match self.preface {
-            // Frames of HTTP/2 come whenever they like; hyper's pings watch over them.
-            Preface::Complete => self.activity.no_head_expected(),
+            Preface::Complete => self.activity.http2_began(),
             Preface::Matches(_) | Preface::Differs => self.activity.head_began(),
         }
     }

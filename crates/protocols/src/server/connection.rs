@@ -3,9 +3,10 @@
 //! Rule: hyper drives the bytes; the watch beside it looks at what the connection is doing and
 //! decides, as a pure function, whether it goes on, finishes or is cut. A head must be complete
 //! within the header time-out; a connection on which nothing moves and nothing runs is closed after
-//! the idle time-out, which also covers readers that stop reading. A drain lets a connection finish
-//! only after a moment in which requests that had arrived before are read. Rejected: the header
-//! time-out of hyper, which also counts while a keep-alive connection is idle.
+//! the idle time-out, which also covers readers that stop reading. When the listener closes, a
+//! connection finishes only after a moment in which requests that had arrived before are read; one
+//! of HTTP/2 finishes when the drain begins, because there the peer is told which calls still count.
+//! Rejected: the header time-out of hyper, which also counts while a keep-alive connection is idle.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::activity::{Activity, Snapshot, TrackedStream};
 use super::listener::{Phase, ServeOptions};
-use super::service::Calls;
+use super::service::{Calls, Parts};
 
 /// Long enough for the kernel and the runtime to hand over what had arrived when a drain began.
 pub(super) const SETTLE: Duration = Duration::from_millis(50);
@@ -86,11 +87,11 @@ pub(super) async fn serve(
     mut phase: watch::Receiver<Phase>,
 ) {
     let activity = Activity::new();
-    let calls = Calls {
+    let calls = Calls(Arc::new(Parts {
         router: shared.router.clone(),
         activity: Arc::clone(&activity),
         phase: phase.clone(),
-    };
+    }));
     let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&activity)));
     let mut connection = pin!(shared.http.serve_connection(io, calls));
     let mut watch = Watch::default();
@@ -104,8 +105,12 @@ pub(super) async fn serve(
                 }
                 return;
             }
-            () = is_closing(&mut phase), if watch.closing_since.is_none() => {
-                watch.closing_since = Some(Instant::now());
+            changed = phase.changed(), if watch.closing_since.is_none() => {
+                let phase = match changed {
+                    Ok(()) => *phase.borrow_and_update(),
+                    Err(_) => Phase::Closing,
+                };
+                watch.enter(phase, Instant::now());
             }
             () = sleep_until(wake_at) => {}
         }
@@ -124,15 +129,10 @@ pub(super) async fn serve(
     }
 }
 
-/// Returns once the listener closes; also when its handle is gone.
-pub(super) async fn is_closing(phase: &mut watch::Receiver<Phase>) {
-    // An error says that the handle is gone, which closes as well.
-    let _closed_either_way = phase.wait_for(|phase| *phase == Phase::Closing).await;
-}
-
 /// What the watch over one connection remembers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Watch {
+    draining_since: Option<Instant>,
     closing_since: Option<Instant>,
     finishing_since: Option<Instant>,
 }
@@ -149,6 +149,20 @@ enum Verdict {
 }
 
 impl Watch {
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        match phase {
+            Phase::Serving => {}
+            Phase::Draining => self.draining_since = Some(now),
+            Phase::Closing => self.closing_since = Some(now),
+        }
+    }
+
+    /// Since when the connection is asked to end.
+    fn leaving_since(&self, is_http2: bool) -> Option<Instant> {
+        let draining_since = self.draining_since.filter(|_| is_http2);
+        draining_since.or(self.closing_since)
+    }
+
     fn verdict(&self, seen: &Snapshot, options: &ServeOptions, now: Instant) -> Verdict {
         // Whatever begins unseen while the watch sleeps is seen this much later at most.
         let mut wake_at = now + options.header_timeout;
@@ -170,7 +184,7 @@ impl Watch {
                 false => end,
             });
         }
-        if let Some(since) = self.closing_since {
+        if let Some(since) = self.leaving_since(seen.is_http2) {
             let end = since
                 + if seen.n_calls == 0 {
                     FIRST_CALL_GRACE

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connection::{SETTLE, Shared, http, is_closing, serve as serve_connection};
+use super::connection::{SETTLE, Shared, http, serve as serve_connection};
 use super::fallback;
 use crate::context::Limits;
 
@@ -221,6 +221,12 @@ impl Acceptor {
         connections.shutdown().await;
         n_cut
     }
+}
+
+/// Returns once the listener closes; also when its handle is gone.
+async fn is_closing(phase: &mut watch::Receiver<Phase>) {
+    // An error says that the handle is gone, which closes as well.
+    let _closed_either_way = phase.wait_for(|phase| *phase == Phase::Closing).await;
 }
 
 fn log_panic(error: Option<&tokio::task::JoinError>) {

@@ -3,55 +3,97 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use contract::Error;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use tower::Service;
 
-use super::activity::Activity;
+use super::activity::{Activity, InFlight};
 use super::fallback;
 use super::listener::Phase;
 
 /// Hands the calls of one connection to the router.
 #[derive(Clone, Debug)]
-pub(super) struct Calls {
+pub(super) struct Calls(pub(super) Arc<Parts>);
+
+/// What the calls of one connection need.
+#[derive(Debug)]
+pub(super) struct Parts {
     pub(super) router: Router,
     pub(super) activity: Arc<Activity>,
+    /// Never asked to wait, so that every change of phase stays news to it.
     pub(super) phase: watch::Receiver<Phase>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Calls {
-    type Response = Response<Body>;
+    type Response = Response<Reply>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = BoxFuture<'static, Result<Response<Reply>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let call = self.activity.begin_call();
-        let (mut router, phase) = (self.router.clone(), self.phase.clone());
+        let parts = Arc::clone(&self.0);
+        let call = parts.activity.begin_call();
         Box::pin(async move {
             let version = request.version();
-            let is_grpc = is_grpc(request.headers());
-            let uri = request.uri().clone();
-            let run = AssertUnwindSafe(async move { router.call(request).await });
-            let mut response = match run.catch_unwind().await {
-                Ok(Ok(response)) => response,
-                Ok(Err(never)) => match never {},
-                Err(_) => panicked(is_grpc, uri.path()),
-            };
-            if version < Version::HTTP_2 && *phase.borrow() != Phase::Serving {
+            let mut response = answer(&parts.router, request).await;
+            // The first phase is `Serving`; a handle that is gone drains as well.
+            let is_draining = parts.phase.has_changed().unwrap_or(true);
+            if version < Version::HTTP_2 && is_draining {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            drop(call);
-            Ok(response)
+            Ok(response.map(|body| Reply { body, _call: call }))
         })
+    }
+}
+
+async fn answer(router: &Router, request: Request<Incoming>) -> Response<Body> {
+    let is_grpc = is_grpc(request.headers());
+    let uri = request.uri().clone();
+    let mut router = router.clone();
+    let run = AssertUnwindSafe(async move { router.call(request).await });
+    match run.catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => panicked(is_grpc, uri.path()),
+    }
+}
+
+/// The body of a reply, which keeps its call in flight until hyper drops it.
+#[derive(Debug)]
+pub(super) struct Reply {
+    body: Body,
+    _call: InFlight,
+}
+
+impl http_body::Body for Reply {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use contract::testing::{EchoServer, RecordingObserver};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::context::{Limits, ServerInfo};
@@ -109,6 +111,12 @@ fn test_routes(ctx: &Arc<Context>, begun: &Arc<Semaphore>, release: &Arc<Semapho
         .route("/boom", get(boom))
         .route("/wait", get(wait))
         .route("/v2/only-post", post(|| async { StatusCode::OK }))
+        .route("/v2/unframed", get(unframed).post(unframed))
+}
+
+/// A handler outside of the frame, as those of gRPC are.
+async fn unframed() -> StatusCode {
+    panic!("the secret of the handler")
 }
 
 async fn read_to_end(stream: &mut TcpStream) -> String {
@@ -230,6 +238,14 @@ async fn a_body_over_the_limit_is_refused_with_and_without_length() {
 }
 
 #[tokio::test]
+async fn a_refused_caller_gets_no_leave_to_send() {
+    let server = TestServer::start();
+    let request = post_head("content-length: 100001\r\nexpect: 100-continue\r\n");
+    let reply = server.exchange(request.as_bytes()).await;
+    assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
+}
+
+#[tokio::test]
 async fn a_body_of_tiny_chunks_is_refused() {
     let server = TestServer::start();
     let chunks = "1\r\nx\r\n".repeat(65_537);
@@ -291,6 +307,19 @@ async fn a_panic_is_an_internal_error_and_the_connection_lives() {
 }
 
 #[tokio::test]
+async fn a_panic_outside_of_the_frame_is_answered_too() {
+    let server = TestServer::start();
+    let request = b"GET /v2/unframed HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let reply = server.exchange(request).await;
+    assert!(reply.starts_with("HTTP/1.1 500 "), "{reply}");
+    assert!(reply.contains("\"code\":\"internal\""), "{reply}");
+    let request = b"POST /v2/unframed HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        content-type: application/grpc\r\ncontent-length: 0\r\n\r\n";
+    let reply = server.exchange(request).await;
+    assert!(reply.contains("grpc-status: 13"), "{reply}");
+}
+
+#[tokio::test]
 async fn a_caller_that_hangs_up_is_recorded_as_cancelled() {
     let server = TestServer::start();
     let mut stream = server.connect().await;
@@ -309,29 +338,48 @@ async fn a_caller_that_hangs_up_is_recorded_as_cancelled() {
     assert!(server.observer.events()[0].contains("Cancelled"));
 }
 
+/// An HTTP/2 connection; its task ends with the connection.
+async fn http2(server: &TestServer) -> (SendRequest<Full<Bytes>>, JoinHandle<hyper::Result<()>>) {
+    let io = TokioIo::new(server.connect().await);
+    let (sender, connection) = handshake(TokioExecutor::new(), io).await.unwrap();
+    (sender, tokio::spawn(connection))
+}
+
 #[tokio::test]
 async fn http2_without_tls_shares_the_port() {
     let server = TestServer::start();
-    let io = TokioIo::new(server.connect().await);
-    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let (mut sender, _) = http2(&server).await;
     let request = Request::post("http://x/echo")
         .body(Full::new(Bytes::from("over h2")))
         .unwrap();
     let reply = sender.send_request(request).await.unwrap();
     assert_eq!(reply.status(), StatusCode::OK);
-    assert_eq!(
-        reply.into_body().collect().await.unwrap().to_bytes(),
-        "over h2"
-    );
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "over h2");
     let request = Request::post("http://x/pkg.Service/Call")
         .header("content-type", "application/grpc")
         .body(Full::new(Bytes::new()))
         .unwrap();
     let reply = sender.send_request(request).await.unwrap();
     assert_eq!(reply.headers()["grpc-status"], "12");
+}
+
+#[tokio::test]
+async fn the_first_phase_of_a_drain_ends_http2_after_its_calls() {
+    let server = TestServer::start();
+    let (mut sender, connection) = http2(&server).await;
+    let request = Request::get("http://x/wait").body(Full::default()).unwrap();
+    let reply = tokio::spawn(sender.send_request(request));
+    server.begun.acquire().await.unwrap().forget();
+    server.handle.begin_drain();
+    server.release.add_permits(1);
+    let body = reply.await.unwrap().unwrap().into_body();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "waited");
+    // The client would keep the connection; it is the server that ends it.
+    let ended = tokio::time::timeout(PATIENCE, connection).await.unwrap();
+    assert!(ended.unwrap().is_ok());
+    drop(sender);
+    assert!(server.is_healthy().await);
 }
 
 #[tokio::test]

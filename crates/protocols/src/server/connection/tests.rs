@@ -6,12 +6,14 @@ type Seconds = u64;
 /// What is seen at second 0, unless a case says otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 struct Case {
+    draining_since: Option<Seconds>,
     closing_since: Option<Seconds>,
     finishing_since: Option<Seconds>,
     head_since: Option<Seconds>,
     last_progress: Seconds,
     n_in_flight: usize,
     is_fresh: bool,
+    is_http2: bool,
     now: Seconds,
 }
 
@@ -33,6 +35,7 @@ fn verdict(case: Case) -> Expected {
         max_connections: 1,
     };
     let watch = Watch {
+        draining_since: case.draining_since.map(at),
         closing_since: case.closing_since.map(at),
         finishing_since: case.finishing_since.map(at),
     };
@@ -41,6 +44,7 @@ fn verdict(case: Case) -> Expected {
         last_progress: at(case.last_progress),
         n_in_flight: case.n_in_flight,
         n_calls: usize::from(!case.is_fresh),
+        is_http2: case.is_http2,
     };
     match watch.verdict(&seen, &options, at(case.now)) {
         Verdict::Wait(until) => Expected::Wait((until - start).as_secs()),
@@ -145,5 +149,28 @@ fn a_closing_connection_finishes_once_what_arrived_is_read() {
             Expected::Cut,
         ),
         ("running", Case { now: 24, ..busy }, Expected::Wait(29)),
+    ]);
+}
+
+#[test]
+fn a_drain_ends_http2_first() {
+    let http1 = Case {
+        draining_since: Some(0),
+        now: 1,
+        ..Case::default()
+    };
+    let http2 = Case {
+        is_http2: true,
+        ..http1
+    };
+    let fresh = Case {
+        is_fresh: true,
+        now: 0,
+        ..http2
+    };
+    check(&[
+        ("HTTP/1.1", http1, Expected::Wait(11)),
+        ("HTTP/2", http2, Expected::Finish),
+        ("fresh HTTP/2", fresh, Expected::Wait(1)),
     ]);
 }
