@@ -1,0 +1,193 @@
+//! Admission: whether a request may wait at all, and the account of those that do.
+//!
+//! Decision: everything that can be wrong with one request is found here, before it waits, so that
+//! it can never spoil the batch that it joins.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use contract::{Code, Error, ModelInfo, NamedTensor, Result, Signature, Tensor};
+use tokio::sync::Notify;
+
+use crate::batch::join::RowLayout;
+use crate::batch::policy::Refusal;
+
+/// Seconds are the unit of the `Retry-After` header, so this is the shortest that it can tell.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A request that fits the version.
+#[derive(Debug)]
+pub(crate) struct Fitting {
+    /// The inputs in the order of the signature.
+    pub(crate) inputs: Vec<Option<Tensor>>,
+    /// The positions of the outputs that it asks for.
+    pub(crate) outputs: Vec<usize>,
+    /// Its rows; 1 when the model knows none.
+    pub(crate) n_rows: usize,
+    /// What it has in common with those that it may share a batch with; `None` runs alone.
+    pub(crate) layout: Option<RowLayout>,
+}
+
+/// Whether batches of this version have rows that all inputs and outputs share.
+pub(crate) fn is_batching(info: &ModelInfo) -> bool {
+    info.is_batching && info.max_batch_size.is_some()
+}
+
+/// Checks a request against its version.
+///
+/// # Errors
+/// `invalid_request` that says what would be right.
+pub(crate) fn fit(
+    info: &ModelInfo,
+    inputs: Vec<NamedTensor>,
+    outputs: &[String],
+) -> Result<Fitting> {
+    let inputs = info.signature.bind_inputs(inputs)?;
+    let outputs = info.signature.bind_outputs(outputs)?;
+    let mut n_rows = 1;
+    if info.max_batch_size.is_some() {
+        n_rows = inputs.iter().flatten().next().map_or(1, Tensor::n_rows);
+    }
+    let mut layout = None;
+    if is_batching(info) {
+        check_rows(&info.signature, &inputs)?;
+        check_limit(info, n_rows)?;
+        layout = (n_rows > 0).then(|| RowLayout::of(&inputs));
+    }
+    Ok(Fitting {
+        inputs,
+        outputs,
+        n_rows,
+        layout,
+    })
+}
+
+fn check_rows(signature: &Signature, inputs: &[Option<Tensor>]) -> Result<()> {
+    let mut present = signature
+        .inputs
+        .iter()
+        .zip(inputs)
+        .filter_map(|(spec, input)| Some((&spec.name, input.as_ref()?.n_rows())));
+    let Some((first, expected)) = present.next() else {
+        return Ok(());
+    };
+    match present.find(|&(_, n_rows)| n_rows != expected) {
+        None => Ok(()),
+        Some((other, n_rows)) => Err(Error::invalid(format!(
+            "input `{other}` has {n_rows} rows, but {expected} in input `{first}`; the first \
+             dimension of all inputs must agree"
+        ))),
+    }
+}
+
+fn check_limit(info: &ModelInfo, n_rows: usize) -> Result<()> {
+    match info.max_batch_size {
+        Some(limit) if n_rows > limit.get() => Err(Error::invalid(format!(
+            "the request has {n_rows} rows, but `max_batch_size` of model `{}` is {limit}; send \
+             at most {limit} rows",
+            info.model
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Until when a request is worth answering: what it asks for, but no longer than the model allows.
+///
+/// # Errors
+/// `deadline_exceeded` when that has passed already.
+pub(crate) fn deadline(
+    requested: Option<Instant>,
+    default_timeout: Option<Duration>,
+    now: Instant,
+) -> Result<Option<Instant>> {
+    let default = default_timeout.and_then(|timeout| now.checked_add(timeout));
+    let deadline = requested.into_iter().chain(default).min();
+    match deadline {
+        Some(deadline) if deadline <= now => Err(deadline_exceeded()),
+        Some(_) | None => Ok(deadline),
+    }
+}
+
+/// The deadline passed before there was an answer.
+pub(crate) fn deadline_exceeded() -> Error {
+    Error::new(
+        Code::DeadlineExceeded,
+        "Request timeout expired before the model answered",
+    )
+}
+
+/// Why a request was refused, in words for its caller.
+pub(crate) fn refused(info: &ModelInfo, refusal: Refusal) -> Error {
+    let (model, version) = (&info.model, &info.version);
+    match refusal {
+        Refusal::QueueFull { limit } => Error::new(
+            Code::QueueFull,
+            format!(
+                "Exceeds maximum queue size: at most {limit} rows may wait for model `{model}` \
+                 (`max_queue_rows`); try again later"
+            ),
+        )
+        .with_retry_after(RETRY_AFTER),
+        Refusal::Closing => Error::new(
+            Code::ModelNotReady,
+            format!("version `{version}` of model `{model}` is being unloaded"),
+        ),
+        Refusal::NoInstance => no_instance(info),
+    }
+}
+
+/// Every instance is gone.
+pub(crate) fn no_instance(info: &ModelInfo) -> Error {
+    Error::new(
+        Code::EngineLost,
+        format!(
+            "version `{}` of model `{}` has lost its engine; load the model again",
+            info.version, info.model
+        ),
+    )
+}
+
+/// Counts the requests that are admitted and not answered.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    n_inside: AtomicUsize,
+    empty: Notify,
+}
+
+impl Gate {
+    /// Counts a request until the permit is dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> Permit {
+        self.n_inside.fetch_add(1, Ordering::AcqRel);
+        Permit(Arc::clone(self))
+    }
+
+    /// Requests inside.
+    pub(crate) fn n_inside(&self) -> usize {
+        self.n_inside.load(Ordering::Acquire)
+    }
+
+    /// Resolves when nobody is inside.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            // Made before the count is read, so that a permit dropped in between is noticed.
+            let empty = self.empty.notified();
+            if self.n_inside() == 0 {
+                return;
+            }
+            empty.await;
+        }
+    }
+}
+
+/// One request inside; dropping it lets the request out.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Gate>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.0.n_inside.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.empty.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Runs batches on one session, and finds the guilty request when a batch fails.
+//!
+//! Rule: a batch of several that fails is run again request by request, once, so that a failure
+//! stays with the request that causes it. A panic of the engine counts as a failed run, and the
+//! session goes on. A session that says it is lost ends its thread, and its batch with it.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use std::{io, thread};
+
+use contract::{Code, Error, Event, Observe, Result, Session, SharedModelInfo, Tensor, Timings};
+use tokio::time;
+
+use super::pool::Pool;
+use super::{Answer, Job};
+use crate::admission::{is_batching, no_instance};
+use crate::batch::join::{join_inputs, join_outputs};
+use crate::batch::queue::Waiting;
+use crate::batch::split::{BatchOutputs, Share};
+use crate::statistics::Statistics;
+
+/// Linux keeps this many bytes of the name of a thread.
+const MAX_THREAD_NAME_BYTES: usize = 15;
+
+/// What the instances of a variant share.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    /// The version that runs.
+    pub(crate) info: SharedModelInfo,
+    /// Where batches come from.
+    pub(crate) pool: Arc<Pool>,
+    /// What is counted.
+    pub(crate) statistics: Arc<Statistics>,
+    /// Who is told.
+    pub(crate) observe: Arc<dyn Observe>,
+}
+
+/// The session cannot go on, for this reason.
+#[derive(Debug)]
+struct Lost(Error);
+
+/// Leaves the pool when the thread ends, for whatever reason.
+#[derive(Debug)]
+struct Seat<'a>(&'a Executor);
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        for waiting in self.0.pool.instance_lost() {
+            reply(waiting.request, Err(no_instance(&self.0.info)));
+        }
+    }
+}
+
+impl Executor {
+    /// Starts the thread of instance number `index`.
+    ///
+    /// # Errors
+    /// What the operating system says when it has no thread to give.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        index: usize,
+        session: Box<dyn Session>,
+    ) -> io::Result<()> {
+        let executor = Arc::clone(self);
+        let name = thread_name(&format!("{}/{}", self.info.model, self.info.version), index);
+        let builder = thread::Builder::new().name(name);
+        builder.spawn(move || executor.run(session)).map(drop)
+    }
+
+    fn run(&self, mut session: Box<dyn Session>) {
+        let _seat = Seat(self);
+        while let Some(batch) = self.pool.take() {
+            if let Err(Lost(error)) = self.run_batch(session.as_mut(), batch) {
+                let (model, version) = (&self.info.model, &self.info.version);
+                let diagnostic = error.diagnostic();
+                tracing::error!(%model, %version, %error, diagnostic, "an instance is lost");
+                return;
+            }
+            self.pool.instance_freed();
+        }
+    }
+
+    /// Runs a batch and answers all of it.
+    fn run_batch(&self, session: &mut dyn Session, batch: Vec<Waiting<Job>>) -> Result<(), Lost> {
+        let jobs = wanted(batch);
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let error = match self.attempt(session, &jobs) {
+            Ok(answers) => {
+                for (job, answer) in jobs.into_iter().zip(answers) {
+                    reply(job.request, Ok(answer));
+                }
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let is_lost = error.code() == Code::EngineLost;
+        if jobs.len() > 1 && !is_lost {
+            return self.run_alone(session, jobs);
+        }
+        reply_all(jobs, &error);
+        match is_lost {
+            true => Err(Lost(error)),
+            false => Ok(()),
+        }
+    }
+
+    fn run_alone(&self, session: &mut dyn Session, jobs: Vec<Waiting<Job>>) -> Result<(), Lost> {
+        let mut jobs = jobs.into_iter();
+        while let Some(job) = jobs.next() {
+            if let Err(Lost(error)) = self.run_batch(session, vec![job]) {
+                reply_all(jobs.collect(), &error);
+                return Err(Lost(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins, runs and splits once.
+    fn attempt(&self, session: &mut dyn Session, jobs: &[Waiting<Job>]) -> Result<Vec<Answer>> {
+        let mut clock = Stopwatch::start();
+        let started = clock.at;
+        let batch_rows = jobs.iter().map(|job| job.n_rows).sum();
+        let inputs: Vec<_> = jobs.iter().map(|job| &*job.request.inputs).collect();
+        let inputs = join_inputs(&inputs)?;
+        let outputs: Vec<_> = jobs.iter().map(|job| &*job.request.outputs).collect();
+        let outputs = join_outputs(&outputs);
+        let compute_input = clock.lap();
+
+        let tensors = self.call(session, &inputs, &outputs)?;
+        let compute = clock.lap();
+
+        let tensors = BatchOutputs::new(&self.info.signature, &outputs, tensors)?;
+        if is_batching(&self.info) {
+            tensors.check_rows(batch_rows)?;
+        }
+        let shares: Vec<_> = jobs.iter().map(share).collect();
+        let split = tensors.split(&shares)?;
+        let timings = Timings {
+            compute_input,
+            compute,
+            compute_output: clock.lap(),
+            batch_rows,
+            ..Timings::default()
+        };
+        self.note(&timings, jobs.len());
+        Ok(answers(jobs, split, started, timings))
+    }
+
+    fn call(
+        &self,
+        session: &mut dyn Session,
+        inputs: &[Option<Tensor>],
+        outputs: &[usize],
+    ) -> Result<Vec<Tensor>> {
+        // A session keeps its promises after a failed run, and a panic is one.
+        let run = AssertUnwindSafe(|| session.run(inputs, outputs));
+        panic::catch_unwind(run).unwrap_or_else(|panic| {
+            let (model, version) = (&self.info.model, &self.info.version);
+            let text = panic_text(&*panic);
+            tracing::error!(%model, %version, panic = text, "an engine panicked");
+            let message = format!("the engine of model `{model}` panicked; the log says why");
+            Err(Error::new(Code::EngineFailed, message).with_diagnostic(text))
+        })
+    }
+
+    fn note(&self, timings: &Timings, n_requests: usize) {
+        self.statistics.executed(timings, SystemTime::now());
+        self.observe.observe(&Event::BatchExecuted {
+            model: &self.info.model,
+            version: &self.info.version,
+            n_rows: timings.batch_rows,
+            n_requests,
+            compute: timings.compute,
+        });
+    }
+}
+
+/// Gives the time since it was last asked.
+#[derive(Debug)]
+struct Stopwatch {
+    at: Instant,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self {
+            at: time::Instant::now().into_std(),
+        }
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = time::Instant::now().into_std();
+        let lap = now.saturating_duration_since(self.at);
+        self.at = now;
+        lap
+    }
+}
+
+/// The requests whose callers still wait: nothing is run for those who went away.
+fn wanted(batch: Vec<Waiting<Job>>) -> Vec<Waiting<Job>> {
+    let mut jobs = batch;
+    jobs.retain(|job| !job.request.reply.is_closed());
+    jobs
+}
+
+fn share(job: &Waiting<Job>) -> Share<'_> {
+    Share {
+        n_rows: job.n_rows,
+        outputs: &job.request.outputs,
+    }
+}
+
+fn answers(
+    jobs: &[Waiting<Job>],
+    split: Vec<Vec<Tensor>>,
+    started: Instant,
+    timings: Timings,
+) -> Vec<Answer> {
+    let answer = |(job, outputs): (&Waiting<Job>, Vec<Tensor>)| Answer {
+        outputs,
+        timings: Timings {
+            queue: started.saturating_duration_since(job.arrived),
+            ..timings
+        },
+    };
+    jobs.iter().zip(split).map(answer).collect()
+}
+
+fn reply(job: Job, answer: Result<Answer>) {
+    // The caller may have gone away, which is no failure.
+    drop(job.reply.send(answer));
+}
+
+fn reply_all(jobs: Vec<Waiting<Job>>, error: &Error) {
+    for job in jobs {
+        reply(job.request, Err(error.clone()));
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&'static str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a text")
+}
+
+/// `model/version#0`, where the number stays readable when the rest has to be cut.
+fn thread_name(variant: &str, index: usize) -> String {
+    let number = format!("#{index}");
+    let room = MAX_THREAD_NAME_BYTES.saturating_sub(number.len());
+    let (head, _) = variant.split_at(variant.floor_char_boundary(room));
+    format!("{head}{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_named_after_their_variant_and_number() {
+        let check = |variant, index, expected: &str| {
+            assert_eq!(thread_name(variant, index), expected);
+        };
+        check("iris/1", 0, "iris/1#0");
+        check("sentiment-analysis/1", 12, "sentiment-an#12");
+        check("ééééééééé/1", 3, "éééééé#3");
+    }
+}

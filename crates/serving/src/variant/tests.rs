@@ -1,0 +1,265 @@
+//! What a variant promises, with its engine in the hands of the test.
+
+mod bench;
+mod failures;
+mod limits;
+
+use contract::InferRequest;
+use futures_util::FutureExt;
+
+use bench::{Bench, Verdict, answer, echoed, info, named, request, settings, tensor};
+
+#[tokio::test]
+async fn requests_that_wait_share_a_batch_and_get_their_own_rows() {
+    let mut bench = Bench::new();
+    let (first, run) = bench.occupy().await;
+    let second = bench.send(request(&[1.0, 2.0])).await;
+    let third = bench.send(request(&[3.0])).await;
+    run.end(Verdict::Echo);
+
+    let run = bench.run().await;
+    assert_eq!(run.values(), [1.0, 2.0, 3.0]);
+    run.end(Verdict::Echo);
+    assert_eq!(echoed(first).await, [0.0]);
+    assert_eq!(echoed(second).await, [1.0, 2.0]);
+    let response = third.await.unwrap().unwrap();
+    assert_eq!(response.outputs[0].tensor, tensor(&[1, 1], vec![3.0]));
+    assert_eq!(response.timings.batch_rows, 3);
+}
+
+#[tokio::test]
+async fn a_full_batch_does_not_wait_for_its_delay() {
+    let mut settings = settings();
+    settings.batch.max_delay = std::time::Duration::from_secs(3600);
+    settings.batch.max_rows = 2;
+    let mut bench = Bench::with(info(), settings, 2);
+    let first = bench.send(request(&[1.0])).await;
+    let second = bench.send(request(&[2.0])).await;
+    let run = bench.run().await;
+    assert_eq!(run.values(), [1.0, 2.0]);
+    run.end(Verdict::Echo);
+    assert_eq!(echoed(first).await, [1.0]);
+    assert_eq!(echoed(second).await, [2.0]);
+}
+
+#[tokio::test]
+async fn requests_for_different_outputs_share_a_batch() {
+    let mut bench = Bench::new();
+    let (_first, run) = bench.occupy().await;
+    let asking_for = |value, outputs: &[&str]| InferRequest {
+        outputs: outputs.iter().map(|&name| name.to_owned()).collect(),
+        ..request(&[value])
+    };
+    let second = bench.send(asking_for(1.0, &["negative"])).await;
+    let third = bench.send(asking_for(2.0, &["same"])).await;
+    let fourth = bench.send(asking_for(3.0, &["negative", "same"])).await;
+    run.end(Verdict::Echo);
+
+    let run = bench.run().await;
+    assert_eq!(run.outputs, [0, 1]);
+    run.end(Verdict::Echo);
+    let output = |name: &str, value| (name.to_owned(), vec![value]);
+    assert_eq!(answer(second).await, [output("negative", -1.0)]);
+    assert_eq!(answer(third).await, [output("same", 2.0)]);
+    assert_eq!(
+        answer(fourth).await,
+        [output("negative", -3.0), output("same", 3.0)]
+    );
+}
+
+#[tokio::test]
+async fn unequal_shapes_and_unequal_sets_of_inputs_are_never_merged() {
+    let mut bench = Bench::new();
+    let (_first, run) = bench.occupy().await;
+    let with = |value, width: usize, has_mask| {
+        let mut request = request(&[]);
+        request.inputs = vec![named("x", tensor(&[1, width], vec![value; width]))];
+        if has_mask {
+            request
+                .inputs
+                .push(named("mask", tensor(&[1, 1], vec![1.0])));
+        }
+        request
+    };
+    let requests = [
+        with(1.0, 1, false),
+        with(2.0, 2, false),
+        with(3.0, 1, true),
+        with(4.0, 1, false),
+        with(5.0, 2, false),
+        with(6.0, 1, true),
+    ];
+    let mut callers = Vec::new();
+    for request in requests {
+        callers.push(bench.send(request).await);
+    }
+    run.end(Verdict::Echo);
+    for expected in [&[1.0, 4.0][..], &[2.0, 2.0, 5.0, 5.0], &[3.0, 6.0]] {
+        let run = bench.run().await;
+        assert_eq!(run.values(), expected);
+        run.end(Verdict::Echo);
+    }
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_empty_request_runs_alone() {
+    let mut bench = Bench::new();
+    let (_first, run) = bench.occupy().await;
+    let empty = bench.send(request(&[])).await;
+    let full = bench.send(request(&[1.0])).await;
+    run.end(Verdict::Echo);
+    for expected in [&[][..], &[1.0]] {
+        let run = bench.run().await;
+        assert_eq!(run.values(), expected);
+        run.end(Verdict::Echo);
+    }
+    assert!(echoed(empty).await.is_empty());
+    assert_eq!(echoed(full).await, [1.0]);
+}
+
+#[tokio::test]
+async fn a_model_without_batch_dimension_runs_one_request_at_a_time() {
+    let mut info = info();
+    (info.max_batch_size, info.is_batching) = (None, false);
+    let mut bench = Bench::with(info, settings(), 1);
+    let (_first, run) = bench.occupy().await;
+    let second = bench.send(request(&[1.0, 2.0])).await;
+    let third = bench.send(request(&[3.0])).await;
+    run.end(Verdict::Echo);
+
+    let run = bench.run().await;
+    assert_eq!(run.values(), [1.0, 2.0]);
+    let scalars = vec![tensor(&[], vec![7.0]), tensor(&[3], vec![1.0, 2.0, 3.0])];
+    run.end(Verdict::Give(scalars));
+    bench.run().await.end(Verdict::Echo);
+    let response = second.await.unwrap().unwrap();
+    assert_eq!(response.outputs[0].tensor.shape().rank(), 0);
+    assert_eq!(echoed(third).await, [3.0]);
+}
+
+#[tokio::test]
+async fn the_most_urgent_request_runs_first() {
+    let mut settings = settings();
+    settings.batch.max_rows = 1;
+    let mut bench = Bench::with(info(), settings, 1);
+    let (_first, mut run) = bench.occupy().await;
+    let mut callers = Vec::new();
+    for (value, priority) in [(1.0, 0), (2.0, 9), (3.0, 1), (4.0, 9)] {
+        let request = InferRequest {
+            priority,
+            ..request(&[value])
+        };
+        callers.push(bench.send(request).await);
+    }
+    for expected in [3.0, 2.0, 4.0, 1.0] {
+        run.end(Verdict::Echo);
+        run = bench.run().await;
+        assert_eq!(run.values(), [expected]);
+    }
+    run.end(Verdict::Echo);
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn idle_instances_run_side_by_side() {
+    let mut bench = Bench::with(info(), settings(), 2);
+    let (first, run) = bench.occupy().await;
+    let second = bench.send(request(&[1.0])).await;
+    let other = bench.run().await;
+    assert_eq!(other.values(), [1.0]);
+    other.end(Verdict::Echo);
+    assert_eq!(echoed(second).await, [1.0]);
+    run.end(Verdict::Echo);
+    assert_eq!(echoed(first).await, [0.0]);
+}
+
+#[tokio::test]
+async fn a_cancelled_request_never_runs_and_frees_its_place() {
+    let mut bench = Bench::new();
+    let (first, run) = bench.occupy().await;
+    let second = bench.send(request(&[1.0])).await;
+    let third = bench.send(request(&[2.0])).await;
+    assert_eq!(bench.variant.n_in_flight(), 3);
+    second.abort();
+    assert!(second.await.unwrap_err().is_cancelled());
+    assert_eq!(bench.variant.n_in_flight(), 2);
+    run.end(Verdict::Echo);
+
+    let run = bench.run().await;
+    assert_eq!(run.values(), [2.0]);
+    run.end(Verdict::Echo);
+    assert_eq!(
+        (echoed(first).await, echoed(third).await),
+        (vec![0.0], vec![2.0])
+    );
+    let events = bench.observer.events();
+    let is_cancelled =
+        |event: &&String| event.contains("was_admitted: true, error: Some(Cancelled)");
+    assert_eq!(events.iter().filter(is_cancelled).count(), 1, "{events:#?}");
+    assert_eq!(bench.variant.statistics().fail.count, 1);
+}
+
+#[tokio::test]
+async fn stopping_refuses_new_requests_and_answers_those_that_wait() {
+    let mut bench = Bench::new();
+    let (first, run) = bench.occupy().await;
+    let second = bench.send(request(&[1.0])).await;
+    bench.variant.stop();
+    let refused = bench::failure(bench.send(request(&[2.0])).await).await;
+    assert_eq!(refused.code(), contract::Code::ModelNotReady);
+    assert_eq!(bench.variant.drained().now_or_never(), None);
+
+    run.end(Verdict::Echo);
+    bench.run().await.end(Verdict::Echo);
+    bench.variant.drained().await;
+    assert_eq!(
+        (echoed(first).await, echoed(second).await),
+        (vec![0.0], vec![1.0])
+    );
+    assert!(bench.is_over().await);
+}
+
+#[tokio::test]
+async fn a_dropped_variant_ends_its_instances() {
+    let mut bench = Bench::with(info(), settings(), 3);
+    assert_eq!(bench.variant.drained().now_or_never(), Some(()));
+    let other = Bench::new();
+    bench.variant = std::sync::Arc::clone(&other.variant);
+    assert!(bench.is_over().await);
+}
+
+#[tokio::test]
+async fn every_request_is_observed_and_counted() {
+    let mut bench = Bench::new();
+    let (first, run) = bench.occupy().await;
+    let second = bench.send(request(&[1.0, 2.0])).await;
+    let third = bench.send(request(&[3.0])).await;
+    let refused = bench.send(request(&[0.0; 9])).await;
+    refused.await.unwrap().unwrap_err();
+    run.end(Verdict::Echo);
+    echoed(first).await;
+    bench.run().await.end(Verdict::Echo);
+    echoed(second).await;
+    echoed(third).await;
+
+    let count = |name: &str| bench.events().iter().filter(|event| *event == name).count();
+    assert_eq!(count("RequestAdmitted"), 3);
+    assert_eq!(count("RequestFinished"), 4);
+    assert_eq!(count("BatchExecuted"), 2);
+    let seen = bench.variant.statistics();
+    assert_eq!((seen.n_rows, seen.n_executions), (4, 2));
+    assert_eq!((seen.success.count, seen.fail.count), (3, 0));
+    assert_eq!((seen.queue.count, seen.compute.count), (3, 3));
+    let sizes: Vec<_> = seen
+        .batches
+        .iter()
+        .map(|batch| (batch.batch_rows, batch.compute.count))
+        .collect();
+    assert_eq!(sizes, [(1, 1), (3, 1)]);
+    assert!(seen.last_inference.is_some());
+}

@@ -1,0 +1,129 @@
+//! Engines that fail: who is told, and who is not.
+
+use contract::Code;
+
+use super::bench::{Bench, Verdict, echoed, failure, info, request, settings, tensor};
+
+#[tokio::test]
+async fn a_failed_batch_is_run_again_one_by_one_so_that_only_the_guilty_fails() {
+    let mut bench = Bench::new();
+    let (_first, run) = bench.occupy().await;
+    let good = bench.send(request(&[1.0])).await;
+    let guilty = bench.send(request(&[2.0])).await;
+    let other = bench.send(request(&[3.0])).await;
+    run.end(Verdict::Echo);
+
+    let run = bench.run().await;
+    assert_eq!(run.values(), [1.0, 2.0, 3.0]);
+    run.end(Verdict::Fail(Code::EngineFailed));
+    for value in [1.0, 2.0, 3.0] {
+        let run = bench.run().await;
+        assert_eq!(run.values(), [value]);
+        run.end(match value == 2.0 {
+            true => Verdict::Fail(Code::EngineFailed),
+            false => Verdict::Echo,
+        });
+    }
+    assert_eq!(echoed(good).await, [1.0]);
+    assert_eq!(failure(guilty).await.code(), Code::EngineFailed);
+    assert_eq!(echoed(other).await, [3.0]);
+    assert_eq!(bench.variant.statistics().fail.count, 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_while_its_batch_fails_is_not_run_again() {
+    let mut bench = Bench::new();
+    let (_first, run) = bench.occupy().await;
+    let gone = bench.send(request(&[1.0])).await;
+    let stays = bench.send(request(&[2.0])).await;
+    run.end(Verdict::Echo);
+    let run = bench.run().await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    run.end(Verdict::Fail(Code::EngineFailed));
+
+    let run = bench.run().await;
+    assert_eq!(run.values(), [2.0]);
+    run.end(Verdict::Echo);
+    assert_eq!(echoed(stays).await, [2.0]);
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_request_and_the_instance_goes_on() {
+    let mut bench = Bench::new();
+    let (first, run) = bench.occupy().await;
+    run.end(Verdict::Panic);
+    let error = failure(first).await;
+    assert_eq!(error.code(), Code::EngineFailed);
+    assert_eq!(error.diagnostic(), Some("as the test said"));
+
+    let second = bench.send(request(&[1.0])).await;
+    bench.run().await.end(Verdict::Echo);
+    assert_eq!(echoed(second).await, [1.0]);
+}
+
+#[tokio::test]
+async fn a_lost_instance_takes_its_batch_with_it_and_the_others_go_on() {
+    let mut bench = Bench::with(info(), settings(), 2);
+    let (first, lost) = bench.occupy().await;
+    let second = bench.send(request(&[1.0])).await;
+    let run = bench.run().await;
+    let third = bench.send(request(&[2.0])).await;
+    lost.end(Verdict::Fail(Code::EngineLost));
+    assert_eq!(failure(first).await.code(), Code::EngineLost);
+
+    run.end(Verdict::Echo);
+    let run = bench.run().await;
+    assert_eq!(run.values(), [2.0]);
+    run.end(Verdict::Echo);
+    assert_eq!(
+        (echoed(second).await, echoed(third).await),
+        (vec![1.0], vec![2.0])
+    );
+}
+
+#[tokio::test]
+async fn nobody_waits_for_instances_that_are_all_lost() {
+    let mut bench = Bench::new();
+    let (first, run) = bench.occupy().await;
+    let waiting = bench.send(request(&[1.0])).await;
+    run.end(Verdict::Fail(Code::EngineLost));
+    assert_eq!(failure(first).await.code(), Code::EngineLost);
+    assert_eq!(failure(waiting).await.code(), Code::EngineLost);
+    let late = bench.send(request(&[2.0])).await;
+    assert_eq!(failure(late).await.code(), Code::EngineLost);
+    assert_eq!(bench.variant.n_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn an_instance_that_is_lost_while_a_batch_is_run_one_by_one_answers_all_of_it() {
+    let mut bench = Bench::new();
+    let (_first, run) = bench.occupy().await;
+    let before = bench.send(request(&[1.0])).await;
+    let guilty = bench.send(request(&[2.0])).await;
+    let after = bench.send(request(&[3.0])).await;
+    run.end(Verdict::Echo);
+    bench.run().await.end(Verdict::Fail(Code::EngineFailed));
+    bench.run().await.end(Verdict::Echo);
+    bench.run().await.end(Verdict::Fail(Code::EngineLost));
+    assert_eq!(echoed(before).await, [1.0]);
+    assert_eq!(failure(guilty).await.code(), Code::EngineLost);
+    assert_eq!(failure(after).await.code(), Code::EngineLost);
+}
+
+#[tokio::test]
+async fn outputs_that_do_not_have_the_rows_of_the_batch_are_never_split() {
+    let mut bench = Bench::new();
+    let caller = bench.send(request(&[1.0, 2.0])).await;
+    let wrong = tensor(&[1, 2], vec![1.0, 2.0]);
+    bench
+        .run()
+        .await
+        .end(Verdict::Give(vec![wrong.clone(), wrong]));
+    let error = failure(caller).await;
+    assert_eq!(error.code(), Code::EngineFailed);
+    assert!(
+        error.message().contains("output `same`: expected 2 rows"),
+        "{error}"
+    );
+}

@@ -1,0 +1,149 @@
+//! Limits: of time, of the queue, of a request.
+
+use std::time::Duration;
+
+use contract::{Code, InferRequest};
+use tokio::time;
+
+use super::bench::{Bench, Verdict, echoed, failure, info, named, request, settings, tensor};
+
+/// Longer than any machine stalls: the clock of these tests is paused once the engine runs.
+const HOUR_MILLIS: u64 = 3_600_000;
+
+fn within(millis: u64, request: InferRequest) -> InferRequest {
+    let deadline = time::Instant::now().into_std() + Duration::from_millis(millis);
+    InferRequest {
+        deadline: Some(deadline),
+        ..request
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_until_its_deadline_is_told_then_and_never_runs() {
+    let mut bench = Bench::new();
+    let (first, run) = bench.occupy().await;
+    let start = time::Instant::now();
+    let late = bench.send(within(50, request(&[1.0]))).await;
+    let error = failure(late).await;
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert!(
+        error.message().contains("Request timeout expired"),
+        "{error}"
+    );
+    let waited = start.elapsed();
+    assert!((50..60).contains(&waited.as_millis()), "{waited:?}");
+
+    let second = bench.send(request(&[2.0])).await;
+    run.end(Verdict::Echo);
+    let run = bench.run().await;
+    assert_eq!(run.values(), [2.0]);
+    run.end(Verdict::Echo);
+    assert_eq!(
+        (echoed(first).await, echoed(second).await),
+        (vec![0.0], vec![2.0])
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_runs_past_its_deadline_is_told_at_the_deadline() {
+    let mut bench = Bench::new();
+    let late = bench.send(within(HOUR_MILLIS, request(&[1.0]))).await;
+    let run = bench.run().await;
+    time::pause();
+    assert_eq!(failure(late).await.code(), Code::DeadlineExceeded);
+    run.end(Verdict::Echo);
+    bench.variant.drained().await;
+    assert_eq!(bench.variant.statistics().fail.count, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_has_expired_on_arrival_is_refused() {
+    let mut bench = Bench::new();
+    let error = failure(bench.send(within(0, request(&[1.0]))).await).await;
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert!(
+        error.message().contains("Request timeout expired"),
+        "{error}"
+    );
+    assert_eq!(bench.events(), ["RequestFinished"]);
+
+    let next = bench.send(request(&[2.0])).await;
+    let run = bench.run().await;
+    assert_eq!(run.values(), [2.0]);
+    run.end(Verdict::Echo);
+    assert_eq!(echoed(next).await, [2.0]);
+}
+
+#[tokio::test]
+async fn the_time_limit_of_the_model_holds_for_requests_with_a_later_deadline_or_none() {
+    let mut settings = settings();
+    settings.default_timeout = Some(Duration::from_millis(HOUR_MILLIS));
+    let mut bench = Bench::with(info(), settings, 1);
+    let none = bench.send(request(&[0.0])).await;
+    let run = bench.run().await;
+    time::pause();
+    let start = time::Instant::now();
+    let later = bench.send(within(2 * HOUR_MILLIS, request(&[1.0]))).await;
+    assert_eq!(failure(none).await.code(), Code::DeadlineExceeded);
+    assert_eq!(failure(later).await.code(), Code::DeadlineExceeded);
+    assert_eq!(start.elapsed().as_secs(), HOUR_MILLIS / 1000);
+    run.end(Verdict::Echo);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_with_its_limit_and_when_to_come_back() {
+    let mut settings = settings();
+    settings.max_queue_rows = 3;
+    let mut bench = Bench::with(info(), settings, 1);
+    let (first, run) = bench.occupy().await;
+    let fits = bench.send(request(&[1.0, 2.0])).await;
+    let error = failure(bench.send(request(&[3.0, 4.0])).await).await;
+    assert_eq!(error.code(), Code::QueueFull);
+    assert!(error.retry_after().is_some());
+    for part in ["Exceeds maximum queue size", "3 rows", "`max_queue_rows`"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    assert_eq!(bench.variant.n_in_flight(), 2);
+    run.end(Verdict::Echo);
+    bench.run().await.end(Verdict::Echo);
+    assert_eq!(
+        (echoed(first).await, echoed(fits).await),
+        (vec![0.0], vec![1.0, 2.0])
+    );
+}
+
+#[tokio::test]
+async fn requests_that_do_not_fit_are_refused_before_they_wait() {
+    let bench = Bench::new();
+    let check = async |request: InferRequest, expected: &str| {
+        let error = failure(bench.send(request).await).await;
+        assert_eq!(error.code(), Code::InvalidRequest);
+        assert!(error.message().contains(expected), "{error}");
+    };
+    check(
+        request(&[0.0; 9]),
+        "9 rows, but `max_batch_size` of model `m` is 8",
+    )
+    .await;
+    let mut disagreeing = request(&[1.0, 2.0]);
+    disagreeing
+        .inputs
+        .push(named("mask", tensor(&[3, 1], vec![0.0; 3])));
+    check(disagreeing, "input `mask` has 3 rows, but 2 in input `x`").await;
+    let mut unknown = request(&[1.0]);
+    unknown.outputs.push("none".to_owned());
+    check(unknown, "output `none` is unknown").await;
+    assert_eq!(bench.events(), ["RequestFinished"; 3]);
+    assert_eq!(bench.variant.statistics().fail.count, 0);
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_batch_takes_requests_of_any_size() {
+    let mut info = info();
+    info.is_batching = false;
+    let mut bench = Bench::with(info, settings(), 1);
+    let caller = bench.send(request(&[1.0; 20])).await;
+    bench.run().await.end(Verdict::Echo);
+    assert_eq!(echoed(caller).await.len(), 20);
+    assert_eq!(bench.variant.statistics().n_rows, 20);
+}
