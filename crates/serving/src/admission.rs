@@ -84,8 +84,8 @@ fn check_rows(signature: &Signature, inputs: &[Option<Tensor>]) -> Result<()> {
 fn check_limit(info: &ModelInfo, n_rows: usize) -> Result<()> {
     match info.max_batch_size {
         Some(limit) if n_rows > limit.get() => Err(Error::invalid(format!(
-            "the request has {n_rows} rows, but `max_batch_size` of model `{}` is {limit}; send \
-             at most {limit} rows",
+            "the request has {n_rows} rows, but `max_batch_size` of model `{}` is {limit} \
+             (`batching.max_size`); send fewer rows at once",
             info.model
         ))),
         Some(_) | None => Ok(()),
@@ -125,7 +125,7 @@ pub(crate) fn refused(info: &ModelInfo, refusal: Refusal) -> Error {
             Code::QueueFull,
             format!(
                 "Exceeds maximum queue size: at most {limit} rows may wait for model `{model}` \
-                 (`max_queue_rows`); try again later"
+                 (`queue.max_rows`); try again later"
             ),
         )
         .with_retry_after(RETRY_AFTER),

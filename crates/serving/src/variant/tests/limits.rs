@@ -100,7 +100,7 @@ async fn a_full_queue_refuses_with_its_limit_and_when_to_come_back() {
     let error = failure(bench.send(request(&[3.0, 4.0])).await).await;
     assert_eq!(error.code(), Code::QueueFull);
     assert!(error.retry_after().is_some());
-    for part in ["Exceeds maximum queue size", "3 rows", "`max_queue_rows`"] {
+    for part in ["Exceeds maximum queue size", "3 rows", "`queue.max_rows`"] {
         assert!(error.message().contains(part), "{error}");
     }
     assert_eq!(bench.variant.n_in_flight(), 2);
