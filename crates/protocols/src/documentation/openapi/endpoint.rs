@@ -12,6 +12,7 @@ use utoipa::openapi::{
 };
 
 use super::failure::{self, Shape};
+use super::media::json_reply;
 use super::schema::{count, text};
 use crate::status::status;
 
@@ -79,6 +80,14 @@ impl Endpoint {
             operation = operation.parameter_ref(parameter_reference(REQUEST_TIMEOUT));
         }
         operation.build()
+    }
+}
+
+/// The same endpoint, which says no in the same words as yes.
+pub(super) fn refusing(endpoint: Endpoint, code: Code, schema: &str) -> Endpoint {
+    Endpoint {
+        refusal: Some((code, json_reply("Not ready, and why", schema, None))),
+        ..endpoint
     }
 }
 

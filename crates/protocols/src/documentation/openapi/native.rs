@@ -8,11 +8,11 @@ mod schemas;
 
 use contract::Code;
 use utoipa::openapi::Response;
-use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::path::{HttpMethod, Parameter};
 use utoipa::openapi::request_body::RequestBody;
 
 use self::model::predict_examples;
-use super::endpoint::{Endpoint, Purpose, query};
+use super::endpoint::{Endpoint, Purpose, query, refusing};
 use super::failure::Shape;
 use super::media::{image_body, json_body, json_reply, text_reply};
 use super::model::Model;
@@ -37,123 +37,156 @@ pub(super) fn endpoints(models: &[Model<'_>]) -> Vec<Endpoint> {
 }
 
 fn predictions(models: &[Model<'_>]) -> Vec<Endpoint> {
-    let body = || json_body("PredictRequest", predict_examples(models));
-    let predict = |path, id, summary| {
-        let reply = json_reply("The predictions", "PredictReply", None);
-        post(path, id, summary, body(), reply)
-    };
-    let batch = post(
-        "/predict/batch",
-        "predictBatch",
-        "Run several requests at once; one that fails does not fail the others",
-        json_body("BatchRequest", model::batch_examples(models)),
-        json_reply(
-            "One result for each request, in their order",
-            "BatchReply",
-            None,
-        ),
-    );
-    vec![
-        predict("/predict", "predict", "Run a model"),
-        predict(
+    let mut endpoints: Vec<_> = [
+        ("/predict", "predict", "Run a model"),
+        (
             "/v1/predict",
             "predictV1",
             "Run a model, with the version of the API",
         ),
-        predict(
+        (
             "/models/{model}/predict",
             "predictModel",
             "Run the latest version of a model",
         ),
-        predict(
+        (
             "/models/{model}/versions/{version}/predict",
             "predictVersion",
             "Run one version of a model",
         ),
-        batch,
     ]
+    .map(|(path, id, summary)| {
+        let body = json_body("PredictRequest", predict_examples(models));
+        let reply = json_reply("The predictions", "PredictReply", None);
+        post(path, id, summary, body, reply)
+    })
+    .into();
+    let summary = "Run several requests at once; one that fails does not fail the others";
+    for (path, id) in [
+        ("/predict/batch", "predictBatch"),
+        ("/v1/predict/batch", "predictBatchV1"),
+    ] {
+        let body = json_body("BatchRequest", model::batch_examples(models));
+        let reply = json_reply(
+            "A result for each request, in their order",
+            "BatchReply",
+            None,
+        );
+        endpoints.push(post(path, id, summary, body, reply));
+    }
+    endpoints
 }
 
-fn images() -> Vec<Endpoint> {
-    let image = |path, id, parameters| Endpoint {
-        parameters,
-        ..post(
-            path,
-            id,
-            "Classify a picture",
-            image_body(),
-            json_reply("The most probable classes", "ImageReply", None),
-        )
+fn images() -> [Endpoint; 4] {
+    let chosen_by_query = || {
+        let version = query(
+            "model_version",
+            "The version; the latest when it is left out",
+        );
+        vec![query("model", MODEL_OF_QUERY), version, top_k()]
     };
-    let model = query("model", "The model; not needed while only one is served");
-    vec![
-        image("/predict/image", "predictImage", vec![model]),
-        image(
+    [
+        ("/predict/image", "predictImage", chosen_by_query()),
+        ("/v1/predict/image", "predictImageV1", chosen_by_query()),
+        (
             "/models/{model}/predict/image",
             "predictModelImage",
-            Vec::new(),
+            vec![top_k()],
+        ),
+        (
+            "/models/{model}/versions/{version}/predict/image",
+            "predictVersionImage",
+            vec![top_k()],
         ),
     ]
+    .map(|(path, id, parameters)| Endpoint {
+        parameters,
+        ..image(path, id, "Classify a picture")
+    })
+}
+
+const MODEL_OF_QUERY: &str = "The model; not needed while only one is served";
+
+fn top_k() -> Parameter {
+    query("top_k", "How many of the most probable classes to give")
+}
+
+fn image(path: &str, id: &str, summary: &str) -> Endpoint {
+    let reply = json_reply("The most probable classes", "ImageReply", None);
+    post(path, id, summary, image_body(), reply)
 }
 
 fn descriptions() -> Vec<Endpoint> {
-    let describe = |path, id, summary, purpose, schema| Endpoint {
+    let describe = |path, id, summary, schema| Endpoint {
         tag: MODELS.to_owned(),
-        purpose,
+        purpose: Purpose::Model,
         ..get(path, id, summary, json_reply("What is known", schema, None))
     };
+    let list = Endpoint {
+        purpose: Purpose::Server,
+        ..describe("/models", "listModels", "All models", "ModelList")
+    };
+    let info = describe(
+        "/model/info",
+        "modelInfo",
+        "The model that answers when none is named",
+        "ModelInfo",
+    );
+    let version = "/models/{model}/versions/{version}";
     vec![
+        list,
+        describe("/models/{model}", "describeModel", "One model", "Model"),
         describe(
-            "/models",
-            "listModels",
-            "All models",
-            Purpose::Server,
-            "ModelList",
+            version,
+            "describeVersion",
+            "One version of a model",
+            "ModelVersion",
         ),
-        describe(
-            "/models/{model}",
-            "describeModel",
-            "One model",
-            Purpose::Model,
-            "Model",
-        ),
+        ready("/models/{model}/ready", "modelReady", Purpose::Model),
         Endpoint {
-            parameters: vec![query(
-                "model",
-                "The model; not needed while only one is served",
-            )],
-            ..describe(
-                "/model/info",
-                "modelInfo",
-                "The model that answers when none is named",
-                Purpose::Model,
-                "Model",
-            )
+            parameters: vec![query("model", MODEL_OF_QUERY)],
+            ..info
         },
     ]
 }
 
 fn health() -> Vec<Endpoint> {
-    let check = |path, id, summary| {
-        let reply = json_reply("All is well", "Health", None);
+    let tell = |path, id, summary, schema| {
+        let reply = json_reply("All is well", schema, None);
         get(path, id, summary, reply)
     };
-    let not_ready = json_reply("It does not, and why", "Health", None);
-    let ready = Endpoint {
-        refusal: Some((Code::Unavailable, not_ready)),
-        ..check(
-            "/health/ready",
-            "healthReady",
-            "Whether the server wants traffic",
-        )
-    };
+    let health = tell("/health", "health", "How the server is doing", "Health");
+    let of_one = query("model", "Ask for one model, not for the server");
     let metrics = text_reply("The metrics, as Prometheus reads them");
     vec![
-        check("/health", "health", "How the server is doing"),
-        check("/health/live", "healthLive", "Whether the process answers"),
-        ready,
+        tell("/", "index", "Where to find what", "Index"),
+        refusing(health, Code::Unavailable, "Health"),
+        tell(
+            "/health/live",
+            "healthLive",
+            "Whether the process answers",
+            "Live",
+        ),
+        Endpoint {
+            parameters: vec![of_one],
+            ..ready("/health/ready", "healthReady", Purpose::Server)
+        },
         get("/metrics", "metrics", "The metrics", metrics),
     ]
+}
+
+fn ready(path: &str, id: &str, purpose: Purpose) -> Endpoint {
+    let reply = json_reply("It does", "Ready", None);
+    let ready = get(path, id, "Whether it wants traffic", reply);
+    let (tag, code) = match purpose {
+        Purpose::Model => (MODELS, Code::ModelNotReady),
+        Purpose::Server | Purpose::Infer | Purpose::Change => (HEALTH, Code::Unavailable),
+    };
+    Endpoint {
+        tag: tag.to_owned(),
+        purpose,
+        ..refusing(ready, code, "Ready")
+    }
 }
 
 fn get(path: &str, id: &str, summary: &str, reply: Response) -> Endpoint {

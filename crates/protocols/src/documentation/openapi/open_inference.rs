@@ -12,7 +12,7 @@ use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
 
 use self::model::infer_examples;
-use super::endpoint::{Endpoint, Purpose};
+use super::endpoint::{Endpoint, Purpose, refusing};
 use super::failure::Shape;
 use super::media::{binary_body, binary_reply, json_reply, optional_json_body};
 use super::model::Model;
@@ -116,14 +116,6 @@ fn about_model(path: &str, suffix: &str) -> [Endpoint; 4] {
     });
     let ready = refusing(ready, Code::ModelNotReady, "ModelReady");
     [metadata, ready, config, statistics]
-}
-
-/// The same endpoint, which says no in the same words as yes.
-fn refusing(endpoint: Endpoint, code: Code, schema: &str) -> Endpoint {
-    Endpoint {
-        refusal: Some((code, json_reply("Not ready, and why", schema, None))),
-        ..endpoint
-    }
 }
 
 fn infer(models: &[Model<'_>], path: &str, suffix: &str) -> Endpoint {

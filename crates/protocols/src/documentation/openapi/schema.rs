@@ -72,6 +72,13 @@ pub(super) fn scalar(kind: Type, description: &str) -> ObjectBuilder {
         .description(some(description))
 }
 
+/// A value of one of these types.
+pub(super) fn either(kinds: [Type; 2], description: &str) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Array(kinds.to_vec()))
+        .description(some(description))
+}
+
 /// A text.
 pub(super) fn text(description: &str) -> ObjectBuilder {
     scalar(Type::String, description)

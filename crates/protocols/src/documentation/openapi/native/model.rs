@@ -1,18 +1,18 @@
 //! What one version takes and gives in the simple JSON API.
 //!
-//! Rule: a model with one input also takes `data` or `input` instead of `inputs`; predictions are
-//! the tensor itself when the model has one output, and an object of tensors otherwise.
+//! Rule: a model that needs one input also takes `data` or `input` instead of `inputs`; predictions
+//! are the tensor itself when one output is given, and an object of tensors otherwise.
 
 use contract::TensorSpec;
 use serde_json::{Map, Value, json};
 
 use super::super::endpoint::Endpoint;
-use super::super::media::{Examples, image_body, json_body, json_reply};
+use super::super::media::{Examples, json_body, json_reply};
 use super::super::model::Model;
-use super::super::schema::{AnySchema, Field, object, one_of, optional, required, word};
+use super::super::schema::{AnySchema, Field, any_of, object, one_of, optional, required, word};
 use super::super::tensor::{nested, nested_example};
-use super::post;
-use super::schemas::{model_version, reply_fields};
+use super::schemas::{reply_fields, request_fields};
+use super::{image, post, top_k};
 
 /// The operations of a version.
 pub(in super::super) fn endpoints(model: &Model<'_>) -> Vec<Endpoint> {
@@ -29,19 +29,30 @@ pub(in super::super) fn endpoints(model: &Model<'_>) -> Vec<Endpoint> {
         of_model(model, post(&path, &id, &summary, body, reply))
     };
     let paths = model.paths("", "predict").into_iter();
-    paths.map(predict).chain(image_endpoint(model)).collect()
+    let mut endpoints: Vec<_> = paths.map(predict).collect();
+    if model.info.image.is_some() {
+        endpoints.extend(images(model));
+    }
+    endpoints
 }
 
-/// The latest version takes pictures when its settings say how.
-fn image_endpoint(model: &Model<'_>) -> Option<Endpoint> {
-    let (_, path) = model.paths("", "predict/image").into_iter().next()?;
-    let is_offered = model.is_latest && model.info.image.is_some();
-    is_offered.then(|| {
-        let summary = format!("Classify a picture with {}", model.info.model);
-        let reply = json_reply("The most probable classes", "ImageReply", None);
-        let id = model.name("predictImage");
-        of_model(model, post(&path, &id, &summary, image_body(), reply))
-    })
+/// The operations of a version whose settings say how a picture becomes its input.
+fn images(model: &Model<'_>) -> Vec<Endpoint> {
+    let summary = format!(
+        "Classify a picture with version {} of {}",
+        model.info.version, model.info.model
+    );
+    let paths = model.paths("", "predict/image").into_iter();
+    paths
+        .map(|(part, path)| {
+            let id = model.name(&format!("predict_image{part}"));
+            let endpoint = Endpoint {
+                parameters: vec![top_k()],
+                ..image(&path, &id, &summary)
+            };
+            of_model(model, endpoint)
+        })
+        .collect()
 }
 
 fn of_model(model: &Model<'_>, endpoint: Endpoint) -> Endpoint {
@@ -61,25 +72,48 @@ pub(in super::super) fn schemas(model: &Model<'_>) -> Vec<(String, AnySchema)> {
 
 fn request(model: &Model<'_>) -> AnySchema {
     let inputs = &model.info.signature.inputs;
-    let named = || {
-        let fields = inputs.iter().map(|spec| match spec.is_optional {
-            true => optional(&spec.name, nested(spec)),
-            false => required(&spec.name, nested(spec)),
-        });
-        object("The inputs by name", fields)
+    let tensor = |spec| rows(spec, model.info.max_batch_size.is_some());
+    let named = inputs.iter().map(|spec| match spec.is_optional {
+        true => optional(&spec.name, tensor(spec)),
+        false => required(&spec.name, tensor(spec)),
+    });
+    let whole = |input: Field| {
+        let fields = std::iter::once(input).chain(request_fields());
+        object("", fields)
     };
-    let whole = |field: Field| object("", [field, optional("model_version", model_version())]);
-    let [only] = inputs.as_slice() else {
-        return whole(required("inputs", named()));
+    let by_name = whole(required("inputs", object("The inputs by name", named)));
+    match only_input(inputs) {
+        Some(only) => one_of(
+            "",
+            [
+                whole(required("data", tensor(only))),
+                whole(required("input", tensor(only))),
+                by_name,
+            ],
+        ),
+        None => by_name,
+    }
+}
+
+/// The input that a value without a name is for.
+fn only_input(inputs: &[TensorSpec]) -> Option<&TensorSpec> {
+    let mut needed = inputs.iter().filter(|spec| !spec.is_optional);
+    match (inputs, needed.next(), needed.next()) {
+        ([only], _, _) | (_, Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+/// A tensor, or one row of it, which a batching model takes as a batch of one.
+fn rows(spec: &TensorSpec, is_batch: bool) -> AnySchema {
+    let Some((_, row)) = spec.dims.split_first().filter(|_| is_batch) else {
+        return nested(spec);
     };
-    one_of(
-        "",
-        [
-            whole(required("data", nested(only))),
-            whole(required("input", nested(only))),
-            whole(required("inputs", named())),
-        ],
-    )
+    let row = TensorSpec {
+        dims: row.to_vec(),
+        ..spec.clone()
+    };
+    any_of("A batch, or one row", [nested(spec), nested(&row)])
 }
 
 fn reply(model: &Model<'_>) -> AnySchema {
@@ -87,10 +121,15 @@ fn reply(model: &Model<'_>) -> AnySchema {
     let predictions = match outputs.as_slice() {
         [only] => nested(only),
         several => {
-            let fields = several
+            let named = several
                 .iter()
-                .map(|spec| required(&spec.name, nested(spec)));
-            object("The outputs by name", fields)
+                .map(|spec| optional(&spec.name, nested(spec)));
+            let named = object("The outputs by name", named);
+            let alone = several.iter().map(nested);
+            any_of(
+                "Several outputs by name, or the only one that was asked for",
+                std::iter::once(named).chain(alone),
+            )
         }
     };
     let name = word("The model that answered", [model.info.model.as_str()]);
@@ -124,9 +163,10 @@ fn named_example(model: &Model<'_>) -> Value {
 }
 
 fn request_example(model: &Model<'_>) -> Map<String, Value> {
-    let (field, value) = match model.info.signature.inputs.as_slice() {
-        [only] => ("data", nested_example(only)),
-        several => ("inputs", by_name(several)),
+    let inputs = &model.info.signature.inputs;
+    let (field, value) = match only_input(inputs) {
+        Some(only) => ("data", nested_example(only)),
+        None => ("inputs", by_name(inputs)),
     };
     Map::from_iter([(field.to_owned(), value)])
 }

@@ -1,43 +1,37 @@
 //! The schemas of the simple JSON API that no model changes.
 
+mod about;
+
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::super::schema::{
-    AnySchema, Field, anything, component, count, list, map, object, one_of, optional, required,
-    scalar, text, word,
+    AnySchema, Field, any_of, anything, component, count, either, list, map, object, one_of,
+    optional, required, scalar, text, word,
 };
 
 /// All of them.
 pub(in super::super) fn schemas() -> Vec<(&'static str, AnySchema)> {
-    let any = || anything("Nested arrays of numbers, booleans or texts");
-    let name = text("The model that answered");
-    let version = text("Its version");
-    vec![
+    let (name, version) = (text("The model that answered"), text("Its version"));
+    let predictions = anything("One output as nested arrays, several in an object by name");
+    let mut schemas = vec![
         ("PredictRequest", predict_request()),
         (
             "PredictReply",
-            object("", reply_fields(any(), name, version)),
+            object("", reply_fields(predictions, name, version)),
         ),
         ("BatchRequest", batch_request()),
         ("BatchReply", batch_reply()),
         ("ImageReply", image_reply()),
-        ("Health", health()),
-        ("ModelList", model_list()),
-        ("Model", model()),
-    ]
+    ];
+    schemas.extend(about::schemas());
+    schemas
 }
 
 fn predict_request() -> AnySchema {
-    let form = |field: Field| {
+    let form = |input: Field| {
         let model = text("The model; not needed while only one is served, or with it in the path");
-        object(
-            "",
-            [
-                field,
-                optional("model", model),
-                optional("model_version", model_version()),
-            ],
-        )
+        let fields = [input, optional("model", model)];
+        object("", fields.into_iter().chain(request_fields()))
     };
     let any = || anything("Nested arrays of numbers, booleans or texts");
     one_of(
@@ -50,9 +44,22 @@ fn predict_request() -> AnySchema {
     )
 }
 
-/// The version in a body.
-pub(super) fn model_version() -> ObjectBuilder {
-    text("The version; the latest when it is left out")
+/// What a request has beside its inputs.
+pub(super) fn request_fields() -> [Field; 3] {
+    let version = either(
+        [Type::String, Type::Integer],
+        "The version; the latest when it is left out",
+    );
+    let outputs = list(
+        "The names of the outputs to give; all when left out",
+        text(""),
+    );
+    let timeout = count("After this many milliseconds the answer is worth nothing");
+    [
+        optional("model_version", version),
+        optional("outputs", outputs),
+        optional("timeout_ms", timeout),
+    ]
 }
 
 /// What a reply has beside its predictions.
@@ -61,66 +68,45 @@ pub(super) fn reply_fields(
     model: ObjectBuilder,
     version: ObjectBuilder,
 ) -> [Field; 6] {
-    let timestamp = text("When the reply was written")
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
     let time = scalar(Type::Number, "How long the request took in the server").minimum(Some(0));
     [
         required("predictions", predictions),
         required("model", model),
         required("model_version", version),
         required("api_version", word("The version of this API", ["v1"])),
-        required("timestamp", timestamp),
+        required("timestamp", moment("When the reply was written")),
         required("inference_time_ms", time),
     ]
 }
 
+/// A point in time.
+fn moment(description: &str) -> ObjectBuilder {
+    text(description).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+}
+
 fn batch_request() -> AnySchema {
-    let requests = list("Requests for any models", component("PredictRequest"));
-    object("", [required("requests", requests)])
+    let requests = || list("Requests for any models", component("PredictRequest"));
+    let form = object("", [required("requests", requests())]);
+    any_of("", [form, requests()])
 }
 
 fn batch_reply() -> AnySchema {
     let result = one_of("", [component("PredictReply"), component("Error")]);
-    object(
-        "",
-        [required(
-            "results",
-            list("In the order of the requests", result),
-        )],
-    )
+    let results = list("In the order of the requests", result);
+    object("", [required("results", results)])
 }
 
 fn image_reply() -> AnySchema {
+    let label = text("The name of the class, when the model has labels");
     let class = object(
         "",
         [
             required("class_id", count("The number of the class")),
             required("probability", scalar(Type::Number, "")),
-            optional(
-                "label",
-                text("The name of the class, when the model has labels"),
-            ),
+            optional("label", label),
         ],
     );
-    let name = text("The model that answered");
-    object(
-        "",
-        reply_fields(
-            list("The most probable classes, best first", class),
-            name,
-            text("Its version"),
-        ),
-    )
-}
-
-fn health() -> AnySchema {
-    object("", [required("status", text("How the server is doing"))])
-}
-
-fn model_list() -> AnySchema {
-    object("", [required("models", list("", component("Model")))])
-}
-
-fn model() -> AnySchema {
-    object("", [required("name", text("Its name"))])
+    let classes = list("The most probable classes, best first", class);
+    let (name, version) = (text("The model that answered"), text("Its version"));
+    object("", reply_fields(classes, name, version))
 }
