@@ -12,12 +12,8 @@ use ort::value::ValueType;
 
 use super::convert;
 
-/// The domains whose operator-set version is reported, with the key to report it under.
-const DOMAINS: [(&str, &str); 3] = [
-    ("", "onnx.opset"),
-    ("ai.onnx.ml", "onnx.opset.ai.onnx.ml"),
-    ("com.microsoft", "onnx.opset.com.microsoft"),
-];
+/// What the runtime gives as the version of a model that states none.
+const NO_VERSION: [i64; 2] = [0, i64::MAX];
 
 /// The signature of a session, with or without its optional inputs.
 pub(super) fn signature(session: &Session, has_optional_inputs: bool) -> Result<Signature> {
@@ -111,19 +107,15 @@ pub(super) fn metadata(session: &Session) -> BTreeMap<String, String> {
         put("onnx.graph", found.name());
         put("onnx.domain", found.domain());
         put("onnx.description", found.description());
-        let version = found.version().filter(|&version| version != 0);
+        let version = found
+            .version()
+            .filter(|version| !NO_VERSION.contains(version));
         put(
             "onnx.model_version",
             version.map(|version| version.to_string()),
         );
     }
-    for (domain, key) in DOMAINS {
-        put(
-            key,
-            session
-                .opset_for_domain(domain)
-                .map(|opset| opset.to_string()),
-        );
-    }
+    let opset = session.opset_for_domain("");
+    put("onnx.opset", opset.map(|opset| opset.to_string()));
     metadata
 }
