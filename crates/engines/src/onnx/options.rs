@@ -129,8 +129,12 @@ impl Provider {
 
 impl OpenVinoOptions {
     fn new(options: &mut Options<'_>) -> Result<Self> {
+        let precision = options.choice("precision", &[("f32", "f32"), ("bf16", "bf16")])?;
+        if precision == "bf16" && !processor_has_bf16() {
+            tracing::warn!("this processor has no bf16 instructions, so OpenVINO computes in f32");
+        }
         Ok(Self {
-            precision: options.choice("precision", &[("f32", "f32"), ("bf16", "bf16")])?,
+            precision,
             performance_hint: options.choice(
                 "performance_hint",
                 &[("latency", "LATENCY"), ("throughput", "THROUGHPUT")],
@@ -186,6 +190,18 @@ impl CudaOptions {
         }
         provider.build().error_on_failure()
     }
+}
+
+/// Whether the processor computes in bf16. Those with matrix tiles have the vector instructions too.
+#[cfg(target_arch = "x86_64")]
+fn processor_has_bf16() -> bool {
+    std::is_x86_feature_detected!("avx512bf16")
+}
+
+/// OpenVINO is offered for one kind of processor only.
+#[cfg(not(target_arch = "x86_64"))]
+fn processor_has_bf16() -> bool {
+    false
 }
 
 /// Reads options and remembers which keys it was asked for.
