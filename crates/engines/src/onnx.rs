@@ -15,23 +15,50 @@ mod signature;
 mod strings;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use contract::{Engine, LoadSpec, LoadedModel, Result};
+
+use library::SearchInput;
 
 pub use environment::{OLDEST_MINOR, Runtime};
 
 /// Opens ONNX models: a file `model.onnx`, or a folder of that name that holds one beside the files
 /// of its external data.
+///
+/// ```
+/// use contract::Engine;
+/// use engines::OnnxEngine;
+/// use engines::onnx::library::SearchInput;
+///
+/// let engine = OnnxEngine::searching(SearchInput::default());
+/// assert_eq!(engine.platform(), "onnxruntime_onnx");
+/// ```
 #[derive(Clone, Debug)]
 pub struct OnnxEngine {
-    runtime: Runtime,
+    search: SearchInput,
+    runtime: OnceLock<Runtime>,
 }
 
 impl OnnxEngine {
     /// An engine that runs models in `runtime`.
     #[must_use]
     pub fn new(runtime: Runtime) -> Self {
-        Self { runtime }
+        Self {
+            search: SearchInput::default(),
+            runtime: OnceLock::from(runtime),
+        }
+    }
+
+    /// An engine that searches for its library when the first model is loaded, and again with every
+    /// model until there is one. A server without ONNX models so needs no library, and one that
+    /// lacks it can go on when it is installed.
+    #[must_use]
+    pub fn searching(search: SearchInput) -> Self {
+        Self {
+            search,
+            runtime: OnceLock::new(),
+        }
     }
 
     /// An engine that runs models in the library at `library`.
@@ -42,10 +69,16 @@ impl OnnxEngine {
         Runtime::open(library).map(Self::new)
     }
 
-    /// The runtime.
-    #[must_use]
-    pub fn runtime(&self) -> &Runtime {
-        &self.runtime
+    /// The runtime, searched for if this is the first use of it.
+    ///
+    /// # Errors
+    /// `engine_failed` as [`library::open_first`].
+    pub fn runtime(&self) -> Result<&Runtime> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime);
+        }
+        let found = library::open_first(&self.search, &library::python_package)?;
+        Ok(self.runtime.get_or_init(|| found))
     }
 }
 
@@ -68,7 +101,7 @@ impl Engine for OnnxEngine {
     }
 
     fn load(&self, spec: &LoadSpec) -> Result<LoadedModel> {
-        session::load(&self.runtime, spec)
+        session::load(self.runtime()?, spec)
     }
 }
 

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 use contract::{Code, Dimension, ElementType, Error, Session, Shape, Tensor};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -292,4 +293,35 @@ fn a_process_keeps_the_library_that_it_loaded() {
         Runtime::open(&library).unwrap().library(),
         runtime.library()
     );
+}
+
+#[test]
+fn an_engine_without_a_library_says_how_to_get_one_and_goes_on_when_it_is_there() {
+    let data = tempfile::tempdir().unwrap();
+    let current = data.path().join("onnxruntime/current");
+    let engine = OnnxEngine::searching(SearchInput {
+        flag: Some(current.clone()),
+        ..SearchInput::default()
+    });
+    let file = ModelFile::new(&OnnxModel::identity(ElementType::F32, "n").to_bytes());
+    let text = engine.load(&file.spec).map(|_| ()).unwrap_err().to_string();
+    assert!(
+        text.starts_with("no ONNX Runtime at `--onnxruntime`"),
+        "{text}"
+    );
+    fs::create_dir(current.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(onnx_runtime().parent().unwrap(), &current).unwrap();
+    assert!(engine.load(&file.spec).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn any_strings_pass_unchanged(strings in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8)) {
+        let tensor = Tensor::from_strings([strings.len()].into(), &strings).unwrap();
+        let mut session = only_session(&OnnxModel::identity(ElementType::Bytes, "n"));
+        let given = session.run(&[Some(tensor.clone())], &[0]).unwrap();
+        prop_assert_eq!(given, vec![tensor]);
+    }
 }
