@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use contract::{Code, Error};
+use contract::{Code, Error, RequestId};
 use http::{HeaderValue, Request, Response, header};
 
 use super::service::is_grpc;
@@ -70,8 +70,8 @@ pub(super) fn grpc_error(error: &Error) -> Response<Body> {
 }
 
 /// An error as a REST reply, for calls that never had a frame.
-pub(super) fn rest_error(path: &str, error: &Error) -> Response<Body> {
-    let mut response = Response::new(Body::from(rest_error_body(path, error)));
+pub(super) fn rest_error(path: &str, error: &Error, id: &RequestId) -> Response<Body> {
+    let mut response = Response::new(Body::from(rest_error_body(path, error, id)));
     *response.status_mut() = status(error.code()).http;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -79,10 +79,9 @@ pub(super) fn rest_error(path: &str, error: &Error) -> Response<Body> {
 }
 
 /// The body of [`rest_error`].
-pub(super) fn rest_error_body(path: &str, error: &Error) -> Vec<u8> {
-    let id = rest::new_request_id();
+pub(super) fn rest_error_body(path: &str, error: &Error, id: &RequestId) -> Vec<u8> {
     match is_open_inference(path) {
-        true => OpenInference::encode_error(error, &id),
-        false => Native::encode_error(error, &id),
+        true => OpenInference::encode_error(error, id),
+        false => Native::encode_error(error, id),
     }
 }

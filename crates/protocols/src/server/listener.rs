@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connection::{SETTLE, Shared, http, serve as serve_connection};
 use super::fallback;
 use crate::context::Limits;
+use crate::rest::new_request_id;
 
 /// Connections that the kernel completes ahead of us, so that a burst is not refused.
 const BACKLOG: u32 = 1024;
@@ -274,7 +275,7 @@ fn refusal() -> Vec<u8> {
         "the server has as many connections as it allows; retry later or on another server",
     );
     let status = crate::status::status(error.code()).http;
-    let body = fallback::rest_error_body("/", &error);
+    let body = fallback::rest_error_body("/", &error, &new_request_id());
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n",

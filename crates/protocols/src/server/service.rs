@@ -22,6 +22,7 @@ use tower::Service;
 use super::activity::{Activity, InFlight};
 use super::fallback;
 use super::listener::Phase;
+use crate::rest::new_request_id;
 
 /// Hands the calls of one connection to the router.
 #[derive(Clone, Debug)]
@@ -107,9 +108,10 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 /// The REST frame catches the panics of its handlers; what comes here is outside of it.
 fn panicked(is_grpc: bool, path: &str) -> Response<Body> {
     let error = Error::internal("a call panicked outside of the frame");
-    tracing::error!(path, "a call panicked outside of the frame");
+    let id = new_request_id();
+    tracing::error!(%id, path, "a call panicked outside of the frame");
     match is_grpc {
         true => fallback::grpc_error(&error),
-        false => fallback::rest_error(path, &error),
+        false => fallback::rest_error(path, &error, &id),
     }
 }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tower::ServiceExt;
 
 use super::*;
 use crate::context::{Limits, ServerInfo};
@@ -40,19 +41,7 @@ impl TestServer {
 
     fn start_with(limits: Limits) -> Self {
         let observer = Arc::new(RecordingObserver::default());
-        let echo = Arc::new(EchoServer::new([]));
-        let ctx = Arc::new(Context {
-            infer: Arc::clone(&echo) as _,
-            control: echo,
-            observe: Arc::clone(&observer) as _,
-            limits,
-            server: ServerInfo {
-                version: "0.0.0".to_owned(),
-                is_gpu_available: false,
-                is_control_enabled: false,
-                is_strict_json: false,
-            },
-        });
+        let ctx = context(limits, &observer);
         let (begun, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let routes = test_routes(&ctx, &begun, &release);
         let routes = fallback::complete(routes, &ctx);
@@ -81,6 +70,22 @@ impl TestServer {
         let reply = self.exchange(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         reply.await.ends_with("\r\n\r\nhello")
     }
+}
+
+fn context(limits: Limits, observer: &Arc<RecordingObserver>) -> Arc<Context> {
+    let echo = Arc::new(EchoServer::new([]));
+    Arc::new(Context {
+        infer: Arc::clone(&echo) as _,
+        control: echo,
+        observe: Arc::clone(observer) as _,
+        limits,
+        server: ServerInfo {
+            version: "0.0.0".to_owned(),
+            is_gpu_available: false,
+            is_control_enabled: false,
+            is_strict_json: false,
+        },
+    })
 }
 
 fn test_routes(ctx: &Arc<Context>, begun: &Arc<Semaphore>, release: &Arc<Semaphore>) -> Router {
@@ -169,6 +174,41 @@ async fn unknown_paths_and_methods_get_json_of_their_dialect() {
         replies.push_str(&format!("> {line}\n{}\n\n", lines.join("\n")));
     }
     insta::assert_snapshot!(replies);
+}
+
+#[tokio::test]
+async fn every_kind_of_listener_has_its_routes_and_no_route_twice() {
+    let ctx = context(Limits::default(), &Arc::default());
+    let cases = [
+        (ListenerKind::All, "/metrics", StatusCode::OK),
+        (ListenerKind::All, "/docs/", StatusCode::OK),
+        (ListenerKind::All, "/v2/health/live", StatusCode::OK),
+        (ListenerKind::Metrics, "/metrics", StatusCode::OK),
+        (
+            ListenerKind::Metrics,
+            "/v2/health/live",
+            StatusCode::NOT_FOUND,
+        ),
+        (ListenerKind::Grpc, "/metrics", StatusCode::NOT_FOUND),
+    ];
+    for (kind, path, status) in cases {
+        let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let reply = router(&ctx, kind).oneshot(request).await.unwrap();
+        assert_eq!(reply.status(), status, "{kind:?} {path}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_have_the_media_type_of_their_observer() {
+    let ctx = context(Limits::default(), &Arc::default());
+    let request = Request::get("/metrics")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let reply = router(&ctx, ListenerKind::Metrics)
+        .oneshot(request)
+        .await
+        .unwrap();
+    assert_eq!(reply.headers()["content-type"], "text/plain");
 }
 
 #[tokio::test]
