@@ -1,8 +1,11 @@
 //! `POST /v2/models/{model}/infer`: decode, run, encode.
+//!
+//! Decision: large bodies are converted on a thread that may block, so that the conversion of one
+//! request delays no other one.
 
 use std::sync::Arc;
 
-use contract::Result;
+use contract::{Error, InferResponse, Result};
 use http::{HeaderMap, header};
 
 use super::decode::{Decoded, decode};
@@ -11,30 +14,31 @@ use super::raw::raw_request;
 use super::target;
 use crate::context::Context;
 use crate::open_inference::binary::{Parts, split};
-use crate::open_inference::inference::{Inference, Origin, run};
+use crate::open_inference::inference::{Origin, run};
 use crate::open_inference::metadata::route;
-use crate::open_inference::parameters::RequestParameters;
 use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
+
+/// What a worker converts itself: a few milliseconds at some hundred megabytes per second.
+const INLINE_BYTES: usize = 1 << 20;
 
 /// Answers one inference request.
 pub(super) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let (name, version) = target(&call)?;
     let route = route(&ctx, &name, &version)?;
     let Decoded { id, inference } = match split(&call.headers, call.body)? {
-        Parts::Json(json, blobs) => decode(&json, blobs, &JsonLimits::from(&ctx.limits))?,
-        Parts::Raw(body) => Decoded {
-            id: None,
-            inference: Inference {
-                inputs: vec![raw_request(&route.info, body)?],
-                outputs: Vec::new(),
-                parameters: RequestParameters {
-                    binary_data_output: Some(!accepts_json(&call.headers)),
-                    ..RequestParameters::default()
-                },
-            },
-        },
+        Parts::Json(json, blobs) => {
+            let limits = JsonLimits::from(&ctx.limits);
+            off_thread(json.len(), move || decode(&json, blobs, &limits)).await?
+        }
+        Parts::Raw(body) => {
+            let is_binary = !accepts_json(&call.headers);
+            let mut decoded = Decoded::default();
+            decoded.inference.parameters.binary_data_output = Some(is_binary);
+            decoded.inference.inputs = vec![raw_request(&route.info, body)?];
+            decoded
+        }
     };
     let is_binary_default = inference.parameters.binary_data_output.unwrap_or_default();
     let wanted: Vec<_> = inference
@@ -48,9 +52,31 @@ pub(super) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         deadline: call.deadline,
     };
     let response = run(&ctx, route, origin, inference).await?;
-    let is_binary = |index: usize| wanted.get(index).copied().unwrap_or(is_binary_default);
     let style = NonFinite::of(ctx.server.is_strict_json);
-    encode(id.as_deref(), &response, is_binary, style)
+    off_thread(n_bytes(&response), move || {
+        let is_binary = |index: usize| wanted.get(index).copied().unwrap_or(is_binary_default);
+        encode(id.as_deref(), &response, is_binary, style)
+    })
+    .await
+}
+
+/// Runs `work` here when it is about few bytes, otherwise on a thread that may block.
+async fn off_thread<T: Send + 'static>(
+    n_bytes: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if n_bytes <= INLINE_BYTES {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::internal(error.to_string())),
+    }
+}
+
+fn n_bytes(response: &InferResponse) -> usize {
+    let outputs = response.outputs.iter();
+    outputs.map(|output| output.tensor.data().len()).sum()
 }
 
 /// Whether the caller names JSON among the media types that it takes; a wildcard names nothing.

@@ -198,3 +198,15 @@ fn the_earlier_one_of_header_and_parameter_is_the_deadline() {
         );
     }
 }
+
+#[test]
+fn large_tensors_go_the_same_way_as_small_ones() {
+    let n_values = 300_000;
+    let data = vec!["1.5"; n_values].join(",");
+    let ask = scores(&format!("[{data}]"), &format!("[1,{n_values}]"), "");
+    assert!(ask.body.len() > 1 << 20);
+    let answer = ask.answer(&echo());
+    assert_eq!(answer.status, 200);
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert!(text.ends_with(&format!(r#""data":[{data}]}}]}}"#)));
+}
