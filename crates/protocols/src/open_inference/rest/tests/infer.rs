@@ -210,3 +210,35 @@ fn large_tensors_go_the_same_way_as_small_ones() {
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     assert!(text.ends_with(&format!(r#""data":[{data}]}}]}}"#)));
 }
+
+/// Answers without any outputs.
+#[derive(Debug)]
+struct Forgetful(EchoServer);
+
+impl Infer for Forgetful {
+    fn route(&self, target: &Target) -> Result<Route> {
+        self.0.route(target)
+    }
+
+    fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
+        Box::pin(async {
+            let mut response = self.0.infer(route, request).await?;
+            response.outputs.clear();
+            Ok(response)
+        })
+    }
+}
+
+#[test]
+fn a_lost_output_is_an_error_and_no_shorter_answer() {
+    let control = Arc::new(EchoServer::new(models()));
+    let infer = Arc::new(Forgetful(EchoServer::new(models())));
+    let router = served(context(infer, control));
+    for rest in ["", r#","outputs":[{"name":"y"}]"#] {
+        let answer = scores("[1]", "[1,1]", rest).answer(&router);
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (500, &json!("internal"))
+        );
+    }
+}
