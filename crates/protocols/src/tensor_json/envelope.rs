@@ -73,6 +73,11 @@ pub(crate) fn array_items<'a>(json: &'a [u8], limits: &JsonLimits) -> Result<Vec
     Ok(items)
 }
 
+/// The start of a value for an error, in backticks.
+pub(crate) fn excerpt(json: &[u8]) -> String {
+    Cursor::new(json).excerpt()
+}
+
 /// After a member: whether a comma promises another one, or `end` stands here.
 fn has_next(cursor: &mut Cursor<'_>, end: u8) -> Result<bool> {
     cursor.skip_whitespace();

@@ -25,7 +25,7 @@ const POWERS_OF_TEN: [f64; 23] = [
 ];
 
 /// A number as it was written: `digits * 10^exponent`, unless it is long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Decimal<'a> {
     pub(super) is_negative: bool,
     digits: u64,

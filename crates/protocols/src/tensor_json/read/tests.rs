@@ -65,92 +65,94 @@ fn ragged_arrays_are_refused_with_both_places() {
     }
 }
 
+/// A text, the element type to read, and the refusal.
+const WRONG_VALUES: &[(&str, ElementType, &str)] = &[
+    (
+        "[[1,2],[3,\"x\"]]",
+        ElementType::F32,
+        "at [1][1]: expected a number for FP32, got `\"x\"`",
+    ),
+    (
+        "[1,300]",
+        ElementType::U8,
+        "at [1]: `300` does not fit UINT8 (0 to 255)",
+    ),
+    (
+        "[-1]",
+        ElementType::U64,
+        "at [0]: `-1` does not fit UINT64 (0 to 18446744073709551615)",
+    ),
+    (
+        "[1.5]",
+        ElementType::I32,
+        "at [0]: expected a whole number that fits INT32, got `1.5`",
+    ),
+    (
+        "true",
+        ElementType::I32,
+        "expected a number for INT32, got `true`",
+    ),
+    (
+        "[1e39]",
+        ElementType::F32,
+        "at [0]: `1e39` is too large for FP32",
+    ),
+    (
+        "[2]",
+        ElementType::Bool,
+        "at [0]: expected `true`, `false`, 0 or 1 for BOOL, got `2`",
+    ),
+    (
+        "[1]",
+        ElementType::Bytes,
+        "at [0]: expected a string for BYTES, got `1`",
+    ),
+    (
+        "[1,]",
+        ElementType::F32,
+        "at [1]: expected a number for FP32, got `]`",
+    ),
+    (
+        "[1 2]",
+        ElementType::F32,
+        "malformed JSON at byte 3: expected `,` or `]`, got `2`",
+    ),
+    (
+        "[1",
+        ElementType::F32,
+        "malformed JSON at byte 2: expected `,` or `]`, got the end of the text",
+    ),
+    (
+        "[1]]",
+        ElementType::F32,
+        "malformed JSON at byte 3: expected the end of the text, got `]`",
+    ),
+    (
+        "",
+        ElementType::F32,
+        "expected a number for FP32, got the end of the text",
+    ),
+    (
+        "[nul]",
+        ElementType::F32,
+        "at [0]: expected a number for FP32, got `nul`",
+    ),
+    (
+        "[null]",
+        ElementType::I64,
+        "at [0]: expected a number for INT64, got `null`",
+    ),
+    (
+        "[{}]",
+        ElementType::F32,
+        "at [0]: expected a number for FP32, got `{`",
+    ),
+];
+
 #[test]
 fn a_wrong_value_is_refused_with_its_place() {
-    let cases = [
-        (
-            "[[1,2],[3,\"x\"]]",
-            ElementType::F32,
-            "at [1][1]: expected a number for FP32, got `\"x\"`",
-        ),
-        (
-            "[1,300]",
-            ElementType::U8,
-            "at [1]: `300` does not fit UINT8 (0 to 255)",
-        ),
-        (
-            "[-1]",
-            ElementType::U64,
-            "at [0]: `-1` does not fit UINT64 (0 to 18446744073709551615)",
-        ),
-        (
-            "[1.5]",
-            ElementType::I32,
-            "at [0]: expected a whole number that fits INT32, got `1.5`",
-        ),
-        (
-            "true",
-            ElementType::I32,
-            "expected a number for INT32, got `true`",
-        ),
-        (
-            "[1e39]",
-            ElementType::F32,
-            "at [0]: `1e39` is too large for FP32",
-        ),
-        (
-            "[2]",
-            ElementType::Bool,
-            "at [0]: expected `true`, `false`, 0 or 1 for BOOL, got `2`",
-        ),
-        (
-            "[1]",
-            ElementType::Bytes,
-            "at [0]: expected a string for BYTES, got `1`",
-        ),
-        (
-            "[1,]",
-            ElementType::F32,
-            "at [1]: expected a number for FP32, got `]`",
-        ),
-        (
-            "[1 2]",
-            ElementType::F32,
-            "malformed JSON at byte 3: expected `,` or `]`, got `2`",
-        ),
-        (
-            "[1",
-            ElementType::F32,
-            "malformed JSON at byte 2: expected `,` or `]`, got the end of the text",
-        ),
-        (
-            "[1]]",
-            ElementType::F32,
-            "malformed JSON at byte 3: expected the end of the text, got `]`",
-        ),
-        (
-            "",
-            ElementType::F32,
-            "expected a number for FP32, got the end of the text",
-        ),
-        (
-            "[nul]",
-            ElementType::F32,
-            "at [0]: expected a number for FP32, got `nul`",
-        ),
-        (
-            "[null]",
-            ElementType::I64,
-            "at [0]: expected a number for INT64, got `null`",
-        ),
-        (
-            "[{}]",
-            ElementType::F32,
-            "at [0]: expected a number for FP32, got `{`",
-        ),
-    ];
-    for (json, element_type, expected) in cases {
-        assert_eq!(message(read(json, element_type)), expected, "{json}");
+    for (json, element_type, expected) in WRONG_VALUES {
+        assert_eq!(message(read(json, *element_type)), *expected, "{json}");
     }
 }
 
