@@ -1,12 +1,30 @@
 //! The simple JSON API: `/predict` and its family.
+//!
+//! Decision: a body has no element types and no shapes; the signature of the model that will answer
+//! tells how to read it. So every handler routes first and decodes then.
+
+mod batch;
+mod decode;
+mod encode;
+mod health;
+mod image;
+mod index;
+mod media;
+mod models;
+mod predict;
+mod target;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::{get, post};
 use contract::{Error, RequestId};
 
 use crate::context::Context;
-use crate::rest::{Dialect, native_error};
+use crate::rest::{Dialect, handler, native_error};
+
+/// The version of this API, in every reply.
+const API_VERSION: &str = "v1";
 
 /// The errors of this dialect.
 #[derive(Debug)]
@@ -20,6 +38,69 @@ impl Dialect for Native {
     }
 }
 
-pub(crate) fn routes(_ctx: &Arc<Context>) -> Router {
+/// All routes of this dialect.
+pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
     Router::new()
+        .merge(predictions(ctx))
+        .merge(images(ctx))
+        .merge(descriptions(ctx))
+        .merge(checks(ctx))
 }
+
+fn predictions(ctx: &Arc<Context>) -> Router {
+    let predict = || post(handler::<Native, _, _>(ctx, predict::predict));
+    let batch = || post(handler::<Native, _, _>(ctx, batch::predict_batch));
+    Router::new()
+        .route("/predict", predict())
+        .route("/v1/predict", predict())
+        .route("/models/{model}/predict", predict())
+        .route("/models/{model}/versions/{version}/predict", predict())
+        .route("/predict/batch", batch())
+        .route("/v1/predict/batch", batch())
+}
+
+fn images(ctx: &Arc<Context>) -> Router {
+    let workshop = image::Workshop::default();
+    let predict = || {
+        let workshop = workshop.clone();
+        post(handler::<Native, _, _>(ctx, move |ctx, call| {
+            image::predict_image(ctx, call, workshop.clone())
+        }))
+    };
+    Router::new()
+        .route("/predict/image", predict())
+        .route("/v1/predict/image", predict())
+        .route("/models/{model}/predict/image", predict())
+        .route(
+            "/models/{model}/versions/{version}/predict/image",
+            predict(),
+        )
+}
+
+fn descriptions(ctx: &Arc<Context>) -> Router {
+    let model = || get(handler::<Native, _, _>(ctx, models::model));
+    Router::new()
+        .route("/", get(handler::<Native, _, _>(ctx, index::index)))
+        .route("/models", get(handler::<Native, _, _>(ctx, models::list)))
+        .route("/models/{model}", model())
+        .route("/models/{model}/versions/{version}", model())
+        .route(
+            "/model/info",
+            get(handler::<Native, _, _>(ctx, models::info)),
+        )
+}
+
+fn checks(ctx: &Arc<Context>) -> Router {
+    let ready = || get(handler::<Native, _, _>(ctx, health::ready));
+    Router::new()
+        .route("/health", get(handler::<Native, _, _>(ctx, health::health)))
+        .route(
+            "/health/live",
+            get(handler::<Native, _, _>(ctx, health::live)),
+        )
+        .route("/health/ready", ready())
+        .route("/models/{model}/ready", ready())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! `POST /predict/batch`: several inferences in one call, each answered or refused for itself.
+
+use std::sync::Arc;
+
+use contract::{Code, Error, RequestId, Result};
+use futures_util::future::join_all;
+
+use super::media::require_json;
+use super::predict::answer;
+use crate::context::Context;
+use crate::rest::{Call, Reply, native_error};
+use crate::tensor_json::JsonLimits;
+use crate::tensor_json::envelope::{array_items, object_members};
+
+/// Answers `POST /predict/batch`.
+pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    require_json(&call)?;
+    let requests = requests(&call.body, &ctx)?;
+    let answers = requests.into_iter().enumerate().map(|(index, json)| {
+        let id = RequestId::new(&format!("{}-{index}", call.id));
+        let (ctx, call) = (&ctx, &call);
+        async move {
+            let answer = answer(ctx, call, id.clone(), json).await;
+            answer.unwrap_or_else(|error| native_error(&error, &id))
+        }
+    });
+    Ok(Reply::json(results(&join_all(answers).await)))
+}
+
+/// The raw requests of a body: a bare array, or the array `requests`.
+fn requests<'a>(json: &'a [u8], ctx: &Context) -> Result<Vec<&'a [u8]>> {
+    let limits = JsonLimits::from(&ctx.limits);
+    let list = match json.trim_ascii_start().starts_with(b"[") {
+        true => json,
+        false => object_members(json, &limits)?
+            .into_iter()
+            .find(|(key, _)| key == "requests")
+            .map(|(_, value)| value)
+            .ok_or_else(|| {
+                Error::invalid(
+                    "the body has no `requests`; expected an array of bodies of `/predict`, as in \
+                     `{\"requests\": [{\"data\": [[1, 2]]}, {\"data\": [[3, 4]]}]}`",
+                )
+            })?,
+    };
+    let requests = array_items(list, &limits).map_err(|error| error.in_context("`requests`"))?;
+    let limit = ctx.limits.batch_requests;
+    if requests.len() > limit {
+        return Err(Error::new(
+            Code::PayloadTooLarge,
+            format!(
+                "a call has at most {limit} requests, got {}",
+                requests.len()
+            ),
+        ));
+    }
+    Ok(requests)
+}
+
+fn results(answers: &[Vec<u8>]) -> Vec<u8> {
+    let n_bytes: usize = answers.iter().map(|answer| answer.len() + 1).sum();
+    let mut body = Vec::with_capacity(n_bytes + 16);
+    body.extend_from_slice(b"{\"results\":[");
+    for (index, answer) in answers.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(answer);
+    }
+    body.extend_from_slice(b"]}");
+    body
+}

@@ -1,0 +1,87 @@
+//! Replies of the simple JSON API.
+//!
+//! Decision: numbers of tensors are written straight into the body; everything else is small and
+//! goes through serde.
+
+use std::time::Duration;
+
+use contract::{Error, InferResponse, ModelInfo, NamedTensor, Result};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::API_VERSION;
+use crate::rest::Reply;
+use crate::tensor_json::write::{NonFinite, write_nested};
+
+/// What every prediction says beside its result.
+#[derive(Serialize)]
+pub(super) struct Provenance<'a> {
+    model: &'a str,
+    model_version: &'a str,
+    api_version: &'static str,
+    timestamp: String,
+    inference_time_ms: f64,
+}
+
+impl<'a> Provenance<'a> {
+    /// For an answer that has just come from `info` and took `latency`.
+    pub(super) fn new(info: &'a ModelInfo, latency: Duration) -> Self {
+        Self {
+            model: info.model.as_str(),
+            model_version: info.version.as_str(),
+            api_version: API_VERSION,
+            timestamp: format!("{:.3}", Timestamp::now()),
+            // Microseconds: more digits than that are noise.
+            inference_time_ms: (latency.as_secs_f64() * 1e6).round() / 1e3,
+        }
+    }
+}
+
+/// A reply of any serializable body.
+pub(super) fn json_reply(body: &impl Serialize) -> Result<Reply> {
+    Ok(Reply::json(to_json(body)?))
+}
+
+/// The body of a prediction.
+pub(super) fn prediction(
+    response: &InferResponse,
+    latency: Duration,
+    style: NonFinite,
+) -> Result<Vec<u8>> {
+    let mut body = b"{\"predictions\":".to_vec();
+    write_predictions(&response.outputs, style, &mut body)?;
+    let provenance = to_json(&Provenance::new(&response.info, latency))?;
+    body.push(b',');
+    // The rest of the object, without its opening brace.
+    body.extend_from_slice(provenance.strip_prefix(b"{").unwrap_or_default());
+    Ok(body)
+}
+
+/// One output as its value, several by name.
+fn write_predictions(outputs: &[NamedTensor], style: NonFinite, body: &mut Vec<u8>) -> Result<()> {
+    if let [only] = outputs {
+        return write_output(only, style, body);
+    }
+    let mut separator = b'{';
+    for output in outputs {
+        body.push(separator);
+        body.extend(to_json(&output.name)?);
+        body.push(b':');
+        write_output(output, style, body)?;
+        separator = b',';
+    }
+    if outputs.is_empty() {
+        body.push(separator);
+    }
+    body.push(b'}');
+    Ok(())
+}
+
+fn write_output(output: &NamedTensor, style: NonFinite, body: &mut Vec<u8>) -> Result<()> {
+    write_nested(&output.tensor, style, body)
+        .map_err(|error| error.in_context(format_args!("output `{}`", output.name)))
+}
+
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| Error::internal(error.to_string()))
+}

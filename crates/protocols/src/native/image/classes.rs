@@ -1,0 +1,167 @@
+//! From the scores of a classifier to its best classes.
+//!
+//! Rule: the highest score comes first, the lower class number on a tie, and scores that are no
+//! numbers last.
+
+use std::cmp::Ordering;
+
+use contract::{ElementType, Error, ModelInfo, NamedTensor, Result, Tensor};
+use half::{bf16, f16};
+use serde::Serialize;
+
+/// One class of a reply.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Class<'a> {
+    class_id: usize,
+    probability: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+}
+
+/// The `top_k` best classes of a tensor of scores.
+pub(super) fn best_classes<'a>(
+    scores: &NamedTensor,
+    info: &'a ModelInfo,
+    top_k: usize,
+) -> Result<Vec<Class<'a>>> {
+    let no_scores = || {
+        Error::invalid(format!(
+            "output `{}` of shape {} is no list of class scores; use `/predict`",
+            scores.name,
+            scores.tensor.shape()
+        ))
+    };
+    let long_dims = scores.tensor.shape().dims().iter().filter(|dim| **dim != 1);
+    if long_dims.count() > 1 {
+        return Err(no_scores());
+    }
+    let mut scores = floats(&scores.tensor).ok_or_else(no_scores)?;
+    if info.output.softmax {
+        softmax(&mut scores);
+    }
+    let mut ranked: Vec<_> = scores.into_iter().enumerate().collect();
+    ranked.sort_by(|a, b| best_first(a.1, b.1));
+    let class = |(class_id, probability)| Class {
+        class_id,
+        probability,
+        label: info.label(class_id),
+    };
+    Ok(ranked.into_iter().take(top_k).map(class).collect())
+}
+
+fn best_first(a: f32, b: f32) -> Ordering {
+    a.is_nan()
+        .cmp(&b.is_nan())
+        .then_with(|| b.partial_cmp(&a).unwrap_or(Ordering::Equal))
+}
+
+/// Turns logits into probabilities; the largest is taken away first, so that nothing overflows.
+fn softmax(scores: &mut [f32]) {
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for score in &mut *scores {
+        *score = (*score - largest).exp();
+    }
+    let sum: f32 = scores.iter().sum();
+    for score in scores {
+        *score /= sum;
+    }
+}
+
+/// The elements of a tensor of floats; `None` for other types.
+fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
+    match tensor.element_type() {
+        ElementType::F32 => tensor.to_vec::<f32>(),
+        ElementType::F64 => Some(tensor.to_vec::<f64>()?.into_iter().map(narrow).collect()),
+        ElementType::F16 => Some(
+            tensor
+                .to_vec::<f16>()?
+                .into_iter()
+                .map(f16::to_f32)
+                .collect(),
+        ),
+        ElementType::BF16 => Some(
+            tensor
+                .to_vec::<bf16>()?
+                .into_iter()
+                .map(bf16::to_f32)
+                .collect(),
+        ),
+        ElementType::Bool
+        | ElementType::U8
+        | ElementType::U16
+        | ElementType::U32
+        | ElementType::U64
+        | ElementType::I8
+        | ElementType::I16
+        | ElementType::I32
+        | ElementType::I64
+        | ElementType::Bytes => None,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a probability needs no more digits"
+)]
+fn narrow(score: f64) -> f32 {
+    score as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::testing::model_info;
+    use contract::{Shape, Signature};
+
+    use super::*;
+
+    fn ranked(values: &[f32], softmax: bool) -> Vec<(usize, f32)> {
+        let tensor = Tensor::from_values(Shape::from([1, values.len()]), values.to_vec()).unwrap();
+        let mut info = model_info("m", "1", Signature::default());
+        info.output.softmax = softmax;
+        let scores = NamedTensor {
+            name: "scores".to_owned(),
+            tensor,
+        };
+        let classes = best_classes(&scores, &info, 3).unwrap();
+        classes
+            .iter()
+            .map(|class| (class.class_id, class.probability))
+            .collect()
+    }
+
+    #[test]
+    fn the_best_classes_come_first_and_ties_by_number() {
+        assert_eq!(
+            ranked(&[0.1, 0.4, 0.1, 0.4], false),
+            [(1, 0.4), (3, 0.4), (0, 0.1)]
+        );
+        assert_eq!(ranked(&[0.5], false), [(0, 0.5)]);
+        assert!(ranked(&[], false).is_empty());
+    }
+
+    #[test]
+    fn scores_that_are_no_numbers_come_last() {
+        let classes: Vec<_> = ranked(&[f32::NAN, 0.2, f32::NAN], false);
+        assert_eq!(
+            classes.iter().map(|class| class.0).collect::<Vec<_>>(),
+            [1, 0, 2]
+        );
+    }
+
+    #[test]
+    fn logits_of_any_size_become_probabilities() {
+        let classes = ranked(&[1000.0, 1000.0, -1000.0], true);
+        assert_eq!(classes, [(0, 0.5), (1, 0.5), (2, 0.0)]);
+    }
+
+    #[test]
+    fn an_output_of_several_rows_is_no_list_of_scores() {
+        let tensor = Tensor::from_values(Shape::from([2, 2]), vec![0_f32; 4]).unwrap();
+        let scores = NamedTensor {
+            name: "scores".to_owned(),
+            tensor,
+        };
+        let info = model_info("m", "1", Signature::default());
+        assert!(best_classes(&scores, &info, 1).is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! `GET /`: where to find what.
+
+use std::sync::Arc;
+
+use contract::Result;
+use serde::Serialize;
+
+use super::API_VERSION;
+use super::encode::json_reply;
+use crate::context::Context;
+use crate::rest::{Call, Reply};
+
+#[derive(Serialize)]
+struct Index<'a> {
+    name: &'a str,
+    version: &'a str,
+    api_version: &'a str,
+    // Probes of the KServe protocol, version 1, look for this key.
+    status: &'a str,
+    predict: &'a str,
+    models: &'a str,
+    health: &'a str,
+    metrics: &'a str,
+    open_inference: &'a str,
+    openapi: &'a str,
+    docs: &'a str,
+}
+
+/// Answers `GET /`.
+pub(super) async fn index(ctx: Arc<Context>, _: Call) -> Result<Reply> {
+    json_reply(&Index {
+        name: "lockgate",
+        version: &ctx.server.version,
+        api_version: API_VERSION,
+        status: "alive",
+        predict: "/predict",
+        models: "/models",
+        health: "/health",
+        metrics: "/metrics",
+        open_inference: "/v2",
+        openapi: "/openapi.json",
+        docs: "/docs",
+    })
+}

@@ -1,0 +1,69 @@
+//! `GET /models`, `/models/{model}` and `/model/info`: what is served.
+
+mod description;
+
+use std::sync::Arc;
+
+use contract::{Code, Error, ModelStatus, Result};
+use serde::Serialize;
+
+use self::description::{InfoReply, ModelEntry, VersionDetail};
+use super::encode::json_reply;
+use super::target::target;
+use crate::context::Context;
+use crate::rest::{Call, Reply};
+
+#[derive(Serialize)]
+struct ModelList<'a> {
+    models: Vec<ModelEntry<'a>>,
+}
+
+/// Answers `GET /models`.
+pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
+    let models = ctx.control.models();
+    json_reply(&ModelList {
+        models: models.iter().map(ModelEntry::summary).collect(),
+    })
+}
+
+/// Answers `GET /models/{model}`, and with `/versions/{version}` for one version.
+pub(super) async fn model(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    let Some(name) = call.model()? else {
+        return Err(Error::internal("a route without `{model}`"));
+    };
+    let model = ctx.control.model(&name)?;
+    match call.path_parameter("version") {
+        None => json_reply(&ModelEntry::detail(&model)),
+        Some(version) => version_reply(&model, version),
+    }
+}
+
+fn version_reply(model: &ModelStatus, version: &str) -> Result<Reply> {
+    let status = match version {
+        "latest" => model.latest(),
+        number => model.version(number),
+    };
+    let status = status.ok_or_else(|| {
+        let known: Vec<_> = model
+            .versions
+            .iter()
+            .map(|status| format!("`{}`", status.version))
+            .collect();
+        Error::new(
+            Code::VersionNotFound,
+            format!(
+                "version `{}` of model `{}` is not found; it has {}",
+                version.escape_debug(),
+                model.name,
+                known.join(", ")
+            ),
+        )
+    })?;
+    json_reply(&VersionDetail::new(Some(&model.name), status))
+}
+
+/// Answers `GET /model/info`: the version that would answer a call.
+pub(super) async fn info(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    let route = ctx.infer.route(&target(&call, None, None)?)?;
+    json_reply(&InfoReply::new(&route.info))
+}
