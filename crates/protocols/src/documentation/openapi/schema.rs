@@ -75,7 +75,7 @@ pub(super) fn scalar(kind: Type, description: &str) -> ObjectBuilder {
 /// A value of one of these types.
 pub(super) fn either(kinds: [Type; 2], description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
-        .schema_type(SchemaType::Array(kinds.to_vec()))
+        .schema_type(SchemaType::Array(kinds.into()))
         .description(some(description))
 }
 
