@@ -4,14 +4,14 @@
 
 mod admission;
 mod batch;
+#[cfg(test)]
+mod fake_engine;
 mod instance;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the server starts the repository once it lands")
-)]
 mod repository;
+mod route;
+mod server;
 mod statistics;
-#[expect(dead_code, reason = "the repository starts variants once it lands")]
 mod variant;
 
 pub use repository::settings::DEFAULT_MODEL_SETTINGS;
+pub use server::{Server, ServerOptions};

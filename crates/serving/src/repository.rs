@@ -1,8 +1,17 @@
 //! The model repository: folders on disk become versions that serve.
 //!
+//! A scan ([`layout`]) and the settings of each model ([`settings`]) go into a [`plan`], which the
+//! [`keeper`] carries out: it opens versions ([`version`], [`warmup`]) and publishes a [`snapshot`].
+//!
 //! Decision: what is served is an immutable snapshot, swapped whole. One task owns the state behind
 //! it; whatever happens (a changed file, a call, a finished load) is an event of that task.
 
+pub(crate) mod keeper;
 pub(crate) mod layout;
-pub(crate) mod plan;
+mod ledger;
+mod plan;
 pub(crate) mod settings;
+pub(crate) mod snapshot;
+pub(crate) mod version;
+mod warmup;
+pub(crate) mod watch;

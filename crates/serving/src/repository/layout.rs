@@ -17,10 +17,10 @@ use std::time::{Duration, SystemTime};
 
 use contract::{Engine, ModelName, Version};
 
-pub(crate) use fingerprint::Fingerprint;
+pub(crate) use self::fingerprint::Fingerprint;
 
+use self::entries::list;
 use super::settings::{ModelFile, ModelSettings, SettingsDefaults, resolve};
-use entries::list;
 
 /// What the settings of a model are called.
 pub(crate) const SETTINGS_FILE: &str = "model.yaml";

@@ -13,7 +13,7 @@ use serde_saphyr::{Budget, Options, SnippetMode, UserMessageFormatter};
 
 pub(crate) use file::ModelFile;
 pub(crate) use resolve::{
-    ModelSettings, SettingsDefaults, VersionPolicy, VersionSettings, resolve,
+    ModelSettings, SettingsDefaults, VersionPolicy, VersionSettings, Warmup, resolve,
 };
 
 /// A `model.yaml` with every key, its meaning and its default: the reference of the format.

@@ -1,0 +1,309 @@
+//! The keeper: the one task that owns the ledger.
+//!
+//! It waits for whatever comes first (a call, a finished load, a drained variant, a change on disk,
+//! the next scan), lets the ledger take note, and publishes a new snapshot. Loads run one at a time
+//! on a thread that may block, so two large models never need memory for both at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use contract::{Code, Error, ModelName, Observe, Result};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::layout::{Scan, Scanner};
+use super::ledger::{Job, Ledger, Retired};
+use super::plan::Timing;
+use super::snapshot::{Released, Served, Snapshot};
+use super::version::Opener;
+
+/// Changes come in bursts; the scan waits until most of one is over.
+const BURST: Duration = Duration::from_millis(200);
+
+/// The settling time of a plan that follows no scan: what was seen may have changed since.
+const NEVER: Duration = Duration::MAX;
+
+/// What the server asks for. The answer goes to `done`.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Scan now; answered when what is ready to be loaded has been.
+    Rescan {
+        /// The answer.
+        done: oneshot::Sender<()>,
+    },
+    /// Load a model; answered when it serves or has failed.
+    Load {
+        /// The model.
+        model: ModelName,
+        /// The answer.
+        done: oneshot::Sender<Result<()>>,
+    },
+    /// Unload a model; answered at once.
+    Unload {
+        /// The model.
+        model: ModelName,
+        /// The answer.
+        done: oneshot::Sender<Result<()>>,
+    },
+}
+
+/// The times that the keeper obeys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intervals {
+    /// From one scan to the next.
+    pub(crate) poll: Duration,
+    /// How long a version must stay the same before it is loaded.
+    pub(crate) settle: Duration,
+}
+
+#[derive(Debug)]
+enum Event {
+    Command(Command),
+    Loaded(Job, Result<(Arc<Served>, Released)>),
+    Drained(u64),
+    Changed,
+    ScanDue,
+}
+
+#[derive(Debug)]
+struct Running {
+    job: Job,
+    task: JoinHandle<Result<(Arc<Served>, Released)>>,
+}
+
+/// The task that owns the ledger.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    scanner: Scanner,
+    opener: Arc<Opener>,
+    published: Arc<ArcSwap<Snapshot>>,
+    intervals: Intervals,
+    ledger: Ledger,
+    running: Option<Running>,
+    drains: JoinSet<u64>,
+    loads: Vec<(ModelName, oneshot::Sender<Result<()>>)>,
+    rescans: Vec<oneshot::Sender<()>>,
+    remarks: BTreeSet<String>,
+    next_scan: Instant,
+}
+
+impl Keeper {
+    /// A keeper that has seen `scan`, with the models of it published as loading.
+    pub(crate) fn new(
+        scanner: Scanner,
+        opener: Opener,
+        published: Arc<ArcSwap<Snapshot>>,
+        intervals: Intervals,
+        scan: Scan,
+    ) -> Self {
+        let mut keeper = Self {
+            scanner,
+            opener: Arc::new(opener),
+            published,
+            intervals,
+            ledger: Ledger::default(),
+            running: None,
+            drains: JoinSet::new(),
+            loads: Vec::new(),
+            rescans: Vec::new(),
+            remarks: BTreeSet::new(),
+            next_scan: Instant::now(),
+        };
+        // Only a call to load a model can fail, and there is none.
+        keeper.take(scan, true, None).unwrap_or_default();
+        keeper.publish();
+        keeper
+    }
+
+    /// Works until the last sender of commands is gone.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, changes: Arc<Notify>) {
+        loop {
+            self.start_next_load();
+            self.answer();
+            let event = tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => Event::Command(command),
+                    None => return,
+                },
+                result = finished(&mut self.running) => result,
+                Some(drained) = self.drains.join_next() => match drained {
+                    Ok(ticket) => Event::Drained(ticket),
+                    // Waiting cannot panic, and nobody aborts it.
+                    Err(_) => continue,
+                },
+                () = changes.notified() => Event::Changed,
+                () = tokio::time::sleep_until(self.next_scan) => Event::ScanDue,
+            };
+            self.handle(event).await;
+            self.publish();
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Command(Command::Rescan { done }) => {
+                // A scan that failed is in the log, and the next one is due soon.
+                self.scan(None).await.unwrap_or_default();
+                self.rescans.push(done);
+            }
+            Event::Command(Command::Load { model, done }) => self.load(model, done).await,
+            Event::Command(Command::Unload { model, done }) => {
+                let result = self.ledger.ask_to_unload(&model);
+                if result.is_ok() {
+                    self.plan(&model, NEVER, false);
+                }
+                self.publish();
+                answer(done, result);
+            }
+            Event::Loaded(job, result) => self.finish(job, result),
+            Event::Drained(ticket) => self.ledger.drained(ticket),
+            Event::Changed => self.next_scan = self.next_scan.min(Instant::now() + BURST),
+            Event::ScanDue => self.scan(None).await.unwrap_or_default(),
+        }
+    }
+
+    async fn load(&mut self, model: ModelName, done: oneshot::Sender<Result<()>>) {
+        match self.scan(Some(&model)).await {
+            Ok(()) => self.loads.push((model, done)),
+            Err(error) => answer(done, Err(error)),
+        }
+    }
+
+    /// Reads the roots and plans; `asked` is loaded without waiting until it has settled.
+    async fn scan(&mut self, asked: Option<&ModelName>) -> Result<()> {
+        let scanner = self.scanner.clone();
+        let scan = tokio::task::spawn_blocking(move || scanner.scan(SystemTime::now())).await;
+        match scan {
+            Ok(scan) => self.take(scan, false, asked),
+            Err(error) => {
+                tracing::error!(%error, "a scan of the repository ended early");
+                self.next_scan = Instant::now() + self.intervals.poll;
+                Err(Error::internal(format!("scanning the repository: {error}")))
+            }
+        }
+    }
+
+    fn take(&mut self, scan: Scan, is_first_scan: bool, asked: Option<&ModelName>) -> Result<()> {
+        for remark in scan.remarks.difference(&self.remarks) {
+            tracing::warn!(%remark, "something in the repository is passed over");
+        }
+        self.remarks.clone_from(&scan.remarks);
+        self.ledger.note(scan, is_first_scan);
+        let result = asked.map_or(Ok(()), |asked| self.ledger.ask_to_load(asked));
+        for name in self.ledger.names() {
+            let settle = match asked == Some(&name) {
+                true => Duration::ZERO,
+                false => self.intervals.settle,
+            };
+            self.plan(&name, settle, is_first_scan);
+        }
+        let wait = match self.ledger.is_settling() {
+            true => self.intervals.poll.min(self.intervals.settle),
+            false => self.intervals.poll,
+        };
+        self.next_scan = Instant::now() + wait;
+        result
+    }
+
+    fn plan(&mut self, name: &ModelName, settle: Duration, is_first_scan: bool) {
+        let timing = Timing {
+            now: Instant::now().into_std(),
+            settle,
+            is_first_scan,
+        };
+        for retired in self.ledger.plan(name, &timing) {
+            self.drain(retired);
+        }
+    }
+
+    fn drain(&mut self, retired: Retired) {
+        self.drains.spawn(async move {
+            retired.released.wait().await;
+            retired.variant.drained().await;
+            retired.variant.stop();
+            retired.ticket
+        });
+    }
+
+    fn start_next_load(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
+        let Some(job) = self.ledger.next_job() else {
+            return;
+        };
+        let (opener, order) = (Arc::clone(&self.opener), job.clone());
+        let started = Instant::now();
+        let task = tokio::task::spawn_blocking(move || {
+            let variant = opener.open(&order.model, &order.version, &order.content)?;
+            Ok(Served::new(variant, started.elapsed()))
+        });
+        self.running = Some(Running { job, task });
+    }
+
+    fn finish(&mut self, job: Job, result: Result<(Arc<Served>, Released)>) {
+        let (model, version) = (&job.model, &job.version);
+        match &result {
+            Ok((served, _)) => {
+                let load_time = served.load_time;
+                tracing::info!(%model, %version, ?load_time, "a version is ready");
+            }
+            Err(error) => {
+                let diagnostic = error.diagnostic().unwrap_or_default();
+                tracing::error!(%model, %version, %error, diagnostic, "a version failed to load");
+            }
+        }
+        let name = job.model.clone();
+        if let Some(replaced) = self.ledger.finish(job, result) {
+            self.drain(replaced);
+        }
+        // A version that only waited for this one may go now.
+        self.plan(&name, NEVER, false);
+    }
+
+    /// Answers the calls whose work is done. Comes after a snapshot was published.
+    fn answer(&mut self) {
+        for (model, done) in std::mem::take(&mut self.loads) {
+            match self.ledger.outcome(&model) {
+                Some(result) => answer(done, result),
+                None => self.loads.push((model, done)),
+            }
+        }
+        if self.ledger.is_idle() {
+            for done in self.rescans.drain(..) {
+                answer(done, ());
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let snapshot = Arc::new(self.ledger.snapshot());
+        let before = self.published.swap(Arc::clone(&snapshot));
+        let observe: &dyn Observe = &*self.opener.observe;
+        snapshot.report_changes(&before, observe);
+    }
+}
+
+/// The end of the load that runs; never, when none does.
+async fn finished(running: &mut Option<Running>) -> Event {
+    let Some(Running { task, .. }) = running.as_mut() else {
+        return std::future::pending().await;
+    };
+    let result = task.await;
+    let Some(Running { job, .. }) = running.take() else {
+        return std::future::pending().await;
+    };
+    let result = result.unwrap_or_else(|error| {
+        let sentence = "the engine broke down while loading; the log says why";
+        Err(Error::new(Code::EngineFailed, sentence).with_diagnostic(error.to_string()))
+    });
+    Event::Loaded(job, result)
+}
+
+/// A caller that went away needs no answer.
+fn answer<T>(done: oneshot::Sender<T>, answer: T) {
+    drop(done.send(answer));
+}

@@ -1,0 +1,339 @@
+//! The ledger: where every model stands, changed by one event at a time.
+//!
+//! Decision: no I/O, no tasks and no clock here. What has to run outside comes out as a [`Job`] to
+//! load or as a [`Retired`] variant to drain, and its result comes back as an event.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use contract::{Code, Error, ModelName, Result, Version, VersionState};
+
+use super::layout::{FoundModel, Scan};
+use super::plan::{Action, Content, Plan, Record, Standing, Timing, plan};
+use super::snapshot::{Draining, Released, Served, Snapshot};
+use crate::route::{ModelRow, Table, VersionRow};
+use crate::variant::Variant;
+
+/// A version to load.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// The model.
+    pub(crate) model: ModelName,
+    /// The version.
+    pub(crate) version: Version,
+    /// What to load.
+    pub(crate) content: Content,
+}
+
+/// A variant that leaves; to be dropped when nobody holds it.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    /// What is drained; given back to [`Ledger::drained`].
+    pub(crate) ticket: u64,
+    /// The variant.
+    pub(crate) variant: Arc<Variant>,
+    /// Resolves when no request holds it.
+    pub(crate) released: Released,
+}
+
+#[derive(Debug)]
+struct Serving {
+    served: Arc<Served>,
+    released: Released,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    found: Option<FoundModel>,
+    standing: Standing,
+    plan: Plan,
+    serving: BTreeMap<Version, Serving>,
+    is_required: bool,
+}
+
+/// Where every model stands.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Every model that was ever found; the ones that are gone are not shown.
+    models: BTreeMap<ModelName, Model>,
+    queue: VecDeque<Job>,
+    draining: BTreeMap<u64, Draining>,
+    next_ticket: u64,
+}
+
+impl Ledger {
+    /// Takes note of a scan. What was found first is what the server needs to be ready.
+    pub(crate) fn note(&mut self, scan: Scan, is_first_scan: bool) {
+        if scan.is_complete {
+            for model in self.models.values_mut() {
+                model.found = None;
+            }
+        }
+        for (name, found) in scan.models {
+            let model = self.models.entry(name).or_default();
+            model.found = Some(found);
+            model.is_required |= is_first_scan;
+        }
+        for model in self.models.values_mut() {
+            model.is_required &= model.found.is_some();
+        }
+    }
+
+    /// The models that are or were there.
+    pub(crate) fn names(&self) -> Vec<ModelName> {
+        self.models.keys().cloned().collect()
+    }
+
+    /// Decides what to do about one model, and does what needs no help.
+    pub(crate) fn plan(&mut self, name: &ModelName, timing: &Timing) -> Vec<Retired> {
+        let Some(model) = self.models.get_mut(name) else {
+            return Vec::new();
+        };
+        let mut plan = plan(model.found.as_ref(), &model.standing, timing);
+        let mut retired = Vec::new();
+        for action in std::mem::take(&mut plan.actions) {
+            match action {
+                Action::Load(version, content) => {
+                    let record = model.standing.versions.entry(version.clone()).or_default();
+                    record.loading = Some(content.clone());
+                    record.seen = None;
+                    self.queue.push_back(Job {
+                        model: name.clone(),
+                        version,
+                        content,
+                    });
+                }
+                Action::Settle(version, content) => {
+                    let record = model.standing.versions.entry(version).or_default();
+                    record.seen = Some((content, timing.now));
+                }
+                Action::Forgive(version) => {
+                    let record = model.standing.versions.entry(version).or_default();
+                    (record.failed, record.seen) = (None, None);
+                }
+                Action::Retire(version) => {
+                    model.standing.versions.remove(&version);
+                    let serving = model.serving.remove(&version);
+                    retired.extend(serving.map(|serving| (version, serving)));
+                }
+            }
+        }
+        model.plan = plan;
+        retired
+            .into_iter()
+            .map(|(version, serving)| self.retire(name, version, serving))
+            .collect()
+    }
+
+    fn retire(&mut self, model: &ModelName, version: Version, serving: Serving) -> Retired {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let variant = Arc::clone(&serving.served.variant);
+        let draining = Draining {
+            model: model.clone(),
+            version,
+            variant: Arc::downgrade(&variant),
+        };
+        self.draining.insert(ticket, draining);
+        Retired {
+            ticket,
+            variant,
+            released: serving.released,
+        }
+    }
+
+    /// A retired variant has answered everything and is gone.
+    pub(crate) fn drained(&mut self, ticket: u64) {
+        self.draining.remove(&ticket);
+    }
+
+    /// The next version to load; what nobody wants any more is passed over.
+    pub(crate) fn next_job(&mut self) -> Option<Job> {
+        while let Some(job) = self.queue.pop_front() {
+            if self.record_of(&job).is_some() {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// The record of a job, while the job is still wanted.
+    fn record_of(&mut self, job: &Job) -> Option<&mut Record> {
+        let model = self.models.get_mut(&job.model)?;
+        let record = model.standing.versions.get_mut(&job.version)?;
+        (record.loading.as_ref() == Some(&job.content)).then_some(record)
+    }
+
+    /// A load has ended. Gives what it replaces; a variant that nobody wants any more is dropped.
+    pub(crate) fn finish(
+        &mut self,
+        job: Job,
+        result: Result<(Arc<Served>, Released)>,
+    ) -> Option<Retired> {
+        let record = self.record_of(&job)?;
+        record.loading = None;
+        let (served, released) = match result {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                record.failed = Some((job.content, error));
+                return None;
+            }
+        };
+        record.failed = None;
+        record.serving = Some(job.content);
+        let model = self.models.get_mut(&job.model)?;
+        let serving = Serving { served, released };
+        let old = model.serving.insert(job.version.clone(), serving)?;
+        Some(self.retire(&job.model, job.version, old))
+    }
+
+    /// Whether nothing is being loaded or waits for its turn.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.models.values().all(|model| !is_loading(model))
+    }
+
+    /// Whether a version waits until its files stop changing.
+    pub(crate) fn is_settling(&self) -> bool {
+        let records = self
+            .models
+            .values()
+            .flat_map(|model| model.standing.versions.values());
+        records.into_iter().any(|record| record.seen.is_some())
+    }
+
+    /// Marks a model for loading by a call: what was unloaded or has failed is tried again.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    pub(crate) fn ask_to_load(&mut self, name: &ModelName) -> Result<()> {
+        let found = self
+            .models
+            .get_mut(name)
+            .filter(|model| model.found.is_some());
+        let Some(model) = found else {
+            return Err(unknown_model(name));
+        };
+        model.standing.is_unloaded = false;
+        for record in model.standing.versions.values_mut() {
+            record.failed = None;
+        }
+        Ok(())
+    }
+
+    /// Marks a model as unloaded by a call, until it is loaded by one.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    pub(crate) fn ask_to_unload(&mut self, name: &ModelName) -> Result<()> {
+        let model = self
+            .models
+            .get_mut(name)
+            .ok_or_else(|| unknown_model(name))?;
+        model.standing.is_unloaded = true;
+        model.is_required = false;
+        Ok(())
+    }
+
+    /// How loading a model by a call went; `None` while it goes on.
+    pub(crate) fn outcome(&self, name: &ModelName) -> Option<Result<()>> {
+        let Some(model) = self.models.get(name) else {
+            return Some(Err(unknown_model(name)));
+        };
+        if is_loading(model) {
+            return None;
+        }
+        if !model.plan.reason.is_empty() {
+            return Some(Err(
+                Error::invalid(model.plan.reason.clone()).in_context(name)
+            ));
+        }
+        let mut versions = model.standing.versions.iter();
+        let failed =
+            versions.find_map(|(version, record)| Some((version, record.failed.as_ref()?)));
+        Some(match failed {
+            None => Ok(()),
+            Some((version, (_, error))) => Err(error
+                .clone()
+                .in_context(format!("{name} version {version}"))),
+        })
+    }
+
+    /// What is served, for everybody else.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut models = BTreeMap::new();
+        for (name, model) in &self.models {
+            let row = self.row(name, model);
+            if model.found.is_some() || !row.versions.is_empty() {
+                models.insert(name.clone(), row);
+            }
+        }
+        Snapshot {
+            table: Table { models },
+            draining: self.draining.values().cloned().collect(),
+        }
+    }
+
+    fn row(&self, name: &ModelName, model: &Model) -> ModelRow<Arc<Served>> {
+        let mut versions = BTreeMap::new();
+        for (version, reason) in &model.plan.idle {
+            versions.insert(version, (VersionState::Unavailable, reason.clone()));
+        }
+        for draining in self
+            .draining
+            .values()
+            .filter(|draining| draining.model == *name)
+        {
+            let reason = "it answers the requests that it accepted".to_owned();
+            versions.insert(&draining.version, (VersionState::Unloading, reason));
+        }
+        for (version, record) in &model.standing.versions {
+            versions.insert(version, stand(record));
+        }
+        ModelRow {
+            reason: model.plan.reason.clone(),
+            is_required: model.is_required,
+            versions: versions
+                .into_iter()
+                .map(|(version, (state, reason))| VersionRow {
+                    version: version.clone(),
+                    state,
+                    reason,
+                    handle: model
+                        .serving
+                        .get(version)
+                        .map(|serving| Arc::clone(&serving.served)),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn is_loading(model: &Model) -> bool {
+    let mut records = model.standing.versions.values();
+    records.any(|record| record.loading.is_some())
+}
+
+/// State and reason of a version that is meant to serve.
+fn stand(record: &Record) -> (VersionState, String) {
+    let failure = record.failed.as_ref().map(|(_, error)| error.message());
+    match (&record.serving, &record.loading, failure) {
+        (Some(_), _, None) => (VersionState::Ready, String::new()),
+        (Some(_), _, Some(failure)) => (
+            VersionState::Ready,
+            format!("the files have changed and failed to load, what served goes on: {failure}"),
+        ),
+        (None, Some(_), _) => (VersionState::Loading, "it is being loaded".to_owned()),
+        (None, None, Some(failure)) => (VersionState::Unavailable, failure.to_owned()),
+        (None, None, None) => (
+            VersionState::Loading,
+            "its files have changed a moment ago; it is loaded once they stay the same".to_owned(),
+        ),
+    }
+}
+
+fn unknown_model(name: &ModelName) -> Error {
+    Error::new(
+        Code::ModelNotFound,
+        format!("Request for unknown model: '{name}' is not found in the repository"),
+    )
+}

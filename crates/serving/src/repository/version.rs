@@ -1,0 +1,198 @@
+//! Opening a version: artefact, settings and signature become a variant that answers requests.
+//!
+//! Decision: everything here blocks and runs on a thread that may. A setting that the model cannot
+//! obey refuses the version; it is never passed over.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use contract::{
+    Code, Engine, Error, LoadSpec, LoadedModel, ModelInfo, ModelName, Observe, Result, Signature,
+    Version,
+};
+
+use super::layout::Artifact;
+use super::plan::Content;
+use super::settings::VersionSettings;
+use super::warmup::warm_up;
+use crate::variant::{BatchSettings, Variant, VariantSettings};
+
+/// What opening needs beside the content.
+#[derive(Clone, Debug)]
+pub(crate) struct Opener {
+    /// The engines in order of preference.
+    pub(crate) engines: Vec<Arc<dyn Engine>>,
+    /// Where the variants report.
+    pub(crate) observe: Arc<dyn Observe>,
+}
+
+impl Opener {
+    /// Opens, checks, warms up and starts a version. Blocks.
+    ///
+    /// # Errors
+    /// Why the version cannot serve.
+    pub(crate) fn open(
+        &self,
+        model: &ModelName,
+        version: &Version,
+        content: &Content,
+    ) -> Result<Arc<Variant>> {
+        let settings = &content.settings;
+        let (engine, artifact) = self.choose(content)?;
+        let mut loaded = engine.load(&LoadSpec {
+            path: artifact.path.clone(),
+            n_sessions: settings.n_instances,
+            threads: settings.threads,
+            provider: settings.provider.clone(),
+            options: settings.options.clone(),
+        })?;
+        let is_batching = is_batching(&loaded.signature, settings)?;
+        check_image(&loaded.signature, settings)?;
+        let mut sessions = std::mem::take(&mut loaded.sessions);
+        let names = (model.clone(), version.clone());
+        let info = Arc::new(describe(
+            names,
+            engine,
+            artifact,
+            settings,
+            loaded,
+            is_batching,
+        ));
+        let info = match NonZeroUsize::new(sessions.len()) {
+            Some(n) if n == settings.n_instances => info,
+            Some(_) | None => {
+                let (given, wanted) = (sessions.len(), settings.n_instances);
+                return Err(Error::internal(format!("{given} sessions of {wanted}")));
+            }
+        };
+        if settings.warmup.is_enabled {
+            warm_up(&info, &settings.warmup, &mut sessions)?;
+        }
+        let max_rows = if is_batching {
+            settings.batching.max_rows.get()
+        } else {
+            1
+        };
+        let settings = VariantSettings {
+            batch: BatchSettings {
+                max_rows,
+                max_delay: info.max_batch_delay,
+            },
+            max_queue_rows: settings.max_queue_rows.get(),
+            default_timeout: settings.timeout,
+        };
+        Variant::start(info, sessions, settings, Arc::clone(&self.observe))
+    }
+
+    fn choose<'a>(&'a self, content: &'a Content) -> Result<(&'a dyn Engine, &'a Artifact)> {
+        let wanted = content.settings.engine.as_deref();
+        let engines = || self.engines.iter().map(|engine| engine.name());
+        let list = |names: Vec<&str>| format!("`{}`", names.join("`, `"));
+        if let Some(wanted) = wanted.filter(|wanted| !engines().any(|name| name == *wanted)) {
+            return Err(Error::invalid(format!(
+                "`engine` in `model.yaml` is `{wanted}`; this server has {}",
+                list(engines().collect())
+            )));
+        }
+        let mut artifacts = content.artifacts.iter();
+        let artifact = artifacts.find(|artifact| wanted.is_none_or(|name| artifact.engine == name));
+        let found = artifact.and_then(|artifact| {
+            let mut engines = self.engines.iter();
+            let engine = engines.find(|engine| engine.name() == artifact.engine)?;
+            Some((engine.as_ref(), artifact))
+        });
+        found.ok_or_else(|| {
+            let tried = wanted.map_or_else(|| engines().collect(), |wanted| vec![wanted]);
+            Error::new(
+                Code::EngineFailed,
+                format!(
+                    "`{}` has no model file for {}",
+                    content.path.display(),
+                    list(tried)
+                ),
+            )
+        })
+    }
+}
+
+fn is_batching(signature: &Signature, settings: &VersionSettings) -> Result<bool> {
+    let can_batch = signature.has_batch_dimension();
+    match settings.batching.is_enabled {
+        Some(true) if !can_batch => Err(Error::invalid(
+            "`batching.enabled` in `model.yaml` is true, but the first dimension of the inputs and \
+             outputs is not the same dynamic one everywhere",
+        )),
+        Some(is_enabled) => Ok(is_enabled),
+        None => Ok(can_batch),
+    }
+}
+
+/// Image settings need one input with batch, channel, row and column, and as many channels.
+fn check_image(signature: &Signature, settings: &VersionSettings) -> Result<()> {
+    const RANK: usize = 4;
+    let Some(image) = &settings.image else {
+        return Ok(());
+    };
+    let mut required = signature.inputs.iter().filter(|input| !input.is_optional);
+    let (Some(input), None) = (required.next(), required.next()) else {
+        return Err(Error::invalid(
+            "`image` in `model.yaml` needs a model with exactly one input",
+        ));
+    };
+    let axis = match image.layout {
+        contract::ImageLayout::Nchw => 1,
+        contract::ImageLayout::Nhwc => 3,
+    };
+    let channels = input.dims.get(axis).and_then(contract::Dimension::fixed);
+    let wanted = image.channels.count();
+    if input.dims.len() != RANK || channels.is_some_and(|channels| channels != wanted) {
+        return Err(Error::invalid(format!(
+            "`image` in `model.yaml` makes tensors of {wanted} channels in layout {:?}, but input \
+             `{}` has shape {:?}",
+            image.layout,
+            input.name,
+            input.wire_shape()
+        )));
+    }
+    Ok(())
+}
+
+fn describe(
+    (model, version): (ModelName, Version),
+    engine: &dyn Engine,
+    artifact: &Artifact,
+    settings: &VersionSettings,
+    loaded: LoadedModel,
+    is_batching: bool,
+) -> ModelInfo {
+    let has_rows = loaded.signature.has_batch_dimension();
+    let modified = fs::metadata(&artifact.path).and_then(|metadata| metadata.modified());
+    let mut metadata = loaded.metadata;
+    metadata
+        .entry("provider".to_owned())
+        .or_insert(loaded.provider);
+    ModelInfo {
+        model,
+        version,
+        signature: loaded.signature,
+        max_batch_size: has_rows.then_some(settings.batching.max_rows),
+        is_batching,
+        max_batch_delay: if is_batching {
+            settings.batching.max_delay
+        } else {
+            Duration::ZERO
+        },
+        n_instances: settings.n_instances.get(),
+        platform: engine.platform().to_owned(),
+        framework: engine.framework().to_owned(),
+        description: settings.description.clone(),
+        metadata,
+        labels: settings.labels.clone(),
+        image: settings.image.clone(),
+        output: settings.output.clone(),
+        default_timeout: settings.timeout,
+        created_at: modified.unwrap_or(SystemTime::UNIX_EPOCH),
+    }
+}

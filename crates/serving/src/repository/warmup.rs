@@ -1,0 +1,203 @@
+//! Warm-up: runs with made-up inputs before a version takes requests.
+//!
+//! Rule: every session runs once for each number of rows, on zeros and empty strings; a dynamic
+//! dimension is what the settings give for it, or 1. A failure with a shape that callers will
+//! certainly send refuses the version. A failure with a guessed shape is only logged, because 1 may
+//! be no legal size for that dimension.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+
+use contract::{
+    Code, Dimension, Error, ModelInfo, Result, Session, Shape, Signature, Tensor, TensorBuffer,
+    TensorSpec,
+};
+
+use super::settings::Warmup;
+
+/// Inputs of one run.
+#[derive(Debug)]
+struct Run {
+    /// What it tries, for messages.
+    title: String,
+    /// The rows that every output must have; `None` when the model does not batch.
+    n_rows: Option<usize>,
+    inputs: Vec<Option<Tensor>>,
+    /// Whether callers can send these shapes for sure.
+    is_certain: bool,
+}
+
+/// Runs every session of a version.
+///
+/// # Errors
+/// `engine_failed` when the version cannot answer what callers will send, `invalid_request` when
+/// the settings of the warm-up do not fit the signature.
+pub(crate) fn warm_up(
+    info: &ModelInfo,
+    settings: &Warmup,
+    sessions: &mut [Box<dyn Session>],
+) -> Result<()> {
+    let outputs: Vec<_> = (0..info.signature.outputs.len()).collect();
+    for run in runs(info, settings)? {
+        for session in &mut *sessions {
+            let answered = session.run(&run.inputs, &outputs);
+            let checked = answered.and_then(|tensors| check(&run, &info.signature, &tensors));
+            let Err(error) = checked else { continue };
+            let is_fatal = run.is_certain || error.code() == Code::EngineLost;
+            let error = error.in_context(format!("warm-up with {}", run.title));
+            if is_fatal {
+                return Err(error);
+            }
+            tracing::warn!(
+                model = %info.model,
+                version = %info.version,
+                %error,
+                "warm-up failed with guessed sizes; give them in `warmup.shapes`"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn check(run: &Run, signature: &Signature, outputs: &[Tensor]) -> Result<()> {
+    let failed = |message: String| Err(Error::new(Code::EngineFailed, message));
+    if outputs.len() != signature.outputs.len() {
+        let (given, wanted) = (outputs.len(), signature.outputs.len());
+        return failed(format!("the engine gave {given} outputs of {wanted}"));
+    }
+    let Some(n_rows) = run.n_rows else {
+        return Ok(());
+    };
+    for (spec, tensor) in signature.outputs.iter().zip(outputs) {
+        if tensor.shape().dims().first() != Some(&n_rows) {
+            return failed(format!(
+                "output `{}` has shape {} for {n_rows} rows of input, so rows cannot be told \
+                 apart; turn `batching.enabled` off",
+                spec.name,
+                tensor.shape()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn runs(info: &ModelInfo, settings: &Warmup) -> Result<Vec<Run>> {
+    check_shapes(&info.signature, settings)?;
+    let rows: BTreeSet<_> = match info.max_batch_size {
+        Some(max) => settings
+            .batch_rows
+            .iter()
+            .map(|&rows| Some(rows.min(max)))
+            .collect(),
+        None => [None].into(),
+    };
+    rows.into_iter()
+        .map(|rows| run(info, settings, rows))
+        .collect()
+}
+
+fn run(info: &ModelInfo, settings: &Warmup, n_rows: Option<NonZeroUsize>) -> Result<Run> {
+    let n_rows = n_rows.map(NonZeroUsize::get);
+    let sizes = Sizes::new(&info.signature, settings, n_rows);
+    let mut is_certain = true;
+    let mut inputs = Vec::with_capacity(info.signature.inputs.len());
+    for spec in &info.signature.inputs {
+        if spec.is_optional && !settings.shapes.contains_key(&spec.name) {
+            inputs.push(None);
+            continue;
+        }
+        let dims: Vec<_> = (0..spec.dims.len())
+            .map(|axis| sizes.of(spec, axis))
+            .collect();
+        is_certain &= dims.iter().all(Option::is_some);
+        let shape = dims.iter().map(|dim| dim.unwrap_or(1)).collect();
+        inputs.push(Some(zeros(spec, shape)?));
+    }
+    let title = match n_rows {
+        Some(1) => "1 row".to_owned(),
+        Some(rows) => format!("{rows} rows"),
+        None => "zeros".to_owned(),
+    };
+    Ok(Run {
+        title,
+        n_rows: n_rows.filter(|_| info.is_batching),
+        inputs,
+        is_certain,
+    })
+}
+
+/// The sizes that are known for dimensions.
+struct Sizes<'a> {
+    settings: &'a Warmup,
+    symbols: BTreeMap<&'a str, usize>,
+    n_rows: Option<usize>,
+}
+
+impl<'a> Sizes<'a> {
+    fn new(signature: &'a Signature, settings: &'a Warmup, n_rows: Option<usize>) -> Self {
+        let mut symbols = BTreeMap::new();
+        for spec in &signature.inputs {
+            let sizes = settings.shapes.get(&spec.name).into_iter().flatten();
+            for (dim, &size) in spec.dims.iter().zip(sizes) {
+                if let Dimension::Symbol(symbol) = dim {
+                    symbols.insert(symbol.as_str(), size);
+                }
+            }
+        }
+        Self {
+            settings,
+            symbols,
+            n_rows,
+        }
+    }
+
+    /// The size of one dimension; `None` when any would do.
+    fn of(&self, spec: &TensorSpec, axis: usize) -> Option<usize> {
+        if let (0, Some(n_rows)) = (axis, self.n_rows) {
+            return Some(n_rows);
+        }
+        let given = self.settings.shapes.get(&spec.name);
+        if let Some(&size) = given.and_then(|shape| shape.get(axis)) {
+            return Some(size);
+        }
+        match spec.dims.get(axis)? {
+            Dimension::Fixed(size) => Some(*size),
+            Dimension::Dynamic => None,
+            Dimension::Symbol(symbol) => self.symbols.get(symbol.as_str()).copied(),
+        }
+    }
+}
+
+fn check_shapes(signature: &Signature, settings: &Warmup) -> Result<()> {
+    for (name, shape) in &settings.shapes {
+        let Some((_, spec)) = signature.input(name) else {
+            return Err(Error::invalid(format!(
+                "`warmup.shapes` in `model.yaml` names input `{name}`, which the model does not have"
+            )));
+        };
+        let fits =
+            |(dim, size): (&Dimension, &usize)| dim.fixed().is_none_or(|fixed| fixed == *size);
+        if shape.len() != spec.dims.len() || !spec.dims.iter().zip(shape).all(fits) {
+            return Err(Error::invalid(format!(
+                "`warmup.shapes` in `model.yaml`: input `{name}` has shape {:?}, got {shape:?}",
+                spec.wire_shape()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Zeros, or empty strings: a string is its length and its bytes, so both are zero bytes.
+fn zeros(spec: &TensorSpec, shape: Shape) -> Result<Tensor> {
+    const LENGTH_BYTES: usize = 4;
+    let size = spec.element_type.size_bytes().unwrap_or(LENGTH_BYTES);
+    let n_bytes = shape.element_count()?.saturating_mul(size);
+    Tensor::new(
+        spec.element_type,
+        shape,
+        TensorBuffer::zeroed(n_bytes).freeze(),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! The server: what implements `Infer` and `Control`.
+//!
+//! Decision: the server itself only reads. It looks into the published snapshot and sends commands
+//! to the keeper of the repository, so a request never waits for a load.
+
+mod options;
+mod readiness;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use contract::{
+    BoxFuture, Code, Control, Error, Infer, InferRequest, InferResponse, ModelName, ModelStatus,
+    Readiness, Result, Route, Target, VersionStatistics,
+};
+use notify::RecommendedWatcher;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+pub use options::ServerOptions;
+
+use crate::repository::keeper::{Command, Intervals, Keeper};
+use crate::repository::layout::Scanner;
+use crate::repository::settings::SettingsDefaults;
+use crate::repository::snapshot::{Served, Snapshot};
+use crate::repository::version::Opener;
+use crate::repository::watch::watch;
+
+/// Calls that change what is served are rare; more than this wait at the caller.
+const MAX_COMMANDS: usize = 16;
+
+/// Serves the models of a repository.
+///
+/// It loads what it finds in the background and follows the files until it is dropped; then
+/// requests that run are answered, and everything is given back.
+pub struct Server {
+    published: Arc<ArcSwap<Snapshot>>,
+    commands: mpsc::Sender<Command>,
+    is_shutting_down: AtomicBool,
+    is_closed: AtomicBool,
+    /// Kept for its `Drop`, which ends the watch.
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Reads the repository once and starts to load it. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// `invalid_request` when a root cannot be read.
+    pub fn start(options: ServerOptions) -> Result<Arc<Self>> {
+        for root in &options.roots {
+            check_root(root)?;
+        }
+        let scanner = Scanner {
+            roots: options.roots,
+            engines: options.engines.clone(),
+            defaults: SettingsDefaults {
+                cores: options.cores,
+                max_queue_rows: options.max_queue_rows,
+                timeout: options.default_timeout,
+            },
+        };
+        let opener = Opener {
+            engines: options.engines,
+            observe: options.observe,
+        };
+        let intervals = Intervals {
+            poll: options.poll_interval,
+            settle: options.settle,
+        };
+        let changes = Arc::new(Notify::new());
+        // The watch comes first: what changes during the first scan is found by the next.
+        let watcher = watch(&scanner.roots, Arc::clone(&changes));
+        let scan = scanner.scan(SystemTime::now());
+        let published = Arc::new(ArcSwap::default());
+        let keeper = Keeper::new(scanner, opener, Arc::clone(&published), intervals, scan);
+        let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
+        tokio::spawn(keeper.run(receiver, changes));
+        Ok(Arc::new(Self {
+            published,
+            commands,
+            is_shutting_down: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            _watcher: watcher,
+        }))
+    }
+
+    /// Scans the repository now; returns when every version that can be loaded has been. A version
+    /// whose files changed a moment ago is loaded by a later scan.
+    ///
+    /// # Errors
+    /// `internal` when the repository is no longer kept.
+    pub async fn rescan(&self) -> Result<()> {
+        let (done, answer) = oneshot::channel();
+        self.send(Command::Rescan { done }).await?;
+        answer.await.map_err(|_| keeper_is_gone())
+    }
+
+    /// Says goodbye: the server is not ready from now on, and goes on serving.
+    pub fn begin_shutdown(&self) {
+        self.is_shutting_down.store(true, Ordering::Release);
+    }
+
+    /// Refuses every new request and resolves when all accepted ones are answered.
+    pub async fn drain(&self) {
+        self.begin_shutdown();
+        self.is_closed.store(true, Ordering::Release);
+        for variant in self.published.load_full().variants() {
+            variant.drained().await;
+        }
+    }
+
+    async fn send(&self, command: Command) -> Result<()> {
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| keeper_is_gone())
+    }
+}
+
+fn check_root(root: &Path) -> Result<()> {
+    let readable = match std::fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => std::fs::read_dir(root).map(|_| ()),
+        Ok(_) => std::fs::File::open(root).map(|_| ()),
+        Err(error) => Err(error),
+    };
+    readable.map_err(|error| {
+        Error::invalid(format!(
+            "the model repository `{}` cannot be read: {error}",
+            root.display()
+        ))
+    })
+}
+
+fn keeper_is_gone() -> Error {
+    Error::internal("the task that keeps the repository has ended")
+}
+
+impl Infer for Server {
+    fn route(&self, target: &Target) -> Result<Route> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(Error::new(Code::Unavailable, "the server is shutting down"));
+        }
+        let snapshot = self.published.load();
+        let served = snapshot.table.find(target)?;
+        Ok(Route {
+            info: Arc::clone(served.variant.info()),
+            handle: Arc::clone(served) as Arc<dyn std::any::Any + Send + Sync>,
+        })
+    }
+
+    fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
+        Box::pin(async move {
+            let served = route.handle.downcast::<Served>();
+            let served = served.map_err(|_| Error::internal("a route of another server"))?;
+            served.variant.infer(request).await
+        })
+    }
+}
+
+impl Control for Server {
+    fn models(&self) -> Vec<ModelStatus> {
+        let snapshot = self.published.load();
+        let models = snapshot.table.models.iter();
+        models
+            .map(|(name, row)| snapshot.status(name, row))
+            .collect()
+    }
+
+    fn model(&self, name: &ModelName) -> Result<ModelStatus> {
+        let snapshot = self.published.load();
+        Ok(snapshot.status(name, snapshot.table.model(name)?))
+    }
+
+    fn readiness(&self) -> Readiness {
+        let is_shutting_down = self.is_shutting_down.load(Ordering::Acquire);
+        readiness::readiness(&self.published.load().table, is_shutting_down)
+    }
+
+    fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {
+        let snapshot = self.published.load();
+        let rows = match name {
+            Some(name) => vec![snapshot.table.model(name)?],
+            None => snapshot.table.models.values().collect(),
+        };
+        let versions = rows.into_iter().flat_map(|row| &row.versions);
+        let served = versions.filter_map(|row| row.handle.as_ref());
+        Ok(served.map(|served| served.variant.statistics()).collect())
+    }
+
+    fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (done, answer) = oneshot::channel();
+            let model = name.clone();
+            self.send(Command::Load { model, done }).await?;
+            answer.await.map_err(|_| keeper_is_gone())?
+        })
+    }
+
+    fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (done, answer) = oneshot::channel();
+            let model = name.clone();
+            self.send(Command::Unload { model, done }).await?;
+            answer.await.map_err(|_| keeper_is_gone())?
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! What a server is started with.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::{Engine, Observe};
+
+/// A scan of a hundred models takes a few milliseconds, and nobody waits longer for a model that
+/// lies on a drive without events.
+const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Between two files of one copy pass fractions of this.
+const DEFAULT_SETTLE: Duration = Duration::from_secs(1);
+
+/// Some seconds of work for a small model, and little memory for a large one.
+const DEFAULT_MAX_QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// What a server is started with. Every value is valid.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The folders of models; a root may also be one model, as its folder or its file.
+    pub roots: Vec<PathBuf>,
+    /// The engines in order of preference.
+    pub engines: Vec<Arc<dyn Engine>>,
+    /// Where events go.
+    pub observe: Arc<dyn Observe>,
+    /// The cores that the process may use, for the default number of instances.
+    pub cores: NonZeroUsize,
+    /// From one scan of the roots to the next; changes are mostly noticed earlier.
+    pub poll_interval: Duration,
+    /// How long a version must stay the same before it is loaded, so that no half copy is.
+    pub settle: Duration,
+    /// The time of a request, for models and callers that give none.
+    pub default_timeout: Option<Duration>,
+    /// The most rows that wait, for models that do not say.
+    pub max_queue_rows: NonZeroUsize,
+}
+
+impl ServerOptions {
+    /// Options with the defaults for everything that is not named.
+    #[must_use]
+    pub fn new(
+        roots: Vec<PathBuf>,
+        engines: Vec<Arc<dyn Engine>>,
+        observe: Arc<dyn Observe>,
+        cores: NonZeroUsize,
+    ) -> Self {
+        Self {
+            roots,
+            engines,
+            observe,
+            cores,
+            poll_interval: DEFAULT_POLL_INTERVAL,
+            settle: DEFAULT_SETTLE,
+            default_timeout: None,
+            max_queue_rows: DEFAULT_MAX_QUEUE_ROWS,
+        }
+    }
+}

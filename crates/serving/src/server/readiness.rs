@@ -1,0 +1,124 @@
+//! Readiness: whether the server wants traffic.
+//!
+//! Rule: every model that was there at the start serves a version, and nobody has asked to shut
+//! down. A model that comes later never takes the readiness away, one that was unloaded or deleted
+//! is no longer waited for, and an empty repository is ready.
+
+use contract::Readiness;
+
+use crate::route::Table;
+
+/// Decides from what is served.
+pub(crate) fn readiness<T>(table: &Table<T>, is_shutting_down: bool) -> Readiness {
+    if is_shutting_down {
+        return Readiness {
+            is_ready: false,
+            reason: "the server is shutting down".to_owned(),
+        };
+    }
+    let mut reasons = Vec::new();
+    for (name, model) in &table.models {
+        if model.is_required && model.latest().is_none() {
+            reasons.push(format!("model `{name}`: {}", model.reasons()));
+        }
+    }
+    Readiness {
+        is_ready: reasons.is_empty(),
+        reason: reasons.join("; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{ModelName, Version, VersionState};
+
+    use super::*;
+    use crate::route::{ModelRow, VersionRow};
+
+    fn model(is_required: bool, reason: &str, states: &[VersionState]) -> ModelRow<()> {
+        let versions = (1..).zip(states).map(|(version, &state)| VersionRow {
+            version: Version::new(&format!("{version}")).unwrap(),
+            state,
+            reason: format!("it is {}", state.as_str()),
+            handle: (state == VersionState::Ready).then_some(()),
+        });
+        ModelRow {
+            reason: reason.to_owned(),
+            is_required,
+            versions: versions.collect(),
+        }
+    }
+
+    /// What is promised, the models, whether the server shuts down, and why it is not ready.
+    type Case = (&'static str, Vec<ModelRow<()>>, bool, &'static str);
+
+    fn cases() -> Vec<Case> {
+        use VersionState::{Loading, Ready, Unavailable};
+        vec![
+            ("no models", vec![], false, ""),
+            ("one serves", vec![model(true, "", &[Ready])], false, ""),
+            (
+                "a version failed",
+                vec![model(true, "", &[Ready, Unavailable])],
+                false,
+                "",
+            ),
+            (
+                "a version loads",
+                vec![model(true, "", &[Ready, Loading])],
+                false,
+                "",
+            ),
+            (
+                "a later one loads",
+                vec![model(false, "", &[Loading])],
+                false,
+                "",
+            ),
+            (
+                "a later one failed",
+                vec![model(false, "", &[Unavailable])],
+                false,
+                "",
+            ),
+            (
+                "the first loads",
+                vec![model(true, "", &[Loading])],
+                false,
+                "model `m0`: version `1`: it is LOADING",
+            ),
+            (
+                "one of two failed",
+                vec![
+                    model(true, "", &[Ready]),
+                    model(true, "broken", &[Unavailable]),
+                ],
+                false,
+                "model `m1`: broken",
+            ),
+            (
+                "no versions",
+                vec![model(true, "", &[])],
+                false,
+                "model `m0`: it has no versions",
+            ),
+            ("shutting down", vec![], true, "the server is shutting down"),
+        ]
+    }
+
+    #[test]
+    fn the_server_is_ready_when_every_required_model_serves() {
+        let mut failures = Vec::new();
+        for (promise, models, is_shutting_down, expected) in cases() {
+            let names = (0..).map(|n| ModelName::new(&format!("m{n}")).unwrap());
+            let table = Table {
+                models: names.zip(models).collect(),
+            };
+            let got = readiness(&table, is_shutting_down);
+            if got.reason != expected || got.is_ready != expected.is_empty() {
+                failures.push(format!("{promise}: {got:?}"));
+            }
+        }
+        assert!(failures.is_empty(), "{failures:#?}");
+    }
+}

@@ -1,0 +1,487 @@
+//! A whole server in process: folders change, requests run.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use contract::testing::RecordingObserver;
+use contract::{VersionSelector, VersionState};
+
+use super::*;
+use crate::fake_engine::{FakeEngine, request};
+
+/// A repository on disk and the server over it.
+struct Bench {
+    folder: tempfile::TempDir,
+    engine: Arc<FakeEngine>,
+    observer: Arc<RecordingObserver>,
+    n_renames: AtomicUsize,
+}
+
+impl Bench {
+    /// A repository with these artefacts, `path text` each.
+    fn new(files: &[(&str, &str)]) -> Self {
+        let bench = Self {
+            folder: tempfile::tempdir().unwrap(),
+            engine: Arc::new(FakeEngine::default()),
+            observer: Arc::new(RecordingObserver::default()),
+            n_renames: AtomicUsize::new(0),
+        };
+        fs::create_dir(bench.path("")).unwrap();
+        for (path, text) in files {
+            bench.write(path, text);
+        }
+        bench
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join("models").join(path)
+    }
+
+    /// Puts a file in place in one step, as a careful copy does.
+    fn write(&self, path: &str, text: &str) {
+        let target = self.path(path);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let n = self.n_renames.fetch_add(1, Ordering::SeqCst);
+        let temporary = self.folder.path().join(format!("file-{n}"));
+        fs::write(&temporary, text).unwrap();
+        fs::rename(temporary, target).unwrap();
+    }
+
+    fn remove(&self, path: &str) {
+        fs::remove_dir_all(self.path(path)).unwrap();
+    }
+
+    fn options(&self) -> ServerOptions {
+        ServerOptions {
+            poll_interval: Duration::from_secs(3600),
+            settle: Duration::ZERO,
+            ..ServerOptions::new(
+                vec![self.path("")],
+                vec![Arc::clone(&self.engine) as Arc<dyn contract::Engine>],
+                Arc::clone(&self.observer) as Arc<dyn contract::Observe>,
+                NonZeroUsize::MIN,
+            )
+        }
+    }
+
+    /// A server that has loaded what it can.
+    async fn server(&self) -> Arc<Server> {
+        let server = Server::start(self.options()).unwrap();
+        server.rescan().await.unwrap();
+        server
+    }
+}
+
+fn name(model: &str) -> ModelName {
+    ModelName::new(model).unwrap()
+}
+
+fn target(model: &str, version: &str) -> Target {
+    Target {
+        model: Some(name(model)),
+        version: VersionSelector::parse(Some(version)),
+    }
+}
+
+/// What a version adds to zero, or the code of the failure.
+async fn ask(server: &Server, model: &str, version: &str) -> Result<f32, Code> {
+    let route = server.route(&target(model, version));
+    let route = route.map_err(|error| error.code())?;
+    let response = server.infer(route, request()).await;
+    let response = response.map_err(|error| error.code())?;
+    Ok(response.outputs[0].tensor.to_vec::<f32>().unwrap()[0])
+}
+
+/// `1 READY, 2 UNAVAILABLE: why`.
+fn states(server: &Server, model: &str) -> String {
+    let Ok(status) = server.model(&name(model)) else {
+        return "unknown".to_owned();
+    };
+    let versions = status.versions.iter().map(|status| {
+        let reason = match status.reason.as_str() {
+            "" => String::new(),
+            reason => format!(": {reason}"),
+        };
+        format!("{} {}{reason}", status.version, status.state.as_str())
+    });
+    versions.collect::<Vec<_>>().join(", ")
+}
+
+/// Waits for what other threads do.
+async fn until(is_done: impl Fn() -> bool) {
+    while !is_done() {
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn several_models_and_versions_are_served_at_once() {
+    let bench = Bench::new(&[
+        ("a/1/model.fake", "add 1"),
+        ("a/2/model.fake", "add 2"),
+        ("a/10/model.fake", "add 10"),
+        ("b/v1.0/model.fake", "add 100"),
+    ]);
+    let server = bench.server().await;
+    assert_eq!(ask(&server, "a", "1").await, Ok(1.0));
+    assert_eq!(ask(&server, "a", "2").await, Ok(2.0));
+    assert_eq!(ask(&server, "a", "").await, Ok(10.0), "the highest number");
+    assert_eq!(ask(&server, "b", "v1.0").await, Ok(100.0));
+    assert_eq!(ask(&server, "c", "").await, Err(Code::ModelNotFound));
+    assert_eq!(ask(&server, "a", "3").await, Err(Code::VersionNotFound));
+    let names: Vec<_> = server
+        .models()
+        .into_iter()
+        .map(|model| model.name)
+        .collect();
+    assert_eq!(names, [name("a"), name("b")]);
+    assert_eq!(server.statistics(None).unwrap().len(), 4);
+    assert_eq!(server.statistics(Some(&name("a"))).unwrap().len(), 3);
+    assert!(server.statistics(Some(&name("c"))).is_err());
+}
+
+#[tokio::test]
+async fn a_server_starts_at_once_and_says_what_is_loading() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    let server = Server::start(bench.options()).unwrap();
+    assert_eq!(states(&server, "a"), "1 LOADING: it is being loaded");
+    let error = server.route(&target("a", "")).unwrap_err();
+    assert_eq!(error.code(), Code::ModelNotReady);
+    assert!(error.retry_after().is_some());
+    assert!(!server.readiness().is_ready);
+    server.rescan().await.unwrap();
+    assert_eq!(states(&server, "a"), "1 READY");
+    assert!(server.readiness().is_ready);
+}
+
+#[tokio::test]
+async fn a_root_that_is_not_there_is_an_error_at_the_start() {
+    let bench = Bench::new(&[]);
+    let mut options = bench.options();
+    options.roots.push(bench.path("missing"));
+    let error = Server::start(options).unwrap_err();
+    assert!(error.message().contains("missing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_version_that_fails_leaves_the_others_serving() {
+    let bench = Bench::new(&[
+        ("a/1/model.fake", "add 1"),
+        ("a/2/model.fake", "fail"),
+        ("a/3/model.fake", "panic"),
+        ("a/4/other.file", ""),
+        ("b/1/model.fake", "add 5"),
+        ("b/model.yaml", "instancs: 3"),
+    ]);
+    let server = bench.server().await;
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    let shown = states(&server, "a").replace(&bench.path("").display().to_string(), "");
+    insta::assert_snapshot!(shown.replace(", ", "\n"));
+    let status = server.model(&name("b")).unwrap();
+    assert!(
+        status.reason.contains("unknown field `instancs`"),
+        "{}",
+        status.reason
+    );
+    assert_eq!(ask(&server, "b", "").await, Err(Code::VersionNotFound));
+}
+
+#[tokio::test]
+async fn what_failed_is_tried_again_when_it_changes() {
+    let bench = Bench::new(&[("a/1/model.fake", "fail")]);
+    let server = bench.server().await;
+    server.rescan().await.unwrap();
+    assert_eq!(
+        bench.engine.n_loads.load(Ordering::SeqCst),
+        1,
+        "not without a change"
+    );
+    bench.write("a/1/model.fake", "add 1");
+    server.rescan().await.unwrap();
+    assert_eq!(states(&server, "a"), "1 READY");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_while_versions_are_swapped() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 0")]);
+    let server = bench.server().await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (server, is_over) = (Arc::clone(&server), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                let mut answers = Vec::new();
+                while !is_over.load(Ordering::SeqCst) {
+                    answers.push(ask(&server, "a", "").await);
+                }
+                answers
+            })
+        })
+        .collect();
+    for swap in 1..=20 {
+        bench.write("a/1/model.fake", &format!("add {swap}"));
+        server.rescan().await.unwrap();
+        assert_eq!(ask(&server, "a", "1").await, Ok(swap as f32));
+    }
+    is_over.store(true, Ordering::SeqCst);
+    for client in clients {
+        let answers = client.await.unwrap();
+        let failed: Vec<_> = answers.iter().filter(|answer| answer.is_err()).collect();
+        assert!(failed.is_empty(), "{failed:?} of {}", answers.len());
+        let values: Vec<_> = answers.into_iter().flatten().collect();
+        assert!(
+            values.is_sorted(),
+            "a request saw an older version than the one before"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_reloads_leave_nothing_behind() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 0")]);
+    bench.write("a/model.yaml", "instances: 3");
+    let server = bench.server().await;
+    for swap in 1..=200 {
+        bench.write("a/1/model.fake", &format!("add {swap}"));
+        server.rescan().await.unwrap();
+        assert_eq!(ask(&server, "a", "").await, Ok(swap as f32));
+        until(|| bench.engine.n_open.load(Ordering::SeqCst) == 3).await;
+    }
+    assert_eq!(
+        bench.engine.n_most_open.load(Ordering::SeqCst),
+        6,
+        "old and new, never more"
+    );
+    drop(server);
+    until(|| bench.engine.n_open.load(Ordering::SeqCst) == 0).await;
+}
+
+#[tokio::test]
+async fn a_request_keeps_the_version_that_it_was_routed_to() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1"), ("a/2/model.fake", "add 2")]);
+    let server = bench.server().await;
+    let route = server.route(&target("a", "")).unwrap();
+    bench.remove("a/2");
+    server.rescan().await.unwrap();
+    assert!(states(&server, "a").starts_with("1 READY, 2 UNLOADING"));
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    assert_eq!(ask(&server, "a", "2").await, Err(Code::ModelNotReady));
+    let response = server.infer(route, request()).await.unwrap();
+    assert_eq!(response.info.version.as_str(), "2");
+    until(|| bench.engine.n_open.load(Ordering::SeqCst) == 1).await;
+    until(|| states(&server, "a") == "1 READY").await;
+    assert_eq!(ask(&server, "a", "2").await, Err(Code::VersionNotFound));
+}
+
+#[tokio::test]
+async fn a_removed_version_answers_what_it_accepted() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1\ngate")]);
+    bench.write("a/model.yaml", "warmup: {enabled: false}");
+    let server = bench.server().await;
+    let client = {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move { ask(&server, "a", "").await })
+    };
+    until(|| bench.engine.n_runs.load(Ordering::SeqCst) == 1).await;
+    bench.remove("a");
+    server.rescan().await.unwrap();
+    let status = server.model(&name("a")).unwrap();
+    assert_eq!(status.versions[0].state, VersionState::Unloading);
+    assert_eq!(status.versions[0].n_in_flight, 1);
+    bench.engine.gate.open();
+    assert_eq!(client.await.unwrap(), Ok(1.0));
+    until(|| states(&server, "a") == "unknown").await;
+    until(|| bench.engine.n_open.load(Ordering::SeqCst) == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_being_copied_is_not_loaded() {
+    let settle = Duration::from_secs(10);
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    let mut options = bench.options();
+    options.settle = settle;
+    let server = Server::start(options).unwrap();
+    let n_loads = || bench.engine.n_loads.load(Ordering::SeqCst);
+    for length in 1..=5 {
+        server.rescan().await.unwrap();
+        assert!(states(&server, "a").starts_with("1 LOADING: its files have changed"));
+        tokio::time::advance(settle * 9 / 10).await;
+        bench.write("a/1/weights", &"x".repeat(length));
+    }
+    server.rescan().await.unwrap();
+    assert_eq!(n_loads(), 0);
+    tokio::time::advance(settle).await;
+    server.rescan().await.unwrap();
+    assert_eq!(states(&server, "a"), "1 READY");
+    assert_eq!(n_loads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_found_without_being_asked_for() {
+    let bench = Bench::new(&[]);
+    let server = Server::start(bench.options()).unwrap();
+    assert!(server.readiness().is_ready, "an empty repository is ready");
+    bench.write("a/1/model.fake", "add 1");
+    while states(&server, "a") != "1 READY" {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_unchanged_model_is_not_loaded_again() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    bench.write("a/model.yaml", "versions: all");
+    let server = bench.server().await;
+    server.load(&name("a")).await.unwrap();
+    bench.write("a/model.yaml", "# the same\nversions: {latest: 3}");
+    server.rescan().await.unwrap();
+    assert_eq!(bench.engine.n_loads.load(Ordering::SeqCst), 1);
+    bench.write("a/model.yaml", "instances: 2");
+    server.rescan().await.unwrap();
+    assert_eq!(bench.engine.n_loads.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1"), ("b/1/model.fake", "add 2")]);
+    let server = bench.server().await;
+    server.unload(&name("a")).await.unwrap();
+    server.rescan().await.unwrap();
+    until(|| states(&server, "a") == "1 UNAVAILABLE: unloaded").await;
+    assert_eq!(ask(&server, "a", "").await, Err(Code::VersionNotFound));
+    assert!(
+        server.readiness().is_ready,
+        "nobody waits for what was unloaded"
+    );
+    until(|| bench.engine.n_open.load(Ordering::SeqCst) == 1).await;
+    server.load(&name("a")).await.unwrap();
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    let unknown = server.load(&name("c")).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::ModelNotFound);
+    let unknown = server.unload(&name("c")).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::ModelNotFound);
+}
+
+#[tokio::test]
+async fn a_model_whose_folder_was_deleted_first_can_be_unloaded() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    let server = bench.server().await;
+    bench.remove("a");
+    server.unload(&name("a")).await.unwrap();
+    server.rescan().await.unwrap();
+    server.unload(&name("a")).await.unwrap();
+    until(|| states(&server, "a") == "unknown").await;
+    assert_eq!(
+        server.load(&name("a")).await.unwrap_err().code(),
+        Code::ModelNotFound
+    );
+}
+
+#[tokio::test]
+async fn a_load_that_is_asked_for_tells_why_it_failed_and_tries_again() {
+    let bench = Bench::new(&[("a/1/model.fake", "fail")]);
+    let server = bench.server().await;
+    let error = server.load(&name("a")).await.unwrap_err();
+    assert_eq!(error.message(), "a version 1: the file is no model");
+    assert_eq!(bench.engine.n_loads.load(Ordering::SeqCst), 2);
+    bench.write("a/model.yaml", "oops: 1");
+    let error = server.load(&name("a")).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidRequest);
+    assert!(error.message().contains("`oops`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reload_that_fails_leaves_the_old_one_serving_and_says_so() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    let server = bench.server().await;
+    bench.write("a/1/model.fake", "fail");
+    assert!(server.load(&name("a")).await.is_err());
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    assert!(states(&server, "a").starts_with("1 READY: the files have changed"));
+    assert!(server.readiness().is_ready);
+}
+
+#[tokio::test]
+async fn the_latest_version_replaces_the_old_one_without_a_gap() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    bench.write("a/model.yaml", "versions: {latest: 1}");
+    let server = bench.server().await;
+    bench.write("a/2/model.fake", "fail");
+    server.rescan().await.unwrap();
+    assert_eq!(
+        ask(&server, "a", "").await,
+        Ok(1.0),
+        "the new one is broken"
+    );
+    bench.write("a/2/model.fake", "add 2");
+    server.rescan().await.unwrap();
+    assert_eq!(ask(&server, "a", "").await, Ok(2.0));
+    let left_out = "1 UNAVAILABLE: left out by `versions` in `model.yaml`, 2 READY";
+    until(|| states(&server, "a") == left_out).await;
+}
+
+#[tokio::test]
+async fn a_drive_that_goes_away_takes_no_model_with_it() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    let server = bench.server().await;
+    fs::rename(bench.path(""), bench.folder.path().join("away")).unwrap();
+    server.rescan().await.unwrap();
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    fs::rename(bench.folder.path().join("away"), bench.path("")).unwrap();
+    server.rescan().await.unwrap();
+    assert_eq!(bench.engine.n_loads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn shutting_down_takes_readiness_first_and_requests_last() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    let server = bench.server().await;
+    server.begin_shutdown();
+    assert!(!server.readiness().is_ready);
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    let route = server.route(&target("a", "")).unwrap();
+    server.drain().await;
+    assert_eq!(ask(&server, "a", "").await, Err(Code::Unavailable));
+    assert!(
+        server.infer(route, request()).await.is_ok(),
+        "it was accepted before"
+    );
+}
+
+#[tokio::test]
+async fn a_route_of_another_server_is_refused() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    let server = bench.server().await;
+    let mut route = server.route(&target("a", "")).unwrap();
+    route.handle = Arc::new(());
+    let error = server.infer(route, request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::Internal);
+}
+
+#[tokio::test]
+async fn every_change_of_state_is_reported_once() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1"), ("a/2/model.fake", "fail")]);
+    let server = bench.server().await;
+    server.rescan().await.unwrap();
+    bench.write("a/1/model.fake", "add 2");
+    server.rescan().await.unwrap();
+    bench.remove("a");
+    server.rescan().await.unwrap();
+    until(|| states(&server, "a") == "unknown").await;
+    let events = bench.observer.events();
+    let changes = events.iter().filter(|event| event.starts_with("Version"));
+    let masked: Vec<_> = changes.map(|event| mask_time(event)).collect();
+    insta::assert_snapshot!(masked.join("\n"));
+}
+
+/// The event without the load time, which no two runs share.
+fn mask_time(event: &str) -> String {
+    match event.split_once("Some(") {
+        None => event.to_owned(),
+        Some((head, _)) => format!("{head}Some(..) }}"),
+    }
+}
