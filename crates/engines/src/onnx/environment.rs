@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use contract::{Code, Error, Result};
 use libloading::Library;
 use ort::environment::Environment;
-use ort::ep::{CPU, CUDA, ExecutionProvider, OpenVINO, TensorRT};
+use ort::ep::{CPU, CUDA, ExecutionProvider, OpenVINO};
 use ort::logging::LogLevel;
 use ort::sys::OrtApiBase;
 
@@ -108,7 +108,6 @@ impl Runtime {
             ("cpu", CPU::is_available()),
             ("openvino", OpenVINO::is_available()),
             ("cuda", CUDA::is_available()),
-            ("tensorrt", TensorRT::is_available()),
         ];
         known
             .into_iter()

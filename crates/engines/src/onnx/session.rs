@@ -147,12 +147,12 @@ pub(super) fn try_provider(runtime: &Runtime, provider: &str) -> Result<()> {
         let _turn = runtime.turn_to_create();
         builder(runtime, &settings).and_then(|mut builder| builder.commit_from_memory(ONE_NODE))
     };
-    let session = session.map_err(|error| failed(error.message().to_owned()))?;
+    let session = session.map_err(|error| failed(words(&error)))?;
     let signature = signature::signature(&session, true)?;
     let input = Tensor::from_values([1].into(), vec![2_f32])?;
     let outputs = OnnxSession::new(session, &signature)?
         .run_aligned(&[Some(input.clone())], &[0])
-        .map_err(|error| failed(error.message().to_owned()))?;
+        .map_err(|error| failed(words(&error)))?;
     match outputs.first() == Some(&input) {
         true => Ok(()),
         false => Err(failed(format!("it computed {outputs:?} from {input:?}"))),
@@ -170,7 +170,12 @@ fn load_error(file: &Path, error: &RuntimeError) -> Error {
     ];
     let known = KNOWN.into_iter().find(|(code, _)| *code == error.code());
     let what = known.map_or("cannot be loaded", |(_, what)| what);
-    failed(format!("`{}` {what}: {}", file.display(), error.message()))
+    failed(format!("`{}` {what}: {}", file.display(), words(error)))
+}
+
+/// What the runtime says, without the line ends that some of its sentences carry.
+fn words(error: &RuntimeError) -> String {
+    error.message().trim().to_owned()
 }
 
 fn failed(message: String) -> Error {
@@ -198,7 +203,7 @@ impl OnnxSession {
                 .iter()
                 .map(|spec| spec.name.clone())
                 .collect(),
-            options: options.map_err(|error| failed(error.message().to_owned()))?,
+            options: options.map_err(|error| failed(words(&error)))?,
         })
     }
 
@@ -251,5 +256,5 @@ fn run_error(error: &RuntimeError) -> Error {
         true => Error::new(Code::EngineLost, "the device of the model was reset"),
         false => failed("the model failed on these inputs".to_owned()),
     };
-    failed.with_diagnostic(error.message())
+    failed.with_diagnostic(words(error))
 }
