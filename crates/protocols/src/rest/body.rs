@@ -129,3 +129,71 @@ pub(super) fn discard(headers: &HeaderMap, mut body: Body) {
         }
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::{StreamExt, stream};
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    /// A body of six bytes in three chunks, and the number of chunks that were taken.
+    fn counted_body() -> (Body, Arc<AtomicUsize>) {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&taken);
+        let chunks = stream::iter(["ab", "cd", "ef"]).map(move |chunk| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(chunk)
+        });
+        (Body::from_stream(chunks), taken)
+    }
+
+    /// Chunks taken of a body that is refused for its announced length.
+    async fn taken_of_a_refused_body(headers: &[(HeaderName, &'static str)]) -> usize {
+        let limits = Limits {
+            body_bytes: 3,
+            ..Limits::default()
+        };
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+            .collect();
+        let (body, taken) = counted_body();
+        let error = read(&limits, &headers, body).await.unwrap_err();
+        assert_eq!(error.code(), Code::PayloadTooLarge);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        taken.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_refused_body_is_read_on_so_that_the_reply_survives() {
+        assert_eq!(
+            taken_of_a_refused_body(&[(header::CONTENT_LENGTH, "6")]).await,
+            3
+        );
+        assert_eq!(taken_of_a_refused_body(&[]).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_waits_for_leave_is_not_given_it() {
+        let headers = [
+            (header::CONTENT_LENGTH, "6"),
+            (header::EXPECT, "100-continue"),
+        ];
+        assert_eq!(taken_of_a_refused_body(&headers).await, 0);
+    }
+
+    #[tokio::test]
+    async fn chunks_are_joined_in_order() {
+        let (body, _) = counted_body();
+        let bytes = read(&Limits::default(), &HeaderMap::new(), body)
+            .await
+            .unwrap();
+        assert_eq!(bytes, "abcdef");
+    }
+}
