@@ -348,3 +348,69 @@ async fn files_that_the_page_does_not_have_are_not_found() {
         assert_eq!(body["error"]["code"], "route_not_found", "{file}");
     }
 }
+
+/// The error code of what the server answers to an operation; `None` when all is well.
+async fn failure(router: &Router, method: &str, path: &str, body: String) -> Option<String> {
+    let request = Request::builder()
+        .method(method.to_uppercase().as_str())
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body))
+        .unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    if response.status().is_success() {
+        return None;
+    }
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+    let body: Value = serde_json::from_slice(&body.unwrap()).unwrap();
+    let code = body.pointer("/error/code").or(body.get("code"));
+    Some(code.and_then(Value::as_str).unwrap_or("none").to_owned())
+}
+
+/// A path for one model, and for its latest version.
+fn filled(path: &str, model: &str) -> String {
+    let model: String = form_urlencoded::byte_serialize(model.as_bytes()).collect();
+    path.replace("{model}", &model)
+        .replace("{version}", "latest")
+}
+
+fn server() -> Router {
+    crate::server::router(&context(two_models()), crate::server::ListenerKind::All)
+}
+
+#[tokio::test]
+async fn every_documented_operation_has_a_route() {
+    let (router, document) = (server(), document(two_models()).await);
+    let mut missing = Vec::new();
+    for (method, path, _) in operations(&document) {
+        let code = failure(&router, method, &filled(path, "iris"), String::new()).await;
+        if matches!(
+            code.as_deref(),
+            Some("route_not_found" | "method_not_allowed")
+        ) {
+            missing.push(format!("{method} {path}"));
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[tokio::test]
+async fn every_example_body_is_accepted() {
+    let (router, document) = (server(), document(two_models()).await);
+    let mut refused = Vec::new();
+    let mut n_accepted = 0;
+    for (method, path, operation) in operations(&document) {
+        let content = &operation["requestBody"]["content"]["application/json"];
+        let examples = content["examples"].as_object().into_iter().flatten();
+        let examples = examples.map(|(model, example)| (model.as_str(), &example["value"]));
+        for (model, body) in examples.chain(content.get("example").map(|body| ("iris", body))) {
+            let path = filled(path, model);
+            match failure(&router, method, &path, body.to_string()).await {
+                None => n_accepted += 1,
+                Some(code) => refused.push(format!("{method} {path}: {code}: {body}")),
+            }
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+    assert!(n_accepted > 15, "{n_accepted}");
+}
