@@ -7,6 +7,7 @@
 mod context;
 mod documentation;
 mod native;
+mod offload;
 mod open_inference;
 mod rest;
 mod server;

@@ -15,9 +15,11 @@ use crate::tensor_json::envelope::{array_items, object_members};
 /// Answers `POST /predict/batch`.
 pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
+    let call = Arc::new(call);
     let requests = requests(&call.body, &ctx)?;
     let answers = requests.into_iter().enumerate().map(|(index, json)| {
         let id = RequestId::new(&format!("{}-{index}", call.id));
+        let json = call.body.slice_ref(json);
         let (ctx, call) = (&ctx, &call);
         async move {
             let answer = answer(ctx, call, id.clone(), json).await;

@@ -1,8 +1,12 @@
 //! `POST /predict`: one inference.
+//!
+//! Decision: route before decode, since the body does not say its element types; large bodies are
+//! converted beside the workers.
 
 use std::sync::Arc;
 
-use contract::{RequestId, Result};
+use bytes::Bytes;
+use contract::{InferRequest, RequestId, Result, Route};
 use tokio::time::Instant;
 
 use super::decode::PredictBody;
@@ -10,6 +14,7 @@ use super::encode;
 use super::media::require_json;
 use super::target::target;
 use crate::context::Context;
+use crate::offload::{offload, output_bytes};
 use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
@@ -17,24 +22,38 @@ use crate::tensor_json::write::NonFinite;
 /// Answers `POST /predict` and its longer forms.
 pub(super) async fn predict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
-    let body = answer(&ctx, &call, call.id.clone(), &call.body).await?;
+    let (id, json) = (call.id.clone(), call.body.clone());
+    let body = answer(&ctx, &Arc::new(call), id, json).await?;
     Ok(Reply::json(body))
 }
 
 /// Answers one body, which is the body of `call` or a part of it.
 pub(super) async fn answer(
-    ctx: &Context,
-    call: &Call,
+    ctx: &Arc<Context>,
+    call: &Arc<Call>,
     id: RequestId,
-    json: &[u8],
+    json: Bytes,
 ) -> Result<Vec<u8>> {
+    let (route, request) = {
+        let (ctx, call) = (Arc::clone(ctx), Arc::clone(call));
+        offload(json.len(), move || decode(&ctx, &call, id, &json)).await?
+    };
+    let start = Instant::now();
+    let response = ctx.infer.infer(route, request).await?;
+    let latency = start.elapsed();
+    let style = NonFinite::of(ctx.server.is_strict_json);
+    offload(output_bytes(&response), move || {
+        encode::prediction(&response, latency, style)
+    })
+    .await
+}
+
+/// Picks the version that a body is for, and reads its inputs.
+fn decode(ctx: &Context, call: &Call, id: RequestId, json: &[u8]) -> Result<(Route, InferRequest)> {
     let limits = JsonLimits::from(&ctx.limits);
     let body = PredictBody::read(json, &limits)?;
     let target = target(call, body.model.as_deref(), body.version.as_deref())?;
     let route = ctx.infer.route(&target)?;
     let request = body.into_request(&route.info, call, id, &limits)?;
-    let start = Instant::now();
-    let response = ctx.infer.infer(route, request).await?;
-    let style = NonFinite::of(ctx.server.is_strict_json);
-    encode::prediction(&response, start.elapsed(), style)
+    Ok((route, request))
 }

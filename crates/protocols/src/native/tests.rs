@@ -479,6 +479,18 @@ async fn numbers_that_are_none_survive_both_ways() {
 }
 
 #[tokio::test]
+async fn a_body_of_megabytes_is_answered_too() {
+    let row = "[0.1234567, 0.1234567, 0.1234567]";
+    let rows = vec![row; 40_000].join(", ");
+    let body = format!("{{\"data\": [{rows}]}}");
+    let request = post_request("/models/digits/predict", "application/json", body);
+    let (status, body) = send(&router(zoo()), request).await;
+    assert_eq!(status, StatusCode::OK);
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["predictions"].as_array().unwrap().len(), 40_000);
+}
+
+#[tokio::test]
 async fn the_model_may_be_left_out_while_there_is_one() {
     let router = router(EchoServer::new([digits("1"), digits("2")]));
     let request = post_request("/predict", "application/json", "{\"data\": [1, 2, 3]}");

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use contract::{Error, InferResponse, Result};
+use contract::Result;
 use http::{HeaderMap, header};
 
 use super::decode::{Decoded, decode};
@@ -13,15 +13,13 @@ use super::encode::encode;
 use super::raw::raw_request;
 use super::target;
 use crate::context::Context;
+use crate::offload::{offload, output_bytes};
 use crate::open_inference::binary::{Parts, split};
 use crate::open_inference::inference::{Origin, run};
 use crate::open_inference::metadata::route;
 use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
-
-/// What a worker converts itself: a few milliseconds at some hundred megabytes per second.
-const INLINE_BYTES: usize = 1 << 20;
 
 /// Answers one inference request.
 pub(super) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
@@ -30,7 +28,7 @@ pub(super) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let Decoded { id, inference } = match split(&call.headers, call.body)? {
         Parts::Json(json, blobs) => {
             let limits = JsonLimits::from(&ctx.limits);
-            off_thread(json.len(), move || decode(&json, blobs, &limits)).await?
+            offload(json.len(), move || decode(&json, blobs, &limits)).await?
         }
         Parts::Raw(body) => {
             let is_binary = !accepts_json(&call.headers);
@@ -53,30 +51,11 @@ pub(super) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     };
     let response = run(&ctx, route, origin, inference).await?;
     let style = NonFinite::of(ctx.server.is_strict_json);
-    off_thread(n_bytes(&response), move || {
+    offload(output_bytes(&response), move || {
         let is_binary = |index: usize| wanted.get(index).copied().unwrap_or(is_binary_default);
         encode(id.as_deref(), &response, is_binary, style)
     })
     .await
-}
-
-/// Runs `work` here when it is about few bytes, otherwise on a thread that may block.
-async fn off_thread<T: Send + 'static>(
-    n_bytes: usize,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    if n_bytes <= INLINE_BYTES {
-        return work();
-    }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::internal(error.to_string())),
-    }
-}
-
-fn n_bytes(response: &InferResponse) -> usize {
-    let outputs = response.outputs.iter();
-    outputs.map(|output| output.tensor.data().len()).sum()
 }
 
 /// Whether the caller names JSON among the media types that it takes; a wildcard names nothing.

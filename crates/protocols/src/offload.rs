@@ -1,0 +1,44 @@
+//! Long conversions beside the workers.
+//!
+//! Decision: a worker converts small bodies itself, because handing work over costs more than it;
+//! large ones go to a thread that may block, so that one request delays no other one.
+
+use contract::{Error, InferResponse, Result};
+
+/// What a worker converts itself: a few milliseconds at some hundred megabytes per second.
+const INLINE_BYTES: usize = 1 << 20;
+
+/// Runs `work` here when it is about few bytes, otherwise on a thread that may block.
+pub(crate) async fn offload<T: Send + 'static>(
+    n_bytes: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if n_bytes <= INLINE_BYTES {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::internal(error.to_string())),
+    }
+}
+
+/// The size of what a reply has to tell.
+pub(crate) fn output_bytes(response: &InferResponse) -> usize {
+    let outputs = response.outputs.iter();
+    outputs.map(|output| output.tensor.data().len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_large_work_leaves_the_thread() {
+        let here = thread::current().id();
+        let thread_of = |n_bytes| offload(n_bytes, || Ok(thread::current().id()));
+        assert_eq!(thread_of(100).await.unwrap(), here);
+        assert_ne!(thread_of(INLINE_BYTES + 1).await.unwrap(), here);
+    }
+}
