@@ -12,9 +12,6 @@ use smallvec::SmallVec;
 use super::JsonLimits;
 use super::cursor::{Cursor, too_deep};
 
-/// How many bytes without quotes and brackets are passed over at once.
-const STRIDE: usize = 32;
-
 /// The members of the object that `json` is: key and raw value, in order.
 ///
 /// # Errors
@@ -158,21 +155,31 @@ fn skip_nested(cursor: &mut Cursor<'_>, limits: &JsonLimits) -> Result<()> {
     }
 }
 
-/// Goes over as many whole strides as hold neither quotes nor brackets.
+/// Goes to the next quote or bracket, eight bytes at a time; close to the end it may stop early.
 fn skip_plain(cursor: &mut Cursor<'_>) {
     let mut rest = cursor.rest();
-    while let Some((stride, after)) = rest.split_first_chunk::<STRIDE>() {
-        // `[` and `{` differ in one bit, as `]` and `}` do. No early exit: this runs as vectors.
-        let is_special = |byte: &u8| *byte == b'"' || matches!(*byte | 0x20, b'{' | b'}');
-        if stride
-            .iter()
-            .fold(false, |found, byte| found | is_special(byte))
-        {
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            let n_plain = usize::try_from(special.trailing_zeros() / 8).unwrap_or(0);
+            rest = rest.get(n_plain..).unwrap_or_default();
             break;
         }
         rest = after;
     }
     cursor.set_rest(rest);
+}
+
+/// Has the top bit of the lowest byte set that is a quote or bracket; bytes above it may be wrong.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let equal_to = |word: u64, byte: u8| {
+        let difference = word ^ (ONES * u64::from(byte));
+        difference.wrapping_sub(ONES) & !difference & (ONES << 7)
+    };
+    // `[` and `{` differ in one bit, as `]` and `}` do.
+    let braces = word | (ONES << 5);
+    equal_to(word, b'"') | equal_to(braces, b'{') | equal_to(braces, b'}')
 }
 
 #[cfg(test)]
