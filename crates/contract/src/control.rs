@@ -40,7 +40,8 @@ pub struct VersionStatus {
     pub version: Version,
     /// Where it stands.
     pub state: VersionState,
-    /// Why it stands there; empty while it is ready.
+    /// Why it stands there; empty while it is ready, unless its files have changed since and failed
+    /// to load.
     pub reason: String,
     /// What is known about it once it has been loaded.
     pub info: Option<SharedModelInfo>,

@@ -36,7 +36,8 @@ pub struct ModelInfo {
     pub framework: String,
     /// What the owner of the model wrote about it.
     pub description: String,
-    /// What the model file says about itself: producer, domain, custom keys.
+    /// What the model file says about itself: producer, domain, custom keys. The execution provider
+    /// in use is added as `provider`.
     pub metadata: BTreeMap<String, String>,
     /// The names of the classes, by class number; empty when none are given.
     pub labels: Vec<String>,
