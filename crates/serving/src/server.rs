@@ -36,6 +36,24 @@ const MAX_COMMANDS: usize = 16;
 ///
 /// It loads what it finds in the background and follows the files until it is dropped; then
 /// requests that run are answered, and everything is given back.
+///
+/// ```
+/// # fn main() -> contract::Result<()> {
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # let _entered = runtime.enter();
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let root = folder.path().to_owned();
+/// # let observe = std::sync::Arc::new(contract::testing::RecordingObserver::default());
+/// use contract::Control;
+///
+/// let engines = vec![];
+/// let cores = std::num::NonZeroUsize::MIN;
+/// let options = serving::ServerOptions::new(vec![root], engines, observe, cores);
+/// let server = serving::Server::start(options)?;
+/// assert!(server.readiness().is_ready, "an empty repository waits for nothing");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Server {
     published: Arc<ArcSwap<Snapshot>>,
     commands: mpsc::Sender<Command>,

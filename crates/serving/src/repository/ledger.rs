@@ -118,6 +118,9 @@ impl Ledger {
                 }
             }
         }
+        if plan.reason != model.plan.reason && !plan.reason.is_empty() {
+            tracing::warn!(model = %name, reason = plan.reason, "a model is not served as it is");
+        }
         model.plan = plan;
         retired
             .into_iter()
@@ -126,6 +129,7 @@ impl Ledger {
     }
 
     fn retire(&mut self, model: &ModelName, version: Version, serving: Serving) -> Retired {
+        tracing::info!(%model, %version, "a version answers what it accepted and is taken away");
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let variant = Arc::clone(&serving.served.variant);

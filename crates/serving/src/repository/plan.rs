@@ -157,7 +157,8 @@ fn plan_selected(
 ) -> Plan {
     let selected = select(&settings.versions, found);
     let mut actions = Vec::new();
-    for (version, found) in &found.versions {
+    // The highest first: it is the one that most callers want.
+    for (version, found) in found.versions.iter().rev() {
         if selected.contains(version) {
             let content = Content::new(found, settings);
             let record = standing.versions.get(version);

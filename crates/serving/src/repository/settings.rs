@@ -7,9 +7,12 @@
 mod file;
 mod resolve;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use serde_saphyr::{Budget, Options, SnippetMode, UserMessageFormatter};
+use serde_saphyr::{
+    Budget, Localizer, MessageFormatter, Options, SnippetMode, UserMessageFormatter,
+};
 
 pub(crate) use file::ModelFile;
 pub(crate) use resolve::{
@@ -59,13 +62,34 @@ pub(crate) enum SettingsError {
     },
 }
 
+/// Says what was expected in words for people who write YAML and no Rust.
+#[derive(Clone, Copy, Debug)]
+struct PlainWords;
+
+impl MessageFormatter for PlainWords {
+    fn localizer(&self) -> &dyn Localizer {
+        UserMessageFormatter.localizer()
+    }
+
+    fn format_message<'a>(&self, error: &'a serde_saphyr::Error) -> Cow<'a, str> {
+        if let serde_saphyr::Error::InvalidScalar { ty, .. } = error {
+            return Cow::Borrowed(match *ty {
+                "f32" | "f64" => "expected a number",
+                "bool" => "expected `true` or `false`",
+                _ => "expected a whole number that is not negative",
+            });
+        }
+        UserMessageFormatter.format_message(error)
+    }
+}
+
 /// Reads the text of a `model.yaml`; `path` is for the error.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<ModelFile, SettingsError> {
     // A file of comments alone is an empty document, which is a file without settings.
     let file: Option<ModelFile> = serde_saphyr::from_str_with_options(text, yaml_options())
         .map_err(|error| {
             let options = serde_saphyr::render_options! {
-                formatter: &UserMessageFormatter,
+                formatter: &PlainWords,
                 snippets: SnippetMode::Off,
             };
             SettingsError::Parse {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use contract::{
-    Code, Engine, Error, LoadSpec, LoadedModel, ModelInfo, ModelName, Observe, Result, Signature,
-    Version,
+    Code, Dimension, Engine, Error, ImageLayout, LoadSpec, LoadedModel, ModelInfo, ModelName,
+    Observe, Result, Signature, Version,
 };
 
 use super::layout::Artifact;
@@ -125,7 +125,7 @@ fn is_batching(signature: &Signature, settings: &VersionSettings) -> Result<bool
              outputs is not the same dynamic one everywhere",
         )),
         Some(is_enabled) => Ok(is_enabled),
-        None => Ok(can_batch),
+        None => Ok(can_batch && settings.batching.max_rows > NonZeroUsize::MIN),
     }
 }
 
@@ -141,17 +141,16 @@ fn check_image(signature: &Signature, settings: &VersionSettings) -> Result<()> 
             "`image` in `model.yaml` needs a model with exactly one input",
         ));
     };
-    let axis = match image.layout {
-        contract::ImageLayout::Nchw => 1,
-        contract::ImageLayout::Nhwc => 3,
+    let (axis, layout) = match image.layout {
+        ImageLayout::Nchw => (1, "nchw"),
+        ImageLayout::Nhwc => (3, "nhwc"),
     };
-    let channels = input.dims.get(axis).and_then(contract::Dimension::fixed);
+    let channels = input.dims.get(axis).and_then(Dimension::fixed);
     let wanted = image.channels.count();
     if input.dims.len() != RANK || channels.is_some_and(|channels| channels != wanted) {
         return Err(Error::invalid(format!(
-            "`image` in `model.yaml` makes tensors of {wanted} channels in layout {:?}, but input \
-             `{}` has shape {:?}",
-            image.layout,
+            "`image` in `model.yaml` makes tensors of {wanted} channels in layout `{layout}`, but \
+             input `{}` has shape {:?}",
             input.name,
             input.wire_shape()
         )));
@@ -196,3 +195,6 @@ fn describe(
         created_at: modified.unwrap_or(SystemTime::UNIX_EPOCH),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,10 +173,10 @@ fn plans_follow_from_what_was_found_and_what_stands() {
         "broken settings change nothing":
             Some(("2=9", "broken")), "1=7", SETTLE => "idle 2, reason";
         "every version is served by default":
-            Some(("1=7 2=9", "")), "seen:1=7 seen:2=9", SETTLE => "load 1, load 2";
+            Some(("1=7 2=9", "")), "seen:1=7 seen:2=9", SETTLE => "load 2, load 1";
         "the latest are taken by number":
             Some(("9=1 10=1 8=1", "versions: {latest: 2}")), "", none
-            => "settle 9, settle 10, idle 8";
+            => "settle 10, settle 9, idle 8";
         "the old one serves while the new one loads":
             Some(("1=7 2=9", "versions: {latest: 1}")), "1=7 loading:2=9", none => "idle 1";
         "the old one serves on when the new one fails":

@@ -33,7 +33,7 @@ pub(crate) struct ModelFile {
     pub(crate) batching: Option<BatchingFile>,
     /// Waiting requests.
     pub(crate) queue: Option<QueueFile>,
-    /// The time a request may take when the caller names none.
+    /// The longest that a request may take.
     pub(crate) timeout_ms: Option<NonZeroU32>,
     /// Runs before the version takes requests.
     pub(crate) warmup: Option<WarmupFile>,

@@ -104,7 +104,7 @@ pub(crate) struct VersionSettings {
     pub(crate) batching: Batching,
     /// The most rows that wait.
     pub(crate) max_queue_rows: NonZeroUsize,
-    /// The time a request may take when the caller names none.
+    /// The longest that a request may take.
     pub(crate) timeout: Option<Duration>,
     /// Runs before the version takes requests.
     pub(crate) warmup: Warmup,
@@ -229,6 +229,8 @@ fn batching(keys: Keys<'_>, file: &BatchingFile) -> Result<Batching, SettingsErr
 fn warmup(keys: Keys<'_>, file: WarmupFile, batching: &Batching) -> Result<Warmup, SettingsError> {
     let batch_rows: BTreeSet<_> = match file.batch_sizes {
         Some(sizes) => sizes.into_iter().collect(),
+        // Without batching nobody but a caller makes large batches.
+        None if batching.is_enabled == Some(false) => [NonZeroUsize::MIN].into(),
         None => [NonZeroUsize::MIN, batching.max_rows].into(),
     };
     if let Some(size) = batch_rows.iter().find(|&&size| size > batching.max_rows) {

@@ -72,6 +72,21 @@ fn the_documented_defaults_are_the_defaults() {
     assert_eq!(read(DEFAULT_MODEL_SETTINGS), read(""));
 }
 
+#[test]
+fn the_settings_of_the_example_models_are_valid() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models");
+    let mut n_files = 0;
+    for folder in std::fs::read_dir(examples).unwrap() {
+        let path = folder.unwrap().path().join("model.yaml");
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            let settings = read(&text);
+            assert!(settings.is_ok(), "{}: {settings:?}", path.display());
+            n_files += 1;
+        }
+    }
+    assert!(n_files > 0, "no example has settings");
+}
+
 /// Every key of a serialized `ModelFile`, with dots between the levels.
 fn keys(value: &serde_json::Value, prefix: &str, found: &mut Vec<(String, bool)>) {
     let Some(map) = value.as_object() else { return };

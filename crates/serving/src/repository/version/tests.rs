@@ -1,0 +1,110 @@
+//! Opening versions with a fake engine: what is refused, and what is told about the rest.
+
+use std::path::Path;
+
+use contract::testing::RecordingObserver;
+
+use super::super::layout::Fingerprint;
+use super::super::settings::{SettingsDefaults, parse, resolve};
+use super::*;
+use crate::fake_engine::FakeEngine;
+
+/// Opens an artefact of this text under these settings.
+fn open(artifact: &str, settings: &str) -> Result<Arc<Variant>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.fake");
+    fs::write(&path, artifact).unwrap();
+    let yaml = Path::new("model.yaml");
+    let defaults = SettingsDefaults {
+        cores: NonZeroUsize::MIN,
+        max_queue_rows: NonZeroUsize::MIN,
+        timeout: None,
+    };
+    let file = parse(settings, yaml).unwrap();
+    let settings = resolve(file, yaml, &defaults, |_| unreachable!()).unwrap();
+    let content = Content {
+        path: "models/m/1".into(),
+        artifacts: vec![Artifact {
+            engine: "fake",
+            path,
+        }],
+        fingerprint: Fingerprint::of(1),
+        settings: settings.each,
+    };
+    let opener = Opener {
+        engines: vec![Arc::new(FakeEngine::default())],
+        observe: Arc::new(RecordingObserver::default()),
+    };
+    let (model, version) = (ModelName::new("m").unwrap(), Version::new("1").unwrap());
+    opener.open(&model, &version, &content)
+}
+
+#[test]
+fn settings_that_a_model_cannot_obey_refuse_it() {
+    let cases = [
+        ("add 1", "engine: onnx"),
+        ("fixed", "batching: {enabled: true}"),
+        ("add 1", "image: {channels: rgb}"),
+        ("refuse 32", ""),
+        ("refuse 4", "warmup: {batch_sizes: [4]}"),
+        ("wide\nrefuse 1", "warmup: {shapes: {x: [1, 9]}}"),
+        ("add 1", "warmup: {shapes: {z: [1]}}"),
+        ("fail", ""),
+    ];
+    let mut shown = String::new();
+    for (artifact, settings) in cases {
+        let error = match open(artifact, settings) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => format!("{}: {error}", error.code()),
+        };
+        shown.push_str(&format!("{artifact:?} with {settings:?}\n    {error}\n"));
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn what_a_model_can_obey_is_accepted() {
+    let cases = [
+        ("refuse 32", "batching: {enabled: false}"),
+        ("refuse 32", "batching: {max_size: 8}"),
+        ("refuse 1", "warmup: {enabled: false}"),
+        ("wide\nrefuse 1", ""),
+        ("fixed", "batching: {enabled: false}"),
+    ];
+    let mut failures = Vec::new();
+    for (artifact, settings) in cases {
+        if let Err(error) = open(artifact, settings) {
+            failures.push(format!("{artifact:?} with {settings:?}: {error}"));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn what_is_known_comes_from_artefact_engine_and_settings() {
+    let settings = "description: d\ninstances: 3\nlabels: [a, b]\ntimeout_ms: 50\n\
+                    batching: {max_size: 8, max_delay_ms: 2}\noutput: {softmax: true}";
+    let variant = open("add 1", settings).unwrap();
+    let info = variant.info();
+    assert_eq!(info.max_batch_size, NonZeroUsize::new(8));
+    assert!(info.is_batching);
+    assert_eq!(info.max_batch_delay, Duration::from_millis(2));
+    assert_eq!(info.n_instances, 3);
+    assert_eq!(info.platform, "fake_platform");
+    assert_eq!(info.description, "d");
+    assert_eq!(info.label(1), Some("b"));
+    assert_eq!(info.default_timeout, Some(Duration::from_millis(50)));
+    assert!(info.output.softmax);
+    assert!(info.created_at > SystemTime::UNIX_EPOCH);
+    assert_eq!(info.metadata["provider"], "cpu");
+}
+
+#[test]
+fn a_model_without_batch_dimension_is_told_as_such() {
+    let variant = open("fixed", "batching: {max_delay_ms: 2}").unwrap();
+    assert_eq!(variant.info().max_batch_size, None);
+    assert!(!variant.info().is_batching);
+    assert_eq!(variant.info().max_batch_delay, Duration::ZERO);
+    let variant = open("add 1", "batching: {max_size: 1}").unwrap();
+    assert!(!variant.info().is_batching, "a batch of one is no batch");
+}
