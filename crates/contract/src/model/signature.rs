@@ -87,20 +87,24 @@ impl Signature {
     /// Whether the first dimension of every input and output is dynamic, so that rows of several
     /// requests can run as one.
     ///
-    /// Symbols must agree: two first dimensions with two symbols are no batch dimension.
+    /// Symbols must agree: two first dimensions with two symbols are no batch dimension. The symbol
+    /// must stand nowhere else, as in a matrix of similarities between all rows, whose columns
+    /// would mix the requests of a batch.
     #[must_use]
     pub fn has_batch_dimension(&self) -> bool {
         let mut symbol: Option<&str> = None;
-        !self.inputs.is_empty()
-            && self
-                .inputs
-                .iter()
-                .chain(&self.outputs)
-                .all(|spec| match spec.dims.first() {
-                    None | Some(Dimension::Fixed(_)) => false,
-                    Some(Dimension::Dynamic) => true,
-                    Some(Dimension::Symbol(name)) => *symbol.get_or_insert(name) == name,
-                })
+        let mut specs = self.inputs.iter().chain(&self.outputs);
+        let starts_alike = specs.all(|spec| match spec.dims.first() {
+            None | Some(Dimension::Fixed(_)) => false,
+            Some(Dimension::Dynamic) => true,
+            Some(Dimension::Symbol(name)) => *symbol.get_or_insert(name) == name,
+        });
+        let stands_elsewhere = |spec: &TensorSpec| {
+            let mut rest = spec.dims.iter().skip(1);
+            rest.any(|dim| matches!(dim, Dimension::Symbol(name) if Some(&**name) == symbol))
+        };
+        let mut specs = self.inputs.iter().chain(&self.outputs);
+        !self.inputs.is_empty() && starts_alike && !specs.any(stands_elsewhere)
     }
 
     /// The input of that name and its position.

@@ -120,3 +120,13 @@ fn a_batch_dimension_needs_one_dynamic_axis_everywhere() {
     assert!(!with(symbol("N"), Dimension::Fixed(1)).has_batch_dimension());
     assert!(!Signature::default().has_batch_dimension());
 }
+
+#[test]
+fn a_symbol_that_also_stands_elsewhere_is_no_batch_dimension() {
+    let with = |second: Dimension| Signature {
+        inputs: vec![spec("x", &[symbol("N"), Dimension::Fixed(3)])],
+        outputs: vec![spec("similarity", &[symbol("N"), second])],
+    };
+    assert!(!with(symbol("N")).has_batch_dimension());
+    assert!(with(symbol("M")).has_batch_dimension());
+}
