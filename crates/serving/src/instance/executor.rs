@@ -71,14 +71,15 @@ impl Executor {
 
     fn run(&self, mut session: Box<dyn Session>) {
         let _seat = Seat(self);
-        while let Some(batch) = self.pool.take() {
+        let mut next = self.pool.take_first();
+        while let Some(batch) = next {
             if let Err(Lost(error)) = self.run_batch(session.as_mut(), batch) {
                 let (model, version) = (&self.info.model, &self.info.version);
                 let diagnostic = error.diagnostic();
                 tracing::error!(%model, %version, %error, diagnostic, "an instance is lost");
                 return;
             }
-            self.pool.instance_freed();
+            next = self.pool.take_next();
         }
     }
 

@@ -51,9 +51,19 @@ impl Pool {
         self.lock().scheduler.cancel(place).is_some()
     }
 
-    /// The next batch for a free instance; `None` when nothing will come any more. Blocks.
-    pub(crate) fn take(&self) -> Option<Vec<Waiting<Job>>> {
+    /// The first batch of an instance; `None` when nothing will come any more. Blocks.
+    pub(crate) fn take_first(&self) -> Option<Vec<Waiting<Job>>> {
+        self.take(self.lock())
+    }
+
+    /// The next batch of an instance that has run one. Blocks.
+    pub(crate) fn take_next(&self) -> Option<Vec<Waiting<Job>>> {
         let mut state = self.lock();
+        state.scheduler.instance_freed();
+        self.take(state)
+    }
+
+    fn take<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Vec<Waiting<Job>>> {
         loop {
             match state.scheduler.next(time::Instant::now().into_std()) {
                 Step::Run(batch) => {
@@ -72,11 +82,6 @@ impl Pool {
                 Step::End => return None,
             }
         }
-    }
-
-    /// An instance has run its batch and is about to come for the next.
-    pub(crate) fn instance_freed(&self) {
-        self.lock().scheduler.instance_freed();
     }
 
     /// An instance is gone. Gives the requests that nobody can run any more.

@@ -4,10 +4,19 @@ mod bench;
 mod failures;
 mod limits;
 
-use contract::InferRequest;
-use futures_util::FutureExt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use bench::{Bench, Verdict, answer, echoed, info, named, request, settings, tensor};
+use contract::testing::RecordingObserver;
+use contract::{Code, InferRequest, Session};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tokio::time;
+
+use super::Variant;
+use bench::{
+    Bench, EchoSession, Verdict, answer, echoed, failure, info, named, request, settings, tensor,
+};
 
 #[tokio::test]
 async fn requests_that_wait_share_a_batch_and_get_their_own_rows() {
@@ -30,7 +39,7 @@ async fn requests_that_wait_share_a_batch_and_get_their_own_rows() {
 #[tokio::test]
 async fn a_full_batch_does_not_wait_for_its_delay() {
     let mut settings = settings();
-    settings.batch.max_delay = std::time::Duration::from_secs(3600);
+    settings.batch.max_delay = Duration::from_secs(3600);
     settings.batch.max_rows = 2;
     let mut bench = Bench::with(info(), settings, 2);
     let first = bench.send(request(&[1.0])).await;
@@ -40,6 +49,53 @@ async fn a_full_batch_does_not_wait_for_its_delay() {
     run.end(Verdict::Echo);
     assert_eq!(echoed(first).await, [1.0]);
     assert_eq!(echoed(second).await, [2.0]);
+}
+
+#[tokio::test]
+async fn an_instance_that_leaves_work_behind_wakes_another() {
+    let mut settings = settings();
+    settings.batch.max_delay = Duration::from_secs(3600);
+    let mut bench = Bench::with(info(), settings, 2);
+    let patient = bench.send(request(&[1.0])).await;
+    let mut urgent = request(&[]);
+    urgent.inputs = vec![named("x", tensor(&[1, 2], vec![2.0; 2]))];
+    urgent.deadline = Some(time::Instant::now().into_std() + Duration::from_secs(1800));
+    let urgent = bench.send(urgent).await;
+    let runs = [bench.run().await, bench.run().await];
+    runs.into_iter().for_each(|run| run.end(Verdict::Echo));
+    assert_eq!(echoed(patient).await, [1.0]);
+    assert_eq!(echoed(urgent).await, [2.0, 2.0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_caller_gets_its_own_answer_under_load() {
+    let sessions: Vec<Box<dyn Session>> = vec![Box::new(EchoSession), Box::new(EchoSession)];
+    let observer = Arc::new(RecordingObserver::default());
+    let mut settings = settings();
+    settings.max_queue_rows = 10_000;
+    let variant = Variant::start(Arc::new(info()), sessions, settings, observer).unwrap();
+    let callers = (0..600_u16).map(|number| {
+        let (n_rows, width) = (usize::from(number % 4), usize::from(1 + number % 3));
+        let x = tensor(&[n_rows, width], vec![f32::from(number); n_rows * width]);
+        let request = InferRequest {
+            inputs: vec![named("x", x.clone())],
+            ..request(&[])
+        };
+        let variant = Arc::clone(&variant);
+        let answer = tokio::spawn(async move { variant.infer(request).await });
+        async move {
+            if number % 7 == 0 {
+                answer.abort();
+                return;
+            }
+            let response = answer.await.unwrap().unwrap();
+            assert_eq!(response.outputs[0].tensor, x, "request {number}");
+        }
+    });
+    join_all(callers).await;
+    variant.drained().await;
+    let seen = variant.statistics();
+    assert!(seen.success.count >= 600 - 600_u64.div_ceil(7), "{seen:?}");
 }
 
 #[tokio::test]
@@ -210,8 +266,8 @@ async fn stopping_refuses_new_requests_and_answers_those_that_wait() {
     let (first, run) = bench.occupy().await;
     let second = bench.send(request(&[1.0])).await;
     bench.variant.stop();
-    let refused = bench::failure(bench.send(request(&[2.0])).await).await;
-    assert_eq!(refused.code(), contract::Code::ModelNotReady);
+    let refused = failure(bench.send(request(&[2.0])).await).await;
+    assert_eq!(refused.code(), Code::ModelNotReady);
     assert_eq!(bench.variant.drained().now_or_never(), None);
 
     run.end(Verdict::Echo);
@@ -229,7 +285,7 @@ async fn a_dropped_variant_ends_its_instances() {
     let mut bench = Bench::with(info(), settings(), 3);
     assert_eq!(bench.variant.drained().now_or_never(), Some(()));
     let other = Bench::new();
-    bench.variant = std::sync::Arc::clone(&other.variant);
+    bench.variant = Arc::clone(&other.variant);
     assert!(bench.is_over().await);
 }
 

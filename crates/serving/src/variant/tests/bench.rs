@@ -70,6 +70,16 @@ impl Session for HeldSession {
     }
 }
 
+/// Answers at once, like [`Verdict::Echo`].
+#[derive(Debug)]
+pub(super) struct EchoSession;
+
+impl Session for EchoSession {
+    fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>> {
+        Ok(echo(inputs[0].as_ref().unwrap(), outputs))
+    }
+}
+
 fn echo(input: &Tensor, outputs: &[usize]) -> Vec<Tensor> {
     let sign = |position| if position == 0 { 1.0 } else { -1.0 };
     let output = |&position| {

@@ -113,6 +113,21 @@ async fn a_full_queue_refuses_with_its_limit_and_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_cancelled_request_leaves_its_room_in_the_queue() {
+    let mut settings = settings();
+    settings.max_queue_rows = 1;
+    let mut bench = Bench::with(info(), settings, 1);
+    let (_first, run) = bench.occupy().await;
+    let gone = bench.send(request(&[1.0])).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    let next = bench.send(request(&[2.0])).await;
+    run.end(Verdict::Echo);
+    bench.run().await.end(Verdict::Echo);
+    assert_eq!(echoed(next).await, [2.0]);
+}
+
+#[tokio::test]
 async fn requests_that_do_not_fit_are_refused_before_they_wait() {
     let bench = Bench::new();
     let check = async |request: InferRequest, expected: &str| {
