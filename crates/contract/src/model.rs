@@ -22,7 +22,7 @@ pub struct ModelInfo {
     pub version: Version,
     /// Inputs and outputs.
     pub signature: Signature,
-    /// The most rows of one batch; `None` when the first dimension is no batch dimension.
+    /// The most rows of one request; `None` when the first dimension is no batch dimension.
     pub max_batch_size: Option<NonZeroUsize>,
     /// Whether waiting requests are joined into batches.
     pub is_batching: bool,
@@ -45,7 +45,7 @@ pub struct ModelInfo {
     pub image: Option<ImageInput>,
     /// What is done with the scores before they become predictions.
     pub output: OutputTreatment,
-    /// The time a request may take when the caller names none.
+    /// The longest time that a request may take, whatever the caller asks for.
     pub default_timeout: Option<Duration>,
     /// The modification time of the model file.
     pub created_at: SystemTime,

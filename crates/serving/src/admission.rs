@@ -85,7 +85,7 @@ fn check_limit(info: &ModelInfo, n_rows: usize) -> Result<()> {
     match info.max_batch_size {
         Some(limit) if n_rows > limit.get() => Err(Error::invalid(format!(
             "the request has {n_rows} rows, but `max_batch_size` of model `{}` is {limit} \
-             (`batching.max_size`); send fewer rows at once",
+             (`batching.max_request_rows`); send fewer rows at once",
             info.model
         ))),
         Some(_) | None => Ok(()),

@@ -69,6 +69,8 @@ pub(crate) struct BatchingFile {
     pub(crate) enabled: Option<bool>,
     /// The most rows of one batch.
     pub(crate) max_size: Option<NonZeroUsize>,
+    /// The most rows of one request.
+    pub(crate) max_request_rows: Option<NonZeroUsize>,
     /// The longest that a request waits for company.
     pub(crate) max_delay_ms: Option<f64>,
 }

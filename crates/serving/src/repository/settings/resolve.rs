@@ -20,6 +20,10 @@ use super::file::{
 /// The batch that keeps a network on a CPU busy without making the first row wait long.
 const DEFAULT_MAX_BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
+/// A caller with a table of some thousand rows gets its answer in one call; a runaway does not get
+/// to hold an instance for minutes.
+const DEFAULT_MAX_REQUEST_ROWS: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
 /// Each instance has weights of its own, so a machine with many cores must ask for more.
 const MAX_DEFAULT_INSTANCES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
@@ -59,8 +63,10 @@ pub(crate) enum VersionPolicy {
 pub(crate) struct Batching {
     /// `None` when the signature decides: yes for a model with a batch dimension.
     pub(crate) is_enabled: Option<bool>,
-    /// The most rows of one batch.
+    /// The most rows of one batch of several requests.
     pub(crate) max_rows: NonZeroUsize,
+    /// The most rows of one request, never below `max_rows`.
+    pub(crate) max_request_rows: NonZeroUsize,
     /// The longest that a request waits for company.
     pub(crate) max_delay: Duration,
 }
@@ -219,9 +225,12 @@ fn batching(keys: Keys<'_>, file: &BatchingFile) -> Result<Batching, SettingsErr
             format!("expected milliseconds from 0 to {MAX_BATCH_DELAY_MS}, got `{delay_ms}`");
         return Err(keys.error("batching.max_delay_ms", message));
     }
+    let max_rows = file.max_size.unwrap_or(DEFAULT_MAX_BATCH_ROWS);
+    let max_request_rows = file.max_request_rows.unwrap_or(DEFAULT_MAX_REQUEST_ROWS);
     Ok(Batching {
         is_enabled: file.enabled,
-        max_rows: file.max_size.unwrap_or(DEFAULT_MAX_BATCH_ROWS),
+        max_rows,
+        max_request_rows: max_request_rows.max(max_rows),
         max_delay: Duration::from_secs_f64(delay_ms / 1000.0),
     })
 }

@@ -83,7 +83,8 @@ fn what_a_model_can_obey_is_accepted() {
 #[test]
 fn what_is_known_comes_from_artefact_engine_and_settings() {
     let settings = "description: d\ninstances: 3\nlabels: [a, b]\ntimeout_ms: 50\n\
-                    batching: {max_size: 8, max_delay_ms: 2}\noutput: {softmax: true}";
+                    batching: {max_request_rows: 8, max_size: 4, max_delay_ms: 2}\n\
+                    output: {softmax: true}";
     let variant = open("add 1", settings).unwrap();
     let info = variant.info();
     assert_eq!(info.max_batch_size, NonZeroUsize::new(8));
