@@ -1,0 +1,130 @@
+//! The command line: sub-commands, flags and their help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Written;
+
+/// Serve machine-learning models over REST and gRPC.
+#[derive(Debug, Parser)]
+#[command(name = "lockgate", version, max_term_width = 100)]
+#[command(after_help = "Examples:
+  lockgate demo                          serve the example models and show what to try
+  lockgate serve models/                 serve every model of a folder on port 8000
+  lockgate serve digits.onnx --port 80   serve one file
+  lockgate doctor                        check this machine")]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve models until a signal comes
+    #[command(after_help = "Examples:
+  lockgate serve                                   the folder `models`, or what lockgate.yaml says
+  lockgate serve models/ --host 0.0.0.0            reachable from other machines
+  lockgate serve a.onnx b.onnx --grpc-port 8001    two files, gRPC on a port of its own
+  LOCKGATE_LOG_FORMAT=json lockgate serve models/  settings are environment variables, too
+
+Signals:
+  SIGTERM, SIGINT   say \"not ready\", answer what was accepted, then end")]
+    Serve(ServeArguments),
+    /// Put example models in place, serve them, and print what to try
+    #[command(after_help = "Examples:
+  lockgate demo
+  lockgate demo --port 9000 --repository my-models")]
+    Demo(DemoArguments),
+    /// Print every setting in force and where it came from
+    #[command(after_help = "Examples:
+  lockgate config                        the table of settings
+  lockgate config --defaults             the commented default file, to start a lockgate.yaml
+  lockgate config --model                the commented default model.yaml")]
+    Config(ConfigArguments),
+    /// Check this machine: cores, memory, GPU, ONNX Runtime, and what to do about problems
+    Doctor(SettingArguments),
+    /// Install and list the ONNX Runtime library
+    Runtime(RuntimeArguments),
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:
+  lockgate completions bash > /etc/bash_completion.d/lockgate
+  lockgate completions zsh > ~/.zfunc/_lockgate")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The settings, and the file that holds more of them.
+#[derive(Debug, Args)]
+pub(crate) struct SettingArguments {
+    /// Configuration file; `lockgate.yaml` is read when it is there [env: LOCKGATE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) written: Written,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Folders of models, or single model files; the same as `--repository`
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    #[command(flatten)]
+    pub(crate) settings: SettingArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// Print the commented default file instead
+    #[arg(long, conflicts_with = "model")]
+    pub(crate) defaults: bool,
+    /// Print the commented default `model.yaml` instead
+    #[arg(long)]
+    pub(crate) model: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RuntimeArguments {
+    #[command(subcommand)]
+    pub(crate) command: RuntimeCommand,
+    /// Where Lockgate keeps what it installs [env: LOCKGATE_DATA_DIR]
+    #[arg(long, value_name = "PATH", global = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RuntimeCommand {
+    /// Get ONNX Runtime with pip and check that it loads
+    #[command(after_help = "Examples:
+  lockgate runtime install
+  lockgate runtime install --flavor openvino    4 to 5 times faster on CPUs with AMX, in bf16")]
+    Install {
+        /// `cpu`, `openvino` or `cuda`
+        #[arg(long, default_value = "cpu")]
+        flavor: String,
+        /// A version other than the tested one
+        #[arg(long = "version", value_name = "V")]
+        runtime_version: Option<String>,
+        /// The Python whose pip is used
+        #[arg(long, default_value = "python3", value_name = "PATH")]
+        python: PathBuf,
+    },
+    /// List what is installed
+    List,
+    /// Load a library and print what it can do, as JSON
+    #[command(hide = true)]
+    Probe {
+        /// The library
+        file: PathBuf,
+    },
+}

@@ -1,0 +1,34 @@
+//! The sub-commands, one file each.
+
+mod demo;
+mod doctor;
+mod runtime;
+mod serve;
+mod settings;
+mod table;
+
+use anyhow::Result;
+use clap::CommandFactory;
+
+use crate::command_line::{Command, CommandLine};
+use crate::config::Environment;
+
+/// Runs the sub-command of a command line.
+///
+/// # Errors
+/// What went wrong, with the next step where it is known.
+pub(crate) fn run(command_line: CommandLine) -> Result<()> {
+    let environment = Environment::read();
+    match command_line.command {
+        Command::Serve(arguments) => serve::run(arguments, &environment),
+        Command::Demo(arguments) => demo::run(arguments, &environment),
+        Command::Config(arguments) => settings::print(&arguments, &environment),
+        Command::Doctor(arguments) => doctor::run(&arguments, &environment),
+        Command::Runtime(arguments) => runtime::run(arguments, &environment),
+        Command::Completions { shell } => {
+            let mut command = CommandLine::command();
+            clap_complete::generate(shell, &mut command, "lockgate", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}

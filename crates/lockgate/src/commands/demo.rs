@@ -1,0 +1,130 @@
+//! `lockgate demo`: example models in place, served, with what to try.
+//!
+//! Decision: the examples are part of the binary, so the demo needs no clone and no network but the
+//! one that pip needs for ONNX Runtime.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::command_line::DemoArguments;
+use crate::commands::{runtime, serve, settings};
+use crate::config::{Config, Environment};
+use crate::{log, onnxruntime};
+
+macro_rules! example {
+    ($path:literal) => {
+        (
+            $path,
+            include_bytes!(concat!("../../../../examples/", $path)),
+        )
+    };
+}
+
+/// The files of the example repository and inputs to try it with.
+const FILES: [(&str, &[u8]); 10] = [
+    example!("models/digits/model.yaml"),
+    example!("models/digits/1/model.onnx"),
+    example!("models/digits/2/model.onnx"),
+    example!("models/digits-image/model.yaml"),
+    example!("models/digits-image/1/model.onnx"),
+    example!("models/iris/model.yaml"),
+    example!("models/iris/1/model.onnx"),
+    example!("data/digits-request.json"),
+    example!("data/digits-infer-request.json"),
+    example!("data/digits-png/7-005.png"),
+];
+
+/// Puts the examples in place, gets ONNX Runtime when there is none, and serves.
+///
+/// # Errors
+/// When a file cannot be written, ONNX Runtime cannot be had, or the port is taken.
+pub(crate) fn run(mut arguments: DemoArguments, environment: &Environment) -> Result<()> {
+    let mut config = settings::read(&arguments.settings, environment)?;
+    let folder = config.data_dir.join("demo");
+    let models = match arguments.settings.written.repository.take() {
+        Some(paths) => paths
+            .into_iter()
+            .next()
+            .context("`--repository` is empty")?,
+        None => folder.join("models"),
+    };
+    put_in_place(&models, &folder.join("data"))?;
+    config.repositories = vec![models.clone()];
+    config.is_model_control_enabled = true;
+    log::start(&config)?;
+    if onnxruntime::candidates(&config, environment)
+        .iter()
+        .all(|found| found.library.is_err())
+    {
+        println!("ONNX Runtime is not here yet; getting it with pip");
+        runtime::install_default(&config.data_dir)?;
+    }
+    serve::serve(&config, environment, |address| {
+        greeting(address, &config, &models)
+    })
+}
+
+/// Writes the files that are not there yet; what a user changed stays.
+fn put_in_place(models: &Path, data: &Path) -> Result<()> {
+    for (path, content) in FILES {
+        let path = match path.strip_prefix("models/") {
+            Some(rest) => models.join(rest),
+            None => data.join(path.trim_start_matches("data/")),
+        };
+        if !path.exists() {
+            write(&path, content).with_context(|| format!("cannot write `{}`", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes beside the target and renames, so that no half-written model is ever seen.
+fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let staged: PathBuf = folder.join(".staged");
+    fs::write(&staged, content)?;
+    fs::rename(&staged, path)
+}
+
+fn greeting(address: SocketAddr, config: &Config, models: &Path) -> String {
+    let data = config.data_dir.join("demo/data");
+    let data = data.display();
+    format!(
+        "
+Try it (in another terminal):
+
+  # an 8x8 scan of a digit as numbers, answered by the latest version
+  curl http://{address}/predict --json @{data}/digits-request.json
+
+  # the same by version 1
+  curl http://{address}/models/digits/versions/1/predict --json @{data}/digits-request.json
+
+  # a picture of a seven
+  curl 'http://{address}/predict/image?model=digits-image' --form file=@{data}/digits-png/7-005.png
+
+  # string labels
+  curl http://{address}/models/iris/predict --json '{{\"data\": [[5.1, 3.5, 1.4, 0.2]]}}'
+
+  # several requests in one call
+  curl http://{address}/predict/batch --json '{{\"requests\": [
+    {{\"model\": \"iris\", \"data\": [[6.2, 2.9, 4.3, 1.3]]}},
+    {{\"model\": \"iris\", \"data\": [[1, 2]]}}]}}'
+
+  # the Open Inference Protocol, as Triton and KServe clients speak it (gRPC is on the same port)
+  curl http://{address}/v2/models/digits/infer --json @{data}/digits-infer-request.json
+
+  # what is served, and how it is doing
+  curl http://{address}/models
+  curl http://{address}/health
+  curl http://{address}/metrics
+
+The API is documented at http://{address}/docs
+The models lie in {}; what changes there is served within seconds.
+Ctrl-C ends the server.",
+        models.display()
+    )
+}

@@ -1,0 +1,127 @@
+//! `lockgate doctor`: what this machine has, and what to do about problems.
+
+use anyhow::Result;
+use engines::onnx::probe::ProbeReport;
+
+use crate::command_line::SettingArguments;
+use crate::commands::table::table;
+use crate::commands::{runtime, settings};
+use crate::config::{Config, Environment};
+use crate::machine::Machine;
+use crate::onnxruntime;
+
+/// Prints the machine, every place where ONNX Runtime is looked for, and advice.
+///
+/// # Errors
+/// When the settings are wrong, or models cannot be served on this machine.
+pub(crate) fn run(arguments: &SettingArguments, environment: &Environment) -> Result<()> {
+    let config = settings::read(arguments, environment)?;
+    let machine = Machine::look();
+    print_machine(&machine, &config);
+    let problems = print_runtime(&config, environment);
+    let advice = advice(&machine, &config);
+    for line in &advice {
+        println!("advice: {line}");
+    }
+    match problems {
+        None => {
+            println!("everything that serving needs is here");
+            Ok(())
+        }
+        Some(problem) => anyhow::bail!("{problem}"),
+    }
+}
+
+fn print_machine(machine: &Machine, config: &Config) {
+    let gibibytes = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+    let limit = machine
+        .memory_limit_bytes
+        .map_or("no limit".to_owned(), gibibytes);
+    let mut table = table(&["machine", ""]);
+    table.add_row(["processor".to_owned(), machine.processor.clone()]);
+    table.add_row(["extensions".to_owned(), machine.extensions.join(", ")]);
+    let cores = format!("{} of {} on the host", machine.cores, machine.host_cores);
+    table.add_row(["cores for this process".to_owned(), cores]);
+    table.add_row(["cores planned for".to_owned(), config.cores.to_string()]);
+    let memory = machine.memory_bytes.map_or("unknown".to_owned(), gibibytes);
+    table.add_row([
+        "memory".to_owned(),
+        format!("{memory} (container: {limit})"),
+    ]);
+    let gpu = if machine.has_gpu {
+        "an NVIDIA driver is loaded"
+    } else {
+        "none"
+    };
+    table.add_row(["gpu".to_owned(), gpu.to_owned()]);
+    table.add_row([
+        "data folder".to_owned(),
+        config.data_dir.display().to_string(),
+    ]);
+    println!("{table}");
+}
+
+/// Prints the search for ONNX Runtime; gives what keeps models from being served.
+fn print_runtime(config: &Config, environment: &Environment) -> Option<String> {
+    let candidates = onnxruntime::candidates(config, environment);
+    let mut table = table(&["ONNX Runtime, in search order", "found"]);
+    for candidate in &candidates {
+        let found = match &candidate.library {
+            Ok(path) => path.display().to_string(),
+            Err(reason) => reason.clone(),
+        };
+        table.add_row([candidate.source.to_string(), found]);
+    }
+    println!("{table}");
+    let chosen = candidates
+        .iter()
+        .find_map(|candidate| candidate.library.as_ref().ok());
+    let Some(chosen) = chosen else {
+        return Some("no ONNX Runtime was found; run `lockgate runtime install`".to_owned());
+    };
+    match runtime::probe_in_child(chosen) {
+        Ok(report) => {
+            print_report(&report);
+            None
+        }
+        Err(error) => Some(format!(
+            "`{}` does not load: {error:#}; run `lockgate runtime install`",
+            chosen.display()
+        )),
+    }
+}
+
+fn print_report(report: &ProbeReport) {
+    let mut table = table(&["chosen", ""]);
+    table.add_row(["library".to_owned(), report.library.display().to_string()]);
+    table.add_row(["version".to_owned(), report.version.clone()]);
+    for provider in &report.providers {
+        let outcome = provider
+            .error
+            .clone()
+            .unwrap_or_else(|| "runs a model".to_owned());
+        table.add_row([format!("provider {}", provider.name), outcome]);
+    }
+    println!("{table}");
+}
+
+fn advice(machine: &Machine, config: &Config) -> Vec<String> {
+    let mut advice = Vec::new();
+    if config.cores > machine.cores {
+        advice.push(format!(
+            "`cores` is {}, but the process may use {}; threads will wait for each other",
+            config.cores, machine.cores
+        ));
+    }
+    if machine.has_bf16() {
+        advice.push(
+            "this processor has bf16: `lockgate runtime install --flavor openvino` and \
+             `provider: openvino` in model.yaml make large networks several times faster"
+                .to_owned(),
+        );
+    }
+    if machine.has_gpu {
+        advice.push("for the GPU, `lockgate runtime install --flavor cuda`".to_owned());
+    }
+    advice
+}

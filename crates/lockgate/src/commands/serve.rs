@@ -1,0 +1,44 @@
+//! `lockgate serve`: serve models until a signal comes.
+
+use anyhow::{Context, Result};
+
+use crate::command_line::ServeArguments;
+use crate::commands::settings;
+use crate::config::{Config, Environment};
+use crate::{log, onnxruntime, wiring};
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// When the settings are wrong, ONNX Runtime is missing, or a port is taken.
+pub(crate) fn run(mut arguments: ServeArguments, environment: &Environment) -> Result<()> {
+    if !arguments.paths.is_empty() {
+        arguments.settings.written.repository = Some(arguments.paths);
+    }
+    let config = settings::read(&arguments.settings, environment)?;
+    log::start(&config)?;
+    serve(&config, environment, |address| {
+        format!("http://{address}/docs documents the API")
+    })
+}
+
+/// Serves with checked settings; `greeting` is printed once all models are ready.
+///
+/// # Errors
+/// When ONNX Runtime is missing or a port is taken.
+pub(super) fn serve(
+    config: &Config,
+    environment: &Environment,
+    greeting: impl FnOnce(std::net::SocketAddr) -> String,
+) -> Result<()> {
+    let runtime = onnxruntime::open(config, environment)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.cores.get())
+        .enable_all()
+        .build()
+        .context("cannot start the I/O threads")?
+        .block_on(async {
+            let running = wiring::start(config, runtime)?;
+            running.run(config, greeting).await
+        })
+}

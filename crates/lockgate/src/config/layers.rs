@@ -1,0 +1,167 @@
+//! The layers of settings, merged key by key with a note of where each value came from.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value};
+
+use super::{DEFAULT_FILE, Environment, Written};
+
+/// The file that is read when none is named.
+const USUAL_FILE: &str = "lockgate.yaml";
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nobody said anything.
+    Default,
+    /// The file with this path.
+    File(PathBuf),
+    /// The environment variable of the setting.
+    Environment,
+    /// The flag of the setting.
+    Flag,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment => f.write_str("environment"),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// All settings with their sources, in the order of the default file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layers {
+    entries: Vec<(String, Value, Source)>,
+}
+
+impl Layers {
+    /// Merges the default, the file, the environment and the flags, later ones winning.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has an unknown key or a value of a wrong type; with path,
+    /// line and column. The same for an environment variable, with its name.
+    pub(crate) fn read(
+        file: Option<&Path>,
+        environment: &Environment,
+        flags: &Written,
+    ) -> Result<Self> {
+        let mut layers = Self {
+            entries: Vec::new(),
+        };
+        for (key, value) in to_map(&parse_yaml(DEFAULT_FILE).context("the default file")?)? {
+            layers.entries.push((key, value, Source::Default));
+        }
+        if let Some((path, written)) = read_file(file)? {
+            layers.overlay(&written, &Source::File(path))?;
+        }
+        layers.overlay(&from_environment(environment)?, &Source::Environment)?;
+        layers.overlay(flags, &Source::Flag)?;
+        Ok(layers)
+    }
+
+    /// Each setting with its value and source.
+    pub(crate) fn entries(&self) -> &[(String, Value, Source)] {
+        &self.entries
+    }
+
+    /// The merged settings.
+    ///
+    /// # Errors
+    /// Never for layers that were read; the types have been checked then.
+    pub(crate) fn merged(&self) -> Result<Written> {
+        let map: Map<String, Value> = self
+            .entries
+            .iter()
+            .map(|(key, value, _)| (key.clone(), value.clone()))
+            .collect();
+        serde_json::from_value(Value::Object(map)).context("merged settings")
+    }
+
+    fn overlay(&mut self, written: &Written, source: &Source) -> Result<()> {
+        for (key, value) in to_map(written)? {
+            let entry = self.entries.iter_mut().find(|(known, ..)| *known == key);
+            if let (Some(entry), false) = (entry, value.is_null()) {
+                (entry.1, entry.2) = (value, source.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn to_map(written: &Written) -> Result<Map<String, Value>> {
+    match serde_json::to_value(written).context("settings as a map")? {
+        Value::Object(map) => Ok(map),
+        other => bail!("settings are no map: {other}"),
+    }
+}
+
+fn parse_yaml(text: &str) -> Result<Written> {
+    if text
+        .lines()
+        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+    {
+        return Ok(Written::default());
+    }
+    serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// The named file, or the usual one when it is there.
+fn read_file(file: Option<&Path>) -> Result<Option<(PathBuf, Written)>> {
+    let path = match file {
+        Some(path) => path,
+        None if Path::new(USUAL_FILE).exists() => Path::new(USUAL_FILE),
+        None => return Ok(None),
+    };
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file `{}`", path.display()))?;
+    let written = parse_yaml(&text).with_context(|| {
+        format!(
+            "the configuration file `{}` is wrong; `lockgate config --defaults` prints every key",
+            path.display()
+        )
+    })?;
+    Ok(Some((path.to_path_buf(), written)))
+}
+
+/// Reads each variable as the YAML value of its setting, so that types and messages are the same.
+fn from_environment(environment: &Environment) -> Result<Written> {
+    let known = to_map(&Written::default())?;
+    let mut map = Map::new();
+    for (key, text) in environment.settings() {
+        if !known.contains_key(&key) || text.is_empty() {
+            continue;
+        }
+        let written = parse_yaml(&format!("{key}: {}", as_yaml(&key, &text)))
+            .with_context(|| format!("LOCKGATE_{} is wrong", key.to_ascii_uppercase()))?;
+        map.extend(
+            to_map(&written)?
+                .into_iter()
+                .filter(|(name, _)| *name == key),
+        );
+    }
+    serde_json::from_value(Value::Object(map)).context("settings of the environment")
+}
+
+/// A list is written with colons, like a search path.
+fn as_yaml(key: &str, text: &str) -> String {
+    let quote = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    match key {
+        "repository" => {
+            let paths: Vec<_> = text.split(':').map(quote).collect();
+            format!("[{}]", paths.join(", "))
+        }
+        "host" | "onnxruntime" | "data_dir" | "log_format" | "log_level" => quote(text),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+use super::*;
+
+fn read(file: Option<&str>, environment: &[(&str, &str)], flags: &Written) -> Result<Layers> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lockgate.yaml");
+    if let Some(text) = file {
+        fs::write(&path, text).unwrap();
+    }
+    Layers::read(
+        file.map(|_| path.as_path()),
+        &Environment::of(environment),
+        flags,
+    )
+}
+
+fn source(layers: &Layers, key: &str) -> (Value, &'static str) {
+    let (_, value, source) = layers
+        .entries()
+        .iter()
+        .find(|(known, ..)| known == key)
+        .unwrap();
+    let source = match source {
+        Source::Default => "default",
+        Source::File(_) => "file",
+        Source::Environment => "environment",
+        Source::Flag => "flag",
+    };
+    (value.clone(), source)
+}
+
+#[test]
+fn a_flag_wins_over_environment_over_file_over_default() {
+    let file = Some("port: 1\ngrpc_port: 1\nmetrics_port: 1\n");
+    let environment = [("LOCKGATE_PORT", "2"), ("LOCKGATE_GRPC_PORT", "2")];
+    let flags = Written {
+        port: Some(3),
+        ..Written::default()
+    };
+    let layers = read(file, &environment, &flags).unwrap();
+    assert_eq!(source(&layers, "port"), (3.into(), "flag"));
+    assert_eq!(source(&layers, "grpc_port"), (2.into(), "environment"));
+    assert_eq!(source(&layers, "metrics_port"), (1.into(), "file"));
+    assert_eq!(source(&layers, "log_format"), ("human".into(), "default"));
+}
+
+#[test]
+fn the_default_file_lists_every_setting() {
+    let listed: Vec<_> = to_map(&Written::default())
+        .unwrap()
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    let forgotten: Vec<_> = listed
+        .iter()
+        .filter(|key| !DEFAULT_FILE.contains(&format!("\n{key}:")))
+        .collect();
+    assert!(forgotten.is_empty(), "{forgotten:?}");
+}
+
+#[test]
+fn an_unknown_key_is_told_with_its_line() {
+    let error = format!(
+        "{:#}",
+        read(Some("host: a\nprot: 1\n"), &[], &Written::default()).unwrap_err()
+    );
+    assert!(
+        error.contains("prot") && error.contains("line 2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_wrong_variable_is_told_by_its_name() {
+    let error = read(None, &[("LOCKGATE_PORT", "many")], &Written::default()).unwrap_err();
+    assert!(format!("{error:#}").contains("LOCKGATE_PORT"), "{error:#}");
+}
+
+#[test]
+fn variables_of_an_orchestrator_are_no_settings() {
+    let environment = [
+        ("LOCKGATE_PORT", "tcp://10.0.0.1:8000"),
+        ("LOCKGATE_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("LOCKGATE_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let layers = read(None, &environment, &Written::default()).unwrap();
+    assert_eq!(source(&layers, "port"), (8000.into(), "default"));
+}
+
+#[test]
+fn a_list_of_repositories_is_written_like_a_search_path() {
+    let layers = read(
+        None,
+        &[("LOCKGATE_REPOSITORY", "/a:/b c")],
+        &Written::default(),
+    )
+    .unwrap();
+    let repositories = layers.merged().unwrap().repository.unwrap();
+    assert_eq!(repositories, [PathBuf::from("/a"), PathBuf::from("/b c")]);
+}
+
+#[test]
+fn a_file_of_comments_says_nothing() {
+    assert!(read(Some("# nothing\n\n"), &[], &Written::default()).is_ok());
+}
+
+#[test]
+fn a_missing_file_is_told_by_its_path() {
+    let missing = Path::new("/nowhere/lockgate.yaml");
+    let error = Layers::read(Some(missing), &Environment::default(), &Written::default());
+    assert!(format!("{:#}", error.unwrap_err()).contains("/nowhere/lockgate.yaml"));
+}

@@ -1,0 +1,211 @@
+//! What we will do: the settings as checked types.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use protocols::Limits;
+
+use super::{Environment, Written};
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that `serve` needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) address: SocketAddr,
+    pub(crate) grpc_address: Option<SocketAddr>,
+    pub(crate) metrics_address: Option<SocketAddr>,
+    pub(crate) repositories: Vec<PathBuf>,
+    pub(crate) poll_interval: Duration,
+    pub(crate) is_model_control_enabled: bool,
+    pub(crate) onnxruntime: Option<PathBuf>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) cores: NonZeroUsize,
+    pub(crate) default_timeout: Option<Duration>,
+    pub(crate) max_queue_rows: NonZeroUsize,
+    pub(crate) limits: Limits,
+    pub(crate) shutdown_delay: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: String,
+    pub(crate) is_access_log_enabled: bool,
+    pub(crate) is_strict_json: bool,
+}
+
+/// Checks and converts the merged settings.
+///
+/// # Errors
+/// A sentence with the name of the setting that is wrong, and what would be right.
+pub(crate) fn resolve(written: &Written, environment: &Environment) -> Result<Config> {
+    let host = given(written.host.as_deref(), "host")?;
+    let host: IpAddr = host.parse().with_context(|| {
+        format!("`host` must be an IP address such as 127.0.0.1 or 0.0.0.0, got `{host}`")
+    })?;
+    let address = |port| SocketAddr::new(host, port);
+    let data_dir = || environment.data_dir();
+    Ok(Config {
+        address: address(given(written.port, "port")?),
+        grpc_address: written.grpc_port.map(address),
+        metrics_address: written.metrics_port.map(address),
+        repositories: given(written.repository.clone(), "repository")?,
+        poll_interval: positive_millis(written.poll_interval_ms, "poll_interval_ms")?,
+        is_model_control_enabled: given(written.model_control, "model_control")?,
+        onnxruntime: written.onnxruntime.clone(),
+        data_dir: written.data_dir.clone().unwrap_or_else(data_dir),
+        cores: cores(written.cores)?,
+        default_timeout: match given(written.default_timeout_ms, "default_timeout_ms")? {
+            0 => None,
+            millis => Some(Duration::from_millis(millis)),
+        },
+        max_queue_rows: non_zero(written.max_queue_rows, "max_queue_rows")?,
+        limits: limits(written)?,
+        shutdown_delay: millis(written.shutdown_delay_ms, "shutdown_delay_ms")?,
+        drain_timeout: millis(written.drain_timeout_ms, "drain_timeout_ms")?,
+        log_format: log_format(given(written.log_format.as_deref(), "log_format")?)?,
+        log_level: given(written.log_level.clone(), "log_level")?,
+        is_access_log_enabled: given(written.access_log, "access_log")?,
+        is_strict_json: given(written.strict_json, "strict_json")?,
+    })
+}
+
+fn limits(written: &Written) -> Result<Limits> {
+    Ok(Limits {
+        body_bytes: positive(written.max_body_bytes, "max_body_bytes")?,
+        json_depth: positive(written.max_json_depth, "max_json_depth")?,
+        elements: positive(written.max_elements, "max_elements")?,
+        batch_requests: positive(written.max_batch_requests, "max_batch_requests")?,
+        image_pixels: positive(written.max_image_pixels, "max_image_pixels")?,
+        connections: positive(written.max_connections, "max_connections")?,
+        headers: positive(written.max_headers, "max_headers")?,
+        header_timeout: positive_millis(written.header_timeout_ms, "header_timeout_ms")?,
+        body_timeout: positive_millis(written.body_timeout_ms, "body_timeout_ms")?,
+    })
+}
+
+/// The cores that the user gave, or those that affinity and quota leave to this process.
+fn cores(written: Option<usize>) -> Result<NonZeroUsize> {
+    match written {
+        Some(cores) => non_zero(Some(cores), "cores"),
+        None => Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat> {
+    match text {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        other => bail!("`log_format` must be `human` or `json`, got `{other}`"),
+    }
+}
+
+/// The default layer gives every setting that has a default.
+fn given<T>(value: Option<T>, name: &str) -> Result<T> {
+    value.with_context(|| format!("`{name}` has no value"))
+}
+
+fn non_zero(value: Option<usize>, name: &str) -> Result<NonZeroUsize> {
+    NonZeroUsize::new(given(value, name)?)
+        .with_context(|| format!("`{name}` must be 1 or more, got 0"))
+}
+
+fn positive(value: Option<usize>, name: &str) -> Result<usize> {
+    non_zero(value, name).map(NonZeroUsize::get)
+}
+
+fn millis(value: Option<u64>, name: &str) -> Result<Duration> {
+    given(value, name).map(Duration::from_millis)
+}
+
+fn positive_millis(value: Option<u64>, name: &str) -> Result<Duration> {
+    match millis(value, name)? {
+        Duration::ZERO => bail!("`{name}` must be 1 or more, got 0"),
+        value => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+
+    fn resolved(flags: &Written) -> Result<Config> {
+        let environment = Environment::of(&[("HOME", "/home/me")]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let layers = Layers::read(Some(file.path()), &environment, flags).unwrap();
+        resolve(&layers.merged().unwrap(), &environment)
+    }
+
+    #[test]
+    fn the_defaults_listen_on_this_machine_only() {
+        let config = resolved(&Written::default()).unwrap();
+        assert_eq!(config.address.to_string(), "127.0.0.1:8000");
+        assert_eq!((config.grpc_address, config.metrics_address), (None, None));
+        assert_eq!(
+            config.data_dir,
+            PathBuf::from("/home/me/.local/share/lockgate")
+        );
+        assert_eq!(config.default_timeout, None);
+    }
+
+    #[test]
+    fn the_defaults_of_the_limits_are_those_of_the_protocols() {
+        let ours = format!("{:?}", resolved(&Written::default()).unwrap().limits);
+        assert_eq!(ours, format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_the_name_of_its_setting() {
+        let none = Written::default;
+        let cases = [
+            (
+                "host",
+                Written {
+                    host: Some("my host".to_owned()),
+                    ..none()
+                },
+            ),
+            (
+                "cores",
+                Written {
+                    cores: Some(0),
+                    ..none()
+                },
+            ),
+            (
+                "log_format",
+                Written {
+                    log_format: Some("xml".to_owned()),
+                    ..none()
+                },
+            ),
+            (
+                "max_body_bytes",
+                Written {
+                    max_body_bytes: Some(0),
+                    ..none()
+                },
+            ),
+            (
+                "header_timeout_ms",
+                Written {
+                    header_timeout_ms: Some(0),
+                    ..none()
+                },
+            ),
+        ];
+        for (name, flags) in cases {
+            let error = resolved(&flags).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{name}`")), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Finding ONNX Runtime: where this process looks, in the words of its environment.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use engines::onnx::Runtime;
+use engines::onnx::library::{self, Candidate, SearchInput};
+
+use crate::config::{Config, Environment};
+
+/// Opens the first library that is found.
+///
+/// # Errors
+/// The places that were tried and the command that gets a library.
+pub(crate) fn open(config: &Config, environment: &Environment) -> Result<Runtime> {
+    let runtime =
+        library::open_first(&search_input(config, environment), &library::python_package)?;
+    tracing::info!(
+        version = runtime.version(),
+        library = %runtime.library().display(),
+        providers = runtime.providers().join(","),
+        "ONNX Runtime is loaded"
+    );
+    Ok(runtime)
+}
+
+/// Every place, with what is there.
+pub(crate) fn candidates(config: &Config, environment: &Environment) -> Vec<Candidate> {
+    library::candidates(&search_input(config, environment), &library::python_package)
+}
+
+fn search_input(config: &Config, environment: &Environment) -> SearchInput {
+    let bin = |variable: &str| {
+        environment
+            .path(variable)
+            .map(|folder| folder.join("bin/python"))
+    };
+    let pythons = [
+        bin("VIRTUAL_ENV"),
+        bin("CONDA_PREFIX"),
+        Some(PathBuf::from("python3")),
+    ];
+    let executable = std::env::current_exe().ok();
+    SearchInput {
+        flag: None,
+        variable: None,
+        configuration: config.onnxruntime.clone(),
+        shared_variable: environment.path("ORT_DYLIB_PATH"),
+        executable_folder: executable.and_then(|path| path.parent().map(PathBuf::from)),
+        data_folder: Some(config.data_dir.clone()),
+        pythons: pythons.into_iter().flatten().collect(),
+    }
+}

@@ -1,0 +1,191 @@
+//! Builds every part, connects them, and runs them until a signal.
+//!
+//! Decision: the order of starting and stopping stands in two functions. Starting: monitor, engines,
+//! repository, listeners. Stopping on a signal: say "not ready", go on accepting for the delay,
+//! close the listeners while they answer what they accepted, let the models finish.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use contract::{Control, Engine, Infer, Observe, VersionState};
+use engines::OnnxEngine;
+use engines::onnx::Runtime;
+use monitor::Monitor;
+use protocols::{Context, ListenerHandle, ListenerKind, ServeOptions, ServerInfo};
+use serving::{Server, ServerOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::machine::Machine;
+
+/// The parts at work.
+#[derive(Debug)]
+pub(crate) struct Running {
+    server: Arc<Server>,
+    listeners: Vec<(ListenerKind, ListenerHandle)>,
+}
+
+/// Starts all parts; models load in the background.
+///
+/// # Errors
+/// When a port is taken.
+pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
+    let monitor = Monitor::new(env!("CARGO_PKG_VERSION"));
+    let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(runtime));
+    let server = Server::start(ServerOptions {
+        poll_interval: config.poll_interval,
+        default_timeout: config.default_timeout,
+        max_queue_rows: config.max_queue_rows,
+        ..ServerOptions::new(
+            config.repositories.clone(),
+            vec![engine],
+            Arc::clone(&monitor) as Arc<dyn Observe>,
+            config.cores,
+        )
+    })?;
+    let ctx = Arc::new(Context {
+        infer: Arc::clone(&server) as Arc<dyn Infer>,
+        control: Arc::clone(&server) as Arc<dyn Control>,
+        observe: monitor,
+        limits: config.limits.clone(),
+        server: ServerInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            is_gpu_available: Machine::look().has_gpu,
+            is_control_enabled: config.is_model_control_enabled,
+            is_strict_json: config.is_strict_json,
+        },
+    });
+    let addresses = [
+        (ListenerKind::All, Some(config.address)),
+        (ListenerKind::Grpc, config.grpc_address),
+        (ListenerKind::Metrics, config.metrics_address),
+    ];
+    let mut listeners = Vec::new();
+    for (kind, address) in addresses {
+        if let Some(address) = address {
+            let router = protocols::router(&ctx, kind);
+            let options = ServeOptions::from(&config.limits);
+            let listener = protocols::serve(address, router, options)
+                .context("another process may have the port; `--port` chooses another one")?;
+            listeners.push((kind, listener));
+        }
+    }
+    Ok(Running { server, listeners })
+}
+
+impl Running {
+    /// Prints the addresses, then `greeting` once the models are there; runs until a signal.
+    ///
+    /// # Errors
+    /// When the signals of the system cannot be listened to.
+    pub(crate) async fn run(
+        self,
+        config: &Config,
+        greeting: impl FnOnce(SocketAddr) -> String,
+    ) -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+        self.print_addresses();
+        let server = Arc::clone(&self.server);
+        let address = self.listeners.first().map(|(_, listener)| listener.addr());
+        let announce = async {
+            all_tried(&server).await;
+            print_models(&server);
+            if let Some(address) = address {
+                println!("{}", greeting(address));
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+            () = announce => {}
+        }
+        self.stop(config).await;
+        Ok(())
+    }
+
+    async fn stop(self, config: &Config) {
+        self.server.begin_shutdown();
+        for (_, listener) in &self.listeners {
+            listener.begin_drain();
+        }
+        tokio::time::sleep(config.shutdown_delay).await;
+        let closing = self
+            .listeners
+            .into_iter()
+            .map(|(_, listener)| tokio::spawn(listener.close(config.drain_timeout)));
+        let mut n_cut = 0;
+        for close in closing.collect::<Vec<_>>() {
+            n_cut += close.await.unwrap_or_default();
+        }
+        let drained = tokio::time::timeout(config.drain_timeout, self.server.drain()).await;
+        match (n_cut, drained) {
+            (0, Ok(())) => tracing::info!("drained: every accepted request was answered"),
+            (n_cut, _) => {
+                tracing::warn!(n_cut, "the drain ended before every request was answered")
+            }
+        }
+    }
+
+    fn print_addresses(&self) {
+        for (kind, listener) in &self.listeners {
+            let what = match kind {
+                ListenerKind::All => "REST, gRPC and metrics",
+                ListenerKind::Grpc => "gRPC",
+                ListenerKind::Metrics => "metrics",
+            };
+            println!("listening on http://{} ({what})", listener.addr());
+        }
+    }
+}
+
+/// How often to look whether files that were just written have settled.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Resolves when no version waits to be loaded.
+async fn all_tried(server: &Server) {
+    let is_loading = |server: &Server| {
+        let mut versions = server.models().into_iter().flat_map(|model| model.versions);
+        versions.any(|version| version.state == VersionState::Loading)
+    };
+    loop {
+        if let Err(error) = server.rescan().await {
+            tracing::error!(diagnostic = error.diagnostic(), "{error}");
+            return;
+        }
+        if !is_loading(server) {
+            return;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// One line for each model: its ready versions, or why it has none.
+fn print_models(server: &Server) {
+    let models = server.models();
+    if models.is_empty() {
+        println!("ready, but there are no models yet; add <repository>/<model>/1/model.onnx");
+    }
+    for model in models {
+        let versions: Vec<_> = model
+            .versions
+            .iter()
+            .filter(|version| version.state == VersionState::Ready)
+            .map(|version| version.version.to_string())
+            .collect();
+        match model.not_ready_reason() {
+            None => println!("ready: {} ({})", model.name, in_words(&versions)),
+            Some(reason) => println!("not ready: {}: {reason}", model.name),
+        }
+    }
+}
+
+fn in_words(versions: &[String]) -> String {
+    match versions {
+        [version] => format!("version {version}"),
+        versions => format!("versions {}", versions.join(", ")),
+    }
+}
