@@ -1,0 +1,135 @@
+//! The sub-commands, as a user runs them.
+
+use std::process::{Command, Output};
+
+use crate::http::{get, post_json};
+use crate::process::{Lockgate, examples, lockgate};
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn serve_without_a_library_names_the_command_that_installs_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lockgate(folder.path())
+        .args(["serve", "--port", "0"])
+        .env("LOCKGATE_ONNXRUNTIME", "")
+        .env("PATH", "")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(
+        text(&output).contains("lockgate runtime install"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn config_tells_the_source_of_each_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my.yaml");
+    std::fs::write(&file, "max_headers: 7\n").unwrap();
+    let output = lockgate(folder.path())
+        .args(["config", "--port", "1234", "--config"])
+        .arg(&file)
+        .env("LOCKGATE_CORES", "2")
+        .output()
+        .unwrap();
+    let text = text(&output);
+    let row = |key: &str| {
+        let mut lines = text.lines().map(|line| line.trim_matches(['│', ' ']));
+        let line = lines.find(|line| line.starts_with(&format!("{key} ")));
+        line.unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(row("port")[1..], ["1234", "flag"], "{text}");
+    assert_eq!(row("cores")[1..], ["2", "environment"], "{text}");
+    assert_eq!(row("max_headers")[1..3], ["7", "file"], "{text}");
+    assert_eq!(row("log_format")[1..], ["human", "default"], "{text}");
+}
+
+#[test]
+fn doctor_finds_the_library_and_loads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lockgate(folder.path()).arg("doctor").output().unwrap();
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("everything that serving needs is here"),
+        "{text}"
+    );
+    assert!(text.contains("cores for this process"), "{text}");
+}
+
+#[test]
+fn completions_are_scripts_of_the_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lockgate(folder.path())
+        .args(["completions", "bash"])
+        .output()
+        .unwrap();
+    let script = folder.path().join("completion.bash");
+    std::fs::write(&script, &output.stdout).unwrap();
+    let syntax = Command::new("bash")
+        .arg("-n")
+        .arg(&script)
+        .status()
+        .unwrap();
+    assert!(syntax.success() && text(&output).contains("lockgate"));
+}
+
+#[test]
+fn a_single_file_is_version_1_of_a_model_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flowers.onnx");
+    std::fs::copy(examples().join("models/iris/1/model.onnx"), &file).unwrap();
+    let server = Lockgate::serve(&file, &[]);
+    let body = serde_json::json!({"data": [[5.1, 3.5, 1.4, 0.2]]});
+    let reply = post_json(&server.address, "/predict", &body).json();
+    assert_eq!(
+        (&reply["model"], &reply["model_version"]),
+        (&"flowers".into(), &"1".into())
+    );
+    assert_eq!(reply["predictions"]["label"], serde_json::json!(["setosa"]));
+}
+
+#[test]
+fn every_line_that_the_demo_prints_works() {
+    let server = Lockgate::start(&["demo".to_owned()], "Ctrl-C");
+    let lines: Vec<_> = server.greeting.lines().map(str::trim).collect();
+    let script = lines
+        .iter()
+        .position(|line| line.starts_with("# an 8x8"))
+        .unwrap();
+    let script = lines[script..].join("\n");
+    let (script, _) = script.split_once("The API is documented").unwrap();
+    let output = Command::new("bash")
+        .args(["-e", "-c"])
+        .arg(script)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{script}\n{}", text(&output));
+    let replies = String::from_utf8_lossy(&output.stdout);
+    for expected in [
+        "\"label\":\"seven\"",
+        "setosa",
+        "model_predictions_total",
+        "\"results\"",
+    ] {
+        assert!(
+            replies.contains(expected),
+            "{expected} is not in\n{replies}"
+        );
+    }
+    assert_eq!(get(&server.address, "/docs/").status, 200);
+    assert!(
+        server
+            .folder()
+            .join("demo/models/digits/1/model.onnx")
+            .exists()
+    );
+}

@@ -1,0 +1,14 @@
+//! End-to-end tests: the real binary, ONNX Runtime, and the clients that users have.
+//!
+//! `cargo xtask test` installs what they need and says where it is in the environment; a test that
+//! lacks something fails with that hint.
+
+mod command_line;
+mod documents;
+mod examples;
+mod http;
+mod process;
+mod python_clients;
+mod reload;
+mod robustness;
+mod shutdown;
