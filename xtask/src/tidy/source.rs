@@ -129,6 +129,7 @@ impl SourceFile {
     }
 
     fn has_ordered_imports(&self) -> Option<String> {
+        let modules: Vec<_> = self.syntax.items.iter().filter_map(module_name).collect();
         let mut last = 0;
         for item in &self.syntax.items {
             let syn::Item::Use(item) = item else { continue };
@@ -136,7 +137,7 @@ impl SourceFile {
             if !matches!(item.vis, syn::Visibility::Inherited) {
                 continue;
             }
-            let group = import_group(&item.tree);
+            let group = import_group(&item.tree, &modules);
             if group < last {
                 let line = item.span().start().line;
                 return Some(format!("line {line}: imports go std, external, own crate"));
@@ -195,14 +196,22 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// 0 for std, 1 for other crates, 2 for our own crate.
-fn import_group(tree: &syn::UseTree) -> u8 {
+fn module_name(item: &syn::Item) -> Option<String> {
+    match item {
+        syn::Item::Mod(module) => Some(module.ident.to_string()),
+        _ => None,
+    }
+}
+
+/// 0 for std, 1 for other crates, 2 for our own crate, whose modules of this file are `modules`.
+fn import_group(tree: &syn::UseTree, modules: &[String]) -> u8 {
     let syn::UseTree::Path(path) = tree else {
         return 1;
     };
     match path.ident.to_string().as_str() {
         "std" | "core" | "alloc" => 0,
         "crate" | "self" | "super" => 2,
+        name if modules.iter().any(|module| module == name) => 2,
         _ => 1,
     }
 }
