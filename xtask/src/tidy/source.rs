@@ -197,10 +197,10 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn module_name(item: &syn::Item) -> Option<String> {
-    match item {
-        syn::Item::Mod(module) => Some(module.ident.to_string()),
-        _ => None,
-    }
+    let syn::Item::Mod(module) = item else {
+        return None;
+    };
+    Some(module.ident.to_string())
 }
 
 /// 0 for std, 1 for other crates, 2 for our own crate, whose modules of this file are `modules`.
