@@ -8,6 +8,7 @@
     reason = "a command line tool talks"
 )]
 
+mod bench;
 mod codegen;
 mod python;
 mod steps;
@@ -49,6 +50,11 @@ enum Chore {
     },
     /// Install what the end-to-end tests need: a Python environment and ONNX Runtime.
     Prepare,
+    /// Measure the release build against what users could pick instead.
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
 }
 
 fn main() -> ExitCode {
@@ -70,5 +76,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         Chore::Tidy { report } => tidy::run(root, *report),
         Chore::Codegen { check } => codegen::run(root, *check),
         Chore::Prepare => steps::prepare(root),
+        Chore::Bench { bench } => bench::run(root, bench),
     }
 }

@@ -1,4 +1,4 @@
-//! The Python environment of the end-to-end tests: the clients that users have, at pinned versions.
+//! Python environments below `target/`, made from lists of pinned versions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,25 @@ pub(crate) fn interpreter(root: &Path) -> PathBuf {
     root.join("target/python/bin/python")
 }
 
-/// Makes the environment, unless it was made from the same requirements before.
+/// Makes the environment of the end-to-end tests: the clients that users have.
 pub(crate) fn prepare(root: &Path) -> Result<()> {
-    let requirements = root.join(REQUIREMENTS);
+    install(root, REQUIREMENTS, "target/python")
+}
+
+/// Makes the environment `folder`, unless it was made from the same requirements before.
+pub(crate) fn install(root: &Path, list: &str, folder: &str) -> Result<()> {
+    let requirements = root.join(list);
     let wanted = fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
-    let folder = root.join("target/python");
-    let stamp = folder.join("installed-requirements.txt");
+    let path = root.join(folder);
+    let stamp = path.join("installed-requirements.txt");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    println!("installing {REQUIREMENTS} into target/python");
+    println!("installing {list} into {folder}");
     run(Command::new("python3")
         .args(["-m", "venv", "--clear"])
-        .arg(&folder))?;
+        .arg(&path))?;
     let pip = [
         "-m",
         "pip",
@@ -35,7 +40,9 @@ pub(crate) fn prepare(root: &Path) -> Result<()> {
         "--disable-pip-version-check",
         "-r",
     ];
-    run(Command::new(interpreter(root)).args(pip).arg(&requirements))?;
+    run(Command::new(path.join("bin/python"))
+        .args(pip)
+        .arg(&requirements))?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 

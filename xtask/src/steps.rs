@@ -145,7 +145,7 @@ fn tests(root: &Path) -> Result<()> {
 }
 
 /// Runs cargo in `root` and passes its output through.
-fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     let mut command = Command::new(env!("CARGO"));
     command
         .current_dir(root)

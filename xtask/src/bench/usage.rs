@@ -1,0 +1,139 @@
+//! What a process and its children have used, from `/proc`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// Linux counts CPU time for user space in hundredths of a second, on every architecture.
+const TICK: Duration = Duration::from_millis(10);
+
+/// CPU time so far, and memory at this moment.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    cpu: Duration,
+    pub(super) resident_bytes: u64,
+}
+
+impl Usage {
+    /// Of a process and all processes below it.
+    pub(super) fn of_tree(root: u32) -> Result<Self> {
+        let mut usage = Self::default();
+        for pid in tree(root)? {
+            let stat = read(pid, "stat")?;
+            let status = read(pid, "status")?;
+            usage.cpu += Stat::parse(&stat).context("its stat")?.cpu;
+            usage.resident_bytes += resident_bytes(&status).context("its memory")?;
+        }
+        Ok(usage)
+    }
+
+    pub(super) fn cpu_since(&self, before: &Self) -> Duration {
+        self.cpu.saturating_sub(before.cpu)
+    }
+}
+
+fn read(pid: u32, file: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{file}");
+    fs::read_to_string(&path).context(path)
+}
+
+/// A process and all processes below it.
+pub(super) fn tree(root: u32) -> Result<Vec<u32>> {
+    let mut parents = BTreeMap::new();
+    for entry in fs::read_dir("/proc").context("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // A process that has just ended has no parent to tell.
+        if let Some(stat) = read(pid, "stat").ok().as_deref().and_then(Stat::parse) {
+            parents.insert(pid, stat.parent);
+        }
+    }
+    Ok(below(root, &parents))
+}
+
+/// `root` and everything whose chain of parents leads to it.
+fn below(root: u32, parents: &BTreeMap<u32, u32>) -> Vec<u32> {
+    let mut found = vec![root];
+    let mut n_seen = 0;
+    while let Some(&parent) = found.get(n_seen) {
+        n_seen += 1;
+        let children = parents.iter().filter(|(_, of)| **of == parent);
+        found.extend(children.map(|(child, _)| *child));
+    }
+    found
+}
+
+/// What `/proc/<pid>/stat` tells.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    parent: u32,
+    /// In user space and in the kernel.
+    cpu: Duration,
+}
+
+impl Stat {
+    fn parse(text: &str) -> Option<Self> {
+        // The name of the program may hold spaces and brackets; the last bracket ends it.
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<_> = rest.split_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u32>().ok();
+        Some(Self {
+            parent: number(1)?,
+            cpu: TICK * (number(11)? + number(12)?),
+        })
+    }
+}
+
+/// Resident memory from the text of `/proc/<pid>/status`.
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let n_kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(n_kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_name_with_brackets_does_not_shift_the_fields() {
+        let text = "7 (a) b (c) S 3 7 7 0 -1 4194304 100 0 0 0 250 50 9 9 20 0 4 0 1 2 3";
+        let expected = Stat {
+            parent: 3,
+            cpu: Duration::from_secs(3),
+        };
+        assert_eq!(Stat::parse(text), Some(expected));
+    }
+
+    #[test]
+    fn a_broken_stat_is_nothing() {
+        for text in ["", "7 (a", "7 (a) S 1", "7 (a) S x 7 7 0 -1 4 1 0 0 0 2 5"] {
+            assert_eq!(Stat::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn memory_is_told_in_bytes() {
+        let status = "Name:\tx\nVmHWM:\t  99 kB\nVmRSS:\t   12 kB\n";
+        assert_eq!(resident_bytes(status), Some(12 * 1024));
+        assert_eq!(resident_bytes("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn a_tree_has_the_children_of_children_and_nobody_else() {
+        let parents = BTreeMap::from([(2, 1), (10, 2), (11, 10), (12, 11), (13, 1)]);
+        assert_eq!(below(10, &parents), [10, 11, 12]);
+    }
+
+    #[test]
+    fn this_process_uses_memory() {
+        let usage = Usage::of_tree(std::process::id()).unwrap();
+        assert!(usage.resident_bytes > 0);
+    }
+}
