@@ -1,21 +1,30 @@
-//! Instances: one thread for each session of a model.
+//! Instances: the sessions of a model, and the threads that run them.
 //!
-//! Decision: a free instance comes and takes a batch, nobody hands it one. So an idle instance
-//! always has the newest view of the queue, and there is no assignment to take back when it dies.
+//! Decision: a free thread comes and takes a batch together with an idle session, nobody hands it
+//! one. So it always has the newest view of the queue, and there is no assignment to take back when
+//! it dies. A caller whose run is short may take an idle session itself, and spare both hand-offs.
 
+pub(crate) mod cost;
 pub(crate) mod executor;
 pub(crate) mod pool;
 
 use contract::{Result, Tensor, Timings};
 use tokio::sync::oneshot;
 
-/// A request on its way to an instance.
+/// What a request wants to be run.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub(crate) struct Work {
     /// The inputs in the order of the signature.
     pub(crate) inputs: Vec<Option<Tensor>>,
     /// The positions of the outputs that it asks for.
     pub(crate) outputs: Vec<usize>,
+}
+
+/// A request on its way to an instance.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// What to run.
+    pub(crate) work: Work,
     /// Where its answer goes; the caller may have gone away.
     pub(crate) reply: oneshot::Sender<Result<Answer>>,
 }

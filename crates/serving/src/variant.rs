@@ -1,13 +1,16 @@
 //! A variant: one loaded version of a model that answers requests.
 //!
-//! Decision: model code runs on threads of its own, one for each session, and never on a thread
-//! that polls futures; a request waits for its answer on a one-shot channel.
+//! Decision: where a request runs follows from its measured cost. A short run happens on the thread
+//! of its caller, when a session is idle and nobody is ahead: two hand-offs would cost more than the
+//! run. Everything else runs on threads of the model, one for each session, and its request waits
+//! for the answer on a one-shot channel.
 //!
-//! What one request costs besides its tensors: it allocates a one-shot channel, a node in the
-//! queue, and the lists of its inputs and outputs; it locks the mutex of the queue once to get in,
-//! its batch locks it once to get out, and the statistics are locked once at its end; it wakes a
-//! thread when one sleeps, and that thread wakes its task. A deadline adds one timer. Nothing is
-//! locked over an `.await`, and nobody waits for the observer.
+//! What one request costs besides its tensors: it allocates the lists of its inputs and outputs, and
+//! the statistics are locked twice. Run by its caller, it locks the mutex of the pool to take a
+//! session and to give it back. Queued, it allocates a one-shot channel and a node in the queue; it
+//! locks the mutex once to get in, its batch locks it once to get out; it wakes a thread when one
+//! sleeps, and that thread wakes its task. A deadline adds one timer. Nothing is locked over an
+//! `.await`, and nobody waits for the observer.
 
 mod flight;
 
@@ -24,11 +27,16 @@ use tokio::time;
 use crate::admission::{self, Gate};
 use crate::batch::policy::Limits;
 use crate::batch::queue::{Place, Waiting};
+use crate::instance::cost::CostCurve;
 use crate::instance::executor::Executor;
 use crate::instance::pool::Pool;
-use crate::instance::{Answer, Job};
+use crate::instance::{Answer, Job, Work};
 use crate::statistics::Statistics;
 use flight::Flight;
+
+/// The longest run that a thread of a caller is given. Other connections of that thread wait for
+/// it, and two hand-offs cost a tenth of it.
+const MAX_INLINE: Duration = Duration::from_micros(200);
 
 /// How requests are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +45,29 @@ pub(crate) struct BatchSettings {
     pub(crate) max_rows: usize,
     /// The longest that an idle instance waits for company.
     pub(crate) max_delay: Duration,
+}
+
+/// Where a request runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Execution {
+    /// Where its measured cost says.
+    #[default]
+    Auto,
+    /// Always on a thread of the model.
+    Pool,
+    /// On the thread of its caller whenever a session is idle.
+    Inline,
+}
+
+impl Execution {
+    /// Whether a caller may run a request that will take `estimate`.
+    fn allows_inline(self, estimate: Option<Duration>) -> bool {
+        match self {
+            Self::Pool => false,
+            Self::Inline => true,
+            Self::Auto => estimate.is_some_and(|estimate| estimate <= MAX_INLINE),
+        }
+    }
 }
 
 /// How a variant treats its requests.
@@ -48,6 +79,8 @@ pub(crate) struct VariantSettings {
     pub(crate) max_queue_rows: usize,
     /// The longest that a request may take, whatever deadline it names.
     pub(crate) default_timeout: Option<Duration>,
+    /// Where requests run.
+    pub(crate) execution: Execution,
 }
 
 impl VariantSettings {
@@ -64,12 +97,10 @@ impl VariantSettings {
 /// One loaded version of a model that answers requests.
 #[derive(Debug)]
 pub(crate) struct Variant {
-    info: SharedModelInfo,
     default_timeout: Option<Duration>,
-    pool: Arc<Pool>,
+    execution: Execution,
     gate: Arc<Gate>,
-    statistics: Arc<Statistics>,
-    observe: Arc<dyn Observe>,
+    executor: Arc<Executor>,
 }
 
 impl Variant {
@@ -87,35 +118,31 @@ impl Variant {
             return Err(Error::internal("a variant needs a session to run on"));
         }
         let statistics = Statistics::new(info.model.clone(), info.version.clone());
-        let variant = Arc::new(Self {
-            default_timeout: settings.default_timeout,
-            pool: Arc::new(Pool::new(settings.limits(sessions.len()))),
-            gate: Arc::default(),
-            statistics: Arc::new(statistics),
+        let n_instances = sessions.len();
+        let executor = Arc::new(Executor {
+            pool: Pool::new(settings.limits(n_instances), sessions),
+            cost: CostCurve::default(),
+            statistics,
             observe,
             info,
         });
-        let executor = Arc::new(variant.executor());
-        for (index, session) in sessions.into_iter().enumerate() {
-            executor.start(index, session).map_err(|error| {
+        let variant = Arc::new(Self {
+            default_timeout: settings.default_timeout,
+            execution: settings.execution,
+            gate: Arc::default(),
+            executor: Arc::clone(&executor),
+        });
+        for index in 0..n_instances {
+            executor.start(index).map_err(|error| {
                 Error::internal(format!("no thread for instance {index}: {error}"))
             })?;
         }
         Ok(variant)
     }
 
-    fn executor(&self) -> Executor {
-        Executor {
-            info: Arc::clone(&self.info),
-            pool: Arc::clone(&self.pool),
-            statistics: Arc::clone(&self.statistics),
-            observe: Arc::clone(&self.observe),
-        }
-    }
-
     /// What is known about the version.
     pub(crate) fn info(&self) -> &SharedModelInfo {
-        &self.info
+        &self.executor.info
     }
 
     /// Answers a request. Dropping the future cancels it.
@@ -135,24 +162,29 @@ impl Variant {
         request: InferRequest,
         flight: &mut Flight<'_>,
     ) -> Result<InferResponse> {
-        let fitting = admission::fit(&self.info, request.inputs, &request.outputs)?;
+        let fitting = admission::fit(&self.executor.info, request.inputs, &request.outputs)?;
         let started = flight.started();
         let deadline = admission::deadline(request.deadline, self.default_timeout, started)?;
         let positions = fitting.outputs.clone();
         let n_rows = fitting.n_rows;
-        let (reply, answer) = oneshot::channel();
+        let work = Work {
+            inputs: fitting.inputs,
+            outputs: fitting.outputs,
+        };
         let permit = self.gate.enter();
+        if let Some(session) = self.session_for_caller(n_rows) {
+            flight.admitted(permit, n_rows);
+            let answer = self.executor.run_here(session, &work, n_rows, started)?;
+            return Ok(self.response(&positions, answer));
+        }
+        let (reply, answer) = oneshot::channel();
         let ticket = self.submit(Waiting {
             n_rows,
             layout: fitting.layout,
             priority: request.priority,
             arrived: started,
             deadline,
-            request: Job {
-                inputs: fitting.inputs,
-                outputs: fitting.outputs,
-                reply,
-            },
+            request: Job { work, reply },
         })?;
         flight.admitted(permit, n_rows);
         let deadline = deadline.map(time::Instant::from_std);
@@ -160,11 +192,21 @@ impl Variant {
         Ok(self.response(&positions, answer))
     }
 
+    /// An idle session, when a run of so many rows is short enough for the thread of the caller.
+    fn session_for_caller(&self, n_rows: usize) -> Option<Box<dyn Session>> {
+        let estimate = self.executor.cost.estimate(n_rows);
+        match self.execution.allows_inline(estimate) {
+            true => self.executor.pool.take_idle(),
+            false => None,
+        }
+    }
+
     fn submit(&self, waiting: Waiting<Job>) -> Result<Ticket<'_>> {
-        let submitted = self.pool.submit(waiting);
-        let place = submitted.map_err(|refusal| admission::refused(&self.info, refusal))?;
+        let pool = &self.executor.pool;
+        let refused = |refusal| admission::refused(&self.executor.info, refusal);
+        let place = pool.submit(waiting).map_err(refused)?;
         Ok(Ticket {
-            pool: &self.pool,
+            pool,
             place,
             is_answered: false,
         })
@@ -173,13 +215,13 @@ impl Variant {
     fn response(&self, positions: &[usize], answer: Answer) -> InferResponse {
         let mut outputs = Vec::with_capacity(positions.len());
         for (&position, tensor) in positions.iter().zip(answer.outputs) {
-            if let Some(spec) = self.info.signature.outputs.get(position) {
+            if let Some(spec) = self.executor.info.signature.outputs.get(position) {
                 let name = spec.name.clone();
                 outputs.push(NamedTensor { name, tensor });
             }
         }
         InferResponse {
-            info: Arc::clone(&self.info),
+            info: Arc::clone(&self.executor.info),
             outputs,
             timings: answer.timings,
         }
@@ -187,7 +229,7 @@ impl Variant {
 
     /// What the version has done so far.
     pub(crate) fn statistics(&self) -> VersionStatistics {
-        self.statistics.snapshot()
+        self.executor.statistics.snapshot()
     }
 
     /// Requests admitted and not answered yet.
@@ -202,7 +244,7 @@ impl Variant {
 
     /// Takes nothing new; the threads end once the queue is empty.
     pub(crate) fn stop(&self) {
-        self.pool.close();
+        self.executor.pool.close();
     }
 }
 

@@ -102,8 +102,22 @@ impl<T> Scheduler<T> {
         self.queue.remove(place)
     }
 
-    /// A free instance asks what to do.
+    /// A caller wants to run its request itself, without waiting. Gives whether it may: an instance
+    /// is free, then counted busy, nobody is ahead, and company is not waited for.
+    pub(crate) fn take_free(&mut self) -> bool {
+        let may = !self.is_closing
+            && self.n_free > 0
+            && self.queue.is_empty()
+            && self.limits.max_delay.is_zero();
+        self.n_free -= usize::from(may);
+        may
+    }
+
+    /// A thread asks what to do. While no instance is free, there is nothing to do.
     pub(crate) fn next(&mut self, now: Instant) -> Step<T> {
+        if self.n_free == 0 && self.has_waiting() {
+            return Step::Wait;
+        }
         let cut = self.queue.plan(now, self.limits.max_rows);
         if !cut.expired.is_empty() {
             return Step::Expire(self.queue.take(&cut.expired));

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{io, thread};
 
 use contract::{Code, Error, Event, Observe, Result, Session, SharedModelInfo, Tensor, Timings};
+use smallvec::SmallVec;
 use tokio::time;
 
-use super::pool::Pool;
-use super::{Answer, Job};
+use super::cost::CostCurve;
+use super::pool::{Pool, Taken};
+use super::{Answer, Job, Work};
 use crate::admission::{is_batching, no_instance};
 use crate::batch::join::{join_inputs, join_outputs};
 use crate::batch::queue::Waiting;
@@ -29,10 +31,12 @@ const MAX_THREAD_NAME_BYTES: usize = 15;
 pub(crate) struct Executor {
     /// The version that runs.
     pub(crate) info: SharedModelInfo,
-    /// Where batches come from.
-    pub(crate) pool: Arc<Pool>,
+    /// Where batches and idle sessions come from.
+    pub(crate) pool: Pool,
+    /// What runs cost.
+    pub(crate) cost: CostCurve,
     /// What is counted.
-    pub(crate) statistics: Arc<Statistics>,
+    pub(crate) statistics: Statistics,
     /// Who is told.
     pub(crate) observe: Arc<dyn Observe>,
 }
@@ -54,33 +58,63 @@ impl Drop for Seat<'_> {
 }
 
 impl Executor {
-    /// Starts the thread of instance number `index`.
+    /// Starts thread number `index`.
     ///
     /// # Errors
     /// What the operating system says when it has no thread to give.
-    pub(crate) fn start(
-        self: &Arc<Self>,
-        index: usize,
-        session: Box<dyn Session>,
-    ) -> io::Result<()> {
+    pub(crate) fn start(self: &Arc<Self>, index: usize) -> io::Result<()> {
         let executor = Arc::clone(self);
         let name = thread_name(&format!("{}/{}", self.info.model, self.info.version), index);
         let builder = thread::Builder::new().name(name);
-        builder.spawn(move || executor.run(session)).map(drop)
+        builder.spawn(move || executor.run()).map(drop)
     }
 
-    fn run(&self, mut session: Box<dyn Session>) {
+    fn run(&self) {
         let _seat = Seat(self);
         let mut next = self.pool.take_first();
-        while let Some(batch) = next {
+        while let Some(Taken { batch, mut session }) = next {
             if let Err(Lost(error)) = self.run_batch(session.as_mut(), batch) {
-                let (model, version) = (&self.info.model, &self.info.version);
-                let diagnostic = error.diagnostic();
-                tracing::error!(%model, %version, %error, diagnostic, "an instance is lost");
+                self.tell_lost(&error);
                 return;
             }
-            next = self.pool.take_next();
+            next = self.pool.take_next(session);
         }
+    }
+
+    fn tell_lost(&self, error: &Error) {
+        let (model, version) = (&self.info.model, &self.info.version);
+        let diagnostic = error.diagnostic();
+        tracing::error!(%model, %version, %error, diagnostic, "an instance is lost");
+    }
+
+    /// Runs one request on an idle session, on the thread of its caller.
+    ///
+    /// # Errors
+    /// `engine_failed`, `engine_lost`, `internal`.
+    pub(crate) fn run_here(
+        &self,
+        mut session: Box<dyn Session>,
+        work: &Work,
+        n_rows: usize,
+        arrived: Instant,
+    ) -> Result<Answer> {
+        let part = Part {
+            work,
+            n_rows,
+            arrived,
+        };
+        let result = self.attempt(session.as_mut(), &[part]);
+        match &result {
+            Err(error) if error.code() == Code::EngineLost => {
+                self.tell_lost(error);
+                drop(Seat(self));
+            }
+            Ok(_) | Err(_) => self.pool.give_back(session),
+        }
+        result.and_then(|answers| {
+            let answer = answers.into_iter().next();
+            answer.ok_or_else(|| Error::internal("a run gave no answer"))
+        })
     }
 
     /// Runs a batch and answers all of it.
@@ -89,7 +123,10 @@ impl Executor {
         if jobs.is_empty() {
             return Ok(());
         }
-        let error = match self.attempt(session, &jobs) {
+        let parts: SmallVec<[_; 1]> = jobs.iter().map(part).collect();
+        let attempt = self.attempt(session, &parts);
+        drop(parts);
+        let error = match attempt {
             Ok(answers) => {
                 for (job, answer) in jobs.into_iter().zip(answers) {
                     reply(job.request, Ok(answer));
@@ -121,13 +158,13 @@ impl Executor {
     }
 
     /// Joins, runs and splits once.
-    fn attempt(&self, session: &mut dyn Session, jobs: &[Waiting<Job>]) -> Result<Vec<Answer>> {
+    fn attempt(&self, session: &mut dyn Session, parts: &[Part<'_>]) -> Result<Vec<Answer>> {
         let mut clock = Stopwatch::start();
         let started = clock.at;
-        let batch_rows = jobs.iter().map(|job| job.n_rows).sum();
-        let inputs: Vec<_> = jobs.iter().map(|job| &*job.request.inputs).collect();
+        let batch_rows = parts.iter().map(|part| part.n_rows).sum();
+        let inputs: SmallVec<[_; 1]> = parts.iter().map(|part| &*part.work.inputs).collect();
         let inputs = join_inputs(&inputs)?;
-        let outputs: Vec<_> = jobs.iter().map(|job| &*job.request.outputs).collect();
+        let outputs: SmallVec<[_; 1]> = parts.iter().map(|part| &*part.work.outputs).collect();
         let outputs = join_outputs(&outputs);
         let compute_input = clock.lap();
 
@@ -138,7 +175,7 @@ impl Executor {
         if is_batching(&self.info) {
             tensors.check_rows(batch_rows)?;
         }
-        let shares: Vec<_> = jobs.iter().map(share).collect();
+        let shares: SmallVec<[_; 1]> = parts.iter().map(share).collect();
         let split = tensors.split(&shares)?;
         let timings = Timings {
             compute_input,
@@ -147,8 +184,8 @@ impl Executor {
             batch_rows,
             ..Timings::default()
         };
-        self.note(&timings, jobs.len());
-        Ok(answers(jobs, split, started, timings))
+        self.note(&timings, parts.len());
+        Ok(answers(parts, split, started, timings))
     }
 
     fn call(
@@ -169,6 +206,7 @@ impl Executor {
     }
 
     fn note(&self, timings: &Timings, n_requests: usize) {
+        self.cost.observe(timings.batch_rows, timings.compute);
         self.statistics.executed(timings, SystemTime::now());
         self.observe.observe(&Event::BatchExecuted {
             model: &self.info.model,
@@ -208,27 +246,43 @@ fn wanted(batch: Vec<Waiting<Job>>) -> Vec<Waiting<Job>> {
     jobs
 }
 
-fn share(job: &Waiting<Job>) -> Share<'_> {
-    Share {
+/// One request of a run.
+#[derive(Clone, Copy, Debug)]
+struct Part<'a> {
+    work: &'a Work,
+    n_rows: usize,
+    arrived: Instant,
+}
+
+fn part(job: &Waiting<Job>) -> Part<'_> {
+    Part {
+        work: &job.request.work,
         n_rows: job.n_rows,
-        outputs: &job.request.outputs,
+        arrived: job.arrived,
+    }
+}
+
+fn share<'a>(part: &Part<'a>) -> Share<'a> {
+    Share {
+        n_rows: part.n_rows,
+        outputs: &part.work.outputs,
     }
 }
 
 fn answers(
-    jobs: &[Waiting<Job>],
+    parts: &[Part<'_>],
     split: Vec<Vec<Tensor>>,
     started: Instant,
     timings: Timings,
 ) -> Vec<Answer> {
-    let answer = |(job, outputs): (&Waiting<Job>, Vec<Tensor>)| Answer {
+    let answer = |(part, outputs): (&Part<'_>, Vec<Tensor>)| Answer {
         outputs,
         timings: Timings {
-            queue: started.saturating_duration_since(job.arrived),
+            queue: started.saturating_duration_since(part.arrived),
             ..timings
         },
     };
-    jobs.iter().zip(split).map(answer).collect()
+    parts.iter().zip(split).map(answer).collect()
 }
 
 fn reply(job: Job, answer: Result<Answer>) {

@@ -1,4 +1,4 @@
-//! The place where requests wait and instances come for batches: the scheduler behind a mutex.
+//! The place where requests and idle sessions wait: the scheduler behind a mutex.
 //!
 //! Decision: one mutex for each variant, held for the decision only. Engines run, answers are sent
 //! and observers are called outside it, and a sleeping thread is woken only when there is one.
@@ -6,6 +6,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use contract::Session;
 use tokio::time;
 
 use super::Job;
@@ -13,7 +14,7 @@ use crate::admission::deadline_exceeded;
 use crate::batch::policy::{Limits, Refusal, Scheduler, Step};
 use crate::batch::queue::{Place, Waiting};
 
-/// Waiting requests and the instances that take them.
+/// Waiting requests, idle sessions, and the threads that bring them together.
 #[derive(Debug)]
 pub(crate) struct Pool {
     state: Mutex<State>,
@@ -23,15 +24,27 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct State {
     scheduler: Scheduler<Job>,
+    /// As many as the scheduler counts free instances.
+    idle: Vec<Box<dyn Session>>,
     n_sleeping: usize,
 }
 
+/// A batch and the session to run it on.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// The requests.
+    pub(crate) batch: Vec<Waiting<Job>>,
+    /// To be given back, unless it is lost.
+    pub(crate) session: Box<dyn Session>,
+}
+
 impl Pool {
-    /// A pool without requests, whose instances are about to come.
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// A pool without requests, whose sessions, as many as `limits` says, are all idle.
+    pub(crate) fn new(limits: Limits, sessions: Vec<Box<dyn Session>>) -> Self {
         Self {
             state: Mutex::new(State {
                 scheduler: Scheduler::new(limits),
+                idle: sessions,
                 n_sleeping: 0,
             }),
             wake: Condvar::new(),
@@ -51,26 +64,48 @@ impl Pool {
         self.lock().scheduler.cancel(place).is_some()
     }
 
-    /// The first batch of an instance; `None` when nothing will come any more. Blocks.
-    pub(crate) fn take_first(&self) -> Option<Vec<Waiting<Job>>> {
+    /// An idle session for a request that nobody is ahead of, to be run by its caller.
+    pub(crate) fn take_idle(&self) -> Option<Box<dyn Session>> {
+        let mut state = self.lock();
+        match state.scheduler.take_free() {
+            true => state.idle.pop(),
+            false => None,
+        }
+    }
+
+    /// The session of a run that is over.
+    pub(crate) fn give_back(&self, session: Box<dyn Session>) {
+        let mut state = self.lock();
+        state.idle.push(session);
+        state.scheduler.instance_freed();
+        if state.scheduler.has_waiting() {
+            self.wake_one(state);
+        }
+    }
+
+    /// The first batch of a thread; `None` when nothing will come any more. Blocks.
+    pub(crate) fn take_first(&self) -> Option<Taken> {
         self.take(self.lock())
     }
 
-    /// The next batch of an instance that has run one. Blocks.
-    pub(crate) fn take_next(&self) -> Option<Vec<Waiting<Job>>> {
+    /// Gives back the session of the last batch, and takes the next. Blocks.
+    pub(crate) fn take_next(&self, session: Box<dyn Session>) -> Option<Taken> {
         let mut state = self.lock();
+        state.idle.push(session);
         state.scheduler.instance_freed();
         self.take(state)
     }
 
-    fn take<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Vec<Waiting<Job>>> {
+    fn take<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Taken> {
         loop {
             match state.scheduler.next(time::Instant::now().into_std()) {
                 Step::Run(batch) => {
+                    // The scheduler cuts a batch only for a free instance.
+                    let session = state.idle.pop()?;
                     if state.scheduler.has_waiting() {
                         self.wake_one(state);
                     }
-                    return Some(batch);
+                    return Some(Taken { batch, session });
                 }
                 Step::Expire(expired) => {
                     drop(state);
@@ -79,7 +114,13 @@ impl Pool {
                 }
                 Step::HoldUntil(until) => state = self.sleep(state, Some(until)),
                 Step::Wait => state = self.sleep(state, None),
-                Step::End => return None,
+                Step::End => {
+                    // Each thread that ends takes a session with it, whose memory goes back now.
+                    let session = state.idle.pop();
+                    drop(state);
+                    drop(session);
+                    return None;
+                }
             }
         }
     }

@@ -82,6 +82,7 @@ impl Opener {
             },
             max_queue_rows: settings.max_queue_rows.get(),
             default_timeout: settings.timeout,
+            execution: settings.execution,
         };
         Variant::start(info, sessions, settings, Arc::clone(&self.observe))
     }

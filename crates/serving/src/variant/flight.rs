@@ -49,10 +49,13 @@ impl<'a> Flight<'a> {
             n_rows,
             _permit: permit,
         });
-        self.variant.observe.observe(&Event::RequestAdmitted {
-            model: &self.variant.info.model,
-            version: &self.variant.info.version,
-        });
+        self.variant
+            .executor
+            .observe
+            .observe(&Event::RequestAdmitted {
+                model: &self.variant.executor.info.model,
+                version: &self.variant.executor.info.version,
+            });
     }
 
     /// The request ended with an answer or an error.
@@ -68,20 +71,23 @@ impl<'a> Flight<'a> {
         let now = time::Instant::now().into_std();
         let latency = now.saturating_duration_since(self.started);
         if let Some(admitted) = &self.admitted {
-            let statistics = &self.variant.statistics;
+            let statistics = &self.variant.executor.statistics;
             match &timings {
                 Some(timings) => statistics.succeeded(admitted.n_rows, latency, timings),
                 None => statistics.failed(latency),
             }
         }
-        self.variant.observe.observe(&Event::RequestFinished {
-            model: &self.variant.info.model,
-            version: &self.variant.info.version,
-            was_admitted: self.admitted.is_some(),
-            error,
-            latency,
-            timings,
-        });
+        self.variant
+            .executor
+            .observe
+            .observe(&Event::RequestFinished {
+                model: &self.variant.executor.info.model,
+                version: &self.variant.executor.info.version,
+                was_admitted: self.admitted.is_some(),
+                error,
+                latency,
+                timings,
+            });
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod failures;
+mod inline;
 mod limits;
 
 use std::sync::Arc;

@@ -25,6 +25,8 @@ pub(crate) struct ModelFile {
     pub(crate) instances: Option<NonZeroUsize>,
     /// Threads inside one session.
     pub(crate) threads: Option<NonZeroUsize>,
+    /// Where requests run.
+    pub(crate) execution: Option<ExecutionFile>,
     /// The execution provider.
     pub(crate) provider: Option<String>,
     /// Options of the engine, by name.
@@ -58,6 +60,19 @@ pub(crate) enum VersionsFile {
     Latest(NonZeroUsize),
     /// These and no others.
     Only(Vec<String>),
+}
+
+/// `execution`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ExecutionFile {
+    /// Where the measured cost says.
+    Auto,
+    /// On threads of the model.
+    Pool,
+    /// On the thread of the connection.
+    Inline,
 }
 
 /// `batching`.

@@ -13,9 +13,10 @@ use contract::{ImageChannels, ImageInput, ImageLayout, ImageResize, OutputTreatm
 
 use super::SettingsError;
 use super::file::{
-    BatchingFile, ChannelsFile, ImageFile, LayoutFile, ModelFile, NumbersFile, OutputFile,
-    SizeFile, VersionsFile, WarmupFile,
+    BatchingFile, ChannelsFile, ExecutionFile, ImageFile, LayoutFile, ModelFile, NumbersFile,
+    OutputFile, SizeFile, VersionsFile, WarmupFile,
 };
+use crate::variant::Execution;
 
 /// The batch that keeps a network on a CPU busy without making the first row wait long.
 const DEFAULT_MAX_BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
@@ -102,6 +103,8 @@ pub(crate) struct VersionSettings {
     pub(crate) n_instances: NonZeroUsize,
     /// Threads inside one session.
     pub(crate) threads: NonZeroUsize,
+    /// Where requests run.
+    pub(crate) execution: Execution,
     /// The execution provider; `None` for the choice of the engine.
     pub(crate) provider: Option<String>,
     /// Options of the engine.
@@ -152,6 +155,7 @@ pub(crate) fn resolve(
         engine: file.engine,
         n_instances,
         threads,
+        execution: execution(file.execution),
         provider: file.provider,
         options: file.options.unwrap_or_default(),
         warmup: warmup(keys, file.warmup.unwrap_or_default(), &batching)?,
@@ -216,6 +220,14 @@ fn concurrency(
         (None, Some(threads)) => (share(threads).min(MAX_DEFAULT_INSTANCES), threads),
         (None, None) => (cores.min(MAX_DEFAULT_INSTANCES), NonZeroUsize::MIN),
     })
+}
+
+fn execution(file: Option<ExecutionFile>) -> Execution {
+    match file {
+        None | Some(ExecutionFile::Auto) => Execution::Auto,
+        Some(ExecutionFile::Pool) => Execution::Pool,
+        Some(ExecutionFile::Inline) => Execution::Inline,
+    }
 }
 
 fn batching(keys: Keys<'_>, file: &BatchingFile) -> Result<Batching, SettingsError> {

@@ -15,7 +15,7 @@ use contract::{
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinHandle};
 
-use super::super::{BatchSettings, Variant, VariantSettings};
+use super::super::{BatchSettings, Execution, Variant, VariantSettings};
 
 /// What a run of the engine comes to.
 #[derive(Debug)]
@@ -182,6 +182,7 @@ pub(super) fn settings() -> VariantSettings {
         },
         max_queue_rows: 100,
         default_timeout: None,
+        execution: Execution::Pool,
     }
 }
 

@@ -1,0 +1,138 @@
+//! Requests that run on the thread of their caller.
+
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use contract::testing::RecordingObserver;
+use contract::{Code, Error, Result, Session, Tensor};
+
+use super::super::{Execution, Variant, VariantSettings};
+use super::bench::{EchoSession, info, request, settings};
+
+/// Repeats its input and remembers on which threads it ran; a first value of 13 is bad luck.
+#[derive(Debug)]
+struct TracedSession {
+    threads: Arc<Mutex<Vec<ThreadId>>>,
+    luck: Code,
+}
+
+impl Session for TracedSession {
+    fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>> {
+        self.threads.lock().unwrap().push(thread::current().id());
+        let values: Vec<f32> = inputs[0].as_ref().unwrap().to_vec().unwrap();
+        match values.first() == Some(&13.0) {
+            true => Err(Error::new(self.luck, "bad luck")),
+            false => EchoSession.run(inputs, outputs),
+        }
+    }
+}
+
+struct Traced {
+    variant: Arc<Variant>,
+    threads: Arc<Mutex<Vec<ThreadId>>>,
+}
+
+impl Traced {
+    fn new(execution: Execution, luck: Code) -> Self {
+        let threads = Arc::default();
+        let session = TracedSession {
+            threads: Arc::clone(&threads),
+            luck,
+        };
+        let settings = VariantSettings {
+            execution,
+            ..settings()
+        };
+        let observe = Arc::new(RecordingObserver::default());
+        let sessions: Vec<Box<dyn Session>> = vec![Box::new(session)];
+        Self {
+            variant: Variant::start(Arc::new(info()), sessions, settings, observe).unwrap(),
+            threads,
+        }
+    }
+
+    async fn ask(&self, value: f32) -> Result<Vec<f32>, Code> {
+        let response = self.variant.infer(request(&[value])).await;
+        let response = response.map_err(|error| error.code())?;
+        Ok(response.outputs[0].tensor.to_vec().unwrap())
+    }
+
+    /// Whether each run happened on the thread of the test.
+    fn were_here(&self) -> Vec<bool> {
+        let here = thread::current().id();
+        let threads = self.threads.lock().unwrap();
+        threads.iter().map(|thread| *thread == here).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_known_to_be_short_happens_on_the_thread_of_its_caller() {
+    let traced = Traced::new(Execution::Auto, Code::EngineFailed);
+    let cost = &traced.variant.executor.cost;
+    cost.observe(1, Duration::from_micros(5));
+    for value in [1.0, 2.0, 3.0] {
+        assert_eq!(traced.ask(value).await, Ok(vec![value]));
+    }
+    assert_eq!(traced.were_here(), [true, true, true]);
+    assert_eq!(traced.variant.statistics().n_executions, 3);
+    assert_eq!(traced.variant.n_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn a_run_of_unknown_cost_happens_on_a_thread_of_the_model() {
+    let traced = Traced::new(Execution::Auto, Code::EngineFailed);
+    assert_eq!(traced.ask(1.0).await, Ok(vec![1.0]));
+    assert_eq!(traced.were_here(), [false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_can_keep_runs_off_the_thread_of_the_caller() {
+    let traced = Traced::new(Execution::Pool, Code::EngineFailed);
+    for value in [1.0, 2.0] {
+        assert_eq!(traced.ask(value).await, Ok(vec![value]));
+    }
+    assert_eq!(traced.were_here(), [false, false]);
+}
+
+#[tokio::test]
+async fn a_failed_run_gives_its_session_back() {
+    let traced = Traced::new(Execution::Inline, Code::EngineFailed);
+    assert_eq!(traced.ask(13.0).await, Err(Code::EngineFailed));
+    assert_eq!(traced.ask(1.0).await, Ok(vec![1.0]));
+    assert_eq!(traced.were_here(), [true, true]);
+}
+
+#[tokio::test]
+async fn a_lost_session_is_not_given_back() {
+    let traced = Traced::new(Execution::Inline, Code::EngineLost);
+    assert_eq!(traced.ask(13.0).await, Err(Code::EngineLost));
+    assert_eq!(traced.ask(1.0).await, Err(Code::EngineLost));
+    assert_eq!(traced.were_here(), [true]);
+}
+
+#[tokio::test]
+async fn a_stopped_variant_runs_nothing_on_the_thread_of_a_caller() {
+    let traced = Traced::new(Execution::Inline, Code::EngineFailed);
+    traced.variant.stop();
+    assert_eq!(traced.ask(1.0).await, Err(Code::ModelNotReady));
+    assert!(traced.were_here().is_empty());
+}
+
+#[test]
+fn only_short_or_forced_runs_are_given_to_the_caller() {
+    let micros = |n| Some(Duration::from_micros(n));
+    let cases = [
+        (Execution::Auto, None, false),
+        (Execution::Auto, micros(200), true),
+        (Execution::Auto, micros(201), false),
+        (Execution::Pool, micros(1), false),
+        (Execution::Inline, micros(5000), true),
+        (Execution::Inline, None, true),
+    ];
+    let wrong: Vec<_> = cases
+        .iter()
+        .filter(|(execution, estimate, expected)| execution.allows_inline(*estimate) != *expected)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
