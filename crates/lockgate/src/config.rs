@@ -2,7 +2,7 @@
 //!
 //! Decision: one struct of optional values, [`Written`], is the file, the flags and the environment
 //! at once, so a setting has one name in all three. Layers are merged key by key, with a note of
-//! where each value came from; [`resolve`] turns the result into a [`Config`] of checked types.
+//! where each value came from; [`resolve()`] turns the result into a [`Config`] of checked types.
 
 mod environment;
 mod layers;

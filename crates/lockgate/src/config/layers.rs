@@ -97,10 +97,11 @@ impl Layers {
 }
 
 fn to_map(written: &Written) -> Result<Map<String, Value>> {
-    match serde_json::to_value(written).context("settings as a map")? {
-        Value::Object(map) => Ok(map),
-        other => bail!("settings are no map: {other}"),
-    }
+    let value = serde_json::to_value(written).context("settings as a map")?;
+    let Value::Object(map) = value else {
+        bail!("settings are no map: {value}");
+    };
+    Ok(map)
 }
 
 fn parse_yaml(text: &str) -> Result<Written> {

@@ -95,7 +95,8 @@ fn pictures_of_digits_are_recognised_as_when_the_model_was_trained() {
         let reply = reply.unwrap().json();
         assert_eq!(reply["predictions"].as_array().unwrap().len(), 5, "{reply}");
         n_files += 1;
-        n_correct += usize::from(reply["predictions"][0]["class_id"].to_string() == label);
+        let label: u64 = label.parse().unwrap();
+        n_correct += usize::from(reply["predictions"][0]["class_id"] == label);
     }
     let expected = &metrics()["digits-image"]["1"];
     assert_eq!(expected["rows"], n_files);
