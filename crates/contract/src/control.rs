@@ -54,7 +54,8 @@ pub struct VersionStatus {
 pub struct ModelStatus {
     /// The name.
     pub name: ModelName,
-    /// Why the model as a whole cannot be served, such as a broken `model.yaml`; empty otherwise.
+    /// What is wrong with the model as a whole: a broken `model.yaml`, or versions that failed to
+    /// load while others serve; empty otherwise.
     pub reason: String,
     /// Its versions, in ascending order.
     pub versions: Vec<VersionStatus>,
@@ -76,6 +77,13 @@ impl ModelStatus {
         self.versions
             .iter()
             .find(|status| status.version.as_str() == version)
+    }
+
+    /// Why the model serves nothing or, while it serves, what it could not take up.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let while_ready = || (!self.reason.is_empty()).then(|| self.reason.clone());
+        self.not_ready_reason().or_else(while_ready)
     }
 
     /// Why the model serves nothing; `None` while it has a ready version.

@@ -135,7 +135,7 @@ impl Running {
             let what = match kind {
                 ListenerKind::All => "REST, gRPC and metrics",
                 ListenerKind::Grpc => "gRPC",
-                ListenerKind::Metrics => "metrics",
+                ListenerKind::Metrics => "metrics and health",
             };
             println!("listening on http://{} ({what})", listener.addr());
         }
@@ -176,9 +176,13 @@ fn print_models(server: &Server) {
             .filter(|version| version.state == VersionState::Ready)
             .map(|version| version.version.to_string())
             .collect();
-        match model.not_ready_reason() {
-            None => println!("ready: {} ({})", model.name, in_words(&versions)),
-            Some(reason) => println!("not ready: {}: {reason}", model.name),
+        let name = &model.name;
+        match (model.not_ready_reason(), model.problem()) {
+            (Some(reason), _) => println!("not ready: {name}: {reason}"),
+            (None, None) => println!("ready: {name} ({})", in_words(&versions)),
+            (None, Some(problem)) => {
+                println!("ready: {name} ({}), but {problem}", in_words(&versions));
+            }
         }
     }
 }

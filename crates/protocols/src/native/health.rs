@@ -120,7 +120,7 @@ fn model_health(model: &ModelStatus) -> ModelHealth<'_> {
     ModelHealth {
         ready: latest.is_some(),
         model_version: latest.map(|status| status.version.as_str()),
-        reason: model.not_ready_reason(),
+        reason: model.problem(),
     }
 }
 

@@ -294,7 +294,7 @@ impl Ledger {
             versions.insert(version, stand(record));
         }
         ModelRow {
-            reason: model.plan.reason.clone(),
+            reason: problem(model),
             is_required: model.is_required,
             versions: versions
                 .into_iter()
@@ -315,6 +315,21 @@ impl Ledger {
 fn is_loading(model: &Model) -> bool {
     let mut records = model.standing.versions.values();
     records.any(|record| record.loading.is_some())
+}
+
+/// What is wrong with the settings or, while other versions serve, with versions that failed.
+fn problem(model: &Model) -> String {
+    if !model.plan.reason.is_empty() || model.serving.is_empty() {
+        return model.plan.reason.clone();
+    }
+    let versions = model.standing.versions.iter();
+    let failures: Vec<_> = versions
+        .filter_map(|(version, record)| {
+            let (_, error) = record.failed.as_ref()?;
+            Some(format!("version {version}: {}", error.message()))
+        })
+        .collect();
+    failures.join("; ")
 }
 
 /// State and reason of a version that is meant to serve.

@@ -181,6 +181,10 @@ async fn a_version_that_fails_leaves_the_others_serving() {
     assert_eq!(ask(&server, "a", "").await, Ok(1.0));
     let shown = states(&server, "a").replace(&bench.path("").display().to_string(), "");
     insta::assert_snapshot!(shown.replace(", ", "\n"));
+    let problem = server.model(&name("a")).unwrap().problem().unwrap();
+    for version in ["version 2: ", "version 3: ", "version 4: "] {
+        assert!(problem.contains(version), "{problem}");
+    }
     let status = server.model(&name("b")).unwrap();
     assert!(
         status.reason.contains("unknown field `instancs`"),
@@ -403,6 +407,23 @@ async fn a_reload_that_fails_leaves_the_old_one_serving_and_says_so() {
     assert_eq!(ask(&server, "a", "").await, Ok(1.0));
     assert!(states(&server, "a").starts_with("1 READY: the files have changed"));
     assert!(server.readiness().is_ready);
+}
+
+#[tokio::test]
+async fn settings_that_break_later_are_a_problem_of_a_ready_model() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    let server = bench.server().await;
+    assert_eq!(server.model(&name("a")).unwrap().problem(), None);
+    bench.write("a/model.yaml", "instancs: 3");
+    server.rescan().await.unwrap();
+    let status = server.model(&name("a")).unwrap();
+    assert_eq!(status.not_ready_reason(), None);
+    let problem = status.problem().unwrap();
+    assert!(
+        problem.contains("unknown field `instancs`") && problem.contains("line 1, column 1"),
+        "{problem}"
+    );
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl<'a> ModelEntry<'a> {
             name: model.name.as_str(),
             ready: latest.is_some(),
             latest: latest.map(|status| status.version.as_str()),
-            reason: model.not_ready_reason(),
+            reason: model.problem(),
             versions: model.versions.iter().map(version).collect(),
         }
     }

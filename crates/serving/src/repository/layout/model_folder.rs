@@ -60,6 +60,7 @@ impl Scanner {
                 "`{path}` is ignored: settings are in `{SETTINGS_FILE}`"
             ));
         }
+        self.remark_on_names(&entries, remarks);
         if versions.is_empty() && !has_settings {
             return Ok(None);
         }
@@ -68,6 +69,20 @@ impl Scanner {
             settings: self.read_settings(folder, has_settings),
             versions,
         }))
+    }
+
+    /// A model that lies in a folder with a name that is no version was meant to serve.
+    fn remark_on_names(&self, entries: &[Entry], remarks: &mut BTreeSet<String>) {
+        let others = entries.iter().filter(|entry| entry.is_folder);
+        for entry in others.filter(|entry| !is_version(entry)) {
+            if !self.artifacts(&entry.path).is_empty() {
+                let path = entry.path.display();
+                remarks.insert(format!(
+                    "`{path}` is ignored: a version is a number or a name with a number in it, \
+                     such as `v1.0`"
+                ));
+            }
+        }
     }
 
     fn read_settings(

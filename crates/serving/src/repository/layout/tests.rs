@@ -244,12 +244,18 @@ fn a_root_that_cannot_be_read_makes_the_scan_incomplete() {
 
 #[test]
 fn what_is_passed_over_by_mistake_is_remarked() {
-    let repository = Repository::new(&["r/my model/1/model.fake", "r/a/1/model.fake"]);
+    let repository = Repository::new(&[
+        "r/my model/1/model.fake",
+        "r/a/1/model.fake",
+        "r/b/final/model.fake",
+        "r/b/notes/text",
+    ]);
     repository.write("r/a/model.yml", "instances: 2");
     let remarks: Vec<_> = repository.scan(&["r"]).remarks.into_iter().collect();
-    assert_eq!(remarks.len(), 2, "{remarks:?}");
+    assert_eq!(remarks.len(), 3, "{remarks:?}");
     assert!(remarks[0].contains("model.yml"), "{remarks:?}");
-    assert!(remarks[1].contains("my model"), "{remarks:?}");
+    assert!(remarks[1].contains("b/final"), "{remarks:?}");
+    assert!(remarks[2].contains("my model"), "{remarks:?}");
 }
 
 #[test]
