@@ -90,7 +90,8 @@ fn descriptions(ctx: &Arc<Context>) -> Router {
         )
 }
 
-fn checks(ctx: &Arc<Context>) -> Router {
+/// The routes that ask how the server and its models are.
+pub(crate) fn checks(ctx: &Arc<Context>) -> Router {
     let ready = || get(handler::<Native, _, _>(ctx, health::ready));
     Router::new()
         .route("/health", get(handler::<Native, _, _>(ctx, health::health)))

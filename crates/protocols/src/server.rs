@@ -27,7 +27,7 @@ pub enum ListenerKind {
     All,
     /// gRPC alone.
     Grpc,
-    /// The metrics alone.
+    /// The metrics and the health, nothing that takes work.
     Metrics,
 }
 
@@ -40,7 +40,7 @@ pub fn router(ctx: &Arc<Context>, kind: ListenerKind) -> Router {
             .merge(documentation::routes(ctx))
             .merge(metrics::routes(ctx)),
         ListenerKind::Grpc => open_inference::grpc::routes(ctx),
-        ListenerKind::Metrics => metrics::routes(ctx),
+        ListenerKind::Metrics => metrics::routes(ctx).merge(native::checks(ctx)),
     };
     fallback::complete(routes, ctx)
 }

@@ -184,11 +184,8 @@ async fn every_kind_of_listener_has_its_routes_and_no_route_twice() {
         (ListenerKind::All, "/docs/", StatusCode::OK),
         (ListenerKind::All, "/v2/health/live", StatusCode::OK),
         (ListenerKind::Metrics, "/metrics", StatusCode::OK),
-        (
-            ListenerKind::Metrics,
-            "/v2/health/live",
-            StatusCode::NOT_FOUND,
-        ),
+        (ListenerKind::Metrics, "/health/live", StatusCode::OK),
+        (ListenerKind::Metrics, "/models", StatusCode::NOT_FOUND),
         (ListenerKind::Grpc, "/metrics", StatusCode::NOT_FOUND),
     ];
     for (kind, path, status) in cases {
