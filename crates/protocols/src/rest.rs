@@ -14,7 +14,7 @@ mod write;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -142,6 +142,11 @@ where
             },
         ))
     }
+}
+
+/// A time in milliseconds for the access log, to the microsecond.
+pub(crate) fn log_millis(latency: Duration) -> f64 {
+    (latency.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Answers with an error without reading the body, for paths without a handler.

@@ -129,7 +129,7 @@ impl<T> Table<T> {
             (Some(only), None) => Ok(only),
             (None, _) => Err(Error::new(Code::ModelNotFound, "no model is served")),
             (Some(_), Some(_)) => Err(Error::invalid(format!(
-                "the request names no model and several are served: {}",
+                "the request names no model and several are served; set `model` to one of {}",
                 self.names()
             ))),
         }

@@ -22,13 +22,15 @@ impl ModelName {
         let is_bad = |c: char| matches!(c, '/' | '\\') || c.is_whitespace() || c.is_control();
         if name.is_empty() || name.len() > MAX_BYTES || name.starts_with('.') {
             return Err(Error::invalid(format!(
-                "a model name has 1 to {MAX_BYTES} bytes and no leading dot, got {name:?}"
+                "a model name has 1 to {MAX_BYTES} bytes and no leading dot, got `{}`",
+                name.escape_debug()
             )));
         }
         if name.contains(is_bad) {
             return Err(Error::invalid(format!(
                 "a model name has no slash, backslash, white space or control character, \
-                 got {name:?}"
+                 got `{}`",
+                name.escape_debug()
             )));
         }
         Ok(Self(name.into()))

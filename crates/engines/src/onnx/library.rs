@@ -26,7 +26,7 @@ pub struct SearchInput {
     pub flag: Option<PathBuf>,
     /// The variable `LOCKGATE_ONNXRUNTIME`.
     pub variable: Option<PathBuf>,
-    /// The key `onnxruntime.path` of the configuration.
+    /// The setting `onnxruntime` of the configuration.
     pub configuration: Option<PathBuf>,
     /// The variable `ORT_DYLIB_PATH`, which other users of the runtime share.
     pub shared_variable: Option<PathBuf>,
@@ -75,7 +75,7 @@ impl fmt::Display for Source {
         match self {
             Self::Flag => f.write_str("`--onnxruntime`"),
             Self::Variable => f.write_str("`LOCKGATE_ONNXRUNTIME`"),
-            Self::Configuration => f.write_str("`onnxruntime.path` of the configuration"),
+            Self::Configuration => f.write_str("the setting `onnxruntime`"),
             Self::SharedVariable => f.write_str("`ORT_DYLIB_PATH`"),
             Self::Executable => f.write_str("beside the executable"),
             Self::Installed => f.write_str("`lockgate runtime install`"),

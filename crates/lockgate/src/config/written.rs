@@ -54,7 +54,7 @@ pub(crate) struct Written {
     /// Nesting of JSON
     #[arg(long, value_name = "LEVELS", help_heading = "Limits")]
     pub(crate) max_json_depth: Option<usize>,
-    /// Elements of all tensors of one request
+    /// Elements of one tensor that is written as JSON
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) max_elements: Option<usize>,
     /// Requests inside one `POST /predict/batch`

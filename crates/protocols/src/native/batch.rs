@@ -51,7 +51,7 @@ fn requests<'a>(json: &'a [u8], ctx: &Context) -> Result<Vec<&'a [u8]>> {
         return Err(Error::new(
             Code::PayloadTooLarge,
             format!(
-                "a call has at most {limit} requests, got {}",
+                "a call has at most {limit} requests (`max_batch_requests`), got {}",
                 requests.len()
             ),
         ));

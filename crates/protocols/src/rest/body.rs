@@ -104,7 +104,7 @@ fn check_size(n_bytes: usize, limit: usize) -> Result<()> {
 pub(super) fn too_large(what: &str, limit: usize) -> Error {
     Error::new(
         Code::PayloadTooLarge,
-        format!("{what} is over the limit of {limit} bytes"),
+        format!("{what} is over the limit of {limit} bytes (`max_body_bytes`)"),
     )
 }
 

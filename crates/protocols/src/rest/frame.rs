@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use tracing::Level;
 
-use super::{Dialect, Reply, compress, request_id, write};
+use super::{Dialect, Reply, compress, log_millis, request_id, write};
 use crate::context::Context;
 
 /// A request whose body is still to be read.
@@ -163,7 +163,7 @@ struct AccessLine<'a> {
 
 impl AccessLine<'_> {
     fn write(&self, id: &RequestId) {
-        let latency_ms = self.latency.as_secs_f64() * 1e3;
+        let latency_ms = log_millis(self.latency);
         tracing::info!(
             target: "access",
             %id,

@@ -268,7 +268,8 @@ async fn a_body_over_the_limit_is_refused_with_and_without_length() {
     for request in [announced, chunked] {
         let reply = server.exchange(request.as_bytes()).await;
         assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
-        assert!(reply.contains("over the limit of 100000 bytes"), "{reply}");
+        let limit = "over the limit of 100000 bytes (`max_body_bytes`)";
+        assert!(reply.contains(limit), "{reply}");
     }
     let reply = server.exchange(only_announced.as_bytes()).await;
     assert!(reply.starts_with("HTTP/1.1 4"), "{reply}");

@@ -188,7 +188,7 @@ impl<'a> RawString<'a> {
 /// The error for arrays and objects that lie too deep.
 pub(super) fn too_deep(limits: &JsonLimits) -> Error {
     Error::invalid(format!(
-        "JSON nesting depth exceeds maximum allowed limit ({})",
+        "JSON nesting depth exceeds maximum allowed limit ({}), `max_json_depth`",
         limits.depth
     ))
 }

@@ -93,7 +93,8 @@ fn refuse_duplicates(members: &[(Cow<'_, str>, &[u8])]) -> Result<()> {
     match keys.iter().zip(keys.iter().skip(1)).find(|(a, b)| a == b) {
         None => Ok(()),
         Some((key, _)) => Err(Error::invalid(format!(
-            "key {key:?} stands twice in one object"
+            "key `{}` stands twice in one object",
+            key.escape_debug()
         ))),
     }
 }

@@ -205,7 +205,7 @@ fn close_arrays(cursor: &mut Cursor<'_>, nesting: &mut Nesting) -> Result<Contro
 
 fn too_many(limits: &JsonLimits) -> Error {
     Error::invalid(format!(
-        "the tensor exceeds the limit of {} elements",
+        "the tensor exceeds the limit of {} elements (`max_elements`)",
         limits.elements
     ))
 }

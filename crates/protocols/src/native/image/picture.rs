@@ -4,6 +4,7 @@
 //! grey is repeated, and of 16 bits the upper 8 are kept. Orientation tags are not applied, as
 //! torchvision does not apply them either.
 
+use std::error::Error as _;
 use std::io::Cursor;
 
 use contract::{Code, Error, Result};
@@ -96,7 +97,10 @@ pub(super) fn check_size((width, height): (u32, u32), max_pixels: usize) -> Resu
         true => Ok(()),
         false => Err(Error::new(
             Code::PayloadTooLarge,
-            format!("an image of {width}x{height} is over the limit of {max_pixels} pixels"),
+            format!(
+                "an image of {width}x{height} is over the limit of {max_pixels} pixels \
+                 (`max_image_pixels`)"
+            ),
         )),
     }
 }
@@ -112,17 +116,37 @@ fn refusal(format: ImageFormat, error: &ImageError, max_pixels: usize) -> Error 
     match error {
         ImageError::Unsupported(_) => Error::new(
             Code::UnsupportedMediaType,
-            format!("this kind of {format:?} image is not read here: {error}"),
+            format!(
+                "this kind of {} image is not read here: {error}",
+                name(format)
+            ),
         ),
         ImageError::Limits(_) => Error::new(
             Code::PayloadTooLarge,
-            format!("the image needs more memory than {max_pixels} pixels may take"),
+            format!(
+                "the image needs more memory than {max_pixels} pixels may take \
+                 (`max_image_pixels`)"
+            ),
         ),
-        ImageError::Decoding(_)
-        | ImageError::Encoding(_)
-        | ImageError::Parameter(_)
-        | ImageError::IoError(_) => {
-            Error::invalid(format!("the {format:?} image is damaged: {error}"))
+        // Its own text names the format once more.
+        ImageError::Decoding(decoding) => match decoding.source() {
+            Some(cause) => damaged(format, cause),
+            None => damaged(format, decoding),
+        },
+        ImageError::Encoding(_) | ImageError::Parameter(_) | ImageError::IoError(_) => {
+            damaged(format, error)
         }
+    }
+}
+
+fn damaged(format: ImageFormat, cause: &dyn std::error::Error) -> Error {
+    Error::invalid(format!("the {} image is damaged: {cause}", name(format)))
+}
+
+/// The name as people write it, such as `PNG`.
+fn name(format: ImageFormat) -> String {
+    match format == ImageFormat::WebP {
+        true => "WebP".to_owned(),
+        false => format!("{format:?}").to_uppercase(),
     }
 }

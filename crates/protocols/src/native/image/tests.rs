@@ -226,6 +226,6 @@ fn a_resize_beyond_the_limit_is_refused() {
     let error = to_tensor(&file, &settings, &input(ElementType::F32, 4), 1000).unwrap_err();
     assert_eq!(
         error.message(),
-        "an image of 25600x256 is over the limit of 1000 pixels"
+        "an image of 25600x256 is over the limit of 1000 pixels (`max_image_pixels`)"
     );
 }

@@ -23,7 +23,7 @@ use super::arrival::limited;
 use super::status::{code_of, failure, status};
 use crate::context::{Context, Limits};
 use crate::open_inference::inference::Origin;
-use crate::rest::request_id;
+use crate::rest::{log_millis, request_id};
 
 /// The metadata key of the id of a call, in both directions.
 const ID_KEY: &str = "x-request-id";
@@ -82,10 +82,7 @@ fn arrive_in_time(limits: &Limits, request: Request) -> Request {
 }
 
 fn log_access(origin: &Origin, path: &str, code: Option<Code>) {
-    let latency_ms = now()
-        .saturating_duration_since(origin.received)
-        .as_secs_f64()
-        * 1e3;
+    let latency_ms = log_millis(now().saturating_duration_since(origin.received));
     tracing::info!(
         target: "access",
         id = %origin.id,
@@ -171,7 +168,7 @@ pub(super) fn library_error(limits: &Limits, theirs: &Status) -> Error {
             let limit = limits.body_bytes;
             return Error::new(
                 Code::PayloadTooLarge,
-                format!("the message is over the limit of {limit} bytes"),
+                format!("the message is over the limit of {limit} bytes (`max_body_bytes`)"),
             );
         }
         Grpc::Unimplemented => Code::Unsupported,

@@ -74,11 +74,11 @@ fn malformed_objects_are_refused_with_the_place() {
         ),
         (
             "{\"a\":1,\"\\u0061\":2}",
-            "key \"a\" stands twice in one object",
+            "key `a` stands twice in one object",
         ),
         (
             "{\"a\":[[[[1]]]]}",
-            "JSON nesting depth exceeds maximum allowed limit (4)",
+            "JSON nesting depth exceeds maximum allowed limit (4), `max_json_depth`",
         ),
         (
             "{\"a\":\"x}",

@@ -163,7 +163,7 @@ fn nesting_beyond_the_limit_is_refused() {
         read(&nested(100), ElementType::F32).unwrap().shape().rank(),
         100
     );
-    let expected = "JSON nesting depth exceeds maximum allowed limit (100)";
+    let expected = "JSON nesting depth exceeds maximum allowed limit (100), `max_json_depth`";
     assert_eq!(message(read(&nested(101), ElementType::F32)), expected);
     assert_eq!(
         message(read(&"[".repeat(1 << 20), ElementType::F32)),
@@ -180,7 +180,7 @@ fn more_elements_than_the_limit_are_refused() {
     assert!(read_nested(b"[1,2,3]", ElementType::U8, &limits).is_ok());
     assert_eq!(
         message(read_nested(b"[1,2,3,4]", ElementType::U8, &limits)),
-        "the tensor exceeds the limit of 3 elements"
+        "the tensor exceeds the limit of 3 elements (`max_elements`)"
     );
     let shape = Shape::from([1 << 40]);
     assert!(read_with_shape(b"[]", ElementType::U8, shape, &limits).is_err());

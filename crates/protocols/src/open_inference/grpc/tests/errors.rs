@@ -223,7 +223,7 @@ async fn a_message_over_the_limit_is_refused_with_the_limit() {
             complaint(
                 &status,
                 Code::PayloadTooLarge,
-                "over the limit of 1000 bytes"
+                "over the limit of 1000 bytes (`max_body_bytes`)"
             ),
             None
         );

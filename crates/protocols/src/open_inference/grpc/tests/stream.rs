@@ -113,7 +113,8 @@ async fn what_was_sent_before_a_message_over_the_limit_is_answered() {
     let end = end.unwrap();
     assert_eq!(end.code(), statuses(Code::PayloadTooLarge).grpc);
     assert!(
-        end.message().contains("over the limit of 1000 bytes"),
+        end.message()
+            .contains("over the limit of 1000 bytes (`max_body_bytes`)"),
         "{end}"
     );
 }
