@@ -49,7 +49,7 @@ fn print_machine(machine: &Machine, config: &Config) {
         format!("{memory} (container: {limit})"),
     ]);
     let gpu = if machine.has_gpu {
-        "an NVIDIA driver is loaded"
+        "an NVIDIA driver is here"
     } else {
         "none"
     };
@@ -115,8 +115,9 @@ fn advice(machine: &Machine, config: &Config) -> Vec<String> {
     }
     if machine.has_bf16() {
         advice.push(
-            "this processor has bf16: `lockgate runtime install --flavor openvino` and \
-             `provider: openvino` in model.yaml make large networks several times faster"
+            "this processor has bf16: `lockgate runtime install --flavor openvino` and, in \
+             model.yaml, `provider: openvino` with `options: {precision: bf16}` can make large \
+             networks several times faster; check the accuracy"
                 .to_owned(),
         );
     }
