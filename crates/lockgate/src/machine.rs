@@ -22,7 +22,7 @@ pub(crate) struct Machine {
     pub(crate) processor: String,
     /// Extensions of the processor that matter for models.
     pub(crate) extensions: Vec<&'static str>,
-    /// Whether an NVIDIA driver is loaded.
+    /// Whether the process can reach an NVIDIA driver.
     pub(crate) has_gpu: bool,
 }
 
@@ -47,7 +47,8 @@ impl Machine {
                 .unwrap_or("unknown")
                 .to_owned(),
             extensions: extensions(field(&cpu_info, "flags").unwrap_or_default()),
-            has_gpu: Path::new("/proc/driver/nvidia/version").exists(),
+            // A container sees the driver of its host in /proc even when it was given no device.
+            has_gpu: Path::new("/dev/nvidiactl").exists(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
+use serde_saphyr::SnippetMode;
 
 use super::{DEFAULT_FILE, Environment, Written};
 
@@ -111,7 +112,10 @@ fn parse_yaml(text: &str) -> Result<Written> {
     {
         return Ok(Written::default());
     }
-    serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!("{error}"))
+    serde_saphyr::from_str(text).map_err(|error| {
+        let options = serde_saphyr::render_options! { snippets: SnippetMode::Off };
+        anyhow::anyhow!("{}", error.render_with_options(options))
+    })
 }
 
 /// The named file, or the usual one when it is there.

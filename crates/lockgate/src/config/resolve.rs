@@ -1,6 +1,6 @@
 //! What we will do: the settings as checked types.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,9 +48,7 @@ pub(crate) struct Config {
 /// A sentence with the name of the setting that is wrong, and what would be right.
 pub(crate) fn resolve(written: &Written, environment: &Environment) -> Result<Config> {
     let host = given(written.host.as_deref(), "host")?;
-    let host: IpAddr = host.parse().with_context(|| {
-        format!("`host` must be an IP address such as 127.0.0.1 or 0.0.0.0, got `{host}`")
-    })?;
+    let host = ip_address(host)?;
     let address = |port| SocketAddr::new(host, port);
     let data_dir = || environment.data_dir();
     Ok(Config {
@@ -98,6 +96,16 @@ fn cores(written: Option<usize>) -> Result<NonZeroUsize> {
         Some(cores) => non_zero(Some(cores), "cores"),
         None => Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
     }
+}
+
+/// Only `localhost` is taken as a name: others may mean several addresses, and change.
+fn ip_address(host: &str) -> Result<IpAddr> {
+    if host == "localhost" {
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    host.parse().with_context(|| {
+        format!("`host` must be an IP address such as 127.0.0.1 or 0.0.0.0, got `{host}`")
+    })
 }
 
 fn log_format(text: &str) -> Result<LogFormat> {
@@ -155,6 +163,21 @@ mod tests {
             PathBuf::from("/home/me/.local/share/lockgate")
         );
         assert_eq!(config.default_timeout, None);
+    }
+
+    #[test]
+    fn a_host_is_an_address_or_this_machine() {
+        let address = |host: &str| {
+            let host = Some(host.to_owned());
+            resolved(&Written {
+                host,
+                ..Written::default()
+            })
+            .map(|config| config.address.to_string())
+        };
+        assert_eq!(address("localhost").unwrap(), "127.0.0.1:8000");
+        assert_eq!(address("::1").unwrap(), "[::1]:8000");
+        assert!(address("example.org").is_err());
     }
 
     #[test]
