@@ -1,46 +1,98 @@
 //! Sends bytes to one route of the real router, in front of a server that repeats its inputs.
 //!
 //! Decision: the whole route is fuzzed and not the decoder alone, so that what is found is what a
-//! client can do, and the decoders stay private.
+//! client can do, and the decoders stay private. Every reply is checked: whom it blames, and
+//! whether it is strict JSON where it says that it is JSON.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::body::Body;
-use contract::testing::{EchoServer, RecordingObserver, model_info};
+use axum::body::{Body, Bytes};
+use contract::testing::{EchoServer, model_info};
 use contract::{
-    Dimension, ElementType, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo,
-    Signature, TensorSpec,
+    Dimension, ElementType, Event, Exposition, ImageChannels, ImageInput, ImageLayout, ImageResize,
+    ModelInfo, Observe, Signature, TensorSpec,
 };
-use http::Request;
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use protocols::{Context, Limits, ListenerKind, ServerInfo};
+use serde::de::IgnoredAny;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
 static SERVER: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let router = runtime.block_on(async { router() });
     (runtime, router)
 });
 
-/// Posts `body` to `path` and checks that it is answered without blaming the server.
+/// The gRPC statuses that blame the server: unknown, internal and lost data.
+const GRPC_BLAMES: [&str; 3] = ["2", "13", "15"];
+
+/// Rows of a batch, so that replies of several rows are seen too.
+const MAX_BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(16).expect("more than 0");
+
+/// Posts `body` to `path`; gives status and body of the reply.
 ///
 /// # Panics
-/// When the status is a 5xx other than "not offered".
-pub fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) {
+/// When the reply blames the server, or is no JSON where it says so.
+pub fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> (StatusCode, Bytes) {
     let (runtime, router) = &*SERVER;
     let mut request = Request::post(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Body::from(body.to_vec())).expect("legal headers");
+    let request = request
+        .body(Body::from(body.to_vec()))
+        .expect("legal headers");
     runtime.block_on(async {
-        let reply = router.clone().oneshot(request).await.expect("the router cannot fail");
-        let status = reply.status().as_u16();
-        let body = reply.into_body().collect().await.map(|body| body.to_bytes());
-        assert!(status < 500 || status == 501, "{status}: {body:?}");
-    });
+        let reply = router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("the router cannot fail");
+        let (head, body) = reply.into_parts();
+        let body = body.collect().await.expect("the whole reply");
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let body = body.to_bytes();
+        check(head.status, &head.headers, &trailers, &body);
+        (head.status, body)
+    })
+}
+
+fn check(status: StatusCode, headers: &HeaderMap, trailers: &HeaderMap, body: &Bytes) {
+    let is_blame = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
+    assert!(!is_blame, "{status}: {body:?}");
+    for fields in [headers, trailers] {
+        let is_blame = fields
+            .get("grpc-status")
+            .is_some_and(|status| GRPC_BLAMES.iter().any(|blame| status == blame));
+        assert!(!is_blame, "{fields:?}");
+    }
+    let is_json = |value: &http::HeaderValue| value.as_bytes().starts_with(b"application/json");
+    if headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
+        let read = serde_json::from_slice::<IgnoredAny>(body);
+        assert!(read.is_ok(), "{read:?}: {body:?}");
+    }
+}
+
+/// Forgets every event, so that memory that grows is a finding.
+#[derive(Debug)]
+struct Forgetful;
+
+impl Observe for Forgetful {
+    fn observe(&self, _: &Event<'_>) {}
+
+    fn exposition(&self) -> Exposition {
+        Exposition {
+            content_type: "text/plain",
+            body: String::new(),
+        }
+    }
 }
 
 fn router() -> Router {
@@ -49,13 +101,17 @@ fn router() -> Router {
     let context = Context {
         infer: Arc::clone(&server) as _,
         control: server,
-        observe: Arc::new(RecordingObserver::default()),
-        limits: Limits { body_bytes: 1 << 20, image_pixels: 1 << 16, ..Limits::default() },
+        observe: Arc::new(Forgetful),
+        limits: Limits {
+            body_bytes: 1 << 20,
+            image_pixels: 1 << 16,
+            ..Limits::default()
+        },
         server: ServerInfo {
             version: "0".to_owned(),
             is_gpu_available: false,
             is_control_enabled: false,
-            is_strict_json: false,
+            is_strict_json: true,
         },
     };
     protocols::router(&Arc::new(context), ListenerKind::All)
@@ -68,7 +124,14 @@ fn model(name: &str, element_type: ElementType) -> ModelInfo {
         dims: vec![Dimension::Dynamic, Dimension::Dynamic],
         is_optional: false,
     };
-    model_info(name, "1", Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] })
+    let signature = Signature {
+        inputs: vec![spec("x")],
+        outputs: vec![spec("y")],
+    };
+    ModelInfo {
+        max_batch_size: Some(MAX_BATCH_SIZE),
+        ..model_info(name, "1", signature)
+    }
 }
 
 fn image_model() -> ModelInfo {
@@ -83,7 +146,10 @@ fn image_model() -> ModelInfo {
         ],
         is_optional: false,
     };
-    let signature = Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] };
+    let signature = Signature {
+        inputs: vec![spec("x")],
+        outputs: vec![spec("y")],
+    };
     let image = ImageInput {
         resize: ImageResize::ShorterSide(8),
         crop: Some((8, 8)),
@@ -93,5 +159,8 @@ fn image_model() -> ModelInfo {
         mean: vec![0.5],
         std: vec![0.5],
     };
-    ModelInfo { image: Some(image), ..model_info("image", "1", signature) }
+    ModelInfo {
+        image: Some(image),
+        ..model_info("image", "1", signature)
+    }
 }

@@ -3,6 +3,10 @@
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for encoding in ["gzip", "deflate", "zstd"] {
-        harness::post("/models/FP32/predict", &[("content-encoding", encoding)], data);
+        harness::post(
+            "/models/FP32/predict",
+            &[("content-encoding", encoding)],
+            data,
+        );
     }
 });

@@ -2,7 +2,9 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let Some((length, body)) = data.split_first() else { return };
+    let Some((length, body)) = data.split_first() else {
+        return;
+    };
     let length = length.to_string();
     let headers = [("inference-header-content-length", length.as_str())];
     for model in ["FP32", "BYTES"] {
