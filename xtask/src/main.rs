@@ -10,6 +10,7 @@
 
 mod bench;
 mod codegen;
+mod fuzz;
 mod python;
 mod steps;
 mod tidy;
@@ -55,6 +56,15 @@ enum Chore {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// Feed every decoder with made-up requests. Needs a nightly toolchain and cargo-fuzz.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// Only this target.
+        #[arg(long)]
+        target: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -77,5 +87,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         Chore::Codegen { check } => codegen::run(root, *check),
         Chore::Prepare => steps::prepare(root),
         Chore::Bench { bench } => bench::run(root, bench),
+        Chore::Fuzz { seconds, target } => fuzz::run(root, target.as_deref(), *seconds),
     }
 }

@@ -1,0 +1,59 @@
+//! `cargo xtask fuzz`: every fuzz target for a while, starting from its seeds.
+//!
+//! Decision: what the fuzzer wants to keep goes below `target/`, so that `fuzz/corpus` holds only
+//! seeds that somebody chose. The address sanitizer is left out: the decoders are safe Rust.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// Runs each target, or only `wanted`, for `seconds`; the first finding ends it.
+pub(crate) fn run(root: &Path, wanted: Option<&str>, seconds: u32) -> Result<()> {
+    let is_ready = cargo_fuzz(root).arg("--version").output();
+    if !is_ready.is_ok_and(|output| output.status.success()) {
+        bail!("fuzzing needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`");
+    }
+    let mut names = targets(root)?;
+    names.retain(|name| wanted.is_none_or(|wanted| wanted == name));
+    if names.is_empty() {
+        bail!("no fuzz target has that name; they are in fuzz/fuzz_targets");
+    }
+    for name in names {
+        println!("==> {name} for {seconds} s");
+        let kept = root.join("target/fuzz-corpus").join(&name);
+        fs::create_dir_all(&kept).with_context(|| format!("create {}", kept.display()))?;
+        let status = cargo_fuzz(root)
+            .args(["run", "--sanitizer", "none", &name])
+            .arg(&kept)
+            .arg(root.join("fuzz/corpus").join(&name))
+            .args(["--", "-rss_limit_mb=2048", "-timeout=10"])
+            .arg(format!("-dict={}", root.join("fuzz/words.dict").display()))
+            .arg(format!("-max_total_time={seconds}"))
+            .status()
+            .context("cannot start cargo")?;
+        if !status.success() {
+            bail!("`{name}` failed; a finding leaves its input in fuzz/artifacts/{name}");
+        }
+    }
+    Ok(())
+}
+
+/// The nightly toolchain is asked for by name, so this must be the `cargo` of rustup.
+fn cargo_fuzz(root: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(root).args(["+nightly", "fuzz"]);
+    command
+}
+
+fn targets(root: &Path) -> Result<Vec<String>> {
+    let folder = root.join("fuzz/fuzz_targets");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".rs").map(str::to_owned));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
