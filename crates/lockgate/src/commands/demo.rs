@@ -7,7 +7,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use engines::onnx::Runtime;
 
 use crate::command_line::DemoArguments;
 use crate::commands::{runtime, serve, settings};
@@ -40,31 +41,53 @@ const FILES: [(&str, &[u8]); 10] = [
 /// Puts the examples in place, gets ONNX Runtime when there is none, and serves.
 ///
 /// # Errors
-/// When a file cannot be written, ONNX Runtime cannot be had, or the port is taken.
-pub(crate) fn run(mut arguments: DemoArguments, environment: &Environment) -> Result<()> {
+/// When the folder holds other things, a file cannot be written, ONNX Runtime cannot be had, or the
+/// port is taken.
+pub(crate) fn run(arguments: DemoArguments, environment: &Environment) -> Result<()> {
     let mut config = settings::read(&arguments.settings, environment)?;
+    let written = arguments.settings.written;
     let folder = config.data_dir.join("demo");
-    let models = match arguments.settings.written.repository.take() {
-        Some(paths) => paths
-            .into_iter()
-            .next()
-            .context("`--repository` is empty")?,
+    let models = match written.repository.as_deref() {
+        Some([models]) => models.clone(),
+        Some(_) => bail!("the demo has one repository; give `--repository` once"),
         None => folder.join("models"),
     };
+    check_free(&models)?;
     put_in_place(&models, &folder.join("data"))?;
     config.repositories = vec![models.clone()];
-    config.is_model_control_enabled = true;
+    // The demo is for trying things out, and it listens on this machine only.
+    config.is_model_control_enabled = written.model_control.unwrap_or(true);
     log::start(&config)?;
-    if onnxruntime::candidates(&config, environment)
-        .iter()
-        .all(|found| found.library.is_err())
-    {
-        println!("ONNX Runtime is not here yet; getting it with pip");
-        runtime::install_default(&config.data_dir)?;
-    }
-    serve::serve(&config, environment, |address| {
+    let runtime = open_or_install(&config, environment)?;
+    serve::serve(&config, runtime, |address| {
         greeting(address, &config, &models)
     })
+}
+
+/// The library that is here, or else the one that pip gets. A library that the user named must do.
+fn open_or_install(config: &Config, environment: &Environment) -> Result<Runtime> {
+    match onnxruntime::open(config, environment) {
+        Err(_) if config.onnxruntime.is_none() => {
+            println!("ONNX Runtime is not here yet; getting it with pip");
+            runtime::install_default(&config.data_dir)?;
+            onnxruntime::open(config, environment)
+        }
+        opened => opened,
+    }
+}
+
+/// Refuses a folder with models that are not ours.
+fn check_free(models: &Path) -> Result<()> {
+    let has_examples = models.join("digits/model.yaml").exists();
+    let mut entries = models.read_dir().into_iter().flatten();
+    if entries.next().is_some() && !has_examples {
+        bail!(
+            "`{0}` holds other things, and the examples would be mixed with them; name a new folder, \
+             or serve it by `lockgate serve {0}`",
+            models.display()
+        );
+    }
+    Ok(())
 }
 
 /// Writes the files that are not there yet; what a user changed stays.

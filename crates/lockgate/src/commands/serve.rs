@@ -1,6 +1,7 @@
 //! `lockgate serve`: serve models until a signal comes.
 
 use anyhow::{Context, Result};
+use engines::onnx::Runtime;
 
 use crate::command_line::ServeArguments;
 use crate::commands::settings;
@@ -17,7 +18,8 @@ pub(crate) fn run(mut arguments: ServeArguments, environment: &Environment) -> R
     }
     let config = settings::read(&arguments.settings, environment)?;
     log::start(&config)?;
-    serve(&config, environment, |address| {
+    let runtime = onnxruntime::open(&config, environment)?;
+    serve(&config, runtime, |address| {
         format!("http://{address}/docs documents the API")
     })
 }
@@ -25,13 +27,12 @@ pub(crate) fn run(mut arguments: ServeArguments, environment: &Environment) -> R
 /// Serves with checked settings; `greeting` is printed once all models are ready.
 ///
 /// # Errors
-/// When ONNX Runtime is missing or a port is taken.
+/// When a repository cannot be read or a port is taken.
 pub(super) fn serve(
     config: &Config,
-    environment: &Environment,
+    runtime: Runtime,
     greeting: impl FnOnce(std::net::SocketAddr) -> String,
 ) -> Result<()> {
-    let runtime = onnxruntime::open(config, environment)?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.cores.get())
         .enable_all()

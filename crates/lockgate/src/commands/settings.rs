@@ -36,11 +36,13 @@ pub(crate) fn read(arguments: &SettingArguments, environment: &Environment) -> R
 }
 
 fn layers(arguments: &SettingArguments, environment: &Environment) -> Result<Layers> {
-    let file = arguments
-        .config
-        .clone()
-        .or_else(|| environment.path("LOCKGATE_CONFIG"));
-    Layers::read(file.as_deref(), environment, &arguments.written)
+    let named = arguments.config.clone();
+    let file = named.or_else(|| environment.path("LOCKGATE_CONFIG"));
+    let layers = Layers::read(file.as_deref(), environment, &arguments.written)?;
+    for name in layers.unknown_variables() {
+        eprintln!("warning: {name} is no setting; `lockgate config` lists them");
+    }
+    Ok(layers)
 }
 
 fn overview(layers: &Layers) -> Table {

@@ -41,6 +41,7 @@ impl fmt::Display for Source {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Layers {
     entries: Vec<(String, Value, Source)>,
+    unknown_variables: Vec<String>,
 }
 
 impl Layers {
@@ -56,6 +57,7 @@ impl Layers {
     ) -> Result<Self> {
         let mut layers = Self {
             entries: Vec::new(),
+            unknown_variables: Vec::new(),
         };
         for (key, value) in to_map(&parse_yaml(DEFAULT_FILE).context("the default file")?)? {
             layers.entries.push((key, value, Source::Default));
@@ -63,9 +65,15 @@ impl Layers {
         if let Some((path, written)) = read_file(file)? {
             layers.overlay(&written, &Source::File(path))?;
         }
+        layers.unknown_variables = unknown_variables(environment)?;
         layers.overlay(&from_environment(environment)?, &Source::Environment)?;
         layers.overlay(flags, &Source::Flag)?;
         Ok(layers)
+    }
+
+    /// Variables of the environment that look like settings and are none.
+    pub(crate) fn unknown_variables(&self) -> &[String] {
+        &self.unknown_variables
     }
 
     /// Each setting with its value and source.
@@ -136,7 +144,7 @@ fn read_file(file: Option<&Path>) -> Result<Option<(PathBuf, Written)>> {
     Ok(Some((path.to_path_buf(), written)))
 }
 
-/// Reads each variable as the YAML value of its setting, so that types and messages are the same.
+/// Reads each variable as the YAML value of its setting, so that types are the same.
 fn from_environment(environment: &Environment) -> Result<Written> {
     let known = to_map(&Written::default())?;
     let mut map = Map::new();
@@ -144,15 +152,34 @@ fn from_environment(environment: &Environment) -> Result<Written> {
         if !known.contains_key(&key) || text.is_empty() {
             continue;
         }
-        let written = parse_yaml(&format!("{key}: {}", as_yaml(&key, &text)))
-            .with_context(|| format!("LOCKGATE_{} is wrong", key.to_ascii_uppercase()))?;
-        map.extend(
-            to_map(&written)?
-                .into_iter()
-                .filter(|(name, _)| *name == key),
-        );
+        let Ok(written) = parse_yaml(&format!("{key}: {}", as_yaml(&key, &text))) else {
+            bail!(
+                "LOCKGATE_{} cannot be `{text}`; `lockgate config --defaults` shows what it can be",
+                key.to_ascii_uppercase()
+            );
+        };
+        let written = to_map(&written)?;
+        map.extend(written.into_iter().filter(|(name, _)| *name == key));
     }
     serde_json::from_value(Value::Object(map)).context("settings of the environment")
+}
+
+/// Variables that look like settings and are none: slips of the keyboard.
+fn unknown_variables(environment: &Environment) -> Result<Vec<String>> {
+    let known = to_map(&Written::default())?;
+    Ok(environment
+        .settings()
+        .map(|(key, _)| key)
+        .filter(|key| !known.contains_key(key) && !is_known_elsewhere(key))
+        .map(|key| format!("LOCKGATE_{}", key.to_ascii_uppercase()))
+        .collect())
+}
+
+/// The file of settings itself, the Python of our tests, and what an orchestrator says about a
+/// service of the name `lockgate`.
+fn is_known_elsewhere(key: &str) -> bool {
+    let is_service = key.starts_with("service_") || key.starts_with("port_");
+    matches!(key, "config" | "python") || is_service
 }
 
 /// A list is written with colons, like a search path.

@@ -133,3 +133,36 @@ fn every_line_that_the_demo_prints_works() {
             .exists()
     );
 }
+
+#[test]
+fn the_demo_gets_a_runtime_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lockgate(folder.path())
+        .args(["demo", "--port", "0"])
+        .env("LOCKGATE_ONNXRUNTIME", "")
+        .env("PATH", "")
+        .output()
+        .unwrap();
+    let text = text(&output);
+    assert!(text.contains("getting it with pip"), "{text}");
+    assert!(!output.status.success(), "there is no pip without a path");
+}
+
+#[test]
+fn the_demo_leaves_a_folder_with_other_models_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = folder.path().join("mine");
+    std::fs::create_dir_all(models.join("model/1")).unwrap();
+    let output = lockgate(folder.path())
+        .args(["demo", "--port", "0", "--repository"])
+        .arg(&models)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(
+        text(&output).contains("lockgate serve"),
+        "{}",
+        text(&output)
+    );
+    assert!(!models.join("digits").exists());
+}

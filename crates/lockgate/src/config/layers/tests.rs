@@ -109,3 +109,16 @@ fn a_missing_file_is_told_by_its_path() {
     let error = Layers::read(Some(missing), &Environment::default(), &Written::default());
     assert!(format!("{:#}", error.unwrap_err()).contains("/nowhere/lockgate.yaml"));
 }
+
+#[test]
+fn a_variable_that_is_no_setting_is_told() {
+    let environment = [
+        ("LOCKGATE_PROT", "1"),
+        ("LOCKGATE_CONFIG", "my.yaml"),
+        ("LOCKGATE_SERVICE_HOST", "10.0.0.1"),
+        ("LOCKGATE_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("OTHER_PROT", "1"),
+    ];
+    let layers = read(None, &environment, &Written::default()).unwrap();
+    assert_eq!(layers.unknown_variables(), ["LOCKGATE_PROT"]);
+}
