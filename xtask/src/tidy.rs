@@ -19,7 +19,7 @@ pub(crate) fn run(root: &Path, report: bool) -> Result<()> {
     let mut breaches: Vec<String> = files.iter().flat_map(SourceFile::breaches).collect();
     breaches.extend(architecture::breaches(root)?);
     breaches.extend(dependencies::breaches(root)?);
-    let numbers = numbers::Numbers::of(&files);
+    let numbers = numbers::Numbers::of(&files, source::n_python_test_lines(root)?);
     breaches.extend(numbers.breaches());
     if report {
         println!("{numbers}");

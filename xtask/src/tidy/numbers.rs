@@ -14,12 +14,14 @@ pub(crate) struct Numbers {
     function_p99: usize,
     function_max: usize,
     test_share: usize,
+    n_headless: usize,
+    n_with_left_overs: usize,
     n_waivers: usize,
 }
 
 impl Numbers {
-    /// Measures all files.
-    pub(crate) fn of(files: &[SourceFile]) -> Self {
+    /// Measures all files, and the tests in Python beside them.
+    pub(crate) fn of(files: &[SourceFile], n_python_test_lines: usize) -> Self {
         let mut file_lines: Vec<_> = files
             .iter()
             .map(|file| file.n_own_lines)
@@ -33,6 +35,7 @@ impl Numbers {
         functions.sort_unstable();
         let n_own_lines: usize = file_lines.iter().sum();
         let n_test_lines: usize = files.iter().map(|file| file.n_test_lines).sum();
+        let n_test_lines = n_test_lines + n_python_test_lines;
         Self {
             n_files: file_lines.len(),
             n_own_lines,
@@ -42,6 +45,14 @@ impl Numbers {
             function_p99: quantile(&functions, 99),
             function_max: quantile(&functions, 100),
             test_share: n_test_lines * 100 / (n_own_lines + n_test_lines).max(1),
+            n_headless: files
+                .iter()
+                .filter(|file| file.head_breach().is_some())
+                .count(),
+            n_with_left_overs: files
+                .iter()
+                .filter(|file| file.left_over_breach().is_some())
+                .count(),
             n_waivers: files.iter().map(|file| file.n_waivers).sum(),
         }
     }
@@ -55,8 +66,12 @@ impl Numbers {
             ("p99 of lines per function", self.function_p99, 70),
             ("lines of the longest function", self.function_max, 100),
         ];
+        let share = self.test_share;
+        let share = (!(35..=45).contains(&share))
+            .then(|| format!("share of tests: {share} %, the gate is 35 to 45 %"));
         let over = gates.iter().filter(|(_, measured, limit)| measured > limit);
         over.map(|(what, measured, limit)| format!("{what}: {measured}, the gate is {limit}"))
+            .chain(share)
             .collect()
     }
 }
@@ -69,17 +84,41 @@ fn quantile(sorted: &[usize], percent: usize) -> usize {
 
 impl fmt::Display for Numbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "files                 {:>6}", self.n_files)?;
-        writeln!(f, "own lines             {:>6}", self.n_own_lines)?;
-        writeln!(
-            f,
-            "file p90 / max        {:>6} / {}",
-            self.file_p90, self.file_max
-        )?;
-        let (median, p99, max) = (self.function_median, self.function_p99, self.function_max);
-        writeln!(f, "function median / p99 / max  {median} / {p99} / {max}")?;
-        writeln!(f, "share of tests        {:>5} %", self.test_share)?;
-        write!(f, "waivers of lints      {:>6}", self.n_waivers)
+        let files = format!("{} / {}", self.file_p90, self.file_max);
+        let functions = format!(
+            "{} / {} / {}",
+            self.function_median, self.function_p99, self.function_max
+        );
+        let rows = [
+            ("own lines per file, p90 / max", files, "<= 400 / 600"),
+            (
+                "lines per function, median / p99 / max",
+                functions,
+                "<= 8 / 70 / 100",
+            ),
+            (
+                "share of tests",
+                format!("{} %", self.test_share),
+                "35-45 %",
+            ),
+            ("files without a head", self.n_headless.to_string(), "0"),
+            (
+                "files with left-overs",
+                self.n_with_left_overs.to_string(),
+                "0",
+            ),
+            (
+                "waivers of lints",
+                self.n_waivers.to_string(),
+                "each with its reason",
+            ),
+            ("files", self.n_files.to_string(), ""),
+            ("own lines", self.n_own_lines.to_string(), ""),
+        ];
+        for (what, measured, gate) in rows {
+            writeln!(f, "{what:<40} {measured:>12}   {gate}")?;
+        }
+        Ok(())
     }
 }
 

@@ -46,7 +46,7 @@ impl SourceFile {
     pub(crate) fn read_all(root: &Path) -> Result<Vec<Self>> {
         let mut paths = Vec::new();
         for folder in ["crates", "xtask"] {
-            collect(&root.join(folder), &mut paths)?;
+            collect(&root.join(folder), "rs", &mut paths)?;
         }
         paths.sort();
         paths.iter().map(|path| Self::read(root, path)).collect()
@@ -81,11 +81,11 @@ impl SourceFile {
     /// Every rule that this file breaks, as `path: what is wrong`.
     pub(crate) fn breaches(&self) -> Vec<String> {
         let rules = [
-            self.has_head(),
+            self.head_breach(),
             self.is_short_enough(),
             self.is_well_named(),
             self.has_ordered_imports(),
-            self.has_no_left_overs(),
+            self.left_over_breach(),
             self.keeps_statuses_in_one_table(),
             self.keeps_metric_names_in_one_list(),
         ];
@@ -100,7 +100,8 @@ impl SourceFile {
         self.n_own_lines == 0
     }
 
-    fn has_head(&self) -> Option<String> {
+    /// What is wrong with the first line.
+    pub(crate) fn head_breach(&self) -> Option<String> {
         let is_submodule_of_tests = self.path.ends_with("/tests.rs");
         let starts = self.text.starts_with("//!");
         (!starts && !is_submodule_of_tests)
@@ -147,7 +148,8 @@ impl SourceFile {
         None
     }
 
-    fn has_no_left_overs(&self) -> Option<String> {
+    /// The word that stands for work left undone, if there is one.
+    pub(crate) fn left_over_breach(&self) -> Option<String> {
         let word = LEFT_OVERS.iter().find(|word| self.text.contains(**word))?;
         Some(format!("`{word}` belongs into an issue"))
     }
@@ -178,7 +180,19 @@ impl SourceFile {
     }
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
+/// Lines of the tests that are written for Python clients.
+pub(crate) fn n_python_test_lines(root: &Path) -> Result<usize> {
+    let mut paths = Vec::new();
+    collect(&root.join("crates"), "py", &mut paths)?;
+    let mut n_lines = 0;
+    for path in paths {
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        n_lines += text.lines().count();
+    }
+    Ok(n_lines)
+}
+
+fn collect(folder: &Path, suffix: &str, paths: &mut Vec<PathBuf>) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     for entry in entries {
         let path = entry?.path();
@@ -188,8 +202,11 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
             .to_string_lossy()
             .into_owned();
         if path.is_dir() && !["generated", "target"].contains(&name.as_str()) {
-            collect(&path, paths)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            collect(&path, suffix, paths)?;
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == suffix)
+        {
             paths.push(path);
         }
     }
