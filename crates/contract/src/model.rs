@@ -23,7 +23,10 @@ pub struct ModelInfo {
     /// Inputs and outputs.
     pub signature: Signature,
     /// The most rows of one request; `None` when the first dimension is no batch dimension.
-    pub max_batch_size: Option<NonZeroUsize>,
+    pub max_request_rows: Option<NonZeroUsize>,
+    /// The most rows of a batch of several requests; `None` when the first dimension is no batch
+    /// dimension.
+    pub max_batch_rows: Option<NonZeroUsize>,
     /// Whether waiting requests are joined into batches.
     pub is_batching: bool,
     /// The longest that a request waits for company.

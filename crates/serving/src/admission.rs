@@ -31,7 +31,7 @@ pub(crate) struct Fitting {
 
 /// Whether batches of this version have rows that all inputs and outputs share.
 pub(crate) fn is_batching(info: &ModelInfo) -> bool {
-    info.is_batching && info.max_batch_size.is_some()
+    info.is_batching && info.max_request_rows.is_some()
 }
 
 /// Checks a request against its version.
@@ -46,7 +46,7 @@ pub(crate) fn fit(
     let inputs = info.signature.bind_inputs(inputs)?;
     let outputs = info.signature.bind_outputs(outputs)?;
     let mut n_rows = 1;
-    if info.max_batch_size.is_some() {
+    if info.max_request_rows.is_some() {
         n_rows = inputs.iter().flatten().next().map_or(1, Tensor::n_rows);
     }
     let mut layout = None;
@@ -82,9 +82,9 @@ fn check_rows(signature: &Signature, inputs: &[Option<Tensor>]) -> Result<()> {
 }
 
 fn check_limit(info: &ModelInfo, n_rows: usize) -> Result<()> {
-    match info.max_batch_size {
+    match info.max_request_rows {
         Some(limit) if n_rows > limit.get() => Err(Error::invalid(format!(
-            "the request has {n_rows} rows, but `max_batch_size` of model `{}` is {limit} \
+            "the request has {n_rows} rows, but model `{}` takes at most {limit} \
              (`batching.max_request_rows`); send fewer rows at once",
             info.model
         ))),

@@ -32,7 +32,8 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
     ModelInfo {
         model: ModelName::new(model).expect("a legal model name"),
         version: Version::new(version).expect("a legal version"),
-        max_batch_size: signature.has_batch_dimension().then_some(NonZeroUsize::MIN),
+        max_request_rows: signature.has_batch_dimension().then_some(NonZeroUsize::MIN),
+        max_batch_rows: signature.has_batch_dimension().then_some(NonZeroUsize::MIN),
         is_batching: signature.has_batch_dimension(),
         signature,
         max_batch_delay: Duration::ZERO,

@@ -20,7 +20,7 @@ pub(crate) fn classify(
     tensor: &Tensor,
     count: NonZeroUsize,
 ) -> Result<Tensor> {
-    let (n_rows, row_elements) = match info.max_batch_size {
+    let (n_rows, row_elements) = match info.max_request_rows {
         Some(_) => (tensor.n_rows(), tensor.shape().row_elements().unwrap_or(1)),
         None => (1, tensor.n_elements()),
     };
@@ -38,7 +38,7 @@ pub(crate) fn classify(
         }
         Scores::Floats(scores) => best(&scores, row_elements, count, larger_first, &info.labels),
     }?;
-    let shape = match info.max_batch_size {
+    let shape = match info.max_request_rows {
         Some(_) => Shape::from([n_rows, count]),
         None => Shape::from([count]),
     };
@@ -156,7 +156,7 @@ mod tests {
             outputs: vec![spec("y")],
         };
         let mut info = model_info("m", "1", signature);
-        info.max_batch_size = is_batching.then_some(NonZeroUsize::MIN);
+        info.max_request_rows = is_batching.then_some(NonZeroUsize::MIN);
         info.labels = labels.iter().map(|&label| label.to_owned()).collect();
         info
     }

@@ -78,7 +78,7 @@ pub(crate) async fn run(
 
 /// All inputs of a batching model have the same number of rows, and not too many.
 fn check_batch(info: &ModelInfo, inputs: &[NamedTensor]) -> Result<()> {
-    let Some(max) = info.max_batch_size else {
+    let Some(max) = info.max_request_rows else {
         return Ok(());
     };
     let mut first: Option<(&str, usize)> = None;

@@ -4,6 +4,7 @@
 //! setting for are constants of the transport that writes them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use contract::{ElementType, ModelInfo, ModelName, Result, TensorSpec, VersionSelector};
 
@@ -21,7 +22,7 @@ pub(crate) struct ModelConfig {
     pub(crate) backend: String,
     /// How many of the latest versions serve.
     pub(crate) n_latest_versions: u32,
-    /// The most rows of one batch; 0 when the first dimension is no batch dimension.
+    /// The most rows of one request; 0 when the first dimension is no batch dimension.
     pub(crate) max_batch_size: i32,
     /// What the model takes.
     pub(crate) inputs: Vec<TensorConfig>,
@@ -57,7 +58,7 @@ pub(crate) struct TensorConfig {
 /// How requests are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DynamicBatching {
-    /// The batch that is aimed at.
+    /// The most rows of a batch of several requests.
     pub(crate) preferred_batch_size: i32,
     /// The longest that a request waits for company.
     pub(crate) max_queue_delay_microseconds: u64,
@@ -92,9 +93,9 @@ pub(crate) fn model_config(
     let n_ready = model_metadata(ctx, name, &VersionSelector::Latest)
         .map(|metadata| metadata.versions.len())
         .unwrap_or_default();
-    let max_batch_size = info.max_batch_size.map_or(0, |max| saturated(max.get()));
+    let rows = |max: Option<NonZeroUsize>| max.map_or(0, |max| saturated(max.get()));
     let dynamic_batching = info.is_batching.then(|| DynamicBatching {
-        preferred_batch_size: max_batch_size,
+        preferred_batch_size: rows(info.max_batch_rows),
         max_queue_delay_microseconds: u64::try_from(info.max_batch_delay.as_micros())
             .unwrap_or(u64::MAX),
     });
@@ -108,7 +109,7 @@ pub(crate) fn model_config(
         platform: info.platform.clone(),
         backend: backend.to_owned(),
         n_latest_versions: u32::try_from(n_ready.max(1)).unwrap_or(u32::MAX),
-        max_batch_size,
+        max_batch_size: rows(info.max_request_rows),
         inputs: tensors(&info.signature.inputs),
         outputs: tensors(&info.signature.outputs),
         label_filename: if info.labels.is_empty() {
@@ -132,7 +133,7 @@ fn saturated(value: usize) -> i32 {
 }
 
 fn tensor(info: &ModelInfo, spec: &TensorSpec) -> TensorConfig {
-    let n_batch_dims = usize::from(info.max_batch_size.is_some());
+    let n_batch_dims = usize::from(info.max_request_rows.is_some());
     TensorConfig {
         name: spec.name.clone(),
         data_type: spec.element_type,

@@ -177,7 +177,8 @@ fn describe(
         model,
         version,
         signature: loaded.signature,
-        max_batch_size: has_rows.then_some(settings.batching.max_request_rows),
+        max_request_rows: has_rows.then_some(settings.batching.max_request_rows),
+        max_batch_rows: has_rows.then_some(settings.batching.max_rows),
         is_batching,
         max_batch_delay: if is_batching {
             settings.batching.max_delay

@@ -83,7 +83,7 @@ fn check(run: &Run, signature: &Signature, outputs: &[Tensor]) -> Result<()> {
 
 fn runs(info: &ModelInfo, settings: &Warmup) -> Result<Vec<Run>> {
     check_shapes(&info.signature, settings)?;
-    let rows: BTreeSet<_> = match info.max_batch_size {
+    let rows: BTreeSet<_> = match info.max_request_rows {
         Some(max) => settings
             .batch_rows
             .iter()

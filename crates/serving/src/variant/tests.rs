@@ -180,7 +180,7 @@ async fn an_empty_request_runs_alone() {
 #[tokio::test]
 async fn a_model_without_batch_dimension_runs_one_request_at_a_time() {
     let mut info = info();
-    (info.max_batch_size, info.is_batching) = (None, false);
+    (info.max_request_rows, info.is_batching) = (None, false);
     let mut bench = Bench::with(info, settings(), 1);
     let (_first, run) = bench.occupy().await;
     let second = bench.send(request(&[1.0, 2.0])).await;

@@ -138,7 +138,8 @@ fn entries(specs: &[TensorSpec]) -> Vec<TensorEntry<'_>> {
 
 #[derive(Serialize)]
 struct Settings<'a> {
-    max_batch_size: Option<usize>,
+    max_request_rows: Option<usize>,
+    max_batch_rows: Option<usize>,
     batching: bool,
     max_batch_delay_ms: f64,
     instances: usize,
@@ -152,7 +153,8 @@ struct Settings<'a> {
 impl<'a> Settings<'a> {
     fn new(info: &'a ModelInfo) -> Self {
         Self {
-            max_batch_size: info.max_batch_size.map(usize::from),
+            max_request_rows: info.max_request_rows.map(usize::from),
+            max_batch_rows: info.max_batch_rows.map(usize::from),
             batching: info.is_batching,
             max_batch_delay_ms: millis(info.max_batch_delay),
             instances: info.n_instances,

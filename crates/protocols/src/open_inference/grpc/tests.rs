@@ -208,7 +208,8 @@ fn echo_model(element_type: ElementType) -> ModelInfo {
         outputs: vec![spec("y")],
     };
     let mut info = model_info(element_type.name(), "3", signature);
-    info.max_batch_size = NonZeroUsize::new(8);
+    info.max_request_rows = NonZeroUsize::new(8);
+    info.max_batch_rows = NonZeroUsize::new(4);
     info
 }
 

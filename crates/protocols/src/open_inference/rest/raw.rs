@@ -15,13 +15,13 @@ pub(super) fn raw_request(info: &ModelInfo, body: Bytes) -> Result<NamedTensor> 
             info.signature.inputs.len()
         )));
     };
-    let n_batch_dims = usize::from(info.max_batch_size.is_some());
+    let n_batch_dims = usize::from(info.max_request_rows.is_some());
     let dims = input.dims.get(n_batch_dims..).unwrap_or_default();
     let (mut shape, data) = match input.element_type.size_bytes() {
         None => single_element(input, dims, &body)?,
         Some(size_bytes) => (sizes(input, dims, size_bytes, body.len())?, body),
     };
-    if info.max_batch_size.is_some() {
+    if info.max_request_rows.is_some() {
         shape.insert(0, 1);
     }
     let tensor = Tensor::new(input.element_type, Shape::new(&shape), data)
@@ -118,7 +118,7 @@ mod tests {
             outputs: vec![input],
         };
         let mut info = model_info("m", "1", signature);
-        info.max_batch_size = is_batching.then_some(std::num::NonZeroUsize::MIN);
+        info.max_request_rows = is_batching.then_some(std::num::NonZeroUsize::MIN);
         Ok(raw_request(&info, Bytes::copy_from_slice(body))?.tensor)
     }
 

@@ -38,17 +38,18 @@ fn spec(name: &str, element_type: ElementType, dims: &[usize]) -> TensorSpec {
     }
 }
 
-/// A model whose output `i` repeats input `i`; a batch size of 0 means that it does not batch.
+/// A model whose output `i` repeats input `i`; requests of 0 rows mean that it does not batch.
 fn model_of(
     name: &str,
     version: &str,
-    max_batch_size: usize,
+    max_request_rows: usize,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
 ) -> ModelInfo {
     let mut info = model_info(name, version, Signature { inputs, outputs });
-    info.max_batch_size = NonZeroUsize::new(max_batch_size);
-    info.is_batching = max_batch_size > 0;
+    info.max_request_rows = NonZeroUsize::new(max_request_rows);
+    info.max_batch_rows = NonZeroUsize::new(max_request_rows.div_ceil(2));
+    info.is_batching = max_request_rows > 0;
     info
 }
 

@@ -87,7 +87,8 @@ fn what_is_known_comes_from_artefact_engine_and_settings() {
                     output: {softmax: true}";
     let variant = open("add 1", settings).unwrap();
     let info = variant.info();
-    assert_eq!(info.max_batch_size, NonZeroUsize::new(8));
+    assert_eq!(info.max_request_rows, NonZeroUsize::new(8));
+    assert_eq!(info.max_batch_rows, NonZeroUsize::new(4));
     assert!(info.is_batching);
     assert_eq!(info.max_batch_delay, Duration::from_millis(2));
     assert_eq!(info.n_instances, 3);
@@ -103,7 +104,8 @@ fn what_is_known_comes_from_artefact_engine_and_settings() {
 #[test]
 fn a_model_without_batch_dimension_is_told_as_such() {
     let variant = open("fixed", "batching: {max_delay_ms: 2}").unwrap();
-    assert_eq!(variant.info().max_batch_size, None);
+    assert_eq!(variant.info().max_request_rows, None);
+    assert_eq!(variant.info().max_batch_rows, None);
     assert!(!variant.info().is_batching);
     assert_eq!(variant.info().max_batch_delay, Duration::ZERO);
     let variant = open("add 1", "batching: {max_size: 1}").unwrap();

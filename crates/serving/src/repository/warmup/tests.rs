@@ -75,7 +75,7 @@ fn info(inputs: &[&str]) -> ModelInfo {
         outputs: vec![output],
     };
     let mut info = model_info("m", "1", signature);
-    info.max_batch_size = info.max_batch_size.and(NonZeroUsize::new(8));
+    info.max_request_rows = info.max_request_rows.and(NonZeroUsize::new(8));
     info
 }
 

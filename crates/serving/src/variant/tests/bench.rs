@@ -169,7 +169,7 @@ pub(super) fn info() -> ModelInfo {
         outputs: vec![spec("same", false), spec("negative", false)],
     };
     ModelInfo {
-        max_batch_size: 8.try_into().ok(),
+        max_request_rows: 8.try_into().ok(),
         ..model_info("m", "1", signature)
     }
 }

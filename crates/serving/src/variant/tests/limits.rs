@@ -137,7 +137,7 @@ async fn requests_that_do_not_fit_are_refused_before_they_wait() {
     };
     check(
         request(&[0.0; 9]),
-        "9 rows, but `max_batch_size` of model `m` is 8",
+        "9 rows, but model `m` takes at most 8 (`batching.max_request_rows`)",
     )
     .await;
     let mut disagreeing = request(&[1.0, 2.0]);

@@ -107,7 +107,7 @@ async fn the_configuration_tells_how_a_model_is_batched() {
     else {
         panic!("{config:?}");
     };
-    assert_eq!(batching.preferred_batch_size, [8]);
+    assert_eq!(batching.preferred_batch_size, [4]);
 }
 
 #[tokio::test]
