@@ -28,13 +28,11 @@ pub(crate) struct ModelConfig {
     pub(crate) inputs: Vec<TensorConfig>,
     /// What the model gives.
     pub(crate) outputs: Vec<TensorConfig>,
-    /// The file with the labels of the classes; empty when there are none.
-    pub(crate) label_filename: &'static str,
     /// How requests are joined; `None` when they are not.
     pub(crate) dynamic_batching: Option<DynamicBatching>,
     /// The number of instances.
     pub(crate) n_instances: i32,
-    /// Where the instances run: `KIND_CPU`, or `KIND_AUTO` where a GPU can be used.
+    /// Where the instances run: `KIND_CPU`, or `KIND_AUTO` when the provider uses a GPU.
     pub(crate) instance_kind: InstanceKind,
     /// The file of the model in the folder of a version.
     pub(crate) default_model_filename: &'static str,
@@ -112,20 +110,19 @@ pub(crate) fn model_config(
         max_batch_size: rows(info.max_request_rows),
         inputs: tensors(&info.signature.inputs),
         outputs: tensors(&info.signature.outputs),
-        label_filename: if info.labels.is_empty() {
-            ""
-        } else {
-            "labels.txt"
-        },
         dynamic_batching,
         n_instances: saturated(info.n_instances),
-        instance_kind: match ctx.server.is_gpu_available {
-            true => InstanceKind::Auto,
-            false => InstanceKind::Cpu,
-        },
+        instance_kind: instance_kind(&info),
         default_model_filename,
         parameters: parameters(&info),
     })
+}
+
+fn instance_kind(info: &ModelInfo) -> InstanceKind {
+    match info.metadata.get("provider").map(String::as_str) {
+        Some("cuda") => InstanceKind::Auto,
+        Some(_) | None => InstanceKind::Cpu,
+    }
 }
 
 fn saturated(value: usize) -> i32 {

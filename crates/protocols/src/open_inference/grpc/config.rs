@@ -14,8 +14,6 @@ pub(super) fn model_config(config: ModelConfig) -> wire::ModelConfig {
         };
         (name.to_owned(), value)
     };
-    let label_filename = config.label_filename;
-    let outputs = config.outputs.into_iter();
     wire::ModelConfig {
         instance_group: vec![wire::ModelInstanceGroup {
             name: format!("{}_0", config.name),
@@ -29,9 +27,7 @@ pub(super) fn model_config(config: ModelConfig) -> wire::ModelConfig {
         version_policy: Some(latest(config.n_latest_versions)),
         max_batch_size: config.max_batch_size,
         input: config.inputs.into_iter().map(input).collect(),
-        output: outputs
-            .map(|tensor| output(tensor, label_filename))
-            .collect(),
+        output: config.outputs.into_iter().map(output).collect(),
         default_model_filename: config.default_model_filename.to_owned(),
         scheduling_choice: config.dynamic_batching.map(scheduling),
         optimization: Some(optimization()),
@@ -70,12 +66,11 @@ fn input(tensor: TensorConfig) -> wire::ModelInput {
     }
 }
 
-fn output(tensor: TensorConfig, label_filename: &str) -> wire::ModelOutput {
+fn output(tensor: TensorConfig) -> wire::ModelOutput {
     wire::ModelOutput {
         data_type: data_type(&tensor),
         name: tensor.name,
         dims: tensor.dims,
-        label_filename: label_filename.to_owned(),
         ..wire::ModelOutput::default()
     }
 }

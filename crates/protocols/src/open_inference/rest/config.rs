@@ -11,11 +11,7 @@ use crate::open_inference::model_config::{ModelConfig, TensorConfig};
 /// The configuration as clients of Triton read it.
 pub(super) fn config_json(config: &ModelConfig) -> Value {
     let inputs: Vec<_> = config.inputs.iter().map(input).collect();
-    let label_filename = config.label_filename;
-    let outputs = config.outputs.iter();
-    let outputs: Vec<_> = outputs
-        .map(|tensor| output(tensor, label_filename))
-        .collect();
+    let outputs: Vec<_> = config.outputs.iter().map(output).collect();
     let mut fields = Map::new();
     let mut add = |name: &str, value: Value| fields.insert(name.to_owned(), value);
     add("name", json!(config.name));
@@ -70,12 +66,12 @@ fn input(tensor: &TensorConfig) -> Value {
     })
 }
 
-fn output(tensor: &TensorConfig, label_filename: &str) -> Value {
+fn output(tensor: &TensorConfig) -> Value {
     json!({
         "name": tensor.name,
         "data_type": config_name(tensor.data_type),
         "dims": tensor.dims,
-        "label_filename": label_filename,
+        "label_filename": "",
         "is_shape_tensor": false,
         "is_non_linear_format_io": false,
     })

@@ -33,9 +33,9 @@ fn configurations_have_every_key_that_clients_of_triton_read() {
     models[2].max_batch_delay = Duration::from_micros(500);
     models[2].default_timeout = Some(Duration::from_secs(2));
     models[2].output.softmax = true;
-    let mut ctx = context_of(EchoServer::new(models));
-    ctx.server.is_gpu_available = true;
-    let router = served(ctx);
+    let cuda = ("provider".to_owned(), "cuda".to_owned());
+    models[2].metadata.extend([cuda]);
+    let router = served(context_of(EchoServer::new(models)));
     let paths = [
         "/v2/models/m/config",
         "/v2/models/m/versions/1/config",
