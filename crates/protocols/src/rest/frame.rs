@@ -91,7 +91,7 @@ fn describe_panic(panic: &(dyn Any + Send)) -> String {
 /// refusals under load come by the thousand, and mistakes of callers are theirs.
 fn log_error(error: &Error, id: &RequestId) {
     let code = error.code().as_str();
-    let diagnostic = error.diagnostic().unwrap_or_default();
+    let diagnostic = error.diagnostic();
     let is_our_failure = [Code::Internal, Code::EngineFailed, Code::EngineLost];
     if is_our_failure.contains(&error.code()) {
         tracing::error!(%id, code, %error, diagnostic, "call failed");

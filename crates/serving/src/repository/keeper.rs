@@ -252,7 +252,7 @@ impl Keeper {
                 tracing::info!(%model, %version, ?load_time, "a version is ready");
             }
             Err(error) => {
-                let diagnostic = error.diagnostic().unwrap_or_default();
+                let diagnostic = error.diagnostic();
                 tracing::error!(%model, %version, %error, diagnostic, "a version failed to load");
             }
         }

@@ -33,7 +33,7 @@ pub(super) fn status(error: &Error) -> Status {
 /// Only our own failures are worth waking somebody; refusals and mistakes come by the thousand.
 pub(super) fn failure(origin: &Origin, error: &Error) -> Status {
     let (id, code, message) = (&origin.id, error.code().as_str(), error.message());
-    let diagnostic = error.diagnostic().unwrap_or_default();
+    let diagnostic = error.diagnostic();
     if matches!(
         error.code(),
         Code::Internal | Code::EngineFailed | Code::EngineLost
