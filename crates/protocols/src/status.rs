@@ -2,7 +2,7 @@
 //!
 //! Rule: 429 is "ask later", 504 "too late", 503 "ask another"; a client's mistake is never a 5xx.
 
-use contract::Code;
+use contract::{Code, Error};
 use http::StatusCode;
 
 /// One row of the table.
@@ -58,6 +58,14 @@ pub(crate) const fn status(code: Code) -> Status {
         grpc,
         is_retryable,
     }
+}
+
+/// What a caller reads whose path no route has, be it of REST or of gRPC.
+pub(crate) fn unknown_path(path: &str) -> Error {
+    Error::new(
+        Code::RouteNotFound,
+        format!("no route has the path `{path}`; `/docs` lists what this server offers"),
+    )
 }
 
 const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {

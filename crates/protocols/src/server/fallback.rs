@@ -16,7 +16,7 @@ use crate::native::Native;
 use crate::open_inference::rest::OpenInference;
 use crate::rest;
 use crate::rest::Dialect;
-use crate::status::status;
+use crate::status::{status, unknown_path};
 
 /// `routes` with an answer for every other path, and for every other method of their paths.
 pub(super) fn complete(routes: Router, ctx: &Arc<Context>) -> Router {
@@ -25,7 +25,11 @@ pub(super) fn complete(routes: Router, ctx: &Arc<Context>) -> Router {
         .method_not_allowed_fallback(move |request: Request<Body>| {
             refuse(wrong.clone(), request, wrong_method)
         })
-        .fallback(move |request: Request<Body>| refuse(unknown.clone(), request, unknown_path))
+        .fallback(move |request: Request<Body>| {
+            refuse(unknown.clone(), request, |request| {
+                unknown_path(request.uri().path())
+            })
+        })
 }
 
 async fn refuse(
@@ -41,14 +45,6 @@ async fn refuse(
         true => rest::refuse::<OpenInference>(ctx, request, error).await,
         false => rest::refuse::<Native>(ctx, request, error).await,
     }
-}
-
-fn unknown_path(request: &Request<Body>) -> Error {
-    let path = request.uri().path();
-    Error::new(
-        Code::RouteNotFound,
-        format!("no route has the path `{path}`; `/docs` lists what this server offers"),
-    )
 }
 
 fn wrong_method(request: &Request<Body>) -> Error {

@@ -16,7 +16,6 @@ use contract::{Code, Error, Event, Result};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
-use tracing::Level;
 
 use super::DIALECT;
 use super::arrival::limited;
@@ -24,6 +23,7 @@ use super::status::{code_of, failure, status};
 use crate::context::{Context, Limits};
 use crate::open_inference::inference::Origin;
 use crate::rest::{log_millis, request_id};
+use crate::status::unknown_path;
 
 /// The metadata key of the id of a call, in both directions.
 const ID_KEY: &str = "x-request-id";
@@ -43,8 +43,7 @@ pub(super) async fn frame(
     next: Next,
 ) -> Response {
     let mut record = Record::begin(&ctx, now());
-    let path =
-        tracing::enabled!(target: "access", Level::INFO).then(|| request.uri().path().to_owned());
+    let uri = request.uri().clone();
     let mut origin = Origin {
         id: request_id(request.headers()),
         received: record.received,
@@ -60,15 +59,13 @@ pub(super) async fn frame(
         }
         Err(error) => failure(&origin, &error).into_http(),
     };
-    restate(&ctx.limits, &mut response);
+    restate(&ctx.limits, uri.path(), &mut response);
     let code = code_of(response.headers());
     match response.extensions().get::<CountsItself>() {
         Some(CountsItself) => record.forget(),
         None => record.finish(code),
     }
-    if let Some(path) = path {
-        log_access(&origin, &path, code);
-    }
+    log_access(&origin, uri.path(), code);
     if let Ok(id) = HeaderValue::from_str(origin.id.as_str()) {
         response.headers_mut().insert(ID_KEY, id);
     }
@@ -143,7 +140,7 @@ pub(super) fn panicked() -> Error {
 }
 
 /// Replaces a status of the gRPC library by ours.
-fn restate(limits: &Limits, response: &mut Response) {
+fn restate(limits: &Limits, path: &str, response: &mut Response) {
     let Some(theirs) = Status::from_header_map(response.headers()) else {
         return;
     };
@@ -151,7 +148,13 @@ fn restate(limits: &Limits, response: &mut Response) {
         return;
     }
     let encodings = response.headers_mut().remove(ACCEPT_ENCODING_KEY);
-    *response = status(&library_error(limits, &theirs)).into_http::<Body>();
+    // The library says nothing about a method that a service does not have.
+    let is_unknown = theirs.code() == tonic::Code::Unimplemented && theirs.message().is_empty();
+    let error = match is_unknown {
+        true => unknown_path(path),
+        false => library_error(limits, &theirs),
+    };
+    *response = status(&error).into_http::<Body>();
     if let Some(encodings) = encodings {
         response
             .headers_mut()

@@ -283,7 +283,8 @@ async fn a_method_that_does_not_exist_is_not_offered() {
     let path = "/inference.GRPCInferenceService/Nothing".parse().unwrap();
     let codec = ProstCodec::<ServerLiveResponse, ModelInferResponse>::default();
     let status = grpc.unary(message, path, codec).await.unwrap_err();
-    assert_eq!(complaint(&status, Code::Unsupported, ""), None);
+    let words = "no route has the path `/inference.GRPCInferenceService/Nothing`";
+    assert_eq!(complaint(&status, Code::RouteNotFound, words), None);
 }
 
 #[tokio::test]
