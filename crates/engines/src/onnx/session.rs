@@ -170,7 +170,17 @@ fn load_error(file: &Path, error: &RuntimeError) -> Error {
     ];
     let known = KNOWN.into_iter().find(|(code, _)| *code == error.code());
     let what = known.map_or("cannot be loaded", |(_, what)| what);
-    failed(format!("`{}` {what}: {}", file.display(), words(error)))
+    let said = without_path(file, words(error));
+    failed(format!("`{}` {what}: {said}", file.display()))
+}
+
+/// What the runtime says about `file`, without the start that repeats its path.
+fn without_path(file: &Path, said: String) -> String {
+    let start = format!("Load model from {} failed:", file.display());
+    match said.strip_prefix(&start) {
+        Some(reason) => reason.trim_start().to_owned(),
+        None => said,
+    }
 }
 
 /// What the runtime says, without the line ends that some of its sentences carry.

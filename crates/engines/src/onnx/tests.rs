@@ -201,7 +201,7 @@ fn what_cannot_be_loaded_is_told_in_the_words_of_the_runtime() {
         ),
         (
             told(ModelFile::new(b"no model").load()),
-            "is not an ONNX model",
+            "` is not an ONNX model: Protobuf parsing failed.",
         ),
         (refusal(&unknown).to_string(), "Levitate"),
         (refusal(&sequence).to_string(), "output `y` is a"),
