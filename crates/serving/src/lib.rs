@@ -8,6 +8,7 @@ mod batch;
 mod fake_engine;
 mod instance;
 mod repository;
+pub mod rollout;
 mod route;
 mod server;
 mod statistics;

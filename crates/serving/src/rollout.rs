@@ -1,0 +1,7 @@
+//! Rollouts: which share of the traffic a new version gets, decided from exact counts.
+//!
+//! Decision: everything here is a function over plain data, with time and randomness passed in, so
+//! that the simulator and the server run the very same code. Nothing here sends, waits or reads a
+//! clock; the driver feeds counts and applies actions.
+
+pub mod statistics;

@@ -1,0 +1,81 @@
+//! An interval for a rate that may be looked at after every request.
+//!
+//! Input: k events in n requests, a level alpha, and the number of requests t at which the interval
+//! should be tightest. Rule: the beta-binomial mixture martingale at every candidate rate p,
+//!
+//! ```text
+//! v = p (1-p) t      rho = v / (2 ln(1/alpha) + ln(1 + 2 ln(1/alpha)))
+//! r = max(rho - p (1-p), 0.001 p (1-p))
+//! ln M(p) = lnB(r/(1-p) + k, r/p + n - k) - lnB(r/(1-p), r/p) - k ln p - (n-k) ln(1-p)
+//! ```
+//!
+//! and the interval is every p with ln M(p) < ln(1/alpha). Cold start: [0, 1]. Rejected
+//! alternative: a fixed-sample interval (Wilson), whose coverage decays when it is read repeatedly.
+//! Source: Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic
+//! confidence sequences".
+
+use super::{Counts, Interval, bisect, ln_beta};
+
+/// How sure, and tightest where.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConfidenceSequence {
+    /// The probability that the rate ever leaves the interval.
+    pub alpha: f64,
+    /// The number of requests at which the interval should be tightest.
+    pub tuned_for: f64,
+}
+
+impl ConfidenceSequence {
+    /// ln M(p): the evidence against the rate `p`.
+    #[must_use]
+    pub fn ln_m(self, p: f64, counts: Counts) -> f64 {
+        let variance = p * (1.0 - p);
+        let spread = -2.0 * self.alpha.ln();
+        let rho = variance * self.tuned_for / (spread + spread.ln_1p());
+        let r = (rho - variance).max(0.001 * variance);
+        let events = counts.events.min(counts.n) as f64;
+        let others = counts.n as f64 - events;
+        let (a, b) = (r / (1.0 - p), r / p);
+        ln_beta(a + events, b + others) - ln_beta(a, b) - events * p.ln() - others * (-p).ln_1p()
+    }
+
+    /// Whether the rate `p` is refuted.
+    fn excludes(self, p: f64, counts: Counts) -> bool {
+        self.ln_m(p, counts) >= -self.alpha.ln()
+    }
+
+    /// The lower end of the interval.
+    #[must_use]
+    pub fn lower(self, counts: Counts) -> f64 {
+        match counts.rate() {
+            None | Some(0.0) => 0.0,
+            Some(rate) => bisect(0.0, rate.min(1.0), |p| !self.excludes(p, counts)),
+        }
+    }
+
+    /// The upper end of the interval.
+    #[must_use]
+    pub fn upper(self, counts: Counts) -> f64 {
+        match counts.rate() {
+            None => 1.0,
+            Some(rate) if rate >= 1.0 => 1.0,
+            Some(rate) => bisect(rate, 1.0, |p| self.excludes(p, counts)),
+        }
+    }
+
+    /// Whether the whole interval lies at or below `bound`; one look instead of a search.
+    #[must_use]
+    pub fn is_at_most(self, bound: f64, counts: Counts) -> bool {
+        let is_above_the_rate = counts.rate().is_some_and(|rate| rate < bound);
+        bound >= 1.0 || (is_above_the_rate && self.excludes(bound, counts))
+    }
+
+    /// Both ends.
+    #[must_use]
+    pub fn interval(self, counts: Counts) -> Interval {
+        Interval {
+            lower: self.lower(counts),
+            upper: self.upper(counts),
+        }
+    }
+}
