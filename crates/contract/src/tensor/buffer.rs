@@ -36,11 +36,18 @@ impl TensorBuffer {
 
     /// Appends `data`.
     pub fn extend_from_slice(&mut self, data: &[u8]) {
-        let start = self.n_bytes;
+        // Whole words are written once, not zeroed first: outputs of models are many megabytes.
+        let (words, rest) = match self.n_bytes.is_multiple_of(WORD_BYTES) {
+            true => data.as_chunks::<WORD_BYTES>(),
+            false => ([].as_slice(), data),
+        };
+        let words = words.iter().map(|word| u128::from_ne_bytes(*word));
+        self.words.extend(words);
+        let start = self.n_bytes + data.len() - rest.len();
         self.n_bytes += data.len();
         self.words.resize(self.n_bytes.div_ceil(WORD_BYTES), 0);
         if let Some(tail) = self.as_mut_slice().get_mut(start..) {
-            tail.copy_from_slice(data);
+            tail.copy_from_slice(rest);
         }
     }
 

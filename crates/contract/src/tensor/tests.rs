@@ -67,6 +67,21 @@ fn strings_have_the_bytes_of_the_protocol() {
 }
 
 #[test]
+fn a_buffer_holds_what_was_appended_whatever_the_lengths() {
+    let source: Vec<u8> = (0..=99).collect();
+    let mut wrong = Vec::new();
+    for (first, second) in (0..40).flat_map(|first| (0..40).map(move |second| (first, second))) {
+        let mut buffer = TensorBuffer::default();
+        buffer.extend_from_slice(&source[..first]);
+        buffer.extend_from_slice(&source[first..first + second]);
+        if buffer.freeze() != source[..first + second] {
+            wrong.push((first, second));
+        }
+    }
+    assert_eq!(wrong, []);
+}
+
+#[test]
 fn unaligned_bytes_are_copied_once_into_place() {
     let mut buffer = TensorBuffer::with_capacity(9);
     buffer.extend_from_slice(&[0; 9]);
