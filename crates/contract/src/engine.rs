@@ -3,10 +3,13 @@
 //! An engine opens an artefact and hands out sessions. A session belongs to one thread at a time
 //! (`&mut self`), which holds for every runtime; what instances share stays inside the engine.
 
+mod concurrency;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+
+pub use concurrency::{Concurrency, SessionLayout, SessionMode};
 
 use crate::error::Result;
 use crate::model::Signature;
@@ -17,10 +20,8 @@ use crate::tensor::Tensor;
 pub struct LoadSpec {
     /// The artefact: a file, or a folder for engines that read folders.
     pub path: PathBuf,
-    /// How many sessions to open.
-    pub n_sessions: NonZeroUsize,
-    /// Threads inside one session.
-    pub threads: NonZeroUsize,
+    /// How many sessions to open, and how.
+    pub concurrency: Concurrency,
     /// The execution provider, such as `cpu` or `openvino`; `None` for the engine's own choice.
     pub provider: Option<String>,
     /// Options of the provider and of the session, as the engine names them.
@@ -34,9 +35,9 @@ pub struct LoadedModel {
     pub signature: Signature,
     /// What the artefact says about itself.
     pub metadata: BTreeMap<String, String>,
-    /// The execution provider in use.
-    pub provider: String,
-    /// The sessions, as many as asked for.
+    /// How the sessions were made, and why.
+    pub layout: SessionLayout,
+    /// The sessions, at least one, and as many as asked for when a number was given.
     pub sessions: Vec<Box<dyn Session>>,
 }
 

@@ -20,7 +20,7 @@ pub use control::{
     BatchStatistics, Control, CountAndTime, ModelStatus, Readiness, VersionState,
     VersionStatistics, VersionStatus,
 };
-pub use engine::{Engine, LoadSpec, LoadedModel, Session};
+pub use engine::{Concurrency, Engine, LoadSpec, LoadedModel, Session, SessionLayout, SessionMode};
 pub use error::{Code, Error, Result};
 pub use event::Event;
 pub use infer::{BoxFuture, Infer, Route, Target};

@@ -13,6 +13,8 @@ pub use name::ModelName;
 pub use signature::{Dimension, Signature, TensorSpec};
 pub use version::{Version, VersionSelector};
 
+use crate::engine::SessionLayout;
+
 /// What is known about one loaded version: all that decoding, validation and metadata need.
 #[derive(Clone, Debug)]
 pub struct ModelInfo {
@@ -33,6 +35,8 @@ pub struct ModelInfo {
     pub max_batch_delay: Duration,
     /// The number of instances.
     pub n_instances: usize,
+    /// How the engine made their sessions, and why.
+    pub session_layout: SessionLayout,
     /// The platform in the words of the Open Inference Protocol, such as `onnxruntime_onnx`.
     pub platform: String,
     /// The framework in plain words, such as `onnx`.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contract::{
-    Code, Dimension, Engine, Error, LoadSpec, LoadedModel, Result, Session, Shape, Signature,
-    Tensor, TensorSpec,
+    Code, Dimension, Engine, Error, LoadSpec, LoadedModel, Result, Session, SessionLayout, Shape,
+    Signature, Tensor, TensorSpec,
 };
 
 /// The file name of a model.
@@ -97,11 +97,17 @@ impl Engine for EchoEngine {
             n_runs: 0,
         };
         let boxed = |_| -> Box<dyn Session> { Box::new(session()) };
+        let (n_sessions, threads) = spec.concurrency.or_one_per_core();
         Ok(LoadedModel {
-            sessions: (0..spec.n_sessions.get()).map(boxed).collect(),
+            sessions: (0..n_sessions.get()).map(boxed).collect(),
             signature,
             metadata: BTreeMap::new(),
-            provider: "cpu".to_owned(),
+            layout: SessionLayout {
+                is_shared: false,
+                threads,
+                provider: "cpu".to_owned(),
+                reason: "an echo has no weights to share".to_owned(),
+            },
         })
     }
 }

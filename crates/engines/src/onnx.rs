@@ -4,15 +4,17 @@
 //! binary serves with whichever build of it a host has. Every type of the `ort` crate stays inside
 //! this module, and with `unsafe` code it is the same.
 
-mod convert;
 mod environment;
 pub mod install;
+mod layout;
 pub mod library;
+mod load;
 mod options;
 pub mod probe;
 mod session;
 mod signature;
 mod strings;
+mod value;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -96,12 +98,12 @@ impl Engine for OnnxEngine {
     }
 
     fn find_artifact(&self, folder: &Path) -> Option<PathBuf> {
-        let path = folder.join(session::ARTIFACT);
+        let path = folder.join(load::ARTIFACT);
         path.exists().then_some(path)
     }
 
     fn load(&self, spec: &LoadSpec) -> Result<LoadedModel> {
-        session::load(self.runtime()?, spec)
+        load::load(self.runtime()?, spec)
     }
 }
 

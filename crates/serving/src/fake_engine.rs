@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use contract::{
     Code, Dimension, ElementType, Engine, Error, InferRequest, LoadSpec, LoadedModel, NamedTensor,
-    RequestId, Result, Session, Shape, Signature, Tensor, TensorSpec,
+    RequestId, Result, Session, SessionLayout, Shape, Signature, Tensor, TensorSpec,
 };
 
 /// The input and the output.
@@ -150,11 +150,17 @@ impl Engine for FakeEngine {
                 n_runs: Arc::clone(&self.n_runs),
             })
         };
+        let (n_sessions, threads) = spec.concurrency.or_one_per_core();
         Ok(LoadedModel {
             signature: signature(&words),
             metadata: BTreeMap::new(),
-            provider: "cpu".to_owned(),
-            sessions: (0..spec.n_sessions.get()).map(|_| session()).collect(),
+            layout: SessionLayout {
+                is_shared: false,
+                threads,
+                provider: "cpu".to_owned(),
+                reason: "a fake shares nothing".to_owned(),
+            },
+            sessions: (0..n_sessions.get()).map(|_| session()).collect(),
         })
     }
 }

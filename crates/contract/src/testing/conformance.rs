@@ -9,7 +9,7 @@
 use std::num::NonZeroUsize;
 use std::thread;
 
-use crate::engine::{Engine, LoadSpec, LoadedModel, Session};
+use crate::engine::{Concurrency, Engine, LoadSpec, LoadedModel, Session};
 use crate::error::Code;
 use crate::model::{Dimension, Signature, TensorSpec};
 use crate::tensor::{ElementType, Tensor};
@@ -70,7 +70,10 @@ type Sessions = Vec<Box<dyn Session>>;
 impl Subject<'_> {
     fn load(&self, n_sessions: usize) -> Result<LoadedModel, String> {
         let spec = LoadSpec {
-            n_sessions: NonZeroUsize::new(n_sessions).unwrap_or(NonZeroUsize::MIN),
+            concurrency: Concurrency {
+                n_sessions: NonZeroUsize::new(n_sessions),
+                ..self.spec.concurrency
+            },
             ..self.spec.clone()
         };
         self.engine.load(&spec).map_err(|error| error.to_string())
@@ -129,7 +132,7 @@ fn opens_as_many(subject: &Subject<'_>) -> Result<(), String> {
         if loaded.sessions.len() != n_sessions {
             return Err(format!("{} for {n_sessions}", loaded.sessions.len()));
         }
-        if loaded.provider.is_empty() {
+        if loaded.layout.provider.is_empty() {
             return Err("the provider has no name".to_owned());
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use crate::control::{
     Control, ModelStatus, Readiness, VersionState, VersionStatistics, VersionStatus,
 };
+use crate::engine::SessionLayout;
 use crate::error::{Code, Error, Result};
 use crate::infer::{BoxFuture, Infer, Route, Target};
 use crate::model::{
@@ -38,6 +39,12 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
         signature,
         max_batch_delay: Duration::ZERO,
         n_instances: 1,
+        session_layout: SessionLayout {
+            is_shared: false,
+            threads: NonZeroUsize::MIN,
+            provider: "cpu".to_owned(),
+            reason: "it is a test".to_owned(),
+        },
         platform: "onnxruntime_onnx".to_owned(),
         framework: "onnx".to_owned(),
         description: String::new(),

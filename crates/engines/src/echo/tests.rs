@@ -3,8 +3,8 @@
 use std::fs;
 use std::num::NonZeroUsize;
 
-use contract::ElementType;
 use contract::testing::conformance;
+use contract::{Concurrency, ElementType};
 
 use super::*;
 
@@ -18,8 +18,7 @@ const FILE: &str = r#"{
 fn spec(path: &Path, options: &[(&str, &str)]) -> LoadSpec {
     LoadSpec {
         path: path.to_owned(),
-        n_sessions: NonZeroUsize::MIN,
-        threads: NonZeroUsize::MIN,
+        concurrency: Concurrency::of(NonZeroUsize::MIN),
         provider: None,
         options: options
             .iter()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use contract::{Code, Error, LoadSpec, Result};
+use contract::{Code, Error, Result};
 use ort::ep::{
     ArbitrarilyConfigurableExecutionProvider, CPU, CUDA, ExecutionProviderDispatch, OpenVINO,
 };
@@ -21,7 +21,6 @@ pub(super) const PROVIDERS: [&str; 3] = ["cpu", "openvino", "cuda"];
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) provider: Provider,
-    pub(super) threads: usize,
     pub(super) optimization: GraphOptimizationLevel,
     pub(super) allow_spinning: bool,
     /// Whether memory is kept between runs; `None` leaves it to what the model looks like.
@@ -57,12 +56,11 @@ pub(super) struct CudaOptions {
 }
 
 impl Settings {
-    /// Checks the provider and every option of `spec`.
-    pub(super) fn new(spec: &LoadSpec) -> Result<Self> {
-        let mut options = Options::new(&spec.options)?;
-        let provider = Provider::new(spec.provider.as_deref().unwrap_or("cpu"), &mut options)?;
+    /// Checks the provider, which is the CPU where none is named, and every option.
+    pub(super) fn new(provider: Option<&str>, options: &BTreeMap<String, String>) -> Result<Self> {
+        let mut options = Options::new(options)?;
+        let provider = Provider::new(provider.unwrap_or("cpu"), &mut options)?;
         let settings = Self {
-            threads: spec.threads.get(),
             optimization: options.choice(
                 "graph_optimization",
                 &[

@@ -9,7 +9,7 @@ use std::process::Command;
 use contract::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Runtime, session};
+use super::{Runtime, load};
 
 /// What a library is and can do on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub fn probe(library: &Path) -> Result<ProbeReport> {
     let runtime = Runtime::open(library)?;
     let trial = |name: &str| ProviderReport {
         name: name.to_owned(),
-        error: session::try_provider(&runtime, name)
+        error: load::try_provider(&runtime, name)
             .err()
             .map(|error| error.to_string()),
     };

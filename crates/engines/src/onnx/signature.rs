@@ -10,7 +10,7 @@ use contract::{Code, Dimension, Error, Result, Signature, TensorSpec};
 use ort::session::Session;
 use ort::value::ValueType;
 
-use super::convert;
+use super::value;
 
 /// What the runtime gives as the version of a model that states none.
 const NO_VERSION: [i64; 2] = [0, i64::MAX];
@@ -63,7 +63,7 @@ fn tensor_spec(
             ));
         }
     };
-    let Some(element_type) = convert::element_type(*ty) else {
+    let Some(element_type) = value::element_type(*ty) else {
         return refused(format!("has elements of type {ty}, which cannot be served"));
     };
     let dims = shape.iter().enumerate().map(|(index, &size)| {

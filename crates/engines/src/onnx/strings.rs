@@ -7,14 +7,13 @@
 use std::ptr;
 
 use contract::{StringBuffer, Tensor};
-use ort::memory::Allocator;
-use ort::value::{DynTensor, DynValue, TensorElementType};
-use ort::{AsPointer, Error, Result};
+use ort::{Error, Result};
+
+use super::value::Value;
 
 /// A string tensor of the runtime with the strings of `tensor`.
-pub(super) fn to_value(tensor: &Tensor) -> Result<DynTensor> {
-    let shape: Vec<i64> = tensor.shape().wire_dims().collect();
-    let mut value = DynTensor::new(&Allocator::default(), TensorElementType::String, shape)?;
+pub(super) fn to_value(tensor: &Tensor) -> Result<Value<'static>> {
+    let mut value = Value::empty_strings(tensor.shape())?;
     for (index, string) in tensor.strings().enumerate() {
         set(&mut value, index, string)?;
     }
@@ -22,13 +21,13 @@ pub(super) fn to_value(tensor: &Tensor) -> Result<DynTensor> {
 }
 
 #[expect(unsafe_code, reason = "`ort` has no way to set a string by its length")]
-fn set(value: &mut DynTensor, index: usize, string: &[u8]) -> Result<()> {
+fn set(value: &mut Value<'static>, index: usize, string: &[u8]) -> Result<()> {
     let resize = ort::api().GetResizedStringTensorElementBuffer;
     let mut buffer = ptr::null_mut();
     // SAFETY: `value` is a string tensor, and the call checks `index` against its shape.
     unsafe {
         Error::result_from_status(resize(
-            value.ptr_mut(),
+            value.pointer(),
             index,
             string.len(),
             &raw mut buffer,
@@ -43,7 +42,7 @@ fn set(value: &mut DynTensor, index: usize, string: &[u8]) -> Result<()> {
 }
 
 /// The strings of a string tensor of the runtime with `n_elements` elements.
-pub(super) fn from_value(value: &DynValue, n_elements: usize) -> Result<StringBuffer> {
+pub(super) fn from_value(value: &Value<'_>, n_elements: usize) -> Result<StringBuffer> {
     let (content, starts) = content(value, n_elements)?;
     let ends = starts.iter().skip(1).copied().chain([content.len()]);
     let mut strings = StringBuffer::default();
@@ -60,12 +59,12 @@ pub(super) fn from_value(value: &DynValue, n_elements: usize) -> Result<StringBu
 
 /// All strings one after the other, and where each starts.
 #[expect(unsafe_code, reason = "`ort` reads only strings that are UTF-8")]
-fn content(value: &DynValue, n_elements: usize) -> Result<(Vec<u8>, Vec<usize>)> {
+fn content(value: &Value<'_>, n_elements: usize) -> Result<(Vec<u8>, Vec<usize>)> {
     let api = ort::api();
     let mut n_bytes = 0;
     // SAFETY: the call checks that `value` is a string tensor and writes one number.
     unsafe {
-        let status = (api.GetStringTensorDataLength)(value.ptr(), &raw mut n_bytes);
+        let status = (api.GetStringTensorDataLength)(value.pointer(), &raw mut n_bytes);
         Error::result_from_status(status)?;
     }
     let mut content = vec![0_u8; n_bytes];
@@ -73,7 +72,7 @@ fn content(value: &DynValue, n_elements: usize) -> Result<(Vec<u8>, Vec<usize>)>
     // SAFETY: both buffers are as long as stated, and the call fails when they do not fit.
     unsafe {
         let status = (api.GetStringTensorContent)(
-            value.ptr(),
+            value.pointer(),
             content.as_mut_ptr().cast(),
             content.len(),
             starts.as_mut_ptr(),

@@ -2,12 +2,13 @@
 
 mod conform;
 mod process;
+mod shared;
 
 use std::fs;
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
-use contract::{Code, Dimension, ElementType, Error, Session, Shape, Tensor};
+use contract::{Code, Concurrency, Dimension, ElementType, Error, Session, Shape, Tensor};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -31,8 +32,7 @@ impl ModelFile {
         fs::write(&path, content).unwrap();
         let spec = LoadSpec {
             path,
-            n_sessions: NonZeroUsize::MIN,
-            threads: NonZeroUsize::MIN,
+            concurrency: Concurrency::of(NonZeroUsize::MIN),
             provider: None,
             options: Default::default(),
         };
@@ -141,7 +141,7 @@ fn the_signature_comes_from_the_file() {
     assert_eq!(spec.dims, [symbol, Dimension::Dynamic, Dimension::Fixed(3)]);
     assert!(!spec.is_optional);
     assert_eq!(loaded.signature.outputs[0].name, "y");
-    assert_eq!(loaded.provider, "cpu");
+    assert_eq!(loaded.layout.provider, "cpu");
     let said = |key: &str| loaded.metadata.get(key).map(String::as_str);
     assert_eq!(said("classes"), Some("cat,dog"));
     assert_eq!(said("onnx.producer"), Some("lockgate"));
@@ -220,7 +220,7 @@ fn the_model_of_the_probe_is_what_the_builder_writes() {
         .input("x", ElementType::F32, &dims("1"))
         .output("y", ElementType::F32, &dims("1"))
         .node("Relu", &["x"], &["y"]);
-    assert_eq!(session::ONE_NODE, model.to_bytes());
+    assert_eq!(load::ONE_NODE, model.to_bytes());
 }
 
 #[test]

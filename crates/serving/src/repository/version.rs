@@ -41,32 +41,19 @@ impl Opener {
     ) -> Result<Arc<Variant>> {
         let settings = &content.settings;
         let (engine, artifact) = self.choose(content)?;
-        let mut loaded = engine.load(&LoadSpec {
+        let loaded = engine.load(&LoadSpec {
             path: artifact.path.clone(),
-            n_sessions: settings.n_instances,
-            threads: settings.threads,
+            concurrency: settings.concurrency,
             provider: settings.provider.clone(),
             options: settings.options.clone(),
         })?;
         let is_batching = is_batching(&loaded.signature, settings)?;
         check_image(&loaded.signature, settings)?;
-        let mut sessions = std::mem::take(&mut loaded.sessions);
+        check_count(loaded.sessions.len(), settings)?;
         let names = (model.clone(), version.clone());
-        let info = Arc::new(describe(
-            names,
-            engine,
-            artifact,
-            settings,
-            loaded,
-            is_batching,
-        ));
-        let info = match NonZeroUsize::new(sessions.len()) {
-            Some(n) if n == settings.n_instances => info,
-            Some(_) | None => {
-                let (given, wanted) = (sessions.len(), settings.n_instances);
-                return Err(Error::internal(format!("{given} sessions of {wanted}")));
-            }
-        };
+        let info = describe(names, engine, artifact, settings, &loaded, is_batching);
+        tell_layout(&info);
+        let (info, mut sessions) = (Arc::new(info), loaded.sessions);
         if settings.warmup.is_enabled {
             warm_up(&info, &settings.warmup, &mut sessions)?;
         }
@@ -118,6 +105,32 @@ impl Opener {
     }
 }
 
+/// An engine opens as many sessions as it was asked for, and at least one.
+fn check_count(n_sessions: usize, settings: &VersionSettings) -> Result<()> {
+    let asked = settings.concurrency.n_sessions;
+    let is_right = asked.map_or(n_sessions > 0, |asked| asked.get() == n_sessions);
+    match is_right {
+        true => Ok(()),
+        false => {
+            let asked = asked.map_or(1, NonZeroUsize::get);
+            Err(Error::internal(format!("{n_sessions} sessions of {asked}")))
+        }
+    }
+}
+
+fn tell_layout(info: &ModelInfo) {
+    tracing::info!(
+        model = %info.model,
+        version = %info.version,
+        instances = info.n_instances,
+        threads = info.session_layout.threads,
+        provider = info.session_layout.provider,
+        shared = info.session_layout.is_shared,
+        reason = info.session_layout.reason,
+        "opened a model"
+    );
+}
+
 fn is_batching(signature: &Signature, settings: &VersionSettings) -> Result<bool> {
     let can_batch = signature.has_batch_dimension();
     match settings.batching.is_enabled {
@@ -164,19 +177,19 @@ fn describe(
     engine: &dyn Engine,
     artifact: &Artifact,
     settings: &VersionSettings,
-    loaded: LoadedModel,
+    loaded: &LoadedModel,
     is_batching: bool,
 ) -> ModelInfo {
     let has_rows = loaded.signature.has_batch_dimension();
     let modified = fs::metadata(&artifact.path).and_then(|metadata| metadata.modified());
-    let mut metadata = loaded.metadata;
+    let mut metadata = loaded.metadata.clone();
     metadata
         .entry("provider".to_owned())
-        .or_insert(loaded.provider);
+        .or_insert_with(|| loaded.layout.provider.clone());
     ModelInfo {
         model,
         version,
-        signature: loaded.signature,
+        signature: loaded.signature.clone(),
         max_request_rows: has_rows.then_some(settings.batching.max_request_rows),
         max_batch_rows: has_rows.then_some(settings.batching.max_rows),
         is_batching,
@@ -185,7 +198,8 @@ fn describe(
         } else {
             Duration::ZERO
         },
-        n_instances: settings.n_instances.get(),
+        n_instances: loaded.sessions.len(),
+        session_layout: loaded.layout.clone(),
         platform: engine.platform().to_owned(),
         framework: engine.framework().to_owned(),
         description: settings.description.clone(),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::engine::SessionLayout;
 use crate::error::{Error, Result};
 
 /// Doubles its input, unless it has a fault.
@@ -62,7 +63,7 @@ impl Engine for Doubler {
         }
         let n_sessions = match self.0 == Fault::TooFewSessions {
             true => 1,
-            false => spec.n_sessions.get(),
+            false => spec.concurrency.or_one_per_core().0.get(),
         };
         let session = |_| -> Box<dyn Session> {
             Box::new(DoublerSession {
@@ -77,7 +78,7 @@ impl Engine for Doubler {
                 outputs: vec![tensor_spec("doubled"), tensor_spec("tripled")],
             },
             metadata: Default::default(),
-            provider: "cpu".to_owned(),
+            layout: layout(spec),
             sessions: (0..n_sessions).map(session).collect(),
         })
     }
@@ -136,6 +137,15 @@ impl Session for DoublerSession {
     }
 }
 
+fn layout(spec: &LoadSpec) -> SessionLayout {
+    SessionLayout {
+        is_shared: false,
+        threads: spec.concurrency.or_one_per_core().1,
+        provider: "cpu".to_owned(),
+        reason: String::new(),
+    }
+}
+
 fn failed(message: String) -> Error {
     Error::new(Code::EngineFailed, message)
 }
@@ -143,8 +153,7 @@ fn failed(message: String) -> Error {
 fn broken(fault: Fault) -> Vec<String> {
     let spec = LoadSpec {
         path: PathBuf::from("no model"),
-        n_sessions: NonZeroUsize::MIN,
-        threads: NonZeroUsize::MIN,
+        concurrency: Concurrency::of(NonZeroUsize::MIN),
         provider: None,
         options: Default::default(),
     };

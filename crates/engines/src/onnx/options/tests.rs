@@ -1,21 +1,13 @@
 //! Options as settings write them: what is accepted, and what a mistake is told.
 
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
-
 use super::*;
 
 fn settings(provider: Option<&str>, options: &[(&str, &str)]) -> Result<Settings> {
-    Settings::new(&LoadSpec {
-        path: PathBuf::from("model.onnx"),
-        n_sessions: NonZeroUsize::MIN,
-        threads: NonZeroUsize::MIN,
-        provider: provider.map(str::to_owned),
-        options: options
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect(),
-    })
+    let options: BTreeMap<_, _> = options
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    Settings::new(provider, &options)
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The conformance kit on models of every kind, and the example models.
 
+use contract::SessionMode;
 use contract::testing::conformance;
 
 use super::*;
@@ -37,8 +38,17 @@ fn two_inputs() -> OnnxModel {
         .node("Add", &["number", "number"], &["doubled"])
 }
 
+/// What is broken with a session for each instance, and with one for all.
 fn broken(model: &[u8]) -> Vec<String> {
-    conformance::check(&engine(), &ModelFile::new(model).spec)
+    let file = ModelFile::new(model);
+    let mut wrong = Vec::new();
+    for mode in [SessionMode::Instances, SessionMode::Shared] {
+        let mut spec = file.spec.clone();
+        spec.concurrency.mode = mode;
+        let told = conformance::check(&engine(), &spec).into_iter();
+        wrong.extend(told.map(|told| format!("{}: {told}", mode.as_str())));
+    }
+    wrong
 }
 
 #[test]

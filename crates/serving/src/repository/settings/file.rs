@@ -25,6 +25,8 @@ pub(crate) struct ModelFile {
     pub(crate) instances: Option<NonZeroUsize>,
     /// Threads inside one session.
     pub(crate) threads: Option<NonZeroUsize>,
+    /// Whether the sessions share one copy of the weights.
+    pub(crate) session_mode: Option<SessionModeFile>,
     /// Where requests run.
     pub(crate) execution: Option<ExecutionFile>,
     /// The execution provider.
@@ -60,6 +62,19 @@ pub(crate) enum VersionsFile {
     Latest(NonZeroUsize),
     /// These and no others.
     Only(Vec<String>),
+}
+
+/// `session_mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SessionModeFile {
+    /// As the engine decides.
+    Auto,
+    /// A copy for each.
+    Instances,
+    /// One copy for all.
+    Shared,
 }
 
 /// `execution`.

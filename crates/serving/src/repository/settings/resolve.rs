@@ -1,7 +1,7 @@
 //! What we will do: every setting of a model decided.
 //!
-//! Decision: instances times threads fill the cores, and one thread per session is the default,
-//! because several small sessions answer more requests than one session with many threads.
+//! Decision: how many sessions run with how many threads is passed on to the engine as far as it was
+//! written, because what is best depends on the size of the model and on where it runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -9,12 +9,15 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{ImageChannels, ImageInput, ImageLayout, ImageResize, OutputTreatment, Version};
+use contract::{
+    Concurrency, ImageChannels, ImageInput, ImageLayout, ImageResize, OutputTreatment, SessionMode,
+    Version,
+};
 
 use super::SettingsError;
 use super::file::{
     BatchingFile, ChannelsFile, ExecutionFile, ImageFile, LayoutFile, ModelFile, NumbersFile,
-    OutputFile, SizeFile, VersionsFile, WarmupFile,
+    OutputFile, SessionModeFile, SizeFile, VersionsFile, WarmupFile,
 };
 use crate::variant::Execution;
 
@@ -24,9 +27,6 @@ const DEFAULT_MAX_BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 /// A caller with a table of some thousand rows gets its answer in one call; a runaway does not get
 /// to hold an instance for minutes.
 const DEFAULT_MAX_REQUEST_ROWS: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
-
-/// Each instance has weights of its own, so a machine with many cores must ask for more.
-const MAX_DEFAULT_INSTANCES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// Above this a count is a slip of the keyboard: no machine has as many cores.
 const MAX_INSTANCES: usize = 1024;
@@ -99,10 +99,8 @@ pub(crate) struct VersionSettings {
     pub(crate) description: String,
     /// The engine; `None` for the first that finds an artefact.
     pub(crate) engine: Option<String>,
-    /// Sessions that run side by side.
-    pub(crate) n_instances: NonZeroUsize,
-    /// Threads inside one session.
-    pub(crate) threads: NonZeroUsize,
+    /// Sessions that run side by side, their threads and what they share.
+    pub(crate) concurrency: Concurrency,
     /// Where requests run.
     pub(crate) execution: Execution,
     /// The execution provider; `None` for the choice of the engine.
@@ -147,14 +145,18 @@ pub(crate) fn resolve(
     read_text: impl FnOnce(&Path) -> Result<String, SettingsError>,
 ) -> Result<ModelSettings, SettingsError> {
     let keys = Keys(path);
-    let (n_instances, threads) = concurrency(keys, file.instances, file.threads, defaults.cores)?;
+    check_counts(keys, file.instances, file.threads)?;
     let batching = batching(keys, &file.batching.unwrap_or_default())?;
     let versions = versions(keys, file.versions)?;
     let each = VersionSettings {
         description: file.description.unwrap_or_default(),
         engine: file.engine,
-        n_instances,
-        threads,
+        concurrency: Concurrency {
+            cores: defaults.cores,
+            n_sessions: file.instances,
+            threads: file.threads,
+            mode: session_mode(file.session_mode),
+        },
         execution: execution(file.execution),
         provider: file.provider,
         options: file.options.unwrap_or_default(),
@@ -199,27 +201,26 @@ fn versions(keys: Keys<'_>, file: Option<VersionsFile>) -> Result<VersionPolicy,
     }
 }
 
-/// Instances and threads: what is not given follows from the other and the cores.
-fn concurrency(
+fn check_counts(
     keys: Keys<'_>,
     instances: Option<NonZeroUsize>,
     threads: Option<NonZeroUsize>,
-    cores: NonZeroUsize,
-) -> Result<(NonZeroUsize, NonZeroUsize), SettingsError> {
+) -> Result<(), SettingsError> {
     for (key, count) in [("instances", instances), ("threads", threads)] {
         if count.is_some_and(|count| count.get() > MAX_INSTANCES) {
             let message = format!("expected a number from 1 to {MAX_INSTANCES}");
             return Err(keys.error(key, message));
         }
     }
-    let share =
-        |taken: NonZeroUsize| NonZeroUsize::new(cores.get() / taken).unwrap_or(NonZeroUsize::MIN);
-    Ok(match (instances, threads) {
-        (Some(instances), Some(threads)) => (instances, threads),
-        (Some(instances), None) => (instances, share(instances)),
-        (None, Some(threads)) => (share(threads).min(MAX_DEFAULT_INSTANCES), threads),
-        (None, None) => (cores.min(MAX_DEFAULT_INSTANCES), NonZeroUsize::MIN),
-    })
+    Ok(())
+}
+
+fn session_mode(file: Option<SessionModeFile>) -> SessionMode {
+    match file {
+        None | Some(SessionModeFile::Auto) => SessionMode::Auto,
+        Some(SessionModeFile::Instances) => SessionMode::Instances,
+        Some(SessionModeFile::Shared) => SessionMode::Shared,
+    }
 }
 
 fn execution(file: Option<ExecutionFile>) -> Execution {

@@ -1,7 +1,9 @@
 //! Samples, their resolution and their errors.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
+use contract::{Concurrency, SessionMode};
 use proptest::prelude::*;
 
 use super::*;
@@ -124,32 +126,35 @@ fn every_key_is_documented_with_a_value_that_parses() {
 }
 
 #[test]
-fn instances_and_threads_share_the_cores() {
+fn only_what_is_written_about_sessions_is_asked_of_the_engine() {
+    let count = |n| NonZeroUsize::new(n);
     let cases = [
-        ("", 16, 16, 1),
-        ("", 64, 16, 1),
-        ("", 1, 1, 1),
-        ("threads: 4", 16, 4, 4),
-        ("threads: 4", 2, 1, 4),
-        ("instances: 2", 16, 2, 8),
-        ("instances: 3", 2, 3, 1),
-        ("instances: 2\nthreads: 5", 4, 2, 5),
+        ("", None, None, SessionMode::Auto),
+        ("threads: 4", None, count(4), SessionMode::Auto),
+        ("instances: 2", count(2), None, SessionMode::Auto),
+        ("session_mode: auto", None, None, SessionMode::Auto),
+        (
+            "session_mode: instances",
+            None,
+            None,
+            SessionMode::Instances,
+        ),
+        ("session_mode: shared", None, None, SessionMode::Shared),
     ];
-    let mut failures = Vec::new();
-    for (text, cores, instances, threads) in cases {
-        let path = Path::new("model.yaml");
-        let defaults = SettingsDefaults {
-            cores: cores.try_into().unwrap(),
-            ..defaults()
+    let mut wrong = Vec::new();
+    for (text, n_sessions, threads, mode) in cases {
+        let expected = Concurrency {
+            cores: defaults().cores,
+            n_sessions,
+            threads,
+            mode,
         };
-        let read_text = |_: &Path| -> Result<String, SettingsError> { unreachable!() };
-        let settings = resolve(parse(text, path).unwrap(), path, &defaults, read_text).unwrap();
-        let got = (settings.each.n_instances.get(), settings.each.threads.get());
-        if got != (instances, threads) {
-            failures.push(format!("{text:?} on {cores} cores: {got:?}"));
+        let asked = read(text).unwrap().each.concurrency;
+        if asked != expected {
+            wrong.push((text, asked));
         }
     }
-    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!(wrong, []);
 }
 
 #[test]

@@ -92,6 +92,8 @@ fn what_is_known_comes_from_artefact_engine_and_settings() {
     assert!(info.is_batching);
     assert_eq!(info.max_batch_delay, Duration::from_millis(2));
     assert_eq!(info.n_instances, 3);
+    assert_eq!(info.session_layout.provider, "cpu");
+    assert_eq!(info.session_layout.threads, NonZeroUsize::MIN);
     assert_eq!(info.platform, "fake_platform");
     assert_eq!(info.description, "d");
     assert_eq!(info.label(1), Some("b"));

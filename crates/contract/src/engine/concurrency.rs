@@ -1,0 +1,124 @@
+//! How many runs of one model happen side by side, and on how many threads.
+//!
+//! Decision: what the owner of the model wrote and what the engine made of it are two types. Only
+//! the engine knows how large the model is and what its provider is good at, so it decides what was
+//! left open, and says why.
+
+use std::num::NonZeroUsize;
+
+/// Whether the sessions of a version share one copy of its weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionMode {
+    /// The engine decides.
+    #[default]
+    Auto,
+    /// Every session has a copy of its own.
+    Instances,
+    /// All sessions share one copy.
+    Shared,
+}
+
+impl SessionMode {
+    /// Its word in settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Instances => "instances",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concurrency {
+    /// The cores that the process may use.
+    pub cores: NonZeroUsize,
+    /// Sessions that run side by side; `None` for the choice of the engine.
+    pub n_sessions: Option<NonZeroUsize>,
+    /// Threads inside one session; `None` for the choice of the engine.
+    pub threads: Option<NonZeroUsize>,
+    /// Whether they share the weights.
+    pub mode: SessionMode,
+}
+
+impl Concurrency {
+    /// Exactly `n_sessions` sessions of one thread each.
+    #[must_use]
+    pub const fn of(n_sessions: NonZeroUsize) -> Self {
+        Self {
+            cores: NonZeroUsize::MIN,
+            n_sessions: Some(n_sessions),
+            threads: Some(NonZeroUsize::MIN),
+            mode: SessionMode::Auto,
+        }
+    }
+
+    /// The number of sessions and the threads of each: `unset` when neither was asked for, otherwise
+    /// what was, and for the other the share of the cores that is left.
+    #[must_use]
+    pub fn or(&self, unset: (NonZeroUsize, NonZeroUsize)) -> (NonZeroUsize, NonZeroUsize) {
+        let share = |taken: NonZeroUsize| {
+            NonZeroUsize::new(self.cores.get() / taken).unwrap_or(NonZeroUsize::MIN)
+        };
+        match (self.n_sessions, self.threads) {
+            (Some(n_sessions), Some(threads)) => (n_sessions, threads),
+            (Some(n_sessions), None) => (n_sessions, share(n_sessions)),
+            (None, Some(threads)) => (share(threads), threads),
+            (None, None) => unset,
+        }
+    }
+
+    /// As [`Concurrency::or`], with a session of one thread for each core when nothing was asked for.
+    #[must_use]
+    pub fn or_one_per_core(&self) -> (NonZeroUsize, NonZeroUsize) {
+        self.or((self.cores, NonZeroUsize::MIN))
+    }
+}
+
+/// What an engine made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionLayout {
+    /// Whether all sessions share one copy of the weights.
+    pub is_shared: bool,
+    /// Threads inside one session.
+    pub threads: NonZeroUsize,
+    /// The execution provider in use.
+    pub provider: String,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_asked_for_follows_from_the_cores() {
+        let count = |n| NonZeroUsize::new(n);
+        let cases = [
+            (None, None, 16, (16, 1)),
+            (None, None, 1, (1, 1)),
+            (None, Some(4), 16, (4, 4)),
+            (None, Some(4), 2, (1, 4)),
+            (Some(2), None, 16, (2, 8)),
+            (Some(3), None, 2, (3, 1)),
+            (Some(2), Some(5), 4, (2, 5)),
+        ];
+        let mut wrong = Vec::new();
+        for (n_sessions, threads, cores, expected) in cases {
+            let asked = Concurrency {
+                cores: count(cores).unwrap(),
+                n_sessions: n_sessions.and_then(count),
+                threads: threads.and_then(count),
+                mode: SessionMode::Auto,
+            };
+            let (n_sessions, threads) = asked.or_one_per_core();
+            if (n_sessions.get(), threads.get()) != expected {
+                wrong.push((asked, n_sessions, threads));
+            }
+        }
+        assert_eq!(wrong, []);
+    }
+}

@@ -1,0 +1,105 @@
+//! Every provider with every mode: what is opened, and what is said about it.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::onnx::options::Settings;
+
+const MB: u64 = 1_000_000;
+
+fn provider(name: &str) -> Provider {
+    Settings::new(Some(name), &BTreeMap::new())
+        .unwrap()
+        .provider
+}
+
+/// What 8 cores are asked for; 0 where nothing is said.
+fn asked(n_sessions: usize, threads: usize, mode: SessionMode) -> Concurrency {
+    Concurrency {
+        cores: NonZeroUsize::new(8).unwrap(),
+        n_sessions: NonZeroUsize::new(n_sessions),
+        threads: NonZeroUsize::new(threads),
+        mode,
+    }
+}
+
+#[test]
+fn what_is_left_open_is_decided_by_provider_and_size() {
+    use SessionMode::{Auto, Instances, Shared};
+    let cases = [
+        ("cpu", (0, 0, Auto), 14 * MB, (8, 1, true)),
+        ("cpu", (0, 0, Auto), 12_000, (8, 1, false)),
+        ("cpu", (0, 4, Auto), 14 * MB, (2, 4, true)),
+        ("cpu", (3, 0, Auto), 14 * MB, (3, 2, true)),
+        ("cpu", (1, 0, Auto), 14 * MB, (1, 8, false)),
+        ("cpu", (0, 0, Instances), 14 * MB, (8, 1, false)),
+        ("cpu", (0, 0, Shared), 12_000, (8, 1, true)),
+        ("openvino", (0, 0, Auto), 14 * MB, (1, 8, false)),
+        ("openvino", (0, 2, Auto), 14 * MB, (4, 2, false)),
+        ("openvino", (2, 0, Instances), 14 * MB, (2, 4, false)),
+        ("cuda", (0, 0, Auto), 14 * MB, (2, 1, false)),
+        ("cuda", (4, 0, Auto), 14 * MB, (4, 2, false)),
+    ];
+    let mut wrong = Vec::new();
+    for (name, (n_sessions, threads, mode), n_bytes, expected) in cases {
+        let asked = asked(n_sessions, threads, mode);
+        let Plan { n_sessions, layout } = plan(&asked, &provider(name), n_bytes).unwrap();
+        let decided = (n_sessions.get(), layout.threads.get(), layout.is_shared);
+        if decided != expected || layout.provider != name || layout.reason.is_empty() {
+            wrong.push((asked, n_bytes, n_sessions, layout));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn only_large_copies_that_nobody_counted_are_limited() {
+    let many = NonZeroUsize::new(64).unwrap();
+    let n_sessions = |mode, n_sessions, n_bytes| {
+        let asked = Concurrency {
+            cores: many,
+            n_sessions,
+            threads: None,
+            mode,
+        };
+        plan(&asked, &provider("cpu"), n_bytes)
+            .unwrap()
+            .n_sessions
+            .get()
+    };
+    assert_eq!(n_sessions(SessionMode::Instances, None, MB * 98), 16);
+    assert_eq!(n_sessions(SessionMode::Instances, Some(many), MB * 98), 64);
+    assert_eq!(n_sessions(SessionMode::Shared, None, MB * 98), 64);
+    assert_eq!(n_sessions(SessionMode::Auto, None, 12_000), 64);
+}
+
+#[test]
+fn a_session_off_the_cpu_is_never_shared() {
+    for name in ["openvino", "cuda"] {
+        let error = plan(&asked(2, 1, SessionMode::Shared), &provider(name), MB).unwrap_err();
+        let expected = format!(
+            "`session_mode: shared` works with provider `cpu` alone; with `{name}` use `auto` or \
+             `instances`"
+        );
+        assert_eq!(error.message(), expected);
+    }
+}
+
+#[test]
+fn the_reason_names_what_decided() {
+    let told = |name, n_sessions, mode, n_bytes| {
+        let asked = asked(n_sessions, 0, mode);
+        plan(&asked, &provider(name), n_bytes)
+            .unwrap()
+            .layout
+            .reason
+    };
+    let auto = SessionMode::Auto;
+    assert!(told("cpu", 0, auto, 98 * MB).contains("98 MB"));
+    assert!(told("cpu", 0, auto, 12_345).contains("only 13 kB"));
+    assert!(told("cpu", 1, auto, MB).contains("one instance"));
+    assert!(told("openvino", 0, auto, MB).starts_with("OpenVINO"));
+    assert!(told("cuda", 0, auto, MB).contains("GPU"));
+    let asked = told("cpu", 0, SessionMode::Instances, MB);
+    assert_eq!(asked, "`session_mode: instances` asks for it");
+}

@@ -1,0 +1,251 @@
+//! Opens models: one session for all instances of a version, or one for each.
+//!
+//! Decision: everything is checked before the runtime reads the file, and sessions are opened one at
+//! a time. Memory goes back to the system when the last handle of a session is dropped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use contract::{Code, Error, LoadSpec, LoadedModel, Result, Signature, Tensor};
+use ort::logging::LogLevel;
+use ort::session::builder::SessionBuilder;
+use ort::session::{Session as RuntimeSession, SharedSessionInner};
+use ort::sys::OrtSession;
+use ort::{AsPointer, Error as RuntimeError, ErrorCode};
+
+use super::environment::Runtime;
+use super::layout::{self, Plan};
+use super::options::Settings;
+use super::session::OnnxSession;
+use super::signature;
+
+/// The file name of a model, also inside a folder of that name that holds external data.
+pub(super) const ARTIFACT: &str = "model.onnx";
+
+/// A session of the runtime, which may have several handles.
+pub(super) struct OpenSession {
+    inner: Arc<SharedSessionInner>,
+}
+
+impl OpenSession {
+    fn new(session: &RuntimeSession) -> Arc<Self> {
+        let inner = session.inner();
+        Arc::new(Self { inner })
+    }
+
+    /// The session as the C interface knows it.
+    pub(super) fn pointer(&self) -> *const OrtSession {
+        self.inner.ptr()
+    }
+}
+
+/// Opens the sessions of a model.
+pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
+    let settings = Settings::new(spec.provider.as_deref(), &spec.options)?;
+    check_provider(runtime, &settings)?;
+    let file = model_file(&spec.path)?;
+    let plan = layout::plan(&spec.concurrency, &settings.provider, n_bytes(&spec.path))?;
+    let threads = plan.layout.threads;
+    let (first, settings) = open_first(runtime, &file, &settings, threads)?;
+    let signature = signature::signature(&first, settings.has_optional_inputs)
+        .map_err(|error| error.in_context(format_args!("`{}`", file.display())))?;
+    let metadata = signature::metadata(&first);
+    let open_more = || open(runtime, &file, &settings, threads);
+    Ok(LoadedModel {
+        sessions: sessions(&first, &plan, &signature, open_more)?,
+        signature,
+        metadata,
+        layout: plan.layout,
+    })
+}
+
+/// The handles of a model whose first session is open.
+fn sessions(
+    first: &RuntimeSession,
+    plan: &Plan,
+    signature: &Signature,
+    open_more: impl Fn() -> Result<RuntimeSession>,
+) -> Result<Vec<Box<dyn contract::Session>>> {
+    let first = OpenSession::new(first);
+    let mut sessions: Vec<Box<dyn contract::Session>> = Vec::new();
+    for index in 0..plan.n_sessions.get() {
+        let session = match plan.layout.is_shared || index == 0 {
+            true => Arc::clone(&first),
+            false => OpenSession::new(&open_more()?),
+        };
+        sessions.push(Box::new(OnnxSession::new(session, signature)?));
+    }
+    Ok(sessions)
+}
+
+fn check_provider(runtime: &Runtime, settings: &Settings) -> Result<()> {
+    let wanted = settings.provider.name();
+    let available = runtime.providers();
+    if available.contains(&wanted) {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "provider `{wanted}` is not in `{}` (ONNX Runtime {}), which has `{}`; install it with \
+         `lockgate runtime install --flavor {wanted}`",
+        runtime.library().display(),
+        runtime.version(),
+        available.join("`, `")
+    )))
+}
+
+/// The model inside a folder of external data, or the file itself.
+fn model_file(path: &Path) -> Result<PathBuf> {
+    let file = match path.is_dir() {
+        true => path.join(ARTIFACT),
+        false => path.to_owned(),
+    };
+    match fs::File::open(&file) {
+        Ok(_) => Ok(file),
+        Err(error) => Err(failed(format!(
+            "cannot read the model file `{}`: {error}",
+            file.display()
+        ))),
+    }
+}
+
+/// The size of a model with its external data: of all files in a folder, or of a file and those
+/// beside it that start with its name, which is how exporters call them.
+pub(super) fn n_bytes(path: &Path) -> u64 {
+    let (folder, start) = match path.is_dir() {
+        true => (Some(path), None),
+        false => (path.parent(), path.file_name()),
+    };
+    let start = start.unwrap_or_default().as_encoded_bytes();
+    let entries = folder.and_then(|folder| fs::read_dir(folder).ok());
+    let belongs = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(start);
+    let files = entries.into_iter().flatten().flatten().filter(belongs);
+    // Symbolic links are followed: model stores often keep the files elsewhere.
+    let sizes = files.filter_map(|entry| fs::metadata(entry.path()).ok());
+    sizes.map(|metadata| metadata.len()).sum()
+}
+
+/// Opens the first session, and settles what depends on what the model looks like.
+///
+/// The arena and the memory pattern pay when only the number of rows varies, and grow without limit
+/// when other dimensions do. That is known only once the model is open, so such a model is opened a
+/// second time.
+fn open_first(
+    runtime: &Runtime,
+    file: &Path,
+    settings: &Settings,
+    threads: NonZeroUsize,
+) -> Result<(RuntimeSession, Settings)> {
+    let resolved = |keeps_memory: bool| Settings {
+        arena: settings.arena.or(Some(keeps_memory)),
+        memory_pattern: settings.memory_pattern.or(Some(keeps_memory)),
+        ..settings.clone()
+    };
+    let is_open = settings.arena.is_none() || settings.memory_pattern.is_none();
+    let keeping = resolved(true);
+    let session = open(runtime, file, &keeping, threads)?;
+    let varies = signature::signature(&session, settings.has_optional_inputs)
+        .is_ok_and(|signature| signature::varies_beyond_rows(&signature));
+    if !(is_open && varies && settings.provider.is_cpu()) {
+        return Ok((session, keeping));
+    }
+    drop(session);
+    let returning = resolved(false);
+    Ok((open(runtime, file, &returning, threads)?, returning))
+}
+
+fn open(
+    runtime: &Runtime,
+    file: &Path,
+    settings: &Settings,
+    threads: NonZeroUsize,
+) -> Result<RuntimeSession> {
+    let _turn = runtime.turn_to_create();
+    builder(runtime, settings, threads)
+        .and_then(|mut builder| builder.commit_from_file(file))
+        .map_err(|error| load_error(file, &error))
+}
+
+fn builder(
+    runtime: &Runtime,
+    settings: &Settings,
+    threads: NonZeroUsize,
+) -> ort::Result<SessionBuilder> {
+    let threads = threads.get();
+    let arena = settings.arena.unwrap_or(true);
+    let spinning = if settings.allow_spinning { "1" } else { "0" };
+    let mut builder = RuntimeSession::builder(runtime.environment())?
+        .with_log_level(LogLevel::Warning)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        .with_optimization_level(settings.optimization)?
+        .with_memory_pattern(settings.memory_pattern.unwrap_or(true))?
+        .with_config_entry("session.intra_op.allow_spinning", spinning)?
+        .with_config_entry("session.inter_op.allow_spinning", spinning)?
+        .with_config_entry("session.force_spinning_stop", "1")?;
+    for (key, value) in &settings.entries {
+        builder = builder.with_config_entry(key, value)?;
+    }
+    Ok(builder.with_execution_providers(settings.provider.dispatches(threads, arena))?)
+}
+
+/// A model of one node, `y = Relu(x)` for one `FP32` number, as `testing::OnnxModel` writes it.
+pub(super) const ONE_NODE: &[u8] =
+    b"\x08\x08\x12\x08lockgate:6Z\x0f\x0a\x01x\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01\
+    b\x0f\x0a\x01y\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01\x0a\x0c\x0a\x01x\x12\x01y\
+    \x22\x04Relu\x12\x04testB\x04\x0a\x00\x10\x12";
+
+/// Opens a model of one node with a provider, and runs it.
+pub(super) fn try_provider(runtime: &Runtime, provider: &str) -> Result<()> {
+    let settings = Settings::new(Some(provider), &BTreeMap::new())?;
+    let session = {
+        let _turn = runtime.turn_to_create();
+        builder(runtime, &settings, NonZeroUsize::MIN)
+            .and_then(|mut builder| builder.commit_from_memory(ONE_NODE))
+    };
+    let session = session.map_err(|error| failed(words(&error)))?;
+    let signature = signature::signature(&session, true)?;
+    let input = Tensor::from_values([1].into(), vec![2_f32])?;
+    let outputs = OnnxSession::new(OpenSession::new(&session), &signature)?
+        .run_aligned(&[Some(input.clone())], &[0])
+        .map_err(|error| failed(words(&error)))?;
+    match outputs.first() == Some(&input) {
+        true => Ok(()),
+        false => Err(failed(format!("it computed {outputs:?} from {input:?}"))),
+    }
+}
+
+fn load_error(file: &Path, error: &RuntimeError) -> Error {
+    const KNOWN: [(ErrorCode, &str); 3] = [
+        (ErrorCode::InvalidProtobuf, "is not an ONNX model"),
+        (ErrorCode::InvalidGraph, "is not a valid ONNX model"),
+        (
+            ErrorCode::NotImplemented,
+            "uses what this ONNX Runtime does not implement",
+        ),
+    ];
+    let known = KNOWN.into_iter().find(|(code, _)| *code == error.code());
+    let what = known.map_or("cannot be loaded", |(_, what)| what);
+    let said = without_path(file, words(error));
+    failed(format!("`{}` {what}: {said}", file.display()))
+}
+
+/// What the runtime says about `file`, without the start that repeats its path.
+fn without_path(file: &Path, said: String) -> String {
+    let start = format!("Load model from {} failed:", file.display());
+    match said.strip_prefix(&start) {
+        Some(reason) => reason.trim_start().to_owned(),
+        None => said,
+    }
+}
+
+/// What the runtime says, without the line ends that some of its sentences carry.
+pub(super) fn words(error: &RuntimeError) -> String {
+    error.message().trim().to_owned()
+}
+
+pub(super) fn failed(message: String) -> Error {
+    Error::new(Code::EngineFailed, message)
+}
