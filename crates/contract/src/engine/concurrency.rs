@@ -90,6 +90,17 @@ pub struct SessionLayout {
     pub reason: String,
 }
 
+impl SessionLayout {
+    /// The mode that asks for this layout.
+    #[must_use]
+    pub const fn mode(&self) -> SessionMode {
+        match self.is_shared {
+            true => SessionMode::Shared,
+            false => SessionMode::Instances,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
