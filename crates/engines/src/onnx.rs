@@ -9,6 +9,7 @@ pub mod install;
 mod layout;
 pub mod library;
 mod load;
+mod memory;
 mod options;
 pub mod probe;
 mod session;

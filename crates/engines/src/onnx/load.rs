@@ -18,6 +18,7 @@ use ort::{AsPointer, Error as RuntimeError, ErrorCode};
 
 use super::environment::Runtime;
 use super::layout::{self, Plan};
+use super::memory::{GiveBack, Opening};
 use super::options::Settings;
 use super::session::OnnxSession;
 use super::signature;
@@ -28,12 +29,16 @@ pub(super) const ARTIFACT: &str = "model.onnx";
 /// A session of the runtime, which may have several handles.
 pub(super) struct OpenSession {
     inner: Arc<SharedSessionInner>,
+    /// Shared by all sessions of a model; dropped after the session, as fields are in their order.
+    _memory: Arc<GiveBack>,
 }
 
 impl OpenSession {
-    fn new(session: &RuntimeSession) -> Arc<Self> {
-        let inner = session.inner();
-        Arc::new(Self { inner })
+    fn new(session: &RuntimeSession, memory: &Arc<GiveBack>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: session.inner(),
+            _memory: Arc::clone(memory),
+        })
     }
 
     /// The session as the C interface knows it.
@@ -69,12 +74,13 @@ fn sessions(
     signature: &Signature,
     open_more: impl Fn() -> Result<RuntimeSession>,
 ) -> Result<Vec<Box<dyn contract::Session>>> {
-    let first = OpenSession::new(first);
+    let memory = Arc::new(GiveBack);
+    let first = OpenSession::new(first, &memory);
     let mut sessions: Vec<Box<dyn contract::Session>> = Vec::new();
     for index in 0..plan.n_sessions.get() {
         let session = match plan.layout.is_shared || index == 0 {
             true => Arc::clone(&first),
-            false => OpenSession::new(&open_more()?),
+            false => OpenSession::new(&open_more()?, &memory),
         };
         sessions.push(Box::new(OnnxSession::new(session, signature)?));
     }
@@ -163,6 +169,7 @@ fn open(
     threads: NonZeroUsize,
 ) -> Result<RuntimeSession> {
     let _turn = runtime.turn_to_create();
+    let _opening = Opening::start();
     builder(runtime, settings, threads)
         .and_then(|mut builder| builder.commit_from_file(file))
         .map_err(|error| load_error(file, &error))
@@ -208,7 +215,7 @@ pub(super) fn try_provider(runtime: &Runtime, provider: &str) -> Result<()> {
     let session = session.map_err(|error| failed(words(&error)))?;
     let signature = signature::signature(&session, true)?;
     let input = Tensor::from_values([1].into(), vec![2_f32])?;
-    let outputs = OnnxSession::new(OpenSession::new(&session), &signature)?
+    let outputs = OnnxSession::new(OpenSession::new(&session, &Arc::new(GiveBack)), &signature)?
         .run_aligned(&[Some(input.clone())], &[0])
         .map_err(|error| failed(words(&error)))?;
     match outputs.first() == Some(&input) {

@@ -97,3 +97,61 @@ fn dropped_sessions_give_their_memory_back() {
         assert!(after < before + 20, "{before} MB, then {after} MB");
     });
 }
+
+/// Eight layers, 30 MB in all.
+fn heavy() -> OnnxModel {
+    const WIDTH: usize = 1000;
+    let weights = |layer| (0..WIDTH * WIDTH).map(move |i| ((i + layer) % 101) as f32 / 5000.0);
+    let mut model = OnnxModel::new().input("x0", ElementType::F32, &dims("n,1000"));
+    for layer in 0..8 {
+        let weights = Tensor::from_values([WIDTH, WIDTH].into(), weights(layer).collect()).unwrap();
+        let (input, output) = (format!("x{layer}"), format!("x{}", layer + 1));
+        let name = format!("weights{layer}");
+        model = model
+            .initializer(&name, &weights)
+            .node("MatMul", &[&input, &name], &[&output]);
+    }
+    model.output("x8", ElementType::F32, &dims("n,1000"))
+}
+
+/// What a model with that many sessions takes after all have run, and what is left after it.
+fn megabytes_of(file: &ModelFile, n_sessions: usize) -> (usize, usize) {
+    let before = resident_megabytes();
+    let mut spec = file.spec.clone();
+    spec.concurrency = Concurrency::of(n_sessions.try_into().unwrap());
+    let mut loaded = engine().load(&spec).unwrap();
+    let input = Tensor::from_values([4, 1000].into(), vec![1_f32; 4000]).unwrap();
+    std::thread::scope(|scope| {
+        for session in &mut loaded.sessions {
+            let input = [Some(input.clone())];
+            scope.spawn(move || session.run(&input, &[0]).unwrap());
+        }
+    });
+    let loaded_megabytes = resident_megabytes() - before;
+    drop(loaded);
+    (
+        loaded_megabytes,
+        resident_megabytes().saturating_sub(before),
+    )
+}
+
+#[test]
+fn four_instances_of_a_large_model_take_the_memory_of_one() {
+    in_child(
+        "four_instances_of_a_large_model_take_the_memory_of_one",
+        || {
+            let file = ModelFile::new(&heavy().to_bytes());
+            // The first model of a process pays for what the runtime keeps.
+            megabytes_of(&file, 1);
+            let (one, left_by_one) = megabytes_of(&file, 1);
+            let (four, left_by_four) = megabytes_of(&file, 4);
+            assert!(one >= 30, "{one} MB for 30 MB of weights");
+            assert!(
+                four * 10 <= one * 13,
+                "{one} MB for one, {four} MB for four"
+            );
+            let left = (left_by_one, left_by_four);
+            assert!(left.0.max(left.1) <= 3, "{left:?} MB are left");
+        },
+    );
+}
