@@ -1,60 +1,80 @@
-//! `cargo xtask bench compare`: Lockgate beside a raw echo and the service people write by hand.
+//! `cargo xtask bench compare`: what Lockgate does beside what could be used instead.
 //!
-//! Rule: for each case, and as often as asked, each contender is started, warmed up, measured at
-//! each number of connections, and ended, so that a slow minute of the machine hits all of them.
-//! Medians are quoted, and ratios within one run: a time from one machine says nothing on another.
-//! Rejected: one long run per contender, which reads a noisy neighbour as a difference.
+//! Decision: what is measured is a table of cases, each with goals ([`case`]); every case is
+//! measured in rounds that start everything anew, so that a slow minute of the machine hits all
+//! contenders, and medians and ratios within one round are quoted. A case that fails costs its own
+//! lines of the result and nothing else.
 
+mod batching;
 mod build;
 mod case;
+mod contender;
+mod engine;
+mod figures;
 mod generator;
+mod goal;
 mod machine;
+mod measure;
+mod measured;
+mod open_loop;
+mod overload;
 mod probe;
 mod report;
+mod repository;
+mod request;
+mod resources;
+mod schedule;
 mod server;
-mod summary;
+mod swap;
 mod usage;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use build::Built;
-use case::{Case, Contender};
-use generator::{Generator, Load};
-use server::Server;
-use summary::Run;
-use usage::Usage;
+use case::{CASES, Case};
+use contender::Contender;
+use generator::Generator;
+use measure::Bench as Measurement;
+use measured::Measured;
 
-const WARM_UP: Duration = Duration::from_secs(2);
+use crate::steps::stopwatch;
 
 /// A benchmark.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
-    /// Compare with a raw hyper echo, and with FastAPI and ONNX Runtime.
+    /// Compare with raw echoes, with Python model servers, and with ONNX Runtime alone.
     Compare(Compare),
 }
 
 /// What to compare and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
-    /// Only these contenders; the Markdown table is then left as it is.
+    /// Print the cases with their goals, and measure nothing.
+    #[arg(long)]
+    list: bool,
+    /// Only these contenders where contenders are compared; the Markdown table is then left as it
+    /// is.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Contender>,
     /// Only these cases; the Markdown table is then left as it is.
-    #[arg(long = "case", value_enum, value_delimiter = ',')]
-    cases: Vec<Case>,
+    #[arg(
+        long = "case",
+        value_parser = PossibleValuesParser::new(CASES.iter().map(|case| case.name)),
+        value_delimiter = ','
+    )]
+    cases: Vec<String>,
     /// Length of a measurement.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// How often everything is measured; medians are quoted.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Rounds of a case; medians are quoted.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Numbers of connections, each with one request under way.
-    #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
+    /// Numbers of connections where contenders are compared, each with one request under way.
+    #[arg(long, value_delimiter = ',')]
     connections: Vec<usize>,
     /// Use what was built before.
     #[arg(long)]
@@ -68,16 +88,15 @@ pub(crate) struct Compare {
 }
 
 impl Compare {
-    fn cases(&self) -> Vec<Case> {
-        chosen(&Case::ALL, &self.cases)
-    }
-
-    fn contenders(&self, case: Case) -> Vec<Contender> {
-        chosen(case.contenders(), &self.only)
+    fn cases(&self) -> Vec<&'static Case> {
+        let is_wanted = |case: &&Case| self.cases.iter().any(|name| name == case.name);
+        let cases = CASES.iter();
+        let cases = cases.filter(|case| self.cases.is_empty() || is_wanted(case));
+        cases.collect()
     }
 
     fn is_complete(&self) -> bool {
-        self.only.is_empty() && self.cases.is_empty()
+        self.only.is_empty() && self.cases.is_empty() && self.connections.is_empty()
     }
 }
 
@@ -90,103 +109,128 @@ fn chosen<T: Copy + PartialEq>(all: &[T], wanted: &[T]) -> Vec<T> {
 /// Runs a benchmark in the repository at `root`.
 pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
+        Bench::Compare(compare) if compare.list => {
+            list();
+            Ok(())
+        }
         Bench::Compare(compare) => run_compare(root, compare),
+    }
+}
+
+fn list() {
+    for case in &CASES {
+        println!("{}: {}", case.name, case.title);
+        for goal in case.goals {
+            println!("    {goal}");
+        }
     }
 }
 
 fn run_compare(root: &Path, compare: &Compare) -> Result<()> {
     let built = build::prepare(root, compare.onnxruntime.as_deref(), compare.skip_build)?;
-    let generator = Generator::find(root, &built, compare.own_generator)?;
+    let generator = Generator::find(root, &built, compare.own_generator);
     let machine = machine::describe(root, &built, &generator)?;
-    let n_runs: usize = compare
-        .cases()
-        .into_iter()
-        .map(|case| compare.contenders(case).len())
-        .sum();
-    let progress = progress(n_runs * compare.connections.len() * compare.repeat as usize);
-    let mut runs = Vec::new();
+    let bench = Measurement {
+        built,
+        generator,
+        seconds: compare.seconds,
+        only: compare.only.clone(),
+        connections: compare.connections.clone(),
+    };
+    let elapsed = stopwatch();
+    let mut measured = Vec::new();
     for case in compare.cases() {
-        let bench = Bencher {
-            built: &built,
-            generator: &generator,
-            compare,
-            progress: &progress,
-        };
-        runs.extend(bench.measure(case)?);
+        let case = measure(&bench, case, compare.repeat, &elapsed);
+        report::print(&case);
+        measured.push(case);
     }
-    progress.finish_and_clear();
-    report::write(root, compare, &machine, &runs)
+    report::write(root, compare, &machine, &measured)
 }
 
-fn progress(n_runs: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} (ends in {eta})");
-    let progress = ProgressBar::new(n_runs as u64);
-    match style {
-        Ok(style) => progress.with_style(style),
-        Err(_) => progress,
-    }
-}
-
-/// Everything that the measurements of one invocation share.
-struct Bencher<'a> {
-    built: &'a Built,
-    generator: &'a Generator,
-    compare: &'a Compare,
-    progress: &'a ProgressBar,
-}
-
-impl Bencher<'_> {
-    /// All measurements of one case.
-    fn measure(&self, case: Case) -> Result<Vec<Run>> {
-        let body = case.write_body(self.built)?;
-        let mut runs = Vec::new();
-        for _ in 0..self.compare.repeat {
-            for contender in self.compare.contenders(case) {
-                let server = Server::start(self.built, contender, case, &body)?;
-                for &n_connections in &self.compare.connections {
-                    let what = format!("{case}: {contender}, {n_connections} connections");
-                    self.progress.set_message(what.clone());
-                    let load = Load {
-                        case,
-                        body: &body,
-                        port: server.port(),
-                        n_connections,
-                        duration: Duration::from_secs(self.compare.seconds),
-                    };
-                    runs.push(self.measure_once(&server, contender, &load).context(what)?);
-                    self.progress.inc(1);
-                }
-                server.stop()?;
-            }
+/// All rounds of a case; a case that cannot be measured here is not tried again.
+fn measure(
+    bench: &Measurement,
+    case: &'static Case,
+    repeat: u32,
+    elapsed: &impl Fn() -> Duration,
+) -> Measured {
+    let n_rounds = if case.is_once { 1 } else { repeat };
+    let mut rounds = Vec::new();
+    for round in 1..=n_rounds {
+        let seconds = elapsed().as_secs();
+        eprintln!("[{seconds} s] {}, round {round} of {n_rounds}", case.name);
+        let result = (case.measure)(bench);
+        if let Err(error) = &result {
+            eprintln!("{}: {error:#}", case.name);
         }
-        Ok(runs)
+        let is_skipped = result
+            .as_ref()
+            .is_err_and(|error| error.is::<measure::Skip>());
+        rounds.push(result);
+        if is_skipped {
+            break;
+        }
+    }
+    Measured::new(case, rounds)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        compare: Compare,
     }
 
-    fn measure_once(&self, server: &Server, contender: Contender, load: &Load<'_>) -> Result<Run> {
-        self.generator.run(&Load {
-            duration: WARM_UP,
-            ..*load
-        })?;
-        let before = Usage::of_tree(server.pid())?;
-        let figures = self.generator.run(load)?;
-        let after = Usage::of_tree(server.pid())?;
-        if figures.n_errors > 0 || figures.n_requests == 0 {
-            bail!(
-                "{} requests, {} of them failed",
-                figures.n_requests,
-                figures.n_errors
-            );
+    fn compare(words: &[&str]) -> Result<Compare, clap::Error> {
+        let words = std::iter::once("compare").chain(words.iter().copied());
+        Ok(CommandLine::try_parse_from(words)?.compare)
+    }
+
+    fn names(compare: &Compare) -> Vec<&'static str> {
+        compare.cases().iter().map(|case| case.name).collect()
+    }
+
+    #[test]
+    fn without_a_wish_everything_is_measured() {
+        let compare = compare(&[]).unwrap();
+        assert_eq!(names(&compare).len(), CASES.len());
+        assert!(compare.is_complete());
+    }
+
+    #[test]
+    fn wishes_are_kept_to_in_the_order_of_the_table() {
+        let compare = compare(&["--case", "overload,predict", "--only", "echo"]).unwrap();
+        assert_eq!(names(&compare), ["predict", "overload"]);
+        assert_eq!(compare.only, [Contender::Echo]);
+        assert!(!compare.is_complete());
+    }
+
+    #[test]
+    fn unknown_words_and_no_time_are_errors() {
+        let table: [&[&str]; 4] = [
+            &["--case", "nonsense"],
+            &["--only", "nonsense"],
+            &["--seconds", "0"],
+            &["--repeat", "0"],
+        ];
+        for words in table {
+            assert!(compare(words).is_err(), "{words:?}");
         }
-        Ok(Run {
-            case: load.case,
-            contender,
-            n_connections: load.n_connections,
-            requests_per_second: figures.n_requests as f64 / figures.seconds,
-            p50_us: figures.p50_us,
-            p99_us: figures.p99_us,
-            cpu_us_per_request: after.cpu_since(&before).as_secs_f64() * 1e6
-                / figures.n_requests as f64,
-            memory_mb: after.resident_bytes as f64 / 1e6,
-        })
+    }
+
+    #[test]
+    fn other_connections_leave_the_table_of_the_documents_alone() {
+        assert!(!compare(&["--connections", "1,8"]).unwrap().is_complete());
+    }
+
+    #[test]
+    fn chosen_keeps_the_order_of_all() {
+        assert_eq!(chosen(&[1, 2, 3], &[3, 1, 9]), [1, 3]);
+        assert_eq!(chosen(&[1, 2, 3], &[]), [1, 2, 3]);
     }
 }

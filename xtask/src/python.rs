@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+/// Written last, with the requirements that are installed.
+const STAMP: &str = "installed-requirements.txt";
 const REQUIREMENTS: &str = "crates/lockgate/tests/python/requirements.txt";
 
 /// The Python interpreter that has the clients.
@@ -18,13 +20,18 @@ pub(crate) fn prepare(root: &Path) -> Result<()> {
     install(root, REQUIREMENTS, "target/python")
 }
 
+/// Whether the environment in `folder` was made to its end.
+pub(crate) fn is_installed(folder: &Path) -> bool {
+    folder.join(STAMP).exists()
+}
+
 /// Makes the environment `folder`, unless it was made from the same requirements before.
 pub(crate) fn install(root: &Path, list: &str, folder: &str) -> Result<()> {
     let requirements = root.join(list);
     let wanted = fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let path = root.join(folder);
-    let stamp = path.join("installed-requirements.txt");
+    let stamp = path.join(STAMP);
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }

@@ -87,7 +87,7 @@ pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<()> {
     clippy::disallowed_methods,
     reason = "a chore measures wall time and is never paused"
 )]
-fn stopwatch() -> impl Fn() -> Duration {
+pub(crate) fn stopwatch() -> impl Fn() -> Duration {
     let started = std::time::Instant::now();
     move || started.elapsed()
 }

@@ -1,72 +1,105 @@
 //! Builds and installs everything that takes part, below the target folder.
+//!
+//! Decision: what a case can do without may be missing; the case then says so. Lockgate, the load
+//! generators and the networks may not.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 
+use super::contender::Contender;
 use crate::{python, steps};
 
-/// Requirements of the Python peers.
-pub(super) const PEERS: &str = "bench/peers/requirements.txt";
-
-const PYTHON: &str = "target/bench-python";
+/// The requirements of all Python peers, and where each is installed.
+pub(super) const PEERS: [(Contender, &str, &str); 3] = [
+    (
+        Contender::Fastapi,
+        "bench/peers/requirements.txt",
+        "target/bench-python",
+    ),
+    (
+        Contender::Litserve,
+        "bench/peers/litserve-requirements.txt",
+        "target/bench-litserve",
+    ),
+    (
+        Contender::Bentoml,
+        "bench/peers/bentoml-requirements.txt",
+        "target/bench-bentoml",
+    ),
+];
 
 /// Where everything is.
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) lockgate: PathBuf,
     pub(super) echo: PathBuf,
+    pub(super) grpc_echo: PathBuf,
     pub(super) load: PathBuf,
+    pub(super) grpc_load: PathBuf,
+    pub(super) open_load: PathBuf,
+    pub(super) serde_decode: PathBuf,
+    /// The interpreter with ONNX Runtime.
     pub(super) python: PathBuf,
-    /// Folder of the Python services.
+    pub(super) litserve: PathBuf,
+    pub(super) bentoml: PathBuf,
+    /// Folder of the Python services and scripts.
     pub(super) peers: PathBuf,
     /// The ONNX Runtime library of Lockgate.
     pub(super) onnxruntime: PathBuf,
-    /// A folder with nothing but the model `digits`, of one version.
-    pub(super) models: PathBuf,
+    /// The small network that reads digits.
+    pub(super) digits: PathBuf,
+    /// The networks that `make_models.py` builds.
+    pub(super) networks: PathBuf,
     /// The example request.
     pub(super) example: PathBuf,
-    /// Bodies and logs.
+    /// Repositories, bodies and logs.
     pub(super) folder: PathBuf,
     pub(super) n_cores: usize,
-}
-
-impl Built {
-    /// The model file.
-    pub(super) fn model(&self) -> PathBuf {
-        self.models.join("digits/2/model.onnx")
-    }
+    /// Contenders that are not installed.
+    pub(super) missing: Vec<Contender>,
 }
 
 /// Builds and installs what is missing.
 pub(super) fn prepare(root: &Path, library: Option<&Path>, is_built: bool) -> Result<Built> {
     let target = target(root)?;
-    let release = target.join("release");
     let load = target.join("bench-load");
     if !is_built {
         build(root, &load)?;
-        python::install(root, PEERS, PYTHON)?;
+        install_peers(root)?;
     }
-    let installed = root.join("target/lockgate-data/onnxruntime/current");
-    if library.is_none() && !installed.exists() {
-        steps::prepare(root)?;
-    }
-    let built = Built {
-        lockgate: release.join("lockgate"),
-        echo: load.join("release/echo"),
-        load: load.join("release/load"),
-        python: root.join(PYTHON).join("bin/python"),
+    let load = load.join("release");
+    let folder = target.join("bench");
+    let interpreter = |folder: &str| root.join(folder).join("bin/python");
+    let [fastapi, litserve, bentoml] = PEERS.map(|(_, _, folder)| interpreter(folder));
+    let mut built = Built {
+        lockgate: target.join("release/lockgate"),
+        echo: load.join("echo"),
+        grpc_echo: load.join("grpc_echo"),
+        load: load.join("load"),
+        grpc_load: load.join("grpc_load"),
+        open_load: load.join("open_load"),
+        serde_decode: load.join("serde_decode"),
+        python: fastapi,
+        litserve,
+        bentoml,
         peers: root.join("bench/peers"),
-        onnxruntime: library.map_or(installed, Path::to_owned),
-        models: target.join("bench/models"),
+        onnxruntime: library.map(Path::to_owned).unwrap_or_default(),
+        digits: root.join("examples/models/digits/2/model.onnx"),
+        networks: folder.join("networks"),
         example: root.join("examples/data/digits-request.json"),
-        folder: target.join("bench"),
+        folder,
         n_cores: std::thread::available_parallelism()?.get(),
+        missing: Vec::new(),
     };
-    copy_model(root, &built)?;
     check(&built)?;
+    if library.is_none() {
+        built.onnxruntime = built.install("cpu", &root.join("target/lockgate-data"))?;
+    }
+    built.missing = missing(root);
+    make_networks(&built)?;
     Ok(built)
 }
 
@@ -94,21 +127,116 @@ fn build(root: &Path, load: &Path) -> Result<()> {
     steps::cargo(root, &arguments, &[("CARGO_TARGET_DIR", &load)])
 }
 
-/// Copies the network alone, because the other version of the example is a forest.
-fn copy_model(root: &Path, built: &Built) -> Result<()> {
-    let model = built.model();
-    let folder = model.parent().context("a model file has a folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    fs::copy(root.join("examples/models/digits/2/model.onnx"), &model)
-        .context("cannot copy the model")?;
+/// The first peer must be there, because its environment builds the networks.
+fn install_peers(root: &Path) -> Result<()> {
+    for (contender, list, folder) in PEERS {
+        match python::install(root, list, folder) {
+            Err(error) if contender == Contender::Fastapi => return Err(error),
+            Err(error) => println!("{contender} is left out, it does not install: {error:#}"),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Peers whose installation did not end well.
+fn missing(root: &Path) -> Vec<Contender> {
+    let is_missing = |folder: &str| !python::is_installed(&root.join(folder));
+    let missing = PEERS
+        .iter()
+        .filter(|(_, _, folder)| is_missing(folder))
+        .map(|(contender, _, _)| *contender);
+    missing.collect()
+}
+
+fn make_networks(built: &Built) -> Result<()> {
+    let status = Command::new(&built.python)
+        .arg(built.peers.join("make_models.py"))
+        .arg(&built.networks)
+        .status()
+        .context("cannot start Python")?;
+    if !status.success() {
+        bail!("the networks cannot be built: {status}");
+    }
     Ok(())
 }
 
 fn check(built: &Built) -> Result<()> {
-    for file in [&built.lockgate, &built.echo, &built.load, &built.python] {
+    let files = [
+        &built.lockgate,
+        &built.echo,
+        &built.grpc_echo,
+        &built.load,
+        &built.grpc_load,
+        &built.open_load,
+        &built.serde_decode,
+        &built.python,
+    ];
+    for file in files {
         if !file.exists() {
             bail!("{} is not there: leave out `--skip-build`", file.display());
         }
     }
     Ok(())
+}
+
+impl Built {
+    /// What a flag of `lockgate serve` is called in its help, if it has it.
+    pub(super) fn has_flag(&self, flag: &str) -> Result<bool> {
+        let output = Command::new(&self.lockgate)
+            .args(["serve", "--help"])
+            .output()
+            .context("cannot start lockgate")?;
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(help.split_whitespace().any(|word| word == flag))
+    }
+
+    /// The ONNX Runtime library of this kind, installed in `data` unless it is there.
+    pub(super) fn install(&self, flavor: &str, data: &Path) -> Result<PathBuf> {
+        let library = data.join("onnxruntime/current");
+        if !library.exists() {
+            println!("installing ONNX Runtime ({flavor}) into {}", data.display());
+            let output = Command::new(&self.lockgate)
+                .args(["runtime", "install", "--flavor", flavor, "--data-dir"])
+                .arg(data)
+                .output()
+                .context("cannot start lockgate")?;
+            if !output.status.success() {
+                bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+            }
+        }
+        Ok(library)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_peer_has_requirements_with_versions() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for (contender, list, _) in PEERS {
+            let text = std::fs::read_to_string(root.join(list)).unwrap();
+            let is_pinned = |line: &str| line.starts_with('#') || line.contains("==");
+            assert!(text.lines().all(is_pinned), "{contender}: {list}");
+        }
+    }
+
+    #[test]
+    fn a_peer_without_a_finished_environment_is_missing() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(
+            missing(root.path()),
+            PEERS.map(|(contender, _, _)| contender)
+        );
+        let (_, _, folder) = PEERS[0];
+        let folder = root.path().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("installed-requirements.txt"), "").unwrap();
+        assert_eq!(
+            missing(root.path()),
+            [Contender::Litserve, Contender::Bentoml]
+        );
+    }
 }

@@ -1,204 +1,299 @@
-//! The cases, who takes part in each, and their requests.
+//! The table of cases: what is measured, how, and what it should show.
 //!
-//! Decision: every contender of a case gets the very same bytes, made from the example request of
-//! the repository: one row of the 64-128-64-10 network that reads digits.
+//! Decision: a case is a line of this table. Cases that compare contenders in closed loop are data
+//! alone; the others name the function that measures them. A round of a case starts everything it
+//! measures anew, so that its numbers stand for themselves and ratios are within one round.
 
-use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use anyhow::Result;
 
-use anyhow::{Context, Result};
-use clap::ValueEnum;
-use serde::Serialize;
-use serde_json::json;
+use super::contender::Contender::{Bentoml, Echo, Fastapi, GrpcEcho, Litserve, Lockgate};
+use super::figures::Round;
+use super::goal::{Bound, Goal, Unit};
+use super::measure::{self, Bench, Comparison};
+use super::{batching, engine, overload, resources, swap};
 
-use super::build::Built;
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Case {
-    /// One row as simple JSON.
-    Predict,
-    /// One row as JSON of the Open Inference Protocol.
-    InferJson,
-    /// One row as a binary tensor of the Open Inference Protocol, in and out.
-    InferBinary,
+/// What is measured, and what it should show.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    /// A sentence about the set-up.
+    pub(super) title: &'static str,
+    /// Whether one round is enough, because the numbers hardly vary or take long.
+    pub(super) is_once: bool,
+    pub(super) measure: fn(&Bench) -> Result<Round>,
+    pub(super) goals: &'static [Goal],
 }
 
-/// Who answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Contender {
-    /// Hyper alone: reads the body and answers 250 fixed bytes.
-    Echo,
-    /// FastAPI, pydantic and ONNX Runtime, one uvicorn worker per core.
-    Fastapi,
-    /// The release build with default settings, but without the access log.
-    Lockgate,
-}
-
-impl Case {
-    pub(super) const ALL: [Self; 3] = [Self::Predict, Self::InferJson, Self::InferBinary];
-
-    /// Those that speak the protocol of the case; the echo speaks all.
-    pub(super) fn contenders(self) -> &'static [Contender] {
-        match self {
-            Self::Predict => &[Contender::Echo, Contender::Fastapi, Contender::Lockgate],
-            Self::InferJson | Self::InferBinary => &[Contender::Echo, Contender::Lockgate],
-        }
-    }
-
-    pub(super) fn path(self) -> &'static str {
-        match self {
-            Self::Predict => "/predict",
-            Self::InferJson | Self::InferBinary => "/v2/models/digits/infer",
-        }
-    }
-
-    /// What a reader of the table sees.
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Self::Predict => "one row of 64 numbers as JSON, `POST /predict`",
-            Self::InferJson => "the same as JSON, `POST /v2/models/digits/infer`",
-            Self::InferBinary => "the same as binary tensors, `POST /v2/models/digits/infer`",
-        }
-    }
-
-    /// The headers that belong to the body at this path.
-    pub(super) fn headers(self, body: &Path) -> Result<Vec<(&'static str, String)>> {
-        match self {
-            Self::Predict | Self::InferJson => {
-                Ok(vec![("Content-Type", "application/json".to_owned())])
-            }
-            Self::InferBinary => {
-                let n_bytes = fs::metadata(body).context("the body")?.len();
-                let n_tensor_bytes = (N_NUMBERS * size_of::<f32>()) as u64;
-                Ok(vec![
-                    ("Content-Type", "application/octet-stream".to_owned()),
-                    (
-                        "Inference-Header-Content-Length",
-                        (n_bytes - n_tensor_bytes).to_string(),
-                    ),
-                ])
-            }
-        }
-    }
-
-    /// Writes the body where the load generator finds it.
-    pub(super) fn write_body(self, built: &Built) -> Result<PathBuf> {
-        let example = fs::read_to_string(&built.example).context("the example request")?;
-        let path = built.folder.join(format!("{self}.body"));
-        fs::write(&path, self.body(&example)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
-    }
-
-    fn body(self, example: &str) -> Result<Vec<u8>> {
-        match self {
-            Self::Predict => Ok(example.trim_end().as_bytes().to_vec()),
-            Self::InferJson => Ok(infer(json!({"data": row(example)?}), &json!({}))),
-            Self::InferBinary => {
-                let tensor: Vec<u8> = row(example)?
-                    .into_iter()
-                    .flat_map(f32::to_le_bytes)
-                    .collect();
-                let size = json!({"parameters": {"binary_data_size": tensor.len()}});
-                let binary_output = json!({"binary_data_output": true});
-                Ok([infer(size, &binary_output), tensor].concat())
-            }
-        }
-    }
-}
-
-/// Numbers of one row.
-const N_NUMBERS: usize = 64;
-
-/// The row of the example request.
-fn row(example: &str) -> Result<Vec<f32>> {
-    #[derive(serde::Deserialize)]
-    struct Example {
-        data: Vec<Vec<f32>>,
-    }
-    let example: Example = serde_json::from_str(example).context("the example request")?;
-    example.data.into_iter().next().context("a row")
-}
-
-/// A request of the Open Inference Protocol, whose input has `more` keys.
-fn infer(more: serde_json::Value, parameters: &serde_json::Value) -> Vec<u8> {
-    let mut input = json!({"name": "x", "shape": [1, N_NUMBERS], "datatype": "FP32"});
-    if let (Some(input), serde_json::Value::Object(more)) = (input.as_object_mut(), more) {
-        input.extend(more);
-    }
-    json!({"inputs": [input], "parameters": parameters})
-        .to_string()
-        .into_bytes()
-}
-
-impl Contender {
-    /// As in the flag `--only`.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Echo => "echo",
-            Self::Fastapi => "fastapi",
-            Self::Lockgate => "lockgate",
-        }
-    }
-}
-
-impl fmt::Display for Case {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Predict => "predict",
-            Self::InferJson => "infer-json",
-            Self::InferBinary => "infer-binary",
-        })
-    }
-}
-
-impl fmt::Display for Contender {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Echo => "raw hyper echo",
-            Self::Fastapi => "FastAPI + ONNX Runtime",
-            Self::Lockgate => "Lockgate",
-        })
-    }
-}
+/// All cases, in the order in which they are measured.
+pub(super) static CASES: [Case; 15] = [
+    Case {
+        name: "predict",
+        title: "one row of 64 numbers as JSON, `POST /predict`, 64-128-64-10 network",
+        is_once: false,
+        measure: |bench| {
+            bench.compare(&Comparison {
+                request: measure::predict,
+                contenders: &[Echo, Fastapi, Litserve, Bentoml, Lockgate],
+                connections: &[1, 64],
+            })
+        },
+        goals: &[
+            Goal {
+                text: "requests/s of the raw echo, 64 connections",
+                bound: Bound::AtLeast(0.55),
+                unit: Unit::Share,
+                value: |figures| figures.rate_ratio(Lockgate, Echo, 64),
+            },
+            Goal {
+                text: "requests/s of FastAPI + ONNX Runtime, 64 connections",
+                bound: Bound::AtLeast(7.0),
+                unit: Unit::Times,
+                value: |figures| figures.rate_ratio(Lockgate, Fastapi, 64),
+            },
+            Goal {
+                text: "median beyond the echo's at 1 connection, the engine's run included",
+                bound: Bound::AtMost(60.0),
+                unit: Unit::Microseconds,
+                value: |figures| figures.added_us(Lockgate, Echo, 1),
+            },
+        ],
+    },
+    Case {
+        name: "infer-json",
+        title: "the same row as JSON, `POST /v2/models/digits/infer`",
+        is_once: false,
+        measure: |bench| {
+            bench.compare(&Comparison {
+                request: measure::infer_json,
+                contenders: &[Echo, Lockgate],
+                connections: &[64],
+            })
+        },
+        goals: &[Goal {
+            text: "requests/s of the raw echo, 64 connections",
+            bound: Bound::AtLeast(0.5),
+            unit: Unit::Share,
+            value: |figures| figures.rate_ratio(Lockgate, Echo, 64),
+        }],
+    },
+    Case {
+        name: "infer-binary",
+        title: "the same row as binary tensors, `POST /v2/models/digits/infer`",
+        is_once: false,
+        measure: |bench| {
+            bench.compare(&Comparison {
+                request: measure::infer_binary,
+                contenders: &[Echo, Lockgate],
+                connections: &[64],
+            })
+        },
+        goals: &[Goal {
+            text: "requests/s of the raw echo, 64 connections",
+            bound: Bound::AtLeast(0.6),
+            unit: Unit::Share,
+            value: |figures| figures.rate_ratio(Lockgate, Echo, 64),
+        }],
+    },
+    Case {
+        name: "infer-grpc",
+        title: "the same row as raw bytes, unary gRPC `ModelInfer`",
+        is_once: false,
+        measure: |bench| {
+            bench.compare(&Comparison {
+                request: measure::infer_grpc,
+                contenders: &[GrpcEcho, Lockgate],
+                connections: &[64],
+            })
+        },
+        goals: &[Goal {
+            text: "requests/s of the raw tonic echo, 64 connections",
+            bound: Bound::AtLeast(0.7),
+            unit: Unit::Share,
+            value: |figures| figures.rate_ratio(Lockgate, GrpcEcho, 64),
+        }],
+    },
+    Case {
+        name: "mobilenet",
+        title: "MobileNetV2, one 3x224x224 picture as a binary tensor (600 kB), 8 connections",
+        is_once: false,
+        measure: |bench| engine::beside_loop(bench, "mobilenet_v2", 8),
+        goals: &[Goal {
+            text: "pictures/s of the best in-process loop",
+            bound: Bound::AtLeast(0.93),
+            unit: Unit::Share,
+            value: |figures| Some(figures.rate(Lockgate, 8)? / figures.value(engine::BEST_LOOP)?),
+        }],
+    },
+    Case {
+        name: "resnet50",
+        title: "ResNet-50, the same picture, 4 connections, default settings",
+        is_once: false,
+        measure: |bench| engine::beside_loop(bench, "resnet50", 4),
+        goals: &[Goal {
+            text: "pictures/s of the best in-process loop",
+            bound: Bound::AtLeast(0.95),
+            unit: Unit::Share,
+            value: |figures| Some(figures.rate(Lockgate, 4)? / figures.value(engine::BEST_LOOP)?),
+        }],
+    },
+    Case {
+        name: "openvino",
+        title: "ResNet-50 with the OpenVINO provider in bf16, 4 connections",
+        is_once: true,
+        measure: engine::openvino,
+        goals: &[Goal {
+            text: "pictures/s of ONNX Runtime's own CPU provider, on a CPU with AMX",
+            bound: Bound::AtLeast(3.5),
+            unit: Unit::Times,
+            value: |figures| figures.rate_ratio(engine::OPENVINO, engine::OWN_PROVIDER, 4),
+        }],
+    },
+    Case {
+        name: "json-decode",
+        title: "a 3x224x224 picture as JSON, `POST /predict`, and as a binary tensor, 1 connection",
+        is_once: false,
+        measure: engine::decode,
+        goals: &[Goal {
+            text: "time of serde_json into nested vectors, of ours into the tensor",
+            bound: Bound::AtLeast(5.0),
+            unit: Unit::Times,
+            value: |figures| figures.quotient(engine::SERDE, engine::OWN_DECODING),
+        }],
+    },
+    Case {
+        name: "batching-friendly",
+        title: "a network of wide layers, closed loop, beside fixed delays set by hand",
+        is_once: false,
+        measure: batching::friendly,
+        goals: &[
+            Goal {
+                text: "requests/s of the best fixed delay, 8 connections",
+                bound: Bound::AtLeast(0.95),
+                unit: Unit::Share,
+                value: |figures| batching::of_best_delay(figures, 8),
+            },
+            Goal {
+                text: "requests/s of the best fixed delay, 32 connections",
+                bound: Bound::AtLeast(0.95),
+                unit: Unit::Share,
+                value: |figures| batching::of_best_delay(figures, 32),
+            },
+        ],
+    },
+    Case {
+        name: "batching-hostile",
+        title: "a convolutional network, closed loop, beside no batching at all",
+        is_once: false,
+        measure: batching::hostile,
+        goals: &[
+            Goal {
+                text: "requests/s of no batching, 8 connections",
+                bound: Bound::AtLeast(0.98),
+                unit: Unit::Share,
+                value: |figures| figures.rate_ratio(Lockgate, batching::OFF, 8),
+            },
+            Goal {
+                text: "requests/s of no batching, 32 connections",
+                bound: Bound::AtLeast(0.98),
+                unit: Unit::Share,
+                value: |figures| figures.rate_ratio(Lockgate, batching::OFF, 32),
+            },
+        ],
+    },
+    Case {
+        name: "overload",
+        title: "Poisson arrivals beyond capacity, each with a deadline of 100 ms",
+        is_once: false,
+        measure: overload::offered,
+        goals: &overload::GOALS,
+    },
+    Case {
+        name: "recovery",
+        title: "10 s at 5 times capacity, then half of it, deadline 100 ms",
+        is_once: true,
+        measure: overload::recovery,
+        goals: &[Goal {
+            text: "time until 99 % are on time again",
+            bound: Bound::AtMost(2.0),
+            unit: Unit::Deadlines,
+            value: |figures| figures.value(overload::RECOVERY),
+        }],
+    },
+    Case {
+        name: "resources",
+        title: "memory of 4 instances, CPU of an idle server with 50 models",
+        is_once: true,
+        measure: resources::measure,
+        goals: &[
+            Goal {
+                text: "memory of 4 instances of ResNet-50, of that with one",
+                bound: Bound::AtMost(1.3),
+                unit: Unit::Share,
+                value: |figures| figures.quotient(resources::FOUR_INSTANCES, resources::ONE),
+            },
+            Goal {
+                text: "CPU of an idle server with 50 models, of one core",
+                bound: Bound::AtMost(1.0),
+                unit: Unit::Percent,
+                value: |figures| figures.value(resources::IDLE),
+            },
+        ],
+    },
+    Case {
+        name: "metrics",
+        title: "`POST /predict` with and without metrics, 64 connections",
+        is_once: false,
+        measure: resources::metrics,
+        goals: &[Goal {
+            text: "requests/s with metrics of those without",
+            bound: Bound::AtLeast(0.97),
+            unit: Unit::Share,
+            value: |figures| figures.rate_ratio(Lockgate, resources::WITHOUT_METRICS, 64),
+        }],
+    },
+    Case {
+        name: "hot-swap",
+        title: "a new version of a 50 MB network in place of the old one, under load",
+        is_once: true,
+        measure: swap::measure,
+        goals: &[
+            Goal {
+                text: "failed requests",
+                bound: Bound::AtMost(0.0),
+                unit: Unit::Count,
+                value: |figures| figures.value(swap::FAILED),
+            },
+            Goal {
+                text: "time with a p99 above 1.5 times the one before",
+                bound: Bound::AtMost(1.0),
+                unit: Unit::Seconds,
+                value: |figures| figures.value(swap::SLOW),
+            },
+        ],
+    },
+];
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::bench::figures::Figures;
 
-    fn example() -> String {
-        json!({"data": [vec![0.5; N_NUMBERS]], "model": "digits"}).to_string()
+    #[test]
+    fn names_are_unique() {
+        let names: BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len());
     }
 
     #[test]
-    fn predict_sends_the_example_as_it_is() {
-        let body = Case::Predict.body(&example()).unwrap();
-        assert_eq!(body, example().into_bytes());
-    }
-
-    #[test]
-    fn infer_names_the_input_and_its_shape() {
-        let body = Case::InferJson.body(&example()).unwrap();
-        let request: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let input = &request["inputs"][0];
-        assert_eq!(input["shape"], json!([1, 64]));
-        assert_eq!(input["data"].as_array().unwrap().len(), 64);
-    }
-
-    #[test]
-    fn the_header_of_a_binary_request_ends_where_its_tensor_starts() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("body");
-        let body = Case::InferBinary.body(&example()).unwrap();
-        fs::write(&path, &body).unwrap();
-        let headers = Case::InferBinary.headers(&path).unwrap();
-        let n_json_bytes: usize = headers[1].1.parse().unwrap();
-        let head: serde_json::Value = serde_json::from_slice(&body[..n_json_bytes]).unwrap();
-        assert_eq!(head["inputs"][0]["parameters"]["binary_data_size"], 256);
-        assert_eq!(body[n_json_bytes..], 0.5_f32.to_le_bytes().repeat(64));
+    fn a_goal_without_figures_has_no_number() {
+        let empty = Figures::of("case", &[]);
+        let wrong: Vec<_> = CASES
+            .iter()
+            .flat_map(|case| case.goals)
+            .filter(|goal| (goal.value)(&empty).is_some())
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
     }
 }

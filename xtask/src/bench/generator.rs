@@ -1,6 +1,7 @@
-//! The load generator: `wrk` where it is installed, our own otherwise.
+//! The load generator of closed loops: `wrk` where it is installed, our own otherwise, and our own
+//! for gRPC.
 //!
-//! Decision: both are closed loops over keep-alive connections and print the same line of JSON, so
+//! Decision: all are closed loops over keep-alive connections and print the same line of JSON, so
 //! nothing else here knows which one ran. `wrk` comes first because readers know it.
 
 use std::fmt;
@@ -12,12 +13,13 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::build::Built;
-use super::case::Case;
+use super::request::{Request, Tensor};
 
 /// Sends the load.
 #[derive(Debug)]
 pub(super) struct Generator {
     kind: Kind,
+    grpc: PathBuf,
     n_threads: usize,
 }
 
@@ -30,8 +32,7 @@ enum Kind {
 /// What to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load<'a> {
-    pub(super) case: Case,
-    pub(super) body: &'a Path,
+    pub(super) request: &'a Request,
     pub(super) port: u16,
     pub(super) n_connections: usize,
     pub(super) duration: Duration,
@@ -39,7 +40,7 @@ pub(super) struct Load<'a> {
 
 /// What a generator prints.
 #[derive(Debug, PartialEq, Deserialize)]
-pub(super) struct Figures {
+pub(super) struct Sent {
     pub(super) n_requests: u64,
     pub(super) seconds: f64,
     pub(super) n_errors: u64,
@@ -49,7 +50,7 @@ pub(super) struct Figures {
 
 impl Generator {
     /// Takes `wrk` when it starts. It has half of the cores, since the server needs some as well.
-    pub(super) fn find(root: &Path, built: &Built, is_own: bool) -> Result<Self> {
+    pub(super) fn find(root: &Path, built: &Built, is_own: bool) -> Self {
         let version = match is_own {
             true => None,
             false => wrk_version(),
@@ -63,36 +64,38 @@ impl Generator {
                 load: built.load.clone(),
             },
         };
-        let n_threads = (built.n_cores / 2).max(1);
-        Ok(Self { kind, n_threads })
+        Self {
+            kind,
+            grpc: built.grpc_load.clone(),
+            n_threads: (built.n_cores / 2).max(1),
+        }
     }
 
-    /// Sends the load and waits for its end.
-    pub(super) fn run(&self, load: &Load<'_>) -> Result<Figures> {
-        let mut command = self.command(load)?;
-        let output = command
-            .output()
-            .with_context(|| format!("cannot start {command:?}"))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        if !output.status.success() {
-            bail!("{command:?} ended with {}: {text}{errors}", output.status);
-        }
-        let figures = figures(&text).with_context(|| format!("{command:?}: {text}"))?;
-        if !errors.is_empty() {
-            bail!("the load generator complains: {errors}");
-        }
-        Ok(figures)
-    }
-
-    fn command(&self, load: &Load<'_>) -> Result<Command> {
-        let headers = load.case.headers(load.body)?;
+    /// Sends the load and waits for its end; a failed request is an error.
+    pub(super) fn run(&self, load: &Load<'_>) -> Result<Sent> {
         let n_threads = self.n_threads.min(load.n_connections);
-        match &self.kind {
-            Kind::Wrk { script, .. } => Ok(wrk(script, n_threads, load, headers)),
-            Kind::Own { load: binary } => Ok(own(binary, n_threads, load, headers)),
+        let sent = match (&load.request.grpc, &self.kind) {
+            (Some(tensor), _) => sent(grpc(&self.grpc, n_threads, load, tensor)),
+            (None, Kind::Wrk { script, .. }) => sent(wrk(script, n_threads, load)),
+            (None, Kind::Own { load: program }) => sent(own(program, n_threads, load)),
+        }?;
+        if sent.n_errors > 0 || sent.n_requests == 0 {
+            bail!("{} requests, {} failed", sent.n_requests, sent.n_errors);
         }
+        Ok(sent)
     }
+}
+
+/// Sends one request over gRPC.
+pub(super) fn check_grpc(built: &Built, request: &Request, port: u16) -> Result<()> {
+    let tensor = request.grpc.as_ref().context("a request over gRPC")?;
+    let load = Load {
+        request,
+        port,
+        n_connections: 1,
+        duration: Duration::ZERO,
+    };
+    sent(grpc(&built.grpc_load, 1, &load, tensor)).map(drop)
 }
 
 impl fmt::Display for Generator {
@@ -105,7 +108,8 @@ impl fmt::Display for Generator {
     }
 }
 
-fn wrk(script: &Path, n_threads: usize, load: &Load<'_>, headers: Vec<(&str, String)>) -> Command {
+fn wrk(script: &Path, n_threads: usize, load: &Load<'_>) -> Command {
+    let request = load.request;
     let mut command = Command::new("wrk");
     command
         .args(["--threads", &n_threads.to_string()])
@@ -113,32 +117,43 @@ fn wrk(script: &Path, n_threads: usize, load: &Load<'_>, headers: Vec<(&str, Str
         .args(["--duration", &format!("{}s", load.duration.as_secs())])
         .arg("--script")
         .arg(script)
-        .arg(format!(
-            "http://127.0.0.1:{}{}",
-            load.port,
-            load.case.path()
-        ))
+        .arg(format!("http://127.0.0.1:{}{}", load.port, request.path))
         .arg("--")
-        .arg(load.body);
-    for (name, value) in headers {
-        command.args([name, &value]);
+        .arg(&request.body);
+    for (name, value) in &request.headers {
+        command.args([name, value.as_str()]);
     }
     command
 }
 
-fn own(binary: &Path, n_threads: usize, load: &Load<'_>, headers: Vec<(&str, String)>) -> Command {
-    let mut command = Command::new(binary);
-    command
-        .args(["--address", &format!("127.0.0.1:{}", load.port)])
-        .args(["--path", load.case.path()])
-        .arg("--body")
-        .arg(load.body)
-        .args(["--connections", &load.n_connections.to_string()])
-        .args(["--threads", &n_threads.to_string()])
-        .args(["--seconds", &load.duration.as_secs().to_string()]);
-    for (name, value) in headers {
+fn own(program: &Path, n_threads: usize, load: &Load<'_>) -> Command {
+    let mut command = ours(program, n_threads, load);
+    command.args(["--path", &load.request.path]);
+    for (name, value) in &load.request.headers {
         command.args(["--header", &format!("{name}: {value}")]);
     }
+    command
+}
+
+fn grpc(program: &Path, n_threads: usize, load: &Load<'_>, tensor: &Tensor) -> Command {
+    let mut command = ours(program, n_threads, load);
+    let shape: Vec<_> = tensor.shape.iter().map(ToString::to_string).collect();
+    command
+        .args(["--model", tensor.model, "--input", tensor.input])
+        .args(["--shape", &shape.join(",")]);
+    command
+}
+
+/// What our own generators have in common.
+fn ours(program: &Path, n_threads: usize, load: &Load<'_>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["--address", &format!("127.0.0.1:{}", load.port)])
+        .arg("--body")
+        .arg(&load.request.body)
+        .args(["--connections", &load.n_connections.to_string()])
+        .args(["--threads", &n_threads.to_string()])
+        .args(["--seconds", &load.duration.as_secs_f64().to_string()]);
     command
 }
 
@@ -150,34 +165,69 @@ fn wrk_version() -> Option<String> {
     Some(words.join(" "))
 }
 
-/// The last line; `wrk` writes its own report above it.
-fn figures(text: &str) -> Result<Figures> {
+fn sent(mut command: Command) -> Result<Sent> {
+    let text = last_line(&mut command)?;
+    serde_json::from_str(&text).with_context(|| format!("{command:?}: no figures in {text}"))
+}
+
+/// The last line that a program prints; `wrk` writes its own report above it.
+pub(super) fn last_line(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() || !errors.is_empty() {
+        bail!("{command:?} ended with {}: {text}{errors}", output.status);
+    }
     let line = text.lines().last().context("it printed nothing")?;
-    serde_json::from_str(line).context("its last line has no figures")
+    Ok(line.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn printing(text: &str) -> Command {
+        let mut command = Command::new("printf");
+        command.args(["%s", text]);
+        command
+    }
+
     #[test]
     fn figures_are_the_last_line() {
         let text = "Running 5s test\n  1 threads\n{\"n_requests\":10,\"seconds\":2.0,\
                     \"n_errors\":0,\"p50_us\":90,\"p99_us\":210.5}\n";
-        let expected = Figures {
+        let expected = Sent {
             n_requests: 10,
             seconds: 2.0,
             n_errors: 0,
             p50_us: 90.0,
             p99_us: 210.5,
         };
-        assert_eq!(figures(text).unwrap(), expected);
+        assert_eq!(sent(printing(text)).unwrap(), expected);
     }
 
     #[test]
     fn output_without_figures_is_an_error() {
         for text in ["", "unable to connect\n", "{\"n_requests\":1}\n"] {
-            assert!(figures(text).is_err(), "{text:?}");
+            assert!(sent(printing(text)).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_request_over_grpc_has_its_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let tensor = Tensor::picture("net", 2);
+        let request = Request::infer_grpc(folder.path(), tensor.clone(), &[0.0; 12]).unwrap();
+        let load = Load {
+            request: &request,
+            port: 1,
+            n_connections: 1,
+            duration: Duration::ZERO,
+        };
+        let command = grpc(Path::new("grpc_load"), 1, &load, &tensor);
+        let arguments: Vec<_> = command.get_args().collect();
+        assert!(arguments.contains(&"1,3,2,2".as_ref()), "{arguments:?}");
     }
 }

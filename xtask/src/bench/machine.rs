@@ -26,8 +26,11 @@ pub(super) struct Machine {
 
 /// Describes this machine.
 pub(super) fn describe(root: &Path, built: &Built, generator: &Generator) -> Result<Machine> {
-    let requirements = fs::read_to_string(root.join(PEERS)).context(PEERS)?;
-    let mut versions = python_versions(&requirements);
+    let mut versions = BTreeMap::new();
+    for (_, list, _) in PEERS {
+        let requirements = fs::read_to_string(root.join(list)).context(list)?;
+        versions.extend(python_versions(&requirements));
+    }
     versions.insert("lockgate".to_owned(), commit(root)?);
     let cpu_info = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("the kernel")?;

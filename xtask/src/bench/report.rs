@@ -1,4 +1,4 @@
-//! The table in the terminal, the files with all figures, and the Markdown that documents quote.
+//! The tables in the terminal, the files with all figures, and the Markdown that documents quote.
 
 use std::fs;
 use std::path::Path;
@@ -8,13 +8,14 @@ use comfy_table::{CellAlignment, Table, TableStyle, presets};
 use serde_json::json;
 
 use super::Compare;
-use super::case::Case;
+use super::figures::{Figures, Row};
+use super::goal::Verdict;
 use super::machine::Machine;
-use super::summary::{self, Row, Run};
+use super::measured::Measured;
 
 const FOLDER: &str = "bench/results";
 
-const HEADER: [&str; 9] = [
+const HEADER: [&str; 10] = [
     "Connections",
     "Server",
     "Requests/s",
@@ -22,26 +23,39 @@ const HEADER: [&str; 9] = [
     "p99",
     "CPU per request",
     "Memory",
+    "First reply",
     "of echo",
     "of FastAPI",
 ];
 
-/// Prints and writes everything; a run of some contenders or cases leaves the Markdown as it is.
-pub(super) fn write(root: &Path, compare: &Compare, machine: &Machine, runs: &[Run]) -> Result<()> {
+/// The numbers of these come from other rows, so they may be missing everywhere.
+const N_ALWAYS: usize = 8;
+
+/// Prints the figures of a case.
+pub(super) fn print(measured: &Measured) {
+    println!("{}", section(measured, presets::UTF8_BORDERS_ONLY));
+}
+
+/// Prints the verdicts and writes everything; a run of some contenders or cases leaves the Markdown
+/// as it is.
+pub(super) fn write(
+    root: &Path,
+    compare: &Compare,
+    machine: &Machine,
+    measured: &[Measured],
+) -> Result<()> {
     let folder = root.join(FOLDER);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for case in compare.cases() {
-        let rows = summary::rows(runs, case);
-        println!(
-            "{case}: {}\n{}\n",
-            case.title(),
-            table(&rows, presets::UTF8_BORDERS_ONLY)
-        );
-        let path = folder.join(format!("{}-{case}.json", machine.date));
-        write_file(&path, &json(compare, machine, case, runs)?)?;
+    println!("{}", goals(measured, presets::UTF8_BORDERS_ONLY));
+    for case in measured {
+        let path = folder.join(format!("{}-{}.json", machine.date, case.case.name));
+        write_file(&path, &json(compare, machine, case)?)?;
     }
     if compare.is_complete() {
-        write_file(&folder.join("latest.md"), &markdown(compare, machine, runs))?;
+        write_file(
+            &folder.join("latest.md"),
+            &markdown(compare, machine, measured),
+        )?;
     }
     println!("the figures are in {FOLDER}");
     Ok(())
@@ -51,23 +65,26 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn json(compare: &Compare, machine: &Machine, case: Case, runs: &[Run]) -> Result<String> {
-    let of_case: Vec<_> = runs.iter().filter(|run| run.case == case).collect();
+fn json(compare: &Compare, machine: &Machine, measured: &Measured) -> Result<String> {
     let value = json!({
-        "format": 1,
+        "format": 2,
+        "case": measured.case.name,
         "machine": machine,
         "seconds": compare.seconds,
         "repeat": compare.repeat,
-        "rows": summary::rows(runs, case),
-        "runs": of_case,
+        "verdicts": measured.verdicts(),
+        "medians": measured.figures.as_ref().ok(),
+        "error": measured.figures.as_ref().err(),
+        "rounds": measured.rounds,
     });
     Ok(serde_json::to_string_pretty(&value).context("the figures")? + "\n")
 }
 
-fn markdown(compare: &Compare, machine: &Machine, runs: &[Run]) -> String {
+fn markdown(compare: &Compare, machine: &Machine, measured: &[Measured]) -> String {
     let mut text = format!(
         "Measured on {} with {} cores of {}, Linux {}; {}.\n\
-         Medians of {} runs of {} s each; requests/s with the slowest and the fastest run.\n",
+         Medians of {} rounds with measurements of {} s; requests/s with the slowest and the \
+         fastest round.\n\n",
         machine.date,
         machine.n_cores,
         machine.processor,
@@ -76,19 +93,76 @@ fn markdown(compare: &Compare, machine: &Machine, runs: &[Run]) -> String {
         compare.repeat,
         compare.seconds,
     );
-    for case in compare.cases() {
-        let table = table(&summary::rows(runs, case), presets::ASCII_MARKDOWN);
-        text += &format!("\nCase `{case}`: {}.\n\n{table}\n", case.title());
+    text += &format!("{}\n", goals(measured, presets::ASCII_MARKDOWN));
+    for case in measured {
+        text += &format!("\n{}", section(case, presets::ASCII_MARKDOWN));
     }
     text
 }
 
-fn table(rows: &[Row], style: TableStyle) -> Table {
+/// All goals with what became of them.
+fn goals(measured: &[Measured], style: TableStyle) -> Table {
     let mut table = Table::new();
     table.load_style(style);
-    table.set_header(HEADER);
-    for row in rows {
-        table.add_row(cells(row));
+    table.set_header(["Case", "Goal", "Measured", ""]);
+    for verdict in measured.iter().flat_map(Measured::verdicts) {
+        let Verdict {
+            case,
+            goal,
+            measured,
+            outcome,
+            ..
+        } = verdict;
+        table.add_row([case.to_owned(), goal, measured, outcome.to_string()]);
+    }
+    table
+}
+
+/// The figures of a case under its title.
+fn section(measured: &Measured, style: TableStyle) -> String {
+    let case = measured.case;
+    let mut text = format!("Case `{}`: {}.\n\n", case.name, case.title);
+    match &measured.figures {
+        Ok(figures) => text += &body(figures, style),
+        Err(reason) => text += &format!("Not measured: {reason}.\n"),
+    }
+    text
+}
+
+fn body(figures: &Figures, style: TableStyle) -> String {
+    let mut text = String::new();
+    if !figures.rows.is_empty() {
+        text += &format!("{}\n", table(&figures.rows, style));
+    }
+    let values = figures.values.iter();
+    let values = values.map(|value| format!("{}: {}", value.name, value.unit.write(value.value)));
+    let lines: Vec<_> = values.chain(figures.notes.iter().cloned()).collect();
+    if !lines.is_empty() && !text.is_empty() {
+        text += "\n";
+    }
+    for line in lines {
+        text += &format!("- {line}\n");
+    }
+    text
+}
+
+/// The rows without the columns that have nothing in any of them.
+fn table(rows: &[Row], style: TableStyle) -> Table {
+    let all: Vec<_> = rows.iter().map(cells).collect();
+    let is_shown = |index: usize| {
+        let mut column = all.iter().filter_map(|cells| cells.get(index));
+        index < N_ALWAYS || column.any(|cell| !cell.is_empty())
+    };
+    let shown = |cells: Vec<String>| -> Vec<String> {
+        let cells = cells.into_iter().enumerate();
+        let cells = cells.filter(|(index, _)| is_shown(*index));
+        cells.map(|(_, cell)| cell).collect()
+    };
+    let mut table = Table::new();
+    table.load_style(style);
+    table.set_header(shown(HEADER.map(str::to_owned).to_vec()));
+    for cells in &all {
+        table.add_row(shown(cells.to_vec()));
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         if index != 1 {
@@ -98,85 +172,35 @@ fn table(rows: &[Row], style: TableStyle) -> Table {
     table
 }
 
-fn cells(row: &Row) -> [String; 9] {
+fn cells(row: &Row) -> [String; HEADER.len()] {
     let median = &row.median;
-    let memory = format!("{:.0} MB", median.memory_mb);
+    let of_echo = row.of_echo.map(|ratio| format!("{ratio:.2}"));
     let of_fastapi = row.of_fastapi.map(|ratio| format!("{ratio:.1} x"));
     [
         median.n_connections.to_string(),
-        median.contender.to_string(),
+        median.who.clone(),
         format!(
             "{:.0} ({:.0} to {:.0})",
             median.requests_per_second, row.slowest, row.fastest
         ),
         latency(median.p50_us),
         latency(median.p99_us),
-        format!("{:.1} us", median.cpu_us_per_request),
-        memory,
-        row.of_echo
-            .map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+        latency(median.cpu_us_per_request),
+        format!("{:.0} MB", median.memory_mb),
+        format!("{:.0} ms", median.first_reply_ms),
+        of_echo.unwrap_or_default(),
         of_fastapi.unwrap_or_default(),
     ]
 }
 
 /// In the unit that a reader would choose.
 fn latency(us: f64) -> String {
-    match us < 1000.0 {
-        true => format!("{us:.0} us"),
-        false => format!("{:.2} ms", us / 1000.0),
+    match us {
+        us if us < 100.0 => format!("{us:.1} us"),
+        us if us < 1000.0 => format!("{us:.0} us"),
+        us => format!("{:.2} ms", us / 1000.0),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bench::case::Contender;
-
-    fn row() -> Row {
-        Row {
-            median: Run {
-                case: Case::Predict,
-                contender: Contender::Lockgate,
-                n_connections: 64,
-                requests_per_second: 50_000.4,
-                p50_us: 999.4,
-                p99_us: 1500.0,
-                cpu_us_per_request: 22.26,
-                memory_mb: 41.7,
-            },
-            slowest: 48_000.0,
-            fastest: 51_000.0,
-            of_echo: Some(0.555),
-            of_fastapi: None,
-        }
-    }
-
-    #[test]
-    fn figures_are_rounded_and_have_units() {
-        let expected = [
-            "64",
-            "Lockgate",
-            "50000 (48000 to 51000)",
-            "999 us",
-            "1.50 ms",
-            "22.3 us",
-            "42 MB",
-            "0.56",
-            "",
-        ];
-        assert_eq!(cells(&row()), expected.map(str::to_owned));
-    }
-
-    #[test]
-    fn the_table_of_a_document_is_markdown() {
-        let text = table(&[row()], presets::ASCII_MARKDOWN).to_string();
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 3, "{text}");
-        assert!(
-            lines
-                .iter()
-                .all(|line| line.starts_with('|') && line.ends_with('|'))
-        );
-        assert!(lines[1].starts_with("|--"), "{text}");
-    }
-}
+mod tests;

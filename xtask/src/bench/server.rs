@@ -2,47 +2,56 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::build::Built;
-use super::case::{Case, Contender};
-use super::{probe, usage};
+use super::contender::Launch;
+use super::request::Request;
+use super::usage::{self, Usage};
+use super::{generator, probe};
+use crate::steps::stopwatch;
 
-const N_ATTEMPTS: usize = 300;
-const PAUSE: Duration = Duration::from_millis(100);
+const MAX_START: Duration = Duration::from_secs(60);
+const MAX_STOP: Duration = Duration::from_secs(40);
+/// How often to look; the time to the first reply is known only so exactly.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A running contender; its processes are killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
     port: u16,
+    /// From the start of the process to its first reply.
+    pub(super) first_reply: Duration,
 }
 
 impl Server {
-    /// Starts the contender and waits until it answers the case.
-    pub(super) fn start(
-        built: &Built,
-        contender: Contender,
-        case: Case,
-        body: &Path,
-    ) -> Result<Self> {
+    /// Starts the contender and waits until it answers the request.
+    pub(super) fn start(built: &Built, launch: &Launch, request: &Request) -> Result<Self> {
         let port = free_port()?;
-        let log = built.folder.join(format!("{}.log", contender.name()));
-        let mut command = command(built, contender, port);
+        let log = built
+            .folder
+            .join(format!("{}.log", launch.contender.name()));
+        let mut command = launch.command(built, port);
         let output = File::create(&log).with_context(|| log.display().to_string())?;
         command.stdout(output.try_clone()?).stderr(output);
+        let elapsed = stopwatch();
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
-        let mut server = Self { child, port };
+        let mut server = Self {
+            child,
+            port,
+            first_reply: Duration::ZERO,
+        };
         server
-            .wait_until_it_answers(case, body)
-            .with_context(|| format!("{contender} does not answer, see {}", log.display()))?;
+            .wait_until_it_answers(built, request, &elapsed)
+            .with_context(|| format!("{} does not answer, see {}", launch.who(), log.display()))?;
+        server.first_reply = elapsed();
         Ok(server)
     }
 
@@ -50,30 +59,40 @@ impl Server {
         self.port
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+    pub(super) fn usage(&self) -> Result<Usage> {
+        Usage::of_tree(self.child.id())
     }
 
-    fn wait_until_it_answers(&mut self, case: Case, body: &Path) -> Result<()> {
-        let mut result = Ok(());
-        for _ in 0..N_ATTEMPTS {
-            result = probe::check(self.port, case, body);
-            if result.is_ok() {
-                break;
+    fn wait_until_it_answers(
+        &mut self,
+        built: &Built,
+        request: &Request,
+        elapsed: &impl Fn() -> Duration,
+    ) -> Result<()> {
+        loop {
+            let result = match request.grpc {
+                None => probe::check(self.port, request),
+                Some(_) => generator::check_grpc(built, request, self.port),
+            };
+            if result.is_ok() || elapsed() > MAX_START {
+                return result;
             }
             if let Some(status) = self.child.try_wait()? {
                 bail!("it ended with {status}");
             }
             std::thread::sleep(PAUSE);
         }
-        result
     }
 
-    /// Asks it to end and waits until it has.
+    /// Asks it to end and waits until it has; workers that it leaves behind are killed.
     pub(super) fn stop(mut self) -> Result<()> {
+        let all = usage::tree(self.child.id())?;
         signal(self.child.id(), Signal::TERM);
-        for _ in 0..N_ATTEMPTS {
+        let elapsed = stopwatch();
+        while elapsed() < MAX_STOP {
             if self.child.try_wait()?.is_some() {
+                let workers = all.into_iter().skip(1);
+                workers.for_each(|pid| signal(pid, Signal::KILL));
                 return Ok(());
             }
             std::thread::sleep(PAUSE);
@@ -104,41 +123,4 @@ fn signal(pid: u32, signal: Signal) {
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?.port())
-}
-
-fn command(built: &Built, contender: Contender, port: u16) -> Command {
-    let port = port.to_string();
-    let n_cores = built.n_cores.to_string();
-    match contender {
-        Contender::Echo => with(&built.echo, &["--port", &port, "--workers", &n_cores]),
-        Contender::Fastapi => {
-            let service = "fastapi_service:app";
-            let server = ["-m", "uvicorn", service, "--loop", "uvloop"];
-            let settings = ["--http", "httptools", "--no-access-log"];
-            let mut command = with(&built.python, &server);
-            command
-                .args(settings)
-                .args(["--port", &port, "--workers", &n_cores])
-                .current_dir(&built.peers)
-                .env("PYTHONDONTWRITEBYTECODE", "1")
-                .env("MODEL", built.model());
-            command
-        }
-        Contender::Lockgate => {
-            let mut command = with(&built.lockgate, &["serve"]);
-            command
-                .arg(&built.models)
-                .args(["--port", &port, "--access-log", "false"])
-                .arg("--onnxruntime")
-                .arg(&built.onnxruntime)
-                .current_dir(&built.folder);
-            command
-        }
-    }
-}
-
-fn with(program: &PathBuf, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    command
 }

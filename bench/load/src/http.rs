@@ -1,0 +1,116 @@
+//! The least of an HTTP/1.1 client that can load a server.
+//!
+//! Decision: a request is built once and a reply is read with a bare parser, so that the client
+//! takes as little as possible of the cores that it shares with the server.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The bytes of a POST with the body from a file; headers are `Name: value`.
+pub fn request(
+    address: SocketAddr,
+    path: &str,
+    body: &Path,
+    headers: &[String],
+) -> Result<Vec<u8>> {
+    let body = std::fs::read(body).with_context(|| format!("cannot read {}", body.display()))?;
+    let n_bytes = body.len();
+    let mut head =
+        format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {n_bytes}\r\n");
+    for header in headers {
+        head += &format!("{header}\r\n");
+    }
+    head += "\r\n";
+    Ok([head.into_bytes(), body].concat())
+}
+
+/// A connection that keeps alive.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects, without delaying small writes.
+    pub async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let buffer = Vec::with_capacity(64 * 1024);
+        Ok(Self { stream, buffer })
+    }
+
+    /// Sends the request and reads the whole reply; returns its status.
+    pub async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        loop {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                bail!("the server closed the connection");
+            }
+            if let Some(reply) = parse(&self.buffer)?
+                && self.buffer.len() >= reply.n_bytes
+            {
+                return Ok(reply.status);
+            }
+        }
+    }
+
+    /// The last reply as text.
+    pub fn reply(&self) -> String {
+        String::from_utf8_lossy(&self.buffer).into_owned()
+    }
+}
+
+/// What the head of a reply tells.
+#[derive(Debug, PartialEq, Eq)]
+struct Reply {
+    status: u16,
+    /// Length of head and body.
+    n_bytes: usize,
+}
+
+/// Reads the head of a reply; nothing when it is not complete.
+fn parse(bytes: &[u8]) -> Result<Option<Reply>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(n_head_bytes) = response.parse(bytes)? else {
+        return Ok(None);
+    };
+    let length = response
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+        .context("the reply has no `content-length`")?;
+    let n_body_bytes: usize = std::str::from_utf8(length.value)?.trim().parse()?;
+    Ok(Some(Reply {
+        status: response.code.context("the reply has no status")?,
+        n_bytes: n_head_bytes + n_body_bytes,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_as_long_as_its_head_and_body() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-LENGTH: 5\r\n\r\n";
+        let expected = Reply {
+            status: 200,
+            n_bytes: head.len() + 5,
+        };
+        assert_eq!(parse(head.as_bytes()).unwrap(), Some(expected));
+        assert_eq!(parse(&head.as_bytes()[..20]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_reply_of_unknown_length_is_an_error() {
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert!(parse(head).is_err());
+    }
+}

@@ -1,0 +1,3 @@
+//! The gRPC messages of the Open Inference Protocol.
+
+tonic::include_proto!("inference");

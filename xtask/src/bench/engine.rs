@@ -1,0 +1,228 @@
+//! Cases in which the engine does the work: convolutional networks, OpenVINO, large JSON.
+//!
+//! Decision: the yardstick of a large model is ONNX Runtime alone, in one process and with the
+//! layout of threads that happens to be best, so that the server can only lose.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::contender::{Contender, Launch};
+use super::figures::Round;
+use super::generator::last_line;
+use super::goal::Unit;
+use super::measure::{Bench, Skip};
+use super::repository::Model;
+use super::request::{Request, Tensor};
+
+pub(super) const BEST_LOOP: &str = "best in-process loop, rows/s";
+pub(super) const OPENVINO: &str = "Lockgate, OpenVINO in bf16";
+pub(super) const OWN_PROVIDER: &str = "Lockgate, ONNX Runtime's own provider";
+pub(super) const SERDE: &str = "serde_json into nested vectors, median";
+pub(super) const OWN_DECODING: &str = "JSON beyond binary, each beyond its echo, medians";
+
+/// Pixels of a side of the pictures.
+const SIDE: usize = 224;
+
+/// A network with default settings, beside ONNX Runtime alone in one process.
+pub(super) fn beside_loop(bench: &Bench, network: &'static str, n: usize) -> Result<Round> {
+    let mut round = Round::default();
+    let mut best = Layout::default();
+    for layout in in_process(bench, network)? {
+        let name = format!("in process: {}, batch {}", layout.layout, layout.n_rows);
+        round.set(
+            format!("{name}, rows/s"),
+            Unit::Count,
+            layout.rows_per_second,
+        );
+        if layout.rows_per_second > best.rows_per_second {
+            best = layout;
+        }
+    }
+    round.set(BEST_LOOP, Unit::Count, best.rows_per_second);
+    let tensor = Tensor::picture(network, SIDE);
+    let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
+    let models = bench.repository(Model::network(&bench.built, network))?;
+    let launch = Launch::lockgate(&bench.built, &models);
+    round.runs = bench.runs(&launch, &request, &[n])?;
+    Ok(round)
+}
+
+/// A layout of threads, with its rate.
+#[derive(Debug, Default, Deserialize)]
+struct Layout {
+    layout: String,
+    n_rows: usize,
+    rows_per_second: f64,
+}
+
+fn in_process(bench: &Bench, network: &str) -> Result<Vec<Layout>> {
+    let mut command = Command::new(&bench.built.python);
+    command
+        .arg(bench.built.peers.join("onnxruntime_loop.py"))
+        .arg(bench.built.networks.join(format!("{network}.onnx")))
+        .args(["--cores", &bench.built.n_cores.to_string()])
+        .args(["--seconds", &bench.seconds.to_string()]);
+    let output = command.output().context("cannot start Python")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    layouts(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn layouts(text: &str) -> Result<Vec<Layout>> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("no layout: {line}")))
+        .collect()
+}
+
+/// ResNet-50 with the OpenVINO provider in bf16, and with ONNX Runtime's own.
+pub(super) fn openvino(bench: &Bench) -> Result<Round> {
+    let cpu_info = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
+    let waiver = match bf16(&cpu_info) {
+        Bf16::Tiles => None,
+        Bf16::Vectors => Some("this CPU has avx512_bf16, not AMX".to_owned()),
+        Bf16::None => bail!(Skip("this CPU does not compute in bf16".to_owned())),
+    };
+    let library = bench
+        .built
+        .install("openvino", &bench.folder().join("openvino"))
+        .map_err(|error| Skip(format!("OpenVINO does not install: {error:#}")))?;
+    let tensor = Tensor::picture("resnet50", SIDE);
+    let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
+    let model = Model::network(&bench.built, "resnet50");
+    let mut round = Round {
+        waiver,
+        ..Round::default()
+    };
+    let models = bench.repository(model.clone())?;
+    let own = Launch::lockgate(&bench.built, &models).labelled(OWN_PROVIDER);
+    round.runs = bench.runs(&own, &request, &[4])?;
+    let settings = "provider: openvino\noptions:\n  precision: bf16\n";
+    let models = bench.repository(model.with_settings(settings))?;
+    let openvino = Launch {
+        library,
+        ..Launch::lockgate(&bench.built, &models).labelled(OPENVINO)
+    };
+    round.runs.extend(bench.runs(&openvino, &request, &[4])?);
+    Ok(round)
+}
+
+/// What a processor has for bf16.
+#[derive(Debug, PartialEq, Eq)]
+enum Bf16 {
+    /// AMX.
+    Tiles,
+    /// AVX-512.
+    Vectors,
+    None,
+}
+
+fn bf16(cpu_info: &str) -> Bf16 {
+    let flags = cpu_info.lines().find(|line| line.starts_with("flags"));
+    let flags: Vec<_> = flags.unwrap_or_default().split_whitespace().collect();
+    if flags.contains(&"amx_bf16") {
+        return Bf16::Tiles;
+    }
+    match flags.contains(&"avx512_bf16") {
+        true => Bf16::Vectors,
+        false => Bf16::None,
+    }
+}
+
+/// A picture as JSON and as a binary tensor, each beyond an echo of the same bytes, beside
+/// `serde_json` that only parses. The difference of the two is the reading of numbers: everything
+/// else is the same, and the network takes means of channels, which is next to nothing.
+pub(super) fn decode(bench: &Bench) -> Result<Round> {
+    let tensor = Tensor::picture("channel_means", SIDE);
+    let elements = tensor.elements();
+    let body = format!("{{\"data\":[{}]}}", nested(&elements, SIDE));
+    let as_json = Request::predict(bench.folder(), "picture-json", body.as_bytes())?;
+    let as_binary = Request::infer_binary(bench.folder(), &tensor, &elements)?;
+    let models = bench.repository(Model::network(&bench.built, "channel_means"))?;
+    let mut round = Round::default();
+    let mut beyond_echo_us = Vec::new();
+    for (form, request) in [("JSON", &as_json), ("binary", &as_binary)] {
+        let mut p50_us = Vec::new();
+        for contender in [Contender::Echo, Contender::Lockgate] {
+            let launch = Launch::new(&bench.built, contender, &models)
+                .labelled(format!("{contender}, {form}"));
+            let runs = bench.runs(&launch, request, &[1])?;
+            p50_us.extend(runs.iter().map(|run| run.p50_us));
+            round.runs.extend(runs);
+        }
+        beyond_echo_us.push(difference(&p50_us).context("two contenders")?);
+    }
+    let mut serde = Command::new(&bench.built.serde_decode);
+    serde.arg("--body").arg(&as_json.body);
+    serde.args(["--seconds", &bench.seconds.to_string()]);
+    let line: serde_json::Value = serde_json::from_str(&last_line(&mut serde)?)?;
+    let serde_us = line.get("p50_us").and_then(serde_json::Value::as_f64);
+    beyond_echo_us.reverse();
+    let decode_us = difference(&beyond_echo_us).context("two forms")?;
+    round.set(SERDE, Unit::Microseconds, serde_us.context("its time")?);
+    round.set(OWN_DECODING, Unit::Microseconds, decode_us);
+    Ok(round)
+}
+
+/// The second of two numbers beyond the first.
+fn difference(numbers: &[f64]) -> Option<f64> {
+    match numbers {
+        [first, second] => Some(second - first),
+        _ => None,
+    }
+}
+
+/// One picture as nested lists, scaled as networks want it and with the six decimals of a float.
+fn nested(elements: &[f32], side: usize) -> String {
+    let list = |items: Vec<String>| format!("[{}]", items.join(","));
+    let number = |element: &f32| format!("{:.6}", (element - 0.485) / 0.229);
+    let line = |line: &[f32]| list(line.iter().map(number).collect());
+    let channel = |channel: &[f32]| list(channel.chunks(side).map(line).collect());
+    list(elements.chunks(side * side).map(channel).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_is_told_by_the_flags() {
+        let table = [
+            ("flags\t: fpu amx_bf16 avx512_bf16\n", Bf16::Tiles),
+            ("processor: 0\nflags\t: avx512_bf16\n", Bf16::Vectors),
+            ("flags\t: avx2 amx_bf16_of_another_kind\n", Bf16::None),
+            ("model name: amx_bf16\n", Bf16::None),
+        ];
+        let wrong: Vec<_> = table
+            .into_iter()
+            .filter(|(text, expected)| bf16(text) != *expected)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn pictures_are_nested_as_their_shape() {
+        let text = nested(&[0.485; 12], 2);
+        let picture: Vec<Vec<Vec<f32>>> = serde_json::from_str(&text).unwrap();
+        assert_eq!(picture, vec![vec![vec![0.0; 2]; 2]; 3]);
+        assert_eq!(nested(&[1.0], 1), "[[[2.248908]]]");
+    }
+
+    #[test]
+    fn a_difference_needs_two_numbers() {
+        assert_eq!(difference(&[3.0, 5.0]), Some(2.0));
+        assert_eq!(difference(&[3.0]), None);
+        assert_eq!(difference(&[1.0, 2.0, 3.0]), None);
+    }
+
+    #[test]
+    fn a_loop_prints_a_layout_a_line() {
+        let line = r#"{"layout": "1 session", "n_rows": 8, "rows_per_second": 12.5}"#;
+        let found = layouts(&format!("{line}\n{line}\n")).unwrap();
+        assert_eq!((found.len(), found[1].n_rows), (2, 8));
+        assert!(layouts("Traceback\n").is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! What the rounds of a case measured, and their medians.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use serde::Serialize;
+
+use super::contender::Contender;
+use super::goal::Unit;
+
+/// One measurement in closed loop, or the medians of several.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Run {
+    pub(super) who: String,
+    pub(super) n_connections: usize,
+    pub(super) requests_per_second: f64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+    /// Of all processes of the server, in user space and in the kernel.
+    pub(super) cpu_us_per_request: f64,
+    /// Resident, of all processes of the server, after the measurement.
+    pub(super) memory_mb: f64,
+    /// From the start of the process to its first reply.
+    pub(super) first_reply_ms: f64,
+}
+
+/// The medians of one contender, and how it stands to the others.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Row {
+    #[serde(flatten)]
+    pub(super) median: Run,
+    /// Slowest and fastest measurement, in requests per second.
+    pub(super) slowest: f64,
+    pub(super) fastest: f64,
+    /// Requests per second as a share of the raw echo's in the same run.
+    pub(super) of_echo: Option<f64>,
+    /// Requests per second as a multiple of FastAPI's in the same run.
+    pub(super) of_fastapi: Option<f64>,
+}
+
+/// What one round of a case found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Round {
+    pub(super) runs: Vec<Run>,
+    pub(super) values: Vec<Value>,
+    /// What a reader should know about the numbers.
+    pub(super) notes: Vec<String>,
+    /// Why the goals of the case do not count on this machine.
+    pub(super) waiver: Option<String>,
+}
+
+/// A number with a name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Value {
+    pub(super) name: String,
+    #[serde(skip)]
+    pub(super) unit: Unit,
+    pub(super) value: f64,
+}
+
+impl Round {
+    pub(super) fn set(&mut self, name: impl Into<String>, unit: Unit, value: f64) {
+        let name = name.into();
+        self.values.push(Value { name, unit, value });
+    }
+}
+
+/// What all rounds of a case found, as medians.
+#[derive(Debug, Serialize)]
+pub(super) struct Figures {
+    pub(super) case: &'static str,
+    pub(super) rows: Vec<Row>,
+    pub(super) values: Vec<Value>,
+    pub(super) notes: BTreeSet<String>,
+    pub(super) waiver: Option<String>,
+}
+
+impl Figures {
+    pub(super) fn of(case: &'static str, rounds: &[Round]) -> Self {
+        let runs: Vec<_> = rounds.iter().flat_map(|round| &round.runs).collect();
+        let notes = rounds.iter().flat_map(|round| round.notes.clone());
+        Self {
+            case,
+            rows: rows(&runs),
+            values: values(rounds),
+            notes: notes.collect(),
+            waiver: rounds.iter().find_map(|round| round.waiver.clone()),
+        }
+    }
+
+    /// The median of a number.
+    pub(super) fn value(&self, name: &str) -> Option<f64> {
+        let found = self.values.iter().find(|value| value.name == name)?;
+        Some(found.value)
+    }
+
+    /// One number divided by another.
+    pub(super) fn quotient(&self, name: &str, by: &str) -> Option<f64> {
+        Some(self.value(name)? / self.value(by)?)
+    }
+
+    /// The median requests per second of `who`.
+    pub(super) fn rate(&self, who: impl Display, n_connections: usize) -> Option<f64> {
+        Some(
+            self.row(&who.to_string(), n_connections)?
+                .requests_per_second,
+        )
+    }
+
+    /// Requests per second of one as a multiple of another's.
+    pub(super) fn rate_ratio(
+        &self,
+        who: impl Display,
+        to: impl Display,
+        n_connections: usize,
+    ) -> Option<f64> {
+        Some(self.rate(who, n_connections)? / self.rate(to, n_connections)?)
+    }
+
+    /// How much longer the median request of one takes than another's.
+    pub(super) fn added_us(
+        &self,
+        who: impl Display,
+        to: impl Display,
+        n_connections: usize,
+    ) -> Option<f64> {
+        let row = self.row(&who.to_string(), n_connections)?;
+        Some(row.p50_us - self.row(&to.to_string(), n_connections)?.p50_us)
+    }
+
+    fn row(&self, who: &str, n_connections: usize) -> Option<&Run> {
+        let is_it = |run: &Run| run.who == who && run.n_connections == n_connections;
+        let mut medians = self.rows.iter().map(|row| &row.median);
+        medians.find(|run| is_it(run))
+    }
+}
+
+/// The median of each number, in order of appearance.
+fn values(rounds: &[Round]) -> Vec<Value> {
+    let all: Vec<_> = rounds.iter().flat_map(|round| &round.values).collect();
+    let mut medians: Vec<Value> = Vec::new();
+    for value in &all {
+        if medians.iter().any(|median| median.name == value.name) {
+            continue;
+        }
+        let same = all.iter().filter(|other| other.name == value.name);
+        medians.push(Value {
+            value: median(same.map(|value| value.value).collect()),
+            ..(*value).clone()
+        });
+    }
+    medians
+}
+
+/// One row for each contender and number of connections, in order of appearance.
+fn rows(runs: &[&Run]) -> Vec<Row> {
+    let mut medians: Vec<(Run, Vec<f64>)> = Vec::new();
+    for run in runs {
+        if !medians.iter().any(|(median, _)| is_same(median, run)) {
+            medians.push(median_of(runs, run));
+        }
+    }
+    medians.sort_by_key(|(median, _)| median.n_connections);
+    let ratio = |of: &Run, bases: &[Contender]| {
+        let is_base = |run: &Run| {
+            run.n_connections == of.n_connections
+                && bases.iter().any(|base| run.who == base.to_string())
+        };
+        let base = medians.iter().find(|(median, _)| is_base(median))?;
+        Some(of.requests_per_second / base.0.requests_per_second)
+    };
+    medians
+        .iter()
+        .map(|(median, rates)| Row {
+            median: median.clone(),
+            slowest: rates.iter().copied().fold(f64::INFINITY, f64::min),
+            fastest: rates.iter().copied().fold(0.0, f64::max),
+            of_echo: ratio(median, &[Contender::Echo, Contender::GrpcEcho]),
+            of_fastapi: ratio(median, &[Contender::Fastapi]),
+        })
+        .collect()
+}
+
+fn is_same(one: &Run, other: &Run) -> bool {
+    one.who == other.who && one.n_connections == other.n_connections
+}
+
+/// The medians of all runs like this one, and their rates.
+fn median_of(runs: &[&Run], like: &Run) -> (Run, Vec<f64>) {
+    let same: Vec<_> = runs.iter().filter(|run| is_same(run, like)).collect();
+    let of = |value: fn(&Run) -> f64| median(same.iter().map(|run| value(run)).collect());
+    let median = Run {
+        who: like.who.clone(),
+        n_connections: like.n_connections,
+        requests_per_second: of(|run| run.requests_per_second),
+        p50_us: of(|run| run.p50_us),
+        p99_us: of(|run| run.p99_us),
+        cpu_us_per_request: of(|run| run.cpu_us_per_request),
+        memory_mb: of(|run| run.memory_mb),
+        first_reply_ms: of(|run| run.first_reply_ms),
+    };
+    let rates = same.iter().map(|run| run.requests_per_second).collect();
+    (median, rates)
+}
+
+/// The middle value, or the mean of the two in the middle; nothing has the median 0.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    let middle: Vec<_> = match n % 2 {
+        0 => values
+            .iter()
+            .skip((n / 2).saturating_sub(1))
+            .take(2)
+            .collect(),
+        _ => values.iter().skip(n / 2).take(1).collect(),
+    };
+    let n_middle = middle.len().max(1) as f64;
+    middle.into_iter().sum::<f64>() / n_middle
+}
+
+#[cfg(test)]
+mod tests;

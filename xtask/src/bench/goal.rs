@@ -1,0 +1,225 @@
+//! Goals, and whether they were reached.
+//!
+//! Decision: a goal is a line of the table of cases: a number, a bound, and where the number is
+//! found among what a case measured. A number is nearly always a ratio within one run, because a
+//! time from one machine says nothing on another.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::figures::Figures;
+
+/// What a case should show.
+#[derive(Debug)]
+pub(super) struct Goal {
+    /// What is measured, against what.
+    pub(super) text: &'static str,
+    pub(super) bound: Bound,
+    pub(super) unit: Unit,
+    /// Nothing when a contender was left out.
+    pub(super) value: fn(&Figures) -> Option<f64>,
+}
+
+/// Which side of the number is good.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// How a number is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Of one.
+    Share,
+    /// A multiple.
+    Times,
+    Percent,
+    Microseconds,
+    Milliseconds,
+    Seconds,
+    /// Multiples of the deadline of a request.
+    Deadlines,
+    Count,
+}
+
+/// What became of a goal.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    Reached,
+    Missed,
+    /// The goal does not count here, for this reason; the number is told all the same.
+    Told(String),
+    /// There is no number, for this reason.
+    NotMeasured(String),
+}
+
+/// A goal with its number.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Verdict {
+    pub(super) case: &'static str,
+    /// With its bound.
+    pub(super) goal: String,
+    pub(super) value: Option<f64>,
+    /// The number as people read it.
+    pub(super) measured: String,
+    pub(super) outcome: Outcome,
+}
+
+impl Bound {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        }
+    }
+}
+
+impl Unit {
+    /// The number with its unit, with as many digits as tell something.
+    pub(super) fn write(self, value: f64) -> String {
+        match self {
+            Self::Share => format!("{value:.2}"),
+            Self::Times => format!("{value:.1} x"),
+            Self::Percent => format!("{value:.1} %"),
+            Self::Microseconds => format!("{value:.0} us"),
+            Self::Milliseconds => format!("{value:.1} ms"),
+            Self::Seconds => format!("{value:.1} s"),
+            Self::Deadlines => format!("{value:.0} deadlines"),
+            Self::Count => format!("{value:.0}"),
+        }
+    }
+}
+
+impl Goal {
+    /// Holds the figures of `case` against the goal; an error says why there are none.
+    pub(super) fn judge(&self, case: &'static str, figures: Result<&Figures, &str>) -> Verdict {
+        let value = figures.ok().and_then(self.value);
+        let outcome = match (value, figures) {
+            (_, Err(reason)) => Outcome::NotMeasured(reason.to_owned()),
+            (None, Ok(_)) => Outcome::NotMeasured("a contender was left out".to_owned()),
+            (Some(_), Ok(figures)) if figures.waiver.is_some() => {
+                Outcome::Told(figures.waiver.clone().unwrap_or_default())
+            }
+            (Some(value), Ok(_)) if self.bound.holds(value) => Outcome::Reached,
+            (Some(_), Ok(_)) => Outcome::Missed,
+        };
+        Verdict {
+            case,
+            goal: self.to_string(),
+            value,
+            measured: value.map_or_else(String::new, |value| self.unit.write(value)),
+            outcome,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (side, number) = match self.bound {
+            Bound::AtLeast(number) => ("at least", number),
+            Bound::AtMost(number) => ("at most", number),
+        };
+        write!(
+            formatter,
+            "{}: {side} {}",
+            self.text,
+            self.unit.write(number)
+        )
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reached => formatter.write_str("reached"),
+            Self::Missed => formatter.write_str("**missed**"),
+            Self::Told(reason) => write!(formatter, "no goal here: {reason}"),
+            Self::NotMeasured(reason) => write!(formatter, "not measured: {reason}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::figures::Round;
+
+    const GOAL: Goal = Goal {
+        text: "requests/s of the echo",
+        bound: Bound::AtLeast(0.55),
+        unit: Unit::Share,
+        value: |figures| figures.value("share"),
+    };
+
+    fn figures(share: f64) -> Figures {
+        let mut round = Round::default();
+        round.set("share", Unit::Share, share);
+        Figures::of("case", &[round])
+    }
+
+    #[test]
+    fn a_bound_itself_is_good_enough() {
+        let table = [
+            (Bound::AtLeast(0.5), 0.5, true),
+            (Bound::AtLeast(0.5), 0.499, false),
+            (Bound::AtMost(60.0), 60.0, true),
+            (Bound::AtMost(60.0), 60.1, false),
+            (Bound::AtLeast(0.5), f64::NAN, false),
+            (Bound::AtMost(0.5), f64::NAN, false),
+        ];
+        let wrong: Vec<_> = table
+            .into_iter()
+            .filter(|(bound, value, expected)| bound.holds(*value) != *expected)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_number_has_its_unit() {
+        let table = [
+            (Unit::Share, "1.23"),
+            (Unit::Times, "1.2 x"),
+            (Unit::Percent, "1.2 %"),
+            (Unit::Microseconds, "1 us"),
+            (Unit::Milliseconds, "1.2 ms"),
+            (Unit::Seconds, "1.2 s"),
+            (Unit::Deadlines, "1 deadlines"),
+            (Unit::Count, "1"),
+        ];
+        for (unit, expected) in table {
+            assert_eq!(unit.write(1.234), expected);
+        }
+    }
+
+    #[test]
+    fn a_number_is_judged_and_written() {
+        let (good, bad) = (figures(0.58), figures(0.5));
+        let verdict = GOAL.judge("case", Ok(&good));
+        assert_eq!(verdict.goal, "requests/s of the echo: at least 0.55");
+        assert_eq!(verdict.measured, "0.58");
+        assert_eq!(verdict.outcome, Outcome::Reached);
+        assert_eq!(GOAL.judge("case", Ok(&bad)).outcome, Outcome::Missed);
+    }
+
+    #[test]
+    fn what_is_not_measured_is_never_reached() {
+        let verdict = GOAL.judge("case", Err("no AMX"));
+        assert_eq!(verdict.outcome, Outcome::NotMeasured("no AMX".to_owned()));
+        assert_eq!(verdict.value, None);
+        let empty = Figures::of("case", &[Round::default()]);
+        let verdict = GOAL.judge("case", Ok(&empty));
+        assert!(matches!(verdict.outcome, Outcome::NotMeasured(_)));
+    }
+
+    #[test]
+    fn a_waived_goal_tells_its_number_and_why() {
+        let mut figures = figures(0.1);
+        figures.waiver = Some("no AMX".to_owned());
+        let verdict = GOAL.judge("case", Ok(&figures));
+        assert_eq!(verdict.measured, "0.10");
+        assert_eq!(verdict.outcome, Outcome::Told("no AMX".to_owned()));
+    }
+}

@@ -1,0 +1,131 @@
+//! When the requests of an open loop leave.
+//!
+//! Decision: a schedule is made here as plain numbers, from a fixed seed, and only played by the
+//! load generator; so it can be tested, and two runs send at the same times. Arrivals are Poisson:
+//! independent of each other, as those of many users are.
+
+use std::time::Duration;
+
+/// A stretch of time with one rate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Phase {
+    pub(super) requests_per_second: f64,
+    pub(super) duration: Duration,
+}
+
+/// The times to send, in microseconds from the start, ascending.
+pub(super) fn poisson(phases: &[Phase], seed: u64) -> Vec<u64> {
+    let mut random = Random::new(seed);
+    let mut due_us = Vec::new();
+    let mut start = 0.0;
+    for phase in phases {
+        let end = start + phase.duration.as_secs_f64();
+        let mut now = start;
+        loop {
+            now += -random.unit().ln() / phase.requests_per_second;
+            if now >= end {
+                break;
+            }
+            let due = Duration::from_secs_f64(now).as_micros();
+            due_us.push(u64::try_from(due).unwrap_or(u64::MAX));
+        }
+        start = end;
+    }
+    due_us
+}
+
+/// A small generator of random numbers (SplitMix64): fast, and the same on every machine.
+#[derive(Debug)]
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// One of 65536 numbers from 0 to below 1.
+    pub(super) fn coarse(&mut self) -> f32 {
+        let bits = u16::try_from(self.bits() >> 48).unwrap_or(u16::MAX);
+        f32::from(bits) / 65_536.0
+    }
+
+    /// A number above 0 and up to 1.
+    pub(super) fn unit(&mut self) -> f64 {
+        let n_steps = (1_u64 << 53) as f64;
+        ((self.bits() >> 11) + 1) as f64 / n_steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phase(requests_per_second: f64, seconds: u64) -> Phase {
+        Phase {
+            requests_per_second,
+            duration: Duration::from_secs(seconds),
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_schedule_again() {
+        let phases = [phase(100.0, 2)];
+        assert_eq!(poisson(&phases, 1), poisson(&phases, 1));
+        assert_ne!(poisson(&phases, 1), poisson(&phases, 2));
+    }
+
+    #[test]
+    fn each_phase_has_its_rate() {
+        let due = poisson(&[phase(1000.0, 20), phase(5000.0, 10), phase(100.0, 30)], 3);
+        assert!(due.is_sorted());
+        let n_between = |from: u64, to: u64| {
+            let is_in = |due: &&u64| (from * 1_000_000..to * 1_000_000).contains(*due);
+            due.iter().filter(is_in).count()
+        };
+        // Four standard deviations of a Poisson count.
+        assert!(
+            n_between(0, 20).abs_diff(20_000) < 566,
+            "{}",
+            n_between(0, 20)
+        );
+        assert!(
+            n_between(20, 30).abs_diff(50_000) < 895,
+            "{}",
+            n_between(20, 30)
+        );
+        assert!(
+            n_between(30, 60).abs_diff(3_000) < 220,
+            "{}",
+            n_between(30, 60)
+        );
+        assert_eq!(n_between(60, 1000), 0);
+    }
+
+    #[test]
+    fn gaps_vary_as_those_of_independent_arrivals() {
+        let due = poisson(&[phase(1000.0, 50)], 5);
+        let gaps: Vec<f64> = due
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) as f64)
+            .collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        let variation = variance.sqrt() / mean;
+        assert!((variation - 1.0).abs() < 0.02, "{variation}");
+    }
+
+    #[test]
+    fn unit_numbers_are_never_zero() {
+        let mut random = Random::new(0);
+        let numbers: Vec<_> = (0..1000).map(|_| random.unit()).collect();
+        assert!(numbers.iter().all(|number| *number > 0.0 && *number <= 1.0));
+    }
+}
