@@ -4,4 +4,9 @@
 //! that the simulator and the server run the very same code. Nothing here sends, waits or reads a
 //! clock; the driver feeds counts and applies actions.
 
+pub mod config;
+pub mod evidence;
+pub mod moment;
+pub mod simulate;
+pub mod state;
 pub mod statistics;

@@ -74,8 +74,8 @@ impl MessageFormatter for PlainWords {
     fn format_message<'a>(&self, error: &'a serde_saphyr::Error) -> Cow<'a, str> {
         if let serde_saphyr::Error::InvalidScalar { ty, .. } = error {
             return Cow::Borrowed(match *ty {
-                "f32" | "f64" => "expected a number",
-                "bool" => "expected `true` or `false`",
+                "f32" | "f64" | "floating point" => "expected a number",
+                "bool" | "boolean" => "expected `true` or `false`",
                 _ => "expected a whole number that is not negative",
             });
         }
@@ -87,20 +87,24 @@ impl MessageFormatter for PlainWords {
 pub(crate) fn parse(text: &str, path: &Path) -> Result<ModelFile, SettingsError> {
     // A file of comments alone is an empty document, which is a file without settings.
     let file: Option<ModelFile> = serde_saphyr::from_str_with_options(text, yaml_options())
-        .map_err(|error| {
-            let options = serde_saphyr::render_options! {
-                formatter: &PlainWords,
-                snippets: SnippetMode::Off,
-            };
-            SettingsError::Parse {
-                path: path.to_owned(),
-                message: error.render_with_options(options),
-            }
+        .map_err(|error| SettingsError::Parse {
+            path: path.to_owned(),
+            message: say_in_plain_words(&error),
         })?;
     Ok(file.unwrap_or_default())
 }
 
-fn yaml_options() -> Options {
+/// An error of a file for people who write YAML and no Rust.
+pub(crate) fn say_in_plain_words(error: &serde_saphyr::Error) -> String {
+    let options = serde_saphyr::render_options! {
+        formatter: &PlainWords,
+        snippets: SnippetMode::Off,
+    };
+    error.render_with_options(options)
+}
+
+/// What a file of settings may cost to read.
+pub(crate) fn yaml_options() -> Options {
     let mut budget = Budget::default();
     budget.max_depth = MAX_DEPTH;
     budget.flow_nesting_limit = MAX_DEPTH;

@@ -113,8 +113,11 @@ fn ln_beta(a: f64, b: f64) -> f64 {
 
 /// The place in [`low`, `high`] where `is_right` turns from false to true.
 fn bisect(mut low: f64, mut high: f64, is_right: impl Fn(f64) -> bool) -> f64 {
-    // 52 halvings are the bits of a number between 0 and 1.
+    // 52 halvings are the bits of a number between 0 and 1; rates are not told apart as finely.
     for _ in 0..52 {
+        if high - low < 1e-11 {
+            break;
+        }
         let middle = low + (high - low) / 2.0;
         match is_right(middle) {
             true => high = middle,

@@ -1,5 +1,7 @@
 //! The reference vectors of every statistic.
 
+mod validity;
+
 use proptest::prelude::*;
 use rand::SeedableRng;
 

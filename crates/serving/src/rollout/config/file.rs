@@ -1,0 +1,182 @@
+//! What somebody wrote: a rollout file key by key.
+//!
+//! Decision: every key is optional here and has no default, so that the resolve step alone decides
+//! and can name the path of what is missing.
+
+use serde::Deserialize;
+
+use super::{AssignmentHash, Direction, Fallback, MetricAction, OnUnknown, Span};
+
+/// The whole document.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    pub(super) rollout: RolloutFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RolloutFile {
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) stable: Option<String>,
+    pub(super) candidate: Option<String>,
+    pub(super) strategy: Option<StrategyFile>,
+    pub(super) unit: Option<UnitFile>,
+    pub(super) hash: Option<AssignmentHash>,
+    pub(super) salt: Option<String>,
+    #[serde(rename = "override")]
+    pub(super) override_header: Option<OverrideFile>,
+    pub(super) layer: Option<LayerFile>,
+    pub(super) warmup: Option<WarmupFile>,
+    pub(super) shadow: Option<ShadowFile>,
+    pub(super) steps: Option<Vec<f64>>,
+    pub(super) step: Option<StepFile>,
+    pub(super) soak: Option<String>,
+    pub(super) alpha: Option<f64>,
+    pub(super) beta: Option<f64>,
+    pub(super) metrics: Option<Vec<MetricFile>>,
+    pub(super) guards: Option<GuardsFile>,
+    pub(super) gates: Option<Vec<GateFile>>,
+    pub(super) on_rollback: Option<OnRollbackFile>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StrategyFile {
+    Canary,
+    BlueGreen,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UnitFile {
+    pub(super) from: UnitFrom,
+    pub(super) name: Option<String>,
+    pub(super) fallback: Option<Fallback>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum UnitFrom {
+    Header,
+    Cookie,
+    Json,
+    Grpc,
+    Random,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OverrideFile {
+    pub(super) header: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LayerFile {
+    pub(super) name: String,
+    pub(super) range: (f64, f64),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WarmupFile {
+    pub(super) requests: Option<u64>,
+    pub(super) source: Option<WarmupSourceFile>,
+    pub(super) timeout: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WarmupSourceFile {
+    Recorded,
+    Synthetic,
+    None,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ShadowFile {
+    pub(super) percent: Option<f64>,
+    pub(super) max_extra_load: Option<f64>,
+    pub(super) min_pairs: Option<u64>,
+    pub(super) atol: Option<f64>,
+    pub(super) rtol: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StepFile {
+    pub(super) min_time: Option<String>,
+    pub(super) min_requests: Option<u64>,
+    pub(super) max_time: Option<String>,
+    pub(super) on_unknown: Option<OnUnknown>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MetricFile {
+    pub(super) name: Option<String>,
+    pub(super) event: Option<EventFile>,
+    pub(super) at: Option<String>,
+    pub(super) span: Option<Span>,
+    pub(super) worse_than: Option<f64>,
+    pub(super) not_worse_than: Option<NotWorseFile>,
+    pub(super) max_rate: Option<f64>,
+    pub(super) tolerance_js: Option<f64>,
+    pub(super) direction: Option<Direction>,
+    pub(super) action: Option<MetricAction>,
+    pub(super) weight: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EventFile {
+    Error,
+    LatencyOver,
+    ShadowDiffers,
+    OutputBin,
+    Feedback,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NotWorseFile {
+    pub(super) ratio: Option<f64>,
+    pub(super) abs: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GuardsFile {
+    pub(super) nan_output: Option<u64>,
+    pub(super) consecutive_errors: Option<u64>,
+    pub(super) load_failure: Option<u64>,
+    pub(super) shape_change: Option<u64>,
+    pub(super) memory_ratio: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GateFile {
+    pub(super) before: String,
+    #[serde(rename = "type")]
+    pub(super) kind: GateKindFile,
+    pub(super) url: Option<String>,
+    pub(super) timeout: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum GateKindFile {
+    Manual,
+    Webhook,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OnRollbackFile {
+    pub(super) keep_candidate_warm: Option<String>,
+    pub(super) notify: Option<Vec<String>>,
+}

@@ -1,0 +1,368 @@
+//! From what somebody wrote to what will be done.
+//!
+//! Decision: every check that needs more than one key is here, and each error names the path of the
+//! key that should change.
+
+mod metrics;
+
+use std::time::Duration;
+
+use contract::{ModelName, Version};
+
+use super::file::{
+    GateFile, GateKindFile, GuardsFile, LayerFile, OnRollbackFile, RolloutFile, ShadowFile,
+    StepFile, StrategyFile, UnitFile, UnitFrom, WarmupFile, WarmupSourceFile,
+};
+use super::{
+    Assignment, ConfigError, Gate, GateKind, GatePlace, Guards, Layer, OnRollback, RolloutConfig,
+    Shadow, StepRule, UnitSource, Warmup, WarmupSource,
+};
+
+/// Percentages that find an outage with few users and still end within some hours.
+const DEFAULT_STEPS: [f64; 5] = [1.0, 5.0, 10.0, 25.0, 50.0];
+
+const DEFAULT_SOAK: Duration = Duration::from_secs(30 * 60);
+
+/// One false alarm in a thousand rollouts is rare enough to be looked into each time.
+const DEFAULT_ALPHA: f64 = 0.001;
+
+const DEFAULT_BETA: f64 = 0.05;
+
+/// Longer than that is a slip of the keyboard.
+const MAX_TIME: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// The longest id: it becomes a part of file names, metric labels and paths.
+const MAX_ID_BYTES: usize = 64;
+
+/// Decides what `file` leaves open.
+pub(super) fn resolve(file: RolloutFile) -> Result<RolloutConfig, ConfigError> {
+    let steps = steps(file.strategy, file.steps)?;
+    let has_shadow = file.shadow.is_some();
+    let stable = version("rollout.stable", file.stable)?;
+    let candidate = version("rollout.candidate", file.candidate)?;
+    if stable == candidate {
+        let message = format!("expected another version than `rollout.stable`, got `{candidate}`");
+        return Err(error("rollout.candidate", message));
+    }
+    Ok(RolloutConfig {
+        id: id(file.id)?,
+        model: model(file.model)?,
+        stable,
+        candidate,
+        assignment: Assignment {
+            hash: file.hash.unwrap_or_default(),
+            salt: file.salt,
+            override_header: file.override_header.map(|forced| forced.header),
+            layer: file.layer.map(layer).transpose()?,
+            ..unit(file.unit)?
+        },
+        warmup: warmup(file.warmup.unwrap_or_default())?,
+        shadow: file.shadow.as_ref().map(shadow).transpose()?,
+        gates: gates(file.gates.unwrap_or_default(), &steps)?,
+        steps,
+        step: step(file.step.unwrap_or_default())?,
+        soak: duration("rollout.soak", file.soak, DEFAULT_SOAK)?,
+        alpha: probability("rollout.alpha", file.alpha, DEFAULT_ALPHA)?,
+        beta: probability("rollout.beta", file.beta, DEFAULT_BETA)?,
+        metrics: metrics::resolve(file.metrics, has_shadow)?,
+        guards: guards(file.guards)?,
+        on_rollback: on_rollback(file.on_rollback.unwrap_or_default())?,
+    })
+}
+
+fn error(key: impl Into<String>, message: impl Into<String>) -> ConfigError {
+    ConfigError {
+        key: key.into(),
+        message: message.into(),
+    }
+}
+
+fn required<T>(key: &str, value: Option<T>) -> Result<T, ConfigError> {
+    value.ok_or_else(|| error(key, "is missing"))
+}
+
+fn id(id: Option<String>) -> Result<String, ConfigError> {
+    let id = required("rollout.id", id)?;
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if id.is_empty() || id.len() > MAX_ID_BYTES || !id.chars().all(is_allowed) {
+        let message = format!(
+            "expected 1 to {MAX_ID_BYTES} letters, digits, dots, dashes and underscores, got `{}`",
+            id.escape_debug()
+        );
+        return Err(error("rollout.id", message));
+    }
+    Ok(id)
+}
+
+fn model(name: Option<String>) -> Result<ModelName, ConfigError> {
+    let name = required("rollout.model", name)?;
+    ModelName::new(&name).map_err(|refused| error("rollout.model", refused.message()))
+}
+
+fn version(key: &str, name: Option<String>) -> Result<Version, ConfigError> {
+    let name = required(key, name)?;
+    Version::new(&name).map_err(|refused| error(key, refused.message()))
+}
+
+fn steps(
+    strategy: Option<StrategyFile>,
+    percents: Option<Vec<f64>>,
+) -> Result<Vec<f64>, ConfigError> {
+    let percents = match (strategy.unwrap_or(StrategyFile::Canary), percents) {
+        (StrategyFile::BlueGreen, None) => return Ok(Vec::new()),
+        (StrategyFile::BlueGreen, Some(_)) => {
+            let message = "is not for `blue_green`, which goes to all of the traffic at once";
+            return Err(error("rollout.steps", message));
+        }
+        (StrategyFile::Canary, None) => DEFAULT_STEPS.to_vec(),
+        (StrategyFile::Canary, Some(percents)) => percents,
+    };
+    if percents.is_empty() {
+        return Err(error(
+            "rollout.steps",
+            "is empty; for none say `strategy: blue_green`",
+        ));
+    }
+    let mut last = 0.0;
+    for (place, &percent) in percents.iter().enumerate() {
+        if !(percent > last && percent < 100.0) {
+            let message = format!(
+                "expected a percentage above {last} and below 100, because steps rise, got `{percent}`"
+            );
+            return Err(error(format!("rollout.steps[{place}]"), message));
+        }
+        last = percent;
+    }
+    Ok(percents.iter().map(|percent| percent / 100.0).collect())
+}
+
+fn unit(file: Option<UnitFile>) -> Result<Assignment, ConfigError> {
+    let (source, fallback) = match file {
+        None => (UnitSource::Random, None),
+        Some(file) => (unit_source(file.from, file.name)?, file.fallback),
+    };
+    Ok(Assignment {
+        source,
+        fallback: fallback.unwrap_or_default(),
+        hash: super::AssignmentHash::default(),
+        salt: None,
+        override_header: None,
+        layer: None,
+    })
+}
+
+fn unit_source(from: UnitFrom, name: Option<String>) -> Result<UnitSource, ConfigError> {
+    let make = match from {
+        UnitFrom::Header => UnitSource::Header,
+        UnitFrom::Cookie => UnitSource::Cookie,
+        UnitFrom::Json => UnitSource::Json,
+        UnitFrom::Grpc => UnitSource::Grpc,
+        UnitFrom::Random => return Ok(UnitSource::Random),
+    };
+    required("rollout.unit.name", name).map(make)
+}
+
+fn layer(file: LayerFile) -> Result<Layer, ConfigError> {
+    let (start, end) = file.range;
+    if !(0.0 <= start && start < end && end <= 1.0) {
+        let message = format!("expected [low, high] between 0 and 1, got [{start}, {end}]");
+        return Err(error("rollout.layer.range", message));
+    }
+    Ok(Layer {
+        name: file.name,
+        start,
+        end,
+    })
+}
+
+fn warmup(file: WarmupFile) -> Result<Option<Warmup>, ConfigError> {
+    let source = match file.source.unwrap_or(WarmupSourceFile::Recorded) {
+        WarmupSourceFile::None => return Ok(None),
+        WarmupSourceFile::Recorded => WarmupSource::Recorded,
+        WarmupSourceFile::Synthetic => WarmupSource::Synthetic,
+    };
+    Ok(Some(Warmup {
+        n_requests: file.requests.unwrap_or(50),
+        source,
+        timeout: duration(
+            "rollout.warmup.timeout",
+            file.timeout,
+            Duration::from_secs(60),
+        )?,
+    }))
+}
+
+fn shadow(file: &ShadowFile) -> Result<Shadow, ConfigError> {
+    let percent = number("rollout.shadow.percent", file.percent, 100.0, 0.0, 100.0)?;
+    Ok(Shadow {
+        share: percent / 100.0,
+        max_extra_load: number(
+            "rollout.shadow.max_extra_load",
+            file.max_extra_load,
+            0.2,
+            0.0,
+            10.0,
+        )?,
+        min_pairs: file.min_pairs.unwrap_or(500).max(1),
+        absolute_tolerance: number("rollout.shadow.atol", file.atol, 1e-5, 0.0, f64::MAX)?,
+        relative_tolerance: number("rollout.shadow.rtol", file.rtol, 1e-3, 0.0, f64::MAX)?,
+    })
+}
+
+fn step(file: StepFile) -> Result<StepRule, ConfigError> {
+    let minute = Duration::from_secs(60);
+    let min_time = duration("rollout.step.min_time", file.min_time, minute)?;
+    let max_time = duration("rollout.step.max_time", file.max_time, 30 * minute)?;
+    if max_time < min_time {
+        let message = format!("expected at least `rollout.step.min_time`, which is {min_time:?}");
+        return Err(error("rollout.step.max_time", message));
+    }
+    Ok(StepRule {
+        min_time,
+        min_requests: file.min_requests.unwrap_or(200),
+        max_time,
+        on_unknown: file.on_unknown.unwrap_or_default(),
+    })
+}
+
+fn guards(file: Option<GuardsFile>) -> Result<Guards, ConfigError> {
+    let Some(file) = file else {
+        return Ok(Guards {
+            nan_output: Some(1),
+            consecutive_errors: Some(20),
+            load_failure: Some(1),
+            shape_change: Some(1),
+            memory_ratio: None,
+        });
+    };
+    let counts = [
+        ("nan_output", file.nan_output),
+        ("consecutive_errors", file.consecutive_errors),
+        ("load_failure", file.load_failure),
+        ("shape_change", file.shape_change),
+    ];
+    for (key, limit) in counts {
+        if limit == Some(0) {
+            let message = "expected a count of 1 or more; leave the key out to have no such guard";
+            return Err(error(format!("rollout.guards.{key}"), message));
+        }
+    }
+    let ratio = file.memory_ratio;
+    Ok(Guards {
+        nan_output: file.nan_output,
+        consecutive_errors: file.consecutive_errors,
+        load_failure: file.load_failure,
+        shape_change: file.shape_change,
+        memory_ratio: ratio
+            .map(|ratio| number("rollout.guards.memory_ratio", Some(ratio), ratio, 1.0, 1e6))
+            .transpose()?,
+    })
+}
+
+fn gates(files: Vec<GateFile>, steps: &[f64]) -> Result<Vec<Gate>, ConfigError> {
+    let all = files.into_iter().enumerate();
+    all.map(|(place, file)| gate(&format!("rollout.gates[{place}]"), file, steps))
+        .collect()
+}
+
+fn gate(key: &str, file: GateFile, steps: &[f64]) -> Result<Gate, ConfigError> {
+    let before = gate_place(&file.before, steps).ok_or_else(|| {
+        error(
+            format!("{key}.before"),
+            expected_places(&file.before, steps),
+        )
+    })?;
+    let asks = match (file.kind, file.url) {
+        (GateKindFile::Manual, None) => GateKind::Manual,
+        (GateKindFile::Manual, Some(_)) => {
+            return Err(error(
+                format!("{key}.url"),
+                "is only for a gate of type `webhook`",
+            ));
+        }
+        (GateKindFile::Webhook, url) => GateKind::Webhook {
+            url: required(&format!("{key}.url"), url)?,
+            timeout: duration(
+                &format!("{key}.timeout"),
+                file.timeout,
+                Duration::from_secs(10),
+            )?,
+        },
+    };
+    Ok(Gate { before, asks })
+}
+
+fn gate_place(text: &str, steps: &[f64]) -> Option<GatePlace> {
+    if text == "promote" {
+        return Some(GatePlace::Promote);
+    }
+    let percent: f64 = text.strip_prefix("step_")?.parse().ok()?;
+    let is_it = |step: &f64| (step * 100.0 - percent).abs() < 1e-9;
+    steps.iter().position(is_it).map(GatePlace::Step)
+}
+
+fn expected_places(text: &str, steps: &[f64]) -> String {
+    // A hundred times a fraction has a tail of digits that nobody wrote.
+    let percents = steps.iter().map(|step| (step * 1e8).round() / 1e6);
+    let names: Vec<_> = percents
+        .map(|percent| format!("`step_{percent}`, "))
+        .collect();
+    let got = text.escape_debug();
+    format!("expected one of {}`promote`, got `{got}`", names.concat())
+}
+
+fn on_rollback(file: OnRollbackFile) -> Result<OnRollback, ConfigError> {
+    let key = "rollout.on_rollback.keep_candidate_warm";
+    let default = Duration::from_secs(10 * 60);
+    Ok(OnRollback {
+        keep_candidate_warm: duration(key, file.keep_candidate_warm, default)?,
+        notify: file.notify.unwrap_or_default(),
+    })
+}
+
+/// A length of time such as `90s`, `30m` or `1h30m`.
+fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
+    let Some(text) = text else { return Ok(default) };
+    let parsed = text.parse().ok();
+    let time = parsed.and_then(|time: jiff::SignedDuration| Duration::try_from(time).ok());
+    time.filter(|&time| time <= MAX_TIME).ok_or_else(|| {
+        let got = text.escape_debug();
+        error(
+            key,
+            format!("expected a time such as `90s`, `30m` or `1h30m`, got `{got}`"),
+        )
+    })
+}
+
+/// A probability that leaves room for both answers.
+fn probability(key: &str, value: Option<f64>, default: f64) -> Result<f64, ConfigError> {
+    let value = value.unwrap_or(default);
+    match (1e-12..=0.5).contains(&value) {
+        true => Ok(value),
+        false => {
+            let message = format!("expected a probability above 0 and up to 0.5, got `{value}`");
+            Err(error(key, message))
+        }
+    }
+}
+
+fn number(
+    key: &str,
+    value: Option<f64>,
+    default: f64,
+    low: f64,
+    high: f64,
+) -> Result<f64, ConfigError> {
+    let value = value.unwrap_or(default);
+    match value.is_finite() && value >= low && value <= high {
+        true => Ok(value),
+        false if high == f64::MAX => Err(error(
+            key,
+            format!("expected a number of {low} or more, got `{value}`"),
+        )),
+        false => Err(error(
+            key,
+            format!("expected a number from {low} to {high}, got `{value}`"),
+        )),
+    }
+}
