@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 
-use super::contender::Contender::{Bentoml, Echo, Fastapi, GrpcEcho, Litserve, Lockgate};
+use super::contender::Contender::{Bentoml, Echo, Fastapi, GrpcEcho, Litserve, Lockgate, Mlserver};
 use super::figures::Round;
 use super::goal::{Bound, Goal, Unit};
 use super::measure::{self, Bench, Comparison};
@@ -65,7 +65,7 @@ pub(super) static CASES: [Case; 15] = [
         measure: |bench| {
             bench.compare(&Comparison {
                 request: measure::infer_json,
-                contenders: &[Echo, Lockgate],
+                contenders: &[Echo, Mlserver, Lockgate],
                 connections: &[64],
             })
         },

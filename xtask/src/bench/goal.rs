@@ -99,7 +99,7 @@ impl Goal {
         let value = figures.ok().and_then(self.value);
         let outcome = match (value, figures) {
             (_, Err(reason)) => Outcome::NotMeasured(reason.to_owned()),
-            (None, Ok(_)) => Outcome::NotMeasured("a contender was left out".to_owned()),
+            (None, Ok(_)) => Outcome::NotMeasured("what it compares was left out".to_owned()),
             (Some(_), Ok(figures)) if figures.waiver.is_some() => {
                 Outcome::Told(figures.waiver.clone().unwrap_or_default())
             }

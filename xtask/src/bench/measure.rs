@@ -134,9 +134,15 @@ impl Bench {
                 continue;
             }
             let launch = Launch::new(&self.built, contender, &models);
-            round
-                .runs
-                .extend(self.runs(&launch, &request, connections)?);
+            match self.runs(&launch, &request, connections) {
+                Ok(runs) => round.runs.extend(runs),
+                Err(error) if contender.is_peer() => {
+                    round
+                        .notes
+                        .push(format!("{contender} is left out: {error:#}"));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(round)
     }

@@ -151,7 +151,7 @@ fn the_file_of_a_case_has_verdicts_medians_and_every_round() {
     assert_eq!(value["medians"]["rows"][0]["who"], "Lockgate");
     assert_eq!(value["medians"]["values"][0]["value"], 1.25);
     let outcome = &value["verdicts"][0]["outcome"];
-    assert_eq!(outcome["not_measured"], "a contender was left out");
+    assert_eq!(outcome["not_measured"], "what it compares was left out");
     assert!(value["error"].is_null());
 }
 
