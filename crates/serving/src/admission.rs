@@ -11,7 +11,7 @@ use contract::{Code, Error, ModelInfo, NamedTensor, Result, Signature, Tensor};
 use tokio::sync::Notify;
 
 use crate::batch::join::RowLayout;
-use crate::batch::policy::Refusal;
+use crate::batch::policy::exchange::Refusal;
 
 /// Seconds are the unit of the `Retry-After` header, so this is the shortest that it can tell.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -117,23 +117,73 @@ pub(crate) fn deadline_exceeded() -> Error {
     )
 }
 
+/// A request without deadline waited in a queue that does not drain.
+pub(crate) fn waited_too_long() -> Error {
+    Error::new(
+        Code::Overloaded,
+        "the request waited for too long and was refused, because more requests come than the \
+         model can answer; try again later",
+    )
+    .with_retry_after(RETRY_AFTER)
+}
+
 /// Why a request was refused, in words for its caller.
 pub(crate) fn refused(info: &ModelInfo, refusal: Refusal) -> Error {
     let (model, version) = (&info.model, &info.version);
     match refusal {
-        Refusal::QueueFull { limit } => Error::new(
-            Code::QueueFull,
+        Refusal::QueueFull { limit, wait } => queue_full(info, limit, wait),
+        Refusal::TooLate { wait, excess } => Error::new(
+            Code::Overloaded,
             format!(
-                "Exceeds maximum queue size: at most {limit} rows may wait for model `{model}` \
-                 (`queue.max_rows`); try again later"
+                "model `{model}` is overloaded: the answer is predicted in {}, which is {} after \
+                 the deadline of the request; try again later or allow more time",
+                millis(wait),
+                millis(excess)
             ),
         )
-        .with_retry_after(RETRY_AFTER),
+        .with_retry_after(excess.max(RETRY_AFTER)),
         Refusal::Closing => Error::new(
             Code::ModelNotReady,
             format!("version `{version}` of model `{model}` is being unloaded"),
         ),
         Refusal::NoInstance => no_instance(info),
+    }
+}
+
+/// The queue is full, of requests that may be answered before or not.
+pub(crate) fn queue_full(info: &ModelInfo, limit: usize, wait: Option<Duration>) -> Error {
+    let predicted = wait.map(|wait| format!(" and are answered in {}", millis(wait)));
+    Error::new(
+        Code::QueueFull,
+        format!(
+            "Exceeds maximum queue size: at most {limit} rows may wait for model `{}`{} \
+             (`queue.max_rows`); try again later",
+            info.model,
+            predicted.unwrap_or_default()
+        ),
+    )
+    .with_retry_after(wait.unwrap_or_default().max(RETRY_AFTER))
+}
+
+/// A less urgent request made room in the queue.
+pub(crate) fn displaced(info: &ModelInfo) -> Error {
+    Error::new(
+        Code::QueueFull,
+        format!(
+            "Exceeds maximum queue size: a more urgent request took the place in the queue of \
+             model `{}`; try again later",
+            info.model
+        ),
+    )
+    .with_retry_after(RETRY_AFTER)
+}
+
+/// Milliseconds with as many digits as matter to a reader.
+fn millis(time: Duration) -> String {
+    let millis = time.as_secs_f64() * 1000.0;
+    match millis < 10.0 {
+        true => format!("{millis:.1} ms"),
+        false => format!("{millis:.0} ms"),
     }
 }
 

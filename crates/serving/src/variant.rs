@@ -15,7 +15,7 @@
 mod flight;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::{
     Error, InferRequest, InferResponse, NamedTensor, Observe, Result, Session, SharedModelInfo,
@@ -25,11 +25,12 @@ use tokio::sync::oneshot;
 use tokio::time;
 
 use crate::admission::{self, Gate};
-use crate::batch::policy::Limits;
+use crate::batch::curve::Curve;
+use crate::batch::policy::exchange::{Limits, QueueLimit};
 use crate::batch::queue::{Place, Waiting};
 use crate::instance::cost::CostCurve;
 use crate::instance::executor::Executor;
-use crate::instance::pool::Pool;
+use crate::instance::pool::{Instance, Pool};
 use crate::instance::{Answer, Job, Work};
 use crate::statistics::Statistics;
 use flight::Flight;
@@ -43,8 +44,8 @@ const MAX_INLINE: Duration = Duration::from_micros(200);
 pub(crate) struct BatchSettings {
     /// The most rows of a batch; 1 turns joining off.
     pub(crate) max_rows: usize,
-    /// The longest that an idle instance waits for company.
-    pub(crate) max_delay: Duration,
+    /// The longest that an idle instance waits for company; `None` leaves it to the scheduler.
+    pub(crate) max_delay: Option<Duration>,
 }
 
 /// Where a request runs.
@@ -75,8 +76,8 @@ impl Execution {
 pub(crate) struct VariantSettings {
     /// How requests are joined.
     pub(crate) batch: BatchSettings,
-    /// The most rows that wait; requests that an idle instance takes at once do not count.
-    pub(crate) max_queue_rows: usize,
+    /// The rows that wait; requests that an idle instance takes at once do not count.
+    pub(crate) queue: QueueLimit,
     /// The longest that a request may take, whatever deadline it names.
     pub(crate) default_timeout: Option<Duration>,
     /// Where requests run.
@@ -88,7 +89,8 @@ impl VariantSettings {
         Limits {
             max_rows: self.batch.max_rows,
             max_delay: self.batch.max_delay,
-            max_queue_rows: self.max_queue_rows,
+            queue: self.queue,
+            time_limit: self.default_timeout,
             n_instances,
         }
     }
@@ -104,7 +106,7 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    /// Starts one thread for each session.
+    /// Starts one thread for each session. `curve` is what runs are known to cost.
     ///
     /// # Errors
     /// `internal` when there is no session, or the operating system has no thread to give.
@@ -112,6 +114,7 @@ impl Variant {
         info: SharedModelInfo,
         sessions: Vec<Box<dyn Session>>,
         settings: VariantSettings,
+        curve: Curve,
         observe: Arc<dyn Observe>,
     ) -> Result<Arc<Self>> {
         if sessions.is_empty() {
@@ -120,8 +123,8 @@ impl Variant {
         let statistics = Statistics::new(info.model.clone(), info.version.clone());
         let n_instances = sessions.len();
         let executor = Arc::new(Executor {
-            pool: Pool::new(settings.limits(n_instances), sessions),
-            cost: CostCurve::default(),
+            cost: CostCurve::new(&curve),
+            pool: Pool::new(settings.limits(n_instances), curve, sessions),
             statistics,
             observe,
             info,
@@ -148,7 +151,7 @@ impl Variant {
     /// Answers a request. Dropping the future cancels it.
     ///
     /// # Errors
-    /// `invalid_request`, `queue_full`, `model_not_ready`, `deadline_exceeded`, `engine_failed`,
+    /// `invalid_request`, `queue_full`, `overloaded`, `model_not_ready`, `deadline_exceeded`, `engine_failed`,
     /// `engine_lost`, `internal`.
     pub(crate) async fn infer(self: &Arc<Self>, request: InferRequest) -> Result<InferResponse> {
         let mut flight = Flight::new(self);
@@ -172,9 +175,9 @@ impl Variant {
             outputs: fitting.outputs,
         };
         let permit = self.gate.enter();
-        if let Some(session) = self.session_for_caller(n_rows) {
+        if let Some(instance) = self.instance_for_caller(n_rows, started) {
             flight.admitted(permit, n_rows);
-            let answer = self.executor.run_here(session, &work, n_rows, started)?;
+            let answer = self.executor.run_here(instance, &work, n_rows, started)?;
             return Ok(self.response(&positions, answer));
         }
         let (reply, answer) = oneshot::channel();
@@ -192,11 +195,11 @@ impl Variant {
         Ok(self.response(&positions, answer))
     }
 
-    /// An idle session, when a run of so many rows is short enough for the thread of the caller.
-    fn session_for_caller(&self, n_rows: usize) -> Option<Box<dyn Session>> {
+    /// An idle instance, when a run of so many rows is short enough for the thread of the caller.
+    fn instance_for_caller(&self, n_rows: usize, now: Instant) -> Option<Instance> {
         let estimate = self.executor.cost.estimate(n_rows);
         match self.execution.allows_inline(estimate) {
-            true => self.executor.pool.take_idle(),
+            true => self.executor.pool.take_idle(n_rows, now),
             false => None,
         }
     }
@@ -204,10 +207,15 @@ impl Variant {
     fn submit(&self, waiting: Waiting<Job>) -> Result<Ticket<'_>> {
         let pool = &self.executor.pool;
         let refused = |refusal| admission::refused(&self.executor.info, refusal);
-        let place = pool.submit(waiting).map_err(refused)?;
+        let admitted = pool.submit(waiting).map_err(refused)?;
+        for displaced in admitted.displaced {
+            let error = admission::displaced(&self.executor.info);
+            // The caller may have gone away, which is no failure.
+            drop(displaced.request.reply.send(Err(error)));
+        }
         Ok(Ticket {
             pool,
-            place,
+            place: admitted.place,
             is_answered: false,
         })
     }

@@ -1,22 +1,36 @@
 //! The line of waiting requests, and which of them would run together.
 //!
 //! Input: requests with rows, layout, priority, arrival and deadline. Rule: strict order by
-//! priority, first in first out within one. The first request that has not expired heads the
-//! batch; later ones of the same layout join it in order, those of another layout are passed over,
-//! and the first of the same layout that does not fit ends the batch, so that a large request is
-//! never overtaken by smaller ones of its kind for ever. A head above the limit runs alone.
-//! Expired requests are found on the way, not searched for: the callers watch their own deadlines.
-//! Rejected: a queue per layout, which would need a rule of fairness between queues.
+//! priority, the earliest deadline first within one; a request without deadline stands where one of
+//! ten seconds would. Each lower priority that waits saves up a twentieth of the rows that run, and
+//! its first request goes ahead of everybody once that is enough, so that it never starves. The
+//! first request that can still be answered in time, as part of its batch, heads the batch; those
+//! before it are dropped. Later ones of the same layout join in order, those of another layout are
+//! passed over, and the first of the same layout that does not fit ends the batch, so that a large
+//! request is never overtaken by smaller ones of its kind for ever. A head above the limit runs
+//! alone. Rejected: shrinking a batch to save its oldest request, which lets the queue collapse; a
+//! queue per layout, which would need a rule of fairness between queues.
+
+mod class;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::join::RowLayout;
+use class::Classes;
+
+/// Where a request without deadline stands among others: nobody waits longer for a machine that
+/// says nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Requests that one plan drops; whoever drops them asks again, and lets others in between.
+const MAX_DROPS: usize = 32;
 
 /// Where a request stands in line: the order of places is the order of service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     class: u32,
+    due: Instant,
     sequence: u64,
 }
 
@@ -43,18 +57,37 @@ impl<T> Waiting<T> {
         self.n_rows.max(1)
     }
 
-    fn is_expired(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+    /// The priority as a number that grows with patience.
+    pub(crate) fn class(&self) -> u32 {
+        match self.priority {
+            0 => u32::MAX,
+            priority => priority,
+        }
     }
 
     fn can_join(&self, other: &Self) -> bool {
         self.layout.is_some() && self.layout == other.layout
     }
+}
 
-    fn class(&self) -> u32 {
-        match self.priority {
-            0 => u32::MAX,
-            priority => priority,
+/// What a plan goes by.
+pub(crate) struct Terms<'a> {
+    /// The time.
+    pub(crate) now: Instant,
+    /// The most rows of a batch.
+    pub(crate) max_rows: usize,
+    /// How long a run of so many rows takes at most; nothing as long as nothing is known.
+    pub(crate) run_time: &'a dyn Fn(usize) -> Duration,
+    /// Requests without deadline that came before this are dropped.
+    pub(crate) shed_before: Option<Instant>,
+}
+
+impl Terms<'_> {
+    /// Whether a request that runs now with so many rows is late.
+    fn is_late<T>(&self, waiting: &Waiting<T>, n_rows: usize) -> bool {
+        match waiting.deadline {
+            Some(deadline) => deadline <= self.now || deadline < self.now + (self.run_time)(n_rows),
+            None => self.shed_before.is_some_and(|time| waiting.arrived < time),
         }
     }
 }
@@ -62,18 +95,31 @@ impl<T> Waiting<T> {
 /// Who would run now.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cut {
-    /// Requests in front of the batch whose deadline has passed.
-    pub(crate) expired: Vec<Place>,
+    /// Requests in front of the batch that would be late.
+    pub(crate) dropped: Vec<Place>,
     /// The requests of the batch, in order.
     pub(crate) batch: Vec<Place>,
+    /// The rows of the batch.
+    pub(crate) n_rows: usize,
     /// Whether waiting longer cannot add to the batch.
     pub(crate) is_full: bool,
+    /// When the last request of the batch came.
+    pub(crate) last_arrival: Option<Instant>,
+}
+
+impl Cut {
+    fn add<T>(&mut self, place: Place, waiting: &Waiting<T>) {
+        self.batch.push(place);
+        self.n_rows = self.n_rows.saturating_add(waiting.n_rows);
+        self.last_arrival = self.last_arrival.max(Some(waiting.arrived));
+    }
 }
 
 /// Waiting requests in the order of service.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     waiting: BTreeMap<Place, Waiting<T>>,
+    classes: Classes,
     next_sequence: u64,
     n_rows: usize,
 }
@@ -83,6 +129,7 @@ impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
         Self {
             waiting: BTreeMap::new(),
+            classes: Classes::default(),
             next_sequence: 0,
             n_rows: 0,
         }
@@ -103,14 +150,21 @@ impl<T> Queue<T> {
         self.n_rows
     }
 
+    /// Rows and requests that a newcomer of this class finds ahead of it.
+    pub(crate) fn ahead_of(&self, class: u32) -> (usize, usize) {
+        self.classes.up_to(class)
+    }
+
     /// Puts a request in line.
     pub(crate) fn push(&mut self, waiting: Waiting<T>) -> Place {
         let place = Place {
             class: waiting.class(),
+            due: waiting.deadline.unwrap_or(waiting.arrived + PATIENCE),
             sequence: self.next_sequence,
         };
         self.next_sequence += 1;
         self.n_rows += waiting.cost();
+        self.classes.add(place.class, waiting.cost());
         self.waiting.insert(place, waiting);
         place
     }
@@ -119,6 +173,7 @@ impl<T> Queue<T> {
     pub(crate) fn remove(&mut self, place: Place) -> Option<Waiting<T>> {
         let waiting = self.waiting.remove(&place)?;
         self.n_rows -= waiting.cost();
+        self.classes.remove(place.class, waiting.cost());
         Some(waiting)
     }
 
@@ -130,39 +185,85 @@ impl<T> Queue<T> {
             .collect()
     }
 
+    /// Takes the batch of a cut out of line, which the lower classes that wait are credited for.
+    pub(crate) fn take_batch(&mut self, cut: &Cut) -> Vec<Waiting<T>> {
+        self.classes.credit(cut.n_rows);
+        for place in &cut.batch {
+            let cost = self.waiting.get(place).map_or(0, Waiting::cost);
+            self.classes.charge(place.class, cost);
+        }
+        self.take(&cut.batch)
+    }
+
+    /// Takes the last requests of lower classes out of line until there is room for so many rows;
+    /// nothing when that cannot be.
+    pub(crate) fn displace(&mut self, class: u32, n_rows: usize) -> Option<Vec<Waiting<T>>> {
+        if self.n_rows - self.classes.up_to(class).0 < n_rows {
+            return None;
+        }
+        let (mut displaced, mut n_freed) = (Vec::new(), 0);
+        while n_freed < n_rows {
+            let (&place, _) = self.waiting.last_key_value()?;
+            let waiting = self.remove(place)?;
+            n_freed += waiting.cost();
+            displaced.push(waiting);
+        }
+        Some(displaced)
+    }
+
     /// Takes all requests out of line.
     pub(crate) fn drain(&mut self) -> Vec<Waiting<T>> {
         self.n_rows = 0;
+        self.classes = Classes::default();
         std::mem::take(&mut self.waiting).into_values().collect()
     }
 
-    /// The batch that would be cut now, of at most `max_rows`.
-    pub(crate) fn plan(&self, now: Instant, max_rows: usize) -> Cut {
-        let mut cut = Cut::default();
-        let mut head: Option<&Waiting<T>> = None;
-        let mut n_rows = 0_usize;
-        for (&place, waiting) in &self.waiting {
-            if waiting.is_expired(now) {
-                cut.expired.push(place);
-                continue;
+    /// The batch that would be cut now.
+    pub(crate) fn plan(&self, terms: &Terms<'_>) -> Cut {
+        let favoured = self.favoured();
+        let order = || {
+            let first = favoured
+                .iter()
+                .filter_map(|place| self.waiting.get_key_value(place));
+            let rest = self.waiting.iter();
+            first.chain(rest.filter(|(place, _)| !favoured.contains(place)))
+        };
+        let mut dropped = Vec::new();
+        for (index, (&place, head)) in order().enumerate() {
+            let cut = cut(order().skip(index), terms);
+            if !terms.is_late(head, cut.n_rows) {
+                dropped.extend(&cut.dropped);
+                return Cut { dropped, ..cut };
             }
-            match head {
-                Some(head) if !head.can_join(waiting) => continue,
-                Some(_) if n_rows.saturating_add(waiting.n_rows) > max_rows => {
-                    cut.is_full = true;
-                    break;
-                }
-                Some(_) => {}
-                None => head = Some(waiting),
-            }
-            cut.batch.push(place);
-            n_rows += waiting.n_rows;
-            if n_rows >= max_rows || waiting.layout.is_none() {
-                cut.is_full = true;
+            dropped.push(place);
+            if dropped.len() >= MAX_DROPS {
                 break;
             }
         }
-        cut
+        Cut {
+            dropped,
+            ..Cut::default()
+        }
+    }
+
+    /// Requests of lower classes that have saved enough to go first.
+    fn favoured(&self) -> Vec<Place> {
+        let mut favoured = Vec::new();
+        for (class, credit) in self.classes.savings() {
+            let mut rest = credit;
+            let of_class = self
+                .waiting
+                .iter()
+                .filter(|(place, _)| place.class == class);
+            for (&place, waiting) in of_class {
+                if waiting.cost() > rest {
+                    break;
+                }
+                rest -= waiting.cost();
+                favoured.push(place);
+            }
+        }
+        favoured
     }
 
     /// When the request that waits longest came.
@@ -172,11 +273,36 @@ impl<T> Queue<T> {
 
     /// The first deadline that any waiting request has.
     pub(crate) fn first_deadline(&self) -> Option<Instant> {
-        self.waiting
-            .values()
-            .filter_map(|waiting| waiting.deadline)
-            .min()
+        let deadlines = self.waiting.values().filter_map(|waiting| waiting.deadline);
+        deadlines.min()
     }
+}
+
+/// The batch of the first of these requests, whether it can be answered in time or not.
+fn cut<'a, T: 'a>(
+    mut line: impl Iterator<Item = (&'a Place, &'a Waiting<T>)>,
+    terms: &Terms<'_>,
+) -> Cut {
+    let mut cut = Cut::default();
+    let Some((&place, head)) = line.next() else {
+        return cut;
+    };
+    cut.add(place, head);
+    while cut.n_rows < terms.max_rows && head.layout.is_some() {
+        let Some((&place, waiting)) = line.next() else {
+            return cut;
+        };
+        if terms.is_late(waiting, waiting.n_rows) {
+            cut.dropped.push(place);
+        } else if head.can_join(waiting) {
+            if cut.n_rows.saturating_add(waiting.n_rows) > terms.max_rows {
+                break;
+            }
+            cut.add(place, waiting);
+        }
+    }
+    cut.is_full = true;
+    cut
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::batch::curve::{Curve, whole};
+
 /// Up to 2^15 rows are told apart; larger requests count as the last size.
 const N_SIZES: usize = 16;
 
@@ -26,6 +28,15 @@ pub(crate) struct CostCurve {
 }
 
 impl CostCurve {
+    /// What is known from runs before.
+    pub(crate) fn new(curve: &Curve) -> Self {
+        let cost = Self::default();
+        for point in curve.points() {
+            cost.observe(whole(point.rows), Duration::from_secs_f64(point.seconds));
+        }
+        cost
+    }
+
     /// A run of `n_rows` took this long.
     pub(crate) fn observe(&self, n_rows: usize, run_time: Duration) {
         let sample = u64::try_from(run_time.as_nanos())

@@ -15,10 +15,11 @@ use smallvec::SmallVec;
 use tokio::time;
 
 use super::cost::CostCurve;
-use super::pool::{Pool, Taken};
+use super::pool::{Instance, Pool, Taken};
 use super::{Answer, Job, Work};
 use crate::admission::{is_batching, no_instance};
 use crate::batch::join::{join_inputs, join_outputs};
+use crate::batch::policy::exchange::Ran;
 use crate::batch::queue::Waiting;
 use crate::batch::split::{BatchOutputs, Share};
 use crate::statistics::Statistics;
@@ -47,12 +48,16 @@ struct Lost(Error);
 
 /// Leaves the pool when the thread ends, for whatever reason.
 #[derive(Debug)]
-struct Seat<'a>(&'a Executor);
+struct Seat<'a> {
+    executor: &'a Executor,
+    /// The instance that is running.
+    slot: Option<usize>,
+}
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        for waiting in self.0.pool.instance_lost() {
-            reply(waiting.request, Err(no_instance(&self.0.info)));
+        for waiting in self.executor.pool.instance_lost(self.slot) {
+            reply(waiting.request, Err(no_instance(&self.executor.info)));
         }
     }
 }
@@ -70,14 +75,23 @@ impl Executor {
     }
 
     fn run(&self) {
-        let _seat = Seat(self);
+        let mut seat = Seat {
+            executor: self,
+            slot: None,
+        };
         let mut next = self.pool.take_first();
-        while let Some(Taken { batch, mut session }) = next {
-            if let Err(Lost(error)) = self.run_batch(session.as_mut(), batch) {
-                self.tell_lost(&error);
-                return;
-            }
-            next = self.pool.take_next(session);
+        while let Some(Taken {
+            batch,
+            mut instance,
+        }) = next
+        {
+            seat.slot = Some(instance.slot);
+            let ran = match self.run_batch(instance.session.as_mut(), batch) {
+                Ok(ran) => ran,
+                Err(Lost(error)) => return self.tell_lost(&error),
+            };
+            seat.slot = None;
+            next = self.pool.take_next(instance, &ran);
         }
     }
 
@@ -93,7 +107,7 @@ impl Executor {
     /// `engine_failed`, `engine_lost`, `internal`.
     pub(crate) fn run_here(
         &self,
-        mut session: Box<dyn Session>,
+        mut instance: Instance,
         work: &Work,
         n_rows: usize,
         arrived: Instant,
@@ -103,13 +117,17 @@ impl Executor {
             n_rows,
             arrived,
         };
-        let result = self.attempt(session.as_mut(), &[part]);
+        let result = self.attempt(instance.session.as_mut(), &[part]);
         match &result {
             Err(error) if error.code() == Code::EngineLost => {
                 self.tell_lost(error);
-                drop(Seat(self));
+                drop(Seat {
+                    executor: self,
+                    slot: Some(instance.slot),
+                });
             }
-            Ok(_) | Err(_) => self.pool.give_back(session),
+            Ok(answers) => self.give_back(instance, answers),
+            Err(_) => self.give_back(instance, &[]),
         }
         result.and_then(|answers| {
             let answer = answers.into_iter().next();
@@ -117,21 +135,27 @@ impl Executor {
         })
     }
 
+    fn give_back(&self, instance: Instance, answers: &[Answer]) {
+        let now = time::Instant::now().into_std();
+        self.pool.give_back(instance, &ran(answers), now);
+    }
+
     /// Runs a batch and answers all of it.
-    fn run_batch(&self, session: &mut dyn Session, batch: Vec<Waiting<Job>>) -> Result<(), Lost> {
+    fn run_batch(&self, session: &mut dyn Session, batch: Vec<Waiting<Job>>) -> Result<Ran, Lost> {
         let jobs = wanted(batch);
         if jobs.is_empty() {
-            return Ok(());
+            return Ok(Ran::default());
         }
         let parts: SmallVec<[_; 1]> = jobs.iter().map(part).collect();
         let attempt = self.attempt(session, &parts);
         drop(parts);
         let error = match attempt {
             Ok(answers) => {
+                let ran = with_deadlines(ran(&answers), &jobs);
                 for (job, answer) in jobs.into_iter().zip(answers) {
                     reply(job.request, Ok(answer));
                 }
-                return Ok(());
+                return Ok(ran);
             }
             Err(error) => error,
         };
@@ -142,11 +166,11 @@ impl Executor {
         reply_all(jobs, &error);
         match is_lost {
             true => Err(Lost(error)),
-            false => Ok(()),
+            false => Ok(Ran::default()),
         }
     }
 
-    fn run_alone(&self, session: &mut dyn Session, jobs: Vec<Waiting<Job>>) -> Result<(), Lost> {
+    fn run_alone(&self, session: &mut dyn Session, jobs: Vec<Waiting<Job>>) -> Result<Ran, Lost> {
         let mut jobs = jobs.into_iter();
         while let Some(job) = jobs.next() {
             if let Err(Lost(error)) = self.run_batch(session, vec![job]) {
@@ -154,7 +178,7 @@ impl Executor {
                 return Err(Lost(error));
             }
         }
-        Ok(())
+        Ok(Ran::default())
     }
 
     /// Joins, runs and splits once.
@@ -244,6 +268,31 @@ fn wanted(batch: Vec<Waiting<Job>>) -> Vec<Waiting<Job>> {
     let mut jobs = batch;
     jobs.retain(|job| !job.request.reply.is_closed());
     jobs
+}
+
+/// What a run tells the scheduler.
+fn ran(answers: &[Answer]) -> Ran {
+    let timings = answers.first().map(|answer| answer.timings);
+    Ran {
+        n_rows: timings.map_or(0, |timings| timings.batch_rows),
+        time: timings
+            .map(|timings| timings.compute_input + timings.compute + timings.compute_output),
+        n_requests: answers.len(),
+        ..Ran::default()
+    }
+}
+
+fn with_deadlines(ran: Ran, jobs: &[Waiting<Job>]) -> Ran {
+    let deadlines = || jobs.iter().filter_map(|job| job.deadline);
+    if deadlines().next().is_none() {
+        return ran;
+    }
+    let now = time::Instant::now().into_std();
+    Ran {
+        n_due: deadlines().count(),
+        n_late: deadlines().filter(|deadline| *deadline < now).count(),
+        ..ran
+    }
 }
 
 /// One request of a run.

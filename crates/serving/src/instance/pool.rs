@@ -10,8 +10,10 @@ use contract::Session;
 use tokio::time;
 
 use super::Job;
-use crate::admission::deadline_exceeded;
-use crate::batch::policy::{Limits, Refusal, Scheduler, Step};
+use crate::admission;
+use crate::batch::curve::Curve;
+use crate::batch::policy::Scheduler;
+use crate::batch::policy::exchange::{Admitted, Limits, Ran, Refusal, Step};
 use crate::batch::queue::{Place, Waiting};
 
 /// Waiting requests, idle sessions, and the threads that bring them together.
@@ -29,21 +31,30 @@ struct State {
     n_sleeping: usize,
 }
 
-/// A batch and the session to run it on.
+/// A session that is taken, to be given back unless it is lost.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    /// The session.
+    pub(crate) session: Box<dyn Session>,
+    /// Its number at the scheduler, until it is given back.
+    pub(crate) slot: usize,
+}
+
+/// A batch and the instance to run it on.
 #[derive(Debug)]
 pub(crate) struct Taken {
     /// The requests.
     pub(crate) batch: Vec<Waiting<Job>>,
-    /// To be given back, unless it is lost.
-    pub(crate) session: Box<dyn Session>,
+    /// Where they run.
+    pub(crate) instance: Instance,
 }
 
 impl Pool {
     /// A pool without requests, whose sessions, as many as `limits` says, are all idle.
-    pub(crate) fn new(limits: Limits, sessions: Vec<Box<dyn Session>>) -> Self {
+    pub(crate) fn new(limits: Limits, curve: Curve, sessions: Vec<Box<dyn Session>>) -> Self {
         Self {
             state: Mutex::new(State {
-                scheduler: Scheduler::new(limits),
+                scheduler: Scheduler::new(limits, curve),
                 idle: sessions,
                 n_sleeping: 0,
             }),
@@ -51,12 +62,12 @@ impl Pool {
         }
     }
 
-    /// Puts a request in line.
-    pub(crate) fn submit(&self, waiting: Waiting<Job>) -> Result<Place, Refusal> {
+    /// Puts a request in line. Gives its place, and less urgent requests that made room for it.
+    pub(crate) fn submit(&self, waiting: Waiting<Job>) -> Result<Admitted<Job>, Refusal> {
         let mut state = self.lock();
-        let place = state.scheduler.arrive(waiting)?;
+        let admitted = state.scheduler.arrive(waiting)?;
         self.wake_one(state);
-        Ok(place)
+        Ok(admitted)
     }
 
     /// Takes a request out of line. Gives whether it was still waiting.
@@ -64,20 +75,20 @@ impl Pool {
         self.lock().scheduler.cancel(place).is_some()
     }
 
-    /// An idle session for a request that nobody is ahead of, to be run by its caller.
-    pub(crate) fn take_idle(&self) -> Option<Box<dyn Session>> {
+    /// An idle instance for a request of so many rows that came `now` and that nobody is ahead of,
+    /// to be run by its caller.
+    pub(crate) fn take_idle(&self, n_rows: usize, now: Instant) -> Option<Instance> {
         let mut state = self.lock();
-        match state.scheduler.take_free() {
-            true => state.idle.pop(),
-            false => None,
-        }
+        let slot = state.scheduler.take_free(n_rows, now)?;
+        let session = state.idle.pop()?;
+        Some(Instance { session, slot })
     }
 
-    /// The session of a run that is over.
-    pub(crate) fn give_back(&self, session: Box<dyn Session>) {
+    /// The instance of a run that is over.
+    pub(crate) fn give_back(&self, instance: Instance, ran: &Ran, now: Instant) {
         let mut state = self.lock();
-        state.idle.push(session);
-        state.scheduler.instance_freed();
+        state.idle.push(instance.session);
+        state.scheduler.freed(instance.slot, ran, now);
         if state.scheduler.has_waiting() {
             self.wake_one(state);
         }
@@ -88,11 +99,12 @@ impl Pool {
         self.take(self.lock())
     }
 
-    /// Gives back the session of the last batch, and takes the next. Blocks.
-    pub(crate) fn take_next(&self, session: Box<dyn Session>) -> Option<Taken> {
+    /// Gives back the instance of the last batch, and takes the next. Blocks.
+    pub(crate) fn take_next(&self, instance: Instance, ran: &Ran) -> Option<Taken> {
+        let now = time::Instant::now().into_std();
         let mut state = self.lock();
-        state.idle.push(session);
-        state.scheduler.instance_freed();
+        state.idle.push(instance.session);
+        state.scheduler.freed(instance.slot, ran, now);
         self.take(state)
     }
 
@@ -105,11 +117,15 @@ impl Pool {
                     if state.scheduler.has_waiting() {
                         self.wake_one(state);
                     }
-                    return Some(Taken { batch, session });
+                    let slot = batch.slot;
+                    return Some(Taken {
+                        batch: batch.requests,
+                        instance: Instance { session, slot },
+                    });
                 }
-                Step::Expire(expired) => {
+                Step::Drop(dropped) => {
                     drop(state);
-                    expire(expired);
+                    tell_dropped(dropped);
                     state = self.lock();
                 }
                 Step::HoldUntil(until) => state = self.sleep(state, Some(until)),
@@ -125,9 +141,10 @@ impl Pool {
         }
     }
 
-    /// An instance is gone. Gives the requests that nobody can run any more.
-    pub(crate) fn instance_lost(&self) -> Vec<Waiting<Job>> {
-        self.lock().scheduler.instance_lost()
+    /// An instance is gone: this one, or any when its thread had none. Gives the requests that
+    /// nobody can run any more.
+    pub(crate) fn instance_lost(&self, slot: Option<usize>) -> Vec<Waiting<Job>> {
+        self.lock().scheduler.instance_lost(slot)
     }
 
     /// Takes nothing new; instances end once nobody waits.
@@ -170,9 +187,13 @@ impl Pool {
     }
 }
 
-fn expire(expired: Vec<Waiting<Job>>) {
-    for waiting in expired {
+fn tell_dropped(dropped: Vec<Waiting<Job>>) {
+    for waiting in dropped {
+        let error = match waiting.deadline {
+            Some(_) => admission::deadline_exceeded(),
+            None => admission::waited_too_long(),
+        };
         // The caller may have gone away, which is no failure.
-        drop(waiting.request.reply.send(Err(deadline_exceeded())));
+        drop(waiting.request.reply.send(Err(error)));
     }
 }

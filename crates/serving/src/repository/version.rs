@@ -16,7 +16,9 @@ use contract::{
 use super::layout::Artifact;
 use super::plan::Content;
 use super::settings::VersionSettings;
+use super::warmup::calibration::calibrate;
 use super::warmup::warm_up;
+use crate::batch::curve::Curve;
 use crate::variant::{BatchSettings, Variant, VariantSettings};
 
 /// What opening needs beside the content.
@@ -54,8 +56,12 @@ impl Opener {
         let info = describe(names, engine, artifact, settings, &loaded, is_batching);
         tell_layout(&info);
         let (info, mut sessions) = (Arc::new(info), loaded.sessions);
+        let mut curve = Curve::default();
         if settings.warmup.is_enabled {
             warm_up(&info, &settings.warmup, &mut sessions)?;
+            if let Some(session) = sessions.first_mut() {
+                curve = calibrate(&info, &settings.warmup, session.as_mut());
+            }
         }
         let max_rows = if is_batching {
             settings.batching.max_rows.get()
@@ -65,13 +71,13 @@ impl Opener {
         let settings = VariantSettings {
             batch: BatchSettings {
                 max_rows,
-                max_delay: info.max_batch_delay,
+                max_delay: settings.batching.max_delay,
             },
-            max_queue_rows: settings.max_queue_rows.get(),
+            queue: settings.queue,
             default_timeout: settings.timeout,
             execution: settings.execution,
         };
-        Variant::start(info, sessions, settings, Arc::clone(&self.observe))
+        Variant::start(info, sessions, settings, curve, Arc::clone(&self.observe))
     }
 
     fn choose<'a>(&'a self, content: &'a Content) -> Result<(&'a dyn Engine, &'a Artifact)> {
@@ -194,7 +200,7 @@ fn describe(
         max_batch_rows: has_rows.then_some(settings.batching.max_rows),
         is_batching,
         max_batch_delay: if is_batching {
-            settings.batching.max_delay
+            settings.batching.max_delay.unwrap_or_default()
         } else {
             Duration::ZERO
         },

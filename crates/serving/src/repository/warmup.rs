@@ -5,6 +5,8 @@
 //! certainly send refuses the version. A failure with a guessed shape is only logged, because 1 may
 //! be no legal size for that dimension.
 
+pub(crate) mod calibration;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 

@@ -15,6 +15,8 @@ use futures_util::future::join_all;
 use tokio::time;
 
 use super::Variant;
+use crate::batch::curve::Curve;
+use crate::batch::policy::exchange::QueueLimit;
 use bench::{
     Bench, EchoSession, Verdict, answer, echoed, failure, info, named, request, settings, tensor,
 };
@@ -40,7 +42,7 @@ async fn requests_that_wait_share_a_batch_and_get_their_own_rows() {
 #[tokio::test]
 async fn a_full_batch_does_not_wait_for_its_delay() {
     let mut settings = settings();
-    settings.batch.max_delay = Duration::from_secs(3600);
+    settings.batch.max_delay = Some(Duration::from_secs(3600));
     settings.batch.max_rows = 2;
     let mut bench = Bench::with(info(), settings, 2);
     let first = bench.send(request(&[1.0])).await;
@@ -55,7 +57,7 @@ async fn a_full_batch_does_not_wait_for_its_delay() {
 #[tokio::test]
 async fn an_instance_that_leaves_work_behind_wakes_another() {
     let mut settings = settings();
-    settings.batch.max_delay = Duration::from_secs(3600);
+    settings.batch.max_delay = Some(Duration::from_secs(3600));
     let mut bench = Bench::with(info(), settings, 2);
     let patient = bench.send(request(&[1.0])).await;
     let mut urgent = request(&[]);
@@ -73,8 +75,9 @@ async fn every_caller_gets_its_own_answer_under_load() {
     let sessions: Vec<Box<dyn Session>> = vec![Box::new(EchoSession), Box::new(EchoSession)];
     let observer = Arc::new(RecordingObserver::default());
     let mut settings = settings();
-    settings.max_queue_rows = 10_000;
-    let variant = Variant::start(Arc::new(info()), sessions, settings, observer).unwrap();
+    settings.queue = QueueLimit::Fixed(10_000);
+    let curve = Curve::default();
+    let variant = Variant::start(Arc::new(info()), sessions, settings, curve, observer).unwrap();
     let callers = (0..600_u16).map(|number| {
         let (n_rows, width) = (usize::from(number % 4), usize::from(1 + number % 3));
         let x = tensor(&[n_rows, width], vec![f32::from(number); n_rows * width]);

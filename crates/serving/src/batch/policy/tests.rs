@@ -1,6 +1,8 @@
 //! The scheduler in virtual time: scenario files, and the published table of the delay.
 
+mod closed_loop;
 mod player;
+mod random;
 mod scenario;
 mod table;
 

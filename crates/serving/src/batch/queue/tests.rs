@@ -14,6 +14,16 @@ fn layout(width: usize) -> Option<RowLayout> {
     (width > 0).then(|| RowLayout::of(&[Some(row)]))
 }
 
+/// A plan while nothing is known about runs.
+fn terms(now: Instant, max_rows: usize) -> Terms<'static> {
+    Terms {
+        now,
+        max_rows,
+        run_time: &|_| Duration::ZERO,
+        shed_before: None,
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Request {
     n_rows: usize,
@@ -55,7 +65,11 @@ struct Model(Vec<(usize, Request)>);
 impl Model {
     fn in_order(&self) -> Vec<(usize, Request)> {
         let mut sorted = self.0.clone();
-        sorted.sort_by_key(|(number, request)| (request.priority.wrapping_sub(1), *number));
+        let place = |(number, request): &(usize, Request)| {
+            let due = request.deadline.unwrap_or(u64::MAX);
+            (request.priority.wrapping_sub(1), due, *number)
+        };
+        sorted.sort_by_key(place);
         sorted
     }
 
@@ -122,9 +136,9 @@ proptest! {
                     prop_assert_eq!(removed, model.remove(number).then_some(number));
                 }
                 Operation::Take(max_rows, now) => {
-                    let cut = queue.plan(at(now), max_rows);
+                    let cut = queue.plan(&terms(at(now), max_rows));
                     let (expired, batch) = model.plan(now, max_rows);
-                    for (places, numbers) in [(cut.expired, expired), (cut.batch, batch)] {
+                    for (places, numbers) in [(cut.dropped, expired), (cut.batch, batch)] {
                         let taken: Vec<_> =
                             queue.take(&places).iter().map(|waiting| waiting.request).collect();
                         numbers.iter().for_each(|&number| assert!(model.remove(number)));
@@ -158,7 +172,7 @@ fn a_batch_is_full_when_waiting_cannot_add_to_it() {
                 request: (),
             });
         }
-        assert_eq!(queue.plan(now, 4).is_full, expected, "{requests:?}");
+        assert_eq!(queue.plan(&terms(now, 4)).is_full, expected, "{requests:?}");
     };
     check(&[], false);
     check(&[(1, 1)], false);

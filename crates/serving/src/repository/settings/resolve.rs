@@ -17,8 +17,9 @@ use contract::{
 use super::SettingsError;
 use super::file::{
     BatchingFile, ChannelsFile, ExecutionFile, ImageFile, LayoutFile, ModelFile, NumbersFile,
-    OutputFile, SessionModeFile, SizeFile, VersionsFile, WarmupFile,
+    OutputFile, QueueFile, SessionModeFile, SizeFile, VersionsFile, WarmupFile,
 };
+use crate::batch::policy::exchange::QueueLimit;
 use crate::variant::Execution;
 
 /// The batch that keeps a network on a CPU busy without making the first row wait long.
@@ -68,8 +69,8 @@ pub(crate) struct Batching {
     pub(crate) max_rows: NonZeroUsize,
     /// The most rows of one request, never below `max_rows`.
     pub(crate) max_request_rows: NonZeroUsize,
-    /// The longest that a request waits for company.
-    pub(crate) max_delay: Duration,
+    /// The longest that a request waits for company; `None` when the scheduler decides.
+    pub(crate) max_delay: Option<Duration>,
 }
 
 /// Runs before a version takes requests.
@@ -109,8 +110,8 @@ pub(crate) struct VersionSettings {
     pub(crate) options: BTreeMap<String, String>,
     /// Joining requests into batches.
     pub(crate) batching: Batching,
-    /// The most rows that wait.
-    pub(crate) max_queue_rows: NonZeroUsize,
+    /// The rows that wait.
+    pub(crate) queue: QueueLimit,
     /// The longest that a request may take.
     pub(crate) timeout: Option<Duration>,
     /// Runs before the version takes requests.
@@ -162,10 +163,7 @@ pub(crate) fn resolve(
         options: file.options.unwrap_or_default(),
         warmup: warmup(keys, file.warmup.unwrap_or_default(), &batching)?,
         batching,
-        max_queue_rows: file
-            .queue
-            .and_then(|queue| queue.max_rows)
-            .unwrap_or(defaults.max_queue_rows),
+        queue: queue(&file.queue.unwrap_or_default(), defaults),
         timeout: file.timeout_ms.map(millis).or(defaults.timeout),
         labels: labels(keys, file.labels, file.labels_file, read_text)?,
         image: file
@@ -231,20 +229,30 @@ fn execution(file: Option<ExecutionFile>) -> Execution {
     }
 }
 
+fn queue(file: &QueueFile, defaults: &SettingsDefaults) -> QueueLimit {
+    match file.max_rows {
+        Some(max_rows) => QueueLimit::Fixed(max_rows.get()),
+        None => QueueLimit::Learned {
+            at_most: defaults.max_queue_rows.get(),
+        },
+    }
+}
+
 fn batching(keys: Keys<'_>, file: &BatchingFile) -> Result<Batching, SettingsError> {
-    let delay_ms = file.max_delay_ms.unwrap_or(0.0);
-    if !(0.0..=MAX_BATCH_DELAY_MS).contains(&delay_ms) {
+    let is_possible = |delay_ms: &f64| (0.0..=MAX_BATCH_DELAY_MS).contains(delay_ms);
+    if let Some(delay_ms) = file.max_delay_ms.filter(|delay_ms| !is_possible(delay_ms)) {
         let message =
             format!("expected milliseconds from 0 to {MAX_BATCH_DELAY_MS}, got `{delay_ms}`");
         return Err(keys.error("batching.max_delay_ms", message));
     }
+    let delay = |delay_ms: f64| Duration::from_secs_f64(delay_ms / 1000.0);
     let max_rows = file.max_size.unwrap_or(DEFAULT_MAX_BATCH_ROWS);
     let max_request_rows = file.max_request_rows.unwrap_or(DEFAULT_MAX_REQUEST_ROWS);
     Ok(Batching {
         is_enabled: file.enabled,
         max_rows,
         max_request_rows: max_request_rows.max(max_rows),
-        max_delay: Duration::from_secs_f64(delay_ms / 1000.0),
+        max_delay: file.max_delay_ms.map(delay),
     })
 }
 

@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 use tokio::task::{self, JoinHandle};
 
 use super::super::{BatchSettings, Execution, Variant, VariantSettings};
+use crate::batch::curve::Curve;
+use crate::batch::policy::exchange::QueueLimit;
 
 /// What a run of the engine comes to.
 #[derive(Debug)]
@@ -114,7 +116,14 @@ impl Bench {
             sessions.push(Box::new(HeldSession(tx.clone())));
         }
         let observe: Arc<dyn Observe> = Arc::<RecordingObserver>::clone(&observer);
-        let variant = Variant::start(Arc::new(info), sessions, settings, observe).unwrap();
+        let variant = Variant::start(
+            Arc::new(info),
+            sessions,
+            settings,
+            Curve::default(),
+            observe,
+        )
+        .unwrap();
         Self {
             variant,
             observer,
@@ -178,9 +187,9 @@ pub(super) fn settings() -> VariantSettings {
     VariantSettings {
         batch: BatchSettings {
             max_rows: 8,
-            max_delay: Duration::ZERO,
+            max_delay: Some(Duration::ZERO),
         },
-        max_queue_rows: 100,
+        queue: QueueLimit::Fixed(100),
         default_timeout: None,
         execution: Execution::Pool,
     }

@@ -9,6 +9,7 @@ use contract::{Code, Error, Result, Session, Tensor};
 
 use super::super::{Execution, Variant, VariantSettings};
 use super::bench::{EchoSession, info, request, settings};
+use crate::batch::curve::Curve;
 
 /// Repeats its input and remembers on which threads it ran; a first value of 13 is bad luck.
 #[derive(Debug)]
@@ -47,7 +48,14 @@ impl Traced {
         let observe = Arc::new(RecordingObserver::default());
         let sessions: Vec<Box<dyn Session>> = vec![Box::new(session)];
         Self {
-            variant: Variant::start(Arc::new(info()), sessions, settings, observe).unwrap(),
+            variant: Variant::start(
+                Arc::new(info()),
+                sessions,
+                settings,
+                Curve::default(),
+                observe,
+            )
+            .unwrap(),
             threads,
         }
     }

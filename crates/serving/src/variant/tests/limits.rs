@@ -6,6 +6,7 @@ use contract::{Code, InferRequest};
 use tokio::time;
 
 use super::bench::{Bench, Verdict, echoed, failure, info, named, request, settings, tensor};
+use crate::batch::policy::exchange::QueueLimit;
 
 /// Longer than any machine stalls: the clock of these tests is paused once the engine runs.
 const HOUR_MILLIS: u64 = 3_600_000;
@@ -93,7 +94,7 @@ async fn the_time_limit_of_the_model_holds_for_requests_with_a_later_deadline_or
 #[tokio::test]
 async fn a_full_queue_refuses_with_its_limit_and_when_to_come_back() {
     let mut settings = settings();
-    settings.max_queue_rows = 3;
+    settings.queue = QueueLimit::Fixed(3);
     let mut bench = Bench::with(info(), settings, 1);
     let (first, run) = bench.occupy().await;
     let fits = bench.send(request(&[1.0, 2.0])).await;
@@ -115,7 +116,7 @@ async fn a_full_queue_refuses_with_its_limit_and_when_to_come_back() {
 #[tokio::test]
 async fn a_cancelled_request_leaves_its_room_in_the_queue() {
     let mut settings = settings();
-    settings.max_queue_rows = 1;
+    settings.queue = QueueLimit::Fixed(1);
     let mut bench = Bench::with(info(), settings, 1);
     let (_first, run) = bench.occupy().await;
     let gone = bench.send(request(&[1.0])).await;

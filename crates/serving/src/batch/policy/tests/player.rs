@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time;
 
-use super::super::{Limits, Refusal, Scheduler, Step};
+use super::super::Scheduler;
+use super::super::exchange::{Limits, Ran, Refusal, Step};
+use super::random::Random;
+use super::scenario::layout;
+use crate::batch::curve::{Curve, float};
 use crate::batch::queue::{Place, Waiting};
 
 /// Something that happens to the scheduler. Requests are known by number.
@@ -19,8 +23,8 @@ pub(super) enum Event {
     /// The next instance that ends its batch dies.
     Lose,
     Close,
-    /// The instance of this number has run its batch.
-    Ran(usize),
+    /// The thread of this number has run its batch.
+    Ran(usize, Vec<Option<Instant>>),
     /// A hold ends.
     Timer,
 }
@@ -28,45 +32,87 @@ pub(super) enum Event {
 /// Something that comes of it.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Run(Vec<Waiting<usize>>),
-    Expire(Vec<Waiting<usize>>),
+    /// A batch runs until then.
+    Run(Vec<Waiting<usize>>, Duration),
+    Drop(Vec<Waiting<usize>>),
     Refuse(usize, Refusal),
+    /// Requests that make room for a more urgent one.
+    Displace(Vec<Waiting<usize>>),
     GiveBack(Vec<Waiting<usize>>),
     End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Instance {
+enum Thread {
     Free,
-    Busy,
+    /// Runs so many rows for so long on an instance.
+    Busy(usize, usize, Duration),
     Gone,
+}
+
+/// How long batches run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    pub(super) per_row_millis: f64,
+    pub(super) fixed_millis: f64,
+    /// The standard deviation as a fraction.
+    pub(super) jitter: f64,
+    /// Whether the scheduler knows it from the start and is told the time of every run.
+    pub(super) is_told: bool,
+}
+
+impl Cost {
+    /// Milliseconds of a batch without jitter.
+    pub(super) fn of(&self, n_rows: usize) -> f64 {
+        self.per_row_millis * float(n_rows) + self.fixed_millis
+    }
+
+    /// What many runs of sizes up to `max_rows` teach.
+    fn curve(&self, max_rows: usize) -> Curve {
+        let mut curve = Curve::default();
+        let doublings = std::iter::successors(Some(1), |size| Some(size * 2));
+        for size in doublings
+            .take_while(|&size| size < max_rows)
+            .chain([max_rows])
+        {
+            for _ in 0..100 {
+                curve.observe(size, millis(self.of(size)));
+            }
+        }
+        curve
+    }
 }
 
 /// Virtual time, what is to come, and the scheduler under test.
 pub(super) struct Player {
-    scheduler: Scheduler<usize>,
-    /// Milliseconds of a batch: `cost.0` for each row, and `cost.1`.
-    cost: (f64, f64),
+    pub(super) scheduler: Scheduler<usize>,
+    cost: Cost,
     start: Instant,
     /// By time since the start; what was scheduled first comes first.
     events: BTreeMap<(Duration, u64), Event>,
     n_scheduled: u64,
-    instances: Vec<Instance>,
+    threads: Vec<Thread>,
     n_to_lose: usize,
     places: HashMap<usize, Place>,
+    random: Random,
 }
 
 impl Player {
-    pub(super) fn new(limits: Limits, cost: (f64, f64)) -> Self {
+    pub(super) fn new(limits: Limits, cost: Cost) -> Self {
+        let curve = match cost.is_told {
+            true => cost.curve(limits.max_rows),
+            false => Curve::default(),
+        };
         Self {
-            instances: vec![Instance::Free; limits.n_instances],
-            scheduler: Scheduler::new(limits),
+            threads: vec![Thread::Free; limits.n_instances],
+            scheduler: Scheduler::new(limits, curve),
             cost,
             start: time::Instant::now().into_std(),
             events: BTreeMap::new(),
             n_scheduled: 0,
             n_to_lose: 0,
             places: HashMap::new(),
+            random: Random::new(99),
         }
     }
 
@@ -80,25 +126,50 @@ impl Player {
         self.n_scheduled += 1;
     }
 
-    /// Plays until nothing is to come, and tells what happens when.
-    pub(super) fn play(&mut self, tell: &mut dyn FnMut(Duration, Outcome)) {
-        while let Some(((now, _), event)) = self.events.pop_first() {
-            if let Some(outcome) = self.apply(event) {
-                tell(now, outcome);
-            }
-            for index in 0..self.instances.len() {
-                self.serve(index, now, tell);
-            }
-        }
+    /// Schedules the arrival of one row that every other may join.
+    pub(super) fn schedule_row(&mut self, at: Duration, number: usize, limit: Option<Duration>) {
+        let arrived = self.at(at);
+        let waiting = Waiting {
+            n_rows: 1,
+            layout: layout(1),
+            priority: 0,
+            arrived,
+            deadline: limit.map(|limit| arrived + limit),
+            request: number,
+        };
+        self.schedule(at, Event::Arrive(waiting));
     }
 
-    fn apply(&mut self, event: Event) -> Option<Outcome> {
+    /// Plays until nothing is to come, and tells what happens when.
+    pub(super) fn play(&mut self, tell: &mut dyn FnMut(Duration, Outcome)) {
+        while self.step(tell) {}
+    }
+
+    /// Plays one event; gives whether there was one.
+    pub(super) fn step(&mut self, tell: &mut dyn FnMut(Duration, Outcome)) -> bool {
+        let Some(((now, _), event)) = self.events.pop_first() else {
+            return false;
+        };
+        if let Some(outcome) = self.apply(event, now) {
+            tell(now, outcome);
+        }
+        for index in 0..self.threads.len() {
+            self.serve(index, now, tell);
+        }
+        true
+    }
+
+    fn apply(&mut self, event: Event, now: Duration) -> Option<Outcome> {
         match event {
             Event::Arrive(waiting) => {
                 let number = waiting.request;
                 match self.scheduler.arrive(waiting) {
-                    Ok(place) => drop(self.places.insert(number, place)),
                     Err(refusal) => return Some(Outcome::Refuse(number, refusal)),
+                    Ok(admitted) => {
+                        self.places.insert(number, admitted.place);
+                        let displaced = admitted.displaced;
+                        return (!displaced.is_empty()).then_some(Outcome::Displace(displaced));
+                    }
                 }
             }
             Event::Cancel(number) => {
@@ -107,30 +178,53 @@ impl Player {
             }
             Event::Lose => self.n_to_lose += 1,
             Event::Close => self.scheduler.close(),
-            Event::Ran(index) if self.n_to_lose > 0 => {
-                self.n_to_lose -= 1;
-                self.instances[index] = Instance::Gone;
-                return Some(Outcome::GiveBack(self.scheduler.instance_lost()));
-            }
-            Event::Ran(index) => {
-                self.instances[index] = Instance::Free;
-                self.scheduler.instance_freed();
-            }
+            Event::Ran(index, deadlines) => return self.ran(index, &deadlines, now),
             Event::Timer => {}
         }
         None
     }
 
+    fn ran(
+        &mut self,
+        index: usize,
+        deadlines: &[Option<Instant>],
+        now: Duration,
+    ) -> Option<Outcome> {
+        let Thread::Busy(slot, n_rows, time) = self.threads[index] else {
+            panic!("thread {index} ran nothing");
+        };
+        let now = self.at(now);
+        if self.n_to_lose > 0 {
+            self.n_to_lose -= 1;
+            self.threads[index] = Thread::Gone;
+            return Some(Outcome::GiveBack(self.scheduler.instance_lost(Some(slot))));
+        }
+        self.threads[index] = Thread::Free;
+        let due = deadlines.iter().flatten();
+        let ran = Ran {
+            n_rows,
+            time: self.cost.is_told.then_some(time),
+            n_requests: deadlines.len(),
+            n_due: due.clone().count(),
+            n_late: due.filter(|deadline| **deadline < now).count(),
+        };
+        self.scheduler.freed(slot, &ran, now);
+        None
+    }
+
     fn serve(&mut self, index: usize, now: Duration, tell: &mut dyn FnMut(Duration, Outcome)) {
-        while self.instances[index] == Instance::Free {
+        while self.threads[index] == Thread::Free {
             match self.scheduler.next(self.at(now)) {
                 Step::Run(batch) => {
-                    self.instances[index] = Instance::Busy;
-                    let end = now + self.run_time(&batch);
-                    self.schedule(end, Event::Ran(index));
-                    tell(now, Outcome::Run(batch));
+                    let n_rows = batch.requests.iter().map(|waiting| waiting.n_rows).sum();
+                    let jitter = 1.0 + self.cost.jitter * self.random.normal();
+                    let time = millis(self.cost.of(n_rows) * jitter);
+                    self.threads[index] = Thread::Busy(batch.slot, n_rows, time);
+                    let deadlines = batch.requests.iter().map(|waiting| waiting.deadline);
+                    self.schedule(now + time, Event::Ran(index, deadlines.collect()));
+                    tell(now, Outcome::Run(batch.requests, now + time));
                 }
-                Step::Expire(expired) => tell(now, Outcome::Expire(expired)),
+                Step::Drop(dropped) => tell(now, Outcome::Drop(dropped)),
                 Step::HoldUntil(until) => {
                     let timer = (until - self.start, u64::MAX);
                     self.events.entry(timer).or_insert(Event::Timer);
@@ -138,17 +232,11 @@ impl Player {
                 }
                 Step::Wait => return,
                 Step::End => {
-                    self.instances[index] = Instance::Gone;
+                    self.threads[index] = Thread::Gone;
                     tell(now, Outcome::End);
                 }
             }
         }
-    }
-
-    fn run_time(&self, batch: &[Waiting<usize>]) -> Duration {
-        let n_rows: usize = batch.iter().map(|waiting| waiting.n_rows).sum();
-        let n_rows = f64::from(u32::try_from(n_rows).unwrap());
-        millis(self.cost.0 * n_rows + self.cost.1)
     }
 }
 

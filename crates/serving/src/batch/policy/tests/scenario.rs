@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use contract::Tensor;
 
-use super::super::Limits;
-use super::player::{Event, Outcome, Player, millis};
+use super::super::exchange::{Limits, QueueLimit};
+use super::player::{Cost, Event, Outcome, Player, millis};
 use crate::batch::join::RowLayout;
 use crate::batch::queue::Waiting;
 
@@ -38,8 +38,9 @@ pub(super) fn play(script: &str) -> String {
             members.join(" ")
         };
         let text = match outcome {
-            Outcome::Run(batch) => format!("run {}", list(batch)),
-            Outcome::Expire(expired) => format!("expire {}", list(expired)),
+            Outcome::Run(batch, _) => format!("run {}", list(batch)),
+            Outcome::Drop(dropped) => format!("drop {}", list(dropped)),
+            Outcome::Displace(displaced) => format!("displace {}", list(displaced)),
             Outcome::Refuse(number, refusal) => format!("refuse {}: {refusal}", names[number]),
             Outcome::GiveBack(left) => format!("instance lost, gives back {}", list(left)),
             Outcome::End => "end".to_owned(),
@@ -51,18 +52,36 @@ pub(super) fn play(script: &str) -> String {
 
 fn player(settings: &HashMap<&str, &str>) -> Player {
     let number = |key: &str, default| settings.get(key).map_or(default, |text| parse(text));
+    let time = |key: &str| settings.get(key).map(|text| millis(parse(text)));
+    let learned = settings.get("max_queue_rows") == Some(&"learned");
     let limits = Limits {
         max_rows: number("max_rows", 1),
-        max_delay: settings
-            .get("max_delay")
-            .map_or(Duration::ZERO, |text| millis(parse(text))),
-        max_queue_rows: number("max_queue_rows", 1000),
+        max_delay: match settings.get("max_delay") {
+            Some(&"automatic") => None,
+            Some(_) => time("max_delay"),
+            None => Some(Duration::ZERO),
+        },
+        queue: match learned {
+            true => QueueLimit::Learned { at_most: 1000 },
+            false => QueueLimit::Fixed(number("max_queue_rows", 1000)),
+        },
+        time_limit: time("time_limit"),
         n_instances: number("instances", 1),
     };
     let (fixed, per_row) = settings["run"]
         .split_once(" + ")
         .expect("`run FIXED + PER_ROW`");
-    Player::new(limits, (parse(per_row), parse(fixed)))
+    let (per_row, is_told) = match per_row.split_once(" known") {
+        Some((per_row, _)) => (per_row, true),
+        None => (per_row, false),
+    };
+    let cost = Cost {
+        per_row_millis: parse(per_row),
+        fixed_millis: parse(fixed),
+        jitter: 0.0,
+        is_told,
+    };
+    Player::new(limits, cost)
 }
 
 /// Reads `TIME arrive NAME key=value...` and its like.

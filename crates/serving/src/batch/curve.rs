@@ -1,0 +1,237 @@
+//! What a batch costs by its rows: the curve that batch size, admission and hold follow from.
+//!
+//! Input: rows and time of every run. Rule: one point for each doubling of the rows, which holds a
+//! moving average of rows and time (a run counts a tenth, the first ones more) and the variance of
+//! the time around the curve, a jitter of 5 % at first. Between two points the curve is a straight
+//! line, so sizes that never ran have a time too, and a cost of so much per row and so much per run
+//! is kept exactly. Cold start: without a point nothing is known; with one point more rows cost in
+//! proportion. Recovery: every run counts, and one that was interrupted counts as at most four times
+//! what was expected. Rejected: one average per doubling without its own rows, which is wrong by up
+//! to a factor of two inside a doubling; a fitted straight line, which caches and vector units bend.
+
+use std::time::Duration;
+
+/// Up to 2^15 rows are told apart; larger runs count as the last size.
+const N_POINTS: usize = 16;
+
+/// The share of a run in the average, once there are enough of them.
+const WEIGHT: f64 = 0.1;
+
+/// How far one run can pull, as a multiple of what was expected.
+const MAX_SURPRISE: f64 = 4.0;
+
+/// How far one run can widen the variance: twice as long as expected, or not at all.
+const MAX_DEVIATION: f64 = 1.0;
+
+/// How many standard deviations [`Curve::upper`] adds. One keeps late answers below half a percent
+/// at a jitter of 5 %; none has ten times as many, and two give up 3 % of the throughput.
+const MARGIN_DEVIATIONS: f64 = 1.0;
+
+/// What is taken for the variance before it is measured: a jitter of 5 %.
+const FIRST_VARIANCE: f64 = 0.0025;
+
+/// The share of the best throughput that an efficient batch reaches.
+const EFFICIENT_SHARE: f64 = 0.95;
+
+/// Run times by rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Curve {
+    points: [Option<Point>; N_POINTS],
+}
+
+/// What runs of about one size took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Point {
+    /// The mean of their rows.
+    pub(crate) rows: f64,
+    /// The mean of their times, in seconds.
+    pub(crate) seconds: f64,
+    /// The variance of their time around the curve, as a fraction of it.
+    variance: f64,
+    /// How many there were, up to where it does not matter any more.
+    n_runs: u32,
+}
+
+impl Point {
+    /// The standard deviation, as a fraction of the time.
+    pub(crate) fn deviation(&self) -> f64 {
+        self.variance.sqrt()
+    }
+
+    fn throughput(&self) -> f64 {
+        self.rows / self.seconds
+    }
+}
+
+impl Curve {
+    /// A run of `n_rows` took this long.
+    pub(crate) fn observe(&mut self, n_rows: usize, time: Duration) {
+        let rows = float(n_rows.max(1));
+        let seconds = time.as_secs_f64().max(1e-9);
+        let expected = self.seconds(n_rows);
+        let Some(slot) = self.points.get_mut(bucket(n_rows)) else {
+            return;
+        };
+        let (Some(point), Some(expected)) = (slot.as_mut(), expected) else {
+            *slot = Some(Point {
+                rows,
+                seconds,
+                variance: FIRST_VARIANCE,
+                n_runs: 1,
+            });
+            return;
+        };
+        let weight = WEIGHT.max(1.0 / f64::from(point.n_runs + 1));
+        let deviation = (seconds / expected - 1.0).min(MAX_DEVIATION);
+        point.rows += weight * (rows - point.rows);
+        point.seconds += weight * (seconds.min(expected * MAX_SURPRISE) - point.seconds);
+        point.variance += WEIGHT * (deviation * deviation - point.variance);
+        point.n_runs = point.n_runs.saturating_add(1).min(1000);
+    }
+
+    /// The points that were measured, by rows.
+    pub(crate) fn points(&self) -> impl DoubleEndedIterator<Item = &Point> {
+        self.points.iter().flatten()
+    }
+
+    /// How long a run will take; `None` when nothing ever ran.
+    pub(crate) fn time(&self, n_rows: usize) -> Option<Duration> {
+        self.seconds(n_rows).map(Duration::from_secs_f64)
+    }
+
+    /// How long a run will hardly ever exceed.
+    pub(crate) fn upper(&self, n_rows: usize) -> Option<Duration> {
+        let margin = 1.0 + MARGIN_DEVIATIONS * self.deviation(n_rows);
+        Some(Duration::from_secs_f64(self.seconds(n_rows)? * margin))
+    }
+
+    /// The smallest batch with nearly the best throughput of at most `max_rows`.
+    ///
+    /// While the largest size that ran is clearly the best one, twice as much may be better still.
+    pub(crate) fn efficient_rows(&self, max_rows: usize) -> usize {
+        let most = max_rows.max(1);
+        let best = self.points().map(Point::throughput).fold(0.0, f64::max);
+        let wanted = best * EFFICIENT_SHARE;
+        let is_efficient = |point: &&Point| point.throughput() >= wanted;
+        let Some(efficient) = self.points().find(is_efficient) else {
+            return most;
+        };
+        let smaller = self
+            .points()
+            .take_while(|point| !is_efficient(point))
+            .last();
+        let is_largest = self.points().next_back() == Some(efficient);
+        match smaller {
+            None if is_largest => most,
+            None => whole(efficient.rows).min(most),
+            Some(_) if is_largest && efficient.rows < float(most) => {
+                whole(efficient.rows * 2.0).min(most)
+            }
+            Some(smaller) => whole(crossing(smaller, efficient, wanted)).min(most),
+        }
+    }
+
+    /// What a run costs whatever its rows: the curve from 1 to `n_rows`, extended to 0.
+    pub(crate) fn fixed_cost(&self, n_rows: usize) -> Option<Duration> {
+        let (one, many) = (self.seconds(1)?, self.seconds(n_rows)?);
+        let more_rows = float(n_rows.checked_sub(1).filter(|&more| more > 0)?);
+        let fixed = one - (many - one) / more_rows;
+        Some(Duration::from_secs_f64(fixed.clamp(0.0, one)))
+    }
+
+    fn seconds(&self, n_rows: usize) -> Option<f64> {
+        let rows = float(n_rows.max(1));
+        Some(match self.around(rows)? {
+            Around::Within(low, high) => {
+                low.seconds + (high.seconds - low.seconds) * share(low, high, rows)
+            }
+            Around::Above(low, high) => {
+                let slope = (high.seconds - low.seconds) / (high.rows - low.rows);
+                high.seconds + slope.max(0.0) * (rows - high.rows)
+            }
+            // Fewer rows may cost as much as these; more cost in proportion.
+            Around::Only(point) => point.seconds * (rows / point.rows).max(1.0),
+        })
+    }
+
+    fn deviation(&self, n_rows: usize) -> f64 {
+        let rows = float(n_rows.max(1));
+        match self.around(rows) {
+            Some(Around::Within(low, high)) => {
+                let (low_deviation, high_deviation) = (low.deviation(), high.deviation());
+                low_deviation + (high_deviation - low_deviation) * share(low, high, rows)
+            }
+            Some(Around::Above(_, point) | Around::Only(point)) => point.deviation(),
+            None => 0.0,
+        }
+    }
+
+    fn around(&self, rows: f64) -> Option<Around<'_>> {
+        let mut low: Option<&Point> = None;
+        let mut below_low: Option<&Point> = None;
+        for point in self.points() {
+            match low {
+                Some(low) if rows <= point.rows && low.rows < point.rows => {
+                    return Some(Around::Within(low, point));
+                }
+                None if rows <= point.rows => return Some(Around::Only(point)),
+                Some(_) | None => {}
+            }
+            below_low = low;
+            low = Some(point);
+        }
+        match (below_low, low?) {
+            (Some(low), high) if low.rows < high.rows => Some(Around::Above(low, high)),
+            (_, high) => Some(Around::Only(high)),
+        }
+    }
+}
+
+/// The points that the time of a run follows from.
+#[derive(Debug)]
+enum Around<'a> {
+    Within(&'a Point, &'a Point),
+    Above(&'a Point, &'a Point),
+    Only(&'a Point),
+}
+
+fn share(low: &Point, high: &Point, rows: f64) -> f64 {
+    ((rows - low.rows) / (high.rows - low.rows)).clamp(0.0, 1.0)
+}
+
+/// Where the line from `low`, which is below the wanted throughput, to `high` reaches it.
+fn crossing(low: &Point, high: &Point, wanted: f64) -> f64 {
+    let slope = (high.seconds - low.seconds) / (high.rows - low.rows);
+    let gain = 1.0 - wanted * slope;
+    if gain <= 0.0 {
+        return high.rows;
+    }
+    (wanted * (low.seconds - slope * low.rows) / gain).clamp(low.rows, high.rows)
+}
+
+fn bucket(n_rows: usize) -> usize {
+    let doublings = n_rows.max(1).next_power_of_two().trailing_zeros();
+    usize::try_from(doublings)
+        .unwrap_or(N_POINTS)
+        .min(N_POINTS - 1)
+}
+
+/// Rows as a number to calculate with.
+pub(crate) fn float(n: usize) -> f64 {
+    u32::try_from(n).map_or(f64::from(u32::MAX), f64::from)
+}
+
+/// The next whole number of rows, where a rounding error of the calculation is no row.
+pub(crate) fn whole(rows: f64) -> usize {
+    let rounded = (rows - 1e-6).ceil().clamp(0.0, f64::from(u32::MAX));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the number was rounded and clamped to the range of `u32` above"
+    )]
+    let whole = rounded as u32;
+    usize::try_from(whole).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The instances of a variant as the scheduler counts them: free, busy until when, or gone.
+
+use std::time::{Duration, Instant};
+
+/// One instance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Slot {
+    /// Idle since then; `None` before its first run.
+    Free(Option<Instant>),
+    /// Running until about then.
+    Busy(Instant),
+    /// Gone for good.
+    Lost,
+}
+
+/// All instances, by number.
+#[derive(Debug)]
+pub(super) struct Slots(Vec<Slot>);
+
+impl Slots {
+    /// So many free instances.
+    pub(super) fn new(n_instances: usize) -> Self {
+        Self(vec![Slot::Free(None); n_instances])
+    }
+
+    /// Instances that are not gone.
+    pub(super) fn n_left(&self) -> usize {
+        let is_left = |slot: &&Slot| **slot != Slot::Lost;
+        self.0.iter().filter(is_left).count()
+    }
+
+    /// Instances that run nothing.
+    pub(super) fn n_free(&self) -> usize {
+        let is_free = |slot: &&Slot| matches!(slot, Slot::Free(_));
+        self.0.iter().filter(is_free).count()
+    }
+
+    /// Makes the instance that is free for the longest time busy; gives its number.
+    pub(super) fn occupy(&mut self, until: Instant) -> Option<usize> {
+        let slots = self.0.iter_mut().enumerate();
+        let free = slots.filter_map(|(number, slot)| match *slot {
+            Slot::Free(since) => Some((since, number, slot)),
+            Slot::Busy(_) | Slot::Lost => None,
+        });
+        let (_, number, slot) = free.min_by_key(|&(since, number, _)| (since, number))?;
+        *slot = Slot::Busy(until);
+        Some(number)
+    }
+
+    /// A busy instance becomes free.
+    pub(super) fn release(&mut self, number: usize, now: Instant) {
+        if let Some(slot @ Slot::Busy(_)) = self.0.get_mut(number) {
+            *slot = Slot::Free(Some(now));
+        }
+    }
+
+    /// An instance is gone: this one, or any when its thread had none, free ones first.
+    pub(super) fn lose(&mut self, number: Option<usize>) {
+        let is_free = |slot: &Slot| matches!(slot, Slot::Free(_));
+        let is_left = |slot: &Slot| *slot != Slot::Lost;
+        let any = || {
+            let free = self.0.iter().position(is_free);
+            free.or_else(|| self.0.iter().position(is_left))
+        };
+        let number = number.or_else(any);
+        if let Some(slot) = number.and_then(|number| self.0.get_mut(number)) {
+            *slot = Slot::Lost;
+        }
+    }
+
+    /// How long until an instance is free, as far as predicted.
+    pub(super) fn time_to_free(&self, now: Instant) -> Duration {
+        let times = self.0.iter().filter_map(|slot| match slot {
+            Slot::Free(_) => Some(Duration::ZERO),
+            Slot::Busy(until) => Some(until.saturating_duration_since(now)),
+            Slot::Lost => None,
+        });
+        times.min().unwrap_or_default()
+    }
+
+    /// Since when the longest idle instance has been; `None` when it has never run.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let since = self.0.iter().filter_map(|slot| match *slot {
+            Slot::Free(since) => Some(since),
+            Slot::Busy(_) | Slot::Lost => None,
+        });
+        since.min().flatten()
+    }
+}
