@@ -41,8 +41,8 @@ class Network:
 
     def he(self, shape: tuple[int, ...], n_inputs: int) -> str:
         """Adds random weights for a layer in which each output sums `n_inputs` products."""
-        values = self.random.normal(0.0, (2.0 / n_inputs) ** 0.5, shape)
-        return self.constant(values.astype(numpy.float32))
+        values = self.random.standard_normal(shape, dtype=numpy.float32)
+        return self.constant(values * numpy.float32((2.0 / n_inputs) ** 0.5))
 
     def zeros(self, n: int) -> str:
         """Adds a bias."""
@@ -154,6 +154,15 @@ def friendly(path: pathlib.Path) -> None:
     network.save(network.dense(x, 2048, 10), 10, path)
 
 
+def wide(path: pathlib.Path) -> None:
+    """400 MB of weights that need hardly any memory to run."""
+    network = Network([64])
+    x = network.relu(network.dense("x", 64, 4096))
+    for _ in range(6):
+        x = network.relu(network.dense(x, 4096, 4096))
+    network.save(network.dense(x, 4096, 10), 10, path)
+
+
 def hostile(path: pathlib.Path) -> None:
     """A convolutional net on a small input: its time grows with the rows, so batching gains
     nothing, and a run takes milliseconds while a request is small."""
@@ -170,7 +179,7 @@ def channel_means(path: pathlib.Path) -> None:
     network.save(network.node("Flatten", network.node("GlobalAveragePool", "x")), 3, path)
 
 
-NETWORKS = [mobilenet_v2, resnet50, friendly, hostile, channel_means]
+NETWORKS = [mobilenet_v2, resnet50, friendly, wide, hostile, channel_means]
 
 
 def main() -> None:

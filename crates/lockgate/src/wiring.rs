@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use contract::{Control, Engine, Infer, Observe, VersionState};
 use engines::OnnxEngine;
 use engines::onnx::Runtime;
-use monitor::Monitor;
+use monitor::{Monitor, Silent};
 use protocols::{Context, ListenerHandle, ListenerKind, ServeOptions, ServerInfo};
 use serving::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,7 +32,7 @@ pub(crate) struct Running {
 /// # Errors
 /// When a port is taken.
 pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
-    let monitor = Monitor::new(env!("CARGO_PKG_VERSION"));
+    let observe = observe(config);
     let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(runtime));
     let server = Server::start(ServerOptions {
         poll_interval: config.poll_interval,
@@ -41,14 +41,14 @@ pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
         ..ServerOptions::new(
             config.repositories.clone(),
             vec![engine],
-            Arc::clone(&monitor) as Arc<dyn Observe>,
+            Arc::clone(&observe),
             config.cores,
         )
     })?;
     let ctx = Arc::new(Context {
         infer: Arc::clone(&server) as Arc<dyn Infer>,
         control: Arc::clone(&server) as Arc<dyn Control>,
-        observe: monitor,
+        observe,
         limits: config.limits.clone(),
         server: ServerInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -73,6 +73,14 @@ pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
         }
     }
     Ok(Running { server, listeners })
+}
+
+/// The monitor, unless metrics are switched off.
+fn observe(config: &Config) -> Arc<dyn Observe> {
+    match config.is_metrics_enabled {
+        true => Monitor::new(env!("CARGO_PKG_VERSION")),
+        false => Arc::new(Silent),
+    }
 }
 
 impl Running {

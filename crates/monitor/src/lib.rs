@@ -6,6 +6,8 @@
 
 mod metrics;
 mod observer;
+mod silent;
 
 pub use metrics::{Kind, Label, Metric};
 pub use observer::Monitor;
+pub use silent::Silent;

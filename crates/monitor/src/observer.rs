@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry as Families;
 use crate::metrics::Registry;
 
 /// The media type of OpenMetrics text.
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Turns events into metrics.
 pub struct Monitor {

@@ -226,7 +226,7 @@ pub(super) static CASES: [Case; 15] = [
         measure: resources::measure,
         goals: &[
             Goal {
-                text: "memory of 4 instances of ResNet-50, of that with one",
+                text: "memory of 4 instances of a network of 400 MB, of that with one",
                 bound: Bound::AtMost(1.3),
                 unit: Unit::Share,
                 value: |figures| figures.quotient(resources::FOUR_INSTANCES, resources::ONE),

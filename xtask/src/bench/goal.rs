@@ -87,7 +87,7 @@ impl Unit {
             Self::Microseconds => format!("{value:.0} us"),
             Self::Milliseconds => format!("{value:.1} ms"),
             Self::Seconds => format!("{value:.1} s"),
-            Self::Deadlines => format!("{value:.0} deadlines"),
+            Self::Deadlines => format!("{value:.0} x the deadline"),
             Self::Count => format!("{value:.0}"),
         }
     }
@@ -186,7 +186,7 @@ mod tests {
             (Unit::Microseconds, "1 us"),
             (Unit::Milliseconds, "1.2 ms"),
             (Unit::Seconds, "1.2 s"),
-            (Unit::Deadlines, "1 deadlines"),
+            (Unit::Deadlines, "1 x the deadline"),
             (Unit::Count, "1"),
         ];
         for (unit, expected) in table {

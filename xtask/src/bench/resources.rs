@@ -30,13 +30,18 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     Ok(round)
 }
 
-/// Memory after a load that keeps all instances busy, one request each.
+/// Memory after a load that keeps all instances busy, one request each; the network is nearly all
+/// weights.
 fn instances(bench: &Bench, round: &mut Round) -> Result<()> {
-    let tensor = Tensor::picture("resnet50", 224);
+    let tensor = Tensor {
+        model: "wide",
+        input: "x",
+        shape: vec![1, 64],
+    };
     let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
     for (n, name) in [(1, ONE), (4, FOUR_INSTANCES)] {
         let settings = format!("instances: {n}\nthreads: 1\nbatching:\n  enabled: false\n");
-        let model = Model::network(&bench.built, "resnet50").with_settings(settings);
+        let model = Model::network(&bench.built, "wide").with_settings(settings);
         let models = bench.repository(model)?;
         let who = format!("Lockgate, {n} instances");
         let launch = Launch::lockgate(&bench.built, &models).labelled(who);

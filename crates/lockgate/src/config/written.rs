@@ -81,6 +81,10 @@ pub(crate) struct Written {
     /// Longest time for accepted requests to be answered, at shutdown
     #[arg(long, value_name = "MS", help_heading = "Shutdown")]
     pub(crate) drain_timeout_ms: Option<u64>,
+    /// Whether what happens is counted for `GET /metrics`
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(help_heading = "Metrics")]
+    pub(crate) metrics: Option<bool>,
     /// `human` or `json`
     #[arg(long, value_name = "FORMAT", help_heading = "Log")]
     pub(crate) log_format: Option<String>,
