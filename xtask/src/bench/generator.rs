@@ -115,6 +115,7 @@ fn wrk(script: &Path, n_threads: usize, load: &Load<'_>) -> Command {
         .args(["--threads", &n_threads.to_string()])
         .args(["--connections", &load.n_connections.to_string()])
         .args(["--duration", &format!("{}s", load.duration.as_secs())])
+        .args(["--timeout", "30s"])
         .arg("--script")
         .arg(script)
         .arg(format!("http://127.0.0.1:{}{}", load.port, request.path))

@@ -15,6 +15,11 @@ use super::measured::Measured;
 
 const FOLDER: &str = "bench/results";
 
+/// The document that shows the tables, between these two lines.
+const DOCUMENT: &str = "docs/performance.md";
+const FIRST_LINE: &str = "<!-- written by cargo xtask bench compare -->";
+const LAST_LINE: &str = "<!-- end -->";
+
 const HEADER: [&str; 10] = [
     "Connections",
     "Server",
@@ -36,8 +41,8 @@ pub(super) fn print(measured: &Measured) {
     println!("{}", section(measured, presets::UTF8_BORDERS_ONLY));
 }
 
-/// Prints the verdicts and writes everything; a run of some contenders or cases leaves the Markdown
-/// as it is.
+/// Prints the verdicts and writes everything; a run of some contenders or cases leaves the documents
+/// as they are.
 pub(super) fn write(
     root: &Path,
     compare: &Compare,
@@ -52,10 +57,11 @@ pub(super) fn write(
         write_file(&path, &json(compare, machine, case)?)?;
     }
     if compare.is_complete() {
-        write_file(
-            &folder.join("latest.md"),
-            &markdown(compare, machine, measured),
-        )?;
+        let tables = markdown(compare, machine, measured);
+        write_file(&folder.join("latest.md"), &tables)?;
+        let document = root.join(DOCUMENT);
+        let text = fs::read_to_string(&document).context(DOCUMENT)?;
+        write_file(&document, &filled(&text, &tables).context(DOCUMENT)?)?;
     }
     println!("the figures are in {FOLDER}");
     Ok(())
@@ -63,6 +69,19 @@ pub(super) fn write(
 
 fn write_file(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The document with these tables in place of the ones from before.
+fn filled(document: &str, tables: &str) -> Result<String> {
+    let (before, rest) = document
+        .split_once(FIRST_LINE)
+        .context("no line says where the tables begin")?;
+    let (_, after) = rest
+        .split_once(LAST_LINE)
+        .context("no line says where the tables end")?;
+    Ok(format!(
+        "{before}{FIRST_LINE}\n\n{tables}\n{LAST_LINE}{after}"
+    ))
 }
 
 fn json(compare: &Compare, machine: &Machine, measured: &Measured) -> Result<String> {

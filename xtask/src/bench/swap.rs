@@ -1,7 +1,7 @@
 //! A new version takes the place of the old one while requests come.
 //!
 //! Decision: an open loop, because a closed one would wait for the slow replies and send fewer of
-//! them. The p99 of windows of a quarter of a second tells how long a swap can be felt; windows
+//! them. The p99 of windows of half a second tells how long a swap can be felt; windows
 //! before the swap tell how much of that is noise of the machine.
 
 use std::path::Path;
@@ -27,7 +27,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// When the new version is put in place, from the start.
 const SWAP: Duration = Duration::from_secs(6);
 const END: Duration = Duration::from_secs(12);
-const WINDOW: Duration = Duration::from_millis(250);
+const WINDOW: Duration = Duration::from_millis(500);
 /// A window is slow above this multiple of the median window before the swap.
 const BUMP: f64 = 1.5;
 

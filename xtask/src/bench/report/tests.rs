@@ -173,3 +173,20 @@ fn the_markdown_has_the_machine_the_goals_and_each_case() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+#[test]
+fn a_document_gets_new_tables_and_keeps_the_rest() {
+    let document = format!("# Title\n\n{FIRST_LINE}\nold\n{LAST_LINE}\n\nend\n");
+    let expected = format!("# Title\n\n{FIRST_LINE}\n\nnew\n\n{LAST_LINE}\n\nend\n");
+    assert_eq!(filled(&document, "new\n").unwrap(), expected);
+    assert_eq!(filled(&expected, "new\n").unwrap(), expected);
+    assert!(filled("# Title\n", "new\n").is_err());
+    assert!(filled(FIRST_LINE, "new\n").is_err());
+}
+
+#[test]
+fn the_document_of_the_repository_has_a_place_for_the_tables() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = fs::read_to_string(root.join(DOCUMENT)).unwrap();
+    assert!(filled(&text, "").is_ok());
+}
