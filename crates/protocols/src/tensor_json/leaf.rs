@@ -13,6 +13,12 @@ use super::number;
 pub(super) trait Leaf: Element {
     /// Takes the next value.
     fn read(cursor: &mut Cursor<'_>) -> Result<Self>;
+
+    /// The value at the start of `text` and what follows it, where it is written as nearly all
+    /// are; `None` says nothing more than that [`Leaf::read`] has to look.
+    fn read_plain(_text: &[u8]) -> Option<(Self, &[u8])> {
+        None
+    }
 }
 
 macro_rules! integers {
@@ -49,6 +55,12 @@ macro_rules! floats {
                     Some(Literal::NegativeInfinity) => Ok(Self::NEG_INFINITY),
                     None => Err(not_a_number::<Self>(&start)),
                 }
+            }
+
+            #[inline]
+            fn read_plain(text: &[u8]) -> Option<(Self, &[u8])> {
+                let (number, rest) = number::plain(text)?;
+                Some((number.$round()?, rest))
             }
         })*
     };

@@ -15,8 +15,15 @@ use half::{bf16, f16};
 
 use super::cursor::Cursor;
 
+mod plain;
+
+pub(super) use plain::plain;
+
 /// Digits that always fit a `u64`.
 const MAX_DIGITS: usize = 19;
+
+/// Doubles hold every whole number up to here.
+const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
 
 /// The powers of ten that a double holds exactly.
 const POWERS_OF_TEN: [f64; 23] = [
@@ -120,12 +127,9 @@ impl Decimal<'_> {
 
     /// The nearest single; `None` beyond the largest one.
     pub(super) fn to_f32(&self) -> Option<f32> {
-        // The 29 bits that a double has more than a single, when they are exactly half.
-        const MIDPOINT: u64 = 1 << 28;
-        const EXTRA: u64 = (1 << 29) - 1;
-        match self.quick() {
-            Some(quick) if quick.to_bits() & EXTRA != MIDPOINT => Some(narrow(quick)),
-            Some(_) | None => self.parse::<f32>().filter(|value| value.is_finite()),
+        match self.quick().and_then(|wide| round_to_f32(wide, 0)) {
+            Some(quick) => Some(quick),
+            None => self.parse::<f32>().filter(|value| value.is_finite()),
         }
     }
 
@@ -139,16 +143,11 @@ impl Decimal<'_> {
         Some(bf16::from_f32(self.to_odd_f32()?)).filter(|value| value.is_finite())
     }
 
-    /// The single that rounds to the same 16-bit value as the decimal does: cut off towards zero,
-    /// with the last bit set when something was cut off.
+    /// The single that rounds to the same 16-bit value as the decimal does.
     fn to_odd_f32(&self) -> Option<f32> {
-        // A double with any of these bits lies between two midpoints of both 16-bit types.
-        const BELOW_MIDPOINTS: u64 = (1 << 40) - 1;
-        // Outside there are none: bfloat ends at 2^128 and halves its smallest value at 2^-134.
-        const MIDPOINTS: Range<f64> = 2e-41..4e38;
         let wide = self.to_f64()?;
-        if wide.to_bits() & BELOW_MIDPOINTS != 0 || !MIDPOINTS.contains(&wide.abs()) {
-            return Some(cut_to_odd(wide));
+        if let Some(odd) = odd_f32(wide) {
+            return Some(odd);
         }
         Some(cut_to_odd(match self.compare_magnitude(wide) {
             Ordering::Less => f64::from_bits(wide.to_bits().saturating_sub(1)),
@@ -189,7 +188,6 @@ impl Decimal<'_> {
 
     /// The digits and the power of ten, where doubles hold both exactly.
     fn exact_parts(&self) -> Option<(f64, f64)> {
-        const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
         if self.is_long || self.digits > MAX_EXACT {
             return None;
         }
@@ -200,6 +198,28 @@ impl Decimal<'_> {
     fn parse<T: FromStr>(&self) -> Option<T> {
         std::str::from_utf8(self.text).ok()?.parse().ok()
     }
+}
+
+/// The single that `wide` rounds to, and everything else that lies at most `slack` units of its last
+/// place away; `None` when they do not agree.
+#[inline]
+fn round_to_f32(wide: f64, slack: u64) -> Option<f32> {
+    // The 29 bits that a double has more than a single, when they are exactly half.
+    const MIDPOINT: u64 = 1 << 28;
+    const EXTRA: u64 = (1 << 29) - 1;
+    let distance = (wide.to_bits() & EXTRA).abs_diff(MIDPOINT);
+    (distance > slack).then(|| narrow(wide))
+}
+
+/// The single that rounds to the same 16-bit value as every decimal does whose nearest double is
+/// `wide`: cut off towards zero, with the last bit set when something was cut off.
+fn odd_f32(wide: f64) -> Option<f32> {
+    // A double with any of these bits lies between two midpoints of both 16-bit types.
+    const BELOW_MIDPOINTS: u64 = (1 << 40) - 1;
+    // Outside there are none: bfloat ends at 2^128 and halves its smallest value at 2^-134.
+    const MIDPOINTS: Range<f64> = 2e-41..4e38;
+    let is_between = wide.to_bits() & BELOW_MIDPOINTS != 0 || !MIDPOINTS.contains(&wide.abs());
+    is_between.then(|| cut_to_odd(wide))
 }
 
 /// The nearest single; infinite beyond the largest one.

@@ -61,6 +61,11 @@ trait Sink {
     fn with_capacity(n_elements: usize) -> Self;
     /// Takes the next value.
     fn take(&mut self, cursor: &mut Cursor<'_>) -> Result<()>;
+    /// Takes as many values of the usual form with commas between them as follow, and no more than
+    /// `room`; ends behind the last value. Gives whether there was one.
+    fn take_plain(&mut self, _cursor: &mut Cursor<'_>, _room: usize) -> bool {
+        false
+    }
     /// The number of values so far.
     fn len(&self) -> usize;
     /// The tensor.
@@ -147,10 +152,14 @@ impl Reader<'_> {
         nesting.values()?;
         let n_before = sink.len();
         loop {
-            if sink.len() >= self.max_elements() {
+            let room = self.max_elements().saturating_sub(sink.len());
+            if room == 0 {
                 return Err(self.refuse_more(sink.len()));
             }
-            if let Err(error) = sink.take(cursor) {
+            let room = if nesting.is_outside() { 1 } else { room };
+            if !sink.take_plain(cursor, room)
+                && let Err(error) = sink.take(cursor)
+            {
                 nesting.advance(sink.len() - n_before);
                 return Err(match nesting.is_outside() {
                     true => error,
@@ -230,6 +239,23 @@ impl<T: Leaf> Sink for Vec<T> {
     fn take(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
         self.push(T::read(cursor)?);
         Ok(())
+    }
+
+    fn take_plain(&mut self, cursor: &mut Cursor<'_>, room: usize) -> bool {
+        let n_before = self.len();
+        let mut rest = cursor.rest();
+        for _ in 0..room {
+            let Some((value, after)) = T::read_plain(rest) else {
+                break;
+            };
+            self.push(value);
+            cursor.set_rest(after);
+            rest = match after {
+                [b',', b' ', next @ ..] | [b',', next @ ..] => next,
+                _ => break,
+            };
+        }
+        self.len() > n_before
     }
 
     fn len(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::plain::Plain;
 use super::*;
 
 fn scanned(text: &str) -> Option<Decimal<'_>> {
@@ -10,9 +11,22 @@ fn scanned(text: &str) -> Option<Decimal<'_>> {
     cursor.rest().is_empty().then_some(decimal)
 }
 
+/// The number at the start of `text` by the quick way, when all of `text` is one.
+fn quick(text: &str) -> Option<Plain> {
+    let (number, rest) = plain(text.as_bytes())?;
+    rest.is_empty().then_some(number)
+}
+
 /// Texts that the grammar of JSON allows, short and long.
 fn number_text() -> impl Strategy<Value = String> {
     prop_oneof![
+        "-?[0-9]\\.[0-9]{1,18}",
+        (-1e4_f32..1e4).prop_map(|x| f64::from(x).to_string()),
+        (0_u32..0x7f00_0000).prop_map(|bits| {
+            let single = f32::from_bits(bits);
+            let middle = f64::midpoint(f64::from(single), f64::from(single.next_up()));
+            format!("{middle:.17}")
+        }),
         "-?(0|[1-9][0-9]{0,7})(\\.[0-9]{1,9})?([eE][-+]?[0-9]{1,2})?",
         "-?(0|[1-9][0-9]{0,22})(\\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?",
         any::<f32>()
@@ -185,6 +199,12 @@ proptest! {
         let decimal = scanned(&text).unwrap();
         let single: f32 = text.parse().unwrap();
         let double: f64 = text.parse().unwrap();
+        if let Some(number) = quick(&text) {
+            let agree = |ours: Option<f32>| ours.is_none_or(|x| x.to_bits() == single.to_bits());
+            prop_assert!(agree(number.to_f32()));
+            let agree = |ours: Option<f64>| ours.is_none_or(|x| x.to_bits() == double.to_bits());
+            prop_assert!(agree(number.to_f64()));
+        }
         let single = single.is_finite().then(|| single.to_bits());
         let double = double.is_finite().then(|| double.to_bits());
         prop_assert_eq!(decimal.to_f32().map(f32::to_bits), single);
@@ -195,6 +215,12 @@ proptest! {
     fn sixteen_bit_floats_are_rounded_once(text in prop_oneof![number_text(), midpoint_text()]) {
         let decimal = scanned(&text).unwrap();
         let magnitude = |bits: Option<u16>| bits.map(|bits| bits & 0x7fff);
+        let short = quick(&text);
+        let exact = (decimal.to_f16(), decimal.to_bf16());
+        let agree = short.and_then(Plain::to_f16).is_none_or(|x| Some(x) == exact.0);
+        prop_assert!(agree);
+        let agree = short.and_then(Plain::to_bf16).is_none_or(|x| Some(x) == exact.1);
+        prop_assert!(agree);
         let half = nearest_by_search(&text, |bits| f16::from_bits(bits).to_f64(), 0x7bff);
         prop_assert_eq!(magnitude(decimal.to_f16().map(f16::to_bits)), half);
         let bfloat = nearest_by_search(&text, |bits| bf16::from_bits(bits).to_f64(), 0x7f7f);
@@ -213,5 +239,25 @@ proptest! {
         let theirs = serde_json::from_str::<f64>(&text).is_ok();
         let ours = scanned(&text).and_then(|decimal| decimal.to_f64()).is_some();
         prop_assert_eq!(ours, theirs);
+        prop_assert!(theirs || quick(&text).is_none());
     }
+}
+
+#[test]
+fn usual_numbers_take_the_quick_way() {
+    let texts = [
+        "0",
+        "-1",
+        "16",
+        "0.25",
+        "-0.5",
+        "123.456",
+        "0.30000001192092896",
+        "1.0",
+    ];
+    let slow: Vec<_> = texts
+        .into_iter()
+        .filter(|text| quick(text).and_then(Plain::to_f32).is_none())
+        .collect();
+    assert!(slow.is_empty(), "{slow:?}");
 }
