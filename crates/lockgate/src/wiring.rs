@@ -65,9 +65,9 @@ pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
     let mut listeners = Vec::new();
     for (kind, address) in addresses {
         if let Some(address) = address {
-            let router = protocols::router(&ctx, kind);
+            let endpoint = protocols::endpoint(&ctx, kind);
             let options = ServeOptions::from(&config.limits);
-            let listener = protocols::serve(address, router, options)
+            let listener = protocols::serve(address, endpoint, options)
                 .context("another process may have the port; `--port` chooses another one")?;
             listeners.push((kind, listener));
         }

@@ -15,4 +15,4 @@ mod status;
 mod tensor_json;
 
 pub use context::{Context, Limits, ServerInfo};
-pub use server::{ListenerHandle, ListenerKind, ServeOptions, router, serve};
+pub use server::{Endpoint, ListenerHandle, ListenerKind, ServeOptions, endpoint, router, serve};

@@ -23,6 +23,8 @@ use contract::{Error, RequestId};
 use crate::context::Context;
 use crate::rest::{Dialect, handler, native_error};
 
+pub(crate) use predict::predict;
+
 /// The version of this API, in every reply.
 const API_VERSION: &str = "v1";
 

@@ -12,6 +12,7 @@ mod id;
 mod read;
 mod write;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use contract::{Code, Error, ModelName, RequestId, Result, VersionSelector};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
+pub(crate) use body::Incoming;
 pub(crate) use error_body::{native_error, open_inference_error};
 pub(crate) use id::{new_request_id, request_id};
 
@@ -36,6 +38,9 @@ pub(crate) trait Dialect: 'static {
     fn encode_error(error: &Error, id: &RequestId) -> Vec<u8>;
 }
 
+/// The parameters of a path by name, percent-decoded.
+pub(crate) type PathParameters = Vec<(Cow<'static, str>, String)>;
+
 /// One request with its whole body.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -45,8 +50,8 @@ pub(crate) struct Call {
     pub(crate) query: String,
     /// The headers.
     pub(crate) headers: HeaderMap,
-    /// The parameters of the path, percent-decoded.
-    pub(crate) path: Vec<(String, String)>,
+    /// The parameters of the path.
+    pub(crate) path: PathParameters,
     /// The body, decompressed.
     pub(crate) body: Bytes,
     /// When the head of the request had been read.
@@ -133,15 +138,43 @@ where
     let ctx = Arc::clone(ctx);
     move |request| {
         let (ctx, run) = (Arc::clone(&ctx), run.clone());
-        Box::pin(frame::answer::<D, _>(
-            ctx,
-            request,
-            async move |ctx, open| {
-                let call = read::call(&ctx, open).await?;
-                Ok(run(ctx, call).await?)
-            },
-        ))
+        Box::pin(run_framed::<D, _, _, _>(ctx, request, None, run))
     }
+}
+
+/// Answers a call that came around the router, with the parameters of its path.
+pub(crate) async fn answer<D, B, F, Fut>(
+    ctx: Arc<Context>,
+    request: Request<B>,
+    path: PathParameters,
+    run: F,
+) -> Response<Body>
+where
+    D: Dialect,
+    B: Incoming,
+    F: FnOnce(Arc<Context>, Call) -> Fut,
+    Fut: Future<Output = Result<Reply>>,
+{
+    run_framed::<D, _, _, _>(ctx, request, Some(path), run).await
+}
+
+async fn run_framed<D, B, F, Fut>(
+    ctx: Arc<Context>,
+    request: Request<B>,
+    path: Option<PathParameters>,
+    run: F,
+) -> Response<Body>
+where
+    D: Dialect,
+    B: Incoming,
+    F: FnOnce(Arc<Context>, Call) -> Fut,
+    Fut: Future<Output = Result<Reply>>,
+{
+    frame::answer::<D, _, _>(ctx, request, async move |ctx, open| {
+        let call = read::call(&ctx, open, path).await?;
+        Ok(run(ctx, call).await?)
+    })
+    .await
 }
 
 /// A time in milliseconds for the access log, to the microsecond.
@@ -155,7 +188,7 @@ pub(crate) async fn refuse<D: Dialect>(
     request: Request<Body>,
     error: Error,
 ) -> Response<Body> {
-    frame::answer::<D, _>(ctx, request, async move |_ctx, open| {
+    frame::answer::<D, _, _>(ctx, request, async move |_ctx, open| {
         body::discard(&open.parts.headers, open.body);
         Err(error.into())
     })

@@ -6,6 +6,7 @@
 
 mod activity;
 mod connection;
+mod direct;
 mod fallback;
 mod listener;
 mod metrics;
@@ -29,6 +30,31 @@ pub enum ListenerKind {
     Grpc,
     /// The metrics and the health, nothing that takes work.
     Metrics,
+}
+
+/// What answers the calls of a listener.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    router: Router,
+    /// Answers calls of inference before the router is asked.
+    direct: Option<Arc<Context>>,
+}
+
+impl From<Router> for Endpoint {
+    fn from(router: Router) -> Self {
+        Self {
+            router,
+            direct: None,
+        }
+    }
+}
+
+/// What answers the calls of one kind of listener.
+pub fn endpoint(ctx: &Arc<Context>, kind: ListenerKind) -> Endpoint {
+    Endpoint {
+        router: router(ctx, kind),
+        direct: (kind == ListenerKind::All).then(|| Arc::clone(ctx)),
+    }
 }
 
 /// The routes of one kind of listener, with an answer for every other path and method.

@@ -20,7 +20,7 @@ use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
 
 /// Answers `POST /predict` and its longer forms.
-pub(super) async fn predict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+pub(crate) async fn predict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
     let (id, json) = (call.id.clone(), call.body.clone());
     let body = answer(&ctx, &Arc::new(call), id, json).await?;

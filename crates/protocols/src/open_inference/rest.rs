@@ -28,6 +28,8 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::rest::{Call, Dialect, Reply, handler, open_inference_error};
 
+pub(crate) use infer::infer;
+
 /// How errors look here.
 #[derive(Debug)]
 pub(crate) struct OpenInference;

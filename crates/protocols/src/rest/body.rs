@@ -4,13 +4,13 @@
 //! is read on for a moment in the background, because closing a connection with unread bytes takes
 //! the reply back that says why.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use contract::{Code, Error, Result};
 use http::{HeaderMap, header};
-use http_body::Body as _;
+use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
@@ -26,8 +26,20 @@ const FIRST_RESERVATION_BYTES: usize = 1 << 20;
 const DISCARD_BYTES: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
+/// The body of a request, from the socket or from a router.
+pub(crate) trait Incoming:
+    Body<Data = Bytes, Error: Display> + Unpin + Send + 'static
+{
+}
+
+impl<B: Body<Data = Bytes, Error: Display> + Unpin + Send + 'static> Incoming for B {}
+
 /// Reads a whole body.
-pub(super) async fn read(limits: &Limits, headers: &HeaderMap, mut body: Body) -> Result<Bytes> {
+pub(super) async fn read<B: Incoming>(
+    limits: &Limits,
+    headers: &HeaderMap,
+    mut body: B,
+) -> Result<Bytes> {
     let announced = announced_bytes(headers);
     if announced.is_some_and(|n_bytes| n_bytes > limits.body_bytes) {
         discard(headers, body);
@@ -52,7 +64,11 @@ pub(super) async fn read(limits: &Limits, headers: &HeaderMap, mut body: Body) -
     }
 }
 
-async fn collect(body: &mut Body, announced: Option<usize>, limit: usize) -> Result<Bytes> {
+async fn collect<B: Incoming>(
+    body: &mut B,
+    announced: Option<usize>,
+    limit: usize,
+) -> Result<Bytes> {
     let Some(first) = next_chunk(body).await? else {
         return Ok(Bytes::new());
     };
@@ -79,7 +95,7 @@ async fn collect(body: &mut Body, announced: Option<usize>, limit: usize) -> Res
 }
 
 /// The next bytes that are not empty; trailers are skipped.
-async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>> {
+async fn next_chunk<B: Incoming>(body: &mut B) -> Result<Option<Bytes>> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             Error::invalid("the body ended before it was complete")
@@ -116,7 +132,7 @@ fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
 
 /// Reads on in the background, so that the reply survives. A caller that waits for leave to send
 /// its body is not given it.
-pub(super) fn discard(headers: &HeaderMap, mut body: Body) {
+pub(super) fn discard<B: Incoming>(headers: &HeaderMap, mut body: B) {
     if body.is_end_stream() || headers.contains_key(header::EXPECT) {
         return;
     }
@@ -135,6 +151,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use axum::body::Body;
     use futures_util::{StreamExt, stream};
     use http::{HeaderName, HeaderValue};
 

@@ -20,11 +20,11 @@ use crate::context::Context;
 
 /// A request whose body is still to be read.
 #[derive(Debug)]
-pub(super) struct OpenCall {
+pub(super) struct OpenCall<B> {
     pub(super) id: RequestId,
     pub(super) received: Instant,
     pub(super) parts: Parts,
-    pub(super) body: Body,
+    pub(super) body: B,
 }
 
 /// An error, and the header that the reply needs to explain it.
@@ -44,14 +44,14 @@ impl From<Error> for Refusal {
 }
 
 /// Runs `work` on a request and gives the reply, whatever happens.
-pub(super) async fn answer<D, F>(
+pub(super) async fn answer<D, B, F>(
     ctx: Arc<Context>,
-    request: Request<Body>,
+    request: Request<B>,
     work: F,
 ) -> Response<Body>
 where
     D: Dialect,
-    F: AsyncFnOnce(Arc<Context>, OpenCall) -> Result<Reply, Refusal>,
+    F: AsyncFnOnce(Arc<Context>, OpenCall<B>) -> Result<Reply, Refusal>,
 {
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);

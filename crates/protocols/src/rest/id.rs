@@ -32,7 +32,22 @@ pub(crate) fn request_id(headers: &HeaderMap) -> RequestId {
 /// An id that no other request of this process has.
 pub(crate) fn new_request_id() -> RequestId {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    RequestId::new(&format!("{number:016x}"))
+    let mut text = [0; 2 * size_of::<u64>()];
+    for (byte, digits) in number
+        .to_be_bytes()
+        .into_iter()
+        .zip(text.chunks_exact_mut(2))
+    {
+        digits.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+    }
+    RequestId::new(str::from_utf8(&text).unwrap_or_default())
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'a' - 10 + nibble,
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,24 @@
 //! From a request to a [`Call`]: everything cheap is checked before the body is read.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use contract::{Error, Result};
 use http::HeaderMap;
 
-use super::Call;
-use super::body;
+use super::body::{self, Incoming};
 use super::decompress::{self, Coding};
 use super::frame::{OpenCall, Refusal};
+use super::{Call, PathParameters};
 use crate::context::Context;
 
-pub(super) async fn call(ctx: &Context, open: OpenCall) -> Result<Call, Refusal> {
+/// Reads a call; `path` are the parameters of its path, or `None` when the router knows them.
+pub(super) async fn call<B: Incoming>(
+    ctx: &Context,
+    open: OpenCall<B>,
+    path: Option<PathParameters>,
+) -> Result<Call, Refusal> {
     let OpenCall {
         id,
         received,
@@ -20,7 +26,10 @@ pub(super) async fn call(ctx: &Context, open: OpenCall) -> Result<Call, Refusal>
         body,
     } = open;
     let checked = async {
-        let path = path_parameters(&mut parts).await?;
+        let path = match path {
+            Some(path) => path,
+            None => path_parameters(&mut parts).await?,
+        };
         let deadline = deadline(&parts.headers, received)?;
         Ok((path, deadline, Coding::of_body(&parts.headers)?))
     };
@@ -44,13 +53,13 @@ pub(super) async fn call(ctx: &Context, open: OpenCall) -> Result<Call, Refusal>
     })
 }
 
-async fn path_parameters(parts: &mut http::request::Parts) -> Result<Vec<(String, String)>> {
+async fn path_parameters(parts: &mut http::request::Parts) -> Result<PathParameters> {
     let parameters = RawPathParams::from_request_parts(parts, &()).await;
     let parameters =
         parameters.map_err(|_| Error::invalid("the path is not UTF-8 after percent-decoding"))?;
     Ok(parameters
         .iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .map(|(key, value)| (Cow::Owned(key.to_owned()), value.to_owned()))
         .collect())
 }
 

@@ -13,13 +13,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::Endpoint;
 use super::activity::{Activity, Snapshot, TrackedStream};
 use super::listener::{Phase, ServeOptions};
 use super::service::{Calls, Parts};
@@ -75,7 +75,7 @@ pub(super) fn http(options: &ServeOptions) -> Http {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) http: Http,
-    pub(super) router: Router,
+    pub(super) endpoint: Endpoint,
     pub(super) options: ServeOptions,
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn serve(
 ) {
     let activity = Activity::new();
     let calls = Calls(Arc::new(Parts {
-        router: shared.router.clone(),
+        endpoint: shared.endpoint.clone(),
         activity: Arc::clone(&activity),
         phase: phase.clone(),
     }));

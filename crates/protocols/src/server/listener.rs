@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use contract::{Code, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -18,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Endpoint;
 use super::connection::{SETTLE, Shared, http, serve as serve_connection};
 use super::fallback;
 use crate::context::Limits;
@@ -87,7 +87,7 @@ pub struct ListenerHandle {
 /// What the system says about the address, with the address.
 pub fn serve(
     addr: SocketAddr,
-    router: Router,
+    endpoint: impl Into<Endpoint>,
     options: ServeOptions,
 ) -> io::Result<ListenerHandle> {
     let listener = bind(addr).map_err(|error| {
@@ -100,7 +100,7 @@ pub fn serve(
         listener,
         shared: Arc::new(Shared {
             http: http(&options),
-            router,
+            endpoint: endpoint.into(),
             options,
         }),
         connections: JoinSet::new(),

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use contract::Error;
@@ -20,18 +19,18 @@ use tokio::sync::watch;
 use tower::Service;
 
 use super::activity::{Activity, InFlight};
-use super::fallback;
 use super::listener::Phase;
+use super::{Endpoint, direct, fallback};
 use crate::rest::new_request_id;
 
-/// Hands the calls of one connection to the router.
+/// Hands the calls of one connection to the endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Calls(pub(super) Arc<Parts>);
 
 /// What the calls of one connection need.
 #[derive(Debug)]
 pub(super) struct Parts {
-    pub(super) router: Router,
+    pub(super) endpoint: Endpoint,
     pub(super) activity: Arc<Activity>,
     /// Never asked to wait, so that every change of phase stays news to it.
     pub(super) phase: watch::Receiver<Phase>,
@@ -47,7 +46,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
         let call = parts.activity.begin_call();
         Box::pin(async move {
             let version = request.version();
-            let mut response = answer(&parts.router, request).await;
+            let mut response = answer(&parts.endpoint, request).await;
             // The first phase is `Serving`; a handle that is gone drains as well.
             let is_draining = parts.phase.has_changed().unwrap_or(true);
             if version < Version::HTTP_2 && is_draining {
@@ -59,15 +58,25 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
     }
 }
 
-async fn answer(router: &Router, request: Request<Incoming>) -> Response<Body> {
+async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> Response<Body> {
     let is_grpc = is_grpc(request.headers());
     let uri = request.uri().clone();
-    let mut router = router.clone();
-    let run = AssertUnwindSafe(async move { router.call(request).await });
+    let run = AssertUnwindSafe(dispatch(endpoint, request));
     match run.catch_unwind().await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
+        Ok(response) => response,
         Err(_) => panicked(is_grpc, uri.path()),
+    }
+}
+
+async fn dispatch(endpoint: &Endpoint, request: Request<Incoming>) -> Response<Body> {
+    if let Some(ctx) = &endpoint.direct
+        && let Some(call) = direct::find(request.method(), request.uri().path())
+    {
+        return direct::answer(Arc::clone(ctx), call, request).await;
+    }
+    match endpoint.router.clone().call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 

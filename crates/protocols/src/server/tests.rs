@@ -3,7 +3,8 @@ use std::time::Duration;
 use async_compression::tokio::bufread::GzipEncoder;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use contract::testing::{EchoServer, RecordingObserver};
+use contract::testing::{EchoServer, RecordingObserver, model_info};
+use contract::{Dimension, ElementType, Signature, TensorSpec};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -72,8 +73,19 @@ impl TestServer {
     }
 }
 
-fn context(limits: Limits, observer: &Arc<RecordingObserver>) -> Arc<Context> {
-    let echo = Arc::new(EchoServer::new([]));
+/// One model `a` that gives its two numbers back.
+pub(super) fn context(limits: Limits, observer: &Arc<RecordingObserver>) -> Arc<Context> {
+    let numbers = |name: &str| TensorSpec {
+        name: name.to_owned(),
+        element_type: ElementType::F32,
+        dims: vec![Dimension::Dynamic, Dimension::Fixed(2)],
+        is_optional: false,
+    };
+    let signature = Signature {
+        inputs: vec![numbers("x")],
+        outputs: vec![numbers("y")],
+    };
+    let echo = Arc::new(EchoServer::new([model_info("a", "1", signature)]));
     Arc::new(Context {
         infer: Arc::clone(&echo) as _,
         control: echo,

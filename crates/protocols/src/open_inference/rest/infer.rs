@@ -22,7 +22,7 @@ use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
 
 /// Answers one inference request.
-pub(super) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let (name, version) = target(&call)?;
     let route = route(&ctx, &name, &version)?;
     let Decoded { id, inference } = match split(&call.headers, call.body)? {

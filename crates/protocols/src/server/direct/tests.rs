@@ -1,0 +1,103 @@
+//! The short way finds what the router finds, and answers the same.
+
+use contract::testing::RecordingObserver;
+use http::{StatusCode, header};
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::*;
+use crate::context::Limits;
+use crate::server::tests::context;
+use crate::server::{ListenerKind, router};
+
+fn call(path: &str) -> Request<Body> {
+    let data = r#"{"data": [[1.5, 2.5]]}"#;
+    let inputs =
+        r#"{"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.5, 2.5]}]}"#;
+    Request::post(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("x-request-id", "same")
+        .body(Body::from(if path.contains("v2") { inputs } else { data }))
+        .unwrap()
+}
+
+/// A reply without what differs between any two.
+async fn shown(response: Response<Body>) -> (StatusCode, Value) {
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let mut body: Value = serde_json::from_slice(&body).unwrap();
+    for time in ["timestamp", "inference_time_ms"] {
+        body.as_object_mut().unwrap().remove(time);
+    }
+    (status, body)
+}
+
+/// The replies of both ways; `None` where the short way does not take the path.
+async fn both(path: &str) -> Option<[(StatusCode, Value); 2]> {
+    let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
+    let direct = find(&Method::POST, path)?;
+    let short = answer(Arc::clone(&ctx), direct, call(path)).await;
+    let routed = router(&ctx, ListenerKind::All).oneshot(call(path));
+    Some([shown(short).await, shown(routed.await.unwrap()).await])
+}
+
+#[tokio::test]
+async fn every_path_of_inference_is_answered_as_the_router_does() {
+    let cases = [
+        ("/predict", StatusCode::OK),
+        ("/v1/predict", StatusCode::OK),
+        ("/models/a/predict", StatusCode::OK),
+        ("/models/ghost/predict", StatusCode::NOT_FOUND),
+        ("/models/a/versions/1/predict", StatusCode::OK),
+        ("/models/a/versions/7/predict", StatusCode::NOT_FOUND),
+        ("/v2/models/a/infer", StatusCode::OK),
+        ("/v2/models/ghost/infer", StatusCode::NOT_FOUND),
+        ("/v2/models/a/versions/1/infer", StatusCode::OK),
+        ("/v2/models/a/versions/7/infer", StatusCode::NOT_FOUND),
+    ];
+    for (path, status) in cases {
+        let [short, routed] = both(path).await.expect(path);
+        assert_eq!(short, routed, "{path}");
+        assert_eq!(short.0, status, "{path}: {}", short.1);
+    }
+}
+
+#[test]
+fn other_paths_and_methods_are_left_to_the_router() {
+    let others = [
+        "/",
+        "/predict/",
+        "//predict",
+        "/predict/batch",
+        "/models//predict",
+        "/models/a%62/predict",
+        "/models/a/versions//predict",
+        "/v2/models/a/infer/more",
+        "/v2/models/a/versions/1/infer/more/and/more",
+        "/v2/models/a/generate",
+    ];
+    let taken: Vec<_> = others
+        .into_iter()
+        .filter(|path| find(&Method::POST, path).is_some())
+        .collect();
+    assert!(taken.is_empty(), "{taken:?}");
+    assert_eq!(find(&Method::GET, "/predict"), None);
+}
+
+proptest! {
+    #[test]
+    fn what_is_found_is_what_the_router_finds(
+        segments in prop::collection::vec(
+            prop::sample::select(vec!["predict", "v1", "v2", "models", "versions", "infer", "a", ""]),
+            1..7,
+        ),
+    ) {
+        let path = format!("/{}", segments.join("/"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        if let Some([short, routed]) = runtime.block_on(both(&path)) {
+            prop_assert_eq!(short, routed);
+        }
+    }
+}
