@@ -13,6 +13,12 @@ use super::API_VERSION;
 use crate::rest::Reply;
 use crate::tensor_json::write::{NonFinite, write_nested};
 
+/// Room for everything but the tensors of a usual reply.
+const ENVELOPE_BYTES: usize = 256;
+
+/// Room for a number and its comma; a float of single precision takes about ten.
+const BYTES_PER_NUMBER: usize = 12;
+
 /// What every prediction says beside its result.
 #[derive(Serialize)]
 pub(super) struct Provenance<'a> {
@@ -48,12 +54,19 @@ pub(super) fn prediction(
     latency: Duration,
     style: NonFinite,
 ) -> Result<Vec<u8>> {
-    let mut body = b"{\"predictions\":".to_vec();
+    let n_elements: usize = (response.outputs.iter())
+        .map(|output| output.tensor.n_elements())
+        .sum();
+    let capacity = n_elements.saturating_mul(BYTES_PER_NUMBER);
+    let mut body = Vec::with_capacity(capacity.saturating_add(ENVELOPE_BYTES));
+    body.extend_from_slice(b"{\"predictions\":");
     write_predictions(&response.outputs, style, &mut body)?;
-    let provenance = to_json(&Provenance::new(&response.info, latency))?;
-    body.push(b',');
-    // The rest of the object, without its opening brace.
-    body.extend_from_slice(provenance.strip_prefix(b"{").unwrap_or_default());
+    let rest = body.len();
+    write_json(&Provenance::new(&response.info, latency), &mut body)?;
+    // The rest of the object goes on where its opening brace is.
+    if let Some(brace) = body.get_mut(rest) {
+        *brace = b',';
+    }
     Ok(body)
 }
 
@@ -65,7 +78,7 @@ fn write_predictions(outputs: &[NamedTensor], style: NonFinite, body: &mut Vec<u
     let mut separator = b'{';
     for output in outputs {
         body.push(separator);
-        body.extend(to_json(&output.name)?);
+        write_json(&output.name, body)?;
         body.push(b':');
         write_output(output, style, body)?;
         separator = b',';
@@ -83,5 +96,11 @@ fn write_output(output: &NamedTensor, style: NonFinite, body: &mut Vec<u8>) -> R
 }
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| Error::internal(error.to_string()))
+    let mut body = Vec::with_capacity(ENVELOPE_BYTES);
+    write_json(value, &mut body)?;
+    Ok(body)
+}
+
+fn write_json(value: &impl Serialize, body: &mut Vec<u8>) -> Result<()> {
+    serde_json::to_writer(body, value).map_err(|error| Error::internal(error.to_string()))
 }

@@ -7,7 +7,7 @@ use contract::{Element, ElementType, Error, Result, Tensor};
 use half::{bf16, f16};
 
 /// A typical number with its comma, to reserve room.
-const BYTES_PER_NUMBER: usize = 8;
+const BYTES_PER_NUMBER: usize = 12;
 
 /// How numbers are written that JSON does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

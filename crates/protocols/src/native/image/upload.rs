@@ -14,7 +14,7 @@ use crate::rest::Call;
 /// The bytes of the picture.
 pub(super) async fn image(call: &Call) -> Result<Bytes> {
     let media_type = media_type(&call.headers);
-    let image = match media_type.as_str() {
+    let image = match &*media_type {
         "multipart/form-data" => form_field(call).await?,
         // What `curl --data-binary` sends, and what callers without a type send.
         "" | "application/octet-stream" | "application/x-www-form-urlencoded" => call.body.clone(),
