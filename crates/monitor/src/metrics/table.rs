@@ -1,22 +1,23 @@
 //! A table that is read by every event and written when a key is new.
 //!
 //! Rule: readers see an immutable snapshot; a writer publishes a changed copy. A key that is written
-//! by two at once gets one value, the first published.
+//! by two at once gets one value, the first published. Keys are names of our own models and dialects,
+//! so a quick hash will do.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustc_hash::FxHashMap;
 
 /// Shared values by key.
 #[derive(Debug)]
-pub(crate) struct Table<K, V>(ArcSwap<HashMap<K, Arc<V>>>);
+pub(crate) struct Table<K, V>(ArcSwap<FxHashMap<K, Arc<V>>>);
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self(ArcSwap::from_pointee(HashMap::new()))
+        Self(ArcSwap::from_pointee(FxHashMap::default()))
     }
 }
 
@@ -33,7 +34,7 @@ impl<K: Clone + Eq + Hash, V: Default> Table<K, V> {
             }
             let fresh = Arc::new(V::default());
             self.0.rcu(|table| {
-                let mut table = HashMap::clone(table);
+                let mut table = FxHashMap::clone(table);
                 table
                     .entry(key.to_owned())
                     .or_insert_with(|| Arc::clone(&fresh));
@@ -49,7 +50,7 @@ impl<K: Clone + Eq + Hash, V: Default> Table<K, V> {
         Q: Eq + Hash + ?Sized,
     {
         self.0.rcu(|table| {
-            let mut table = HashMap::clone(table);
+            let mut table = FxHashMap::clone(table);
             table.remove(key);
             table
         });
