@@ -77,6 +77,17 @@ impl Tensor {
         Self::new(ElementType::Bytes, shape, buffer.finish())
     }
 
+    /// A tensor of zeros, or of empty strings.
+    ///
+    /// # Errors
+    /// `invalid_request` when the shape has too many elements.
+    pub fn zeros(element_type: ElementType, shape: Shape) -> Result<Self> {
+        // A string is its length and its bytes, so an empty one is four zeros.
+        let size = element_type.size_bytes().unwrap_or(size_of::<u32>());
+        let n_bytes = shape.element_count()?.saturating_mul(size);
+        Self::new(element_type, shape, TensorBuffer::zeroed(n_bytes).freeze())
+    }
+
     /// The element type.
     #[must_use]
     pub fn element_type(&self) -> ElementType {

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
 use contract::{
-    Code, Dimension, Engine, Error, LoadSpec, LoadedModel, Result, Session, SessionLayout, Shape,
+    Code, Dimension, Engine, Error, LoadSpec, LoadedModel, Result, Session, SessionLayout,
     Signature, Tensor, TensorSpec,
 };
 
@@ -251,11 +250,7 @@ fn zeros(spec: &TensorSpec, n_rows: usize) -> Result<Tensor> {
         Dimension::Dynamic | Dimension::Symbol(_) if index == 0 => n_rows,
         Dimension::Dynamic | Dimension::Symbol(_) => 1,
     });
-    let shape: Shape = sizes.collect();
-    // The length field of an empty string has four bytes, all zero.
-    let element_bytes = spec.element_type.size_bytes().unwrap_or(4);
-    let data = Bytes::from(vec![0; shape.element_count()? * element_bytes]);
-    Tensor::new(spec.element_type, shape, data)
+    Tensor::zeros(spec.element_type, sizes.collect())
 }
 
 fn failed(message: String) -> Error {

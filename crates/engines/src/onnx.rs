@@ -15,6 +15,7 @@ pub mod probe;
 mod session;
 mod signature;
 mod strings;
+mod trial;
 mod value;
 
 use std::path::{Path, PathBuf};

@@ -157,3 +157,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn zeros_are_a_tensor_of_every_type_and_shape() {
+    for element_type in ElementType::ALL {
+        for shape in [Shape::default(), [2, 3].into(), [0, 4].into()] {
+            let zeros = Tensor::zeros(element_type, shape.clone()).unwrap();
+            assert_eq!(zeros.shape(), &shape);
+            assert_eq!(zeros.element_type(), element_type);
+            assert!(zeros.data().iter().all(|&byte| byte == 0));
+        }
+    }
+    assert!(Tensor::zeros(ElementType::U8, [usize::MAX, 2].into()).is_err());
+}

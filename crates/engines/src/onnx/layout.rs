@@ -2,13 +2,16 @@
 //!
 //! Inputs: what was asked for, the provider, the size of the model on disk.
 //! Rule: on the CPU as many callers as cores with one thread each, because operators of one thread
-//! lose nothing to synchronisation; they share one session, unless the model is so small that the
-//! locks of a shared one cost more than a copy. OpenVINO spreads one run over all cores better than
-//! several runs over one core each. A GPU runs one batch while the data of the next one travels.
+//! lose nothing to synchronisation. They share one session, unless the model is so small, or its
+//! runs so short, that the locks of a shared session cost more than a copy of the weights. OpenVINO
+//! spreads one run over all cores better than several runs over one core each. A GPU runs one batch
+//! while the data of the next one travels.
 //! Rejected: one session for each instance of every model, which keeps a copy of the weights for
-//! each core and is no faster where runs are long.
+//! each core and is no faster where runs are long; and trying one session of all threads as well,
+//! which was slower for every network measured on the CPU and would open each large model twice.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use contract::{Code, Concurrency, Error, Result, SessionLayout, SessionMode};
 
@@ -17,6 +20,13 @@ use super::options::Provider;
 /// Below this a copy of the weights is cheaper than sharing: a tiny network ran 505 000 times a
 /// second in two sessions and 189 000 times in a shared one, a network of 14 MB 339 and 366 times.
 const SMALL_MODEL_BYTES: u64 = 1024 * 1024;
+
+/// Copies are worth their memory up to this.
+const MAX_COPIES_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Each caller of a shared session keeps its locks for about 5 us in every run: 190 000 runs a second
+/// were the most whatever the cores. At twice that per caller the locks are free half of the time.
+const RUN_TIME_PER_CALLER: Duration = Duration::from_micros(10);
 
 /// Copies of large weights that nobody asked for by number: a machine with many cores has memory for
 /// some of them, not for one on each core.
@@ -34,34 +44,45 @@ pub(super) struct Plan {
     pub(super) layout: SessionLayout,
 }
 
-/// Decides what `asked` leaves open. `n_bytes` is the size of the model with its external data.
-pub(super) fn plan(asked: &Concurrency, provider: &Provider, n_bytes: u64) -> Result<Plan> {
-    let unset = match provider {
+/// The number of sessions and the threads of each, where nothing is said about them or one of them.
+pub(super) fn counts(asked: &Concurrency, provider: &Provider) -> (NonZeroUsize, NonZeroUsize) {
+    asked.or(match provider {
         Provider::Cpu => (asked.cores, ONE),
         Provider::OpenVino(_) => (ONE, asked.cores),
         Provider::Cuda(_) => (SESSIONS_OF_A_GPU, ONE),
+    })
+}
+
+/// Decides what `asked` leaves open. `n_bytes` is the size of the model with its external data;
+/// `run_time` tries how long a run takes, and is called when that matters.
+pub(super) fn plan(
+    asked: &Concurrency,
+    provider: &Provider,
+    n_bytes: u64,
+    run_time: impl FnOnce() -> Option<Duration>,
+) -> Plan {
+    let (n_sessions, threads) = counts(asked, provider);
+    let (is_shared, reason) = match (asked.mode, provider) {
+        (SessionMode::Shared | SessionMode::Instances, _) => (
+            asked.mode == SessionMode::Shared,
+            format!("`session_mode: {}` asks for it", asked.mode.as_str()),
+        ),
+        (SessionMode::Auto, Provider::Cpu) => on_cpu(n_sessions, n_bytes, run_time),
+        (SessionMode::Auto, Provider::OpenVino(_)) => (
+            false,
+            "OpenVINO spreads each run over all its threads, so one session is best".to_owned(),
+        ),
+        (SessionMode::Auto, Provider::Cuda(_)) => (
+            false,
+            "one session of a GPU computes while the data of another one travels".to_owned(),
+        ),
     };
-    let (n_sessions, threads) = asked.or(unset);
     let is_small = n_bytes < SMALL_MODEL_BYTES;
-    let is_shared = match asked.mode {
-        SessionMode::Shared => {
-            check_shareable(provider)?;
-            true
-        }
-        SessionMode::Instances => false,
-        SessionMode::Auto => provider.is_cpu() && !is_small && n_sessions > ONE,
-    };
     let n_sessions = match asked.n_sessions {
         None if !is_shared && !is_small => n_sessions.min(MAX_UNASKED_COPIES),
         None | Some(_) => n_sessions,
     };
-    let reason = match asked.mode {
-        SessionMode::Auto => reason(provider, n_sessions, is_shared, n_bytes),
-        SessionMode::Instances | SessionMode::Shared => {
-            format!("`session_mode: {}` asks for it", asked.mode.as_str())
-        }
-    };
-    Ok(Plan {
+    Plan {
         n_sessions,
         layout: SessionLayout {
             is_shared,
@@ -69,13 +90,46 @@ pub(super) fn plan(asked: &Concurrency, provider: &Provider, n_bytes: u64) -> Re
             provider: provider.name().to_owned(),
             reason,
         },
-    })
+    }
 }
 
-fn check_shareable(provider: &Provider) -> Result<()> {
-    match provider {
-        Provider::Cpu => Ok(()),
-        Provider::OpenVino(_) | Provider::Cuda(_) => Err(Error::new(
+/// Whether instances on the CPU share, and why.
+fn on_cpu(
+    n_sessions: NonZeroUsize,
+    n_bytes: u64,
+    run_time: impl FnOnce() -> Option<Duration>,
+) -> (bool, String) {
+    let size = size_text(n_bytes);
+    if n_sessions == ONE {
+        let reason = "there is one instance, which shares with nobody";
+        return (false, reason.to_owned());
+    }
+    if n_bytes < SMALL_MODEL_BYTES {
+        let reason = format!("the model has only {size}, so copies cost less than sharing");
+        return (false, reason);
+    }
+    let n_callers = u32::try_from(n_sessions.get()).unwrap_or(u32::MAX);
+    let short = RUN_TIME_PER_CALLER.saturating_mul(n_callers);
+    let can_copy = n_bytes.saturating_mul(n_callers.into()) <= MAX_COPIES_BYTES;
+    match can_copy.then(run_time).flatten() {
+        Some(time) if time < short => {
+            let micros = time.as_micros();
+            let reason =
+                format!("runs of {micros} us would wait for the locks of a shared session");
+            (false, reason)
+        }
+        Some(_) | None => (
+            true,
+            format!("the model has {size}, of which all instances share one copy"),
+        ),
+    }
+}
+
+/// Refuses to share where the runtime does not allow it.
+pub(super) fn check(asked: &Concurrency, provider: &Provider) -> Result<()> {
+    match (asked.mode, provider) {
+        (SessionMode::Auto | SessionMode::Instances, _) | (_, Provider::Cpu) => Ok(()),
+        (SessionMode::Shared, Provider::OpenVino(_) | Provider::Cuda(_)) => Err(Error::new(
             Code::EngineFailed,
             format!(
                 "`session_mode: shared` works with provider `cpu` alone; with `{}` use `auto` or \
@@ -83,25 +137,6 @@ fn check_shareable(provider: &Provider) -> Result<()> {
                 provider.name()
             ),
         )),
-    }
-}
-
-fn reason(provider: &Provider, n_sessions: NonZeroUsize, is_shared: bool, n_bytes: u64) -> String {
-    let size = size_text(n_bytes);
-    match provider {
-        Provider::Cpu if is_shared => {
-            format!("the model has {size}, of which all instances share one copy")
-        }
-        Provider::Cpu if n_sessions == ONE => {
-            "there is one instance, which shares with nobody".to_owned()
-        }
-        Provider::Cpu => format!("the model has only {size}, so copies cost less than sharing"),
-        Provider::OpenVino(_) => {
-            "OpenVINO spreads each run over all its threads, so one session is best".to_owned()
-        }
-        Provider::Cuda(_) => {
-            "one session of a GPU computes while the data of another one travels".to_owned()
-        }
     }
 }
 

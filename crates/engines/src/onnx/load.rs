@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use contract::{Code, Error, LoadSpec, LoadedModel, Result, Signature, Tensor};
+use contract::{Code, Error, LoadSpec, LoadedModel, Result, Tensor};
 use ort::logging::LogLevel;
 use ort::session::builder::SessionBuilder;
 use ort::session::{Session as RuntimeSession, SharedSessionInner};
@@ -17,11 +17,11 @@ use ort::sys::OrtSession;
 use ort::{AsPointer, Error as RuntimeError, ErrorCode};
 
 use super::environment::Runtime;
-use super::layout::{self, Plan};
+use super::layout;
 use super::memory::{GiveBack, Opening};
 use super::options::Settings;
 use super::session::OnnxSession;
-use super::signature;
+use super::{signature, trial};
 
 /// The file name of a model, also inside a folder of that name that holds external data.
 pub(super) const ARTIFACT: &str = "model.onnx";
@@ -52,39 +52,35 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     let settings = Settings::new(spec.provider.as_deref(), &spec.options)?;
     check_provider(runtime, &settings)?;
     let file = model_file(&spec.path)?;
-    let plan = layout::plan(&spec.concurrency, &settings.provider, n_bytes(&spec.path))?;
-    let threads = plan.layout.threads;
+    layout::check(&spec.concurrency, &settings.provider)?;
+    let (_, threads) = layout::counts(&spec.concurrency, &settings.provider);
     let (first, settings) = open_first(runtime, &file, &settings, threads)?;
     let signature = signature::signature(&first, settings.has_optional_inputs)
         .map_err(|error| error.in_context(format_args!("`{}`", file.display())))?;
     let metadata = signature::metadata(&first);
-    let open_more = || open(runtime, &file, &settings, threads);
+    let memory = Arc::new(GiveBack);
+    let first = OpenSession::new(&first, &memory);
+    let handle = OnnxSession::new(Arc::clone(&first), &signature)?;
+    let plan = layout::plan(
+        &spec.concurrency,
+        &settings.provider,
+        n_bytes(&spec.path),
+        || trial::run_time(&handle, &signature),
+    );
+    let mut sessions: Vec<Box<dyn contract::Session>> = vec![Box::new(handle)];
+    while sessions.len() < plan.n_sessions.get() {
+        let session = match plan.layout.is_shared {
+            true => Arc::clone(&first),
+            false => OpenSession::new(&open(runtime, &file, &settings, threads)?, &memory),
+        };
+        sessions.push(Box::new(OnnxSession::new(session, &signature)?));
+    }
     Ok(LoadedModel {
-        sessions: sessions(&first, &plan, &signature, open_more)?,
+        sessions,
         signature,
         metadata,
         layout: plan.layout,
     })
-}
-
-/// The handles of a model whose first session is open.
-fn sessions(
-    first: &RuntimeSession,
-    plan: &Plan,
-    signature: &Signature,
-    open_more: impl Fn() -> Result<RuntimeSession>,
-) -> Result<Vec<Box<dyn contract::Session>>> {
-    let memory = Arc::new(GiveBack);
-    let first = OpenSession::new(first, &memory);
-    let mut sessions: Vec<Box<dyn contract::Session>> = Vec::new();
-    for index in 0..plan.n_sessions.get() {
-        let session = match plan.layout.is_shared || index == 0 {
-            true => Arc::clone(&first),
-            false => OpenSession::new(&open_more()?, &memory),
-        };
-        sessions.push(Box::new(OnnxSession::new(session, signature)?));
-    }
-    Ok(sessions)
 }
 
 fn check_provider(runtime: &Runtime, settings: &Settings) -> Result<()> {

@@ -41,9 +41,10 @@ fn what_is_left_open_is_decided_by_provider_and_size() {
         ("cuda", (4, 0, Auto), 14 * MB, (4, 2, false)),
     ];
     let mut wrong = Vec::new();
+    let slow = || Some(Duration::from_millis(5));
     for (name, (n_sessions, threads, mode), n_bytes, expected) in cases {
         let asked = asked(n_sessions, threads, mode);
-        let Plan { n_sessions, layout } = plan(&asked, &provider(name), n_bytes).unwrap();
+        let Plan { n_sessions, layout } = plan(&asked, &provider(name), n_bytes, slow);
         let decided = (n_sessions.get(), layout.threads.get(), layout.is_shared);
         if decided != expected || layout.provider != name || layout.reason.is_empty() {
             wrong.push((asked, n_bytes, n_sessions, layout));
@@ -62,10 +63,8 @@ fn only_large_copies_that_nobody_counted_are_limited() {
             threads: None,
             mode,
         };
-        plan(&asked, &provider("cpu"), n_bytes)
-            .unwrap()
-            .n_sessions
-            .get()
+        let plan = plan(&asked, &provider("cpu"), n_bytes, || None);
+        plan.n_sessions.get()
     };
     assert_eq!(n_sessions(SessionMode::Instances, None, MB * 98), 16);
     assert_eq!(n_sessions(SessionMode::Instances, Some(many), MB * 98), 64);
@@ -76,12 +75,13 @@ fn only_large_copies_that_nobody_counted_are_limited() {
 #[test]
 fn a_session_off_the_cpu_is_never_shared() {
     for name in ["openvino", "cuda"] {
-        let error = plan(&asked(2, 1, SessionMode::Shared), &provider(name), MB).unwrap_err();
+        let error = check(&asked(2, 1, SessionMode::Shared), &provider(name)).unwrap_err();
         let expected = format!(
             "`session_mode: shared` works with provider `cpu` alone; with `{name}` use `auto` or \
              `instances`"
         );
         assert_eq!(error.message(), expected);
+        assert!(check(&asked(2, 1, SessionMode::Auto), &provider(name)).is_ok());
     }
 }
 
@@ -89,17 +89,56 @@ fn a_session_off_the_cpu_is_never_shared() {
 fn the_reason_names_what_decided() {
     let told = |name, n_sessions, mode, n_bytes| {
         let asked = asked(n_sessions, 0, mode);
-        plan(&asked, &provider(name), n_bytes)
-            .unwrap()
-            .layout
-            .reason
+        let fast = || Some(Duration::from_micros(31));
+        plan(&asked, &provider(name), n_bytes, fast).layout.reason
     };
     let auto = SessionMode::Auto;
     assert!(told("cpu", 0, auto, 98 * MB).contains("98 MB"));
+    assert!(told("cpu", 0, auto, 14 * MB).starts_with("runs of 31 us"));
     assert!(told("cpu", 0, auto, 12_345).contains("only 13 kB"));
     assert!(told("cpu", 1, auto, MB).contains("one instance"));
     assert!(told("openvino", 0, auto, MB).starts_with("OpenVINO"));
     assert!(told("cuda", 0, auto, MB).contains("GPU"));
     let asked = told("cpu", 0, SessionMode::Instances, MB);
     assert_eq!(asked, "`session_mode: instances` asks for it");
+}
+
+#[test]
+fn short_runs_share_nothing_while_copies_are_affordable() {
+    let micros = Duration::from_micros;
+    let cases = [
+        (2, 14 * MB, Some(micros(19)), false),
+        (2, 14 * MB, Some(micros(20)), true),
+        (8, 14 * MB, Some(micros(79)), false),
+        (8, 14 * MB, Some(micros(80)), true),
+        (8, 98 * MB, Some(micros(1)), true),
+        (8, 14 * MB, None, true),
+    ];
+    let mut wrong = Vec::new();
+    for (n_sessions, n_bytes, run_time, expected) in cases {
+        let asked = asked(n_sessions, 1, SessionMode::Auto);
+        let plan = plan(&asked, &provider("cpu"), n_bytes, || run_time);
+        if plan.layout.is_shared != expected {
+            wrong.push((n_sessions, n_bytes, run_time, plan));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_run_is_tried_only_when_its_time_decides() {
+    let asked = |n_sessions, mode| asked(n_sessions, 1, mode);
+    let cases = [
+        ("cpu", asked(1, SessionMode::Auto), 14 * MB),
+        ("cpu", asked(8, SessionMode::Auto), 12_000),
+        ("cpu", asked(8, SessionMode::Auto), 98 * MB),
+        ("cpu", asked(8, SessionMode::Shared), 14 * MB),
+        ("cpu", asked(8, SessionMode::Instances), 14 * MB),
+        ("openvino", asked(8, SessionMode::Auto), 14 * MB),
+    ];
+    for (name, asked, n_bytes) in cases {
+        plan(&asked, &provider(name), n_bytes, || {
+            panic!("{name}, {asked:?}, {n_bytes} bytes")
+        });
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use contract::SessionMode;
+use contract::{SessionLayout, SessionMode};
 
 use super::*;
 
@@ -123,14 +123,24 @@ fn a_handle_runs_on_while_others_come_to_their_end() {
     });
 }
 
+/// Weights of 4 MB: they are multiplied with 64 rows when `is_slow`, otherwise one row is looked up.
+fn large(is_slow: bool) -> OnnxModel {
+    let weights = Tensor::from_values([1000, 1000].into(), vec![0.5_f32; 1_000_000]).unwrap();
+    let model = OnnxModel::new().initializer("weights", &weights);
+    match is_slow {
+        true => model
+            .input("x", ElementType::F32, &dims("64,1000"))
+            .output("y", ElementType::F32, &dims("64,1000"))
+            .node("MatMul", &["x", "weights"], &["y"]),
+        false => model
+            .input("x", ElementType::I64, &dims("n"))
+            .output("y", ElementType::F32, &dims("n,1000"))
+            .node("Gather", &["weights", "x"], &["y"]),
+    }
+}
+
 #[test]
-fn large_models_are_shared_and_small_ones_are_not_unless_asked() {
-    let large = Tensor::from_values([300_000].into(), vec![0.5_f32; 300_000]).unwrap();
-    let large = OnnxModel::new()
-        .input("x", ElementType::F32, &dims("300000"))
-        .output("y", ElementType::F32, &dims("300000"))
-        .initializer("weights", &large)
-        .node("Add", &["x", "weights"], &["y"]);
+fn models_share_unless_they_are_small_or_fast_or_their_settings_say_so() {
     let loaded = |model: &OnnxModel, mode| {
         let mut file = ModelFile::new(&model.to_bytes());
         file.spec.concurrency = Concurrency {
@@ -140,12 +150,26 @@ fn large_models_are_shared_and_small_ones_are_not_unless_asked() {
             mode,
         };
         let loaded = file.load().unwrap();
-        (loaded.sessions.len(), loaded.layout.is_shared)
+        let SessionLayout {
+            is_shared, reason, ..
+        } = loaded.layout;
+        (loaded.sessions.len(), is_shared, reason)
     };
-    assert_eq!(loaded(&large, SessionMode::Auto), (4, true));
-    assert_eq!(loaded(&large, SessionMode::Instances), (4, false));
-    assert_eq!(loaded(&looked_up(), SessionMode::Auto), (4, false));
-    assert_eq!(loaded(&looked_up(), SessionMode::Shared), (4, true));
+    let cases = [
+        (large(true), SessionMode::Auto, true, "4 MB, of which all"),
+        (large(false), SessionMode::Auto, false, " us would wait"),
+        (looked_up(), SessionMode::Auto, false, "only 18 kB"),
+        (large(true), SessionMode::Instances, false, "asks for it"),
+        (looked_up(), SessionMode::Shared, true, "asks for it"),
+    ];
+    let mut wrong = Vec::new();
+    for (model, mode, is_shared, said) in cases {
+        let given = loaded(&model, mode);
+        if (given.0, given.1) != (4, is_shared) || !given.2.contains(said) {
+            wrong.push((said, given));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
