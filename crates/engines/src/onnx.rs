@@ -16,6 +16,7 @@ mod session;
 mod signature;
 mod strings;
 mod trial;
+mod usual;
 mod value;
 
 use std::path::{Path, PathBuf};

@@ -29,16 +29,23 @@ pub(super) const ARTIFACT: &str = "model.onnx";
 /// A session of the runtime, which may have several handles.
 pub(super) struct OpenSession {
     inner: Arc<SharedSessionInner>,
+    has_arena: bool,
     /// Shared by all sessions of a model; dropped after the session, as fields are in their order.
     _memory: Arc<GiveBack>,
 }
 
 impl OpenSession {
-    fn new(session: &RuntimeSession, memory: &Arc<GiveBack>) -> Arc<Self> {
+    fn new(session: &RuntimeSession, has_arena: bool, memory: &Arc<GiveBack>) -> Arc<Self> {
         Arc::new(Self {
             inner: session.inner(),
+            has_arena,
             _memory: Arc::clone(memory),
         })
+    }
+
+    /// Whether memory is kept between runs and can be given back.
+    pub(super) fn has_arena(&self) -> bool {
+        self.has_arena
     }
 
     /// The session as the C interface knows it.
@@ -59,7 +66,10 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
         .map_err(|error| error.in_context(format_args!("`{}`", file.display())))?;
     let metadata = signature::metadata(&first);
     let memory = Arc::new(GiveBack);
-    let first = OpenSession::new(&first, &memory);
+    // The order to give memory back is known to hold for the CPU.
+    let has_arena = settings.provider.is_cpu() && has_arena(&settings);
+    let new = |session: &RuntimeSession| OpenSession::new(session, has_arena, &memory);
+    let first = new(&first);
     let handle = OnnxSession::new(Arc::clone(&first), &signature)?;
     let plan = layout::plan(
         &spec.concurrency,
@@ -71,7 +81,7 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     while sessions.len() < plan.n_sessions.get() {
         let session = match plan.layout.is_shared {
             true => Arc::clone(&first),
-            false => OpenSession::new(&open(runtime, &file, &settings, threads)?, &memory),
+            false => new(&open(runtime, &file, &settings, threads)?),
         };
         sessions.push(Box::new(OnnxSession::new(session, &signature)?));
     }
@@ -171,13 +181,18 @@ fn open(
         .map_err(|error| load_error(file, &error))
 }
 
+/// Whether the CPU keeps memory between runs.
+fn has_arena(settings: &Settings) -> bool {
+    settings.arena.unwrap_or(true)
+}
+
 fn builder(
     runtime: &Runtime,
     settings: &Settings,
     threads: NonZeroUsize,
 ) -> ort::Result<SessionBuilder> {
     let threads = threads.get();
-    let arena = settings.arena.unwrap_or(true);
+    let arena = has_arena(settings);
     let spinning = if settings.allow_spinning { "1" } else { "0" };
     let mut builder = RuntimeSession::builder(runtime.environment())?
         .with_log_level(LogLevel::Warning)?
@@ -211,9 +226,12 @@ pub(super) fn try_provider(runtime: &Runtime, provider: &str) -> Result<()> {
     let session = session.map_err(|error| failed(words(&error)))?;
     let signature = signature::signature(&session, true)?;
     let input = Tensor::from_values([1].into(), vec![2_f32])?;
-    let outputs = OnnxSession::new(OpenSession::new(&session, &Arc::new(GiveBack)), &signature)?
-        .run_aligned(&[Some(input.clone())], &[0])
-        .map_err(|error| failed(words(&error)))?;
+    let outputs = OnnxSession::new(
+        OpenSession::new(&session, false, &Arc::new(GiveBack)),
+        &signature,
+    )?
+    .run_aligned(&[Some(input.clone())], &[0])
+    .map_err(|error| failed(words(&error)))?;
     match outputs.first() == Some(&input) {
         true => Ok(()),
         false => Err(failed(format!("it computed {outputs:?} from {input:?}"))),

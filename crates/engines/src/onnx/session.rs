@@ -4,10 +4,13 @@
 //! The runtime documents its `Run` as safe for that; `ort` forbids it because some providers break
 //! the promise, so only sessions on the CPU are ever shared (see `layout`). Everything that a call
 //! writes to belongs to its handle. A run computes all outputs and copies those that were asked
-//! for: the runtime would execute every node anyway, and so one output takes the path of many.
+//! for: the runtime would execute every node anyway, and so one output takes the path of many. What
+//! a run far larger than usual took goes back with the next one; otherwise an arena would keep the
+//! memory of its largest batch.
 
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
+use std::mem;
 use std::ptr;
 use std::sync::Arc;
 
@@ -20,6 +23,8 @@ use ort::{AsPointer, Error as RuntimeError, ErrorCode};
 use smallvec::{SmallVec, smallvec};
 
 use super::load::{OpenSession, failed, words};
+use super::memory::GiveBack;
+use super::usual::UsualSize;
 use super::value::{Value, is_aligned};
 
 /// Inputs or outputs of one run; more than this are rare and cost an allocation.
@@ -31,17 +36,26 @@ pub(super) struct OnnxSession {
     input_names: Vec<CString>,
     output_names: Vec<CString>,
     options: RunOptions<NoSelectedOutputs>,
+    /// For the run after one far larger than usual; `None` where no memory is kept between runs.
+    returning: Option<RunOptions<NoSelectedOutputs>>,
+    usual: UsualSize,
+    was_outlier: bool,
     memory: MemoryInfo<'static>,
 }
 
 impl OnnxSession {
     /// A handle of `session`, which has this signature.
     pub(super) fn new(session: Arc<OpenSession>, signature: &Signature) -> Result<Self> {
+        let options = |returns| run_options(returns).map_err(|error| failed(words(&error)));
+        let returning = session.has_arena().then(|| options(true));
         Ok(Self {
             session,
             input_names: names(signature.inputs.iter().map(|spec| spec.name.as_str()))?,
             output_names: names(signature.outputs.iter().map(|spec| spec.name.as_str()))?,
-            options: run_options().map_err(|error| failed(words(&error)))?,
+            options: options(false)?,
+            returning: returning.transpose()?,
+            usual: UsualSize::default(),
+            was_outlier: false,
             memory: MemoryInfo::default(),
         })
     }
@@ -52,13 +66,40 @@ impl OnnxSession {
         inputs: &[Option<Tensor>],
         wanted: &[usize],
     ) -> ort::Result<Vec<Tensor>> {
+        self.run_with(&self.options, inputs, wanted)
+    }
+
+    /// As [`Self::run_aligned`], and gives back what a run far larger than usual has taken.
+    fn run_noted(
+        &mut self,
+        inputs: &[Option<Tensor>],
+        wanted: &[usize],
+    ) -> ort::Result<Vec<Tensor>> {
+        let n_elements = inputs.iter().flatten().map(Tensor::n_elements).sum();
+        // The outputs of the large run itself lie in what it took, so it is the next one that returns.
+        let follows_outlier = mem::replace(&mut self.was_outlier, self.usual.note(n_elements));
+        match self.returning.as_ref().filter(|_| follows_outlier) {
+            None => self.run_with(&self.options, inputs, wanted),
+            Some(returning) => {
+                let _memory = GiveBack;
+                self.run_with(returning, inputs, wanted)
+            }
+        }
+    }
+
+    fn run_with(
+        &self,
+        options: &RunOptions<NoSelectedOutputs>,
+        inputs: &[Option<Tensor>],
+        wanted: &[usize],
+    ) -> ort::Result<Vec<Tensor>> {
         let mut given: Few<(&CStr, Value<'_>)> = Few::new();
         for (name, tensor) in self.input_names.iter().zip(inputs) {
             if let Some(tensor) = tensor {
                 given.push((name.as_c_str(), Value::reading(tensor, &self.memory)?));
             }
         }
-        let outputs = self.call(&given)?;
+        let outputs = self.call(options, &given)?;
         let tensor = |&index: &usize| match outputs.get(index) {
             Some(Some(value)) => value.to_tensor(),
             Some(None) | None => Err(RuntimeError::new(format!(
@@ -73,7 +114,11 @@ impl OnnxSession {
         unsafe_code,
         reason = "runs a session that other handles may be running"
     )]
-    fn call<'a>(&self, given: &[(&CStr, Value<'a>)]) -> ort::Result<Few<Option<Value<'a>>>> {
+    fn call<'a>(
+        &self,
+        options: &RunOptions<NoSelectedOutputs>,
+        given: &[(&CStr, Value<'a>)],
+    ) -> ort::Result<Few<Option<Value<'a>>>> {
         let names: Few<*const c_char> = given.iter().map(|(name, _)| name.as_ptr()).collect();
         let inputs: Few<*const OrtValue> = given
             .iter()
@@ -89,7 +134,7 @@ impl OnnxSession {
         let status = unsafe {
             (ort::api().Run)(
                 self.session.pointer().cast_mut(),
-                self.options.ptr(),
+                options.ptr(),
                 names.as_ptr(),
                 inputs.as_ptr(),
                 inputs.len(),
@@ -116,10 +161,14 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<CString>> {
         .collect()
 }
 
-fn run_options() -> ort::Result<RunOptions<NoSelectedOutputs>> {
+/// Options of runs, which give the memory that an arena holds back when they are over if `returns`.
+fn run_options(returns: bool) -> ort::Result<RunOptions<NoSelectedOutputs>> {
     let mut options = RunOptions::new()?;
     // A failed run comes back as an error; the runtime need not log it as well.
     options.set_log_level(LogLevel::Fatal)?;
+    if returns {
+        options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+    }
     Ok(options)
 }
 
@@ -134,13 +183,13 @@ impl fmt::Debug for OnnxSession {
 impl contract::Session for OnnxSession {
     fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>> {
         let outcome = match inputs.iter().flatten().all(is_aligned) {
-            true => self.run_aligned(inputs, outputs),
+            true => self.run_noted(inputs, outputs),
             false => {
                 let aligned: Vec<_> = inputs
                     .iter()
                     .map(|tensor| tensor.as_ref().map(Tensor::aligned))
                     .collect();
-                self.run_aligned(&aligned, outputs)
+                self.run_noted(&aligned, outputs)
             }
         };
         outcome.map_err(|error| run_error(&error))

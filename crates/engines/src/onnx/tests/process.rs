@@ -155,3 +155,24 @@ fn four_instances_of_a_large_model_take_the_memory_of_one() {
         },
     );
 }
+
+#[test]
+fn a_batch_far_above_the_usual_size_leaves_no_memory_behind() {
+    in_child(
+        "a_batch_far_above_the_usual_size_leaves_no_memory_behind",
+        || {
+            let mut session = only_session(&heavy());
+            let mut run = |n_rows: usize| {
+                let input =
+                    Tensor::from_values([n_rows, 1000].into(), vec![0.5_f32; n_rows * 1000]);
+                session.run(&[Some(input.unwrap())], &[0]).unwrap();
+                resident_megabytes()
+            };
+            let before = (0..5).map(|_| run(1)).max().unwrap();
+            // 12 MB for each of the values between the layers.
+            run(3000);
+            let after = run(1);
+            assert!(after < before + 6, "{before} MB, then {after} MB");
+        },
+    );
+}

@@ -1,0 +1,69 @@
+//! Whether a run is far larger than usual, so that its memory is not worth keeping.
+//!
+//! Input: the elements of all inputs of each run. Rule: a run of more than sixteen times the moving
+//! average is an outlier; a sample counts an eighth and at most as sixteen times the average. Cold
+//! start: the first run sets the average. Recovery: sizes that stay large become usual after some
+//! runs. Rejected: a limit in bytes, because what a run takes does not follow from its inputs.
+
+/// Batches of a busy server differ by less: from one row to its usual sixteen.
+const FACTOR: usize = 16;
+
+/// The share of a new sample, as a power of two.
+const WEIGHT_SHIFT: u32 = 3;
+
+/// The usual size of the runs of one handle.
+#[derive(Debug, Default)]
+pub(super) struct UsualSize {
+    /// Moving average, times `1 << WEIGHT_SHIFT` so that small sizes are not rounded away.
+    weighted: usize,
+}
+
+impl UsualSize {
+    /// Notes a run of this size. Gives whether it is far larger than usual.
+    pub(super) fn note(&mut self, n_elements: usize) -> bool {
+        if self.weighted == 0 {
+            self.weighted = n_elements << WEIGHT_SHIFT;
+            return false;
+        }
+        let most = (self.weighted >> WEIGHT_SHIFT).max(1) * FACTOR;
+        let kept = self.weighted - (self.weighted >> WEIGHT_SHIFT);
+        self.weighted = (kept + n_elements.min(most)).max(1);
+        n_elements > most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_run_of_more_than_sixteen_times_the_usual_size_is_an_outlier() {
+        let mut usual = UsualSize::default();
+        let mut outliers = Vec::new();
+        for n_elements in [10, 10, 160, 10, 10, 10, 100_000, 10] {
+            if usual.note(n_elements) {
+                outliers.push(n_elements);
+            }
+        }
+        assert_eq!(outliers, [100_000]);
+    }
+
+    #[test]
+    fn large_runs_that_go_on_become_usual() {
+        let mut usual = UsualSize::default();
+        usual.note(1);
+        let n_outliers = (0..100).filter(|_| usual.note(4096)).count();
+        assert!((1..20).contains(&n_outliers), "{n_outliers}");
+        assert!(!usual.note(4096));
+        assert!(!usual.note(1));
+    }
+
+    #[test]
+    fn runs_without_elements_are_nothing_special() {
+        let mut usual = UsualSize::default();
+        assert!(!usual.note(0));
+        assert!(!usual.note(1));
+        assert!(!usual.note(0));
+        assert!(!usual.note(1));
+    }
+}
