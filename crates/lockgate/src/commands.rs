@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod rollout;
 mod runtime;
 mod serve;
 mod settings;
@@ -24,6 +25,7 @@ pub(crate) fn run(command_line: CommandLine) -> Result<()> {
         Command::Demo(arguments) => demo::run(arguments, &environment),
         Command::Config(arguments) => settings::print(&arguments, &environment),
         Command::Doctor(arguments) => doctor::run(&arguments, &environment),
+        Command::Rollout(arguments) => rollout::run(&arguments),
         Command::Runtime(arguments) => runtime::run(arguments, &environment),
         Command::Completions { shell } => {
             let mut command = CommandLine::command();

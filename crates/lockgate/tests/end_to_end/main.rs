@@ -19,4 +19,5 @@ mod process;
 mod python_clients;
 mod reload;
 mod robustness;
+mod rollouts;
 mod shutdown;

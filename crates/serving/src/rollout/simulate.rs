@@ -52,7 +52,9 @@ impl Rates {
         let rate = match kind {
             MetricKind::Share(rule) => match rule.event {
                 ShareEvent::Error => 0.005,
-                ShareEvent::LatencyOver { percentile, .. } => 1.0 - f64::from(percentile) / 100.0,
+                ShareEvent::LatencyOver { percentile, .. } => {
+                    (100.0 - f64::from(percentile)) / 100.0
+                }
             },
             MetricKind::ShadowDiffers { .. }
             | MetricKind::OutputBins { .. }

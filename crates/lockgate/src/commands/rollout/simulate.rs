@@ -1,0 +1,249 @@
+//! `lockgate rollout simulate`: how likely promotion and rollback are, before anything is shipped.
+//!
+//! Decision: runs are independent and numbered, so threads take them as they come and the result is
+//! the same on every machine.
+
+mod print;
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serving::rollout::config::{MetricKind, RolloutConfig, ShareEvent};
+use serving::rollout::simulate::judge::FixedLimit;
+use serving::rollout::simulate::{
+    Assumptions, Outcome, Rates, Summary, default_horizon, run as play,
+};
+
+use crate::command_line::{MetricRate, SimulateArguments};
+
+/// Far above what a page of results needs, and few enough to end within minutes.
+const MAX_RUNS: u64 = 1_000_000;
+
+/// Failed checks after which common judges with a fixed limit roll back.
+const THRESHOLDS: [u64; 3] = [2, 5, 10];
+
+/// What such judges ask for.
+const JUDGE: FixedLimit = FixedLimit {
+    success: 0.99,
+    n_checks: 30,
+    threshold: 0,
+};
+
+/// Everything that is printed.
+#[derive(Debug, Serialize)]
+struct Results {
+    id: String,
+    requests_per_second: f64,
+    seed: u64,
+    horizon_seconds: f64,
+    rates: Vec<MetricRates>,
+    #[serde(flatten)]
+    summary: Summary,
+    fixed_limit: Vec<Judged>,
+}
+
+/// The rates of one metric.
+#[derive(Debug, Serialize)]
+struct MetricRates {
+    metric: String,
+    #[serde(flatten)]
+    rates: Rates,
+}
+
+/// What a judge with a fixed limit does in one step, with 30 checks of a minute each.
+#[derive(Debug, Serialize)]
+struct Judged {
+    weight: f64,
+    requests_per_check: f64,
+    check_fails: f64,
+    rolls_back: Vec<AtThreshold>,
+}
+
+#[derive(Debug, Serialize)]
+struct AtThreshold {
+    failed_checks: u64,
+    p: f64,
+}
+
+/// Plays the rollout of a file many times, and prints how it went.
+///
+/// # Errors
+/// What is wrong with the file or the flags.
+pub(super) fn run(arguments: &SimulateArguments) -> Result<()> {
+    let file = arguments.file.display();
+    let text =
+        fs::read_to_string(&arguments.file).with_context(|| format!("cannot read `{file}`"))?;
+    let config = RolloutConfig::parse(&text).with_context(|| format!("`{file}`"))?;
+    if !(0.0..=1e9).contains(&arguments.rps) {
+        bail!(
+            "`--rps`: expected a number from 0 to 1000000000, got `{}`",
+            arguments.rps
+        );
+    }
+    if arguments.runs == 0 || arguments.runs > MAX_RUNS {
+        bail!(
+            "`--runs`: expected a number from 1 to {MAX_RUNS}, got `{}`",
+            arguments.runs
+        );
+    }
+    let assumptions = Assumptions {
+        requests_per_second: arguments.rps,
+        rates: rates(&config, arguments)?,
+        tick: Duration::from_secs(1),
+        horizon: default_horizon(&config),
+    };
+    let outcomes = play_all(&config, &assumptions, arguments);
+    let results = results(&config, &assumptions, arguments.seed, &outcomes);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&results)?);
+    } else {
+        print::print(&config, &results);
+    }
+    Ok(())
+}
+
+/// The rates of all metrics: the usual ones, then those of the flags.
+fn rates(config: &RolloutConfig, arguments: &SimulateArguments) -> Result<Vec<Rates>> {
+    let mut rates: Vec<_> = config
+        .metrics
+        .iter()
+        .map(|metric| Rates::typical(&metric.kind))
+        .collect();
+    for given in &arguments.stable_rate {
+        // A candidate that nobody talks of is like stable.
+        apply(config, &mut rates, given, "--stable-rate", |rates, rate| {
+            rates.stable = rate;
+            rates.candidate = rate;
+        })?;
+    }
+    for given in &arguments.candidate_rate {
+        apply(
+            config,
+            &mut rates,
+            given,
+            "--candidate-rate",
+            |rates, rate| rates.candidate = rate,
+        )?;
+    }
+    Ok(rates)
+}
+
+/// Sets the rate of the metric that was named, or of all metrics of errors.
+fn apply(
+    config: &RolloutConfig,
+    rates: &mut [Rates],
+    given: &MetricRate,
+    flag: &str,
+    set: impl Fn(&mut Rates, f64),
+) -> Result<()> {
+    let mut is_known = false;
+    for (metric, rates) in config.metrics.iter().zip(rates) {
+        let is_meant = match &given.metric {
+            Some(name) => *name == metric.name,
+            None => is_errors(&metric.kind),
+        };
+        if is_meant {
+            is_known = true;
+            set(rates, given.rate);
+        }
+    }
+    if !is_known {
+        let names: Vec<_> = config
+            .metrics
+            .iter()
+            .map(|metric| format!("`{}`", metric.name))
+            .collect();
+        let wanted = given.metric.as_deref().unwrap_or("errors");
+        bail!(
+            "`{flag}`: the rollout has no metric `{wanted}`; it has {}",
+            names.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn is_errors(kind: &MetricKind) -> bool {
+    matches!(kind, MetricKind::Share(rule) if rule.event == ShareEvent::Error)
+}
+
+fn play_all(
+    config: &RolloutConfig,
+    assumptions: &Assumptions,
+    arguments: &SimulateArguments,
+) -> Vec<Outcome> {
+    let progress = ProgressBar::new(arguments.runs);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} runs, {eta} to go") {
+        progress.set_style(style);
+    }
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut outcomes = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= arguments.runs {
+                return outcomes;
+            }
+            outcomes.push(play(config, assumptions, arguments.seed, number));
+            progress.inc(1);
+        }
+    };
+    let n_threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let outcomes = thread::scope(|scope| {
+        let helpers: Vec<_> = (1..n_threads).map(|_| scope.spawn(work)).collect();
+        let mut outcomes = work();
+        for helper in helpers {
+            outcomes.extend(helper.join().unwrap_or_default());
+        }
+        outcomes
+    });
+    progress.finish_and_clear();
+    outcomes
+}
+
+fn results(
+    config: &RolloutConfig,
+    assumptions: &Assumptions,
+    seed: u64,
+    outcomes: &[Outcome],
+) -> Results {
+    let metrics = config.metrics.iter().zip(&assumptions.rates);
+    let errors = metrics.clone().find(|(metric, _)| is_errors(&metric.kind));
+    Results {
+        id: config.id.clone(),
+        requests_per_second: assumptions.requests_per_second,
+        seed,
+        horizon_seconds: assumptions.horizon.as_secs_f64(),
+        rates: metrics
+            .map(|(metric, rates)| MetricRates {
+                metric: metric.name.clone(),
+                rates: *rates,
+            })
+            .collect(),
+        summary: Summary::of(outcomes),
+        fixed_limit: errors.map_or(Vec::new(), |(_, rates)| judged(config, assumptions, *rates)),
+    }
+}
+
+fn judged(config: &RolloutConfig, assumptions: &Assumptions, rates: Rates) -> Vec<Judged> {
+    let a_minute = assumptions.requests_per_second * 60.0;
+    let steps = config.steps.iter().map(|&weight| {
+        let n = a_minute * weight;
+        let at = |threshold| AtThreshold {
+            failed_checks: threshold,
+            p: FixedLimit { threshold, ..JUDGE }.rolls_back(n, rates.candidate),
+        };
+        Judged {
+            weight,
+            requests_per_check: n,
+            check_fails: JUDGE.check_fails(n, rates.candidate),
+            rolls_back: THRESHOLDS.map(at).into(),
+        }
+    });
+    steps.collect()
+}

@@ -1,0 +1,153 @@
+//! The results of a simulation as tables.
+
+use serving::rollout::config::{MetricKind, RolloutConfig};
+use serving::rollout::simulate::Quantiles;
+
+use super::{JUDGE, Results, THRESHOLDS};
+use crate::commands::table::table;
+
+pub(super) fn print(config: &RolloutConfig, results: &Results) {
+    let summary = &results.summary;
+    println!(
+        "{}: `{}` from version {} to {}, {} requests/s, {} runs, seed {}",
+        config.id,
+        config.model,
+        config.stable,
+        config.candidate,
+        results.requests_per_second,
+        summary.n_runs,
+        results.seed
+    );
+    print_rates(config, results);
+    let mut outcomes = table(&["outcome", "probability"]);
+    outcomes.add_row(["promoted", &percent(summary.p_promote)]);
+    outcomes.add_row(["rolled back", &percent(summary.p_rollback)]);
+    let horizon = time(results.horizon_seconds);
+    outcomes.add_row([
+        &format!("held, or not decided after {horizon}"),
+        &percent(summary.p_held),
+    ]);
+    println!("{outcomes}");
+    let mut quantiles = table(&[
+        "of all runs",
+        "1 in 10 below",
+        "half below",
+        "9 in 10 below",
+        "most",
+    ]);
+    quantiles.add_row(row("duration", &summary.duration_seconds, time));
+    quantiles.add_row(row(
+        "candidate requests",
+        &summary.candidate_requests,
+        count,
+    ));
+    quantiles.add_row(row(
+        "failed requests of the candidate",
+        &summary.failed_requests,
+        count,
+    ));
+    println!("{quantiles}");
+    print_judge(results);
+}
+
+fn print_rates(config: &RolloutConfig, results: &Results) {
+    let mut rates = table(&["assumed", "stable", "candidate"]);
+    for (metric, assumed) in config.metrics.iter().zip(&results.rates) {
+        let (stable, candidate) = (
+            percent(assumed.rates.stable),
+            percent(assumed.rates.candidate),
+        );
+        match metric.kind {
+            MetricKind::Share(_) => rates.add_row([metric.name.clone(), stable, candidate]),
+            MetricKind::ShadowDiffers { .. } => {
+                rates.add_row([metric.name.clone(), "-".to_owned(), candidate])
+            }
+            MetricKind::OutputBins { .. } | MetricKind::Feedback { .. } => {
+                rates.add_row([metric.name.as_str(), "not simulated", ""])
+            }
+        };
+    }
+    println!("{rates}");
+}
+
+fn print_judge(results: &Results) {
+    if results.fixed_limit.is_empty() {
+        return;
+    }
+    println!(
+        "For comparison, a judge that checks each minute for {} success, {} checks in a step,\n\
+         and rolls back after a number of failed checks:",
+        percent(JUDGE.success),
+        JUDGE.n_checks
+    );
+    let mut header = vec![
+        "weight".to_owned(),
+        "requests/check".to_owned(),
+        "a check fails".to_owned(),
+    ];
+    header.extend(THRESHOLDS.map(|threshold| format!("back after {threshold}")));
+    let header: Vec<_> = header.iter().map(String::as_str).collect();
+    let mut judged = table(&header);
+    for step in &results.fixed_limit {
+        let mut cells = vec![
+            percent(step.weight),
+            count(step.requests_per_check),
+            percent(step.check_fails),
+        ];
+        cells.extend(step.rolls_back.iter().map(|at| percent(at.p)));
+        judged.add_row(cells);
+    }
+    println!("{judged}");
+}
+
+fn row(name: &str, quantiles: &Quantiles, show: fn(f64) -> String) -> [String; 5] {
+    let Quantiles { p10, p50, p90, max } = *quantiles;
+    [name.to_owned(), show(p10), show(p50), show(p90), show(max)]
+}
+
+/// Two digits behind the point, and none of them when they are zeros.
+fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn count(value: f64) -> String {
+    format!("{value:.0}")
+}
+
+/// Hours, minutes and seconds, the two largest of them.
+fn time(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).floor();
+    let hours = (minutes / 60.0).floor();
+    if hours >= 1.0 {
+        format!("{hours} h {:02} min", minutes - hours * 60.0)
+    } else if minutes >= 1.0 {
+        format!("{minutes} min {:02.0} s", seconds - minutes * 60.0)
+    } else {
+        format!("{seconds:.0} s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_shares_are_short() {
+        let rows = [
+            (time(0.0), "0 s"),
+            (time(59.0), "59 s"),
+            (time(61.0), "1 min 01 s"),
+            (time(3600.0 * 2.0 + 300.0), "2 h 05 min"),
+            (percent(0.0), "0 %"),
+            (percent(1.0), "100 %"),
+            (percent(0.005), "0.5 %"),
+            (percent(0.12345), "12.35 %"),
+        ];
+        let failing: Vec<_> = rows
+            .iter()
+            .filter(|(said, expected)| said != expected)
+            .collect();
+        assert!(failing.is_empty(), "{failing:?}");
+    }
+}

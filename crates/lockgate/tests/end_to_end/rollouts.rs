@@ -1,0 +1,116 @@
+//! Rollouts, as a user tries them out.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::process::{examples, lockgate};
+
+fn simulate(flags: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    lockgate(folder.path())
+        .args(["rollout", "simulate", "--file"])
+        .arg(examples().join("rollouts/digits.yaml"))
+        .args(["--rps", "200", "--runs", "40"])
+        .args(flags)
+        .output()
+        .unwrap()
+}
+
+fn json(flags: &[&str]) -> Value {
+    let output = simulate(&[flags, &["--json"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_healthy_candidate_of_the_example_is_promoted() {
+    let results = json(&[]);
+    assert_eq!(results["id"], "digits-2");
+    assert_eq!(results["n_runs"], 40);
+    assert!(results["p_promote"].as_f64().unwrap() > 0.9, "{results}");
+    assert_eq!(results["p_rollback"], 0.0, "{results}");
+    // The first step gets 5 % of 200 requests each second, so 600 in a minute.
+    let judge = &results["fixed_limit"][0];
+    assert!((judge["requests_per_check"].as_f64().unwrap() - 600.0).abs() < 1e-6);
+    assert_eq!(judge["rolls_back"][1]["failed_checks"], 5);
+}
+
+#[test]
+fn a_broken_candidate_of_the_example_is_rolled_back() {
+    let results = json(&["--candidate-rate", "0.05"]);
+    assert_eq!(results["p_rollback"], 1.0, "{results}");
+    let failed = results["failed_requests"]["p90"].as_f64().unwrap();
+    assert!(failed < 100.0, "{results}");
+    assert_eq!(results["rates"][0]["candidate"], 0.05);
+    assert_eq!(results["rates"][0]["stable"], 0.005);
+}
+
+#[test]
+fn answers_that_differ_too_often_never_reach_users() {
+    let results = json(&["--candidate-rate", "disagree=0.3"]);
+    assert_eq!(results["p_rollback"], 1.0, "{results}");
+    assert_eq!(results["candidate_requests"]["max"], 0.0, "{results}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_results_on_any_number_of_threads() {
+    assert_eq!(json(&["--seed", "3"]), json(&["--seed", "3"]));
+    assert_ne!(json(&["--seed", "3"]), json(&["--seed", "4"]));
+}
+
+#[test]
+fn tables_name_the_outcomes_and_the_judge() {
+    let output = simulate(&["--stable-rate", "slow=0.02"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    for expected in [
+        "promoted",
+        "rolled back",
+        "held",
+        "failed requests",
+        "requests/check",
+        "2 %",
+    ] {
+        assert!(said.contains(expected), "{expected} is not in\n{said}");
+    }
+}
+
+#[test]
+fn mistakes_name_the_flag_or_the_path_of_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rollout.yaml");
+    let text = "rollout: {id: a, model: m, stable: 1, candidate: 2, steps: [5, 5]}";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let rows: [(&[&str], &str); 6] = [
+        (&["--file", file], "`rollout.steps[1]`"),
+        (&["--file", "none.yaml"], "cannot read `none.yaml`"),
+        (&["--candidate-rate", "latency=0.1"], "no metric `latency`"),
+        (
+            &["--candidate-rate", "errors=7"],
+            "expected a rate from 0 to 1",
+        ),
+        (&["--runs", "0"], "`--runs`"),
+        (&["--rps=-3"], "`--rps`"),
+    ];
+    let mut failing = Vec::new();
+    for (flags, expected) in rows {
+        let digits = examples().join("rollouts/digits.yaml");
+        let mut arguments = flags.to_vec();
+        if !arguments.contains(&"--file") {
+            arguments.extend(["--file", digits.to_str().unwrap()]);
+        }
+        let mut command = lockgate(folder.path());
+        let output = command
+            .args(["rollout", "simulate"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() || !said.contains(expected) {
+            failing.push(format!("{flags:?}: {said}"));
+        }
+    }
+    assert!(failing.is_empty(), "{failing:#?}");
+}
