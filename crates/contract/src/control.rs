@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::error::Result;
 use crate::infer::BoxFuture;
 use crate::model::{ModelName, SharedModelInfo, Version};
+use crate::scheduling::Scheduling;
 
 /// Where a version stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +48,8 @@ pub struct VersionStatus {
     pub info: Option<SharedModelInfo>,
     /// Requests admitted and not answered yet.
     pub n_in_flight: usize,
+    /// How it schedules its requests, once it has been loaded.
+    pub scheduling: Option<Scheduling>,
 }
 
 /// One model, as the repository knows it.

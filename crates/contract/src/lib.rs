@@ -12,6 +12,7 @@ pub mod model;
 pub mod observe;
 pub mod request;
 pub mod response;
+pub mod scheduling;
 pub mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -31,4 +32,5 @@ pub use model::{
 pub use observe::{Exposition, Observe};
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
 pub use response::{InferResponse, Timings};
+pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};

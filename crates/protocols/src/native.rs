@@ -85,6 +85,7 @@ fn descriptions(ctx: &Arc<Context>) -> Router {
         .route("/", get(handler::<Native, _, _>(ctx, index::index)))
         .route("/models", get(handler::<Native, _, _>(ctx, models::list)))
         .route("/models/{model}", model())
+        .route("/api/models/{model}", model())
         .route("/models/{model}/versions/{version}", model())
         .route(
             "/model/info",

@@ -13,13 +13,14 @@
 //! `.await`, and nobody waits for the observer.
 
 mod flight;
+mod place;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::{
-    Error, InferRequest, InferResponse, NamedTensor, Observe, Result, Session, SharedModelInfo,
-    VersionStatistics,
+    Error, InferRequest, InferResponse, NamedTensor, Observe, Result, Scheduling, Session,
+    SharedModelInfo, VersionStatistics,
 };
 use tokio::sync::oneshot;
 use tokio::time;
@@ -34,10 +35,7 @@ use crate::instance::pool::{Instance, Pool};
 use crate::instance::{Answer, Job, Work};
 use crate::statistics::Statistics;
 use flight::Flight;
-
-/// The longest run that a thread of a caller is given. Other connections of that thread wait for
-/// it, and two hand-offs cost a tenth of it.
-const MAX_INLINE: Duration = Duration::from_micros(200);
+pub(crate) use place::Execution;
 
 /// How requests are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,29 +44,6 @@ pub(crate) struct BatchSettings {
     pub(crate) max_rows: usize,
     /// The longest that an idle instance waits for company; `None` leaves it to the scheduler.
     pub(crate) max_delay: Option<Duration>,
-}
-
-/// Where a request runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Execution {
-    /// Where its measured cost says.
-    #[default]
-    Auto,
-    /// Always on a thread of the model.
-    Pool,
-    /// On the thread of its caller whenever a session is idle.
-    Inline,
-}
-
-impl Execution {
-    /// Whether a caller may run a request that will take `estimate`.
-    fn allows_inline(self, estimate: Option<Duration>) -> bool {
-        match self {
-            Self::Pool => false,
-            Self::Inline => true,
-            Self::Auto => estimate.is_some_and(|estimate| estimate <= MAX_INLINE),
-        }
-    }
 }
 
 /// How a variant treats its requests.
@@ -101,6 +76,7 @@ impl VariantSettings {
 pub(crate) struct Variant {
     default_timeout: Option<Duration>,
     execution: Execution,
+    max_delay: Option<Duration>,
     gate: Arc<Gate>,
     executor: Arc<Executor>,
 }
@@ -132,6 +108,7 @@ impl Variant {
         let variant = Arc::new(Self {
             default_timeout: settings.default_timeout,
             execution: settings.execution,
+            max_delay: settings.batch.max_delay,
             gate: Arc::default(),
             executor: Arc::clone(&executor),
         });
@@ -232,6 +209,24 @@ impl Variant {
             info: Arc::clone(&self.executor.info),
             outputs,
             timings: answer.timings,
+        }
+    }
+
+    /// How requests are scheduled right now.
+    pub(crate) fn scheduling(&self) -> Scheduling {
+        let outlook = self.executor.pool.outlook();
+        let estimate = self.executor.cost.estimate(1);
+        let (place, place_reason) = self.execution.place(estimate, self.max_delay);
+        Scheduling {
+            place,
+            place_reason,
+            curve: outlook.curve,
+            efficient_rows: outlook.efficient_rows,
+            batch_rows: outlook.batch_rows,
+            hold: outlook.hold.unwrap_or_default(),
+            max_queue_rows: outlook.max_queue_rows,
+            n_queued_rows: outlook.n_queued_rows,
+            predicted_wait: outlook.predicted_wait,
         }
     }
 

@@ -19,6 +19,7 @@ use crate::model::{
 };
 use crate::request::{InferRequest, NamedTensor};
 use crate::response::{InferResponse, Timings};
+use crate::scheduling::{ExecutionPlace, RunCost, Scheduling};
 
 /// What is known about a test model: one batching ONNX model without labels or settings.
 ///
@@ -179,6 +180,25 @@ impl Infer for EchoServer {
     }
 }
 
+/// What a server tells that has measured one size.
+fn scheduling() -> Scheduling {
+    Scheduling {
+        place: ExecutionPlace::Inline,
+        place_reason: "it is a test".to_owned(),
+        curve: vec![RunCost {
+            rows: 1.0,
+            time: Duration::from_micros(12),
+            deviation: 0.05,
+        }],
+        efficient_rows: 8,
+        batch_rows: 4,
+        hold: Duration::ZERO,
+        max_queue_rows: 100,
+        n_queued_rows: 0,
+        predicted_wait: Some(Duration::from_micros(13)),
+    }
+}
+
 impl Control for EchoServer {
     fn models(&self) -> Vec<ModelStatus> {
         let mut models: BTreeMap<&ModelName, Vec<VersionStatus>> = BTreeMap::new();
@@ -189,6 +209,7 @@ impl Control for EchoServer {
                 reason: String::new(),
                 info: Some(Arc::clone(info)),
                 n_in_flight: 0,
+                scheduling: Some(scheduling()),
             });
         }
         models

@@ -1,6 +1,7 @@
 //! `GET /models`, `/models/{model}` and `/model/info`: what is served.
 
 mod description;
+mod scheduling;
 
 use std::sync::Arc;
 

@@ -24,10 +24,12 @@ mod turnaround;
 
 use std::time::{Duration, Instant};
 
-use super::curve::{Curve, float};
+use contract::RunCost;
+
+use super::curve::{Curve, Point, float};
 use super::queue::{Cut, Place, Queue, Terms, Waiting};
 use budget::UsualTime;
-use exchange::{Admitted, Batch, Limits, Ran, Refusal, Step};
+use exchange::{Admitted, Batch, Limits, Outlook, Ran, Refusal, Step};
 use lateness::Lateness;
 use sizing::Sizing;
 use slots::Slots;
@@ -192,6 +194,25 @@ impl<T> Scheduler<T> {
     /// Whether requests wait.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// What was measured, and what follows from it now.
+    pub(crate) fn outlook(&self, now: Instant) -> Outlook {
+        let run_cost = |point: &Point| RunCost {
+            rows: point.rows,
+            time: Duration::from_secs_f64(point.seconds),
+            deviation: point.deviation(),
+        };
+        let is_known = self.curve.points().next().is_some();
+        Outlook {
+            curve: self.curve.points().map(run_cost).collect(),
+            efficient_rows: self.sizing.efficient_rows,
+            batch_rows: self.sizing.batch_rows,
+            hold: self.limits.max_delay.or_else(|| self.current_hold()),
+            max_queue_rows: self.sizing.queue_rows,
+            n_queued_rows: self.queue.n_rows(),
+            predicted_wait: is_known.then(|| self.predict(u32::MAX, 1, now)),
+        }
     }
 
     fn plan(&self, now: Instant) -> Cut {

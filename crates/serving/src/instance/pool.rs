@@ -13,7 +13,7 @@ use super::Job;
 use crate::admission;
 use crate::batch::curve::Curve;
 use crate::batch::policy::Scheduler;
-use crate::batch::policy::exchange::{Admitted, Limits, Ran, Refusal, Step};
+use crate::batch::policy::exchange::{Admitted, Limits, Outlook, Ran, Refusal, Step};
 use crate::batch::queue::{Place, Waiting};
 
 /// Waiting requests, idle sessions, and the threads that bring them together.
@@ -145,6 +145,12 @@ impl Pool {
     /// nobody can run any more.
     pub(crate) fn instance_lost(&self, slot: Option<usize>) -> Vec<Waiting<Job>> {
         self.lock().scheduler.instance_lost(slot)
+    }
+
+    /// What was measured, and what follows from it now.
+    pub(crate) fn outlook(&self) -> Outlook {
+        let now = time::Instant::now().into_std();
+        self.lock().scheduler.outlook(now)
     }
 
     /// Takes nothing new; instances end once nobody waits.

@@ -96,6 +96,7 @@ impl Snapshot {
             reason: row.reason.clone(),
             info: variants.first().map(|variant| Arc::clone(variant.info())),
             n_in_flight: variants.iter().map(|variant| variant.n_in_flight()).sum(),
+            scheduling: variants.first().map(|variant| variant.scheduling()),
         }
     }
 

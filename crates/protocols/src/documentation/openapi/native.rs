@@ -137,6 +137,12 @@ fn descriptions() -> Vec<Endpoint> {
         list,
         describe("/models/{model}", "describeModel", "One model", "Model"),
         describe(
+            "/api/models/{model}",
+            "describeModelUnderApi",
+            "One model, the same under another path",
+            "Model",
+        ),
+        describe(
             version,
             "describeVersion",
             "One version of a model",

@@ -10,6 +10,8 @@ use contract::{
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::scheduling::SchedulingEntry;
+
 /// A model with its versions.
 #[derive(Serialize)]
 pub(super) struct ModelEntry<'a> {
@@ -60,6 +62,8 @@ pub(super) struct VersionDetail<'a> {
     requests_in_flight: usize,
     #[serde(flatten)]
     info: Option<Info<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduling: Option<SchedulingEntry<'a>>,
 }
 
 impl<'a> VersionDetail<'a> {
@@ -68,6 +72,7 @@ impl<'a> VersionDetail<'a> {
         Self {
             name: name.map(ModelName::as_str),
             info: status.info.as_deref().map(Info::new),
+            scheduling: status.scheduling.as_ref().map(SchedulingEntry::new),
             ..Self::summary(status)
         }
     }
@@ -80,6 +85,7 @@ impl<'a> VersionDetail<'a> {
             reason: &status.reason,
             requests_in_flight: status.n_in_flight,
             info: None,
+            scheduling: None,
         }
     }
 }

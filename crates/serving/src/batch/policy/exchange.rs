@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use contract::RunCost;
+
 use crate::batch::queue::{Place, Waiting};
 
 /// What the scheduler goes by.
@@ -105,4 +107,23 @@ pub(crate) enum Refusal {
     /// No instance is left.
     #[error("no instance is left")]
     NoInstance,
+}
+
+/// What was measured, and what follows from it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Outlook {
+    /// The curve of costs, by rows.
+    pub(crate) curve: Vec<RunCost>,
+    /// The smallest batch with nearly the best throughput.
+    pub(crate) efficient_rows: usize,
+    /// The most rows of a batch.
+    pub(crate) batch_rows: usize,
+    /// How long an idle instance waits for company, if it does.
+    pub(crate) hold: Option<Duration>,
+    /// The most rows that wait.
+    pub(crate) max_queue_rows: usize,
+    /// Rows that wait.
+    pub(crate) n_queued_rows: usize,
+    /// How long the answer to a row would take; `None` when nothing is known.
+    pub(crate) predicted_wait: Option<Duration>,
 }

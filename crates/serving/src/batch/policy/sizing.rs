@@ -33,6 +33,8 @@ const HOLD_DIVISOR: u32 = 4;
 /// What the scheduler goes by, besides the limits of the user.
 #[derive(Clone, Debug)]
 pub(super) struct Sizing {
+    /// The smallest batch with nearly the best throughput.
+    pub(super) efficient_rows: usize,
     /// The most rows of a batch.
     pub(super) batch_rows: usize,
     /// The longest that an instance is held; zero when batches gain too little.
@@ -73,6 +75,7 @@ impl Sizing {
             }
         };
         Self {
+            efficient_rows,
             batch_rows,
             max_hold: max_hold(curve, batch_rows),
             queue_rows,

@@ -104,6 +104,19 @@ fn what_is_known_comes_from_artefact_engine_and_settings() {
 }
 
 #[test]
+fn warm_up_measures_what_batches_cost() {
+    let variant = open("add 1", "batching: {max_size: 4}").unwrap();
+    let curve = variant.scheduling().curve;
+    assert!(
+        curve.len() > 1 && (curve[0].rows - 1.0).abs() < 1e-9,
+        "{curve:?}"
+    );
+    let variant = open("add 1", "warmup: {enabled: false}").unwrap();
+    assert_eq!(variant.scheduling().curve, []);
+    assert_eq!(variant.scheduling().predicted_wait, None);
+}
+
+#[test]
 fn a_model_without_batch_dimension_is_told_as_such() {
     let variant = open("fixed", "batching: {max_delay_ms: 2}").unwrap();
     assert_eq!(variant.info().max_request_rows, None);

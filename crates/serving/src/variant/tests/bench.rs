@@ -109,6 +109,16 @@ impl Bench {
     }
 
     pub(super) fn with(info: ModelInfo, settings: VariantSettings, n_instances: usize) -> Self {
+        Self::with_curve(info, settings, n_instances, Curve::default())
+    }
+
+    /// The same, with what is known about runs.
+    pub(super) fn with_curve(
+        info: ModelInfo,
+        settings: VariantSettings,
+        n_instances: usize,
+        curve: Curve,
+    ) -> Self {
         let (tx, runs) = mpsc::channel(n_instances);
         let observer = Arc::new(RecordingObserver::default());
         let mut sessions: Vec<Box<dyn Session>> = Vec::new();
@@ -116,14 +126,7 @@ impl Bench {
             sessions.push(Box::new(HeldSession(tx.clone())));
         }
         let observe: Arc<dyn Observe> = Arc::<RecordingObserver>::clone(&observer);
-        let variant = Variant::start(
-            Arc::new(info),
-            sessions,
-            settings,
-            Curve::default(),
-            observe,
-        )
-        .unwrap();
+        let variant = Variant::start(Arc::new(info), sessions, settings, curve, observe).unwrap();
         Self {
             variant,
             observer,

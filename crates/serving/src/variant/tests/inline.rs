@@ -126,21 +126,3 @@ async fn a_stopped_variant_runs_nothing_on_the_thread_of_a_caller() {
     assert_eq!(traced.ask(1.0).await, Err(Code::ModelNotReady));
     assert!(traced.were_here().is_empty());
 }
-
-#[test]
-fn only_short_or_forced_runs_are_given_to_the_caller() {
-    let micros = |n| Some(Duration::from_micros(n));
-    let cases = [
-        (Execution::Auto, None, false),
-        (Execution::Auto, micros(200), true),
-        (Execution::Auto, micros(201), false),
-        (Execution::Pool, micros(1), false),
-        (Execution::Inline, micros(5000), true),
-        (Execution::Inline, None, true),
-    ];
-    let wrong: Vec<_> = cases
-        .iter()
-        .filter(|(execution, estimate, expected)| execution.allows_inline(*estimate) != *expected)
-        .collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
-}

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use contract::{Code, InferRequest};
+use contract::{Code, ExecutionPlace, InferRequest};
 use tokio::time;
 
 use super::bench::{Bench, Verdict, echoed, failure, info, named, request, settings, tensor};
+use crate::batch::curve::Curve;
 use crate::batch::policy::exchange::QueueLimit;
 
 /// Longer than any machine stalls: the clock of these tests is paused once the engine runs.
@@ -111,6 +112,78 @@ async fn a_full_queue_refuses_with_its_limit_and_when_to_come_back() {
         (echoed(first).await, echoed(fits).await),
         (vec![0.0], vec![1.0, 2.0])
     );
+}
+
+/// One row takes an hour.
+fn slow() -> Curve {
+    let mut curve = Curve::default();
+    curve.observe(1, Duration::from_millis(HOUR_MILLIS));
+    curve
+}
+
+#[tokio::test]
+async fn an_answer_that_is_predicted_too_late_is_refused_with_the_prediction() {
+    let mut bench = Bench::with_curve(info(), settings(), 1, slow());
+    let (first, run) = bench.occupy().await;
+    let late = bench.send(within(HOUR_MILLIS, request(&[1.0]))).await;
+    let error = failure(late).await;
+    assert_eq!(error.code(), Code::Overloaded);
+    assert!(error.retry_after() > Some(Duration::from_secs(3600)));
+    for part in [
+        "model `m` is overloaded",
+        "is predicted in 34",
+        "after the deadline",
+    ] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    let patient = bench.send(request(&[2.0])).await;
+    run.end(Verdict::Echo);
+    bench.run().await.end(Verdict::Echo);
+    assert_eq!(
+        (echoed(first).await, echoed(patient).await),
+        (vec![0.0], vec![2.0])
+    );
+}
+
+#[tokio::test]
+async fn a_more_urgent_request_takes_the_place_of_the_last_in_a_full_queue() {
+    let mut settings = settings();
+    settings.queue = QueueLimit::Fixed(1);
+    let mut bench = Bench::with(info(), settings, 1);
+    let (_first, run) = bench.occupy().await;
+    let last = bench.send(request(&[1.0])).await;
+    let urgent = InferRequest {
+        priority: 1,
+        ..request(&[2.0])
+    };
+    let urgent = bench.send(urgent).await;
+    let error = failure(last).await;
+    assert_eq!(error.code(), Code::QueueFull);
+    assert!(error.retry_after().is_some());
+    run.end(Verdict::Echo);
+    bench.run().await.end(Verdict::Echo);
+    assert_eq!(echoed(urgent).await, [2.0]);
+}
+
+#[tokio::test]
+async fn what_follows_from_the_measured_cost_is_told() {
+    let mut bench = Bench::with_curve(info(), settings(), 1, slow());
+    let (_first, run) = bench.occupy().await;
+    let _second = bench.send(request(&[1.0, 2.0])).await;
+    let seen = bench.variant.scheduling();
+    assert_eq!(seen.place, ExecutionPlace::Pool);
+    assert!(
+        seen.place_reason.contains("`execution` is `pool`"),
+        "{seen:?}"
+    );
+    assert_eq!((seen.curve.len(), seen.n_queued_rows), (1, 2));
+    assert_eq!((seen.batch_rows, seen.max_queue_rows), (8, 100));
+    assert!(
+        seen.predicted_wait > Some(Duration::from_secs(8 * 3600)),
+        "{seen:?}"
+    );
+    run.end(Verdict::Echo);
+    bench.run().await.end(Verdict::Echo);
 }
 
 #[tokio::test]

@@ -189,6 +189,7 @@ impl Control for Stuck {
             reason: reason.to_owned(),
             info: None,
             n_in_flight: 0,
+            scheduling: None,
         };
         let model = |name, reason: &str, versions| ModelStatus {
             name: ModelName::new(name).unwrap(),

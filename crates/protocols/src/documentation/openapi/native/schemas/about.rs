@@ -21,6 +21,7 @@ pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
         ),
         ("Model", model()),
         ("ModelVersion", version()),
+        ("Scheduling", scheduling()),
         ("ModelInfo", info()),
         ("ModelTensor", tensor()),
     ]
@@ -126,6 +127,46 @@ fn version() -> AnySchema {
             optional("labels", list("The names of the classes", text(""))),
             optional("settings", map("How it is served", anything(""))),
             optional("metadata", map("What the model file tells", text(""))),
+            optional("scheduling", component("Scheduling")),
+        ],
+    )
+}
+
+fn scheduling() -> AnySchema {
+    let number = |description| scalar(Type::Number, description);
+    let cost = object(
+        "What runs of about one size took",
+        [
+            required("rows", number("The mean of their rows")),
+            required("time_us", number("The mean of their times")),
+            required(
+                "deviation",
+                number("The standard deviation, as a fraction of the time"),
+            ),
+        ],
+    );
+    let waiting = either(
+        [Type::Number, Type::Null],
+        "How long the answer to one row would take now",
+    );
+    object(
+        "What was measured about runs, and what follows from it now",
+        [
+            required("execution", word("Where requests run", ["inline", "pool"])),
+            required("execution_reason", text("Why they run there")),
+            required("cost", list("By rows", cost)),
+            required(
+                "efficient_batch_rows",
+                count("The smallest batch with nearly the best throughput"),
+            ),
+            required("batch_rows", count("The most rows of a batch")),
+            required(
+                "hold_us",
+                number("How long an idle instance waits for company at most"),
+            ),
+            required("max_queue_rows", count("The most rows that wait")),
+            required("queued_rows", count("Rows that wait")),
+            required("predicted_wait_us", waiting),
         ],
     )
 }
