@@ -3,6 +3,7 @@
 //! Decision: a request is built once and a reply is read with a bare parser, so that the client
 //! takes as little as possible of the cores that it shares with the server.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -58,6 +59,12 @@ impl Connection {
                 return Ok(reply.status);
             }
         }
+    }
+
+    /// Whether the server has not closed it meanwhile, as it does after a while without requests.
+    pub fn is_open(&self) -> bool {
+        let result = self.stream.try_read(&mut [0]);
+        result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// The last reply as text.

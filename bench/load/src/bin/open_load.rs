@@ -164,14 +164,23 @@ impl Sender {
 
     /// Uses an idle connection, or opens one; a connection that failed is not used again.
     async fn exchange(&self) -> Result<u16> {
-        let idle = self.idle.borrow_mut().pop();
-        let mut connection = match idle {
+        let mut connection = match self.idle_connection() {
             Some(connection) => connection,
             None => Connection::open(self.address).await?,
         };
         let status = connection.exchange(&self.request).await?;
         self.idle.borrow_mut().push(connection);
         Ok(status)
+    }
+
+    fn idle_connection(&self) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(connection) = idle.pop() {
+            if connection.is_open() {
+                return Some(connection);
+            }
+        }
+        None
     }
 
     fn now_us(&self) -> u64 {
