@@ -1,8 +1,10 @@
 //! Time of a rollout: passed in, never read.
 
+use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch, or since the start of a simulation.
@@ -19,6 +21,16 @@ impl Moment {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Moment {
+    /// RFC 3339, in UTC.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
+        // A moment beyond the year 9999 is none that a clock has shown.
+        let timestamp = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
+        write!(f, "{timestamp}")
     }
 }
 

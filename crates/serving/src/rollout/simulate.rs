@@ -103,6 +103,24 @@ pub struct Outcome {
 }
 
 /// Plays one rollout.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use serving::rollout::config::RolloutConfig;
+/// use serving::rollout::simulate::{Assumptions, End, Rates, default_horizon, run};
+///
+/// let text = "rollout: {id: digits-2, model: digits, stable: 1, candidate: 2, steps: [5, 50]}";
+/// let config = RolloutConfig::parse(text)?;
+/// let assumptions = Assumptions {
+///     requests_per_second: 500.0,
+///     rates: vec![Rates { stable: 0.005, candidate: 0.2 }],
+///     tick: Duration::from_secs(1),
+///     horizon: default_horizon(&config),
+/// };
+/// assert_eq!(run(&config, &assumptions, 1, 0).end, End::RolledBack);
+/// # Ok::<(), serving::rollout::config::ConfigError>(())
+/// ```
 #[must_use]
 pub fn run(config: &RolloutConfig, assumptions: &Assumptions, seed: u64, run: u64) -> Outcome {
     let mut draw = Draw {

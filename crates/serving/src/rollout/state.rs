@@ -15,12 +15,14 @@ mod moves;
 mod operator;
 mod phase;
 mod progress;
+mod status;
 
 pub use actions::{Action, Alert, Arm, Traffic, Transition};
 pub use events::{Event, GateAnswer, GuardReadings, Tick};
 pub use operator::{Act, ActKind, Refusal};
 pub use phase::{GuardKind, HoldReason, Phase, Reason, Stage};
 pub use progress::Progress;
+pub use status::{ArmStatus, GuardNumbers, Numbers, SoakNumbers, Status};
 
 use super::config::{GatePlace, OnUnknown, RolloutConfig};
 use super::evidence::{Soak, Window};
@@ -45,6 +47,26 @@ pub struct ForeignProgress;
 
 impl Rollout {
     /// Starts a rollout.
+    ///
+    /// ```
+    /// use serving::rollout::config::RolloutConfig;
+    /// use serving::rollout::moment::Moment;
+    /// use serving::rollout::state::{Action, Event, Rollout, Tick};
+    ///
+    /// let text = "rollout: {id: digits-2, model: digits, stable: 1, candidate: 2, steps: [5]}";
+    /// let (mut rollout, actions) = Rollout::start(RolloutConfig::parse(text)?, Moment(0));
+    /// assert_eq!(actions, [Action::Load]);
+    ///
+    /// let actions = rollout.handle(Event::CandidateReady, Moment(1000));
+    /// assert!(actions.contains(&Action::WarmUp));
+    /// let _actions = rollout.handle(Event::WarmedUp, Moment(2000));
+    /// assert_eq!(rollout.traffic().weight, 0.05);
+    ///
+    /// // From then on, the counts of each second.
+    /// let _actions = rollout.handle(Event::Tick(Box::new(Tick::default())), Moment(3000));
+    /// assert_eq!(rollout.status().state, "step");
+    /// # Ok::<(), serving::rollout::config::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn start(config: RolloutConfig, now: Moment) -> (Self, Vec<Action>) {
         let progress = Progress::new(&config, now);

@@ -43,6 +43,7 @@ impl Rollout {
         let before = self.traffic();
         let from = std::mem::replace(&mut self.progress.phase, to);
         self.progress.since = now;
+        self.progress.last_reason = Some(reason.clone());
         self.progress.generation += 1;
         let traffic = self.traffic();
         if (before.weight, before.shadow) != (traffic.weight, traffic.shadow) {

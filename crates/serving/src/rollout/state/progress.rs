@@ -24,6 +24,8 @@ pub struct Progress {
     pub phase: Phase,
     /// When it came there.
     pub since: Moment,
+    /// Why; nothing before the first move.
+    pub last_reason: Option<Reason>,
     /// Grows with every move.
     pub generation: u64,
     /// Grows whenever the evidence begins again.
@@ -72,6 +74,7 @@ impl Progress {
         Self {
             phase: Phase::Pending,
             since: now,
+            last_reason: None,
             generation: 1,
             epoch: 1,
             evidence: Evidence::new(config),

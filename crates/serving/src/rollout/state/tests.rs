@@ -2,6 +2,7 @@
 
 mod pitfalls;
 mod properties;
+mod status;
 
 use std::time::Duration;
 

@@ -1,0 +1,189 @@
+//! A rollout as others see it: where it stands, what it waits for, every number with its limit.
+
+use serde::Serialize;
+
+use super::{GuardKind, HoldReason, Phase, Rollout, Stage};
+use crate::rollout::evidence::{Report, Verdict};
+
+/// Where a rollout stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Its name.
+    pub id: String,
+    /// The model.
+    pub model: String,
+    /// The name of the phase, such as `step` or `held`.
+    pub state: &'static str,
+    /// The index of the step, also while held in it.
+    pub step: Option<usize>,
+    /// The share of the traffic that the candidate has.
+    pub weight: f64,
+    /// Grows with every move; operators name it.
+    pub generation: u64,
+    /// Grows whenever the evidence begins again.
+    pub epoch: u64,
+    /// When it came there, in RFC 3339.
+    pub since: String,
+    /// Why it is held, or why it ended.
+    pub reason: Option<String>,
+    /// What is thought of the candidate.
+    pub verdict: Verdict,
+    /// Stable and candidate.
+    pub arms: [ArmStatus; 2],
+    /// What keeps the verdict from `not_worse`, while it could change the weight.
+    pub missing: Vec<String>,
+}
+
+/// One version of a rollout.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ArmStatus {
+    /// `stable` or `candidate`.
+    pub name: &'static str,
+    /// The version.
+    pub version: String,
+    /// Its share of the traffic.
+    pub weight: f64,
+}
+
+/// All numbers of a rollout with their limits.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Numbers {
+    /// The evidence.
+    #[serde(flatten)]
+    pub evidence: Report,
+    /// The watch with all of the traffic, once it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak: Option<SoakNumbers>,
+    /// The guards that have a limit.
+    pub guards: Vec<GuardNumbers>,
+}
+
+/// The watch with all of the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SoakNumbers {
+    /// ln D; nothing when no metric can be watched.
+    pub ln_d: Option<f64>,
+    /// Where it rolls back.
+    pub limit: f64,
+}
+
+/// One guard.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct GuardNumbers {
+    /// Its name.
+    pub name: &'static str,
+    /// What was counted or measured.
+    pub count: f64,
+    /// Where it rolls back.
+    pub limit: f64,
+}
+
+impl Rollout {
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let (config, progress) = (&self.config, &self.progress);
+        let weight = self.traffic().weight;
+        let arm = |name, version: &contract::Version, weight| ArmStatus {
+            name,
+            version: version.to_string(),
+            weight,
+        };
+        Status {
+            id: config.id.clone(),
+            model: config.model.to_string(),
+            state: progress.phase.as_str(),
+            step: match progress.phase.stage() {
+                Some(Stage::Step(step)) => Some(step),
+                Some(Stage::Shadow | Stage::Promoting | Stage::Soak) | None => None,
+            },
+            weight,
+            generation: progress.generation,
+            epoch: progress.epoch,
+            since: progress.since.to_string(),
+            reason: self.reason(),
+            verdict: self.verdict(),
+            arms: [
+                arm("stable", &config.stable, 1.0 - weight),
+                arm("candidate", &config.candidate, weight),
+            ],
+            missing: match progress.phase.stage() {
+                Some(Stage::Shadow | Stage::Step(_)) => progress.evidence.report(config).missing(),
+                Some(Stage::Promoting | Stage::Soak) | None => Vec::new(),
+            },
+        }
+    }
+
+    /// What is thought of the candidate; unknown while the split is off.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if self.progress.phase.is_held_for(HoldReason::Srm) {
+            return Verdict::Unknown;
+        }
+        let soak = self.progress.soak.as_ref();
+        match soak.is_some_and(|soak| soak.is_worse(&self.config)) {
+            true => Verdict::Worse,
+            false => self.progress.evidence.verdict(&self.config),
+        }
+    }
+
+    /// All numbers with their limits.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        let (read, limits) = (&self.progress.guards, &self.config.guards);
+        let count = |n: u64| n as f64;
+        let guards = [
+            (
+                GuardKind::NanOutput,
+                count(read.nan_output),
+                limits.nan_output.map(count),
+            ),
+            (
+                GuardKind::ConsecutiveErrors,
+                count(read.consecutive_errors),
+                limits.consecutive_errors.map(count),
+            ),
+            (
+                GuardKind::LoadFailure,
+                count(read.load_failure),
+                limits.load_failure.map(count),
+            ),
+            (
+                GuardKind::ShapeChange,
+                count(read.shape_change),
+                limits.shape_change.map(count),
+            ),
+            (
+                GuardKind::MemoryRatio,
+                read.memory_ratio,
+                limits.memory_ratio,
+            ),
+        ];
+        let guards = guards.into_iter().filter_map(|(guard, count, limit)| {
+            Some(GuardNumbers {
+                name: guard.as_str(),
+                count,
+                limit: limit?,
+            })
+        });
+        Numbers {
+            evidence: self.progress.evidence.report(&self.config),
+            soak: self.progress.soak.as_ref().map(|soak| SoakNumbers {
+                ln_d: Some(soak.ln_d(&self.config)).filter(|ln_d| ln_d.is_finite()),
+                limit: super::Soak::limit(&self.config),
+            }),
+            guards: guards.collect(),
+        }
+    }
+
+    fn reason(&self) -> Option<String> {
+        let progress = &self.progress;
+        match progress.phase {
+            Phase::Held { reason, .. } => Some(reason.as_str().to_owned()),
+            Phase::Completed | Phase::RolledBack | Phase::Aborted | Phase::Failed => {
+                progress.last_reason.as_ref().map(ToString::to_string)
+            }
+            Phase::Pending | Phase::Warmup | Phase::Running(_) => None,
+        }
+    }
+}
