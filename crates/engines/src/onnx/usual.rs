@@ -1,12 +1,16 @@
 //! Whether a run is far larger than usual, so that its memory is not worth keeping.
 //!
-//! Input: the elements of all inputs of each run. Rule: a run of more than sixteen times the moving
-//! average is an outlier; a sample counts an eighth and at most as sixteen times the average. Cold
-//! start: the first run sets the average. Recovery: sizes that stay large become usual after some
-//! runs. Rejected: a limit in bytes, because what a run takes does not follow from its inputs.
+//! Input: the elements of all inputs of each run. Rule: a run of more than 64 times the moving average
+//! is an outlier, unless it is small in itself; a sample counts an eighth and at most as 64 times the
+//! average. Cold start: the first run sets the average. Recovery: sizes that stay large become usual
+//! after some runs. Rejected: a limit in bytes alone, because what a run takes does not follow from
+//! its inputs.
 
-/// Batches of a busy server differ by less: from one row to its usual sixteen.
-const FACTOR: usize = 16;
+/// Batches of the same rows differ by less: by default they have 1 to 32.
+const FACTOR: usize = 64;
+
+/// What smaller runs take is not worth the milliseconds of giving it back.
+const MIN_OUTLIER_ELEMENTS: usize = 65_536;
 
 /// The share of a new sample, as a power of two.
 const WEIGHT_SHIFT: u32 = 3;
@@ -28,7 +32,7 @@ impl UsualSize {
         let most = (self.weighted >> WEIGHT_SHIFT).max(1) * FACTOR;
         let kept = self.weighted - (self.weighted >> WEIGHT_SHIFT);
         self.weighted = (kept + n_elements.min(most)).max(1);
-        n_elements > most
+        n_elements > most.max(MIN_OUTLIER_ELEMENTS)
     }
 }
 
@@ -37,24 +41,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_run_of_more_than_sixteen_times_the_usual_size_is_an_outlier() {
+    fn only_a_run_of_more_than_64_times_the_usual_size_is_an_outlier() {
         let mut usual = UsualSize::default();
         let mut outliers = Vec::new();
-        for n_elements in [10, 10, 160, 10, 10, 10, 100_000, 10] {
+        for n_elements in [2000, 2000, 128_000, 2000, 2000, 9_000_000, 2000] {
             if usual.note(n_elements) {
                 outliers.push(n_elements);
             }
         }
-        assert_eq!(outliers, [100_000]);
+        assert_eq!(outliers, [9_000_000]);
+    }
+
+    #[test]
+    fn a_run_that_is_small_in_itself_is_no_outlier() {
+        let mut usual = UsualSize::default();
+        usual.note(1);
+        assert!(!usual.note(65_536));
+        let mut usual = UsualSize::default();
+        usual.note(1);
+        assert!(usual.note(65_537));
     }
 
     #[test]
     fn large_runs_that_go_on_become_usual() {
         let mut usual = UsualSize::default();
         usual.note(1);
-        let n_outliers = (0..100).filter(|_| usual.note(4096)).count();
+        let n_outliers = (0..100).filter(|_| usual.note(200_000)).count();
         assert!((1..20).contains(&n_outliers), "{n_outliers}");
-        assert!(!usual.note(4096));
+        assert!(!usual.note(200_000));
         assert!(!usual.note(1));
     }
 
