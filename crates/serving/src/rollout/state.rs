@@ -86,17 +86,15 @@ impl Rollout {
             return Err(ForeignProgress);
         }
         let mut rollout = Self { config, progress };
-        let mut actions = vec![Action::SetTraffic(rollout.traffic())];
-        match rollout.progress.phase {
-            Phase::Pending => actions.push(Action::Load),
-            Phase::Warmup => actions.extend([Action::Load, Action::WarmUp]),
-            Phase::Running(_) | Phase::Held { .. } => {
-                actions.push(Action::Load);
-                // Calls that were open are lost, so they are made again.
-                rollout.progress.ask_gates_again(now);
-            }
-            Phase::Completed | Phase::RolledBack | Phase::Aborted | Phase::Failed => {}
-        }
+        // Calls that were open are lost, so they are made again.
+        rollout.progress.ask_gates_again(now);
+        let traffic = Action::SetTraffic(rollout.traffic());
+        let actions = match rollout.progress.phase {
+            Phase::Warmup => vec![traffic, Action::Load, Action::WarmUp],
+            // A version has to be there before requests are sent to it.
+            Phase::Pending | Phase::Running(_) | Phase::Held { .. } => vec![Action::Load, traffic],
+            Phase::Completed | Phase::RolledBack | Phase::Aborted | Phase::Failed => vec![traffic],
+        };
         Ok((rollout, actions))
     }
 
@@ -131,7 +129,9 @@ impl Rollout {
                 }
             }
             Event::WarmupFailed(message) => {
-                self.candidate_failed(Reason::WarmupFailed(message), now, &mut actions);
+                if self.progress.phase == Phase::Warmup {
+                    self.candidate_failed(Reason::WarmupFailed(message), now, &mut actions);
+                }
             }
             Event::ThresholdFrozen { metric, threshold } => {
                 let thresholds = &mut self.progress.latency_thresholds;
@@ -218,9 +218,10 @@ impl Rollout {
         match stage {
             Stage::Shadow | Stage::Step(_) => {
                 if self.may_rise(stage, now) {
-                    let reason = match stage {
-                        Stage::Shadow => Reason::ShadowAgrees,
-                        Stage::Step(_) | Stage::Promoting | Stage::Soak => Reason::NotWorse,
+                    let reason = match (stage, self.config.shadow) {
+                        (Stage::Shadow, Some(_)) => Reason::ShadowAgrees,
+                        (Stage::Shadow, None) => Reason::WarmedUp,
+                        (Stage::Step(_) | Stage::Promoting | Stage::Soak, _) => Reason::NotWorse,
                     };
                     self.rise(stage, reason, now, actions);
                 } else if now.since(self.progress.waiting_since) >= self.config.step.max_time {

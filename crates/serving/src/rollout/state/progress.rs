@@ -104,11 +104,13 @@ impl Progress {
     pub(super) fn absorb(&mut self, config: &RolloutConfig, tick: &Tick, now: Moment) {
         self.is_stable_ready = tick.is_stable_ready;
         self.guards.add(&tick.guards);
-        self.n_candidate_requests += tick.n_candidate_requests;
-        self.n_pairs += tick.n_pairs;
         match (self.phase.stage(), &mut self.soak) {
+            // What comes before the first stage, or late from another artefact, is not counted.
+            (None, _) => {}
             (Some(Stage::Soak), Some(soak)) => soak.add(&tick.metrics, now),
-            _ => {
+            (Some(Stage::Shadow | Stage::Step(_) | Stage::Promoting | Stage::Soak), _) => {
+                self.n_candidate_requests += tick.n_candidate_requests;
+                self.n_pairs += tick.n_pairs;
                 self.evidence.add(config, &tick.metrics);
                 self.evidence
                     .add_units(tick.n_stable_units, tick.n_candidate_units);

@@ -434,12 +434,19 @@ fn every_guard_rolls_back_at_once() {
 
 #[test]
 fn a_candidate_that_cannot_be_used_fails() {
-    for event in [
-        Event::CandidateFailed("no file".to_owned()),
-        Event::WarmupFailed("slow".to_owned()),
+    let failed = || Event::CandidateFailed("no file".to_owned());
+    for events in [
+        vec![failed()],
+        vec![Event::CandidateReady, failed()],
+        vec![
+            Event::CandidateReady,
+            Event::WarmupFailed("slow".to_owned()),
+        ],
     ] {
         let mut course = Course::new("");
-        course.tell(event);
+        for event in events {
+            course.tell(event);
+        }
         assert_eq!(course.phase(), Phase::Failed);
         assert!(course.story().contains("Release"), "{}", course.story());
     }
@@ -680,7 +687,7 @@ fn a_restart_goes_on_with_the_same_evidence() {
     let config = course.rollout.config().clone();
     let (resumed, actions) = Rollout::resume(config.clone(), read, course.now).unwrap();
     assert_eq!(
-        actions.first(),
+        actions.last(),
         Some(&Action::SetTraffic(course.rollout.traffic()))
     );
     let report = |rollout: &Rollout| rollout.progress().evidence.report(rollout.config());

@@ -1,7 +1,7 @@
 //! Whether the candidate answers like stable: classes or bins of a score, arm against arm.
 //!
 //! Input: requests per bin in both arms. Rule: under "same outputs" the arm of a request is
-//! independent of its bin, so each bin runs the share process of [`worse`](super::worse) with the
+//! independent of its bin, so each bin runs the share process of [`worse`] with the
 //! ratios of its grid and their inverses; E is the mean over bins. Because E alone finds any
 //! difference at enough traffic, the size of the difference is told beside it, without the part
 //! that chance explains:

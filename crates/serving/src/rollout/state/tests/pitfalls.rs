@@ -173,7 +173,7 @@ fn open_calls_are_made_again_after_a_restart() {
     let (resumed, actions) = Rollout::resume(config, progress, course.now).unwrap();
     assert_eq!(
         actions,
-        [Action::SetTraffic(resumed.traffic()), Action::Load]
+        [Action::Load, Action::SetTraffic(resumed.traffic())]
     );
     course.rollout = resumed;
     let before = course.actions.len();
@@ -292,9 +292,21 @@ fn the_first_frozen_threshold_counts() {
 }
 
 #[test]
+fn counts_that_come_late_from_another_artefact_are_not_counted() {
+    let mut course = Course::warm(QUICK);
+    let late = course.counted(BROKEN);
+    course.tell(Event::CandidateChanged);
+    course.tell(Event::Tick(Box::new(late)));
+    let progress = course.rollout.progress();
+    assert_eq!(progress.evidence, Evidence::new(course.rollout.config()));
+    assert_eq!(progress.n_candidate_requests, 0);
+}
+
+#[test]
 fn events_out_of_turn_change_nothing() {
     let mut course = Course::warm(QUICK);
     let before = course.rollout.clone();
+    course.tell(Event::WarmupFailed("late".to_owned()));
     course.tell(Event::CandidateReady);
     course.tell(Event::WarmedUp);
     assert_eq!(course.rollout, before);
