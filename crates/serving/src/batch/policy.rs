@@ -46,6 +46,9 @@ const HOLD_TURNAROUNDS: f64 = 2.5;
 /// Turnarounds longer than this many of the longest holds need not be learned.
 const HORIZON_HOLDS: u32 = 4;
 
+/// Runs that follow each other more quickly teach nothing more, and are counted once for all.
+const MIN_LESSON_GAP: Duration = Duration::from_micros(200);
+
 /// How long the sizing stays as it is; it follows from averages that move slowly.
 const SIZING_AGE: Duration = Duration::from_millis(10);
 
@@ -62,6 +65,7 @@ pub(crate) struct Scheduler<T> {
     curve: Curve,
     sizing: Sizing,
     sized_at: Option<Instant>,
+    learned_at: Option<Instant>,
     /// When an instance last began or ended a run.
     last_run: Option<Instant>,
     usual_time: UsualTime,
@@ -79,6 +83,7 @@ impl<T> Scheduler<T> {
             is_closing: false,
             sizing: Sizing::new(&curve, 1.0, &limits, None),
             sized_at: None,
+            learned_at: None,
             last_run: None,
             usual_time: UsualTime::default(),
             lateness: Lateness::default(),
@@ -121,7 +126,11 @@ impl<T> Scheduler<T> {
         if self.is_closing || is_delayed || !self.queue.is_empty() {
             return None;
         }
-        let slot = self.slots.occupy(now + self.upper(n_rows))?;
+        let run_time = match n_rows {
+            1 => self.sizing.row_time,
+            _ => self.upper(n_rows),
+        };
+        let slot = self.slots.occupy(now + run_time)?;
         self.turnaround.arrived(now);
         self.last_run = Some(now);
         Some(slot)
@@ -164,15 +173,8 @@ impl<T> Scheduler<T> {
         self.last_run = Some(now);
         self.lateness.observe(ran.n_due, ran.n_late, now);
         self.turnaround.replied(ran.n_requests, now);
-        let Some(time) = ran.time else { return };
-        self.curve.observe(ran.n_rows, time);
-        let is_old = |at| now.saturating_duration_since(at) >= SIZING_AGE;
-        if self.sized_at.is_none_or(is_old) {
-            let factor = self.lateness.factor();
-            let usual_time = self.usual_time.get();
-            self.sizing = Sizing::new(&self.curve, factor, &self.limits, usual_time);
-            self.sized_at = Some(now);
-            self.set_horizon();
+        if let Some(time) = ran.time {
+            self.learn(ran.n_rows, time, now);
         }
     }
 
@@ -215,6 +217,22 @@ impl<T> Scheduler<T> {
         }
     }
 
+    fn learn(&mut self, n_rows: usize, time: Duration, now: Instant) {
+        let age = |at| now.saturating_duration_since(at);
+        if self.learned_at.is_some_and(|at| age(at) < MIN_LESSON_GAP) {
+            return;
+        }
+        self.learned_at = Some(now);
+        self.curve.observe(n_rows, time);
+        if self.sized_at.is_none_or(|at| age(at) >= SIZING_AGE) {
+            let factor = self.lateness.factor();
+            let usual_time = self.usual_time.get(now);
+            self.sizing = Sizing::new(&self.curve, factor, &self.limits, usual_time);
+            self.sized_at = Some(now);
+            self.set_horizon();
+        }
+    }
+
     fn plan(&self, now: Instant) -> Cut {
         let is_stale = self.is_stale(now);
         let run_time = |n_rows| match is_stale {
@@ -242,7 +260,7 @@ impl<T> Scheduler<T> {
             return Ok(());
         };
         let time = deadline.saturating_duration_since(now);
-        self.usual_time.observe(time);
+        self.usual_time.observe(time, now);
         if self.is_stale(now) {
             return Ok(());
         }

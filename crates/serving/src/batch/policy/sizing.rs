@@ -37,6 +37,8 @@ pub(super) struct Sizing {
     pub(super) efficient_rows: usize,
     /// The most rows of a batch.
     pub(super) batch_rows: usize,
+    /// How long a run of one row hardly ever exceeds; zero when nothing is known.
+    pub(super) row_time: Duration,
     /// The longest that an instance is held; zero when batches gain too little.
     pub(super) max_hold: Duration,
     /// The most rows that wait.
@@ -68,7 +70,7 @@ impl Sizing {
             QueueLimit::Fixed(rows) => (rows, None),
             QueueLimit::Learned { at_most } => {
                 let rows = batch_time.map_or(at_most, |batch_time| {
-                    queue_rows(batch_rows, batch_time, limits.n_instances, time_limit)
+                    queue_rows(batch_rows, batch_time, limits)
                 });
                 let delay = batch_time.map(|time| MIN_STANDING_DELAY.max(time * 2));
                 (rows.min(at_most), delay)
@@ -77,6 +79,7 @@ impl Sizing {
         Self {
             efficient_rows,
             batch_rows,
+            row_time: upper(1).unwrap_or_default(),
             max_hold: max_hold(curve, batch_rows),
             queue_rows,
             standing_delay,
@@ -97,17 +100,13 @@ fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-fn queue_rows(
-    batch_rows: usize,
-    batch_time: Duration,
-    n_instances: usize,
-    time_limit: Option<Duration>,
-) -> usize {
-    let at_once = batch_rows * n_instances;
-    let patience = time_limit.unwrap_or(PATIENCE).as_secs_f64();
+/// What callers usually allow does not count here: others may allow more.
+fn queue_rows(batch_rows: usize, batch_time: Duration, limits: &Limits) -> usize {
+    let at_once = batch_rows * limits.n_instances;
+    let patience = limits.time_limit.unwrap_or(PATIENCE).as_secs_f64();
     let n_batches = patience / batch_time.as_secs_f64().max(1e-9);
     let rows = whole(float(at_once) * n_batches);
-    match time_limit {
+    match limits.time_limit {
         Some(_) => rows.max(at_once),
         None => rows.max(at_once * MIN_QUEUE_BATCHES),
     }
@@ -191,6 +190,10 @@ mod tests {
             if sizing.queue_rows != expected {
                 failures.push(format!("{name}: {sizing:?}"));
             }
+        }
+        let hasty = Sizing::new(&curve(2000, 100), 1.0, &limits(None, LEARNED), Some(TEN));
+        if hasty.queue_rows != 1000 {
+            failures.push(format!("some callers allow little: {hasty:?}"));
         }
         let slow = Sizing::new(&curve(0, 2_000_000), 1.0, &limits(None, LEARNED), None);
         let is_four_seconds = |delay: Duration| delay.abs_diff(millis(4000)) < millis(1);

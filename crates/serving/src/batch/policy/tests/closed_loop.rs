@@ -12,7 +12,7 @@ use super::player::{Cost, Outcome, Player, millis};
 use super::random::Random;
 use crate::batch::curve::float;
 
-const N_REPLIES: usize = 20_000;
+const N_REPLIES: usize = 10_000;
 
 /// Fixed and per-row milliseconds, rows of a batch, instances, callers.
 #[derive(Clone, Copy, Debug)]
