@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::infer::BoxFuture;
 use crate::model::{ModelName, SharedModelInfo, Version};
 use crate::scheduling::Scheduling;
+use crate::traffic::{Change, HistoryEntry, Routing};
 
 /// Where a version stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,24 +63,30 @@ pub struct ModelStatus {
     pub reason: String,
     /// Its versions, in ascending order.
     pub versions: Vec<VersionStatus>,
+    /// What decides between them.
+    pub routing: Routing,
 }
 
 impl ModelStatus {
-    /// The highest version that is ready: the one that answers when no version is named.
+    /// The version that answers when none is named and no split decides: the pinned one, else the
+    /// highest that is ready.
     #[must_use]
     pub fn latest(&self) -> Option<&VersionStatus> {
-        self.versions
-            .iter()
-            .rev()
-            .find(|version| version.state == VersionState::Ready)
+        let is_ready = |status: &&VersionStatus| status.state == VersionState::Ready;
+        match &self.routing.pinned {
+            Some(pinned) => self.version(pinned.as_str()).filter(is_ready),
+            None => self.versions.iter().rev().find(is_ready),
+        }
     }
 
-    /// The version of that text.
+    /// The version of that text, which may be a label.
     #[must_use]
     pub fn version(&self, version: &str) -> Option<&VersionStatus> {
-        self.versions
-            .iter()
-            .find(|status| status.version.as_str() == version)
+        let find = |text: &str| {
+            let mut versions = self.versions.iter();
+            versions.find(|status| status.version.as_str() == text)
+        };
+        find(version).or_else(|| find(self.routing.labels.get(version)?.as_str()))
     }
 
     /// Why the model serves nothing or, while it serves, what it could not take up.
@@ -228,4 +235,41 @@ pub trait Control: Send + Sync + fmt::Debug {
     /// # Errors
     /// `model_not_found` when it was never served.
     fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>>;
+
+    /// Changes what is served, for `actor`; returns what decides from then on, when it would survive
+    /// a crash. Loading returns when the version serves.
+    ///
+    /// # Errors
+    /// `model_not_found`, `version_not_found`, `invalid_request` for what makes no sense, and the
+    /// reason why a version failed to load.
+    fn change<'a>(
+        &'a self,
+        name: &'a ModelName,
+        change: Change,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Routing>> {
+        let refusal = refusal(format!("{actor} cannot change `{name}` here: {change:?}"));
+        Box::pin(async move { Err(refusal) })
+    }
+
+    /// The last `limit` changes of a model, the newest first.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `internal` when they cannot be read.
+    fn history<'a>(
+        &'a self,
+        name: &'a ModelName,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
+        let refusal = refusal(format!(
+            "no history of `{name}`, {limit} lines of it wanted"
+        ));
+        Box::pin(async move { Err(refusal) })
+    }
+}
+
+/// What a server says that cannot be changed, which is the default.
+fn refusal(diagnostic: String) -> Error {
+    let sentence = "labels, pins, splits and their history are not offered here";
+    Error::new(Code::Unsupported, sentence).with_diagnostic(diagnostic)
 }

@@ -5,6 +5,7 @@
 //! that was routed keeps its version until it is answered, whatever happens to the repository.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::model::{ModelName, SharedModelInfo, VersionSelector};
 use crate::request::InferRequest;
-use crate::response::InferResponse;
+use crate::response::{Answerer, InferResponse};
 
 /// A boxed future, so that the traits stay object-safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -27,11 +28,28 @@ pub struct Target {
     pub version: VersionSelector,
 }
 
+/// What may be asked about the caller of a request, to assign it to an arm of a split.
+///
+/// Nothing is read before it is asked for, so that a request without a split pays nothing.
+pub trait Caller {
+    /// The value of a header, or of the metadata of gRPC.
+    fn header(&self, name: &str) -> Option<Cow<'_, str>>;
+
+    /// The value of a cookie.
+    fn cookie(&self, name: &str) -> Option<Cow<'_, str>>;
+
+    /// The text, or the integer as decimal text, under a key of the body, or else of the query.
+    /// Dots lead from one level of the body to the next.
+    fn field(&self, path: &str) -> Option<Cow<'_, str>>;
+}
+
 /// The version that a request will run on, held until the request is answered.
 #[derive(Clone)]
 pub struct Route {
     /// What decoding and validation need to know about the version.
     pub info: SharedModelInfo,
+    /// What the reply says about who answered.
+    pub answerer: Answerer,
     /// What the implementation of [`Infer`] keeps for itself.
     pub handle: Arc<dyn Any + Send + Sync>,
 }
@@ -48,12 +66,22 @@ impl fmt::Debug for Route {
 /// Runs inferences. Called by the protocol servers, by the warm-up and by load generators; may be
 /// called from many tasks at once.
 pub trait Infer: Send + Sync + fmt::Debug {
-    /// Picks the version for a target. Cheap, and does not wait.
+    /// Picks the version for a target by name alone, as if there were no split. Cheap, and does not
+    /// wait.
     ///
     /// # Errors
     /// `model_not_found`, `version_not_found`, `model_not_ready`, `unavailable`, and
     /// `invalid_request` when no model is named and several are served.
     fn route(&self, target: &Target) -> Result<Route>;
+
+    /// Picks the version for the request of a caller: a split decides where the target names no
+    /// version. Cheap, and does not wait. Without splits, which is the default, it is the same.
+    ///
+    /// # Errors
+    /// Those of [`Infer::route`], and `invalid_request` when the caller forces an arm that is none.
+    fn route_for(&self, target: &Target, _caller: &dyn Caller) -> Result<Route> {
+        self.route(target)
+    }
 
     /// Validates, admits and runs a request on the version of `route`, which must come from the
     /// same object. Dropping the future cancels the request.

@@ -13,9 +13,11 @@ pub mod observe;
 pub mod request;
 pub mod response;
 pub mod scheduling;
+pub mod store;
 pub mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod traffic;
 
 pub use control::{
     BatchStatistics, Control, CountAndTime, ModelStatus, Readiness, VersionState,
@@ -24,13 +26,18 @@ pub use control::{
 pub use engine::{Concurrency, Engine, LoadSpec, LoadedModel, Session, SessionLayout, SessionMode};
 pub use error::{Code, Error, Result};
 pub use event::Event;
-pub use infer::{BoxFuture, Infer, Route, Target};
+pub use infer::{BoxFuture, Caller, Infer, Route, Target};
 pub use model::{
     Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,
     OutputTreatment, SharedModelInfo, Signature, TensorSpec, Version, VersionSelector,
 };
 pub use observe::{Exposition, Observe};
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
-pub use response::{InferResponse, Timings};
+pub use response::{Answerer, InferResponse, Timings};
 pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
+pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
+pub use traffic::{
+    Arm, AssignmentHash, Change, Fallback, HistoryEntry, Layer, Routing, Split, Unit, UnitSource,
+    check_traffic_name,
+};

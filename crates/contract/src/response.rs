@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::model::SharedModelInfo;
 use crate::request::NamedTensor;
 
@@ -29,4 +31,14 @@ pub struct InferResponse {
     pub outputs: Vec<NamedTensor>,
     /// Where the time went.
     pub timings: Timings,
+}
+
+/// Who answers, as the bytes that replies carry: made once for a version and an arm, and shared by
+/// all their replies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answerer {
+    /// The version.
+    pub version: Bytes,
+    /// The arm of the split that the request was assigned to, or forced into.
+    pub arm: Option<Bytes>,
 }

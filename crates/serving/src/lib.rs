@@ -12,7 +12,9 @@ pub mod rollout;
 mod route;
 mod server;
 mod statistics;
+mod store;
 mod variant;
 
 pub use repository::settings::DEFAULT_MODEL_SETTINGS;
+pub use route::Assigner;
 pub use server::{Server, ServerOptions};

@@ -3,10 +3,24 @@
 //! Decision: a pure function over an immutable table. The table is swapped whole, so a request sees
 //! one state of the repository and takes no lock.
 
+mod choice;
+mod hash;
+mod split;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Code, Error, ModelName, Result, Target, VersionSelector, VersionState};
+use bytes::Bytes;
+use contract::{
+    Arm, Caller, Code, Error, ModelName, Result, Routing, Target, Version, VersionSelector,
+    VersionState,
+};
+
+pub(crate) use choice::ActiveSplit;
+pub use split::Assigner;
+
+use choice::Choice;
 
 /// Loading a small model takes about this long; for a large one the client asks again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -30,13 +44,49 @@ pub(crate) struct ModelRow<T> {
     pub(crate) is_required: bool,
     /// Its versions, ascending.
     pub(crate) versions: Vec<VersionRow<T>>,
+    /// What decides between them.
+    pub(crate) switch: Switch,
+}
+
+/// What decides between the versions of one model.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Switch {
+    /// The version that answers when none is named, even while it is not ready.
+    pub(crate) pinned: Option<Version>,
+    /// Further names of versions.
+    pub(crate) labels: BTreeMap<String, Version>,
+    /// How requests that name no version are shared out.
+    pub(crate) split: Option<Arc<ActiveSplit>>,
+    /// Grows with every change that an operator makes.
+    pub(crate) generation: u64,
+}
+
+impl Switch {
+    /// What decides, as `Control` shows it.
+    pub(crate) fn routing(&self) -> Routing {
+        Routing {
+            pinned: self.pinned.clone(),
+            labels: self.labels.clone(),
+            split: self.split.as_deref().map(|active| active.split().clone()),
+            generation: self.generation,
+        }
+    }
+}
+
+/// What answers a request.
+#[derive(Debug)]
+pub(crate) struct Found<'a, T> {
+    /// What answers.
+    pub(crate) handle: &'a T,
+    /// The arm of the split.
+    pub(crate) arm: Option<&'a Bytes>,
 }
 
 /// One version.
 #[derive(Debug)]
 pub(crate) struct VersionRow<T> {
     /// The version.
-    pub(crate) version: contract::Version,
+    pub(crate) version: Version,
     /// Where it stands.
     pub(crate) state: VersionState,
     /// Why.
@@ -54,10 +104,31 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> ModelRow<T> {
-    /// The highest version that is ready.
+    /// What answers when no version is named: the pinned version, or the highest that is ready.
     pub(crate) fn latest(&self) -> Option<&T> {
+        if let Some(pinned) = &self.switch.pinned {
+            return self.version(pinned.as_str())?.handle.as_ref();
+        }
         let ready = self.versions.iter().rev();
         ready.filter_map(|row| row.handle.as_ref()).next()
+    }
+
+    /// The row of a version or a label.
+    pub(crate) fn version(&self, text: &str) -> Option<&VersionRow<T>> {
+        let find = |text: &str| {
+            let mut rows = self.versions.iter();
+            rows.find(|row| row.version.as_str() == text)
+        };
+        find(text).or_else(|| find(self.switch.labels.get(text)?.as_str()))
+    }
+
+    /// The arms of the split whose version is being loaded.
+    pub(crate) fn waiting_arms(&self) -> impl Iterator<Item = &Arm> {
+        let arms = self.switch.split.iter().flat_map(|on| &on.split().arms);
+        arms.filter(|arm| {
+            let row = self.version(&arm.version);
+            row.is_some_and(|row| row.handle.is_none() && is_changing(row.state))
+        })
     }
 
     fn is_changing(&self) -> bool {
@@ -86,18 +157,50 @@ impl<T> ModelRow<T> {
 }
 
 impl<T> Table<T> {
-    /// What answers a target.
+    /// What answers a target by name alone.
     ///
     /// # Errors
     /// As `Infer::route` lists them.
     pub(crate) fn find(&self, target: &Target) -> Result<&T> {
-        let (name, model) = match &target.model {
-            Some(name) => (name, self.model(name)?),
-            None => self.only_model()?,
+        let (name, model) = self.row(target)?;
+        find_named(name, model, &target.version)
+    }
+
+    /// What answers the request of a caller. A split is asked when the target names no version.
+    ///
+    /// # Errors
+    /// As `Infer::route_for` lists them.
+    pub(crate) fn find_for(
+        &self,
+        target: &Target,
+        caller: &dyn Caller,
+        draw: impl FnOnce() -> u64,
+    ) -> Result<Found<'_, T>> {
+        let (name, model) = self.row(target)?;
+        let (VersionSelector::Latest, Some(split)) = (&target.version, &model.switch.split) else {
+            let handle = find_named(name, model, &target.version)?;
+            return Ok(Found { handle, arm: None });
         };
-        match &target.version {
-            VersionSelector::Latest => model.latest().ok_or_else(|| no_version(name, model)),
-            VersionSelector::Named(version) => find_version(name, model, version),
+        let (arm, handle) = match split.choose(caller, draw)? {
+            Choice::Assigned(arm, bytes) => (Some(bytes), assigned(name, model, arm)?),
+            Choice::Forced(arm, bytes) => {
+                (Some(bytes), Some(find_version(name, model, &arm.version)?))
+            }
+            Choice::Outside => (None, None),
+        };
+        match handle {
+            Some(handle) => Ok(Found { handle, arm }),
+            None => Ok(Found {
+                handle: find_named(name, model, &VersionSelector::Latest)?,
+                arm: None,
+            }),
+        }
+    }
+
+    fn row<'t, 'a: 't>(&'a self, target: &'t Target) -> Result<(&'t ModelName, &'a ModelRow<T>)> {
+        match &target.model {
+            Some(name) => Ok((name, self.model(name)?)),
+            None => self.only_model(),
         }
     }
 
@@ -151,9 +254,33 @@ fn is_changing(state: VersionState) -> bool {
     }
 }
 
+fn find_named<'a, T>(
+    name: &ModelName,
+    model: &'a ModelRow<T>,
+    version: &VersionSelector,
+) -> Result<&'a T> {
+    match (version, &model.switch.pinned) {
+        (VersionSelector::Named(version), _) => find_version(name, model, version),
+        (VersionSelector::Latest, Some(pinned)) => find_version(name, model, pinned.as_str()),
+        (VersionSelector::Latest, None) => model.latest().ok_or_else(|| no_version(name, model)),
+    }
+}
+
+/// What answers for an arm; `None` when its version cannot serve, which is no reason to fail the
+/// caller. One that is being loaded is waited for, or a restart would move units between arms.
+fn assigned<'a, T>(name: &ModelName, model: &'a ModelRow<T>, arm: &Arm) -> Result<Option<&'a T>> {
+    let row = model.version(&arm.version);
+    match row.map(|row| (row, is_changing(row.state))) {
+        Some((row, true)) if row.handle.is_none() => {
+            find_version(name, model, &arm.version).map(Some)
+        }
+        Some((row, _)) => Ok(row.handle.as_ref()),
+        None => Ok(None),
+    }
+}
+
 fn find_version<'a, T>(name: &ModelName, model: &'a ModelRow<T>, version: &str) -> Result<&'a T> {
-    let rows = &model.versions;
-    let Some(row) = rows.iter().find(|row| row.version.as_str() == version) else {
+    let Some(row) = model.version(version) else {
         let ready = model.ready_versions();
         return Err(Error::new(
             Code::VersionNotFound,

@@ -3,6 +3,7 @@
 //! Decision: the server itself only reads. It looks into the published snapshot and sends commands
 //! to the keeper of the repository, so a request never waits for a load.
 
+mod draw;
 mod options;
 mod readiness;
 
@@ -13,21 +14,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use contract::{
-    BoxFuture, Code, Control, Error, Infer, InferRequest, InferResponse, ModelName, ModelStatus,
-    Readiness, Result, Route, Target, VersionStatistics,
+    Answerer, BoxFuture, Caller, Change, Code, Control, Error, HistoryEntry, Infer, InferRequest,
+    InferResponse, ModelName, ModelStatus, Readiness, Result, Route, Routing, Target,
+    VersionStatistics,
 };
 use notify::RecommendedWatcher;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use options::ServerOptions;
 
-use crate::repository::keeper::{Command, Intervals, Keeper};
+use crate::repository::archive::Archive;
+use crate::repository::keeper::{Command, Intervals, Keeper, Order, Tools};
 use crate::repository::layout::Scanner;
 use crate::repository::settings::SettingsDefaults;
 use crate::repository::snapshot::{Served, Snapshot};
 use crate::repository::version::Opener;
 use crate::repository::watch::watch;
+use draw::Draws;
 
 /// Calls that change what is served are rare; more than this wait at the caller.
 const MAX_COMMANDS: usize = 16;
@@ -56,6 +61,8 @@ const MAX_COMMANDS: usize = 16;
 /// ```
 pub struct Server {
     published: Arc<ArcSwap<Snapshot>>,
+    archive: Archive,
+    draws: Draws,
     commands: mpsc::Sender<Command>,
     is_shutting_down: AtomicBool,
     is_closed: AtomicBool,
@@ -100,11 +107,22 @@ impl Server {
         let watcher = watch(&scanner.roots, Arc::clone(&changes));
         let scan = scanner.scan(SystemTime::now());
         let published = Arc::new(ArcSwap::default());
-        let keeper = Keeper::new(scanner, opener, Arc::clone(&published), intervals, scan);
+        let archive = Archive::new(options.store);
+        let wishes = archive.wishes()?;
+        let tools = Tools {
+            scanner,
+            opener,
+            published: Arc::clone(&published),
+            intervals,
+            archive: archive.clone(),
+        };
+        let keeper = Keeper::new(tools, scan, wishes);
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         tokio::spawn(keeper.run(receiver, changes));
         Ok(Arc::new(Self {
             published,
+            archive,
+            draws: Draws::default(),
             commands,
             is_shutting_down: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -137,6 +155,13 @@ impl Server {
         }
     }
 
+    fn check_open(&self) -> Result<()> {
+        match self.is_closed.load(Ordering::Acquire) {
+            true => Err(Error::new(Code::Unavailable, "the server is shutting down")),
+            false => Ok(()),
+        }
+    }
+
     async fn send(&self, command: Command) -> Result<()> {
         let sent = self.commands.send(command).await;
         sent.map_err(|_| keeper_is_gone())
@@ -157,21 +182,34 @@ fn check_root(root: &Path) -> Result<()> {
     })
 }
 
+fn route(served: &Arc<Served>, arm: Option<&Bytes>) -> Route {
+    Route {
+        info: Arc::clone(served.variant.info()),
+        answerer: Answerer {
+            version: served.version.clone(),
+            arm: arm.cloned(),
+        },
+        handle: Arc::clone(served) as Arc<dyn std::any::Any + Send + Sync>,
+    }
+}
+
 fn keeper_is_gone() -> Error {
     Error::internal("the task that keeps the repository has ended")
 }
 
 impl Infer for Server {
     fn route(&self, target: &Target) -> Result<Route> {
-        if self.is_closed.load(Ordering::Acquire) {
-            return Err(Error::new(Code::Unavailable, "the server is shutting down"));
-        }
+        self.check_open()?;
         let snapshot = self.published.load();
-        let served = snapshot.table.find(target)?;
-        Ok(Route {
-            info: Arc::clone(served.variant.info()),
-            handle: Arc::clone(served) as Arc<dyn std::any::Any + Send + Sync>,
-        })
+        Ok(route(snapshot.table.find(target)?, None))
+    }
+
+    fn route_for(&self, target: &Target, caller: &dyn Caller) -> Result<Route> {
+        self.check_open()?;
+        let snapshot = self.published.load();
+        let draw = || self.draws.next();
+        let found = snapshot.table.find_for(target, caller, draw)?;
+        Ok(route(found.handle, found.arm))
     }
 
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
@@ -228,6 +266,35 @@ impl Control for Server {
             let model = name.clone();
             self.send(Command::Unload { model, done }).await?;
             answer.await.map_err(|_| keeper_is_gone())?
+        })
+    }
+
+    fn change<'a>(
+        &'a self,
+        name: &'a ModelName,
+        change: Change,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Routing>> {
+        Box::pin(async move {
+            let (done, answer) = oneshot::channel();
+            let order = Order {
+                model: name.clone(),
+                change,
+                actor: actor.to_owned(),
+            };
+            self.send(Command::Change { order, done }).await?;
+            answer.await.map_err(|_| keeper_is_gone())?
+        })
+    }
+
+    fn history<'a>(
+        &'a self,
+        name: &'a ModelName,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
+        Box::pin(async move {
+            self.model(name)?;
+            self.archive.history(name, limit).await
         })
     }
 }

@@ -1,25 +1,28 @@
-//! A server without an engine: every output repeats an input.
+//! A server without an engine: every output repeats an input, and every change is only noted.
 //!
 //! Rule: output `i` is input `i`, or the first input when there are more outputs than inputs. So a
 //! test of a protocol sees its own tensors again, whatever their element type.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
 
 use crate::control::{
     Control, ModelStatus, Readiness, VersionState, VersionStatistics, VersionStatus,
 };
 use crate::engine::SessionLayout;
 use crate::error::{Code, Error, Result};
-use crate::infer::{BoxFuture, Infer, Route, Target};
+use crate::infer::{BoxFuture, Caller, Infer, Route, Target};
 use crate::model::{
     ModelInfo, ModelName, OutputTreatment, SharedModelInfo, Signature, Version, VersionSelector,
 };
 use crate::request::{InferRequest, NamedTensor};
-use crate::response::{InferResponse, Timings};
+use crate::response::{Answerer, InferResponse, Timings};
 use crate::scheduling::{ExecutionPlace, RunCost, Scheduling};
+use crate::traffic::{Change, HistoryEntry, Routing, UnitSource};
 
 /// What is known about a test model: one batching ONNX model without labels or settings.
 ///
@@ -64,6 +67,9 @@ pub struct EchoServer {
     versions: Vec<SharedModelInfo>,
     failure: Option<Error>,
     not_ready: Option<String>,
+    unit: Option<UnitSource>,
+    routing: Mutex<Routing>,
+    journal: Mutex<Vec<HistoryEntry>>,
 }
 
 impl EchoServer {
@@ -81,6 +87,15 @@ impl EchoServer {
     pub fn failing(self, error: Error) -> Self {
         Self {
             failure: Some(error),
+            ..self
+        }
+    }
+
+    /// The same server, which looks for the unit of a request there, and calls its arm by the unit.
+    #[must_use]
+    pub fn with_unit(self, source: UnitSource) -> Self {
+        Self {
+            unit: Some(source),
             ..self
         }
     }
@@ -146,8 +161,24 @@ impl Infer for EchoServer {
         };
         Ok(Route {
             info: Arc::clone(info),
+            answerer: Answerer {
+                version: Bytes::copy_from_slice(info.version.as_str().as_bytes()),
+                arm: None,
+            },
             handle: Arc::new(()),
         })
+    }
+
+    fn route_for(&self, target: &Target, caller: &dyn Caller) -> Result<Route> {
+        let unit = match &self.unit {
+            Some(UnitSource::Field(path)) => caller.field(path),
+            Some(UnitSource::Header(name)) => caller.header(name),
+            Some(UnitSource::Cookie(name)) => caller.cookie(name),
+            Some(UnitSource::Random) | None => None,
+        };
+        let mut route = self.route(target)?;
+        route.answerer.arm = unit.map(|unit| Bytes::copy_from_slice(unit.as_bytes()));
+        Ok(route)
     }
 
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
@@ -201,6 +232,7 @@ fn scheduling() -> Scheduling {
 
 impl Control for EchoServer {
     fn models(&self) -> Vec<ModelStatus> {
+        let routing = self.routing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut models: BTreeMap<&ModelName, Vec<VersionStatus>> = BTreeMap::new();
         for info in &self.versions {
             models.entry(&info.model).or_default().push(VersionStatus {
@@ -220,6 +252,7 @@ impl Control for EchoServer {
                     name: name.clone(),
                     reason: String::new(),
                     versions,
+                    routing: routing.clone(),
                 }
             })
             .collect()
@@ -256,5 +289,43 @@ impl Control for EchoServer {
 
     fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { self.model(name).map(|_| ()) })
+    }
+
+    fn change<'a>(
+        &'a self,
+        name: &'a ModelName,
+        change: Change,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Routing>> {
+        Box::pin(async move {
+            self.model(name)?;
+            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+            journal.push(HistoryEntry {
+                at: SystemTime::UNIX_EPOCH,
+                actor: actor.to_owned(),
+                what: format!("{change:?}"),
+                version: None,
+                fingerprint: None,
+            });
+            drop(journal);
+            let mut routing = self.routing.lock().unwrap_or_else(PoisonError::into_inner);
+            routing.generation += 1;
+            if let Change::Split(split) = change {
+                routing.split = Some(split);
+            }
+            Ok(routing.clone())
+        })
+    }
+
+    fn history<'a>(
+        &'a self,
+        name: &'a ModelName,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
+        Box::pin(async move {
+            self.model(name)?;
+            let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(journal.iter().rev().take(limit).cloned().collect())
+        })
     }
 }

@@ -4,21 +4,29 @@
 //! the next scan), lets the ledger take note, and publishes a new snapshot. Loads run one at a time
 //! on a thread that may block, so two large models never need memory for both at once.
 
-use std::collections::BTreeSet;
+mod change;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use contract::{Code, Error, ModelName, Observe, Result};
+use contract::{Code, Error, ModelName, Observe, Result, Routing, Version};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::archive::Archive;
 use super::layout::{Scan, Scanner};
 use super::ledger::{Job, Ledger, Retired};
 use super::plan::Timing;
 use super::snapshot::{Released, Served, Snapshot};
 use super::version::Opener;
+use super::wishes::Wishes;
+
+pub(crate) use change::Order;
+
+use change::VersionLoad;
 
 /// Changes come in bursts; the scan waits until most of one is over.
 const BURST: Duration = Duration::from_millis(200);
@@ -40,6 +48,13 @@ pub(crate) enum Command {
         model: ModelName,
         /// The answer.
         done: oneshot::Sender<Result<()>>,
+    },
+    /// Change what is served; answered when it is kept and in force.
+    Change {
+        /// The change.
+        order: Order,
+        /// The answer.
+        done: oneshot::Sender<Result<Routing>>,
     },
     /// Unload a model; answered at once.
     Unload {
@@ -74,6 +89,21 @@ struct Running {
     task: JoinHandle<Result<(Arc<Served>, Released)>>,
 }
 
+/// What the keeper works with.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    /// Reads the roots.
+    pub(crate) scanner: Scanner,
+    /// Opens versions.
+    pub(crate) opener: Opener,
+    /// Where the snapshots go.
+    pub(crate) published: Arc<ArcSwap<Snapshot>>,
+    /// The times to obey.
+    pub(crate) intervals: Intervals,
+    /// Where wishes and history are kept.
+    pub(crate) archive: Archive,
+}
+
 /// The task that owns the ledger.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -86,24 +116,25 @@ pub(crate) struct Keeper {
     drains: JoinSet<u64>,
     loads: Vec<(ModelName, oneshot::Sender<Result<()>>)>,
     rescans: Vec<oneshot::Sender<()>>,
+    archive: Archive,
+    version_loads: Vec<VersionLoad>,
+    defaults: BTreeMap<ModelName, Version>,
     remarks: BTreeSet<String>,
     next_scan: Instant,
 }
 
 impl Keeper {
-    /// A keeper that has seen `scan`, with the models of it published as loading.
-    pub(crate) fn new(
-        scanner: Scanner,
-        opener: Opener,
-        published: Arc<ArcSwap<Snapshot>>,
-        intervals: Intervals,
-        scan: Scan,
-    ) -> Self {
+    /// A keeper that has seen `scan`, with the models of it published as loading, and obeys the
+    /// wishes from before.
+    pub(crate) fn new(tools: Tools, scan: Scan, wishes: Vec<(ModelName, Wishes)>) -> Self {
         let mut keeper = Self {
-            scanner,
-            opener: Arc::new(opener),
-            published,
-            intervals,
+            scanner: tools.scanner,
+            opener: Arc::new(tools.opener),
+            published: tools.published,
+            intervals: tools.intervals,
+            archive: tools.archive,
+            version_loads: Vec::new(),
+            defaults: BTreeMap::new(),
             ledger: Ledger::default(),
             running: None,
             drains: JoinSet::new(),
@@ -112,6 +143,9 @@ impl Keeper {
             remarks: BTreeSet::new(),
             next_scan: Instant::now(),
         };
+        for (model, wishes) in wishes {
+            keeper.ledger.restore(model, wishes);
+        }
         // Only a call to load a model can fail, and there is none.
         keeper.take(scan, true, None).unwrap_or_default();
         keeper.publish();
@@ -139,6 +173,7 @@ impl Keeper {
             };
             self.handle(event).await;
             self.publish();
+            self.note_defaults().await;
         }
     }
 
@@ -158,7 +193,12 @@ impl Keeper {
                 self.publish();
                 answer(done, result);
             }
-            Event::Loaded(job, result) => self.finish(job, result),
+            Event::Command(Command::Change { order, done }) => self.change(order, done).await,
+            Event::Loaded(job, result) => {
+                let (model, version) = (job.model.clone(), job.version.clone());
+                self.finish(job, result);
+                self.note_content(&model, &version).await;
+            }
             Event::Drained(ticket) => self.ledger.drained(ticket),
             Event::Changed => self.next_scan = self.next_scan.min(Instant::now() + BURST),
             Event::ScanDue => self.scan(None).await.unwrap_or_default(),
@@ -272,6 +312,7 @@ impl Keeper {
                 None => self.loads.push((model, done)),
             }
         }
+        self.answer_version_loads();
         if self.ledger.is_idle() {
             for done in self.rescans.drain(..) {
                 answer(done, ());

@@ -3,6 +3,8 @@
 //! Decision: no I/O, no tasks and no clock here. What has to run outside comes out as a [`Job`] to
 //! load or as a [`Retired`] variant to drain, and its result comes back as an event.
 
+mod routing;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use contract::{Code, Error, ModelName, Result, Version, VersionState};
 use super::layout::{FoundModel, Scan};
 use super::plan::{Action, Content, Plan, Record, Standing, Timing, plan};
 use super::snapshot::{Draining, Released, Served, Snapshot};
-use crate::route::{ModelRow, Table, VersionRow};
+use super::wishes::Wishes;
+use crate::route::{ActiveSplit, ModelRow, Table, VersionRow};
 use crate::variant::Variant;
 
 /// A version to load.
@@ -49,6 +52,8 @@ struct Model {
     plan: Plan,
     serving: BTreeMap<Version, Serving>,
     is_required: bool,
+    wishes: Wishes,
+    split: Option<Arc<ActiveSplit>>,
 }
 
 /// Where every model stands.
@@ -89,6 +94,7 @@ impl Ledger {
         let Some(model) = self.models.get_mut(name) else {
             return Vec::new();
         };
+        model.obey_wishes(name);
         let mut plan = plan(model.found.as_ref(), &model.standing, timing);
         let mut retired = Vec::new();
         for action in std::mem::take(&mut plan.actions) {
@@ -296,6 +302,7 @@ impl Ledger {
         ModelRow {
             reason: problem(model),
             is_required: model.is_required,
+            switch: model.switch(),
             versions: versions
                 .into_iter()
                 .map(|(version, (state, reason))| VersionRow {

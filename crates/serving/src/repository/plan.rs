@@ -4,7 +4,8 @@
 //! Rule: a selected version is loaded when its content is not what serves, not what is being loaded
 //! and not what failed before, once the content has been the same for the settling time. A version
 //! that is gone, or whose model is unloaded, is retired; one that the settings no longer select is
-//! retired once every selected one serves, so that a change of version has no gap.
+//! retired once every selected one serves, so that a change of version has no gap. Wishes of
+//! operators come before the settings: what they want is selected, what they unload is not.
 //! Cold start: at the first scan a content that is older than the settling time counts as settled.
 //! Recovery: a failed content is tried again when it changes, or when a load is asked for.
 //! Rejected: loading on the event of a file watch; events come in the middle of a copy, and over
@@ -80,6 +81,10 @@ impl Record {
 pub(crate) struct Standing {
     /// Whether it was unloaded by a call.
     pub(crate) is_unloaded: bool,
+    /// Versions that are served whatever the settings select.
+    pub(crate) wanted: BTreeSet<Version>,
+    /// Versions that are not served whatever the settings select.
+    pub(crate) unwanted: BTreeSet<Version>,
     /// Its versions.
     pub(crate) versions: BTreeMap<Version, Record>,
 }
@@ -155,7 +160,7 @@ fn plan_selected(
     standing: &Standing,
     timing: &Timing,
 ) -> Plan {
-    let selected = select(&settings.versions, found);
+    let selected = select(&settings.versions, found, standing);
     let mut actions = Vec::new();
     // The highest first: it is the one that most callers want.
     for (version, found) in found.versions.iter().rev() {
@@ -171,16 +176,21 @@ fn plan_selected(
     };
     let can_retire = !selected.is_empty() && selected.iter().all(serves);
     actions.extend(retire(standing, |version| {
-        let is_gone = !found.versions.contains_key(version);
+        let is_gone = !found.versions.contains_key(version) || standing.unwanted.contains(version);
         let is_idle = !selected.contains(version) && (can_retire || !serves(version));
         is_gone || is_idle
     }));
-    let left_out = || "left out by `versions` in `model.yaml`".to_owned();
+    let left_out = |version: &Version| match standing.unwanted.contains(version) {
+        true => UNLOADED.to_owned(),
+        false => "left out by `versions` in `model.yaml`".to_owned(),
+    };
     let idle = found.versions.keys().filter(|v| !selected.contains(*v));
     Plan {
         reason: missing(&settings.versions, found),
         actions,
-        idle: idle.map(|version| (version.clone(), left_out())).collect(),
+        idle: idle
+            .map(|version| (version.clone(), left_out(version)))
+            .collect(),
     }
 }
 
@@ -218,13 +228,22 @@ fn retire(standing: &Standing, is_over: impl Fn(&Version) -> bool) -> Vec<Action
         .collect()
 }
 
-fn select(policy: &VersionPolicy, found: &FoundModel) -> BTreeSet<Version> {
-    let versions = found.versions.keys().cloned();
-    match policy {
+fn select(policy: &VersionPolicy, found: &FoundModel, standing: &Standing) -> BTreeSet<Version> {
+    let is_wanted = |v: &Version| standing.wanted.contains(v);
+    let wanted: BTreeSet<_> = found
+        .versions
+        .keys()
+        .filter(|v| is_wanted(v))
+        .cloned()
+        .collect();
+    let is_free = |v: &Version| !standing.unwanted.contains(v);
+    let versions = found.versions.keys().filter(|v| is_free(v)).cloned();
+    let selected: BTreeSet<_> = match policy {
         VersionPolicy::All => versions.collect(),
         VersionPolicy::Latest(n) => versions.rev().take(n.get()).collect(),
-        VersionPolicy::Only(wanted) => versions.filter(|v| wanted.contains(v)).collect(),
-    }
+        VersionPolicy::Only(only) => versions.filter(|v| only.contains(v)).collect(),
+    };
+    selected.into_iter().chain(wanted).collect()
 }
 
 /// What the settings ask for and the folder does not have.

@@ -6,6 +6,7 @@
 
 mod file;
 mod resolve;
+mod traffic;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub(crate) use file::ModelFile;
 pub(crate) use resolve::{
     ModelSettings, SettingsDefaults, VersionPolicy, VersionSettings, Warmup, resolve,
 };
+
+pub(crate) use traffic::TrafficFile;
 
 /// A `model.yaml` with every key, its meaning and its default: the reference of the format.
 pub const DEFAULT_MODEL_SETTINGS: &str = include_str!("settings/default.yaml");

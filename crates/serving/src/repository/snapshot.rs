@@ -7,6 +7,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use contract::{Event, ModelName, ModelStatus, Observe, Version, VersionState, VersionStatus};
 use tokio::sync::oneshot;
 
@@ -20,6 +21,8 @@ pub(crate) struct Served {
     pub(crate) variant: Arc<Variant>,
     /// How long it took to load.
     pub(crate) load_time: Duration,
+    /// The version as replies carry it.
+    pub(crate) version: Bytes,
     /// Dropped with this value.
     _release: oneshot::Sender<()>,
 }
@@ -32,7 +35,9 @@ impl Served {
     /// Wraps a variant that has just been loaded.
     pub(crate) fn new(variant: Arc<Variant>, load_time: Duration) -> (Arc<Self>, Released) {
         let (release, released) = oneshot::channel();
+        let version = variant.info().version.as_str().as_bytes();
         let served = Self {
+            version: Bytes::copy_from_slice(version),
             variant,
             load_time,
             _release: release,
@@ -77,6 +82,7 @@ impl Snapshot {
             name: name.clone(),
             reason: row.reason.clone(),
             versions: versions.map(|row| self.version_status(name, row)).collect(),
+            routing: row.switch.routing(),
         }
     }
 

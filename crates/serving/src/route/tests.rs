@@ -1,6 +1,8 @@
 //! Routes over small tables.
 
-use contract::Version;
+use std::borrow::Cow;
+
+use contract::{Arm, AssignmentHash, Fallback, Split, Unit, UnitSource};
 
 use super::*;
 
@@ -29,6 +31,7 @@ fn table(models: &[(&str, &[&str])]) -> Table<String> {
             reason: String::new(),
             is_required: true,
             versions: rows.iter().map(|text| row(text)).collect(),
+            switch: Switch::default(),
         };
         (ModelName::new(name).unwrap(), model)
     });
@@ -118,4 +121,160 @@ fn a_long_list_of_models_is_cut() {
     let table = table(&models);
     assert!(show(&table, "/").ends_with("`m07`, and more, see `GET /models`"));
     assert!(show(&table, "nobody/").ends_with("see `GET /models`"));
+}
+
+/// A caller who says who he is in every way at once.
+#[derive(Debug, Default)]
+struct Person {
+    unit: Option<&'static str>,
+    forced: Option<&'static str>,
+}
+
+impl Caller for Person {
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        match name {
+            "x-lockgate-arm" => self.forced.map(Cow::Borrowed),
+            _ => self.unit.map(Cow::Borrowed),
+        }
+    }
+
+    fn cookie(&self, _: &str) -> Option<Cow<'_, str>> {
+        self.unit.map(Cow::Borrowed)
+    }
+
+    fn field(&self, _: &str) -> Option<Cow<'_, str>> {
+        self.unit.map(Cow::Borrowed)
+    }
+}
+
+/// Half of the units for each of two versions, by the rule of MD5.
+fn halves(first: &str, second: &str, fallback: Fallback) -> Split {
+    let arm = |name: &str, version: &str| Arm {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        weight: 0.5,
+    };
+    Split {
+        arms: vec![arm("control", first), arm("treatment", second)],
+        unit: Unit {
+            source: UnitSource::Field("user_id".to_owned()),
+            fallback,
+        },
+        hash: AssignmentHash::Md5,
+        salt: None,
+        coverage: 1.0,
+        layer: None,
+        override_header: Some("x-lockgate-arm".to_owned()),
+    }
+}
+
+/// The model `digits` with these versions, labels and split.
+fn split_table(rows: &[&str], labels: &[(&str, &str)], split: Split) -> Table<String> {
+    let mut table = table(&[("digits", rows)]);
+    let model = table.models.values_mut().next().unwrap();
+    let labels = labels.iter();
+    model.switch.labels = labels
+        .map(|(label, version)| ((*label).to_owned(), Version::new(version).unwrap()))
+        .collect();
+    model.switch.split = Some(Arc::new(ActiveSplit::new(split, "").unwrap()));
+    table
+}
+
+/// `version arm`, or the code of the refusal. The random number is 700 000 of a million.
+fn answer(table: &Table<String>, text: &str, person: &Person) -> String {
+    match table.find_for(&target(text), person, || 700_000) {
+        Ok(found) => {
+            let arm = found
+                .arm
+                .map_or("-".into(), |arm| String::from_utf8_lossy(arm));
+            format!("{} {arm}", found.handle)
+        }
+        Err(error) => error.code().to_string(),
+    }
+}
+
+fn unit(unit: &'static str) -> Person {
+    Person {
+        unit: Some(unit),
+        forced: None,
+    }
+}
+
+fn forcing(arm: &'static str) -> Person {
+    Person {
+        unit: Some("user_1"),
+        forced: Some(arm),
+    }
+}
+
+#[test]
+fn a_split_answers_callers_that_name_no_version() {
+    let table = split_table(
+        &["1 ready", "2 ready", "3 ready"],
+        &[("canary", "2")],
+        halves("1", "canary", Fallback::Random),
+    );
+    let rows = [
+        ("a unit of the first half", "/", unit("user_1"), "1 control"),
+        (
+            "a unit of the second half",
+            "/",
+            unit("user_42"),
+            "2 treatment",
+        ),
+        ("a named version", "/1", unit("user_42"), "1 -"),
+        ("a label", "/canary", unit("user_1"), "2 -"),
+        ("an empty unit is random", "/", unit(""), "2 treatment"),
+        ("no unit is random", "/", Person::default(), "2 treatment"),
+        ("a forced arm", "/", forcing("treatment"), "2 treatment"),
+        (
+            "an arm that is none",
+            "/",
+            forcing("other"),
+            "invalid_request",
+        ),
+    ];
+    let wrong: Vec<_> = rows
+        .iter()
+        .map(|(what, text, person, expected)| (what, expected, answer(&table, text, person)))
+        .filter(|(_, expected, got)| *expected != got)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(table.find(&target("/")).unwrap(), "3", "by name alone");
+}
+
+#[test]
+fn a_request_without_unit_may_be_answered_as_without_a_split() {
+    let rows = ["1 ready", "2 ready", "3 ready"];
+    let table = split_table(&rows, &[], halves("1", "2", Fallback::Stable));
+    assert_eq!(answer(&table, "/", &Person::default()), "3 -");
+    assert_eq!(answer(&table, "/", &unit("user_1")), "1 control");
+}
+
+#[test]
+fn an_arm_that_is_loading_is_waited_for_and_one_that_failed_is_replaced() {
+    let rows = ["1 loading copied", "2 unavailable broken", "3 ready"];
+    let table = split_table(&rows, &[], halves("1", "2", Fallback::Random));
+    assert_eq!(answer(&table, "/", &unit("user_1")), "model_not_ready");
+    assert_eq!(answer(&table, "/", &unit("user_42")), "3 -");
+    assert_eq!(
+        answer(&table, "/", &forcing("treatment")),
+        "version_not_found"
+    );
+    let model = table.models.values().next().unwrap();
+    let waiting: Vec<_> = model.waiting_arms().map(|arm| arm.name.as_str()).collect();
+    assert_eq!(waiting, ["control"]);
+}
+
+#[test]
+fn a_pinned_version_answers_and_no_other_in_its_place() {
+    let mut table = table(&[("digits", &["1 ready", "2 loading copied", "3 ready"])]);
+    let mut pin = |version| {
+        let model = table.models.values_mut().next().unwrap();
+        model.switch.pinned = Some(Version::new(version).unwrap());
+        (show(&table, "/"), show(&table, "/3"))
+    };
+    assert_eq!(pin("1"), ("1".to_owned(), "3".to_owned()));
+    assert!(pin("2").0.starts_with("model_not_ready retry"));
+    assert!(pin("9").0.starts_with("version_not_found"));
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Engine, Observe};
+use contract::{Engine, Observe, Store};
+
+use crate::store::MemoryStore;
 
 /// A scan of a hundred models takes a few milliseconds, and nobody waits longer for a model that
 /// lies on a drive without events.
@@ -36,6 +38,8 @@ pub struct ServerOptions {
     pub default_timeout: Option<Duration>,
     /// The most rows that wait, for models that do not say.
     pub max_queue_rows: NonZeroUsize,
+    /// Where labels, pins, splits and their history are kept; by default in memory.
+    pub store: Arc<dyn Store>,
 }
 
 impl ServerOptions {
@@ -56,6 +60,7 @@ impl ServerOptions {
             settle: DEFAULT_SETTLE,
             default_timeout: None,
             max_queue_rows: DEFAULT_MAX_QUEUE_ROWS,
+            store: Arc::new(MemoryStore::default()),
         }
     }
 }

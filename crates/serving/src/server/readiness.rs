@@ -21,6 +21,12 @@ pub(crate) fn readiness<T>(table: &Table<T>, is_shutting_down: bool) -> Readines
         if model.is_required && model.latest().is_none() {
             reasons.push(format!("model `{name}`: {}", model.reasons()));
         }
+        for arm in model.waiting_arms() {
+            let version = &arm.version;
+            reasons.push(format!(
+                "model `{name}`: `{version}` of its split is being loaded"
+            ));
+        }
     }
     Readiness {
         is_ready: reasons.is_empty(),
@@ -33,7 +39,7 @@ mod tests {
     use contract::{ModelName, Version, VersionState};
 
     use super::*;
-    use crate::route::{ModelRow, VersionRow};
+    use crate::route::{ModelRow, Switch, VersionRow};
 
     fn model(is_required: bool, reason: &str, states: &[VersionState]) -> ModelRow<()> {
         let versions = (1..).zip(states).map(|(version, &state)| VersionRow {
@@ -46,6 +52,7 @@ mod tests {
             reason: reason.to_owned(),
             is_required,
             versions: versions.collect(),
+            switch: Switch::default(),
         }
     }
 

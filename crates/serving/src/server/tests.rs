@@ -1,5 +1,6 @@
 //! A whole server in process: folders change, requests run.
 
+use std::borrow::Cow;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use contract::testing::RecordingObserver;
-use contract::{VersionSelector, VersionState};
+use contract::{Version, VersionSelector, VersionState};
 
 use super::*;
 use crate::fake_engine::{FakeEngine, request};
@@ -505,4 +506,211 @@ fn mask_time(event: &str) -> String {
         None => event.to_owned(),
         Some((head, _)) => format!("{head}Some(..) }}"),
     }
+}
+
+/// A caller whose only trait is his id.
+#[derive(Debug)]
+struct User(String);
+
+impl Caller for User {
+    fn header(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn cookie(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn field(&self, path: &str) -> Option<Cow<'_, str>> {
+        (path == "user_id").then_some(Cow::Borrowed(&self.0))
+    }
+}
+
+/// The version and the arm of each of a hundred users.
+fn assignments(server: &Server) -> Vec<(String, Option<Bytes>)> {
+    let assign = |user: u32| {
+        let route = server.route_for(&target("a", ""), &User(format!("user_{user}")));
+        let route = route.unwrap();
+        (route.info.version.to_string(), route.answerer.arm)
+    };
+    (0..100).map(assign).collect()
+}
+
+fn halves(first: &str, second: &str) -> contract::Split {
+    let arm = |version: &str| contract::Arm {
+        name: version.to_owned(),
+        version: version.to_owned(),
+        weight: 0.5,
+    };
+    contract::Split {
+        arms: vec![arm(first), arm(second)],
+        unit: contract::Unit {
+            source: contract::UnitSource::Field("user_id".to_owned()),
+            fallback: contract::Fallback::Random,
+        },
+        hash: contract::AssignmentHash::Xxh3,
+        salt: None,
+        coverage: 1.0,
+        layer: None,
+        override_header: None,
+    }
+}
+
+/// Makes a change, or gives the sentence of its refusal.
+async fn change(server: &Server, change: Change) -> Result<Routing, String> {
+    let changed = server.change(&name("a"), change, "test").await;
+    changed.map_err(|error| error.message().to_owned())
+}
+
+fn version(text: &str) -> Version {
+    Version::new(text).unwrap()
+}
+
+/// `actor: what`, the newest first.
+async fn history(server: &Server) -> Vec<String> {
+    let entries = server.history(&name("a"), 10).await.unwrap();
+    let lines = entries.iter();
+    lines
+        .map(|entry| format!("{}: {}", entry.actor, entry.what))
+        .collect()
+}
+
+const TWO_VERSIONS: [(&str, &str); 2] = [("a/1/model.fake", "add 1"), ("a/2/model.fake", "add 2")];
+
+#[tokio::test]
+async fn labels_pins_and_splits_survive_the_process() {
+    let bench = Bench::new(&TWO_VERSIONS);
+    let options = bench.options();
+    let server = Server::start(options.clone()).unwrap();
+    server.rescan().await.unwrap();
+    let label = Change::Label {
+        label: "old".to_owned(),
+        version: "1".to_owned(),
+    };
+    change(&server, label).await.unwrap();
+    change(&server, Change::Pin("old".to_owned()))
+        .await
+        .unwrap();
+    change(&server, Change::Split(halves("old", "2")))
+        .await
+        .unwrap();
+    let before = (assignments(&server), history(&server).await);
+    assert!(before.0.iter().any(|(version, _)| version == "1"));
+    assert!(before.0.iter().any(|(version, _)| version == "2"));
+    drop(server);
+    let server = Server::start(options).unwrap();
+    server.rescan().await.unwrap();
+    assert_eq!((assignments(&server), history(&server).await), before);
+    assert_eq!(ask(&server, "a", "old").await, Ok(1.0));
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0), "pinned");
+    let routing = server.model(&name("a")).unwrap().routing;
+    assert_eq!(
+        (routing.pinned, routing.generation),
+        (Some(version("1")), 3)
+    );
+}
+
+#[tokio::test]
+async fn a_split_in_the_settings_holds_until_a_call_says_otherwise() {
+    let bench = Bench::new(&TWO_VERSIONS);
+    let split = "traffic: {split: [{version: 1, weight: 1}, {version: 2, weight: 0}]}";
+    bench.write("a/model.yaml", split);
+    let server = bench.server().await;
+    assert!(
+        assignments(&server)
+            .iter()
+            .all(|(version, _)| version == "1")
+    );
+    bench.write(
+        "a/model.yaml",
+        "traffic: {split: [{version: 2, weight: 1}]}",
+    );
+    server.rescan().await.unwrap();
+    assert!(
+        assignments(&server)
+            .iter()
+            .all(|(version, _)| version == "2")
+    );
+    change(&server, Change::Split(halves("1", "1")))
+        .await
+        .unwrap_err();
+    let mut both = halves("1", "1");
+    both.arms[1].name = "again".to_owned();
+    change(&server, Change::Split(both)).await.unwrap();
+    assert!(
+        assignments(&server)
+            .iter()
+            .all(|(version, _)| version == "1")
+    );
+    change(&server, Change::Unsplit).await.unwrap();
+    server.rescan().await.unwrap();
+    assert!(assignments(&server).iter().all(|(_, arm)| arm.is_none()));
+}
+
+#[tokio::test]
+async fn versions_are_loaded_and_unloaded_one_by_one() {
+    let bench = Bench::new(&TWO_VERSIONS);
+    bench.write("a/model.yaml", "versions: {latest: 1}");
+    let server = bench.server().await;
+    let left_out = "1 UNAVAILABLE: left out by `versions` in `model.yaml`, 2 READY";
+    assert_eq!(states(&server, "a"), left_out);
+    change(&server, Change::Load(version("1"))).await.unwrap();
+    assert_eq!(states(&server, "a"), "1 READY, 2 READY");
+    change(&server, Change::Unload(version("2"))).await.unwrap();
+    until(|| states(&server, "a").contains("2 UNAVAILABLE: unloaded")).await;
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    server.rescan().await.unwrap();
+    assert_eq!(ask(&server, "a", "2").await, Err(Code::VersionNotFound));
+    bench.write("a/3/model.fake", "fail");
+    let error = change(&server, Change::Load(version("3")))
+        .await
+        .unwrap_err();
+    assert!(error.contains("a version 3"), "{error}");
+    let error = change(&server, Change::Load(version("4")))
+        .await
+        .unwrap_err();
+    assert!(error.contains("it has `1`, `2`, `3`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_new_version_that_was_a_mistake_is_taken_back_in_one_step() {
+    let bench = Bench::new(&TWO_VERSIONS[..1]);
+    let server = bench.server().await;
+    bench.write("a/2/model.fake", "add 2");
+    server.rescan().await.unwrap();
+    assert_eq!(ask(&server, "a", "").await, Ok(2.0));
+    until_moved(&server).await;
+    change(&server, Change::RollBack).await.unwrap();
+    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    let expected = [
+        "test: roll back",
+        "watch: version 2 answers by default instead of 1",
+        "watch: new content of version 2",
+        "watch: new content of version 1",
+    ];
+    assert_eq!(history(&server).await, expected);
+}
+
+/// Waits until the keeper has taken note of the new default.
+async fn until_moved(server: &Server) {
+    while !history(server)
+        .await
+        .iter()
+        .any(|line| line.contains("instead"))
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_an_unknown_or_unloaded_model_is_refused() {
+    let bench = Bench::new(&TWO_VERSIONS);
+    let server = bench.server().await;
+    let error = server.change(&name("b"), Change::Unpin, "test").await;
+    assert_eq!(error.unwrap_err().code(), Code::ModelNotFound);
+    server.unload(&name("a")).await.unwrap();
+    let error = change(&server, Change::Load(version("1")))
+        .await
+        .unwrap_err();
+    assert!(error.contains("load the model first"), "{error}");
 }

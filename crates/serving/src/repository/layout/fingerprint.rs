@@ -5,6 +5,7 @@
 //! replaced gets a new inode or a new time. A folder that is being copied changes with every file.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{self, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -20,6 +21,12 @@ const MAX_DEPTH: usize = 16;
 /// Equal as long as nothing below a folder changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint(u64);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
 
 impl Fingerprint {
     /// The fingerprint of plain data, for tests.

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::traffic::TrafficFile;
+
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
@@ -49,6 +51,8 @@ pub(crate) struct ModelFile {
     pub(crate) image: Option<ImageFile>,
     /// Post-processing of scores.
     pub(crate) output: Option<OutputFile>,
+    /// The split that the model starts with.
+    pub(crate) traffic: Option<TrafficFile>,
 }
 
 /// `versions`.

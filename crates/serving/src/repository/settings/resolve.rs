@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use contract::{
     Concurrency, ImageChannels, ImageInput, ImageLayout, ImageResize, OutputTreatment, SessionMode,
-    Version,
+    Split, Version,
 };
 
 use super::SettingsError;
@@ -19,7 +19,9 @@ use super::file::{
     BatchingFile, ChannelsFile, ExecutionFile, ImageFile, LayoutFile, ModelFile, NumbersFile,
     OutputFile, QueueFile, SessionModeFile, SizeFile, VersionsFile, WarmupFile,
 };
+use super::traffic::TrafficFile;
 use crate::batch::policy::exchange::QueueLimit;
+use crate::route::Assigner;
 use crate::variant::Execution;
 
 /// The batch that keeps a network on a CPU busy without making the first row wait long.
@@ -89,6 +91,8 @@ pub(crate) struct Warmup {
 pub(crate) struct ModelSettings {
     /// Which versions are served.
     pub(crate) versions: VersionPolicy,
+    /// How requests are shared out, until an operator says otherwise.
+    pub(crate) traffic: Option<Split>,
     /// How each of them is served; a version is loaded again when this changes.
     pub(crate) each: Arc<VersionSettings>,
 }
@@ -149,6 +153,7 @@ pub(crate) fn resolve(
     check_counts(keys, file.instances, file.threads)?;
     let batching = batching(keys, &file.batching.unwrap_or_default())?;
     let versions = versions(keys, file.versions)?;
+    let traffic = file.traffic.map(|file| traffic(keys, file)).transpose()?;
     let each = VersionSettings {
         description: file.description.unwrap_or_default(),
         engine: file.engine,
@@ -174,8 +179,17 @@ pub(crate) fn resolve(
     };
     Ok(ModelSettings {
         versions,
+        traffic,
         each: Arc::new(each),
     })
+}
+
+fn traffic(keys: Keys<'_>, file: TrafficFile) -> Result<Split, SettingsError> {
+    let checked = file.split().and_then(|split| {
+        Assigner::new(&split, "")?;
+        Ok(split)
+    });
+    checked.map_err(|error| keys.error("traffic", error.message()))
 }
 
 fn millis(millis: NonZeroU32) -> Duration {

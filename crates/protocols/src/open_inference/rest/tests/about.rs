@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use contract::{
     BatchStatistics, BoxFuture, Code, CountAndTime, InferRequest, InferResponse, ModelStatus,
-    Readiness, Route, Target, Version, VersionState, VersionStatistics, VersionStatus,
+    Readiness, Route, Routing, Target, Version, VersionState, VersionStatistics, VersionStatus,
 };
 
 use super::*;
@@ -195,6 +195,7 @@ impl Control for Stuck {
             name: ModelName::new(name).unwrap(),
             reason: reason.to_owned(),
             versions,
+            routing: Routing::default(),
         };
         let failed = version("1", VersionState::Unavailable, "the file is no ONNX model");
         let loading = version("2", VersionState::Loading, "");

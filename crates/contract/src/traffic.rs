@@ -1,0 +1,233 @@
+//! Traffic: which version answers when several could, as plain data.
+//!
+//! Decision: these are wishes as they were written; whoever applies them checks them as a whole,
+//! because one weight can only be wrong beside the others.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use crate::error::{Error, Result};
+use crate::model::Version;
+
+/// The longest name of an arm or a label.
+const MAX_NAME_BYTES: usize = 64;
+
+/// What decides which version of a model answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Routing {
+    /// The version that answers whenever none is named; the highest that is ready when `None`.
+    pub pinned: Option<Version>,
+    /// Names that are usable wherever a version is.
+    pub labels: BTreeMap<String, Version>,
+    /// How requests that name no version are shared out.
+    pub split: Option<Split>,
+    /// Grows with every change.
+    pub generation: u64,
+}
+
+/// A change of what is served, as an operator asks for it. Where it says text, a label is as good
+/// as a version.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Load a version, even one that the settings leave out.
+    Load(Version),
+    /// Stop serving a version until it is loaded again.
+    Unload(Version),
+    /// Let this version answer whenever none is named.
+    Pin(String),
+    /// Let the highest version answer again.
+    Unpin,
+    /// Give a version a name, or move the name to it.
+    Label {
+        /// The name.
+        label: String,
+        /// The version.
+        version: String,
+    },
+    /// Take a name away.
+    Unlabel(String),
+    /// Share out the requests.
+    Split(Split),
+    /// Share out nothing.
+    Unsplit,
+    /// Go back to the pin, the labels and the split before the last change.
+    RollBack,
+}
+
+/// One line of the history of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// When it happened.
+    pub at: SystemTime,
+    /// Who did it: what the caller says about itself, or `watch` for a change of the files.
+    pub actor: String,
+    /// What happened.
+    pub what: String,
+    /// The version that it happened to.
+    pub version: Option<Version>,
+    /// What identified the content of the version then.
+    pub fingerprint: Option<String>,
+}
+
+/// How the requests for one model are shared out between its versions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    /// The arms; their order counts.
+    pub arms: Vec<Arm>,
+    /// What is assigned to an arm.
+    pub unit: Unit,
+    /// How a unit becomes a number.
+    pub hash: AssignmentHash,
+    /// What is hashed with the unit, so that experiments are independent; each hash has its rule.
+    pub salt: Option<String>,
+    /// The part of each arm's range that takes part; the rest is answered as without a split.
+    pub coverage: f64,
+    /// The layer that the split lies in, when several splits must not share users.
+    pub layer: Option<Layer>,
+    /// The header that forces an arm; nobody can when there is none.
+    pub override_header: Option<String>,
+}
+
+/// One side of a split.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arm {
+    /// Its name in replies and results.
+    pub name: String,
+    /// The version that answers, or a label.
+    pub version: String,
+    /// Its share of the units.
+    pub weight: f64,
+}
+
+/// What is assigned to an arm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Where a request carries it.
+    pub source: UnitSource,
+    /// What happens to a request that does not.
+    pub fallback: Fallback,
+}
+
+/// Where a request carries its unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnitSource {
+    /// In a key of its body, with dots between the levels, or in its query.
+    Field(String),
+    /// In a header, or in the metadata of gRPC.
+    Header(String),
+    /// In a cookie.
+    Cookie(String),
+    /// Nowhere: every request is a unit of its own.
+    Random,
+}
+
+/// What happens to a request without a unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fallback {
+    /// It is a unit of its own.
+    #[default]
+    Random,
+    /// It is answered as if there were no split.
+    Stable,
+}
+
+/// How a unit becomes a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AssignmentHash {
+    /// XXH3 of salt and unit, in a million buckets.
+    #[default]
+    Xxh3,
+    /// The MD5 digest as a number, in ten thousand buckets.
+    Md5,
+    /// The second rule of GrowthBook clients.
+    GrowthbookV2,
+    /// The rule of Optimizely clients.
+    Murmur3,
+}
+
+impl AssignmentHash {
+    /// Every hash.
+    pub const ALL: [Self; 4] = [Self::Xxh3, Self::Md5, Self::GrowthbookV2, Self::Murmur3];
+
+    /// Its name in settings and calls.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Xxh3 => "xxh3",
+            Self::Md5 => "md5",
+            Self::GrowthbookV2 => "growthbook-v2",
+            Self::Murmur3 => "murmur3",
+        }
+    }
+
+    /// The hash of that name.
+    ///
+    /// # Errors
+    /// `invalid_request` with the names that there are.
+    pub fn parse(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|hash| hash.as_str() == name);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(|hash| format!("`{}`", hash.as_str()));
+            Error::invalid(format!(
+                "expected one of {}, got `{}`",
+                names.join(", "),
+                name.escape_debug()
+            ))
+        })
+    }
+}
+
+/// A layer: splits with disjoint ranges of one layer never share a unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// Its name.
+    pub name: String,
+    /// Where the range begins, from 0 to 1.
+    pub start: f64,
+    /// Where it ends; the end is not part of it.
+    pub end: f64,
+}
+
+/// A name of an arm or a label: what is safe in a header, in a path and as a metric label.
+///
+/// # Errors
+/// `invalid_request` unless it has 1 to 64 ASCII letters, digits, dots, dashes and underscores.
+pub fn check_traffic_name(name: &str) -> Result<()> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    match (1..=MAX_NAME_BYTES).contains(&name.len()) && name.chars().all(is_allowed) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "a name has 1 to {MAX_NAME_BYTES} letters, digits, dots, dashes and underscores, \
+             got `{}`",
+            name.escape_debug()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_found_by_their_names() {
+        for hash in AssignmentHash::ALL {
+            assert_eq!(AssignmentHash::parse(hash.as_str()).unwrap(), hash);
+        }
+        let error = AssignmentHash::parse("sha1").unwrap_err();
+        assert!(error.message().contains("`growthbook-v2`"), "{error}");
+    }
+
+    #[test]
+    fn names_that_would_spoil_a_header_or_a_path_are_refused() {
+        let refused = ["", "a b", "a/b", "a\n", "é", "a:b"];
+        let accepted: Vec<_> = refused
+            .iter()
+            .filter(|name| check_traffic_name(name).is_ok())
+            .collect();
+        assert!(accepted.is_empty(), "{accepted:?}");
+        assert!(check_traffic_name(&"a".repeat(65)).is_err());
+        for name in ["stable", "canary-2", "v1.0_b"] {
+            assert!(check_traffic_name(name).is_ok(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What decides between the versions of a model: the wishes about it, put in force.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contract::{Change, Error, ModelName, Result, Routing, Split, Version};
+
+use super::super::wishes::{Outcome, SplitWish, Surroundings, Wishes};
+use super::{Ledger, Model, unknown_model};
+use crate::route::{ActiveSplit, Switch};
+
+impl Ledger {
+    /// Takes up the wishes about a model from before a restart.
+    pub(crate) fn restore(&mut self, name: ModelName, wishes: Wishes) {
+        self.models.entry(name).or_default().wishes = wishes;
+    }
+
+    /// What a change leads to; nothing is changed yet.
+    ///
+    /// # Errors
+    /// `model_not_found`, `version_not_found`, or `invalid_request` for what makes no sense.
+    pub(crate) fn consider(&self, name: &ModelName, change: Change) -> Result<Outcome> {
+        let model = self.known_model(name)?;
+        if let (Change::Load(_), true) = (&change, model.standing.is_unloaded) {
+            return Err(Error::invalid(format!(
+                "the model `{name}` is unloaded; load the model first"
+            )));
+        }
+        if let Change::Split(split) = &change {
+            ActiveSplit::new(split.clone(), "")?;
+        }
+        let found = model.found.iter().flat_map(|found| found.versions.keys());
+        let around = Surroundings {
+            model: name,
+            known: found.chain(model.serving.keys()).collect(),
+            ready: model.serving.keys().collect(),
+            split: model.split.as_deref().map(ActiveSplit::split),
+        };
+        model.wishes.after(change, &around)
+    }
+
+    /// Puts new wishes about a model in force. The next plan obeys them.
+    pub(crate) fn adopt(&mut self, name: &ModelName, wishes: Wishes) {
+        if let Some(model) = self.models.get_mut(name) {
+            model.wishes = wishes;
+        }
+    }
+
+    /// Forgets that a version failed to load, so that it is tried again.
+    pub(crate) fn forgive(&mut self, name: &ModelName, version: &Version) {
+        let model = self.models.get_mut(name);
+        let record = model.and_then(|model| model.standing.versions.get_mut(version));
+        if let Some(record) = record {
+            record.failed = None;
+        }
+    }
+
+    /// The wishes about a model.
+    pub(crate) fn wishes(&self, name: &ModelName) -> Option<&Wishes> {
+        self.models.get(name).map(|model| &model.wishes)
+    }
+
+    /// What decides between the versions of a model.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    pub(crate) fn routing(&self, name: &ModelName) -> Result<Routing> {
+        Ok(self.known_model(name)?.switch().routing())
+    }
+
+    /// How loading one version went; `None` while it goes on.
+    pub(crate) fn outcome_of(&self, name: &ModelName, version: &Version) -> Option<Result<()>> {
+        let model = match self.known_model(name) {
+            Ok(model) => model,
+            Err(error) => return Some(Err(error)),
+        };
+        let context = format!("{name} version {version}");
+        match model.standing.versions.get(version) {
+            Some(record) if record.loading.is_some() => None,
+            Some(record) => Some(match (&record.failed, &record.serving) {
+                (Some((_, error)), _) => Err(error.clone().in_context(context)),
+                (None, Some(_)) => Ok(()),
+                (None, None) => Err(Error::invalid("its files are changing").in_context(context)),
+            }),
+            None => {
+                let reason = model.plan.reason.clone();
+                Some(Err(Error::invalid(reason).in_context(context)))
+            }
+        }
+    }
+
+    /// What identifies the content that a version serves.
+    pub(crate) fn fingerprint(&self, name: &ModelName, version: &Version) -> Option<String> {
+        let record = self.models.get(name)?.standing.versions.get(version)?;
+        Some(record.serving.as_ref()?.fingerprint.to_string())
+    }
+
+    /// The version of each model that answers when none is named, where nobody has pinned one.
+    pub(crate) fn defaults(&self) -> BTreeMap<ModelName, Version> {
+        let models = self.models.iter();
+        let unpinned = models.filter(|(_, model)| model.wishes.turn.pinned.is_none());
+        unpinned
+            .filter_map(|(name, model)| {
+                let (highest, _) = model.serving.last_key_value()?;
+                Some((name.clone(), highest.clone()))
+            })
+            .collect()
+    }
+
+    fn known_model(&self, name: &ModelName) -> Result<&Model> {
+        let found = self.models.get(name);
+        found
+            .filter(|model| model.found.is_some() || !model.serving.is_empty())
+            .ok_or_else(|| unknown_model(name))
+    }
+}
+
+impl Model {
+    /// Works out which split is in force, and which versions it and the other wishes need.
+    pub(super) fn obey_wishes(&mut self, name: &ModelName) {
+        let wished = self.wished_split();
+        let current = self.split.as_deref().map(ActiveSplit::split);
+        if wished != current {
+            self.split = wished.cloned().and_then(|split| activate(name, split));
+        }
+        let split = self.split.as_deref().map(ActiveSplit::split);
+        self.standing.wanted = self.wishes.wanted(split);
+        self.standing.unwanted.clone_from(&self.wishes.unloaded);
+    }
+
+    fn wished_split(&self) -> Option<&Split> {
+        match &self.wishes.turn.split {
+            SplitWish::This(split) => Some(split),
+            SplitWish::Nothing => None,
+            SplitWish::AsInFile => match &self.found.as_ref()?.settings {
+                Ok(settings) => settings.traffic.as_ref(),
+                // A slip in the file must not move traffic.
+                Err(_) => self.split.as_deref().map(ActiveSplit::split),
+            },
+        }
+    }
+
+    /// What routing needs to know.
+    pub(super) fn switch(&self) -> Switch {
+        let Wishes { turn, .. } = &self.wishes;
+        Switch {
+            pinned: turn.pinned.clone(),
+            labels: turn.labels.clone(),
+            split: self.split.clone(),
+            generation: self.wishes.generation,
+        }
+    }
+}
+
+/// Splits are checked before they are kept, so a refusal here comes from another version of us.
+fn activate(name: &ModelName, split: Split) -> Option<Arc<ActiveSplit>> {
+    match ActiveSplit::new(split, &format!("{name}/traffic")) {
+        Ok(active) => Some(Arc::new(active)),
+        Err(error) => {
+            tracing::error!(model = %name, %error, "a split cannot be used; there is none now");
+            None
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Wishes and history as they are kept.
+//!
+//! Decision: a record says the version of its format, and a record of another format is an error at
+//! the start instead of a guess.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use contract::{Error, HistoryEntry, Result, Version};
+use serde::{Deserialize, Serialize};
+
+use super::super::settings::TrafficFile;
+use super::{SplitWish, Turn, Wishes};
+
+/// The format that is written.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    format: u32,
+    generation: u64,
+    turn: TurnRecord,
+    before: Option<TurnRecord>,
+    loaded: BTreeSet<String>,
+    unloaded: BTreeSet<String>,
+    contents: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TurnRecord {
+    pinned: Option<String>,
+    labels: BTreeMap<String, String>,
+    split: SplitRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SplitRecord {
+    AsInFile,
+    Nothing,
+    This(TrafficFile),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntryRecord {
+    at_millis: u64,
+    actor: String,
+    what: String,
+    version: Option<String>,
+    fingerprint: Option<String>,
+}
+
+impl Wishes {
+    /// The wishes as text.
+    pub(crate) fn to_record(&self) -> Result<String> {
+        let record = Record {
+            format: FORMAT,
+            generation: self.generation,
+            turn: TurnRecord::from(&self.turn),
+            before: self.before.as_ref().map(TurnRecord::from),
+            loaded: self.loaded.iter().map(Version::to_string).collect(),
+            unloaded: self.unloaded.iter().map(Version::to_string).collect(),
+            contents: self
+                .contents
+                .iter()
+                .map(|(version, content)| (version.to_string(), content.clone()))
+                .collect(),
+        };
+        serde_json::to_string(&record).map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// The wishes in a text.
+    ///
+    /// # Errors
+    /// `internal` when the text is no record of this format.
+    pub(crate) fn from_record(text: &str) -> Result<Self> {
+        let record: Record = serde_json::from_str(text)
+            .map_err(|error| Error::internal(format!("a record of wishes: {error}")))?;
+        if record.format != FORMAT {
+            return Err(Error::internal(format!(
+                "a record of wishes has format {}, this version reads {FORMAT}",
+                record.format
+            )));
+        }
+        let versions = |texts: BTreeSet<String>| -> Result<BTreeSet<Version>> {
+            texts.iter().map(|text| Version::new(text)).collect()
+        };
+        let contents = record.contents.into_iter();
+        let contents = contents.map(|(version, content)| Ok((Version::new(&version)?, content)));
+        Ok(Self {
+            turn: record.turn.read()?,
+            before: record.before.map(TurnRecord::read).transpose()?,
+            loaded: versions(record.loaded)?,
+            unloaded: versions(record.unloaded)?,
+            generation: record.generation,
+            contents: contents.collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl From<&Turn> for TurnRecord {
+    fn from(turn: &Turn) -> Self {
+        let labels = turn.labels.iter();
+        Self {
+            pinned: turn.pinned.as_ref().map(Version::to_string),
+            labels: labels
+                .map(|(label, version)| (label.clone(), version.to_string()))
+                .collect(),
+            split: match &turn.split {
+                SplitWish::AsInFile => SplitRecord::AsInFile,
+                SplitWish::Nothing => SplitRecord::Nothing,
+                SplitWish::This(split) => SplitRecord::This(TrafficFile::from(split)),
+            },
+        }
+    }
+}
+
+impl TurnRecord {
+    fn read(self) -> Result<Turn> {
+        let labels = self.labels.into_iter();
+        let labels = labels.map(|(label, version)| Ok((label, Version::new(&version)?)));
+        Ok(Turn {
+            pinned: self.pinned.as_deref().map(Version::new).transpose()?,
+            labels: labels.collect::<Result<_>>()?,
+            split: match self.split {
+                SplitRecord::AsInFile => SplitWish::AsInFile,
+                SplitRecord::Nothing => SplitWish::Nothing,
+                SplitRecord::This(file) => SplitWish::This(file.split()?),
+            },
+        })
+    }
+}
+
+/// A line of the history as text.
+pub(crate) fn entry_to_text(entry: &HistoryEntry) -> Result<String> {
+    let since = entry.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let record = EntryRecord {
+        at_millis: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        actor: entry.actor.clone(),
+        what: entry.what.clone(),
+        version: entry.version.as_ref().map(Version::to_string),
+        fingerprint: entry.fingerprint.clone(),
+    };
+    serde_json::to_string(&record).map_err(|error| Error::internal(error.to_string()))
+}
+
+/// The line of the history in a text.
+pub(crate) fn entry_from_text(text: &str) -> Result<HistoryEntry> {
+    let record: EntryRecord = serde_json::from_str(text)
+        .map_err(|error| Error::internal(format!("a line of the history: {error}")))?;
+    let since = Duration::from_millis(record.at_millis);
+    Ok(HistoryEntry {
+        at: UNIX_EPOCH
+            .checked_add(since)
+            .unwrap_or(SystemTime::UNIX_EPOCH),
+        actor: record.actor,
+        what: record.what,
+        version: record.version.as_deref().map(Version::new).transpose()?,
+        fingerprint: record.fingerprint,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record of the first format, as it may lie on a disk.
+    const FIRST_FORMAT: &str = r#"{"format":1,"generation":7,"turn":{"pinned":"1","labels":
+        {"stable":"1"},"split":{"this":{"split":[{"version":"1","weight":1.0,"name":"a"}],"unit":
+        {"from":"header","name":"x-user","fallback":"stable"},"hash":"md5","coverage":1.0}}},
+        "before":{"pinned":null,"labels":{},"split":"as_in_file"},"loaded":["3"],"unloaded":["2"],
+        "contents":{"1":"00ff"}}"#;
+
+    #[test]
+    fn a_record_of_the_first_format_is_read_and_written_again() {
+        let wishes = Wishes::from_record(FIRST_FORMAT).unwrap();
+        let again = Wishes::from_record(&wishes.to_record().unwrap()).unwrap();
+        assert_eq!(again, wishes);
+        assert_eq!(wishes.generation, 7);
+        assert_eq!(wishes.turn.labels["stable"].as_str(), "1");
+        assert_eq!(wishes.before.unwrap().split, SplitWish::AsInFile);
+    }
+
+    #[test]
+    fn a_record_of_another_format_is_no_guess() {
+        for text in [
+            FIRST_FORMAT.replace("\"format\":1", "\"format\":2"),
+            "{}".to_owned(),
+        ] {
+            assert!(Wishes::from_record(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_the_history_is_read_as_it_was_written() {
+        let entry = HistoryEntry {
+            at: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+            actor: "cli".to_owned(),
+            what: "pin version 1".to_owned(),
+            version: Some(Version::new("1").unwrap()),
+            fingerprint: None,
+        };
+        let text = entry_to_text(&entry).unwrap();
+        assert_eq!(entry_from_text(&text).unwrap(), entry);
+        assert!(entry_from_text("{}").is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! The split of one model at work: from a request to one of its arms.
+//!
+//! Decision: the request is asked only for what this split needs. Randomness comes in as a number,
+//! so the same request and the same number always give the same arm.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use contract::{Arm, Caller, Error, Fallback, Result, Split, UnitSource};
+
+use super::split::Assigner;
+
+/// A checked split, with what its replies carry.
+#[derive(Debug)]
+pub(crate) struct ActiveSplit {
+    split: Split,
+    assigner: Assigner,
+    names: Vec<Bytes>,
+}
+
+/// What a split says about one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Choice<'a> {
+    /// The request belongs to an arm.
+    Assigned(&'a Arm, &'a Bytes),
+    /// The caller forces an arm.
+    Forced(&'a Arm, &'a Bytes),
+    /// The request takes no part.
+    Outside,
+}
+
+impl ActiveSplit {
+    /// Checks a split.
+    ///
+    /// # Errors
+    /// `invalid_request` with the key that is wrong.
+    pub(crate) fn new(split: Split, default_salt: &str) -> Result<Self> {
+        let assigner = Assigner::new(&split, default_salt)?;
+        let names = split.arms.iter();
+        let names = names.map(|arm| Bytes::copy_from_slice(arm.name.as_bytes()));
+        Ok(Self {
+            names: names.collect(),
+            assigner,
+            split,
+        })
+    }
+
+    /// The split as it was written.
+    pub(crate) fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// What the split says about the request of `caller`; `draw` is asked for when it is random.
+    ///
+    /// # Errors
+    /// `invalid_request` when the caller forces an arm that the split does not have.
+    pub(crate) fn choose(
+        &self,
+        caller: &dyn Caller,
+        draw: impl FnOnce() -> u64,
+    ) -> Result<Choice<'_>> {
+        let forced = self.split.override_header.as_deref();
+        if let Some(name) = forced.and_then(|header| caller.header(header)) {
+            return self.forced(&name);
+        }
+        let unit = self.unit(caller).filter(|unit| !unit.is_empty());
+        let index = match (unit, self.split.unit.fallback) {
+            (Some(unit), Fallback::Random | Fallback::Stable) => self.assigner.arm_of(&unit),
+            (None, Fallback::Random) => self.assigner.arm_of_draw(draw()),
+            (None, Fallback::Stable) => None,
+        };
+        let arm = index.and_then(|index| self.arm(index));
+        Ok(arm.map_or(Choice::Outside, |(arm, name)| Choice::Assigned(arm, name)))
+    }
+
+    fn forced(&self, name: &str) -> Result<Choice<'_>> {
+        let mut arms = self.split.arms.iter().zip(&self.names);
+        let found = arms.find(|(arm, _)| arm.name == name);
+        found
+            .map(|(arm, name)| Choice::Forced(arm, name))
+            .ok_or_else(|| {
+                let arms = self.split.arms.iter();
+                let names: Vec<_> = arms.map(|arm| format!("`{}`", arm.name)).collect();
+                Error::invalid(format!(
+                    "header `{}`: the split has the arms {}, got `{}`",
+                    self.split.override_header.as_deref().unwrap_or_default(),
+                    names.join(", "),
+                    name.escape_debug()
+                ))
+            })
+    }
+
+    fn arm(&self, index: usize) -> Option<(&Arm, &Bytes)> {
+        self.split.arms.get(index).zip(self.names.get(index))
+    }
+
+    fn unit<'a>(&self, caller: &'a dyn Caller) -> Option<Cow<'a, str>> {
+        match &self.split.unit.source {
+            UnitSource::Field(path) => caller.field(path),
+            UnitSource::Header(name) => caller.header(name),
+            UnitSource::Cookie(name) => caller.cookie(name),
+            UnitSource::Random => None,
+        }
+    }
+}
