@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use contract::{Code, Error, ModelName, RequestId, Result, VersionSelector};
+use contract::{Answerer, Code, Error, ModelName, RequestId, Result, VersionSelector};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
@@ -27,7 +27,9 @@ pub(crate) use body::Incoming;
 pub(crate) use error_body::{native_error, open_inference_error};
 pub(crate) use id::{new_request_id, request_id};
 
+use crate::caller::RestCaller;
 use crate::context::Context;
+use crate::tensor_json::JsonLimits;
 
 /// How a family of routes shows its errors.
 pub(crate) trait Dialect: 'static {
@@ -79,6 +81,16 @@ impl Call {
         VersionSelector::parse(self.path_parameter("version"))
     }
 
+    /// Who asks, with the body or the part of it that is the request.
+    pub(crate) fn caller<'a>(&'a self, json: &'a [u8], limits: JsonLimits) -> RestCaller<'a> {
+        RestCaller {
+            headers: &self.headers,
+            query: &self.query,
+            json,
+            limits,
+        }
+    }
+
     /// The first value of a query parameter, percent-decoded.
     pub(crate) fn query_parameter(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes())
@@ -96,6 +108,8 @@ pub(crate) struct Reply {
     pub(crate) content_type: HeaderValue,
     /// Further headers.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The version that answered, for replies to inferences.
+    pub(crate) answerer: Option<Answerer>,
     /// The body.
     pub(crate) body: Bytes,
 }
@@ -112,7 +126,16 @@ impl Reply {
             code: None,
             content_type,
             headers: Vec::new(),
+            answerer: None,
             body: body.into(),
+        }
+    }
+
+    /// The same reply, which says who answered.
+    pub(crate) fn answered_by(self, answerer: Answerer) -> Self {
+        Self {
+            answerer: Some(answerer),
+            ..self
         }
     }
 

@@ -23,7 +23,8 @@ pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply
         let (ctx, call) = (&ctx, &call);
         async move {
             let answer = answer(ctx, call, id.clone(), json).await;
-            answer.unwrap_or_else(|error| native_error(&error, &id))
+            // Each body says which version it is from; the head of the reply is for all of them.
+            answer.map_or_else(|error| native_error(&error, &id), |(_, body)| body)
         }
     });
     Ok(Reply::json(results(&join_all(answers).await)))

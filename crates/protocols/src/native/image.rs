@@ -30,6 +30,7 @@ use super::encode::{Provenance, json_reply};
 use super::target::target;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
+use crate::tensor_json::JsonLimits;
 
 /// The right to decode a picture, for as many calls at once as there are cores.
 #[derive(Clone, Debug)]
@@ -55,7 +56,10 @@ pub(super) async fn predict_image(
     call: Call,
     workshop: Workshop,
 ) -> Result<Reply> {
-    let route = ctx.infer.route(&target(&call, None, None)?)?;
+    let limits = JsonLimits::from(&ctx.limits);
+    let target = target(&call, None, None)?;
+    let mut route = ctx.infer.route_for(&target, &call.caller(b"", limits))?;
+    let answerer = std::mem::take(&mut route.answerer);
     let top_k = top_k(&call, &route.info)?;
     let output = class_output(&route.info)?.name.clone();
     let image = upload::image(&call).await?;
@@ -72,10 +76,11 @@ pub(super) async fn predict_image(
             "an answer without the output that was asked for",
         ));
     };
-    json_reply(&ImageReply {
+    let reply = json_reply(&ImageReply {
         predictions: best_classes(scores, &response.info, top_k)?,
         provenance: Provenance::new(&response.info, latency),
-    })
+    })?;
+    Ok(reply.answered_by(answerer))
 }
 
 impl Workshop {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use contract::{InferRequest, RequestId, Result, Route};
+use contract::{Answerer, InferRequest, RequestId, Result, Route};
 use tokio::time::Instant;
 
 use super::decode::PredictBody;
@@ -23,29 +23,30 @@ use crate::tensor_json::write::NonFinite;
 pub(crate) async fn predict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
     let (id, json) = (call.id.clone(), call.body.clone());
-    let body = answer(&ctx, &Arc::new(call), id, json).await?;
-    Ok(Reply::json(body))
+    let (answerer, body) = answer(&ctx, &Arc::new(call), id, json).await?;
+    Ok(Reply::json(body).answered_by(answerer))
 }
 
-/// Answers one body, which is the body of `call` or a part of it.
+/// Answers one body, which is the body of `call` or a part of it, and says who answered.
 pub(super) async fn answer(
     ctx: &Arc<Context>,
     call: &Arc<Call>,
     id: RequestId,
     json: Bytes,
-) -> Result<Vec<u8>> {
-    let (route, request) = {
+) -> Result<(Answerer, Vec<u8>)> {
+    let (mut route, request) = {
         let (ctx, call) = (Arc::clone(ctx), Arc::clone(call));
         offload(json.len(), move || decode(&ctx, &call, id, &json)).await?
     };
+    let answerer = std::mem::take(&mut route.answerer);
     let start = Instant::now();
     let response = ctx.infer.infer(route, request).await?;
     let latency = start.elapsed();
     let style = NonFinite::of(ctx.server.is_strict_json);
-    offload(output_bytes(&response), move || {
+    let body = offload(output_bytes(&response), move || {
         encode::prediction(&response, latency, style)
-    })
-    .await
+    });
+    Ok((answerer, body.await?))
 }
 
 /// Picks the version that a body is for, and reads its inputs.
@@ -53,7 +54,7 @@ fn decode(ctx: &Context, call: &Call, id: RequestId, json: &[u8]) -> Result<(Rou
     let limits = JsonLimits::from(&ctx.limits);
     let body = PredictBody::read(json, &limits)?;
     let target = target(call, body.model.as_deref(), body.version.as_deref())?;
-    let route = ctx.infer.route(&target)?;
+    let route = ctx.infer.route_for(&target, &call.caller(json, limits))?;
     let request = body.into_request(&route.info, call, id, &limits)?;
     Ok((route, request))
 }

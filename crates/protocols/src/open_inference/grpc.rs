@@ -4,6 +4,7 @@
 //! services lies one [`frame`]; a method decodes, calls what REST calls too, and encodes.
 
 mod arrival;
+mod caller;
 mod codec;
 mod config;
 mod contents;

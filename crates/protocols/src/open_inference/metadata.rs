@@ -108,8 +108,8 @@ pub(crate) fn version_info(
     }
 }
 
-/// The version that a request for `name` and `version` runs on.
-pub(crate) fn route(ctx: &Context, name: &ModelName, version: &VersionSelector) -> Result<Route> {
+/// The version that `name` and `version` mean, as if there were no split.
+fn route(ctx: &Context, name: &ModelName, version: &VersionSelector) -> Result<Route> {
     ctx.infer.route(&Target {
         model: Some(name.clone()),
         version: version.clone(),

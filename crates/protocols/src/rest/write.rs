@@ -2,12 +2,13 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use contract::{Code, RequestId};
+use contract::{Answerer, Code, RequestId};
 use http::{HeaderName, HeaderValue, Response, header};
 
 use super::frame::Refusal;
 use super::id::REQUEST_ID;
 use super::{Dialect, Reply};
+use crate::caller::tell;
 use crate::status::status;
 
 /// A reply or an error, ready to be written.
@@ -16,6 +17,7 @@ pub(super) struct Answer {
     pub(super) code: Option<Code>,
     pub(super) content_type: HeaderValue,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) answerer: Option<Answerer>,
     pub(super) body: Bytes,
 }
 
@@ -41,6 +43,7 @@ impl Answer {
             code: reply.code,
             content_type: reply.content_type,
             headers,
+            answerer: reply.answerer,
             body: reply.body,
         }
     }
@@ -51,6 +54,9 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, self.content_type);
         headers.extend(self.headers);
+        if let Some(answerer) = self.answerer {
+            tell(answerer, headers);
+        }
         if let Ok(id) = HeaderValue::from_str(id.as_str()) {
             headers.insert(REQUEST_ID, id);
         }

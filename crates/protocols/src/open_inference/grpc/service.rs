@@ -5,9 +5,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use contract::{Error, ModelName, Result, VersionSelector};
+use contract::{Answerer, Error, ModelName, Result, Target, VersionSelector};
+use http::{Extensions, HeaderMap};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use super::caller::GrpcCaller;
 use super::frame::CountsItself;
 use super::generated::inference as wire;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
@@ -16,10 +19,11 @@ use super::repository::{Order, carry_out, list};
 use super::status::{failure, status};
 use super::stream::{Answers, Requests, STATUS_KEY, answers};
 use super::{config, decode, encode, settings, statistics};
+use crate::caller::tell;
 use crate::context::Context;
 use crate::open_inference::inference::{Origin, run};
 use crate::open_inference::metadata::{
-    EXTENSIONS, SERVER_NAME, TensorMetadata, model_metadata, not_ready_reason, route,
+    EXTENSIONS, SERVER_NAME, TensorMetadata, model_metadata, not_ready_reason,
 };
 use crate::open_inference::model_config::model_config;
 use crate::open_inference::parameters::shared_memory;
@@ -77,18 +81,40 @@ impl InferenceService {
     }
 }
 
-/// Runs one inference, from the message to the message.
+/// Runs one inference, from the message to the message, and says who answered. `metadata` is that of
+/// the call.
 pub(super) async fn infer(
     ctx: &Context,
+    metadata: &MetadataMap,
     origin: Origin,
     mut request: wire::ModelInferRequest,
-) -> Result<wire::ModelInferResponse> {
+) -> Result<(Answerer, wire::ModelInferResponse)> {
     let (name, version) = target(&request.model_name, &request.model_version)?;
-    let route = route(ctx, &name, &version)?;
+    let target = Target {
+        model: Some(name),
+        version,
+    };
+    let caller = GrpcCaller {
+        metadata: metadata.as_ref(),
+        parameters: &request.parameters,
+    };
+    let mut route = ctx.infer.route_for(&target, &caller)?;
+    let answerer = std::mem::take(&mut route.answerer);
     let id = std::mem::take(&mut request.id);
     let (inference, form) = decode::decode(request)?;
     let response = run(ctx, route, origin, inference).await?;
-    Ok(encode::encode(&response, id, form))
+    Ok((answerer, encode::encode(&response, id, form)))
+}
+
+/// The answer with who gave it in its metadata.
+fn told(
+    answerer: Answerer,
+    message: wire::ModelInferResponse,
+) -> Response<wire::ModelInferResponse> {
+    let mut headers = HeaderMap::new();
+    tell(answerer, &mut headers);
+    let metadata = MetadataMap::from_headers(headers);
+    Response::from_parts(metadata, message, Extensions::default())
 }
 
 fn target(name: &str, version: &str) -> Result<(ModelName, VersionSelector)> {
@@ -175,7 +201,12 @@ impl GrpcInferenceService for InferenceService {
         &self,
         request: Request<wire::ModelInferRequest>,
     ) -> Answer<wire::ModelInferResponse> {
-        answer_later(request, |origin, request| infer(&self.ctx, origin, request)).await
+        let origin = origin(&request)?;
+        let (metadata, _, message) = request.into_parts();
+        infer(&self.ctx, &metadata, origin.clone(), message)
+            .await
+            .map(|(answerer, message)| told(answerer, message))
+            .map_err(|error| failure(&origin, &error))
     }
 
     type ModelStreamInferStream = Answers;
@@ -188,6 +219,7 @@ impl GrpcInferenceService for InferenceService {
         let requests = Requests {
             is_status_wanted: wish.is_some_and(|value| value.as_bytes() == b"true"),
             origin: origin(&request)?,
+            metadata: Arc::new(request.metadata().clone()),
             messages: request.into_inner(),
         };
         let mut response = Response::new(answers(Arc::clone(&self.ctx), requests));

@@ -12,6 +12,7 @@ use contract::Error;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
+use tonic::metadata::MetadataMap;
 use tonic::{Status, Streaming};
 
 use super::frame::{Record, library_error, now, panicked};
@@ -38,6 +39,7 @@ pub(super) type Answers = BoxStream<'static, Result<ModelStreamInferResponse, St
 pub(super) struct Requests {
     pub(super) messages: Streaming<ModelInferRequest>,
     pub(super) origin: Origin,
+    pub(super) metadata: Arc<MetadataMap>,
     pub(super) is_status_wanted: bool,
 }
 
@@ -116,12 +118,15 @@ impl Session {
             received: now(),
             ..self.requests.origin.clone()
         };
+        let metadata = Arc::clone(&self.requests.metadata);
         let id = request.id.clone();
         Box::pin(async move {
             let mut record = Record::begin(&ctx, origin.received);
-            let run = AssertUnwindSafe(infer(&ctx, origin.clone(), request));
+            let run = AssertUnwindSafe(infer(&ctx, &metadata, origin.clone(), request));
             let result = run.catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(panicked()));
+            // Metadata belongs to the whole stream; each answer names its version itself.
+            let result = result.map(|(_, response)| response);
             record.finish(result.as_ref().err().map(Error::code));
             Outcome { id, origin, result }
         })

@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use contract::testing::{EchoServer, RecordingObserver, model_info};
 use contract::{
-    BoxFuture, Control, Dimension, ElementType, Infer, InferRequest, InferResponse, ModelInfo,
-    ModelName, ModelStatus, Readiness, Result, Route, Shape, Signature, Target, Tensor, TensorSpec,
-    VersionStatistics,
+    BoxFuture, Caller, Control, Dimension, ElementType, Infer, InferRequest, InferResponse,
+    ModelInfo, ModelName, ModelStatus, Readiness, Result, Route, Shape, Signature, Target, Tensor,
+    TensorSpec, VersionStatistics,
 };
 use half::{bf16, f16};
 use tokio::sync::oneshot;
@@ -68,6 +68,10 @@ impl Double {
 impl Infer for Double {
     fn route(&self, target: &Target) -> Result<Route> {
         self.echo.route(target)
+    }
+
+    fn route_for(&self, target: &Target, caller: &dyn Caller) -> Result<Route> {
+        self.echo.route_for(target, caller)
     }
 
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {

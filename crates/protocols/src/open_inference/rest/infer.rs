@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use contract::Result;
+use contract::{Result, Route, Target};
 use http::{HeaderMap, header};
 
 use super::decode::{Decoded, decode};
@@ -16,46 +16,61 @@ use crate::context::Context;
 use crate::offload::{offload, output_bytes};
 use crate::open_inference::binary::{Parts, split};
 use crate::open_inference::inference::{Origin, run};
-use crate::open_inference::metadata::route;
 use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
 
 /// Answers one inference request.
 pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
-    let (name, version) = target(&call)?;
-    let route = route(&ctx, &name, &version)?;
-    let Decoded { id, inference } = match split(&call.headers, call.body)? {
-        Parts::Json(json, blobs) => {
-            let limits = JsonLimits::from(&ctx.limits);
-            offload(json.len(), move || decode(&json, blobs, &limits)).await?
-        }
-        Parts::Raw(body) => {
-            let is_binary = !accepts_json(&call.headers);
-            let mut decoded = Decoded::default();
-            decoded.inference.parameters.binary_data_output = Some(is_binary);
-            decoded.inference.inputs = vec![raw_request(&route.info, body)?];
-            decoded
-        }
+    let origin = Origin {
+        id: call.id.clone(),
+        received: call.received,
+        deadline: call.deadline,
     };
+    let (mut route, decoded) = read(&ctx, call).await?;
+    let answerer = std::mem::take(&mut route.answerer);
+    let Decoded { id, inference } = decoded;
     let is_binary_default = inference.parameters.binary_data_output.unwrap_or_default();
     let wanted: Vec<_> = inference
         .outputs
         .iter()
         .map(|output| output.parameters.binary_data.unwrap_or(is_binary_default))
         .collect();
-    let origin = Origin {
-        id: call.id,
-        received: call.received,
-        deadline: call.deadline,
-    };
     let response = run(&ctx, route, origin, inference).await?;
     let style = NonFinite::of(ctx.server.is_strict_json);
-    offload(output_bytes(&response), move || {
+    let reply = offload(output_bytes(&response), move || {
         let is_binary = |index: usize| wanted.get(index).copied().unwrap_or(is_binary_default);
         encode(id.as_deref(), &response, is_binary, style)
-    })
-    .await
+    });
+    Ok(reply.await?.answered_by(answerer))
+}
+
+/// Picks the version that a request is for, and reads its inputs.
+async fn read(ctx: &Arc<Context>, mut call: Call) -> Result<(Route, Decoded)> {
+    let (name, version) = target(&call)?;
+    let target = Target {
+        model: Some(name),
+        version,
+    };
+    let limits = JsonLimits::from(&ctx.limits);
+    match split(&call.headers, std::mem::take(&mut call.body))? {
+        Parts::Json(json, blobs) => {
+            let (ctx, json_bytes) = (Arc::clone(ctx), json.len());
+            let read = move || {
+                let route = ctx.infer.route_for(&target, &call.caller(&json, limits))?;
+                Ok((route, decode(&json, blobs, &limits)?))
+            };
+            offload(json_bytes, read).await
+        }
+        Parts::Raw(body) => {
+            let route = ctx.infer.route_for(&target, &call.caller(b"", limits))?;
+            let is_binary = !accepts_json(&call.headers);
+            let mut decoded = Decoded::default();
+            decoded.inference.parameters.binary_data_output = Some(is_binary);
+            decoded.inference.inputs = vec![raw_request(&route.info, body)?];
+            Ok((route, decoded))
+        }
+    }
 }
 
 /// Whether the caller names JSON among the media types that it takes; a wildcard names nothing.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::UnitSource;
 use tonic::Request;
 use tonic::codec::CompressionEncoding;
 
@@ -181,5 +182,30 @@ async fn the_earlier_of_deadline_and_timeout_reaches_the_server() {
         let budget = started.deadline.unwrap() - before;
         assert!(budget >= Duration::from_secs(seconds), "{budget:?}");
         assert!(budget < Duration::from_secs(seconds * 2), "{budget:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_metadata_of_an_answer_say_which_version_and_which_arm_gave_it() {
+    let units = [
+        (UnitSource::Field("user_id".to_owned()), "from-parameters"),
+        (UnitSource::Field("number".to_owned()), "-7"),
+        (UnitSource::Header("x-user".to_owned()), "from-metadata"),
+        (UnitSource::Cookie("sid".to_owned()), "from-cookie"),
+    ];
+    for (source, arm) in units {
+        let fixture = Fixture::start(Double::new(echo().with_unit(source)));
+        let mut message = good_request();
+        let text = ParameterChoice::StringParam("from-parameters".to_owned());
+        let number = ParameterChoice::Int64Param(-7);
+        message.parameters = [parameter("user_id", text), parameter("number", number)].into();
+        let mut request = Request::new(message);
+        let metadata = request.metadata_mut();
+        metadata.insert("x-user", "from-metadata".parse().unwrap());
+        metadata.insert("cookie", "sid=from-cookie".parse().unwrap());
+        let response = fixture.client().await.model_infer(request).await.unwrap();
+        let told = ["x-lockgate-version", "x-lockgate-arm"];
+        let told = told.map(|key| response.metadata().get(key).unwrap().to_str().unwrap());
+        assert_eq!(told, ["3", arm]);
     }
 }
