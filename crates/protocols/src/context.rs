@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Control, Infer, Observe};
+use contract::{Control, Error, Infer, Observe, Result};
 
 /// The parts behind all protocols, shared by all listeners.
 #[derive(Clone, Debug)]
@@ -18,6 +18,21 @@ pub struct Context {
     pub limits: Limits,
     /// What the server says about itself.
     pub server: ServerInfo,
+}
+
+impl Context {
+    /// Refuses to change what is served unless the server was started for it.
+    ///
+    /// # Errors
+    /// `invalid_request`, with the setting that allows it.
+    pub(crate) fn check_control(&self) -> Result<()> {
+        match self.server.is_control_enabled {
+            true => Ok(()),
+            false => Err(Error::invalid(
+                "changes of what is served are off; set `model_control: true` to allow them",
+            )),
+        }
+    }
 }
 
 /// What a request may cost before it is refused.

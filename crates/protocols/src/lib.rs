@@ -4,6 +4,7 @@
 //! into a [`rest::Reply`]; reading bodies, limits, request ids, errors and statuses are done once
 //! for all of them.
 
+mod admin;
 mod caller;
 mod context;
 mod documentation;

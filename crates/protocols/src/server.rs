@@ -19,7 +19,7 @@ use axum::Router;
 pub use listener::{ListenerHandle, ServeOptions, serve};
 
 use crate::context::Context;
-use crate::{documentation, native, open_inference};
+use crate::{admin, documentation, native, open_inference};
 
 /// What a listener answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,7 @@ pub fn endpoint(ctx: &Arc<Context>, kind: ListenerKind) -> Endpoint {
 pub fn router(ctx: &Arc<Context>, kind: ListenerKind) -> Router {
     let routes = match kind {
         ListenerKind::All => native::routes(ctx)
+            .merge(admin::routes(ctx))
             .merge(open_inference::rest::routes(ctx))
             .merge(open_inference::grpc::routes(ctx))
             .merge(documentation::routes(ctx))

@@ -3,6 +3,7 @@
 //! Decision: it is put together from builders. A derive could describe only what is known at
 //! compile time, and the models, the part that a reader asks for, are not.
 
+mod admin;
 mod endpoint;
 mod failure;
 mod media;
@@ -50,6 +51,7 @@ pub(super) fn document(ready: &[SharedModelInfo], server_version: &str) -> OpenA
 
 fn paths(models: &[Model<'_>]) -> PathsBuilder {
     let mut endpoints: Vec<Endpoint> = native::endpoints(models);
+    endpoints.extend(admin::endpoints());
     endpoints.extend(open_inference::endpoints(models));
     for model in models {
         endpoints.extend(native::model_endpoints(model));
@@ -67,6 +69,7 @@ fn paths(models: &[Model<'_>]) -> PathsBuilder {
 fn components(models: &[Model<'_>]) -> Components {
     let mut components = endpoint::components(failure::components(ComponentsBuilder::new()))
         .schemas_from_iter(native::schemas())
+        .schemas_from_iter(admin::schemas())
         .schemas_from_iter(open_inference::schemas());
     for model in models {
         components = components
@@ -89,6 +92,7 @@ fn tags(models: &[Model<'_>]) -> Vec<Tag> {
     let mut tags = vec![
         tag(native::PREDICTION, "The simple JSON API"),
         tag(native::MODELS, "What is served"),
+        tag(admin::TRAFFIC, "Which version answers, and who decided it"),
         tag(native::HEALTH, "How the server is doing"),
     ];
     tags.extend(latest.map(|model| tag(&model.tag(), &model.info.description)));

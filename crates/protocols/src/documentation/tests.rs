@@ -372,6 +372,7 @@ fn filled(path: &str, model: &str) -> String {
     let model: String = form_urlencoded::byte_serialize(model.as_bytes()).collect();
     path.replace("{model}", &model)
         .replace("{version}", "latest")
+        .replace("{label}", "canary")
 }
 
 fn server() -> Router {

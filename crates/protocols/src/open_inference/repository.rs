@@ -3,9 +3,17 @@
 //! Decision: content that comes with a load request is refused. A file in the request would let
 //! whoever may load a model run what he likes.
 
-use contract::{Code, Error, ModelName, ModelStatus, Parameter, Result, VersionState};
+use contract::{
+    Change, Code, Error, ModelName, ModelStatus, Parameter, Result, Version, VersionState,
+};
 
 use crate::context::Context;
+
+/// The parameter that loads or unloads one version and not the whole model.
+const VERSION: &str = "lockgate.version";
+
+/// Who loads and unloads, in the history.
+const ACTOR: &str = "api";
 
 /// One row of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +73,7 @@ pub(crate) enum Action {
     Unload,
 }
 
-/// Loads or unloads `name`; a load returns when the model serves.
+/// Loads or unloads `name`, or the one version that a parameter names; a load returns when the model serves.
 ///
 /// # Errors
 /// `invalid_request` unless the server lets itself be controlled, `unsupported` for content in the
@@ -76,13 +84,33 @@ pub(crate) async fn control<'a>(
     name: &ModelName,
     parameters: impl IntoIterator<Item = (&'a str, ControlParameter)>,
 ) -> Result<()> {
-    check_enabled(ctx)?;
+    ctx.check_control()?;
+    let mut version = None;
     for (key, value) in parameters {
-        check_parameter(action, key, &value)?;
+        match key {
+            VERSION => version = Some(read_version(&value)?),
+            key => check_parameter(action, key, &value)?,
+        }
     }
-    match action {
-        Action::Load => ctx.control.load(name).await,
-        Action::Unload => ctx.control.unload(name).await,
+    match (action, version) {
+        (Action::Load, None) => ctx.control.load(name).await,
+        (Action::Unload, None) => ctx.control.unload(name).await,
+        (Action::Load, Some(version)) => change(ctx, name, Change::Load(version)).await,
+        (Action::Unload, Some(version)) => change(ctx, name, Change::Unload(version)).await,
+    }
+}
+
+async fn change(ctx: &Context, name: &ModelName, change: Change) -> Result<()> {
+    ctx.control.change(name, change, ACTOR).await.map(|_| ())
+}
+
+fn read_version(value: &ControlParameter) -> Result<Version> {
+    match value {
+        ControlParameter::Plain(Parameter::Text(text)) => Version::new(text),
+        ControlParameter::Plain(Parameter::Int(number)) => Version::new(&number.to_string()),
+        ControlParameter::Plain(_) | ControlParameter::Bytes => Err(Error::invalid(format!(
+            "parameter `{VERSION}`: expected a version"
+        ))),
     }
 }
 
@@ -96,16 +124,6 @@ pub(crate) fn named_repository(repository: &str) -> Error {
     )
 }
 
-/// Refuses to change what is served unless the server was started for it.
-pub(crate) fn check_enabled(ctx: &Context) -> Result<()> {
-    match ctx.server.is_control_enabled {
-        true => Ok(()),
-        false => Err(Error::invalid(
-            "load and unload are off; set `model_control: true` to allow them",
-        )),
-    }
-}
-
 fn check_parameter(action: Action, key: &str, value: &ControlParameter) -> Result<()> {
     match (action, key) {
         (Action::Load, "config") => Err(unsupported(
@@ -113,9 +131,6 @@ fn check_parameter(action: Action, key: &str, value: &ControlParameter) -> Resul
         )),
         (Action::Load, key) if key.starts_with("file:") => Err(unsupported(
             "model files in the load request are not offered; change the model's folder",
-        )),
-        (Action::Load | Action::Unload, "lockgate.version") => Err(unsupported(
-            "loading or unloading a single version is not offered; leave `lockgate.version` out",
         )),
         // No model uses another one, so there are no dependents either way.
         (Action::Unload, "unload_dependents") => match value {

@@ -278,3 +278,27 @@ fn a_pinned_version_answers_and_no_other_in_its_place() {
     assert!(pin("2").0.starts_with("model_not_ready retry"));
     assert!(pin("9").0.starts_with("version_not_found"));
 }
+
+#[test]
+fn an_override_counts_only_where_the_split_allows_it() {
+    let mut split = halves("1", "2", Fallback::Random);
+    split.override_header = None;
+    let table = split_table(&["1 ready", "2 ready"], &[], split);
+    assert_eq!(answer(&table, "/", &forcing("treatment")), "1 control");
+}
+
+#[test]
+fn a_unit_is_looked_for_where_the_split_says() {
+    let sources = [
+        (UnitSource::Field("user_id".to_owned()), "1 control"),
+        (UnitSource::Header("x-user".to_owned()), "1 control"),
+        (UnitSource::Cookie("sid".to_owned()), "1 control"),
+        (UnitSource::Random, "2 treatment"),
+    ];
+    for (source, expected) in sources {
+        let mut split = halves("1", "2", Fallback::Random);
+        split.unit.source = source.clone();
+        let table = split_table(&["1 ready", "2 ready"], &[], split);
+        assert_eq!(answer(&table, "/", &unit("user_1")), expected, "{source:?}");
+    }
+}

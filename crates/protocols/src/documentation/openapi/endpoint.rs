@@ -127,7 +127,8 @@ pub(super) fn query(name: &str, description: &str) -> Parameter {
 
 fn path_parameter(name: &str) -> Parameter {
     let description = match name {
-        "version" => "A version, or `latest`",
+        "version" => "A version, a label, or `latest`",
+        "label" => "A name for a version",
         _ => "The name of a model",
     };
     ParameterBuilder::new()

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use contract::{
     ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName, ModelStatus,
-    TensorSpec, VersionStatus,
+    TensorSpec, Version, VersionStatus,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,6 +21,12 @@ pub(super) struct ModelEntry<'a> {
     latest: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The version that answers whatever versions come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned: Option<&'a str>,
+    /// Names that are usable wherever a version is.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<&'a str, &'a str>,
     versions: Vec<VersionDetail<'a>>,
 }
 
@@ -40,11 +46,16 @@ impl<'a> ModelEntry<'a> {
         version: impl Fn(&'a VersionStatus) -> VersionDetail<'a>,
     ) -> Self {
         let latest = model.latest();
+        let labels = model.routing.labels.iter();
         Self {
             name: model.name.as_str(),
             ready: latest.is_some(),
             latest: latest.map(|status| status.version.as_str()),
             reason: model.problem(),
+            pinned: model.routing.pinned.as_ref().map(Version::as_str),
+            labels: labels
+                .map(|(label, version)| (label.as_str(), version.as_str()))
+                .collect(),
             versions: model.versions.iter().map(version).collect(),
         }
     }

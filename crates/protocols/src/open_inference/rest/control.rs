@@ -11,7 +11,7 @@ use super::object::Object;
 use super::{OpenInference, json_reply, model, plain};
 use crate::context::Context;
 use crate::open_inference::repository::{
-    Action, ControlParameter, IndexRow, check_enabled, control, index, named_repository,
+    Action, ControlParameter, IndexRow, control, index, named_repository,
 };
 use crate::rest::{Call, Reply, handler};
 use crate::tensor_json::JsonLimits;
@@ -68,7 +68,7 @@ async fn unload(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 
 async fn apply(ctx: &Context, call: &Call, action: Action) -> Result<String> {
     // Nobody learns from the errors of a body whether control would be allowed.
-    check_enabled(ctx)?;
+    ctx.check_control()?;
     let name = model(call)?;
     let limits = JsonLimits::from(&ctx.limits);
     let parameters = Object::body(&call.body, &limits)?.parameters()?;

@@ -195,6 +195,55 @@ fn plans_follow_from_what_was_found_and_what_stands() {
 }
 
 #[test]
+fn what_operators_want_comes_before_the_settings() {
+    let now = tokio::time::Instant::now().into_std();
+    let timing = Timing {
+        now,
+        settle: Duration::ZERO,
+        is_first_scan: false,
+    };
+    // What is promised, the settings, what stands, wanted, unwanted, and the plan.
+    let cases = [
+        (
+            "a wanted version is loaded although the settings leave it out",
+            ("versions: {latest: 1}", "2=9", "1", ""),
+            "load 1",
+        ),
+        (
+            "a wanted version stays although the settings leave it out",
+            ("versions: {latest: 1}", "1=7 2=9", "1", ""),
+            "",
+        ),
+        (
+            "an unwanted version goes although nothing serves in its place",
+            ("", "2=9 failed:1=7", "", "2"),
+            "retire 2, idle 2",
+        ),
+        (
+            "an unwanted version is not loaded again",
+            ("", "1=7", "", "2"),
+            "idle 2",
+        ),
+        (
+            "a wanted version that is not there is no plan",
+            ("", "1=7 2=9", "5", ""),
+            "",
+        ),
+    ];
+    let versions = |text: &str| text.split_whitespace().map(version).collect();
+    let mut failures = Vec::new();
+    for (promise, (settings, stands, wanted, unwanted), expected) in cases {
+        let mut standing = standing(stands, settings, now, Duration::ZERO);
+        (standing.wanted, standing.unwanted) = (versions(wanted), versions(unwanted));
+        let got = show(&plan(Some(&found("1=7 2=9", settings)), &standing, &timing));
+        if got != expected {
+            failures.push(format!("{promise}: {got:?} is not {expected:?}"));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
 fn an_old_version_is_loaded_at_once_when_the_server_starts() {
     let cases = cases! {
         "old": Some(("1=7", "")), "", Duration::ZERO => "load 1";

@@ -102,6 +102,8 @@ fn model() -> AnySchema {
                 text_or_null("The version that answers when none is named"),
             ),
             optional("reason", text("Why none serves")),
+            optional("pinned", text("The version that an operator has chosen")),
+            optional("labels", map("Versions by label", text(""))),
             required("versions", list("Ascending", component("ModelVersion"))),
         ],
     )

@@ -1,0 +1,100 @@
+//! The routes of operators, under `/api`: versions, labels, splits, and their history.
+//!
+//! Decision: they speak JSON of their own and have the errors of the simple API. Reading is free to
+//! all; changing is refused unless the server lets itself be controlled.
+
+mod change;
+mod history;
+mod routing;
+mod traffic;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use contract::{Error, ModelName, RequestId, Result};
+use serde::de::DeserializeOwned;
+
+use crate::context::Context;
+use crate::rest::{Call, Dialect, handler, native_error};
+
+/// The errors of this dialect.
+#[derive(Debug)]
+pub(crate) struct Admin;
+
+impl Dialect for Admin {
+    const NAME: &'static str = "admin";
+
+    fn encode_error(error: &Error, id: &RequestId) -> Vec<u8> {
+        native_error(error, id)
+    }
+}
+
+/// All routes under `/api`.
+pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
+    let model = |rest: &str| format!("/api/models/{{model}}{rest}");
+    Router::new()
+        .route(
+            &model("/traffic"),
+            get(handler::<Admin, _, _>(ctx, routing::show))
+                .put(handler::<Admin, _, _>(ctx, change::split))
+                .delete(handler::<Admin, _, _>(ctx, change::unsplit)),
+        )
+        .route(
+            &model("/labels/{label}"),
+            put(handler::<Admin, _, _>(ctx, change::label))
+                .delete(handler::<Admin, _, _>(ctx, change::unlabel)),
+        )
+        .route(
+            &model("/default"),
+            put(handler::<Admin, _, _>(ctx, change::pin))
+                .delete(handler::<Admin, _, _>(ctx, change::unpin)),
+        )
+        .route(
+            &model("/versions/{version}/load"),
+            post(handler::<Admin, _, _>(ctx, change::load)),
+        )
+        .route(
+            &model("/versions/{version}/unload"),
+            post(handler::<Admin, _, _>(ctx, change::unload)),
+        )
+        .route(
+            &model("/rollback"),
+            post(handler::<Admin, _, _>(ctx, change::roll_back)),
+        )
+        .route(
+            &model("/history"),
+            get(handler::<Admin, _, _>(ctx, history::show)),
+        )
+}
+
+/// The model of the path.
+fn model(call: &Call) -> Result<ModelName> {
+    call.model()?
+        .ok_or_else(|| Error::internal("a route without a model asked for it"))
+}
+
+/// Reads a body; an error names the key that is wrong, such as `split[0].weight`.
+fn body<T: DeserializeOwned>(call: &Call) -> Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(&call.body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        // The place in the text says less than the path of the key.
+        let message = message
+            .split(" at line ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        match path.as_str() {
+            "." => Error::invalid(message).in_context("the body"),
+            path => Error::invalid(message).in_context(format_args!("`{path}`")),
+        }
+    })?;
+    json.end()
+        .map_err(|_| Error::invalid("the body goes on after its end"))?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! The routes of operators.
+
+use utoipa::openapi::Response;
+use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::request_body::RequestBody;
+use utoipa::openapi::schema::Type;
+
+use super::endpoint::{Endpoint, Purpose, query};
+use super::failure::Shape;
+use super::media::{json_body, json_reply};
+use super::schema::{
+    AnySchema, component, count, either, list, map, object, one_of, optional, required, scalar,
+    text, word,
+};
+
+/// The group of changes.
+pub(super) const TRAFFIC: &str = "Versions and traffic";
+
+/// The operations, which are there whatever is served.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let history = Endpoint {
+        parameters: vec![query("limit", "How many lines to give, 20 when left out")],
+        reply: json_reply("The newest first", "History", None),
+        ..get("/history", "showHistory", "Who has changed what")
+    };
+    let show = get(
+        "/traffic",
+        "showTraffic",
+        "What decides which version answers",
+    );
+    let mut endpoints = vec![show, history];
+    endpoints.extend(settings());
+    endpoints.extend(actions());
+    endpoints
+}
+
+/// What is set and removed again.
+fn settings() -> [Endpoint; 6] {
+    let put = |rest, id, summary, schema| {
+        let body = Some(json_body(schema, Vec::new()));
+        change(HttpMethod::Put, rest, id, summary, body)
+    };
+    let delete = |rest, id, summary| change(HttpMethod::Delete, rest, id, summary, None);
+    let (label, choice) = ("/labels/{label}", "VersionChoice");
+    [
+        put(
+            "/traffic",
+            "setTraffic",
+            "Share out requests that name no version",
+            "Traffic",
+        ),
+        delete("/traffic", "removeTraffic", "Share out nothing"),
+        put(
+            label,
+            "setLabel",
+            "Give a version a name, or move the name",
+            choice,
+        ),
+        delete(label, "removeLabel", "Take a name away"),
+        put(
+            "/default",
+            "pin",
+            "Let this version answer when none is named",
+            choice,
+        ),
+        delete("/default", "unpin", "Let the highest version answer again"),
+    ]
+}
+
+fn actions() -> [Endpoint; 3] {
+    [
+        (
+            "/versions/{version}/load",
+            "loadVersion",
+            "Load a version; answers when it serves",
+        ),
+        (
+            "/versions/{version}/unload",
+            "unloadVersion",
+            "Stop serving a version",
+        ),
+        (
+            "/rollback",
+            "rollBack",
+            "Go back to the pin, labels and split before the last change",
+        ),
+    ]
+    .map(|(rest, id, summary)| change(HttpMethod::Post, rest, id, summary, None))
+}
+
+/// An operation on what lies behind a model.
+fn get(rest: &str, id: &str, summary: &str) -> Endpoint {
+    Endpoint {
+        method: HttpMethod::Get,
+        path: format!("/api/models/{{model}}{rest}"),
+        id: id.to_owned(),
+        tag: TRAFFIC.to_owned(),
+        summary: summary.to_owned(),
+        errors: Shape::Native,
+        purpose: Purpose::Model,
+        parameters: Vec::new(),
+        body: None,
+        reply: routing(),
+        refusal: None,
+    }
+}
+
+fn change(
+    method: HttpMethod,
+    rest: &str,
+    id: &str,
+    summary: &str,
+    body: Option<RequestBody>,
+) -> Endpoint {
+    Endpoint {
+        method,
+        purpose: Purpose::Change,
+        body,
+        ..get(rest, id, summary)
+    }
+}
+
+fn routing() -> Response {
+    json_reply("What decides now", "Routing", None)
+}
+
+/// The schemas of bodies and replies.
+pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
+    let version = text("A version or a label");
+    vec![
+        ("VersionChoice", object("", [required("version", version)])),
+        ("Traffic", traffic()),
+        ("Unit", unit()),
+        ("Routing", routing_schema()),
+        ("History", history()),
+    ]
+}
+
+fn share(description: &str) -> utoipa::openapi::schema::ObjectBuilder {
+    scalar(Type::Number, description)
+        .minimum(Some(0))
+        .maximum(Some(1))
+}
+
+fn traffic() -> AnySchema {
+    let arm = object(
+        "",
+        [
+            required(
+                "version",
+                either([Type::String, Type::Integer], "A version or a label"),
+            ),
+            required(
+                "weight",
+                share("Its share; all shares sum to 1 within 0.001"),
+            ),
+            optional(
+                "name",
+                text("Its name in replies; the version when left out"),
+            ),
+        ],
+    );
+    let range = list("Start and end; the end is not part of it", share(""));
+    let layer = object(
+        "The part of all users that may take part",
+        [required("name", text("")), required("range", range)],
+    );
+    let forced = object(
+        "Who may force an arm, for tests",
+        [required("header", text("The header that names the arm"))],
+    );
+    let hashes = contract::AssignmentHash::ALL.map(contract::AssignmentHash::as_str);
+    object(
+        "How requests that name no version are shared out",
+        [
+            required("split", list("The arms; their order counts", arm)),
+            optional("unit", component("Unit")),
+            optional("hash", word("How a unit becomes a number", hashes)),
+            optional("salt", text("What is hashed with the unit")),
+            optional("coverage", share("The part of each arm that takes part")),
+            optional("layer", layer),
+            optional("override", forced),
+        ],
+    )
+}
+
+fn unit() -> AnySchema {
+    let places = ["json", "header", "grpc", "cookie", "random"];
+    let place = object(
+        "A place in the request",
+        [
+            required("from", word("", places)),
+            optional("name", text("The key, header or cookie; not for `random`")),
+            optional(
+                "fallback",
+                word("For requests without a unit", ["random", "stable"]),
+            ),
+        ],
+    );
+    let key = text("A key of the body or query, with dots between the levels, or `random`");
+    one_of("What is assigned to an arm", [key.into(), place])
+}
+
+fn routing_schema() -> AnySchema {
+    object(
+        "",
+        [
+            required("model", text("")),
+            required("generation", count("Grows with every change")),
+            optional(
+                "default",
+                text("The version that answers when none is named"),
+            ),
+            optional("pinned", text("The same, when somebody has chosen it")),
+            required("labels", map("Versions by label", text(""))),
+            optional("traffic", component("Traffic")),
+        ],
+    )
+}
+
+fn history() -> AnySchema {
+    let line = object(
+        "",
+        [
+            required("at", text("When")),
+            required(
+                "actor",
+                text("What the caller says in `x-lockgate-actor`, or `watch`"),
+            ),
+            required("what", text("What was done")),
+            optional("version", text("To which version")),
+            optional("fingerprint", text("What identified its files then")),
+        ],
+    );
+    let lines = list("The newest first", line);
+    object(
+        "",
+        [required("model", text("")), required("history", lines)],
+    )
+}
