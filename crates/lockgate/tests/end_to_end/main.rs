@@ -21,3 +21,4 @@ mod reload;
 mod robustness;
 mod rollouts;
 mod shutdown;
+mod traffic;

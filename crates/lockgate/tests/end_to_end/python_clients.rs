@@ -25,6 +25,11 @@ fn run(script: &str) {
     crate::process::copy_folder(&examples().join("models"), repository.path());
     write_identity_models(repository.path());
     let server = Lockgate::serve(repository.path(), &["--model-control", "true"]);
+    run_against(&server, script);
+}
+
+/// Runs a Python test against a server.
+pub(crate) fn run_against(server: &Lockgate, script: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
     let output = Command::new(python())
         .current_dir(&folder)

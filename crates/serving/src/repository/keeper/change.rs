@@ -30,6 +30,7 @@ pub(crate) struct Order {
 pub(super) struct VersionLoad {
     model: ModelName,
     version: Version,
+    actor: String,
     done: oneshot::Sender<Result<Routing>>,
 }
 
@@ -41,6 +42,7 @@ impl Keeper {
             Ok(Some(version)) => self.version_loads.push(VersionLoad {
                 model: order.model,
                 version,
+                actor: order.actor,
                 done,
             }),
             Ok(None) => {
@@ -112,7 +114,7 @@ impl Keeper {
         }
     }
 
-    /// Takes note of models where the files have made another version answer by default.
+    /// Takes note of models where a load or the files have made another version answer by default.
     pub(super) async fn note_defaults(&mut self) {
         let now = self.ledger.defaults();
         let before = std::mem::replace(&mut self.defaults, now.clone());
@@ -122,10 +124,17 @@ impl Keeper {
             if let (Some(from), Some(wishes)) = (from, wishes) {
                 let wishes = wishes.after_default_moved(from);
                 let what = format!("version {to} answers by default instead of {from}");
-                let entry = self.entry(model, WATCH, what, Some(to));
+                let entry = self.entry(model, self.loader(model, to), what, Some(to));
                 self.keep(model, wishes, &entry).await;
             }
         }
+    }
+
+    /// Who has made a version serve.
+    fn loader(&self, model: &ModelName, version: &Version) -> &str {
+        let mut loads = self.version_loads.iter();
+        let load = loads.find(|load| load.model == *model && load.version == *version);
+        load.map_or(WATCH, |load| &load.actor)
     }
 
     fn entry(

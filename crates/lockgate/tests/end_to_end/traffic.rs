@@ -1,0 +1,126 @@
+//! Splits, labels and pins on the real server, over its end by force.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::http::{Connection, Reply, get, post_json};
+use crate::process::{Lockgate, copy_folder, examples};
+use crate::python_clients::run_against;
+
+/// The example models.
+fn repository() -> tempfile::TempDir {
+    let repository = tempfile::tempdir().unwrap();
+    copy_folder(&examples().join("models"), repository.path());
+    repository
+}
+
+fn serve(repository: &Path) -> Lockgate {
+    Lockgate::serve(repository, &["--model-control", "true"])
+}
+
+fn call(server: &Lockgate, method: &str, path: &str, body: &Value) -> Reply {
+    let body = match body.is_null() {
+        true => String::new(),
+        false => body.to_string(),
+    };
+    let mut connection = Connection::open(&server.address).unwrap();
+    let path = format!("/api/models/digits{path}");
+    connection
+        .call(method, &path, &[], body.as_bytes())
+        .unwrap()
+}
+
+/// The call, which must succeed.
+fn change(server: &Lockgate, method: &str, path: &str, body: &Value) -> Value {
+    let reply = call(server, method, path, body);
+    assert_eq!(reply.status, 200, "{path}: {}", reply.json());
+    reply.json()
+}
+
+fn md5_split(first: f64, second: f64) -> Value {
+    json!({
+        "split": [
+            {"version": "1", "weight": first, "name": "arm-1"},
+            {"version": "2", "weight": second, "name": "arm-2"},
+        ],
+        "unit": "user_id",
+        "hash": "md5",
+        "override": {"header": "x-lockgate-arm"},
+    })
+}
+
+/// The version that answers when the caller says only this.
+fn answering(server: &Lockgate, path: &str) -> String {
+    let row = json!({"data": [vec![0; 64]]});
+    let reply = post_json(&server.address, path, &row);
+    assert_eq!(reply.status, 200, "{}", reply.json());
+    let version = reply.header("x-lockgate-version").unwrap().to_owned();
+    assert_eq!(reply.json()["model_version"], version.as_str());
+    version
+}
+
+#[test]
+fn users_get_the_versions_that_their_own_code_computes() {
+    let repository = repository();
+    let server = serve(repository.path());
+    let set = change(&server, "PUT", "/traffic", &md5_split(0.7, 0.3));
+    assert_eq!(set["traffic"]["hash"], "md5", "{set}");
+    run_against(&server, "test_traffic");
+}
+
+#[test]
+fn weights_that_do_not_sum_to_one_change_nothing() {
+    let repository = repository();
+    let server = serve(repository.path());
+    change(&server, "PUT", "/traffic", &md5_split(1.0, 0.0));
+    let reply = call(&server, "PUT", "/traffic", &md5_split(0.5, 0.4));
+    let message = reply.json()["error"]["message"].to_string();
+    assert_eq!(reply.status, 400, "{message}");
+    assert!(
+        message.contains("`split`: the weights sum to 0.9"),
+        "{message}"
+    );
+    let now = change(&server, "GET", "/traffic", &Value::Null);
+    assert_eq!(now["traffic"]["split"][0]["weight"], 1.0, "{now}");
+}
+
+#[test]
+fn labels_pins_and_the_way_back_choose_the_version() {
+    let repository = repository();
+    let server = serve(repository.path());
+    let version = |version: &str| json!({ "version": version });
+    assert_eq!(answering(&server, "/models/digits/predict"), "2");
+    change(&server, "PUT", "/labels/stable", &version("1"));
+    assert_eq!(
+        answering(&server, "/models/digits/versions/stable/predict"),
+        "1"
+    );
+    change(&server, "PUT", "/default", &version("stable"));
+    assert_eq!(answering(&server, "/models/digits/predict"), "1");
+    let model = get(&server.address, "/models/digits").json();
+    assert_eq!(
+        (&model["pinned"], &model["labels"]["stable"]),
+        (&json!("1"), &json!("1"))
+    );
+    change(&server, "POST", "/rollback", &Value::Null);
+    assert_eq!(answering(&server, "/models/digits/predict"), "2");
+    change(&server, "POST", "/versions/2/unload", &Value::Null);
+    assert_eq!(answering(&server, "/models/digits/predict"), "1");
+    change(&server, "POST", "/versions/2/load", &Value::Null);
+    assert_eq!(answering(&server, "/models/digits/predict"), "2");
+    let history = change(&server, "GET", "/history", &Value::Null);
+    let lines = history["history"].as_array().unwrap();
+    let watched = lines.iter().filter(|line| line["actor"] == "watch");
+    assert_eq!(
+        watched.count(),
+        2,
+        "the first content of each version: {history}"
+    );
+    let newest = &lines[1];
+    assert_eq!(
+        (&newest["actor"], &newest["what"]),
+        (&json!("api"), &json!("load version 2"))
+    );
+    assert!(newest["at"].as_str().unwrap().starts_with("20"), "{newest}");
+}
