@@ -161,43 +161,43 @@ where
     let ctx = Arc::clone(ctx);
     move |request| {
         let (ctx, run) = (Arc::clone(&ctx), run.clone());
-        Box::pin(run_framed::<D, _, _, _>(ctx, request, None, run))
+        run_framed::<D, _, _, _>(ctx, request, None, run)
     }
 }
 
 /// Answers a call that came around the router, with the parameters of its path.
-pub(crate) async fn answer<D, B, F, Fut>(
+pub(crate) fn answer<D, B, F, Fut>(
     ctx: Arc<Context>,
     request: Request<B>,
     path: PathParameters,
     run: F,
-) -> Response<Body>
+) -> BoxFuture<'static, Response<Body>>
 where
     D: Dialect,
     B: Incoming,
-    F: FnOnce(Arc<Context>, Call) -> Fut,
-    Fut: Future<Output = Result<Reply>>,
+    F: FnOnce(Arc<Context>, Call) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Reply>> + Send + 'static,
 {
-    run_framed::<D, _, _, _>(ctx, request, Some(path), run).await
+    run_framed::<D, _, _, _>(ctx, request, Some(path), run)
 }
 
-async fn run_framed<D, B, F, Fut>(
+fn run_framed<D, B, F, Fut>(
     ctx: Arc<Context>,
     request: Request<B>,
     path: Option<PathParameters>,
     run: F,
-) -> Response<Body>
+) -> BoxFuture<'static, Response<Body>>
 where
     D: Dialect,
     B: Incoming,
-    F: FnOnce(Arc<Context>, Call) -> Fut,
-    Fut: Future<Output = Result<Reply>>,
+    F: FnOnce(Arc<Context>, Call) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Reply>> + Send + 'static,
 {
-    frame::answer::<D, _, _>(ctx, request, async move |ctx, open| {
+    let work = async move |ctx: Arc<Context>, open| {
         let call = read::call(&ctx, open, path).await?;
         Ok(run(ctx, call).await?)
-    })
-    .await
+    };
+    Box::pin(frame::answer::<D, _, _>(ctx, request, work))
 }
 
 /// A time in milliseconds for the access log, to the microsecond.

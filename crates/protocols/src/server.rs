@@ -18,6 +18,8 @@ use axum::Router;
 
 pub use listener::{ListenerHandle, ServeOptions, serve};
 
+use direct::Direct;
+
 use crate::context::Context;
 use crate::{admin, documentation, native, open_inference};
 
@@ -37,7 +39,7 @@ pub enum ListenerKind {
 pub struct Endpoint {
     router: Router,
     /// Answers calls of inference before the router is asked.
-    direct: Option<Arc<Context>>,
+    direct: Option<Direct>,
 }
 
 impl From<Router> for Endpoint {
@@ -53,7 +55,7 @@ impl From<Router> for Endpoint {
 pub fn endpoint(ctx: &Arc<Context>, kind: ListenerKind) -> Endpoint {
     Endpoint {
         router: router(ctx, kind),
-        direct: (kind == ListenerKind::All).then(|| Arc::clone(ctx)),
+        direct: (kind == ListenerKind::All).then(|| Direct::new(ctx)),
     }
 }
 

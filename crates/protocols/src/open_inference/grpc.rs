@@ -25,9 +25,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
 use tower::Service;
@@ -44,15 +46,10 @@ const DIALECT: &str = "grpc";
 
 /// The routes of all gRPC services. They have no fallback: a path of no service is left to others.
 pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
-    let limit = ctx.limits.body_bytes;
+    let inference = inference_service(ctx);
     let service = InferenceService::new(Arc::clone(ctx));
-    let inference = GrpcInferenceServiceServer::new(service.clone())
-        .max_decoding_message_size(limit)
-        .max_encoding_message_size(usize::MAX)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Deflate);
     let repository = ModelRepositoryServiceServer::new(service)
-        .max_decoding_message_size(limit)
+        .max_decoding_message_size(ctx.limits.body_bytes)
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Deflate);
@@ -60,7 +57,41 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
     let router = mount(Router::new(), inference);
     let router = mount(router, repository);
     let router = mount(router, health);
-    with_reflection(router).route_layer(from_fn_with_state(Arc::clone(ctx), frame::frame))
+    with_reflection(router).route_layer(from_fn_with_state(Arc::clone(ctx), frame::layer))
+}
+
+fn inference_service(ctx: &Arc<Context>) -> GrpcInferenceServiceServer<InferenceService> {
+    GrpcInferenceServiceServer::new(InferenceService::new(Arc::clone(ctx)))
+        .max_decoding_message_size(ctx.limits.body_bytes)
+        .max_encoding_message_size(usize::MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate)
+}
+
+/// The inference service for calls that come around the router.
+#[derive(Clone, Debug)]
+pub(crate) struct GrpcInference {
+    ctx: Arc<Context>,
+    service: GrpcInferenceServiceServer<InferenceService>,
+}
+
+impl GrpcInference {
+    pub(crate) fn new(ctx: &Arc<Context>) -> Self {
+        Self {
+            ctx: Arc::clone(ctx),
+            service: inference_service(ctx),
+        }
+    }
+
+    /// Answers a call of the service.
+    pub(crate) fn answer(&self, request: Request) -> BoxFuture<'static, Response> {
+        let mut service = self.service.clone();
+        let run = async move |request| match service.call(request).await {
+            Ok(response) => response.map(Body::new),
+            Err(never) => match never {},
+        };
+        Box::pin(frame::frame(Arc::clone(&self.ctx), request, run))
+    }
 }
 
 fn mount<S>(router: Router, service: S) -> Router

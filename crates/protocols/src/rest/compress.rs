@@ -61,19 +61,24 @@ fn thousandths(text: &str) -> Option<u32> {
     }
 }
 
-/// Compresses an answer, if that pays.
-pub(super) async fn apply(answer: &mut Answer, coding: Coding) {
+/// The name of `coding`, when it pays to compress the answer. The answer then says that it depends
+/// on what the caller offers.
+pub(super) fn wanted(answer: &mut Answer, coding: Coding) -> Option<&'static str> {
     if answer.body.len() < MIN_BYTES || !is_compressible(answer) {
-        return;
+        return None;
     }
     let vary = HeaderValue::from_static("accept-encoding");
     answer.headers.push((header::VARY, vary));
-    let name = match coding {
-        Coding::Identity => return,
-        Coding::Gzip => "gzip",
-        Coding::Deflate => "deflate",
-        Coding::Zstd => "zstd",
-    };
+    match coding {
+        Coding::Identity => None,
+        Coding::Gzip => Some("gzip"),
+        Coding::Deflate => Some("deflate"),
+        Coding::Zstd => Some("zstd"),
+    }
+}
+
+/// Compresses an answer with `coding`, which is called `name`.
+pub(super) async fn apply(answer: &mut Answer, coding: Coding, name: &'static str) {
     if let Some(body) = deflate(coding, &answer.body).await {
         answer.body = body;
         let name = HeaderValue::from_static(name);

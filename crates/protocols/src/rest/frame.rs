@@ -63,7 +63,7 @@ where
         parts,
         body,
     };
-    let run = AssertUnwindSafe(async { work(Arc::clone(&ctx), open).await });
+    let run = AssertUnwindSafe(work(Arc::clone(&ctx), open));
     let result = match run.catch_unwind().await {
         Ok(result) => result,
         Err(panic) => Err(Error::internal(describe_panic(&*panic)).into()),
@@ -72,7 +72,10 @@ where
         log_error(&refusal.error, &id);
     }
     let mut answer = write::Answer::new::<D>(result, &id);
-    compress::apply(&mut answer, coding).await;
+    if let Some(name) = compress::wanted(&mut answer, coding) {
+        // A box, so that the many small replies carry no encoder.
+        Box::pin(compress::apply(&mut answer, coding, name)).await;
+    }
     let (code, n_bytes) = (answer.code, answer.body.len());
     let response = answer.into_response(&id);
     record.finish(code, response.status().as_u16(), n_bytes);

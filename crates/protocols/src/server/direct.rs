@@ -7,79 +7,107 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::BoxError;
 use axum::body::Body;
+use futures_util::future::BoxFuture;
 use http::{Method, Request, Response};
 use smallvec::SmallVec;
 
 use crate::context::Context;
 use crate::native::{self, Native};
+use crate::open_inference::grpc::GrpcInference;
 use crate::open_inference::rest::{self as open_inference, OpenInference};
 use crate::rest::{self, Incoming, PathParameters};
 
 /// The most segments of a path of inference.
 const MAX_SEGMENTS: usize = 6;
 
+/// The path of inference over gRPC.
+const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+
 /// What a call is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Target {
     /// `/predict` and its longer forms.
-    Predict,
+    Predict(PathParameters),
     /// `/v2/models/{model}/infer`, with and without a version.
-    Infer,
+    Infer(PathParameters),
+    /// `ModelInfer` of gRPC.
+    ModelInfer,
 }
 
-/// A call of inference.
-#[derive(Debug, PartialEq, Eq)]
+/// Answers calls of inference.
+#[derive(Clone, Debug)]
 pub(super) struct Direct {
-    target: Target,
-    path: PathParameters,
+    ctx: Arc<Context>,
+    grpc: GrpcInference,
+}
+
+impl Direct {
+    pub(super) fn new(ctx: &Arc<Context>) -> Self {
+        Self {
+            ctx: Arc::clone(ctx),
+            grpc: GrpcInference::new(ctx),
+        }
+    }
+
+    /// Answers a call of inference with what the router has for it.
+    pub(super) fn answer<B: Incoming>(
+        &self,
+        target: Target,
+        request: Request<B>,
+    ) -> BoxFuture<'static, Response<Body>>
+    where
+        B::Error: Into<BoxError>,
+    {
+        let ctx = Arc::clone(&self.ctx);
+        match target {
+            Target::Predict(path) => {
+                rest::answer::<Native, _, _, _>(ctx, request, path, native::predict)
+            }
+            Target::Infer(path) => {
+                rest::answer::<OpenInference, _, _, _>(ctx, request, path, open_inference::infer)
+            }
+            Target::ModelInfer => self.grpc.answer(request.map(Body::new)),
+        }
+    }
 }
 
 /// The call of inference that `method` and `path` name; `None` leaves them to the router.
-pub(super) fn find(method: &Method, path: &str) -> Option<Direct> {
+pub(super) fn find(method: &Method, path: &str) -> Option<Target> {
     if method != Method::POST || path.contains('%') {
         return None;
     }
+    if path == MODEL_INFER {
+        return Some(Target::ModelInfer);
+    }
     let segments = path.strip_prefix('/')?.split('/').take(MAX_SEGMENTS + 1);
     let segments: SmallVec<[&str; MAX_SEGMENTS + 1]> = segments.collect();
-    let (target, model, version) = match segments[..] {
-        ["predict"] | ["v1", "predict"] => (Target::Predict, None, None),
-        ["models", model, "predict"] => (Target::Predict, Some(model), None),
+    match segments[..] {
+        ["predict"] | ["v1", "predict"] => Some(Target::Predict(PathParameters::new())),
+        ["models", model, "predict"] => parameters(model, None).map(Target::Predict),
         ["models", model, "versions", version, "predict"] => {
-            (Target::Predict, Some(model), Some(version))
+            parameters(model, Some(version)).map(Target::Predict)
         }
-        ["v2", "models", model, "infer"] => (Target::Infer, Some(model), None),
+        ["v2", "models", model, "infer"] => parameters(model, None).map(Target::Infer),
         ["v2", "models", model, "versions", version, "infer"] => {
-            (Target::Infer, Some(model), Some(version))
+            parameters(model, Some(version)).map(Target::Infer)
         }
-        _ => return None,
-    };
+        _ => None,
+    }
+}
+
+/// The parameters of a path; `None` when one is empty, which is no parameter.
+fn parameters(model: &str, version: Option<&str>) -> Option<PathParameters> {
     let mut path = PathParameters::new();
-    for (name, value) in [("model", model), ("version", version)] {
+    for (name, value) in [("model", Some(model)), ("version", version)] {
         match value {
             None => {}
             Some("") => return None,
             Some(value) => path.push((Cow::Borrowed(name), value.to_owned())),
         }
     }
-    Some(Direct { target, path })
-}
-
-/// Answers a call with the handler that the router has for it.
-pub(super) async fn answer<B: Incoming>(
-    ctx: Arc<Context>,
-    direct: Direct,
-    request: Request<B>,
-) -> Response<Body> {
-    let Direct { target, path } = direct;
-    match target {
-        Target::Predict => {
-            rest::answer::<Native, _, _, _>(ctx, request, path, native::predict).await
-        }
-        Target::Infer => {
-            rest::answer::<OpenInference, _, _, _>(ctx, request, path, open_inference::infer).await
-        }
-    }
+    Some(path)
 }
 
 #[cfg(test)]

@@ -2,17 +2,17 @@
 //! connection down.
 
 use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
+use std::future::Future;
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use bytes::Bytes;
 use contract::Error;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::watch;
@@ -39,44 +39,65 @@ pub(super) struct Parts {
 impl hyper::service::Service<Request<Incoming>> for Calls {
     type Response = Response<Reply>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Reply>, Infallible>>;
+    type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let parts = Arc::clone(&self.0);
-        let call = parts.activity.begin_call();
-        Box::pin(async move {
-            let version = request.version();
-            let mut response = answer(&parts.endpoint, request).await;
-            // The first phase is `Serving`; a handle that is gone drains as well.
-            let is_draining = parts.phase.has_changed().unwrap_or(true);
-            if version < Version::HTTP_2 && is_draining {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
-            Ok(response.map(|body| Reply { body, _call: call }))
-        })
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let call = self.0.activity.begin_call();
+        Answering {
+            is_grpc: is_grpc(request.headers()),
+            version: request.version(),
+            uri: request.uri().clone(),
+            answer: answer(&self.0.endpoint, request),
+            parts: Arc::clone(&self.0),
+            call: Some(call),
+        }
     }
 }
 
-async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> Response<Body> {
-    let is_grpc = is_grpc(request.headers());
-    let uri = request.uri().clone();
-    let run = AssertUnwindSafe(dispatch(endpoint, request));
-    match run.catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => panicked(is_grpc, uri.path()),
-    }
-}
-
-async fn dispatch(endpoint: &Endpoint, request: Request<Incoming>) -> Response<Body> {
-    if let Some(ctx) = &endpoint.direct
-        && let Some(call) = direct::find(request.method(), request.uri().path())
+/// The answer as the endpoint gives it.
+fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> BoxFuture<'static, Response<Body>> {
+    if let Some(direct) = &endpoint.direct
+        && let Some(target) = direct::find(request.method(), request.uri().path())
     {
-        return direct::answer(Arc::clone(ctx), call, request).await;
+        return direct.answer(target, request);
     }
-    match endpoint.router.clone().call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    let mut router = endpoint.router.clone();
+    Box::pin(async move {
+        match router.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    })
+}
+
+/// A call that is being answered.
+pub(super) struct Answering {
+    answer: BoxFuture<'static, Response<Body>>,
+    parts: Arc<Parts>,
+    /// Goes on into the reply.
+    call: Option<InFlight>,
+    is_grpc: bool,
+    version: Version,
+    uri: Uri,
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Reply>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let poll = AssertUnwindSafe(|| self.answer.as_mut().poll(cx));
+        let mut response = match panic::catch_unwind(poll) {
+            Ok(answer) => ready!(answer),
+            Err(_) => panicked(self.is_grpc, self.uri.path()),
+        };
+        // The first phase is `Serving`; a handle that is gone drains as well.
+        let is_draining = self.parts.phase.has_changed().unwrap_or(true);
+        if self.version < Version::HTTP_2 && is_draining {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        let call = self.call.take();
+        Poll::Ready(Ok(response.map(|body| Reply { body, _call: call })))
     }
 }
 
@@ -84,7 +105,7 @@ async fn dispatch(endpoint: &Endpoint, request: Request<Incoming>) -> Response<B
 #[derive(Debug)]
 pub(super) struct Reply {
     body: Body,
-    _call: InFlight,
+    _call: Option<InFlight>,
 }
 
 impl http_body::Body for Reply {

@@ -12,7 +12,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use contract::{Code, Error};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::status::status;
 
@@ -28,14 +28,17 @@ pub(super) fn limited(path: &str, body: Body, limit: Duration) -> Body {
     }
     Body::new(LimitedBody {
         body,
-        end: Box::pin(sleep(limit)),
+        end: Instant::now() + limit,
+        timer: None,
         limit,
     })
 }
 
 struct LimitedBody {
     body: Body,
-    end: Pin<Box<Sleep>>,
+    end: Instant,
+    /// Made when the body lets us wait, which a small one never does.
+    timer: Option<Pin<Box<Sleep>>>,
     limit: Duration,
 }
 
@@ -50,7 +53,9 @@ impl http_body::Body for LimitedBody {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        self.end.as_mut().poll(cx).map(|()| {
+        let end = self.end;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        timer.as_mut().poll(cx).map(|()| {
             let error = Error::new(
                 Code::RequestTimeout,
                 format!(

@@ -4,6 +4,7 @@
 //! large or malformed never reaches a method: the gRPC library answers it, in its own words and
 //! with its own idea of the status, which are replaced here.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,12 +37,21 @@ const ACCEPT_ENCODING_KEY: &str = "grpc-accept-encoding";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountsItself;
 
-/// Runs one call. The methods find its [`Origin`] among the extensions of their request.
-pub(super) async fn frame(
+/// The frame as the router takes it.
+pub(super) async fn layer(
     State(ctx): State<Arc<Context>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
+    frame(ctx, request, |request| next.run(request)).await
+}
+
+/// Runs one call. The methods find its [`Origin`] among the extensions of their request.
+pub(super) async fn frame<F, Fut>(ctx: Arc<Context>, mut request: Request, next: F) -> Response
+where
+    F: FnOnce(Request) -> Fut,
+    Fut: Future<Output = Response>,
+{
     let mut record = Record::begin(&ctx, now());
     let uri = request.uri().clone();
     let mut origin = Origin {
@@ -54,7 +64,7 @@ pub(super) async fn frame(
             origin.deadline = deadline;
             request.extensions_mut().insert(origin.clone());
             let request = arrive_in_time(&ctx.limits, request);
-            let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+            let answer = AssertUnwindSafe(next(request)).catch_unwind().await;
             answer.unwrap_or_else(|_| failure(&origin, &panicked()).into_http())
         }
         Err(error) => failure(&origin, &error).into_http(),

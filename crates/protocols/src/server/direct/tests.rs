@@ -37,8 +37,8 @@ async fn shown(response: Response<Body>) -> (StatusCode, Value) {
 /// The replies of both ways; `None` where the short way does not take the path.
 async fn both(path: &str) -> Option<[(StatusCode, Value); 2]> {
     let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
-    let direct = find(&Method::POST, path)?;
-    let short = answer(Arc::clone(&ctx), direct, call(path)).await;
+    let target = find(&Method::POST, path)?;
+    let short = Direct::new(&ctx).answer(target, call(path)).await;
     let routed = router(&ctx, ListenerKind::All).oneshot(call(path));
     Some([shown(short).await, shown(routed.await.unwrap()).await])
 }
