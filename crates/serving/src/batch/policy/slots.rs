@@ -87,3 +87,44 @@ impl Slots {
         since.min().flatten()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time;
+
+    use super::*;
+
+    #[test]
+    fn the_instance_that_is_idle_for_the_longest_time_is_taken_first() {
+        let start = time::Instant::now().into_std();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut slots = Slots::new(2);
+        assert_eq!(
+            (slots.occupy(at(5)), slots.occupy(at(9))),
+            (Some(0), Some(1))
+        );
+        assert_eq!((slots.occupy(at(9)), slots.n_free()), (None, 0));
+        assert_eq!(slots.time_to_free(at(2)), Duration::from_millis(3));
+        slots.release(1, at(7));
+        slots.release(0, at(8));
+        assert_eq!(slots.idle_since(), Some(at(7)));
+        assert_eq!(slots.occupy(at(20)), Some(1));
+        assert_eq!(slots.time_to_free(at(10)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_lost_instance_never_comes_back() {
+        let now = time::Instant::now().into_std();
+        let mut slots = Slots::new(2);
+        let busy = slots.occupy(now);
+        slots.lose(None);
+        assert_eq!(
+            (slots.n_left(), slots.n_free()),
+            (1, 0),
+            "a free one goes first"
+        );
+        slots.lose(busy);
+        slots.release(0, now);
+        assert_eq!((slots.n_left(), slots.n_free()), (0, 0));
+    }
+}

@@ -103,3 +103,43 @@ impl Classes {
             .filter(|&(_, rows)| rows > 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs batches of 10 rows of the first class; gives what the others have saved.
+    fn saved(n_lower: u32, n_batches: usize) -> Vec<usize> {
+        let mut classes = Classes::default();
+        for class in 0..=n_lower {
+            classes.add(class, 1);
+        }
+        for _ in 0..n_batches {
+            classes.credit(10);
+            classes.charge(0, 10);
+        }
+        classes.savings().map(|(_, rows)| rows).collect()
+    }
+
+    #[test]
+    fn each_lower_class_saves_a_twentieth_and_all_together_at_most_half() {
+        assert!(saved(0, 100).is_empty());
+        assert!(saved(2, 1).is_empty(), "half a row is none");
+        assert_eq!(saved(2, 100), [50, 50]);
+        assert_eq!(saved(20, 100), [25; 20]);
+    }
+
+    #[test]
+    fn what_runs_is_paid_and_a_class_that_is_gone_has_saved_nothing() {
+        let mut classes = Classes::default();
+        classes.add(1, 4);
+        classes.add(2, 3);
+        assert_eq!((classes.up_to(1), classes.up_to(2)), ((4, 1), (7, 2)));
+        classes.credit(100);
+        classes.charge(2, 3);
+        assert_eq!(classes.savings().collect::<Vec<_>>(), [(2, 2)]);
+        classes.remove(2, 3);
+        classes.add(2, 3);
+        assert_eq!(classes.savings().count(), 0);
+    }
+}
