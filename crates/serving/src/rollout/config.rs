@@ -10,7 +10,7 @@ mod resolve;
 
 use std::time::Duration;
 
-use contract::{ModelName, Version};
+use contract::{Arm, AssignmentHash, Layer, ModelName, Split, Unit, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::repository::settings::{say_in_plain_words, yaml_options};
@@ -65,70 +65,16 @@ pub struct RolloutConfig {
 /// Who gets which version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
-    /// Where a request carries its unit.
-    pub source: UnitSource,
-    /// What happens to a request without a unit.
-    pub fallback: Fallback,
+    /// What is assigned to a version.
+    pub unit: Unit,
     /// How a unit becomes a number.
     pub hash: AssignmentHash,
-    /// What is hashed with the unit, unless the rule of the hash says otherwise.
+    /// What is hashed with the unit.
     pub salt: Option<String>,
     /// The header that forces an arm.
     pub override_header: Option<String>,
     /// The layer that the rollout lies in.
     pub layer: Option<Layer>,
-}
-
-/// Where a request carries its unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UnitSource {
-    /// In a header.
-    Header(String),
-    /// In a cookie.
-    Cookie(String),
-    /// In the body, by a path of keys.
-    Json(String),
-    /// In the metadata of gRPC.
-    Grpc(String),
-    /// Nowhere: every request is a unit of its own.
-    Random,
-}
-
-/// What happens to a request without a unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fallback {
-    /// It is a unit of its own.
-    #[default]
-    Random,
-    /// It gets the stable version.
-    Stable,
-}
-
-/// How a unit becomes a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AssignmentHash {
-    /// XXH3 with the salt of the rollout.
-    #[default]
-    Xxh3,
-    /// The MD5 digest as a number.
-    Md5,
-    /// The second rule of GrowthBook clients.
-    GrowthbookV2,
-    /// The rule of Optimizely clients.
-    Murmur3,
-}
-
-/// A part of all units that rollouts of one layer share out among themselves.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Layer {
-    /// Its name.
-    pub name: String,
-    /// Where the range begins, from 0 to 1.
-    pub start: f64,
-    /// Where it ends.
-    pub end: f64,
 }
 
 /// Requests before the candidate is looked at.
@@ -385,6 +331,36 @@ impl RolloutConfig {
     #[must_use]
     pub fn weight_of_step(&self, step: usize) -> f64 {
         self.steps.get(step).copied().unwrap_or(1.0)
+    }
+
+    /// The split that gives the candidate this weight. The candidate comes first, so that a growing
+    /// weight only moves units to it.
+    #[must_use]
+    pub fn split(&self, weight: f64) -> Split {
+        let arm = |name: &str, version: &Version, weight| Arm {
+            name: name.to_owned(),
+            version: version.to_string(),
+            weight,
+        };
+        let Assignment {
+            unit,
+            hash,
+            salt,
+            override_header,
+            layer,
+        } = self.assignment.clone();
+        Split {
+            arms: vec![
+                arm("candidate", &self.candidate, weight),
+                arm("stable", &self.stable, 1.0 - weight),
+            ],
+            unit,
+            hash,
+            salt,
+            coverage: 1.0,
+            layer,
+            override_header,
+        }
     }
 
     /// The metrics that decide, with their places.

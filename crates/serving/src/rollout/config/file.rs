@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{AssignmentHash, Direction, Fallback, MetricAction, OnUnknown, Span};
+use super::{Direction, MetricAction, OnUnknown, Span};
 
 /// The whole document.
 #[derive(Debug, Deserialize)]
@@ -23,7 +23,7 @@ pub(super) struct RolloutFile {
     pub(super) candidate: Option<String>,
     pub(super) strategy: Option<StrategyFile>,
     pub(super) unit: Option<UnitFile>,
-    pub(super) hash: Option<AssignmentHash>,
+    pub(super) hash: Option<HashFile>,
     pub(super) salt: Option<String>,
     #[serde(rename = "override")]
     pub(super) override_header: Option<OverrideFile>,
@@ -53,7 +53,7 @@ pub(super) enum StrategyFile {
 pub(super) struct UnitFile {
     pub(super) from: UnitFrom,
     pub(super) name: Option<String>,
-    pub(super) fallback: Option<Fallback>,
+    pub(super) fallback: Option<FallbackFile>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -64,6 +64,22 @@ pub(super) enum UnitFrom {
     Json,
     Grpc,
     Random,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FallbackFile {
+    Random,
+    Stable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum HashFile {
+    Xxh3,
+    Md5,
+    GrowthbookV2,
+    Murmur3,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,6 +3,7 @@
 //! Decision: every check that needs more than one key is here, and each error names the path of the
 //! key that should change.
 
+mod assignment;
 mod metrics;
 
 use std::time::Duration;
@@ -10,12 +11,12 @@ use std::time::Duration;
 use contract::{ModelName, Version};
 
 use super::file::{
-    GateFile, GateKindFile, GuardsFile, LayerFile, OnRollbackFile, RolloutFile, ShadowFile,
-    StepFile, StrategyFile, UnitFile, UnitFrom, WarmupFile, WarmupSourceFile,
+    GateFile, GateKindFile, GuardsFile, OnRollbackFile, RolloutFile, ShadowFile, StepFile,
+    StrategyFile, WarmupFile, WarmupSourceFile,
 };
 use super::{
-    Assignment, ConfigError, Gate, GateKind, GatePlace, Guards, Layer, OnRollback, RolloutConfig,
-    Shadow, StepRule, UnitSource, Warmup, WarmupSource,
+    ConfigError, Gate, GateKind, GatePlace, Guards, OnRollback, RolloutConfig, Shadow, StepRule,
+    Warmup, WarmupSource,
 };
 
 /// Percentages that find an outage with few users and still end within some hours.
@@ -35,7 +36,10 @@ const MAX_TIME: Duration = Duration::from_secs(90 * 24 * 3600);
 const MAX_ID_BYTES: usize = 64;
 
 /// Decides what `file` leaves open.
-pub(super) fn resolve(file: RolloutFile) -> Result<RolloutConfig, ConfigError> {
+pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigError> {
+    let assignment = assignment::Keys::take(&mut file);
+    let id = id(file.id)?;
+    let model = model(file.model)?;
     let steps = steps(file.strategy, file.steps)?;
     let has_shadow = file.shadow.is_some();
     let stable = version("rollout.stable", file.stable)?;
@@ -44,18 +48,12 @@ pub(super) fn resolve(file: RolloutFile) -> Result<RolloutConfig, ConfigError> {
         let message = format!("expected another version than `rollout.stable`, got `{candidate}`");
         return Err(error("rollout.candidate", message));
     }
-    Ok(RolloutConfig {
-        id: id(file.id)?,
-        model: model(file.model)?,
+    let config = RolloutConfig {
+        assignment: assignment.resolve(&format!("{model}/{id}"))?,
+        id,
+        model,
         stable,
         candidate,
-        assignment: Assignment {
-            hash: file.hash.unwrap_or_default(),
-            salt: file.salt,
-            override_header: file.override_header.map(|forced| forced.header),
-            layer: file.layer.map(layer).transpose()?,
-            ..unit(file.unit)?
-        },
         warmup: warmup(file.warmup.unwrap_or_default())?,
         shadow: file.shadow.as_ref().map(shadow).transpose()?,
         gates: gates(file.gates.unwrap_or_default(), &steps)?,
@@ -67,7 +65,9 @@ pub(super) fn resolve(file: RolloutFile) -> Result<RolloutConfig, ConfigError> {
         metrics: metrics::resolve(file.metrics, has_shadow)?,
         guards: guards(file.guards)?,
         on_rollback: on_rollback(file.on_rollback.unwrap_or_default())?,
-    })
+    };
+    assignment::check(&config)?;
+    Ok(config)
 }
 
 fn error(key: impl Into<String>, message: impl Into<String>) -> ConfigError {
@@ -134,45 +134,6 @@ fn steps(
         last = percent;
     }
     Ok(percents.iter().map(|percent| percent / 100.0).collect())
-}
-
-fn unit(file: Option<UnitFile>) -> Result<Assignment, ConfigError> {
-    let (source, fallback) = match file {
-        None => (UnitSource::Random, None),
-        Some(file) => (unit_source(file.from, file.name)?, file.fallback),
-    };
-    Ok(Assignment {
-        source,
-        fallback: fallback.unwrap_or_default(),
-        hash: super::AssignmentHash::default(),
-        salt: None,
-        override_header: None,
-        layer: None,
-    })
-}
-
-fn unit_source(from: UnitFrom, name: Option<String>) -> Result<UnitSource, ConfigError> {
-    let make = match from {
-        UnitFrom::Header => UnitSource::Header,
-        UnitFrom::Cookie => UnitSource::Cookie,
-        UnitFrom::Json => UnitSource::Json,
-        UnitFrom::Grpc => UnitSource::Grpc,
-        UnitFrom::Random => return Ok(UnitSource::Random),
-    };
-    required("rollout.unit.name", name).map(make)
-}
-
-fn layer(file: LayerFile) -> Result<Layer, ConfigError> {
-    let (start, end) = file.range;
-    if !(0.0 <= start && start < end && end <= 1.0) {
-        let message = format!("expected [low, high] between 0 and 1, got [{start}, {end}]");
-        return Err(error("rollout.layer.range", message));
-    }
-    Ok(Layer {
-        name: file.name,
-        start,
-        end,
-    })
 }
 
 fn warmup(file: WarmupFile) -> Result<Option<Warmup>, ConfigError> {

@@ -13,6 +13,7 @@ rollout:
   strategy: canary
   unit: {from: header, name: x-user-id, fallback: random}
   hash: growthbook-v2
+  salt: experiment
   override: {header: x-lockgate-arm}
   layer: {name: checkout, range: [0, 0.5]}
   warmup: {requests: 40, source: synthetic, timeout: 90s}
@@ -57,6 +58,32 @@ fn json_is_read_like_yaml() {
 }
 
 #[test]
+fn a_growing_weight_only_moves_units_to_the_candidate() {
+    let config = RolloutConfig::parse(&with("unit: {from: header, name: user}")).unwrap();
+    assert_eq!(config.assignment.salt.as_deref(), Some("m/a"));
+    let assigners = [0.01, 0.05, 0.5, 1.0].map(|weight| {
+        let split = config.split(weight);
+        assert_eq!(
+            (split.arms[0].version.as_str(), split.arms[0].weight),
+            ("2", weight)
+        );
+        crate::route::Assigner::new(&split, "").unwrap()
+    });
+    for number in 0..2000 {
+        let unit = format!("user_{number}");
+        let arms: Vec<_> = assigners
+            .iter()
+            .map(|assigner| assigner.arm_of(&unit))
+            .collect();
+        assert!(
+            arms.is_sorted_by(|before, after| before >= after),
+            "{unit}: {arms:?}"
+        );
+        assert_eq!(arms.last(), Some(&Some(0)));
+    }
+}
+
+#[test]
 fn blue_green_has_no_steps() {
     let config = RolloutConfig::parse(&with("strategy: blue_green")).unwrap();
     assert_eq!(config.steps, [0.0; 0]);
@@ -84,7 +111,11 @@ const MISTAKES: &[&str] = &[
     "unit: {from: header}",
     "unit: {from: body}",
     "hash: sha1",
-    "layer: {name: l, range: [0.5, 0.2]}",
+    "unit: {from: header, name: u}, layer: {name: l, range: [0.5, 0.2]}",
+    "layer: {name: l, range: [0, 0.5]}",
+    "hash: growthbook-v2",
+    "hash: md5, steps: [0.005, 50]",
+    "unit: {from: header, name: a b}",
     "shadow: {percent: 200}",
     "metrics: []",
     "metrics: [{name: e, event: errors}]",
