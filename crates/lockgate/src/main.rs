@@ -15,6 +15,7 @@ mod config;
 mod log;
 mod machine;
 mod onnxruntime;
+mod store;
 mod wiring;
 
 use std::process::ExitCode;

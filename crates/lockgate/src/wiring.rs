@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::machine::Machine;
+use crate::store;
 
 /// The parts at work.
 #[derive(Debug)]
@@ -34,16 +35,18 @@ pub(crate) struct Running {
 pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
     let observe = observe(config);
     let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(runtime));
+    let options = ServerOptions::new(
+        config.repositories.clone(),
+        vec![engine],
+        Arc::clone(&observe),
+        config.cores,
+    );
     let server = Server::start(ServerOptions {
         poll_interval: config.poll_interval,
         default_timeout: config.default_timeout,
         max_queue_rows: config.max_queue_rows,
-        ..ServerOptions::new(
-            config.repositories.clone(),
-            vec![engine],
-            Arc::clone(&observe),
-            config.cores,
-        )
+        store: store::open(config)?.unwrap_or(options.store),
+        ..options
     })?;
     let ctx = Arc::new(Context {
         infer: Arc::clone(&server) as Arc<dyn Infer>,

@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) is_model_control_enabled: bool,
     pub(crate) onnxruntime: Option<PathBuf>,
     pub(crate) data_dir: PathBuf,
+    pub(crate) state_dir: Option<PathBuf>,
     pub(crate) cores: NonZeroUsize,
     pub(crate) default_timeout: Option<Duration>,
     pub(crate) max_queue_rows: NonZeroUsize,
@@ -61,6 +62,7 @@ pub(crate) fn resolve(written: &Written, environment: &Environment) -> Result<Co
         is_model_control_enabled: given(written.model_control, "model_control")?,
         onnxruntime: written.onnxruntime.clone(),
         data_dir: written.data_dir.clone().unwrap_or_else(data_dir),
+        state_dir: written.state_dir.clone(),
         cores: cores(written.cores)?,
         default_timeout: match given(written.default_timeout_ms, "default_timeout_ms")? {
             0 => None,

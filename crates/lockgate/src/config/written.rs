@@ -39,6 +39,9 @@ pub(crate) struct Written {
     /// Where Lockgate keeps what it installs
     #[arg(long, value_name = "PATH", help_heading = "Machine")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Where labels, pins, splits and their history are kept
+    #[arg(long, value_name = "PATH", help_heading = "Machine")]
+    pub(crate) state_dir: Option<PathBuf>,
     /// Cores to plan for; the default is what the process may use
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub(crate) cores: Option<usize>,

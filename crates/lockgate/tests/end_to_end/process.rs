@@ -80,6 +80,12 @@ impl Lockgate {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// Ends the process by force, in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end and tells whether it was a success.
     pub(crate) fn wait(&mut self) -> bool {
         let mut rest = String::new();

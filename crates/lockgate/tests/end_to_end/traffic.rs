@@ -70,6 +70,35 @@ fn users_get_the_versions_that_their_own_code_computes() {
 }
 
 #[test]
+fn a_kill_loses_nothing_that_was_acknowledged() {
+    let (repository, state) = (repository(), tempfile::tempdir().unwrap());
+    let state = state.path().display().to_string();
+    let flags = ["--model-control", "true", "--state-dir", &state];
+    let mut server = Lockgate::serve(repository.path(), &flags);
+    change(&server, "PUT", "/labels/old", &json!({"version": "1"}));
+    change(&server, "PUT", "/default", &json!({"version": "old"}));
+    change(&server, "PUT", "/traffic", &md5_split(0.7, 0.3));
+    let before = change(&server, "GET", "/traffic", &Value::Null);
+    let history = change(&server, "GET", "/history", &Value::Null);
+    run_against(&server, "test_traffic");
+    server.kill();
+    let server = Lockgate::serve(repository.path(), &flags);
+    assert_eq!(change(&server, "GET", "/traffic", &Value::Null), before);
+    assert_eq!(change(&server, "GET", "/history", &Value::Null), history);
+    run_against(&server, "test_traffic");
+    assert_eq!(
+        answering(&server, "/models/digits/versions/old/predict"),
+        "1"
+    );
+    change(&server, "DELETE", "/traffic", &Value::Null);
+    assert_eq!(
+        answering(&server, "/models/digits/predict"),
+        "1",
+        "still pinned"
+    );
+}
+
+#[test]
 fn weights_that_do_not_sum_to_one_change_nothing() {
     let repository = repository();
     let server = serve(repository.path());

@@ -1,0 +1,251 @@
+//! The state that survives a restart, in one SQLite file.
+//!
+//! Decision: the write-ahead log with full synchronization: a change of what is served is rare, and
+//! what was acknowledged survives a crash of the process and of the machine. The file is SQLite's
+//! own copy, built in, so no library of the system is needed.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use contract::{Error, Store, Write};
+use rusqlite::{Connection, params};
+
+use crate::config::Config;
+
+/// The name of the file.
+const FILE: &str = "state.db";
+
+/// The format of the tables; it grows with every change that an older version cannot read.
+const FORMAT: i64 = 1;
+
+/// Another process with the same file is done with a change long before this.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS record (
+        collection TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (collection, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS journal (
+        id INTEGER PRIMARY KEY,
+        journal TEXT NOT NULL,
+        key TEXT NOT NULL,
+        entry TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS journal_by_key ON journal (journal, key, id);";
+
+/// Keeps everything in one SQLite file.
+#[derive(Debug)]
+pub(crate) struct SqliteStore(Mutex<Connection>);
+
+/// The store of a server; `None` when there is no place for it that anybody asked for.
+///
+/// # Errors
+/// When the folder that the user named cannot be used, or the file cannot be read.
+pub(crate) fn open(config: &Config) -> Result<Option<Arc<dyn Store>>> {
+    if let Some(folder) = &config.state_dir {
+        return Ok(Some(Arc::new(SqliteStore::open(folder)?)));
+    }
+    let folder = default_folder(config);
+    match std::fs::create_dir_all(&folder) {
+        Ok(()) => Ok(Some(Arc::new(SqliteStore::open(&folder)?))),
+        Err(error) => {
+            let folder = folder.display();
+            tracing::warn!(
+                %folder, %error,
+                "labels, pins and splits are forgotten at the end; `state_dir` names a place for them"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// A folder of its own for each repository, named after it.
+fn default_folder(config: &Config) -> PathBuf {
+    let first = config.repositories.first().cloned().unwrap_or_default();
+    let path = std::fs::canonicalize(&first).unwrap_or(first);
+    let name = path.display().to_string();
+    let name = name
+        .trim_start_matches('/')
+        .replace('%', "%25")
+        .replace('/', "%2F");
+    config.data_dir.join("state").join(name)
+}
+
+impl SqliteStore {
+    fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        let open = || -> Result<Connection> {
+            std::fs::create_dir_all(folder)?;
+            let connection = Connection::open(&path)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "synchronous", "full")?;
+            let format: i64 =
+                connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if format > FORMAT {
+                bail!("it has format {format}, and this version of Lockgate reads up to {FORMAT}");
+            }
+            connection.execute_batch(TABLES)?;
+            connection.pragma_update(None, "user_version", FORMAT)?;
+            Ok(connection)
+        };
+        let connection = open().with_context(|| {
+            let path = path.display();
+            format!("cannot keep state in `{path}`; `state_dir` names another folder")
+        })?;
+        Ok(Self(Mutex::new(connection)))
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_write(&self, writes: &[Write]) -> rusqlite::Result<()> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        for write in writes {
+            match write {
+                Write::Put {
+                    collection,
+                    key,
+                    value,
+                } => transaction.execute(
+                    "INSERT INTO record VALUES (?1, ?2, ?3)
+                     ON CONFLICT DO UPDATE SET value = excluded.value",
+                    params![collection, key, value],
+                )?,
+                Write::Append {
+                    journal,
+                    key,
+                    entry,
+                } => transaction.execute(
+                    "INSERT INTO journal (journal, key, entry) VALUES (?1, ?2, ?3)",
+                    params![journal, key, entry],
+                )?,
+            };
+        }
+        transaction.commit()
+    }
+}
+
+impl Store for SqliteStore {
+    fn records(&self, collection: &str) -> contract::Result<Vec<(String, String)>> {
+        let connection = self.connection();
+        let read = || {
+            let query = "SELECT key, value FROM record WHERE collection = ?1 ORDER BY key";
+            let mut statement = connection.prepare(query)?;
+            let rows = statement.query_map([collection], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|error| internal(&error))
+    }
+
+    fn entries(&self, journal: &str, key: &str, limit: usize) -> contract::Result<Vec<String>> {
+        let connection = self.connection();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = || {
+            let query = "SELECT entry FROM journal WHERE journal = ?1 AND key = ?2
+                         ORDER BY id DESC LIMIT ?3";
+            let mut statement = connection.prepare(query)?;
+            let rows = statement.query_map(params![journal, key, limit], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|error| internal(&error))
+    }
+
+    fn write(&self, writes: &[Write]) -> contract::Result<()> {
+        self.try_write(writes).map_err(|error| internal(&error))
+    }
+}
+
+fn internal(error: &rusqlite::Error) -> Error {
+    Error::internal(format!("the state store: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str, value: &str) -> Write {
+        Write::Put {
+            collection: "wishes",
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    fn append(key: &str, entry: &str) -> Write {
+        Write::Append {
+            journal: "history",
+            key: key.to_owned(),
+            entry: entry.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_there_when_the_file_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/state");
+        let store = SqliteStore::open(&path).unwrap();
+        let writes = [
+            put("b", "1"),
+            put("a", "2"),
+            put("b", "3"),
+            append("a", "x"),
+        ];
+        store.write(&writes).unwrap();
+        store.write(&[append("a", "y"), append("b", "z")]).unwrap();
+        drop(store);
+        let store = SqliteStore::open(&path).unwrap();
+        let expected = [("a", "2"), ("b", "3")].map(|(key, value)| (key.into(), value.into()));
+        assert_eq!(store.records("wishes").unwrap(), expected);
+        assert_eq!(store.records("other").unwrap(), []);
+        assert_eq!(store.entries("history", "a", 9).unwrap(), ["y", "x"]);
+        assert_eq!(store.entries("history", "a", 1).unwrap(), ["y"]);
+    }
+
+    #[test]
+    fn two_processes_may_share_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = [(); 2].map(|()| SqliteStore::open(folder.path()).unwrap());
+        std::thread::scope(|scope| {
+            for store in &stores {
+                scope.spawn(|| {
+                    for number in 0..20 {
+                        store.write(&[append("a", &number.to_string())]).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(stores[0].entries("history", "a", 100).unwrap().len(), 40);
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_or_of_something_else_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).unwrap();
+        store
+            .connection()
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
+        drop(store);
+        let error = format!("{:#}", SqliteStore::open(folder.path()).unwrap_err());
+        assert!(error.contains("it has format 99"), "{error}");
+        let other = tempfile::tempdir().unwrap();
+        std::fs::write(
+            other.path().join(FILE),
+            "this is no database, whatever its name says",
+        )
+        .unwrap();
+        let error = format!("{:#}", SqliteStore::open(other.path()).unwrap_err());
+        assert!(
+            error.contains("`state_dir` names another folder"),
+            "{error}"
+        );
+    }
+}
