@@ -1,11 +1,17 @@
 //! The command line: sub-commands, flags and their help texts.
 
+mod operator;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Written;
+
+pub(crate) use operator::{
+    ModelsArguments, ModelsCommand, RuleArguments, TrafficArguments, TrafficCommand, WrittenArm,
+};
 
 /// Serve machine-learning models over REST and gRPC.
 #[derive(Debug, Parser)]
@@ -47,6 +53,23 @@ Signals:
     Doctor(SettingArguments),
     /// Install and list the ONNX Runtime library
     Runtime(RuntimeArguments),
+    /// Show and change what a running server serves
+    #[command(after_help = "Examples:
+  lockgate models list
+  lockgate models pin digits 1           version 1 answers whatever versions come
+  lockgate models label digits stable 1
+  lockgate models rollback digits        back to what decided before the last change
+
+Changes need a server with `--model-control`.")]
+    Models(ModelsArguments),
+    /// Show and change how requests are shared out between versions
+    #[command(after_help = "Examples:
+  lockgate traffic set digits 1=0.9 2=0.1 --hash md5
+  lockgate traffic show digits
+  lockgate traffic assign --hash md5 --arms control=0.5,treatment=0.5 user_42
+
+Changes need a server with `--model-control`.")]
+    Traffic(TrafficArguments),
     /// Try out how a new version would take over from the one that serves
     Rollout(RolloutArguments),
     /// Print a completion script for a shell

@@ -2,11 +2,13 @@
 
 mod demo;
 mod doctor;
+mod models;
 mod rollout;
 mod runtime;
 mod serve;
 mod settings;
 mod table;
+mod traffic;
 
 use anyhow::Result;
 use clap::CommandFactory;
@@ -25,6 +27,8 @@ pub(crate) fn run(command_line: CommandLine) -> Result<()> {
         Command::Demo(arguments) => demo::run(arguments, &environment),
         Command::Config(arguments) => settings::print(&arguments, &environment),
         Command::Doctor(arguments) => doctor::run(&arguments, &environment),
+        Command::Models(arguments) => models::run(&arguments),
+        Command::Traffic(arguments) => traffic::run(&arguments),
         Command::Rollout(arguments) => rollout::run(&arguments),
         Command::Runtime(arguments) => runtime::run(arguments, &environment),
         Command::Completions { shell } => {

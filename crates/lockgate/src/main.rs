@@ -9,6 +9,7 @@
     reason = "a command line tool talks"
 )]
 
+mod client;
 mod command_line;
 mod commands;
 mod config;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::http::{Connection, Reply, get, post_json};
-use crate::process::{Lockgate, copy_folder, examples};
+use crate::process::{Lockgate, copy_folder, examples, lockgate};
 use crate::python_clients::run_against;
 
 /// The example models.
@@ -152,4 +152,109 @@ fn labels_pins_and_the_way_back_choose_the_version() {
         (&json!("api"), &json!("load version 2"))
     );
     assert!(newest["at"].as_str().unwrap().starts_with("20"), "{newest}");
+}
+
+/// What a sub-command prints, which must succeed.
+fn printed(server: &Lockgate, arguments: &[&str]) -> String {
+    let url = format!("http://{}", server.address);
+    let mut command = lockgate(server.folder());
+    let output = command
+        .args(arguments)
+        .args(["--url", &url])
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn operators_do_all_of_it_from_the_command_line() {
+    let repository = repository();
+    let server = serve(repository.path());
+    let steps: [(&[&str], &str); 13] = [
+        (&["models", "list"], "digits-image"),
+        (
+            &["models", "label", "digits", "stable", "1"],
+            "label stable is on version 1",
+        ),
+        (
+            &["models", "pin", "digits", "stable"],
+            "version 1 is pinned",
+        ),
+        (&["models", "list"], "stable"),
+        (
+            &[
+                "traffic", "set", "digits", "a:1=0.5", "b:2=0.5", "--hash", "md5",
+            ],
+            "split by md5",
+        ),
+        (&["traffic", "show", "digits"], "unit json user_id"),
+        (&["models", "rollback", "digits"], "no split"),
+        (&["models", "rollback", "digits"], "split by md5"),
+        (&["traffic", "clear", "digits"], "no split"),
+        (
+            &["models", "unpin", "digits"],
+            "version 2 answers by default",
+        ),
+        (
+            &["models", "unload", "digits", "2"],
+            "version 1 answers by default",
+        ),
+        (
+            &["models", "load", "digits", "2"],
+            "version 2 answers by default",
+        ),
+        (&["models", "unlabel", "digits", "stable"], "model digits"),
+    ];
+    for (arguments, expected) in steps {
+        let said = printed(&server, arguments);
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+    assert!(printed(&server, &["models", "unload", "iris"]).contains("unloaded: iris"));
+    assert!(printed(&server, &["models", "load", "iris"]).contains("loaded: iris"));
+    let history = printed(
+        &server,
+        &["models", "history", "digits", "--limit", "3", "--json"],
+    );
+    let history: Value = serde_json::from_str(&history).unwrap();
+    assert_eq!(history["history"].as_array().unwrap().len(), 3);
+    assert_eq!(history["history"][0]["actor"], "cli", "{history}");
+}
+
+#[test]
+fn units_are_assigned_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let assign = |arguments: &[&str]| {
+        let mut command = lockgate(folder.path());
+        command
+            .args(["traffic", "assign", "--json"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let output = assign(&[
+        "--hash",
+        "md5",
+        "--arms",
+        "control=0.5,treatment=0.5",
+        "user_1",
+        "user_42",
+    ]);
+    let lines: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = json!([
+        {"unit": "user_1", "bucket": 2753, "arm": "control"},
+        {"unit": "user_42", "bucket": 7712, "arm": "treatment"},
+    ]);
+    assert_eq!(lines, expected);
+    let output = assign(&[
+        "--hash",
+        "md5",
+        "--arms",
+        "control=0.5,treatment=0.4",
+        "user_1",
+    ]);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("the weights sum to 0.9"), "{complaint}");
+    assert!(!output.status.success());
 }

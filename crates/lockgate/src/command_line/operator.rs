@@ -1,0 +1,215 @@
+//! The sub-commands of operators: what a running server serves, and to whom.
+
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+
+/// Which server is meant, and how its answer is shown.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    /// The address of the server
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8000",
+        global = true
+    )]
+    pub(crate) url: String,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArguments {
+    #[command(subcommand)]
+    pub(crate) command: ModelsCommand,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List all models with their versions and labels
+    List,
+    /// Load a version, or read the folder of a model again; returns when it serves
+    Load {
+        /// The model
+        model: String,
+        /// The version; the whole model when left out
+        version: Option<String>,
+    },
+    /// Stop serving a version or a model; accepted requests are answered
+    Unload {
+        /// The model
+        model: String,
+        /// The version; the whole model when left out
+        version: Option<String>,
+    },
+    /// Let a version answer whenever none is named
+    Pin {
+        /// The model
+        model: String,
+        /// A version or a label
+        version: String,
+    },
+    /// Let the highest version answer again
+    Unpin {
+        /// The model
+        model: String,
+    },
+    /// Give a version a name that is usable wherever a version is
+    Label {
+        /// The model
+        model: String,
+        /// The name
+        label: String,
+        /// A version or another label
+        version: String,
+    },
+    /// Take a name away
+    Unlabel {
+        /// The model
+        model: String,
+        /// The name
+        label: String,
+    },
+    /// Go back to the pin, the labels and the split before the last change
+    Rollback {
+        /// The model
+        model: String,
+    },
+    /// Show who has changed what, the newest first
+    History {
+        /// The model
+        model: String,
+        /// How many lines to show
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: usize,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrafficArguments {
+    #[command(subcommand)]
+    pub(crate) command: TrafficCommand,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrafficCommand {
+    /// Show what decides which version of a model answers
+    Show {
+        /// The model
+        model: String,
+    },
+    /// Share out the requests that name no version
+    #[command(after_help = "Examples:
+  lockgate traffic set digits 1=0.9 2=0.1
+  lockgate traffic set digits control:1=0.5 treatment:2=0.5 --hash md5
+  lockgate traffic set digits 1=0.5 2=0.5 --unit header:x-user-id --fallback stable")]
+    Set {
+        /// The model
+        model: String,
+        /// The arms: a version or a label, its share, and a name before it when it needs one
+        #[arg(required = true, value_name = "[NAME:]VERSION=WEIGHT")]
+        arms: Vec<WrittenArm>,
+        #[command(flatten)]
+        rule: RuleArguments,
+        /// What is assigned: a key of the body, `header:NAME`, `cookie:NAME` or `random`
+        #[arg(long, default_value = "user_id", value_name = "UNIT")]
+        unit: String,
+        /// For requests without a unit: `random` or `stable`
+        #[arg(long, default_value = "random", value_name = "WORD")]
+        fallback: String,
+        /// The header that forces an arm; nobody can without it
+        #[arg(long, value_name = "HEADER")]
+        override_header: Option<String>,
+    },
+    /// Share out nothing
+    Clear {
+        /// The model
+        model: String,
+    },
+    /// Tell the arms of units, without a server
+    #[command(after_help = "Examples:
+  lockgate traffic assign --hash md5 --arms control=0.5,treatment=0.5 user_1 user_42
+  lockgate traffic assign --salt digits/traffic --arms 1=0.9,2=0.1 alice")]
+    Assign {
+        /// The arms in their order
+        #[arg(
+            long,
+            required = true,
+            value_delimiter = ',',
+            value_name = "NAME=WEIGHT,..."
+        )]
+        arms: Vec<WrittenArm>,
+        #[command(flatten)]
+        rule: RuleArguments,
+        /// The units
+        #[arg(required = true, value_name = "UNIT")]
+        units: Vec<String>,
+    },
+}
+
+/// How a unit finds its arm.
+#[derive(Debug, Args)]
+pub(crate) struct RuleArguments {
+    /// `xxh3`, `md5`, `growthbook-v2` or `murmur3`
+    #[arg(long, default_value = "xxh3", value_name = "HASH")]
+    pub(crate) hash: String,
+    /// What is hashed with the unit
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) salt: Option<String>,
+    /// The part of each arm that takes part
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) coverage: Option<f64>,
+}
+
+/// `control:1=0.5`
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WrittenArm {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) weight: f64,
+}
+
+impl FromStr for WrittenArm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected =
+            || "expected VERSION=WEIGHT or NAME:VERSION=WEIGHT, such as 2=0.1".to_owned();
+        let (left, weight) = text.rsplit_once('=').ok_or_else(expected)?;
+        let weight = weight.parse().map_err(|_| expected())?;
+        let (name, version) = left.split_once(':').unwrap_or((left, left));
+        if name.is_empty() || version.is_empty() {
+            return Err(expected());
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            weight,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arms_are_read_as_they_are_typed() {
+        let read = |text: &str| {
+            let arm: WrittenArm = text.parse().ok()?;
+            Some((arm.name, arm.version, arm.weight))
+        };
+        let arm = |name: &str, version: &str, weight| Some((name.into(), version.into(), weight));
+        assert_eq!(read("2=0.1"), arm("2", "2", 0.1));
+        assert_eq!(read("control:v1.0=1"), arm("control", "v1.0", 1.0));
+        for text in ["", "2", "=0.5", "2=", "2=half", ":2=0.5", "a:=0.5"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `lockgate models`: what a running server serves.
+
+use anyhow::Result;
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::client::{Client, segment};
+use crate::command_line::{ModelsArguments, ModelsCommand};
+use crate::commands::table::table;
+use crate::commands::traffic::show_routing;
+
+/// Carries out a sub-command.
+///
+/// # Errors
+/// When the server cannot be reached or refuses.
+pub(crate) fn run(arguments: &ModelsArguments) -> Result<()> {
+    let client = Client::new(&arguments.server.url)?;
+    let answer = call(&client, &arguments.command)?;
+    if arguments.server.json {
+        println!("{answer:#}");
+        return Ok(());
+    }
+    match &arguments.command {
+        ModelsCommand::List => show_models(&answer),
+        ModelsCommand::History { .. } => show_history(&answer),
+        ModelsCommand::Load {
+            model,
+            version: None,
+        } => println!("loaded: {model}"),
+        ModelsCommand::Unload {
+            model,
+            version: None,
+        } => println!("unloaded: {model}"),
+        ModelsCommand::Load { .. }
+        | ModelsCommand::Unload { .. }
+        | ModelsCommand::Pin { .. }
+        | ModelsCommand::Unpin { .. }
+        | ModelsCommand::Label { .. }
+        | ModelsCommand::Unlabel { .. }
+        | ModelsCommand::Rollback { .. } => show_routing(&answer),
+    }
+    Ok(())
+}
+
+fn call(client: &Client, command: &ModelsCommand) -> Result<Value> {
+    let path = |model: &str, rest: &str| format!("/api/models/{}{rest}", segment(model));
+    let whole = |model: &str, action| {
+        let path = format!("/v2/repository/models/{}/{action}", segment(model));
+        client.call(Method::POST, &path, None)
+    };
+    let one = |model: &str, version: &str, action| {
+        let rest = format!("/versions/{}/{action}", segment(version));
+        client.call(Method::POST, &path(model, &rest), None)
+    };
+    let choose = |path: &str, version: &str| {
+        client.call(Method::PUT, path, Some(&json!({ "version": version })))
+    };
+    let label_path = |model: &str, label: &str| path(model, &format!("/labels/{}", segment(label)));
+    match command {
+        ModelsCommand::List => client.call(Method::GET, "/models", None),
+        ModelsCommand::Load { model, version } => match version {
+            Some(version) => one(model, version, "load"),
+            None => whole(model, "load"),
+        },
+        ModelsCommand::Unload { model, version } => match version {
+            Some(version) => one(model, version, "unload"),
+            None => whole(model, "unload"),
+        },
+        ModelsCommand::Pin { model, version } => choose(&path(model, "/default"), version),
+        ModelsCommand::Unpin { model } => {
+            client.call(Method::DELETE, &path(model, "/default"), None)
+        }
+        ModelsCommand::Label {
+            model,
+            label,
+            version,
+        } => choose(&label_path(model, label), version),
+        ModelsCommand::Unlabel { model, label } => {
+            client.call(Method::DELETE, &label_path(model, label), None)
+        }
+        ModelsCommand::Rollback { model } => {
+            client.call(Method::POST, &path(model, "/rollback"), None)
+        }
+        ModelsCommand::History { model, limit } => {
+            let rest = format!("/history?limit={limit}");
+            client.call(Method::GET, &path(model, &rest), None)
+        }
+    }
+}
+
+/// One line for each version.
+fn show_models(answer: &Value) {
+    let mut rows = table(&["model", "version", "state", "labels", "answers by default"]);
+    for model in items(answer, "models") {
+        for version in items(model, "versions") {
+            let number = text(version, "version");
+            let labels = model.get("labels").and_then(Value::as_object);
+            let labels = labels.into_iter().flatten();
+            let names: Vec<_> = labels
+                .filter(|(_, labelled)| labelled.as_str() == Some(number))
+                .map(|(label, _)| label.as_str())
+                .collect();
+            let is_default = text(model, "latest") == number;
+            rows.add_row([
+                text(model, "name"),
+                number,
+                text(version, "state"),
+                &names.join(", "),
+                if is_default { "yes" } else { "" },
+            ]);
+        }
+    }
+    println!("{rows}");
+}
+
+fn show_history(answer: &Value) {
+    let mut rows = table(&["at", "actor", "what", "content"]);
+    for line in items(answer, "history") {
+        rows.add_row(["at", "actor", "what", "fingerprint"].map(|key| text(line, key)));
+    }
+    println!("{rows}");
+}
+
+fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}

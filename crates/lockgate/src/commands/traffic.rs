@@ -1,0 +1,142 @@
+//! `lockgate traffic`: how requests are shared out between the versions of a model.
+
+mod assign;
+
+use anyhow::{Result, bail};
+use hyper::Method;
+use serde_json::{Map, Value, json};
+
+use crate::client::{Client, segment};
+use crate::command_line::{RuleArguments, TrafficArguments, TrafficCommand, WrittenArm};
+use crate::commands::table::table;
+
+/// Carries out a sub-command.
+///
+/// # Errors
+/// When the server cannot be reached or refuses, or the arguments make no sense.
+pub(crate) fn run(arguments: &TrafficArguments) -> Result<()> {
+    let (method, model, body) = match &arguments.command {
+        TrafficCommand::Show { model } => (Method::GET, model, None),
+        TrafficCommand::Clear { model } => (Method::DELETE, model, None),
+        TrafficCommand::Set {
+            model,
+            arms,
+            rule,
+            unit,
+            fallback,
+            override_header,
+        } => {
+            let mut body = body(arms, rule);
+            body.insert("unit".to_owned(), unit_body(unit, fallback)?);
+            if let Some(header) = override_header {
+                body.insert("override".to_owned(), json!({ "header": header }));
+            }
+            (Method::PUT, model, Some(Value::Object(body)))
+        }
+        TrafficCommand::Assign { arms, rule, units } => {
+            return assign::run(arms, rule, units, arguments.server.json);
+        }
+    };
+    let client = Client::new(&arguments.server.url)?;
+    let path = format!("/api/models/{}/traffic", segment(model));
+    let answer = client.call(method, &path, body.as_ref())?;
+    match arguments.server.json {
+        true => println!("{answer:#}"),
+        false => show_routing(&answer),
+    }
+    Ok(())
+}
+
+fn body(arms: &[WrittenArm], rule: &RuleArguments) -> Map<String, Value> {
+    let arms = arms
+        .iter()
+        .map(|arm| json!({"version": arm.version, "weight": arm.weight, "name": arm.name}));
+    let mut body = Map::new();
+    body.insert("split".to_owned(), arms.collect());
+    body.insert("hash".to_owned(), json!(rule.hash));
+    if let Some(salt) = &rule.salt {
+        body.insert("salt".to_owned(), json!(salt));
+    }
+    if let Some(coverage) = rule.coverage {
+        body.insert("coverage".to_owned(), json!(coverage));
+    }
+    body
+}
+
+/// `user_id`, `header:x-user-id`, `cookie:sid` or `random`.
+fn unit_body(unit: &str, fallback: &str) -> Result<Value> {
+    let (from, name) = match unit.split_once(':') {
+        None if unit == "random" => return Ok(json!("random")),
+        None => ("json", unit),
+        Some((from @ ("json" | "header" | "cookie" | "grpc"), name)) => (from, name),
+        Some((from, _)) => bail!("a unit is in `json`, `header`, `cookie` or `grpc`, got `{from}`"),
+    };
+    Ok(json!({"from": from, "name": name, "fallback": fallback}))
+}
+
+/// What decides between the versions of a model, for people.
+pub(super) fn show_routing(answer: &Value) {
+    let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("none");
+    println!("model {}", text("model"));
+    match answer.get("pinned").and_then(Value::as_str) {
+        Some(pinned) => println!("version {pinned} is pinned"),
+        None => println!("version {} answers by default", text("default")),
+    }
+    for (label, version) in answer
+        .get("labels")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        println!(
+            "label {label} is on version {}",
+            version.as_str().unwrap_or_default()
+        );
+    }
+    match answer.get("traffic").filter(|traffic| !traffic.is_null()) {
+        Some(traffic) => show_split(traffic),
+        None => println!("no split"),
+    }
+}
+
+fn show_split(traffic: &Value) {
+    let text = |value: &Value, key: &str| match value.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => String::new(),
+    };
+    let unit = traffic.get("unit").map_or(String::new(), |unit| {
+        format!("{} {}", text(unit, "from"), text(unit, "name"))
+    });
+    println!(
+        "split by {}, unit {}",
+        text(traffic, "hash"),
+        unit.trim_end()
+    );
+    let mut rows = table(&["arm", "version", "weight"]);
+    for arm in traffic
+        .get("split")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        rows.add_row(["name", "version", "weight"].map(|key| text(arm, key)));
+    }
+    println!("{rows}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read_as_they_are_typed() {
+        let header = json!({"from": "header", "name": "x-user-id", "fallback": "stable"});
+        assert_eq!(unit_body("header:x-user-id", "stable").unwrap(), header);
+        let key = json!({"from": "json", "name": "user.id", "fallback": "random"});
+        assert_eq!(unit_body("user.id", "random").unwrap(), key);
+        assert_eq!(unit_body("random", "random").unwrap(), json!("random"));
+        let error = unit_body("air:x", "random").unwrap_err().to_string();
+        assert!(error.contains("`air`"), "{error}");
+    }
+}
