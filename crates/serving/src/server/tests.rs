@@ -714,3 +714,122 @@ async fn a_change_of_an_unknown_or_unloaded_model_is_refused() {
         .unwrap_err();
     assert!(error.contains("load the model first"), "{error}");
 }
+
+/// A disk that is full.
+#[derive(Debug)]
+struct FullDisk;
+
+impl contract::Store for FullDisk {
+    fn records(&self, _: &str) -> Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+
+    fn entries(&self, _: &str, _: &str, _: usize) -> Result<Vec<String>> {
+        Err(Error::internal("cannot be read"))
+    }
+
+    fn write(&self, _: &[contract::Write]) -> Result<()> {
+        Err(Error::internal("no space left"))
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_in_force_and_serving_goes_on() {
+    let bench = Bench::new(&TWO_VERSIONS);
+    let options = ServerOptions {
+        store: Arc::new(FullDisk),
+        ..bench.options()
+    };
+    let server = Server::start(options).unwrap();
+    server.rescan().await.unwrap();
+    let error = server
+        .change(&name("a"), Change::Pin("1".to_owned()), "test")
+        .await;
+    let error = error.unwrap_err();
+    assert_eq!(
+        (error.code(), error.diagnostic()),
+        (Code::Internal, Some("no space left"))
+    );
+    assert_eq!(
+        server.model(&name("a")).unwrap().routing,
+        Routing::default()
+    );
+    assert_eq!(ask(&server, "a", "").await, Ok(2.0));
+    assert!(server.history(&name("a"), 1).await.is_err());
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_not_ready_before_every_arm_of_its_split_is() {
+    let bench = Bench::new(&TWO_VERSIONS);
+    let options = bench.options();
+    let server = Server::start(options.clone()).unwrap();
+    server.rescan().await.unwrap();
+    change(&server, Change::Split(halves("1", "2")))
+        .await
+        .unwrap();
+    drop(server);
+    let server = Server::start(options).unwrap();
+    let reason = server.readiness().reason;
+    assert!(
+        reason.contains("`1` of its split is being loaded"),
+        "{reason}"
+    );
+    let route = server.route_for(&target("a", ""), &User("user_1".to_owned()));
+    assert_eq!(route.unwrap_err().code(), Code::ModelNotReady);
+    server.rescan().await.unwrap();
+    assert!(server.readiness().is_ready);
+}
+
+#[tokio::test]
+async fn a_label_is_as_good_as_a_version_and_protects_it() {
+    let bench = Bench::new(&TWO_VERSIONS);
+    let server = bench.server().await;
+    let label = |version: &str| Change::Label {
+        label: "stable".to_owned(),
+        version: version.to_owned(),
+    };
+    change(&server, label("1")).await.unwrap();
+    assert_eq!(ask(&server, "a", "stable").await, Ok(1.0));
+    let error = change(&server, Change::Unload(version("1")))
+        .await
+        .unwrap_err();
+    assert!(error.contains("the label `stable` is on it"), "{error}");
+    change(&server, label("2")).await.unwrap();
+    assert_eq!(ask(&server, "a", "stable").await, Ok(2.0));
+    let status = server.model(&name("a")).unwrap();
+    assert_eq!(status.version("stable").unwrap().version, version("2"));
+    change(&server, Change::Unlabel("stable".to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(
+        ask(&server, "a", "stable").await,
+        Err(Code::VersionNotFound)
+    );
+}
+
+#[tokio::test]
+async fn a_split_without_salt_is_another_one_in_another_model() {
+    let files = ["a/1", "a/2", "b/1", "b/2"].map(|folder| format!("{folder}/model.fake"));
+    let files: Vec<_> = files.iter().map(|path| (path.as_str(), "add 1")).collect();
+    let bench = Bench::new(&files);
+    let server = bench.server().await;
+    for model in ["a", "b"] {
+        let split = Change::Split(halves("1", "2"));
+        server.change(&name(model), split, "test").await.unwrap();
+    }
+    let arm = |model: &str, user: u32| {
+        let user = User(format!("user_{user}"));
+        server
+            .route_for(&target(model, ""), &user)
+            .unwrap()
+            .answerer
+            .arm
+    };
+    let n_same = (0..1000)
+        .filter(|&user| arm("a", user) == arm("b", user))
+        .count();
+    assert!(
+        (400..600).contains(&n_same),
+        "{n_same} of 1000 users have the same arm"
+    );
+}
