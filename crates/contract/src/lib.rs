@@ -38,6 +38,6 @@ pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
 pub use traffic::{
-    Arm, AssignmentHash, Change, Fallback, HistoryEntry, Layer, Routing, Split, Unit, UnitSource,
-    check_traffic_name,
+    Arm, ArmResult, AssignmentHash, Change, Fallback, HistoryEntry, Layer, Routing, Split, Unit,
+    UnitSource, check_traffic_name,
 };

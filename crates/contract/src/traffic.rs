@@ -4,7 +4,7 @@
 //! because one weight can only be wrong beside the others.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Result};
 use crate::model::Version;
@@ -21,8 +21,28 @@ pub struct Routing {
     pub labels: BTreeMap<String, Version>,
     /// How requests that name no version are shared out.
     pub split: Option<Split>,
+    /// What the arms of the split have answered since it was set.
+    pub results: Vec<ArmResult>,
     /// Grows with every change.
     pub generation: u64,
+}
+
+/// What one arm of a split has answered. Requests that were forced into it are left out, and so are
+/// mistakes of callers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArmResult {
+    /// The name of the arm.
+    pub arm: String,
+    /// Requests.
+    pub n_requests: u64,
+    /// Those that failed.
+    pub n_errors: u64,
+    /// Half of the answers took at most this long; `None` before the first one.
+    pub p50: Option<Duration>,
+    /// 95 of a hundred took at most this long.
+    pub p95: Option<Duration>,
+    /// 99 of a hundred took at most this long.
+    pub p99: Option<Duration>,
 }
 
 /// A change of what is served, as an operator asks for it. Where it says text, a label is as good

@@ -5,6 +5,7 @@
 
 mod choice;
 mod hash;
+mod results;
 mod split;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use contract::{
 };
 
 pub(crate) use choice::ActiveSplit;
+pub(crate) use results::ArmCounts;
 pub use split::Assigner;
 
 use choice::Choice;
@@ -68,6 +70,11 @@ impl Switch {
             pinned: self.pinned.clone(),
             labels: self.labels.clone(),
             split: self.split.as_deref().map(|active| active.split().clone()),
+            results: self
+                .split
+                .iter()
+                .flat_map(|active| active.results())
+                .collect(),
             generation: self.generation,
         }
     }
@@ -80,6 +87,8 @@ pub(crate) struct Found<'a, T> {
     pub(crate) handle: &'a T,
     /// The arm of the split.
     pub(crate) arm: Option<&'a Bytes>,
+    /// Where the request is counted; nowhere when it belongs to no arm, or was forced into it.
+    pub(crate) counts: Option<&'a Arc<ArmCounts>>,
 }
 
 /// One version.
@@ -93,6 +102,16 @@ pub(crate) struct VersionRow<T> {
     pub(crate) reason: String,
     /// What answers; there while the state is ready.
     pub(crate) handle: Option<T>,
+}
+
+impl<'a, T> Found<'a, T> {
+    fn without_arm(handle: &'a T) -> Self {
+        Self {
+            handle,
+            arm: None,
+            counts: None,
+        }
+    }
 }
 
 impl<T> Default for Table<T> {
@@ -179,21 +198,24 @@ impl<T> Table<T> {
         let (name, model) = self.row(target)?;
         let (VersionSelector::Latest, Some(split)) = (&target.version, &model.switch.split) else {
             let handle = find_named(name, model, &target.version)?;
-            return Ok(Found { handle, arm: None });
+            return Ok(Found::without_arm(handle));
         };
-        let (arm, handle) = match split.choose(caller, draw)? {
-            Choice::Assigned(arm, bytes) => (Some(bytes), assigned(name, model, arm)?),
-            Choice::Forced(arm, bytes) => {
-                (Some(bytes), Some(find_version(name, model, &arm.version)?))
-            }
-            Choice::Outside => (None, None),
-        };
-        match handle {
-            Some(handle) => Ok(Found { handle, arm }),
-            None => Ok(Found {
-                handle: find_named(name, model, &VersionSelector::Latest)?,
-                arm: None,
+        let found = match split.choose(caller, draw)? {
+            Choice::Assigned(arm, at_work) => assigned(name, model, arm)?.map(|handle| Found {
+                handle,
+                arm: Some(&at_work.name),
+                counts: Some(&at_work.counts),
             }),
+            Choice::Forced(arm, at_work) => Some(Found {
+                handle: find_version(name, model, &arm.version)?,
+                arm: Some(&at_work.name),
+                counts: None,
+            }),
+            Choice::Outside => None,
+        };
+        match found {
+            Some(found) => Ok(found),
+            None => find_named(name, model, &VersionSelector::Latest).map(Found::without_arm),
         }
     }
 

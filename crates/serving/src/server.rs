@@ -22,6 +22,7 @@ use contract::{
 };
 use notify::RecommendedWatcher;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 pub use options::ServerOptions;
 
@@ -32,6 +33,7 @@ use crate::repository::settings::SettingsDefaults;
 use crate::repository::snapshot::{Served, Snapshot};
 use crate::repository::version::Opener;
 use crate::repository::watch::watch;
+use crate::route::ArmCounts;
 use draw::Draws;
 
 /// Calls that change what is served are rare; more than this wait at the caller.
@@ -68,6 +70,13 @@ pub struct Server {
     is_closed: AtomicBool,
     /// Kept for its `Drop`, which ends the watch.
     _watcher: Option<RecommendedWatcher>,
+}
+
+/// The handle of a request that counts for an arm of a split.
+#[derive(Debug)]
+struct Counted {
+    served: Arc<Served>,
+    counts: Arc<ArmCounts>,
 }
 
 impl fmt::Debug for Server {
@@ -209,14 +218,29 @@ impl Infer for Server {
         let snapshot = self.published.load();
         let draw = || self.draws.next();
         let found = snapshot.table.find_for(target, caller, draw)?;
-        Ok(route(found.handle, found.arm))
+        let mut route = route(found.handle, found.arm);
+        if let Some(counts) = found.counts {
+            route.handle = Arc::new(Counted {
+                served: Arc::clone(found.handle),
+                counts: Arc::clone(counts),
+            });
+        }
+        Ok(route)
     }
 
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
         Box::pin(async move {
-            let served = route.handle.downcast::<Served>();
-            let served = served.map_err(|_| Error::internal("a route of another server"))?;
-            served.variant.infer(request).await
+            let handle = match route.handle.downcast::<Served>() {
+                Ok(served) => return served.variant.infer(request).await,
+                Err(handle) => handle,
+            };
+            let counted = handle.downcast::<Counted>();
+            let counted = counted.map_err(|_| Error::internal("a route of another server"))?;
+            let start = Instant::now();
+            let result = counted.served.variant.infer(request).await;
+            let error = result.as_ref().err().map(Error::code);
+            counted.counts.record(error, start.elapsed());
+            result
         })
     }
 }

@@ -94,12 +94,12 @@ pub(super) fn show_routing(answer: &Value) {
         );
     }
     match answer.get("traffic").filter(|traffic| !traffic.is_null()) {
-        Some(traffic) => show_split(traffic),
+        Some(traffic) => show_split(traffic, answer.get("results")),
         None => println!("no split"),
     }
 }
 
-fn show_split(traffic: &Value) {
+fn show_split(traffic: &Value, results: Option<&Value>) {
     let text = |value: &Value, key: &str| match value.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
@@ -113,14 +113,29 @@ fn show_split(traffic: &Value) {
         text(traffic, "hash"),
         unit.trim_end()
     );
-    let mut rows = table(&["arm", "version", "weight"]);
+    let header = [
+        "arm", "version", "weight", "requests", "errors", "p50 ms", "p99 ms",
+    ];
+    let mut rows = table(&header);
     for arm in traffic
         .get("split")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
     {
-        rows.add_row(["name", "version", "weight"].map(|key| text(arm, key)));
+        let results = results.and_then(Value::as_array).into_iter().flatten();
+        let result = results
+            .clone()
+            .find(|result| result.get("arm") == arm.get("name"));
+        let mut row = ["name", "version", "weight"]
+            .map(|key| text(arm, key))
+            .to_vec();
+        if let Some(result) = result {
+            row.extend(["requests", "errors"].map(|key| text(result, key)));
+            let latency = result.get("latency_ms").unwrap_or(&Value::Null);
+            row.extend(["p50", "p99"].map(|key| text(latency, key)));
+        }
+        rows.add_row(row);
     }
     println!("{rows}");
 }

@@ -67,6 +67,20 @@ fn users_get_the_versions_that_their_own_code_computes() {
     let set = change(&server, "PUT", "/traffic", &md5_split(0.7, 0.3));
     assert_eq!(set["traffic"]["hash"], "md5", "{set}");
     run_against(&server, "test_traffic");
+    let now = change(&server, "GET", "/traffic", &Value::Null);
+    let results = now["results"].as_array().unwrap();
+    let counts: Vec<_> = results
+        .iter()
+        .map(|arm| arm["requests"].as_u64().unwrap())
+        .collect();
+    // 304 users and an integer in the one protocol, 50 users in the other; what was forced or named
+    // is not counted.
+    assert_eq!(counts.iter().sum::<u64>(), 355, "{now}");
+    assert!(results.iter().all(|arm| arm["errors"] == 0), "{now}");
+    assert!(
+        results.iter().all(|arm| arm["latency_ms"]["p99"].is_f64()),
+        "{now}"
+    );
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use contract::{Error, ModelName, Result, Version};
+use contract::{ArmResult, Error, ModelName, Result, Version};
 use serde::Serialize;
 
 use super::model;
@@ -22,6 +23,40 @@ struct RoutingReply<'a> {
     labels: BTreeMap<&'a str, &'a str>,
     /// In the shape in which it is set.
     traffic: Option<TrafficBody>,
+    /// What the arms have answered since the split was set.
+    results: Vec<ArmReply<'a>>,
+}
+
+#[derive(Serialize)]
+struct ArmReply<'a> {
+    arm: &'a str,
+    requests: u64,
+    errors: u64,
+    latency_ms: Latency,
+}
+
+/// Quantiles; `null` before the first answer.
+#[derive(Serialize)]
+struct Latency {
+    p50: Option<f64>,
+    p95: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl<'a> ArmReply<'a> {
+    fn new(result: &'a ArmResult) -> Self {
+        let millis = |time: Option<Duration>| time.map(|time| time.as_secs_f64() * 1e3);
+        Self {
+            arm: &result.arm,
+            requests: result.n_requests,
+            errors: result.n_errors,
+            latency_ms: Latency {
+                p50: millis(result.p50),
+                p95: millis(result.p95),
+                p99: millis(result.p99),
+            },
+        }
+    }
 }
 
 /// Answers `GET .../traffic`.
@@ -43,6 +78,7 @@ pub(super) fn reply(ctx: &Context, model: &ModelName) -> Result<Reply> {
             .map(|(label, version)| (label.as_str(), version.as_str()))
             .collect(),
         traffic: routing.split.as_ref().map(TrafficBody::from),
+        results: routing.results.iter().map(ArmReply::new).collect(),
     };
     let json = serde_json::to_vec(&reply).map_err(|error| Error::internal(error.to_string()))?;
     Ok(Reply::json(json))

@@ -4,10 +4,12 @@
 //! so the same request and the same number always give the same arm.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use contract::{Arm, Caller, Error, Fallback, Result, Split, UnitSource};
+use contract::{Arm, ArmResult, Caller, Error, Fallback, Result, Split, UnitSource};
 
+use super::results::ArmCounts;
 use super::split::Assigner;
 
 /// A checked split, with what its replies carry.
@@ -15,16 +17,25 @@ use super::split::Assigner;
 pub(crate) struct ActiveSplit {
     split: Split,
     assigner: Assigner,
-    names: Vec<Bytes>,
+    arms: Vec<ArmAtWork>,
+}
+
+/// What goes with each arm.
+#[derive(Debug)]
+pub(crate) struct ArmAtWork {
+    /// Its name, as replies carry it.
+    pub(crate) name: Bytes,
+    /// What it has answered.
+    pub(crate) counts: Arc<ArmCounts>,
 }
 
 /// What a split says about one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Choice<'a> {
     /// The request belongs to an arm.
-    Assigned(&'a Arm, &'a Bytes),
+    Assigned(&'a Arm, &'a ArmAtWork),
     /// The caller forces an arm.
-    Forced(&'a Arm, &'a Bytes),
+    Forced(&'a Arm, &'a ArmAtWork),
     /// The request takes no part.
     Outside,
 }
@@ -36,10 +47,12 @@ impl ActiveSplit {
     /// `invalid_request` with the key that is wrong.
     pub(crate) fn new(split: Split, default_salt: &str) -> Result<Self> {
         let assigner = Assigner::new(&split, default_salt)?;
-        let names = split.arms.iter();
-        let names = names.map(|arm| Bytes::copy_from_slice(arm.name.as_bytes()));
+        let arms = split.arms.iter().map(|arm| ArmAtWork {
+            name: Bytes::copy_from_slice(arm.name.as_bytes()),
+            counts: Arc::default(),
+        });
         Ok(Self {
-            names: names.collect(),
+            arms: arms.collect(),
             assigner,
             split,
         })
@@ -48,6 +61,13 @@ impl ActiveSplit {
     /// The split as it was written.
     pub(crate) fn split(&self) -> &Split {
         &self.split
+    }
+
+    /// What each arm has answered.
+    pub(crate) fn results(&self) -> Vec<ArmResult> {
+        let arms = self.split.arms.iter().zip(&self.arms);
+        arms.map(|(arm, at_work)| at_work.counts.result(&arm.name))
+            .collect()
     }
 
     /// What the split says about the request of `caller`; `draw` is asked for when it is random.
@@ -70,14 +90,16 @@ impl ActiveSplit {
             (None, Fallback::Stable) => None,
         };
         let arm = index.and_then(|index| self.arm(index));
-        Ok(arm.map_or(Choice::Outside, |(arm, name)| Choice::Assigned(arm, name)))
+        Ok(arm.map_or(Choice::Outside, |(arm, at_work)| {
+            Choice::Assigned(arm, at_work)
+        }))
     }
 
     fn forced(&self, name: &str) -> Result<Choice<'_>> {
-        let mut arms = self.split.arms.iter().zip(&self.names);
+        let mut arms = self.split.arms.iter().zip(&self.arms);
         let found = arms.find(|(arm, _)| arm.name == name);
         found
-            .map(|(arm, name)| Choice::Forced(arm, name))
+            .map(|(arm, at_work)| Choice::Forced(arm, at_work))
             .ok_or_else(|| {
                 let arms = self.split.arms.iter();
                 let names: Vec<_> = arms.map(|arm| format!("`{}`", arm.name)).collect();
@@ -90,8 +112,8 @@ impl ActiveSplit {
             })
     }
 
-    fn arm(&self, index: usize) -> Option<(&Arm, &Bytes)> {
-        self.split.arms.get(index).zip(self.names.get(index))
+    fn arm(&self, index: usize) -> Option<(&Arm, &ArmAtWork)> {
+        self.split.arms.get(index).zip(self.arms.get(index))
     }
 
     fn unit<'a>(&self, caller: &'a dyn Caller) -> Option<Cow<'a, str>> {

@@ -833,3 +833,30 @@ async fn a_split_without_salt_is_another_one_in_another_model() {
         "{n_same} of 1000 users have the same arm"
     );
 }
+
+#[tokio::test]
+async fn arms_are_counted_unless_they_are_forced_or_named() {
+    let bench = Bench::new(&TWO_VERSIONS);
+    let server = bench.server().await;
+    let mut split = halves("1", "2");
+    split.override_header = Some("x-arm".to_owned());
+    change(&server, Change::Split(split)).await.unwrap();
+    for user in 0..20 {
+        let user = User(format!("user_{user}"));
+        let route = server.route_for(&target("a", ""), &user).unwrap();
+        server.infer(route, request()).await.unwrap();
+    }
+    let named = server.route_for(&target("a", "1"), &User("user_1".to_owned()));
+    server.infer(named.unwrap(), request()).await.unwrap();
+    let results = server.model(&name("a")).unwrap().routing.results;
+    let counts: Vec<_> = results.iter().map(|result| result.n_requests).collect();
+    assert_eq!(counts.iter().sum::<u64>(), 20, "{results:?}");
+    assert!(counts.iter().all(|&count| count > 0), "{results:?}");
+    assert!(
+        results
+            .iter()
+            .all(|result| result.n_errors == 0 && result.p99.is_some())
+    );
+    change(&server, Change::Unsplit).await.unwrap();
+    assert_eq!(server.model(&name("a")).unwrap().routing.results, []);
+}

@@ -202,6 +202,17 @@ fn unit() -> AnySchema {
 }
 
 fn routing_schema() -> AnySchema {
+    let millis = || either([Type::Number, Type::Null], "");
+    let quantiles = ["p50", "p95", "p99"].map(|name| required(name, millis()));
+    let results = object(
+        "Without requests that were forced, and without mistakes of callers",
+        [
+            required("arm", text("")),
+            required("requests", count("")),
+            required("errors", count("")),
+            required("latency_ms", object("", quantiles)),
+        ],
+    );
     object(
         "",
         [
@@ -214,6 +225,10 @@ fn routing_schema() -> AnySchema {
             optional("pinned", text("The same, when somebody has chosen it")),
             required("labels", map("Versions by label", text(""))),
             optional("traffic", component("Traffic")),
+            required(
+                "results",
+                list("What the arms have answered since", results),
+            ),
         ],
     )
 }
