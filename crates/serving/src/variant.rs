@@ -2,7 +2,8 @@
 //!
 //! Decision: where a request runs follows from its measured cost. A short run happens on the thread
 //! of its caller, when a session is idle and nobody is ahead: two hand-offs would cost more than the
-//! run. Everything else runs on threads of the model, one for each session, and its request waits
+//! run. While such requests follow each other closely, each lets the other connections of its
+//! thread go first, and the first that comes back runs all of them as one batch. Everything else runs on threads of the model, one for each session, and its request waits
 //! for the answer on a one-shot channel.
 //!
 //! What one request costs besides its tensors: it allocates the lists of its inputs and outputs, and
@@ -29,9 +30,10 @@ use crate::admission::{self, Gate};
 use crate::batch::curve::Curve;
 use crate::batch::policy::exchange::{Limits, QueueLimit};
 use crate::batch::queue::{Place, Waiting};
+use crate::instance::company::Company;
 use crate::instance::cost::CostCurve;
 use crate::instance::executor::Executor;
-use crate::instance::pool::{Instance, Pool};
+use crate::instance::pool::Pool;
 use crate::instance::{Answer, Job, Work};
 use crate::statistics::Statistics;
 use flight::Flight;
@@ -77,6 +79,8 @@ pub(crate) struct Variant {
     default_timeout: Option<Duration>,
     execution: Execution,
     max_delay: Option<Duration>,
+    max_rows: usize,
+    company: Company,
     gate: Arc<Gate>,
     executor: Arc<Executor>,
 }
@@ -109,6 +113,8 @@ impl Variant {
             default_timeout: settings.default_timeout,
             execution: settings.execution,
             max_delay: settings.batch.max_delay,
+            max_rows: settings.batch.max_rows,
+            company: Company::new(time::Instant::now().into_std()),
             gate: Arc::default(),
             executor: Arc::clone(&executor),
         });
@@ -152,39 +158,54 @@ impl Variant {
             outputs: fitting.outputs,
         };
         let permit = self.gate.enter();
-        if let Some(instance) = self.instance_for_caller(n_rows, started) {
+        let is_short = self.is_short(n_rows);
+        let has_company = is_short && self.has_company(fitting.layout.is_some(), started);
+        if is_short
+            && !has_company
+            && let Some(instance) = self.executor.pool.take_idle(n_rows, started)
+        {
             flight.admitted(permit, n_rows);
             let answer = self.executor.run_here(instance, &work, n_rows, started)?;
             return Ok(self.response(&positions, answer));
         }
         let (reply, answer) = oneshot::channel();
-        let ticket = self.submit(Waiting {
+        let waiting = Waiting {
             n_rows,
             layout: fitting.layout,
             priority: request.priority,
             arrived: started,
             deadline,
             request: Job { work, reply },
-        })?;
+        };
+        let ticket = self.submit(waiting, !has_company)?;
         flight.admitted(permit, n_rows);
+        if has_company {
+            tokio::task::yield_now().await;
+            self.executor.run_due_here();
+        }
         let deadline = deadline.map(time::Instant::from_std);
         let answer = ticket.redeem(answer, deadline).await?;
         Ok(self.response(&positions, answer))
     }
 
-    /// An idle instance, when a run of so many rows is short enough for the thread of the caller.
-    fn instance_for_caller(&self, n_rows: usize, now: Instant) -> Option<Instance> {
+    /// Whether a run of so many rows is short enough for the thread of the caller.
+    fn is_short(&self, n_rows: usize) -> bool {
         let estimate = self.executor.cost.estimate(n_rows);
-        match self.execution.allows_inline(estimate) {
-            true => self.executor.pool.take_idle(n_rows, now),
-            false => None,
-        }
+        self.execution.allows_inline(estimate)
     }
 
-    fn submit(&self, waiting: Waiting<Job>) -> Result<Ticket<'_>> {
+    /// Whether others are likely to be ready on the thread of this caller, and the largest batch is
+    /// short enough for it too.
+    fn has_company(&self, can_be_joined: bool, now: Instant) -> bool {
+        let is_delayed = self.max_delay.is_some_and(|delay| !delay.is_zero());
+        let is_near = self.company.arrive(now);
+        is_near && can_be_joined && self.max_rows > 1 && !is_delayed && self.is_short(self.max_rows)
+    }
+
+    fn submit(&self, waiting: Waiting<Job>, needs_thread: bool) -> Result<Ticket<'_>> {
         let pool = &self.executor.pool;
         let refused = |refusal| admission::refused(&self.executor.info, refusal);
-        let admitted = pool.submit(waiting).map_err(refused)?;
+        let admitted = pool.submit(waiting, needs_thread).map_err(refused)?;
         for displaced in admitted.displaced {
             let error = admission::displaced(&self.executor.info);
             // The caller may have gone away, which is no failure.

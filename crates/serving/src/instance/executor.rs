@@ -119,13 +119,7 @@ impl Executor {
         };
         let result = self.attempt(instance.session.as_mut(), &[part]);
         match &result {
-            Err(error) if error.code() == Code::EngineLost => {
-                self.tell_lost(error);
-                drop(Seat {
-                    executor: self,
-                    slot: Some(instance.slot),
-                });
-            }
+            Err(error) if error.code() == Code::EngineLost => self.lose(instance, error),
             Ok(answers) => self.give_back(instance, answers),
             Err(_) => self.give_back(instance, &[]),
         }
@@ -133,6 +127,35 @@ impl Executor {
             let answer = answers.into_iter().next();
             answer.ok_or_else(|| Error::internal("a run gave no answer"))
         })
+    }
+
+    /// Runs the batch that is due, on the thread of a caller, and answers all of it.
+    pub(crate) fn run_due_here(&self) {
+        let Some(Taken {
+            batch,
+            mut instance,
+        }) = self.pool.take_due()
+        else {
+            return;
+        };
+        match self.run_batch(instance.session.as_mut(), batch) {
+            Ok(ran) => {
+                let now = time::Instant::now().into_std();
+                self.pool.give_back(instance, &ran, now);
+            }
+            Err(Lost(error)) => self.lose(instance, &error),
+        }
+    }
+
+    /// Takes an instance away that cannot go on.
+    fn lose(&self, instance: Instance, error: &Error) {
+        self.tell_lost(error);
+        let slot = Some(instance.slot);
+        drop(instance);
+        drop(Seat {
+            executor: self,
+            slot,
+        });
     }
 
     fn give_back(&self, instance: Instance, answers: &[Answer]) {

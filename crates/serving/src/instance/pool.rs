@@ -13,7 +13,7 @@ use super::Job;
 use crate::admission;
 use crate::batch::curve::Curve;
 use crate::batch::policy::Scheduler;
-use crate::batch::policy::exchange::{Admitted, Limits, Outlook, Ran, Refusal, Step};
+use crate::batch::policy::exchange::{Admitted, Batch, Limits, Outlook, Ran, Refusal, Step};
 use crate::batch::queue::{Place, Waiting};
 
 /// Waiting requests, idle sessions, and the threads that bring them together.
@@ -63,10 +63,17 @@ impl Pool {
     }
 
     /// Puts a request in line. Gives its place, and less urgent requests that made room for it.
-    pub(crate) fn submit(&self, waiting: Waiting<Job>) -> Result<Admitted<Job>, Refusal> {
+    /// A caller that will ask for a batch itself needs no thread to be woken.
+    pub(crate) fn submit(
+        &self,
+        waiting: Waiting<Job>,
+        needs_thread: bool,
+    ) -> Result<Admitted<Job>, Refusal> {
         let mut state = self.lock();
         let admitted = state.scheduler.arrive(waiting)?;
-        self.wake_one(state);
+        if needs_thread {
+            self.wake_one(state);
+        }
         Ok(admitted)
     }
 
@@ -108,21 +115,45 @@ impl Pool {
         self.take(state)
     }
 
-    fn take<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Taken> {
+    /// The batch that is due now, for a thread that does not wait for one. What is not due is left
+    /// to the threads of the pool.
+    pub(crate) fn take_due(&self) -> Option<Taken> {
+        let mut state = self.lock();
         loop {
             match state.scheduler.next(time::Instant::now().into_std()) {
-                Step::Run(batch) => {
-                    // The scheduler cuts a batch only for a free instance.
-                    let session = state.idle.pop()?;
+                Step::Run(batch) => return self.taken(state, batch),
+                Step::Drop(dropped) => {
+                    drop(state);
+                    tell_dropped(dropped);
+                    state = self.lock();
+                }
+                Step::HoldUntil(_) | Step::Wait | Step::End => {
                     if state.scheduler.has_waiting() {
                         self.wake_one(state);
                     }
-                    let slot = batch.slot;
-                    return Some(Taken {
-                        batch: batch.requests,
-                        instance: Instance { session, slot },
-                    });
+                    return None;
                 }
+            }
+        }
+    }
+
+    /// A batch with a session to run it on. The scheduler cuts a batch only for a free instance.
+    fn taken(&self, mut state: MutexGuard<'_, State>, batch: Batch<Job>) -> Option<Taken> {
+        let session = state.idle.pop()?;
+        if state.scheduler.has_waiting() {
+            self.wake_one(state);
+        }
+        let slot = batch.slot;
+        Some(Taken {
+            batch: batch.requests,
+            instance: Instance { session, slot },
+        })
+    }
+
+    fn take<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Taken> {
+        loop {
+            match state.scheduler.next(time::Instant::now().into_std()) {
+                Step::Run(batch) => return self.taken(state, batch),
                 Step::Drop(dropped) => {
                     drop(state);
                     tell_dropped(dropped);

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use contract::testing::RecordingObserver;
 use contract::{Code, Error, Result, Session, Tensor};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 
 use super::super::{Execution, Variant, VariantSettings};
 use super::bench::{EchoSession, info, request, settings};
@@ -125,4 +127,48 @@ async fn a_stopped_variant_runs_nothing_on_the_thread_of_a_caller() {
     traced.variant.stop();
     assert_eq!(traced.ask(1.0).await, Err(Code::ModelNotReady));
     assert!(traced.were_here().is_empty());
+}
+
+/// A variant whose batches are known to be short, however many rows they have.
+fn short_batches(luck: Code) -> Traced {
+    let traced = Traced::new(Execution::Auto, luck);
+    let n_rows = [1, settings().batch.max_rows];
+    for n_rows in n_rows {
+        let cost = &traced.variant.executor.cost;
+        cost.observe(n_rows, Duration::from_micros(5));
+    }
+    traced
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_close_behind_each_other_share_a_run_on_their_thread() {
+    let traced = short_batches(Code::EngineFailed);
+    let asked = join_all((0..5_u8).map(|n| traced.ask(f32::from(n))));
+    let expected: Vec<_> = (0..5_u8).map(|n| Ok(vec![f32::from(n)])).collect();
+    assert_eq!(asked.await, expected);
+    // The first has no company yet.
+    assert_eq!(traced.were_here(), [true, true]);
+    assert_eq!(traced.variant.n_in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_leaves_the_others_their_run() {
+    let traced = short_batches(Code::EngineFailed);
+    assert_eq!(traced.ask(1.0).await, Ok(vec![1.0]));
+    let mut gone = Box::pin(traced.ask(2.0));
+    assert!((&mut gone).now_or_never().is_none());
+    let stays = traced.ask(3.0);
+    drop(gone);
+    assert_eq!(stays.await, Ok(vec![3.0]));
+    assert_eq!(traced.were_here(), [true, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_lost_with_a_shared_run_answers_all_of_it() {
+    let traced = short_batches(Code::EngineLost);
+    let asked = [1.0, 13.0, 3.0].map(|value| traced.ask(value));
+    let answers = join_all(asked).await;
+    let lost = Err(Code::EngineLost);
+    assert_eq!(answers, [Ok(vec![1.0]), lost.clone(), lost.clone()]);
+    assert_eq!(traced.ask(4.0).await, lost);
 }
