@@ -23,6 +23,8 @@ pub struct Routing {
     pub split: Option<Split>,
     /// What the arms of the split have answered since it was set.
     pub results: Vec<ArmResult>,
+    /// How many requests had no unit where the split looks for it, since it was set.
+    pub n_without_unit: u64,
     /// Grows with every change.
     pub generation: u64,
 }

@@ -75,6 +75,10 @@ impl Switch {
                 .iter()
                 .flat_map(|active| active.results())
                 .collect(),
+            n_without_unit: self
+                .split
+                .as_ref()
+                .map_or(0, |active| active.n_without_unit()),
             generation: self.generation,
         }
     }

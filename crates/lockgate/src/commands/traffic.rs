@@ -97,6 +97,10 @@ pub(super) fn show_routing(answer: &Value) {
         Some(traffic) => show_split(traffic, answer.get("results")),
         None => println!("no split"),
     }
+    match answer.get("requests_without_unit").and_then(Value::as_u64) {
+        None | Some(0) => {}
+        Some(count) => println!("{count} requests had no unit where the split looks for it"),
+    }
 }
 
 fn show_split(traffic: &Value, results: Option<&Value>) {

@@ -76,6 +76,7 @@ fn users_get_the_versions_that_their_own_code_computes() {
     // 304 users and an integer in the one protocol, 50 users in the other; what was forced or named
     // is not counted.
     assert_eq!(counts.iter().sum::<u64>(), 355, "{now}");
+    assert_eq!(now["requests_without_unit"], 0, "{now}");
     assert!(results.iter().all(|arm| arm["errors"] == 0), "{now}");
     assert!(
         results.iter().all(|arm| arm["latency_ms"]["p99"].is_f64()),

@@ -25,6 +25,8 @@ struct RoutingReply<'a> {
     traffic: Option<TrafficBody>,
     /// What the arms have answered since the split was set.
     results: Vec<ArmReply<'a>>,
+    /// A split that looks in the wrong place shows here.
+    requests_without_unit: u64,
 }
 
 #[derive(Serialize)]
@@ -77,6 +79,7 @@ pub(super) fn reply(ctx: &Context, model: &ModelName) -> Result<Reply> {
         labels: labels
             .map(|(label, version)| (label.as_str(), version.as_str()))
             .collect(),
+        requests_without_unit: routing.n_without_unit,
         traffic: routing.split.as_ref().map(TrafficBody::from),
         results: routing.results.iter().map(ArmReply::new).collect(),
     };

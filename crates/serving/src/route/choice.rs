@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use contract::{Arm, ArmResult, Caller, Error, Fallback, Result, Split, UnitSource};
@@ -18,6 +19,7 @@ pub(crate) struct ActiveSplit {
     split: Split,
     assigner: Assigner,
     arms: Vec<ArmAtWork>,
+    n_without_unit: AtomicU64,
 }
 
 /// What goes with each arm.
@@ -53,6 +55,7 @@ impl ActiveSplit {
         });
         Ok(Self {
             arms: arms.collect(),
+            n_without_unit: AtomicU64::new(0),
             assigner,
             split,
         })
@@ -70,6 +73,11 @@ impl ActiveSplit {
             .collect()
     }
 
+    /// How many requests had no unit.
+    pub(crate) fn n_without_unit(&self) -> u64 {
+        self.n_without_unit.load(Ordering::Relaxed)
+    }
+
     /// What the split says about the request of `caller`; `draw` is asked for when it is random.
     ///
     /// # Errors
@@ -84,6 +92,9 @@ impl ActiveSplit {
             return self.forced(&name);
         }
         let unit = self.unit(caller).filter(|unit| !unit.is_empty());
+        if unit.is_none() && self.split.unit.source != UnitSource::Random {
+            self.n_without_unit.fetch_add(1, Ordering::Relaxed);
+        }
         let index = match (unit, self.split.unit.fallback) {
             (Some(unit), Fallback::Random | Fallback::Stable) => self.assigner.arm_of(&unit),
             (None, Fallback::Random) => self.assigner.arm_of_draw(draw()),

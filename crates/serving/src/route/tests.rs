@@ -249,6 +249,8 @@ fn a_request_without_unit_may_be_answered_as_without_a_split() {
     let table = split_table(&rows, &[], halves("1", "2", Fallback::Stable));
     assert_eq!(answer(&table, "/", &Person::default()), "3 -");
     assert_eq!(answer(&table, "/", &unit("user_1")), "1 control");
+    let model = table.models.values().next().unwrap();
+    assert_eq!(model.switch.routing().n_without_unit, 1);
 }
 
 #[test]

@@ -226,6 +226,10 @@ fn routing_schema() -> AnySchema {
             required("labels", map("Versions by label", text(""))),
             optional("traffic", component("Traffic")),
             required(
+                "requests_without_unit",
+                count("Requests without a unit where the split looks for it"),
+            ),
+            required(
                 "results",
                 list("What the arms have answered since", results),
             ),

@@ -8,7 +8,8 @@ use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
 use utoipa::openapi::{
-    ComponentsBuilder, Ref, Required, Response, ResponsesBuilder, request_body::RequestBody,
+    ComponentsBuilder, Header, Ref, RefOr, Required, Response, ResponsesBuilder,
+    request_body::RequestBody,
 };
 
 use super::failure::{self, Shape};
@@ -58,7 +59,11 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// The operation as the document has it.
     pub(super) fn operation(self) -> Operation {
-        let responses = ResponsesBuilder::new().response("200", self.reply);
+        let mut reply = self.reply;
+        if self.purpose == Purpose::Infer {
+            reply.headers.extend(answerer_headers());
+        }
+        let responses = ResponsesBuilder::new().response("200", reply);
         let mut responses = failure::add(responses, self.errors, self.purpose);
         if let Some((code, reply)) = self.refusal {
             responses = responses.response(status(code).http.as_u16().to_string(), reply);
@@ -81,6 +86,19 @@ impl Endpoint {
         }
         operation.build()
     }
+}
+
+/// Who answered; not told for several requests in one call.
+fn answerer_headers() -> [(String, RefOr<Header>); 2] {
+    let header = |name: &str, description: &str| {
+        let mut header = Header::new(text(""));
+        header.description = Some(description.to_owned());
+        (name.to_owned(), RefOr::T(header))
+    };
+    [
+        header("x-lockgate-version", "The version that answered"),
+        header("x-lockgate-arm", "The arm of the split, when there is one"),
+    ]
 }
 
 /// The same endpoint, which says no in the same words as yes.
