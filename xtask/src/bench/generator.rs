@@ -21,6 +21,8 @@ pub(super) struct Generator {
     kind: Kind,
     grpc: PathBuf,
     n_threads: usize,
+    /// A gRPC client takes more of the processor than the server that it measures.
+    n_grpc_threads: usize,
 }
 
 #[derive(Debug)]
@@ -68,14 +70,16 @@ impl Generator {
             kind,
             grpc: built.grpc_load.clone(),
             n_threads: (built.n_cores / 2).max(1),
+            n_grpc_threads: built.n_cores,
         }
     }
 
     /// Sends the load and waits for its end; a failed request is an error.
     pub(super) fn run(&self, load: &Load<'_>) -> Result<Sent> {
         let n_threads = self.n_threads.min(load.n_connections);
+        let n_grpc_threads = self.n_grpc_threads.min(load.n_connections);
         let sent = match (&load.request.grpc, &self.kind) {
-            (Some(tensor), _) => sent(grpc(&self.grpc, n_threads, load, tensor)),
+            (Some(tensor), _) => sent(grpc(&self.grpc, n_grpc_threads, load, tensor)),
             (None, Kind::Wrk { script, .. }) => sent(wrk(script, n_threads, load)),
             (None, Kind::Own { load: program }) => sent(own(program, n_threads, load)),
         }?;
