@@ -38,9 +38,14 @@ impl Record {
         self.status == 200
     }
 
-    /// Told to come again, or that its time is over.
+    /// Told to come again.
     fn is_refused(&self) -> bool {
-        matches!(self.status, 429 | 503 | 504)
+        matches!(self.status, 429 | 503)
+    }
+
+    /// Taken, and then told that its time is over.
+    fn is_expired(&self) -> bool {
+        self.status == 504
     }
 
     fn is_on_time(&self, deadline: Duration) -> bool {
@@ -56,6 +61,7 @@ pub(super) struct Tally {
     /// Answered, but after their deadline.
     pub(super) n_late: usize,
     pub(super) n_refused: usize,
+    pub(super) n_expired: usize,
     /// Any other status, or no reply.
     pub(super) n_failed: usize,
     pub(super) refusal_p99: Duration,
@@ -74,7 +80,10 @@ impl Tally {
             n_on_time: count(&|record| record.is_on_time(deadline)),
             n_late: count(&|record| record.is_answered() && !record.is_on_time(deadline)),
             n_refused: count(&Record::is_refused),
-            n_failed: count(&|record| !record.is_answered() && !record.is_refused()),
+            n_expired: count(&Record::is_expired),
+            n_failed: count(&|record| {
+                !record.is_answered() && !record.is_refused() && !record.is_expired()
+            }),
             refusal_p99: Duration::from_micros(quantile(refusals.collect(), 0.99)),
             n_sent_late: count(&|record| {
                 u128::from(record.sent_us.saturating_sub(record.due_us)) > late_send_us
@@ -86,6 +95,11 @@ impl Tally {
     pub(super) fn late_percent(&self) -> f64 {
         let n_replies = self.n_on_time + self.n_late;
         100.0 * self.n_late as f64 / n_replies.max(1) as f64
+    }
+
+    /// Requests that were taken and then given up, in percent of all.
+    pub(super) fn expired_percent(&self) -> f64 {
+        100.0 * self.n_expired as f64 / self.n.max(1) as f64
     }
 
     /// Says when the client could not keep up with its own schedule.

@@ -36,6 +36,7 @@ const LOADS: [(f64, Names); 2] = [
             goodput: "goodput at 2 times capacity, of capacity",
             late: "late replies at 2 times capacity",
             refusal: "refusals at 2 times capacity, p99",
+            expired: "taken and then given up (504) at 2 times capacity",
         },
     ),
     (
@@ -44,6 +45,7 @@ const LOADS: [(f64, Names); 2] = [
             goodput: "goodput at 4 times capacity, of capacity",
             late: "late replies at 4 times capacity",
             refusal: "refusals at 4 times capacity, p99",
+            expired: "taken and then given up (504) at 4 times capacity",
         },
     ),
 ];
@@ -54,6 +56,7 @@ struct Names {
     goodput: &'static str,
     late: &'static str,
     refusal: &'static str,
+    expired: &'static str,
 }
 
 pub(super) const GOALS: [Goal; 6] = {
@@ -166,6 +169,7 @@ fn report(round: &mut Round, names: Names, tally: &Tally) {
     let refusal_ms = tally.refusal_p99.as_secs_f64() * 1e3;
     round.set(names.late, Unit::Percent, tally.late_percent());
     round.set(names.refusal, Unit::Milliseconds, refusal_ms);
+    round.set(names.expired, Unit::Percent, tally.expired_percent());
     if tally.n_failed > 0 {
         let n = tally.n_failed;
         round.notes.push(format!("{n} requests failed otherwise"));
@@ -222,7 +226,8 @@ mod tests {
             n: 10,
             n_on_time: 3,
             n_late: 1,
-            n_refused: 5,
+            n_refused: 4,
+            n_expired: 1,
             n_failed: 1,
             refusal_p99: Duration::from_micros(1500),
             n_sent_late: 1,
@@ -232,6 +237,7 @@ mod tests {
         let figures = Figures::of("case", &[round]);
         assert_eq!(figures.value(names.late), Some(25.0));
         assert_eq!(figures.value(names.refusal), Some(1.5));
+        assert_eq!(figures.value(names.expired), Some(10.0));
         assert_eq!(figures.notes.len(), 2);
     }
 }

@@ -81,7 +81,7 @@ fn judge(records: &[Record]) -> Result<Round> {
     let tally = Tally::of(records, Duration::MAX);
     let mut round = Round::default();
     let worst = after.iter().copied().fold(0.0, f64::max);
-    let n_failed = tally.n_failed + tally.n_refused;
+    let n_failed = tally.n_failed + tally.n_refused + tally.n_expired;
     round.set(
         "p99 before the swap, median window",
         Unit::Milliseconds,

@@ -30,9 +30,10 @@ fn every_request_is_counted_once() {
         n: 7,
         n_on_time: 1,
         n_late: 1,
-        n_refused: 3,
+        n_refused: 2,
+        n_expired: 1,
         n_failed: 2,
-        refusal_p99: Duration::from_millis(90),
+        refusal_p99: Duration::from_millis(2),
         n_sent_late: 0,
     };
     assert_eq!(tally, expected);
