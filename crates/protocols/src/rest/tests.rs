@@ -195,6 +195,8 @@ impl Subscriber for Log {
 #[tokio::test]
 async fn every_call_is_one_access_line_and_our_failures_are_errors() {
     let log = Log::default();
+    // While there is one subscriber alone, threads without it decide for all that nobody listens.
+    let _another = tracing::Dispatch::new(log.clone());
     let _guard = tracing::subscriber::set_default(log.clone());
     for path in ["/small?q=1", "/overloaded", "/boom"] {
         call(Request::get(path).header("x-request-id", "t1")).await;
