@@ -120,8 +120,8 @@ impl Executor {
         let result = self.attempt(instance.session.as_mut(), &[part]);
         match &result {
             Err(error) if error.code() == Code::EngineLost => self.lose(instance, error),
-            Ok(answers) => self.give_back(instance, answers),
-            Err(_) => self.give_back(instance, &[]),
+            Ok(answers) => self.give_back(instance, &ran(answers)),
+            Err(_) => self.give_back(instance, &Ran::default()),
         }
         result.and_then(|answers| {
             let answer = answers.into_iter().next();
@@ -139,10 +139,7 @@ impl Executor {
             return;
         };
         match self.run_batch(instance.session.as_mut(), batch) {
-            Ok(ran) => {
-                let now = time::Instant::now().into_std();
-                self.pool.give_back(instance, &ran, now);
-            }
+            Ok(ran) => self.give_back(instance, &ran),
             Err(Lost(error)) => self.lose(instance, &error),
         }
     }
@@ -158,9 +155,9 @@ impl Executor {
         });
     }
 
-    fn give_back(&self, instance: Instance, answers: &[Answer]) {
+    fn give_back(&self, instance: Instance, ran: &Ran) {
         let now = time::Instant::now().into_std();
-        self.pool.give_back(instance, &ran(answers), now);
+        self.pool.give_back(instance, ran, now);
     }
 
     /// Runs a batch and answers all of it.

@@ -10,10 +10,7 @@ pub(crate) mod calibration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use contract::{
-    Code, Dimension, Error, ModelInfo, Result, Session, Shape, Signature, Tensor, TensorBuffer,
-    TensorSpec,
-};
+use contract::{Code, Dimension, Error, ModelInfo, Result, Session, Signature, Tensor, TensorSpec};
 
 use super::settings::Warmup;
 
@@ -113,7 +110,7 @@ fn run(info: &ModelInfo, settings: &Warmup, n_rows: Option<NonZeroUsize>) -> Res
             .collect();
         is_certain &= dims.iter().all(Option::is_some);
         let shape = dims.iter().map(|dim| dim.unwrap_or(1)).collect();
-        inputs.push(Some(zeros(spec, shape)?));
+        inputs.push(Some(Tensor::zeros(spec.element_type, shape)?));
     }
     let title = match n_rows {
         Some(1) => "1 row".to_owned(),
@@ -187,18 +184,6 @@ fn check_shapes(signature: &Signature, settings: &Warmup) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Zeros, or empty strings: a string is its length and its bytes, so both are zero bytes.
-fn zeros(spec: &TensorSpec, shape: Shape) -> Result<Tensor> {
-    const LENGTH_BYTES: usize = 4;
-    let size = spec.element_type.size_bytes().unwrap_or(LENGTH_BYTES);
-    let n_bytes = shape.element_count()?.saturating_mul(size);
-    Tensor::new(
-        spec.element_type,
-        shape,
-        TensorBuffer::zeroed(n_bytes).freeze(),
-    )
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use contract::ElementType;
 use contract::testing::model_info;
+use contract::{ElementType, Shape};
 
 use super::*;
 
