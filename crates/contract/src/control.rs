@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::error::{Code, Error, Result};
 use crate::infer::BoxFuture;
 use crate::model::{ModelName, SharedModelInfo, Version};
+use crate::rollout::Rollouts;
 use crate::scheduling::Scheduling;
 use crate::traffic::{Change, HistoryEntry, Routing};
 
@@ -250,6 +251,11 @@ pub trait Control: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<Routing>> {
         let refusal = refusal(format!("{actor} cannot change `{name}` here: {change:?}"));
         Box::pin(async move { Err(refusal) })
+    }
+
+    /// The rollouts of the server; `None` where there can be none.
+    fn rollouts(&self) -> Option<&dyn Rollouts> {
+        None
     }
 
     /// The last `limit` changes of a model, the newest first.

@@ -27,6 +27,10 @@ pub enum Code {
     ModelNotFound,
     /// The model is known, the version is not, or no version of it serves.
     VersionNotFound,
+    /// No rollout of that name is known.
+    RolloutNotFound,
+    /// What is asked for does not go with what is there now.
+    Conflict,
     /// The version is being loaded or unloaded.
     ModelNotReady,
     /// The body, or what it inflates to, is over a limit.
@@ -59,7 +63,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tables and their tests.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidRequest,
         Self::Unsupported,
         Self::UnsupportedMediaType,
@@ -67,6 +71,8 @@ impl Code {
         Self::MethodNotAllowed,
         Self::ModelNotFound,
         Self::VersionNotFound,
+        Self::RolloutNotFound,
+        Self::Conflict,
         Self::ModelNotReady,
         Self::PayloadTooLarge,
         Self::RequestTimeout,
@@ -94,6 +100,8 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::ModelNotFound => "model_not_found",
             Self::VersionNotFound => "version_not_found",
+            Self::RolloutNotFound => "rollout_not_found",
+            Self::Conflict => "conflict",
             Self::ModelNotReady => "model_not_ready",
             Self::PayloadTooLarge => "payload_too_large",
             Self::RequestTimeout => "request_timeout",
@@ -122,6 +130,8 @@ impl Code {
             | Self::MethodNotAllowed
             | Self::ModelNotFound
             | Self::VersionNotFound
+            | Self::RolloutNotFound
+            | Self::Conflict
             | Self::PayloadTooLarge
             | Self::RequestTimeout
             | Self::Unauthenticated

@@ -63,6 +63,21 @@ pub enum Event<'a> {
         /// The run of the engine.
         compute: Duration,
     },
+    /// A rollout moved.
+    RolloutMoved {
+        /// Its name.
+        rollout: &'a str,
+        /// The model.
+        model: &'a ModelName,
+        /// The name of the state before.
+        from: &'static str,
+        /// The name of the state now.
+        to: &'static str,
+        /// Why, as one of a closed list of words.
+        reason: &'static str,
+    },
+    /// What is known about a rollout, about once a second.
+    RolloutMeasured(&'a RolloutReading<'a>),
     /// A protocol server answered a call, whatever it was.
     CallFinished {
         /// The dialect: `native`, `open_inference`, `grpc`, ...
@@ -72,4 +87,57 @@ pub enum Event<'a> {
         /// From the head of the request to the head of the reply.
         latency: Duration,
     },
+}
+
+/// What is known about a rollout. Scores are logarithms.
+#[derive(Clone, Debug)]
+pub struct RolloutReading<'a> {
+    /// Its name.
+    pub rollout: &'a str,
+    /// The model.
+    pub model: &'a ModelName,
+    /// The name of its state.
+    pub state: &'static str,
+    /// The arms, with their share of the traffic.
+    pub weights: [(&'static str, f64); 2],
+    /// Each score of each metric beside its limit.
+    pub scores: Vec<RolloutScore<'a>>,
+    /// Each rate or mean of each metric.
+    pub rates: Vec<RolloutRate<'a>>,
+    /// The evidence that the arms do not get the units that their weights promise.
+    pub mismatch: f64,
+    /// Pairs of answers that agreed, since the start.
+    pub n_agreeing: u64,
+    /// Pairs of answers that differed, since the start.
+    pub n_differing: u64,
+    /// Copies that were dropped since the start, by reason.
+    pub dropped: Vec<(&'static str, u64)>,
+    /// Requests without a unit where the rollout looks for it, since the start.
+    pub n_without_unit: u64,
+}
+
+/// One score of a metric.
+#[derive(Clone, Copy, Debug)]
+pub struct RolloutScore<'a> {
+    /// The metric.
+    pub metric: &'a str,
+    /// `worse_start`, `worse_step` or `not_worse`.
+    pub kind: &'static str,
+    /// The score.
+    pub value: f64,
+    /// What it is held against.
+    pub limit: f64,
+}
+
+/// The rate of one metric in one arm.
+#[derive(Clone, Copy, Debug)]
+pub struct RolloutRate<'a> {
+    /// The metric.
+    pub metric: &'a str,
+    /// `stable` or `candidate`.
+    pub arm: &'static str,
+    /// The rate or the mean; `None` without data.
+    pub value: Option<f64>,
+    /// The interval of the rate, lower and upper.
+    pub interval: Option<(f64, f64)>,
 }

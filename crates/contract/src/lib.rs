@@ -1,6 +1,6 @@
 //! The words and promises that every part of Lockgate shares.
 //!
-//! Plain types, one error, one event enum and four traits; no I/O, no async runtime, no serde.
+//! Plain types, one error, one event enum and five traits; no I/O, no async runtime, no serde.
 //! Wire and file shapes are types of their own, in the crates that speak them, and convert to these.
 
 pub mod control;
@@ -12,6 +12,7 @@ pub mod model;
 pub mod observe;
 pub mod request;
 pub mod response;
+pub mod rollout;
 pub mod scheduling;
 pub mod store;
 pub mod tensor;
@@ -25,7 +26,7 @@ pub use control::{
 };
 pub use engine::{Concurrency, Engine, LoadSpec, LoadedModel, Session, SessionLayout, SessionMode};
 pub use error::{Code, Error, Result};
-pub use event::Event;
+pub use event::{Event, RolloutRate, RolloutReading, RolloutScore};
 pub use infer::{BoxFuture, Caller, Infer, Route, Target};
 pub use model::{
     Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,
@@ -34,6 +35,7 @@ pub use model::{
 pub use observe::{Exposition, Observe};
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
 pub use response::{Answerer, InferResponse, Timings};
+pub use rollout::{Act, ActKind, Assumptions, Document, RolloutNews, RolloutWatch, Rollouts};
 pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};

@@ -76,6 +76,7 @@ impl Observe for Monitor {
                 n_requests: _,
                 compute,
             } => registry.version(model, version).run_batch(n_rows, compute),
+            Event::RolloutMoved { .. } | Event::RolloutMeasured(_) => {}
             Event::CallFinished {
                 dialect,
                 error,

@@ -29,9 +29,10 @@ pub(crate) const fn status(code: Code) -> Status {
         ),
         Code::RouteNotFound => (StatusCode::NOT_FOUND, Grpc::Unimplemented, false),
         Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Grpc::Unimplemented, false),
-        Code::ModelNotFound | Code::VersionNotFound => {
+        Code::ModelNotFound | Code::VersionNotFound | Code::RolloutNotFound => {
             (StatusCode::NOT_FOUND, Grpc::NotFound, false)
         }
+        Code::Conflict => (StatusCode::CONFLICT, Grpc::FailedPrecondition, false),
         Code::ModelNotReady => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
         Code::PayloadTooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -109,6 +110,8 @@ mod tests {
         method_not_allowed: 405 Unimplemented -
         model_not_found: 404 NotFound -
         version_not_found: 404 NotFound -
+        rollout_not_found: 404 NotFound -
+        conflict: 409 FailedPrecondition -
         model_not_ready: 503 Unavailable retry
         payload_too_large: 413 ResourceExhausted -
         request_timeout: 408 Aborted -

@@ -19,7 +19,7 @@ mod status;
 
 pub use actions::{Action, Alert, Arm, Traffic, Transition};
 pub use events::{Event, GateAnswer, GuardReadings, Tick};
-pub use operator::{Act, ActKind, Refusal};
+pub use operator::Refusal;
 pub use phase::{GuardKind, HoldReason, Phase, Reason, Stage};
 pub use progress::Progress;
 pub use status::{ArmStatus, GuardNumbers, Numbers, SoakNumbers, Status};

@@ -90,8 +90,10 @@ fn may_give(purpose: Purpose, code: Code) -> bool {
             matches!(purpose, Purpose::Infer | Purpose::Change)
         }
         Code::QueueFull | Code::Overloaded | Code::DeadlineExceeded => purpose == Purpose::Infer,
+        Code::Conflict => purpose == Purpose::Change,
         // These are for other paths, for nobody, or from a guard in front of all operations.
         Code::RouteNotFound
+        | Code::RolloutNotFound
         | Code::MethodNotAllowed
         | Code::Cancelled
         | Code::Unauthenticated

@@ -3,38 +3,12 @@
 //! Decision: an act names the generation that its author looked at; when the rollout has moved on
 //! since, the act is refused instead of doing something to another state.
 
+use contract::{Act, ActKind};
+
 use super::Rollout;
 use super::actions::Action;
 use super::phase::{HoldReason, Phase, Reason, Stage};
 use crate::rollout::moment::Moment;
-
-/// Something that an operator wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Act {
-    /// What.
-    pub kind: ActKind,
-    /// Who.
-    pub actor: String,
-    /// Why, in the words of the operator.
-    pub reason: String,
-    /// The generation that the operator looked at.
-    pub generation: Option<u64>,
-}
-
-/// What an operator may want.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActKind {
-    /// Open the gates before the next weight, or take it without a verdict.
-    Promote,
-    /// Freeze the weight.
-    Hold,
-    /// Go on after a hold.
-    Resume,
-    /// Back to stable: the candidate is worse.
-    Rollback,
-    /// Back to stable: never mind.
-    Abort,
-}
 
 /// Why an act was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

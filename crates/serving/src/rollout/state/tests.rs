@@ -6,6 +6,8 @@ mod status;
 
 use std::time::Duration;
 
+use contract::{Act, ActKind};
+
 use super::*;
 use crate::rollout::evidence::{Evidence, MetricBlock};
 use crate::rollout::statistics::{ArmCounts, Counts};

@@ -1,0 +1,173 @@
+//! `Rollouts`: letting a new version of a model take over step by step, decided from evidence.
+//!
+//! Decision: where a rollout stands and what is known crosses as a JSON document that its owner has
+//! made. The same document goes to callers, to a gate that is asked, and into the record of a move;
+//! nobody between them looks into it, so nobody has to be changed when a number joins it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::infer::BoxFuture;
+
+/// A JSON document that is passed on as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document(Arc<str>);
+
+impl Document {
+    /// A document of text that is JSON.
+    #[must_use]
+    pub fn new(json: &str) -> Self {
+        Self(json.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Something that an operator wants of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// What.
+    pub kind: ActKind,
+    /// Who.
+    pub actor: String,
+    /// Why, in the words of the operator.
+    pub reason: String,
+    /// The generation that the operator looked at.
+    pub generation: Option<u64>,
+}
+
+/// What an operator may want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActKind {
+    /// Open the gates before the next weight, or take it without a verdict.
+    Promote,
+    /// Freeze the weight.
+    Hold,
+    /// Go on after a hold.
+    Resume,
+    /// Back to stable: the candidate is worse.
+    Rollback,
+    /// Back to stable: never mind.
+    Abort,
+}
+
+impl ActKind {
+    /// Every act.
+    pub const ALL: [Self; 5] = [
+        Self::Promote,
+        Self::Hold,
+        Self::Resume,
+        Self::Rollback,
+        Self::Abort,
+    ];
+
+    /// Its name in calls and commands.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Promote => "promote",
+            Self::Hold => "hold",
+            Self::Resume => "resume",
+            Self::Rollback => "rollback",
+            Self::Abort => "abort",
+        }
+    }
+}
+
+/// Something that those who watch a rollout are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RolloutNews {
+    /// It moved: the transition with its reason.
+    Transition(Document),
+    /// What is known now; at most once a second.
+    Evidence(Document),
+}
+
+/// The news of one rollout, from now on.
+pub trait RolloutWatch: Send + fmt::Debug {
+    /// The next piece of news; `None` when the rollout has ended and everything was told. Somebody
+    /// who is slow misses evidence, and never the last transition.
+    fn next(&mut self) -> BoxFuture<'_, Option<RolloutNews>>;
+}
+
+/// What somebody assumes about a rollout, to see how it would go.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Assumptions {
+    /// Requests for the model each second.
+    pub requests_per_second: f64,
+    /// Events per request of stable, by metric; the rest is as the simulator assumes.
+    pub stable_rates: Vec<(String, f64)>,
+    /// The same of the candidate.
+    pub candidate_rates: Vec<(String, f64)>,
+    /// How often it is played.
+    pub n_runs: usize,
+    /// The same seed gives the same numbers.
+    pub seed: u64,
+}
+
+/// Starts, shows and moves rollouts. Called by admin endpoints; may be called from many tasks at
+/// once.
+pub trait Rollouts: Send + Sync + fmt::Debug {
+    /// Starts a rollout from its file, YAML or JSON; gives its status.
+    ///
+    /// # Errors
+    /// `invalid_request` with the path of the key that is wrong, `model_not_found`,
+    /// `version_not_found`, `conflict` when another rollout has the model.
+    fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<Document>>;
+
+    /// The status of every rollout, those that run first, as a JSON array.
+    fn list(&self) -> Document;
+
+    /// Where a rollout stands.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    fn status(&self, id: &str) -> Result<Document>;
+
+    /// All numbers of a rollout with their limits.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    fn evidence(&self, id: &str) -> Result<Document>;
+
+    /// The verdict as a number, for other tools: 1 for not worse, 0 for unknown, -1 for worse.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    fn verdict(&self, id: &str) -> Result<Document>;
+
+    /// The last `limit` moves of a rollout, the newest first, as a JSON array.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, or `internal` when they cannot be read.
+    fn moves<'a>(&'a self, id: &'a str, limit: usize) -> BoxFuture<'a, Result<Document>>;
+
+    /// Does what an operator wants; gives the status after it.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, or `conflict` when the state does not allow it or has moved on.
+    fn act<'a>(&'a self, id: &'a str, act: Act) -> BoxFuture<'a, Result<Document>>;
+
+    /// Follows a rollout from now on.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    fn watch(&self, id: &str) -> Result<Box<dyn RolloutWatch>>;
+
+    /// The arm of a unit, its bucket and its number; counts nothing.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, or `invalid_request` for the empty unit.
+    fn assign(&self, id: &str, unit: &str) -> Result<Document>;
+
+    /// Plays a rollout on a virtual clock. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// `invalid_request` with the path of the key that is wrong.
+    fn simulate(&self, file: &str, assumptions: &Assumptions) -> Result<Document>;
+}
