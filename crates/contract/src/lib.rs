@@ -36,7 +36,9 @@ pub use model::{
 pub use observe::{Exposition, Observe};
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
 pub use response::{Answerer, InferResponse, Timings};
-pub use rollout::{Act, ActKind, Assumptions, Document, RolloutNews, RolloutWatch, Rollouts};
+pub use rollout::{
+    Act, ActKind, Assumptions, Document, GateAnswer, Gatekeeper, RolloutNews, RolloutWatch, Rollouts,
+};
 pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};

@@ -5,6 +5,7 @@
 
 mod choice;
 mod hash;
+mod mirror;
 mod results;
 mod split;
 
@@ -19,6 +20,7 @@ use contract::{
 };
 
 pub(crate) use choice::ActiveSplit;
+pub(crate) use mirror::{Copied, Dropped, Mirror};
 pub(crate) use results::ArmCounts;
 pub use split::Assigner;
 
@@ -61,6 +63,10 @@ pub(crate) struct Switch {
     pub(crate) split: Option<Arc<ActiveSplit>>,
     /// Grows with every change that an operator makes.
     pub(crate) generation: u64,
+    /// Where copies of requests go that name no version.
+    pub(crate) mirror: Option<Arc<Mirror>>,
+    /// The rollout that decides in place of operators.
+    pub(crate) rollout: Option<String>,
 }
 
 impl Switch {
@@ -80,6 +86,7 @@ impl Switch {
                 .as_ref()
                 .map_or(0, |active| active.n_without_unit()),
             generation: self.generation,
+            rollout: self.rollout.clone(),
         }
     }
 }
@@ -93,6 +100,8 @@ pub(crate) struct Found<'a, T> {
     pub(crate) arm: Option<&'a Bytes>,
     /// Where the request is counted; nowhere when it belongs to no arm, or was forced into it.
     pub(crate) counts: Option<&'a Arc<ArmCounts>>,
+    /// Where a copy of the request goes.
+    pub(crate) mirror: Option<&'a Arc<Mirror>>,
 }
 
 /// One version.
@@ -114,6 +123,7 @@ impl<'a, T> Found<'a, T> {
             handle,
             arm: None,
             counts: None,
+            mirror: None,
         }
     }
 }
@@ -209,11 +219,13 @@ impl<T> Table<T> {
                 handle,
                 arm: Some(&at_work.name),
                 counts: Some(&at_work.counts),
+                mirror: model.switch.mirror.as_ref(),
             }),
             Choice::Forced(arm, at_work) => Some(Found {
                 handle: find_version(name, model, &arm.version)?,
                 arm: Some(&at_work.name),
                 counts: None,
+                mirror: None,
             }),
             Choice::Outside => None,
         };

@@ -5,6 +5,7 @@
 //! on a thread that may block, so two large models never need memory for both at once.
 
 mod change;
+mod steering;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,13 +19,14 @@ use tokio::time::Instant;
 
 use super::archive::Archive;
 use super::layout::{Scan, Scanner};
-use super::ledger::{Job, Ledger, Retired};
+use super::ledger::{Job, Ledger, Retired, Steering};
 use super::plan::Timing;
 use super::snapshot::{Released, Served, Snapshot};
 use super::version::Opener;
 use super::wishes::Wishes;
 
 pub(crate) use change::Order;
+pub(crate) use steering::Ending;
 
 use change::VersionLoad;
 
@@ -55,6 +57,40 @@ pub(crate) enum Command {
         order: Order,
         /// The answer.
         done: oneshot::Sender<Result<Routing>>,
+    },
+    /// Let a rollout decide about a model; answered when it does.
+    Steer {
+        /// The model.
+        model: ModelName,
+        /// What it has decided.
+        steering: Box<Steering>,
+        /// The answer.
+        done: oneshot::Sender<Result<()>>,
+    },
+    /// Read the files again and load a version that a rollout needs; answered when it serves.
+    Provide {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: Version,
+        /// The rollout.
+        actor: String,
+        /// The answer.
+        done: oneshot::Sender<Result<Routing>>,
+    },
+    /// End the steering of a model; answered when it is kept who has won.
+    Settle {
+        /// How it ended.
+        ending: Ending,
+        /// The answer.
+        done: oneshot::Sender<Result<()>>,
+    },
+    /// Keep a version loaded no longer only because it was part of a rollout.
+    Cool {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: Version,
     },
     /// Unload a model; answered at once.
     Unload {
@@ -104,6 +140,15 @@ pub(crate) struct Tools {
     pub(crate) archive: Archive,
 }
 
+/// What was decided before a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// What operators have asked for.
+    pub(crate) wishes: Vec<(ModelName, Wishes)>,
+    /// What rollouts that go on have decided.
+    pub(crate) steerings: Vec<(ModelName, Steering)>,
+}
+
 /// The task that owns the ledger.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -124,9 +169,9 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper that has seen `scan`, with the models of it published as loading, and obeys the
-    /// wishes from before.
-    pub(crate) fn new(tools: Tools, scan: Scan, wishes: Vec<(ModelName, Wishes)>) -> Self {
+    /// A keeper that has seen `scan`, with the models of it published as loading, and obeys what was
+    /// decided before.
+    pub(crate) fn new(tools: Tools, scan: Scan, past: Past) -> Self {
         let mut keeper = Self {
             scanner: tools.scanner,
             opener: Arc::new(tools.opener),
@@ -143,8 +188,11 @@ impl Keeper {
             remarks: BTreeSet::new(),
             next_scan: Instant::now(),
         };
-        for (model, wishes) in wishes {
+        for (model, wishes) in past.wishes {
             keeper.ledger.restore(model, wishes);
+        }
+        for (model, steering) in past.steerings {
+            keeper.ledger.steer_again(model, steering);
         }
         // Only a call to load a model can fail, and there is none.
         keeper.take(scan, true, None).unwrap_or_default();
@@ -194,6 +242,28 @@ impl Keeper {
                 answer(done, result);
             }
             Event::Command(Command::Change { order, done }) => self.change(order, done).await,
+            Event::Command(Command::Steer {
+                model,
+                steering,
+                done,
+            }) => {
+                let result = self.steer(&model, *steering);
+                answer(done, result);
+            }
+            Event::Command(Command::Provide {
+                model,
+                version,
+                actor,
+                done,
+            }) => self.provide(model, version, actor, done).await,
+            Event::Command(Command::Settle { ending, done }) => {
+                let result = self.settle(&ending).await;
+                answer(done, result);
+            }
+            Event::Command(Command::Cool { model, version }) => {
+                self.ledger.cool(&model, &version);
+                self.plan(&model, NEVER, false);
+            }
             Event::Loaded(job, result) => {
                 let (model, version) = (job.model.clone(), job.version.clone());
                 self.finish(job, result);

@@ -1,0 +1,113 @@
+//! Copies at work: they run on the candidate, one after the other, when nobody else needs the time.
+//!
+//! Decision: one copy at a time and the lowest priority. So copies take one worker at most, wait
+//! behind every caller, and a candidate that never answers costs copies and nothing else.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use contract::comparison::Tolerance;
+use contract::{Code, Error, InferRequest, RequestId, Result};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use super::budget::Budget;
+use super::pairs::PairTotals;
+use crate::repository::snapshot::Served;
+use crate::rollout::config::Shadow;
+use crate::route::{Answered, Copied, Dropped, Drops};
+
+/// The least urgent of all.
+const LOWEST_PRIORITY: u32 = u32::MAX;
+
+/// An answer that takes longer says nothing about the speed of a model.
+const MAX_TIME: Duration = Duration::from_secs(10);
+
+/// Pairs that are counted while others read them.
+pub(super) type SharedPairs = Arc<Mutex<PairTotals>>;
+
+/// Reads the sums of pairs.
+pub(super) fn totals(pairs: &Mutex<PairTotals>) -> PairTotals {
+    *pairs.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Compares copies until their mirror is gone.
+#[derive(Debug)]
+pub(super) struct Comparing {
+    /// What the file says.
+    pub(super) shadow: Shadow,
+    /// Where they run.
+    pub(super) candidate: Arc<Served>,
+    /// What they show.
+    pub(super) pairs: SharedPairs,
+    /// What is dropped.
+    pub(super) drops: Arc<Drops>,
+}
+
+impl Comparing {
+    /// Compares what arrives.
+    pub(super) async fn run(self, mut arriving: mpsc::Receiver<Copied>) {
+        let start = Instant::now();
+        let n_workers = self.candidate.variant.info().n_instances;
+        let mut budget = Budget::new(self.shadow.max_extra_load, n_workers, start.elapsed());
+        while let Some(copy) = arriving.recv().await {
+            if !budget.allows(start.elapsed()) {
+                self.drops.add(Dropped::Budget);
+                continue;
+            }
+            let began = Instant::now();
+            match run_copy(&self.candidate, &copy).await {
+                Ok(answered) => {
+                    budget.pay(answered.infer);
+                    self.compare(&copy, Ok(&answered));
+                }
+                Err(error) => {
+                    budget.pay(began.elapsed());
+                    self.note_failure(&copy, &error);
+                }
+            }
+        }
+    }
+
+    fn note_failure(&self, copy: &Copied, error: &Error) {
+        match error.code() {
+            Code::DeadlineExceeded => self.drops.add(Dropped::Deadline),
+            // It was busy, or did not fit the input: no fault that a caller would have seen here.
+            Code::QueueFull | Code::Overloaded | Code::Unavailable | Code::ModelNotReady => {
+                self.drops.add(Dropped::CandidateError);
+            }
+            code => self.compare(copy, Err(code)),
+        }
+    }
+
+    fn compare(&self, copy: &Copied, answer: Result<&Answered, Code>) {
+        let tolerance = Tolerance {
+            absolute: self.shadow.absolute_tolerance,
+            relative: self.shadow.relative_tolerance,
+        };
+        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&copy.answer, answer) {
+            (Ok(stable), Ok(candidate)) => pairs.both_answered(stable, candidate, tolerance),
+            (stable, candidate) => pairs.failed(stable.is_err(), candidate.is_err()),
+        }
+    }
+}
+
+/// Runs a copy on a version.
+///
+/// # Errors
+/// What the version says, or `deadline_exceeded`.
+pub(super) async fn run_copy(served: &Served, copy: &Copied) -> Result<Answered> {
+    let request = InferRequest {
+        outputs: copy.outputs.clone(),
+        priority: LOWEST_PRIORITY,
+        ..InferRequest::new(RequestId::new("copy"), copy.inputs.clone())
+    };
+    let answer = timeout(MAX_TIME, served.variant.infer(request)).await;
+    let late = |_| Error::new(Code::DeadlineExceeded, "the copy took too long");
+    let response = answer.map_err(late)??;
+    Ok(Answered {
+        outputs: response.outputs,
+        infer: response.timings.compute,
+    })
+}
