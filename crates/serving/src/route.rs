@@ -3,6 +3,7 @@
 //! Decision: a pure function over an immutable table. The table is swapped whole, so a request sees
 //! one state of the repository and takes no lock.
 
+mod census;
 mod choice;
 mod hash;
 mod results;
@@ -18,8 +19,8 @@ use contract::{
     VersionState,
 };
 
-pub(crate) use choice::ActiveSplit;
-pub(crate) use results::ArmCounts;
+pub(crate) use choice::{ActiveSplit, ArmAtWork};
+pub(crate) use results::{Fingerprint, Outcome};
 pub use split::Assigner;
 
 use choice::Choice;
@@ -92,7 +93,7 @@ pub(crate) struct Found<'a, T> {
     /// The arm of the split.
     pub(crate) arm: Option<&'a Bytes>,
     /// Where the request is counted; nowhere when it belongs to no arm, or was forced into it.
-    pub(crate) counts: Option<&'a Arc<ArmCounts>>,
+    pub(crate) counts: Option<&'a Arc<ArmAtWork>>,
 }
 
 /// One version.
@@ -208,7 +209,7 @@ impl<T> Table<T> {
             Choice::Assigned(arm, at_work) => assigned(name, model, arm)?.map(|handle| Found {
                 handle,
                 arm: Some(&at_work.name),
-                counts: Some(&at_work.counts),
+                counts: Some(at_work),
             }),
             Choice::Forced(arm, at_work) => Some(Found {
                 handle: find_version(name, model, &arm.version)?,
