@@ -3,6 +3,7 @@
 //! Decision: a pure function over an immutable table. The table is swapped whole, so a request sees
 //! one state of the repository and takes no lock.
 
+mod census;
 mod choice;
 mod hash;
 mod mirror;
@@ -19,9 +20,9 @@ use contract::{
     VersionState,
 };
 
-pub(crate) use choice::ActiveSplit;
-pub(crate) use mirror::{Copied, Dropped, Mirror};
-pub(crate) use results::ArmCounts;
+pub(crate) use choice::{ActiveSplit, ArmAtWork};
+pub(crate) use mirror::{Answered, Copied, Dropped, Drops, Mirror};
+pub(crate) use results::{ArmTotals, Fingerprint, Outcome};
 pub use split::Assigner;
 
 use choice::Choice;
@@ -99,7 +100,7 @@ pub(crate) struct Found<'a, T> {
     /// The arm of the split.
     pub(crate) arm: Option<&'a Bytes>,
     /// Where the request is counted; nowhere when it belongs to no arm, or was forced into it.
-    pub(crate) counts: Option<&'a Arc<ArmCounts>>,
+    pub(crate) counts: Option<&'a Arc<ArmAtWork>>,
     /// Where a copy of the request goes.
     pub(crate) mirror: Option<&'a Arc<Mirror>>,
 }
@@ -218,7 +219,7 @@ impl<T> Table<T> {
             Choice::Assigned(arm, at_work) => assigned(name, model, arm)?.map(|handle| Found {
                 handle,
                 arm: Some(&at_work.name),
-                counts: Some(&at_work.counts),
+                counts: Some(at_work),
                 mirror: model.switch.mirror.as_ref(),
             }),
             Choice::Forced(arm, at_work) => Some(Found {
@@ -231,7 +232,10 @@ impl<T> Table<T> {
         };
         match found {
             Some(found) => Ok(found),
-            None => find_named(name, model, &VersionSelector::Latest).map(Found::without_arm),
+            None => Ok(Found {
+                mirror: model.switch.mirror.as_ref(),
+                ..Found::without_arm(find_named(name, model, &VersionSelector::Latest)?)
+            }),
         }
     }
 

@@ -33,7 +33,7 @@ use crate::repository::settings::SettingsDefaults;
 use crate::repository::snapshot::{Served, Snapshot};
 use crate::repository::version::Opener;
 use crate::repository::watch::watch;
-use crate::route::ArmCounts;
+use crate::route::{ArmAtWork, Fingerprint, Outcome};
 use draw::Draws;
 
 /// Calls that change what is served are rare; more than this wait at the caller.
@@ -76,7 +76,7 @@ pub struct Server {
 #[derive(Debug)]
 struct Counted {
     served: Arc<Served>,
-    counts: Arc<ArmCounts>,
+    arm: Arc<ArmAtWork>,
 }
 
 impl fmt::Debug for Server {
@@ -222,7 +222,7 @@ impl Infer for Server {
         if let Some(counts) = found.counts {
             route.handle = Arc::new(Counted {
                 served: Arc::clone(found.handle),
-                counts: Arc::clone(counts),
+                arm: Arc::clone(counts),
             });
         }
         Ok(route)
@@ -236,10 +236,16 @@ impl Infer for Server {
             };
             let counted = handle.downcast::<Counted>();
             let counted = counted.map_err(|_| Error::internal("a route of another server"))?;
-            let start = Instant::now();
+            let (start, request_id) = (Instant::now(), Fingerprint::new(request.id.as_str()));
             let result = counted.served.variant.infer(request).await;
-            let error = result.as_ref().err().map(Error::code);
-            counted.counts.record(error, start.elapsed());
+            let response = result.as_ref().ok();
+            let outcome = Outcome {
+                error: result.as_ref().err().map(Error::code),
+                latency: start.elapsed(),
+                timings: response.map(|response| response.timings),
+                outputs: response.map_or(&[], |response| &response.outputs),
+            };
+            counted.arm.record(request_id, &outcome);
             result
         })
     }

@@ -7,7 +7,7 @@ use contract::{Change, Error, ModelName, Result, Routing, Split, Version};
 
 use super::super::wishes::{Outcome, SplitWish, Surroundings, Wishes};
 use super::{Ledger, Model, unknown_model};
-use crate::route::{ActiveSplit, Switch};
+use crate::route::{ActiveSplit, Assigner, Switch};
 
 impl Ledger {
     /// Takes up the wishes about a model from before a restart.
@@ -28,7 +28,7 @@ impl Ledger {
             )));
         }
         if let Change::Split(split) = &change {
-            ActiveSplit::new(split.clone(), "")?;
+            Assigner::new(split, "")?;
         }
         let found = model.found.iter().flat_map(|found| found.versions.keys());
         let around = Surroundings {

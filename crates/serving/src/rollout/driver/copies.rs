@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::comparison::Tolerance;
-use contract::{Code, Error, InferRequest, RequestId, Result};
+use contract::{Code, Error, InferRequest, ModelName, RequestId, Result, Version};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::budget::Budget;
+use super::helm::Helm;
 use super::pairs::PairTotals;
 use crate::repository::snapshot::Served;
 use crate::rollout::config::Shadow;
@@ -36,8 +37,12 @@ pub(super) fn totals(pairs: &Mutex<PairTotals>) -> PairTotals {
 pub(super) struct Comparing {
     /// What the file says.
     pub(super) shadow: Shadow,
-    /// Where they run.
-    pub(super) candidate: Arc<Served>,
+    /// Where the candidate is found, whatever its files do.
+    pub(super) helm: Helm,
+    /// The model.
+    pub(super) model: ModelName,
+    /// The version that they run on.
+    pub(super) candidate: Version,
     /// What they show.
     pub(super) pairs: SharedPairs,
     /// What is dropped.
@@ -48,15 +53,22 @@ impl Comparing {
     /// Compares what arrives.
     pub(super) async fn run(self, mut arriving: mpsc::Receiver<Copied>) {
         let start = Instant::now();
-        let n_workers = self.candidate.variant.info().n_instances;
-        let mut budget = Budget::new(self.shadow.max_extra_load, n_workers, start.elapsed());
+        let mut budget = None;
         while let Some(copy) = arriving.recv().await {
-            if !budget.allows(start.elapsed()) {
+            let Some(candidate) = self.helm.served(&self.model, &self.candidate) else {
+                self.drops.add(Dropped::CandidateError);
+                continue;
+            };
+            let began = Instant::now();
+            let now = began.saturating_duration_since(start);
+            let n_workers = candidate.variant.info().n_instances;
+            let share = self.shadow.max_extra_load;
+            let budget = budget.get_or_insert_with(|| Budget::new(share, n_workers, now));
+            if !budget.allows(now) {
                 self.drops.add(Dropped::Budget);
                 continue;
             }
-            let began = Instant::now();
-            match run_copy(&self.candidate, &copy).await {
+            match run_copy(&candidate, &copy).await {
                 Ok(answered) => {
                     budget.pay(answered.infer);
                     self.compare(&copy, Ok(&answered));

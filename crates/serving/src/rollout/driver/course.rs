@@ -19,7 +19,7 @@ use super::burning::Burning;
 use super::copies::{SharedPairs, totals};
 use super::meter::{Meter, Sums, thresholds};
 use super::record::Record;
-use super::view::{Entry, Order, View};
+use super::view::{Ends, Entry, Order, View};
 use crate::repository::ledger::Steering;
 use crate::rollout::moment::Moment;
 use crate::rollout::state::{Action, Event, GuardReadings, Phase, Refusal, Rollout, Tick};
@@ -101,10 +101,8 @@ pub(super) struct Start {
     pub(super) split: Arc<ActiveSplit>,
     /// How others see it.
     pub(super) entry: Arc<Entry>,
-    /// Where its news go.
-    pub(super) news: broadcast::Sender<RolloutNews>,
-    /// What operators want.
-    pub(super) orders: mpsc::Receiver<Order>,
+    /// What the course holds of it.
+    pub(super) ends: Ends,
     /// Whether it goes on after a restart.
     pub(super) is_resumed: bool,
 }
@@ -128,7 +126,7 @@ impl Course {
             rollout: start.rollout,
             record: start.record,
             entry: start.entry,
-            news: start.news,
+            news: start.ends.news,
             split: start.split,
             mirror: None,
             pairs: Arc::new(Mutex::default()),
@@ -142,7 +140,7 @@ impl Course {
             is_settled: false,
         };
         let inbox = Inbox {
-            orders: start.orders,
+            orders: start.ends.orders,
             events: arriving,
         };
         (course, inbox)

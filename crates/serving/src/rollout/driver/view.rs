@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use contract::{
-    Act, BoxFuture, Document, Error, ModelName, Result, RolloutNews, RolloutWatch,
-};
+use contract::{Act, BoxFuture, Document, Error, ModelName, Result, RolloutNews, RolloutWatch};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -49,34 +47,47 @@ pub(super) struct Entry {
     pub(super) view: ArcSwap<View>,
     /// Where acts go; nobody listens any more when it has ended.
     pub(super) orders: mpsc::Sender<Order>,
-    /// What is sent to those who watch.
-    pub(super) news: broadcast::Sender<RolloutNews>,
+    /// What is sent to those who watch, until it has ended.
+    news: broadcast::WeakSender<RolloutNews>,
     /// Who gets which arm, at the weight of now.
     pub(super) assigner: ArcSwap<Assigner>,
 }
 
+/// The ends of an entry that its course holds; dropped when it has ended.
+#[derive(Debug)]
+pub(super) struct Ends {
+    /// What operators want.
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// What is sent to those who watch.
+    pub(super) news: broadcast::Sender<RolloutNews>,
+}
+
 impl Entry {
-    /// An entry, and where its acts arrive.
-    pub(super) fn new(
-        model: ModelName,
-        view: View,
-        assigner: Assigner,
-    ) -> (Arc<Self>, mpsc::Receiver<Order>) {
+    /// An entry, and the ends of it that its course holds.
+    pub(super) fn new(model: ModelName, view: View, assigner: Assigner) -> (Arc<Self>, Ends) {
         let (orders, arriving) = mpsc::channel(MAX_ORDERS);
         let (news, _) = broadcast::channel(MAX_NEWS);
         let entry = Self {
             model,
             view: ArcSwap::from_pointee(view),
             orders,
-            news,
+            news: news.downgrade(),
             assigner: ArcSwap::from_pointee(assigner),
         };
-        (Arc::new(entry), arriving)
+        let ends = Ends {
+            orders: arriving,
+            news,
+        };
+        (Arc::new(entry), ends)
     }
 
-    /// Tells those who watch; nobody may.
-    pub(super) fn tell(&self, news: RolloutNews) {
-        self.news.send(news).unwrap_or_default();
+    /// Follows it from now on.
+    pub(super) fn watch(&self) -> Watch {
+        match self.news.upgrade() {
+            Some(news) => Watch(news.subscribe()),
+            // Nothing will ever come.
+            None => Watch(broadcast::channel(1).1),
+        }
     }
 }
 
@@ -172,7 +183,7 @@ pub(super) fn array<'a>(documents: impl Iterator<Item = &'a str>) -> Document {
 
 /// Follows the news of one rollout.
 #[derive(Debug)]
-pub(super) struct Watch(pub(super) broadcast::Receiver<RolloutNews>);
+pub(super) struct Watch(broadcast::Receiver<RolloutNews>);
 
 impl RolloutWatch for Watch {
     fn next(&mut self) -> BoxFuture<'_, Option<RolloutNews>> {
