@@ -21,7 +21,7 @@ use super::archive::Archive;
 use super::layout::{Scan, Scanner};
 use super::ledger::{Job, Ledger, Retired, Steering};
 use super::plan::Timing;
-use super::snapshot::{Released, Served, Snapshot};
+use super::snapshot::{Load, Released, Served, Snapshot};
 use super::version::Opener;
 use super::wishes::Wishes;
 
@@ -348,8 +348,15 @@ impl Keeper {
         let (opener, order) = (Arc::clone(&self.opener), job.clone());
         let started = Instant::now();
         let task = tokio::task::spawn_blocking(move || {
+            let memory = resident_bytes();
             let variant = opener.open(&order.model, &order.version, &order.content)?;
-            Ok(Served::new(variant, started.elapsed()))
+            let load = Load {
+                time: started.elapsed(),
+                content: order.content.fingerprint.to_string(),
+                // Loads run one at a time, so most of the growth belongs to this one.
+                memory_bytes: resident_bytes().zip(memory).map(|(now, b)| now.saturating_sub(b)),
+            };
+            Ok(Served::new(variant, load))
         });
         self.running = Some(Running { job, task });
     }
@@ -412,6 +419,14 @@ async fn finished(running: &mut Option<Running>) -> Event {
         Err(Error::new(Code::EngineFailed, sentence).with_diagnostic(error.to_string()))
     });
     Event::Loaded(job, result)
+}
+
+/// The resident memory of the process; `None` where the system does not tell.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// A caller that went away needs no answer.

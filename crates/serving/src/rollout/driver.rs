@@ -25,7 +25,7 @@ use contract::{BoxFuture, Code, Document, Error, GateAnswer, Gatekeeper, Observe
 use helm::Helm;
 
 pub(crate) use record::Records;
-pub(crate) use registry::{Past, Registry};
+pub(crate) use registry::{Past, Reach, Registry};
 
 /// What every rollout works with.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use super::burning::Burning;
 use super::copies::{SharedPairs, totals};
 use super::meter::{Meter, Sums, thresholds};
 use super::record::Record;
-use super::view::{Ends, Entry, Order, View};
+use super::view::{Ends, Order, Shown, View};
 use crate::repository::ledger::Steering;
 use crate::rollout::moment::Moment;
 use crate::rollout::state::{Action, Event, GuardReadings, Phase, Refusal, Rollout, Tick};
@@ -62,7 +62,7 @@ pub(super) struct Course {
     rollout: Rollout,
     record: Record,
     clock: Clock,
-    entry: Arc<Entry>,
+    shown: Arc<Shown>,
     news: broadcast::Sender<RolloutNews>,
     split: Arc<ActiveSplit>,
     mirror: Option<Arc<Mirror>>,
@@ -100,7 +100,7 @@ pub(super) struct Start {
     /// How the requests are shared out.
     pub(super) split: Arc<ActiveSplit>,
     /// How others see it.
-    pub(super) entry: Arc<Entry>,
+    pub(super) shown: Arc<Shown>,
     /// What the course holds of it.
     pub(super) ends: Ends,
     /// Whether it goes on after a restart.
@@ -125,7 +125,7 @@ impl Course {
             clock,
             rollout: start.rollout,
             record: start.record,
-            entry: start.entry,
+            shown: start.shown,
             news: start.ends.news,
             split: start.split,
             mirror: None,
@@ -313,7 +313,7 @@ impl Course {
         }
         match self.view() {
             Ok(view) => {
-                self.entry.view.store(Arc::new(view.clone()));
+                self.shown.view.store(Arc::new(view.clone()));
                 self.tell_watchers(RolloutNews::Evidence(view.evidence));
             }
             Err(error) => {

@@ -87,11 +87,19 @@ impl Helm {
         self.ask(|done| Command::Settle { ending, done }).await
     }
 
-    /// Needs a version no longer.
-    pub(super) async fn cool(&self, model: ModelName, version: Version) {
-        let command = Command::Cool { model, version };
-        // Without a keeper nothing is loaded any more.
-        self.commands.send(command).await.unwrap_or_default();
+    /// Says that a version is needed no longer; until then it does not keep the keeper at work.
+    pub(super) fn cooling(
+        &self,
+        model: ModelName,
+        version: Version,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let commands = self.commands.downgrade();
+        async move {
+            if let Some(commands) = commands.upgrade() {
+                let command = Command::Cool { model, version };
+                commands.send(command).await.unwrap_or_default();
+            }
+        }
     }
 
     async fn ask<T>(

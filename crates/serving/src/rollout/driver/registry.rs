@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use contract::{
-    Act, Code, Document, Error, ModelName, Result, RolloutWatch, Unit, UnitSource,
+    Act, Code, Document, Error, ModelName, Result, RolloutWatch,
 };
 use serde_json::json;
 use tokio::sync::{Mutex, oneshot};
@@ -115,7 +115,7 @@ impl Registry {
                 rollout,
                 record,
                 split,
-                entry,
+                shown: Arc::clone(&entry.shown),
                 ends,
                 is_resumed: true,
             };
@@ -149,12 +149,12 @@ impl Registry {
         self.tools.helm.steer(&config.model, steering).await?;
         tracing::info!(rollout = id, model = %config.model, actor, "a rollout starts");
         let (entry, ends) = self.enter(&rollout, &split)?;
-        let status = entry.view.load().status.clone();
+        let status = entry.view().status.clone();
         let start = Start {
             rollout,
             record,
             split,
-            entry,
+            shown: Arc::clone(&entry.shown),
             ends,
             is_resumed: false,
         };
@@ -168,7 +168,7 @@ impl Registry {
             let message = format!("`rollout.id`: `{}` was used before; choose another", config.id);
             return Err(Error::new(Code::Conflict, message));
         }
-        let mut running = entries.iter().filter(|(_, entry)| !entry.view.load().is_final);
+        let mut running = entries.iter().filter(|(_, entry)| !entry.view().is_final);
         if let Some((id, _)) = running.find(|(_, entry)| entry.model == config.model) {
             return Err(owned_by(&config.model, id));
         }
@@ -224,7 +224,7 @@ impl Registry {
     /// The status of every rollout, those that run first.
     pub(crate) fn list(&self) -> Document {
         let entries = self.entries.load();
-        let views = entries.values().map(|entry| entry.view.load_full());
+        let views = entries.values().map(|entry| entry.view());
         let (ended, running): (Vec<_>, Vec<_>) = views.partition(|view| view.is_final);
         array(running.iter().chain(&ended).map(|view| view.status.as_str()))
     }
@@ -234,7 +234,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`.
     pub(crate) fn status(&self, id: &str) -> Result<Document> {
-        Ok(self.entry(id)?.view.load().status.clone())
+        Ok(self.entry(id)?.view().status.clone())
     }
 
     /// All numbers of a rollout.
@@ -242,7 +242,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`.
     pub(crate) fn evidence(&self, id: &str) -> Result<Document> {
-        Ok(self.entry(id)?.view.load().evidence.clone())
+        Ok(self.entry(id)?.view().evidence.clone())
     }
 
     /// The verdict as a number.
@@ -250,7 +250,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`.
     pub(crate) fn verdict(&self, id: &str) -> Result<Document> {
-        Ok(self.entry(id)?.view.load().verdict.clone())
+        Ok(self.entry(id)?.view().verdict.clone())
     }
 
     /// The last moves of a rollout, the newest first.
@@ -294,7 +294,7 @@ impl Registry {
         if unit.is_empty() {
             return Err(Error::invalid("`unit`: the empty text is no unit"));
         }
-        let assigner = self.entry(id)?.assigner.load_full();
+        let assigner = self.entry(id)?.shown.assigner.load_full();
         let arm = match assigner.arm_of(unit) {
             Some(0) => "candidate",
             Some(_) => "stable",

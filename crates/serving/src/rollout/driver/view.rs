@@ -38,19 +38,26 @@ pub(super) struct View {
     pub(super) is_final: bool,
 }
 
-/// One rollout, for everybody else.
+/// What its course shows of a rollout.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// What was published last.
+    pub(super) view: ArcSwap<View>,
+    /// Who gets which arm, at the weight of now.
+    pub(super) assigner: ArcSwap<Assigner>,
+}
+
+/// One rollout, for everybody else. Its course ends when the entry is dropped.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The model.
     pub(super) model: ModelName,
-    /// What published last.
-    pub(super) view: ArcSwap<View>,
+    /// What its course shows.
+    pub(super) shown: Arc<Shown>,
     /// Where acts go; nobody listens any more when it has ended.
     pub(super) orders: mpsc::Sender<Order>,
     /// What is sent to those who watch, until it has ended.
     news: broadcast::WeakSender<RolloutNews>,
-    /// Who gets which arm, at the weight of now.
-    pub(super) assigner: ArcSwap<Assigner>,
 }
 
 /// The ends of an entry that its course holds; dropped when it has ended.
@@ -69,16 +76,23 @@ impl Entry {
         let (news, _) = broadcast::channel(MAX_NEWS);
         let entry = Self {
             model,
-            view: ArcSwap::from_pointee(view),
+            shown: Arc::new(Shown {
+                view: ArcSwap::from_pointee(view),
+                assigner: ArcSwap::from_pointee(assigner),
+            }),
             orders,
             news: news.downgrade(),
-            assigner: ArcSwap::from_pointee(assigner),
         };
         let ends = Ends {
             orders: arriving,
             news,
         };
         (Arc::new(entry), ends)
+    }
+
+    /// What was published last.
+    pub(super) fn view(&self) -> Arc<View> {
+        self.shown.view.load_full()
     }
 
     /// Follows it from now on.

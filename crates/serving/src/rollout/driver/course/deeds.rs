@@ -4,7 +4,6 @@
 //! back as an event, so that a rollout that waits for somebody still sees a candidate fail.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use contract::{
     Event as Observed, Result, RolloutNews, RolloutRate, RolloutReading, RolloutScore,
@@ -17,7 +16,6 @@ use crate::repository::snapshot::Served;
 use crate::rollout::config::{GateKind, WarmupSource};
 use crate::rollout::driver::copies::{Comparing, totals};
 use crate::rollout::driver::fit;
-use crate::rollout::driver::helm::Helm;
 use crate::rollout::driver::view::move_document;
 use crate::rollout::driver::warmup::warm_up;
 use crate::rollout::evidence::{ArmReport, MetricReport, Report};
@@ -119,7 +117,7 @@ impl Course {
             // The file was checked with every weight from 0 to 1.
             Err(error) => tracing::error!(rollout = self.id(), %error, "a weight is refused"),
         }
-        self.entry.assigner.store(Arc::new(self.split.assigner().clone()));
+        self.shown.assigner.store(Arc::new(self.split.assigner().clone()));
         self.mirror = self.compare_copies(traffic.shadow);
         self.steer().await;
     }
@@ -219,8 +217,11 @@ impl Course {
         };
         self.tools.helm.settle(ending).await?;
         if let Some((version, time)) = warm {
-            let helm = self.tools.helm.clone();
-            tokio::spawn(cool_after(helm, (model, version), time));
+            let cooling = self.tools.helm.cooling(model, version);
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                cooling.await;
+            });
         }
         Ok(())
     }
@@ -259,11 +260,6 @@ impl Course {
     pub(super) fn served(&self, version: &Version) -> Option<Arc<Served>> {
         self.tools.helm.served(&self.rollout.config().model, version)
     }
-}
-
-async fn cool_after(helm: Helm, (model, version): (contract::ModelName, Version), time: Duration) {
-    tokio::time::sleep(time).await;
-    helm.cool(model, version).await;
 }
 
 fn scores<'a>(report: &Report, metric: &'a MetricReport) -> Vec<RolloutScore<'a>> {
