@@ -22,6 +22,8 @@ use contract::{
 
 pub(crate) use choice::{ActiveSplit, ArmAtWork};
 pub(crate) use mirror::{Answered, Copied, Dropped, Drops, Mirror};
+#[cfg(test)]
+pub(crate) use results::ArmCounts;
 pub(crate) use results::{ArmTotals, Fingerprint, Outcome};
 pub use split::Assigner;
 

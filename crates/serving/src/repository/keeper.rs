@@ -5,6 +5,8 @@
 //! on a thread that may block, so two large models never need memory for both at once.
 
 mod change;
+mod command;
+mod memory;
 mod steering;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use contract::{Code, Error, ModelName, Observe, Result, Routing, Version};
+use contract::{Code, Error, ModelName, Observe, Result, Version};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -26,80 +28,17 @@ use super::version::Opener;
 use super::wishes::Wishes;
 
 pub(crate) use change::Order;
+pub(crate) use command::Command;
 pub(crate) use steering::Ending;
 
 use change::VersionLoad;
+use memory::resident_bytes;
 
 /// Changes come in bursts; the scan waits until most of one is over.
 const BURST: Duration = Duration::from_millis(200);
 
 /// The settling time of a plan that follows no scan: what was seen may have changed since.
 const NEVER: Duration = Duration::MAX;
-
-/// What the server asks for. The answer goes to `done`.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Scan now; answered when what is ready to be loaded has been.
-    Rescan {
-        /// The answer.
-        done: oneshot::Sender<()>,
-    },
-    /// Load a model; answered when it serves or has failed.
-    Load {
-        /// The model.
-        model: ModelName,
-        /// The answer.
-        done: oneshot::Sender<Result<()>>,
-    },
-    /// Change what is served; answered when it is kept and in force.
-    Change {
-        /// The change.
-        order: Order,
-        /// The answer.
-        done: oneshot::Sender<Result<Routing>>,
-    },
-    /// Let a rollout decide about a model; answered when it does.
-    Steer {
-        /// The model.
-        model: ModelName,
-        /// What it has decided.
-        steering: Box<Steering>,
-        /// The answer.
-        done: oneshot::Sender<Result<()>>,
-    },
-    /// Read the files again and load a version that a rollout needs; answered when it serves.
-    Provide {
-        /// The model.
-        model: ModelName,
-        /// The version.
-        version: Version,
-        /// The rollout.
-        actor: String,
-        /// The answer.
-        done: oneshot::Sender<Result<Routing>>,
-    },
-    /// End the steering of a model; answered when it is kept who has won.
-    Settle {
-        /// How it ended.
-        ending: Ending,
-        /// The answer.
-        done: oneshot::Sender<Result<()>>,
-    },
-    /// Keep a version loaded no longer only because it was part of a rollout.
-    Cool {
-        /// The model.
-        model: ModelName,
-        /// The version.
-        version: Version,
-    },
-    /// Unload a model; answered at once.
-    Unload {
-        /// The model.
-        model: ModelName,
-        /// The answer.
-        done: oneshot::Sender<Result<()>>,
-    },
-}
 
 /// The times that the keeper obeys.
 #[derive(Clone, Copy, Debug)]
@@ -354,7 +293,9 @@ impl Keeper {
                 time: started.elapsed(),
                 content: order.content.fingerprint.to_string(),
                 // Loads run one at a time, so most of the growth belongs to this one.
-                memory_bytes: resident_bytes().zip(memory).map(|(now, b)| now.saturating_sub(b)),
+                memory_bytes: resident_bytes()
+                    .zip(memory)
+                    .map(|(now, b)| now.saturating_sub(b)),
             };
             Ok(Served::new(variant, load))
         });
@@ -419,14 +360,6 @@ async fn finished(running: &mut Option<Running>) -> Event {
         Err(Error::new(Code::EngineFailed, sentence).with_diagnostic(error.to_string()))
     });
     Event::Loaded(job, result)
-}
-
-/// The resident memory of the process; `None` where the system does not tell.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 /// A caller that went away needs no answer.

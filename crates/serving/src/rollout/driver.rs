@@ -59,6 +59,3 @@ impl Gatekeeper for NoGatekeeper {
         Box::pin(async { GateAnswer::Wait })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -106,10 +106,7 @@ pub(crate) struct Mirror {
 
 impl Mirror {
     /// A mirror for this share of the requests, and the place where its copies arrive.
-    pub(crate) fn new(
-        share: f64,
-        drops: std::sync::Arc<Drops>,
-    ) -> (Self, mpsc::Receiver<Copied>) {
+    pub(crate) fn new(share: f64, drops: std::sync::Arc<Drops>) -> (Self, mpsc::Receiver<Copied>) {
         let (copies, arriving) = mpsc::channel(MAX_COPIES);
         #[expect(
             clippy::cast_possible_truncation,

@@ -1,8 +1,6 @@
 //! Rollouts of the server, for callers.
 
-use contract::{
-    Act, Assumptions, BoxFuture, Document, Error, Result, RolloutWatch, Rollouts,
-};
+use contract::{Act, Assumptions, BoxFuture, Document, Error, Result, RolloutWatch, Rollouts};
 
 use super::Server;
 use crate::rollout::config::RolloutConfig;

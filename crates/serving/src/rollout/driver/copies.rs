@@ -24,6 +24,14 @@ const LOWEST_PRIORITY: u32 = u32::MAX;
 /// An answer that takes longer says nothing about the speed of a model.
 const MAX_TIME: Duration = Duration::from_secs(10);
 
+/// What a candidate says that has no room for a copy, which is no fault of it.
+const BUSY: [Code; 4] = [
+    Code::QueueFull,
+    Code::Overloaded,
+    Code::Unavailable,
+    Code::ModelNotReady,
+];
+
 /// Pairs that are counted while others read them.
 pub(super) type SharedPairs = Arc<Mutex<PairTotals>>;
 
@@ -82,13 +90,13 @@ impl Comparing {
     }
 
     fn note_failure(&self, copy: &Copied, error: &Error) {
-        match error.code() {
-            Code::DeadlineExceeded => self.drops.add(Dropped::Deadline),
-            // It was busy, or did not fit the input: no fault that a caller would have seen here.
-            Code::QueueFull | Code::Overloaded | Code::Unavailable | Code::ModelNotReady => {
-                self.drops.add(Dropped::CandidateError);
-            }
-            code => self.compare(copy, Err(code)),
+        let code = error.code();
+        if code == Code::DeadlineExceeded {
+            self.drops.add(Dropped::Deadline);
+        } else if BUSY.contains(&code) {
+            self.drops.add(Dropped::CandidateError);
+        } else {
+            self.compare(copy, Err(code));
         }
     }
 

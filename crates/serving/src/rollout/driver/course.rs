@@ -71,6 +71,8 @@ pub(super) struct Course {
     meter: Meter,
     burning: Burning,
     events: mpsc::Sender<Event>,
+    /// What is kept.
+    kept: Option<Record>,
     /// Moves that are not kept yet.
     moves: Vec<String>,
     /// The longest run of errors since the counts were taken last.
@@ -133,6 +135,7 @@ impl Course {
             drops: Arc::default(),
             meter: Meter::default(),
             events,
+            kept: None,
             moves: Vec::new(),
             error_run: 0,
             has_counted_units: start.is_resumed && !is_random,
@@ -216,7 +219,9 @@ impl Course {
             self.carry_out(actions).await;
         }
         let tick = self.tick(sums);
-        let actions = self.rollout.handle(Event::Tick(Box::new(tick)), self.clock.now());
+        let actions = self
+            .rollout
+            .handle(Event::Tick(Box::new(tick)), self.clock.now());
         self.carry_out(actions).await;
     }
 
@@ -301,16 +306,28 @@ impl Course {
         }
     }
 
+    /// Keeps what is known, unless nothing has changed.
+    async fn keep(&mut self) {
+        let record = self.record.at(self.rollout.progress());
+        if self.moves.is_empty() && self.kept.as_ref() == Some(&record) {
+            return;
+        }
+        let moves = self.moves.clone();
+        match self.tools.records.keep(self.id(), &record, moves).await {
+            Ok(()) => {
+                self.moves.clear();
+                self.kept = Some(record);
+            }
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(rollout = self.id(), diagnostic, "a rollout cannot be kept");
+            }
+        }
+    }
+
     /// Keeps what is known, and shows it.
     async fn publish(&mut self) {
-        self.record.progress = self.rollout.progress().clone();
-        let moves = std::mem::take(&mut self.moves);
-        let kept = self.tools.records.keep(self.id(), &self.record, moves.clone());
-        if let Err(error) = kept.await {
-            let diagnostic = error.diagnostic();
-            tracing::error!(rollout = self.id(), diagnostic, "a rollout cannot be kept");
-            self.moves = moves;
-        }
+        self.keep().await;
         match self.view() {
             Ok(view) => {
                 self.shown.view.store(Arc::new(view.clone()));

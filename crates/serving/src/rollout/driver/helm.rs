@@ -19,10 +19,7 @@ pub(super) struct Helm {
 
 impl Helm {
     /// A helm of the keeper that listens to `commands`.
-    pub(super) fn new(
-        commands: mpsc::Sender<Command>,
-        published: Arc<ArcSwap<Snapshot>>,
-    ) -> Self {
+    pub(super) fn new(commands: mpsc::Sender<Command>, published: Arc<ArcSwap<Snapshot>>) -> Self {
         Self {
             commands,
             published,
@@ -32,7 +29,11 @@ impl Helm {
     /// What serves a version now.
     pub(super) fn served(&self, model: &ModelName, version: &Version) -> Option<Arc<Served>> {
         let snapshot = self.published.load();
-        let row = snapshot.table.models.get(model)?.version(version.as_str())?;
+        let row = snapshot
+            .table
+            .models
+            .get(model)?
+            .version(version.as_str())?;
         // A label may have the name of the version.
         row.handle.clone().filter(|_| row.version == *version)
     }

@@ -140,8 +140,8 @@ pub(super) fn thresholds(
         };
         let share = f64::from(percentile) / 100.0;
         let histogram = stable.latency(span);
-        let is_known = histogram.n() >= LEAST_ANSWERS
-            && histogram.n() as f64 * (1.0 - share) >= ANSWERS_ABOVE;
+        let is_known =
+            histogram.n() >= LEAST_ANSWERS && histogram.n() as f64 * (1.0 - share) >= ANSWERS_ABOVE;
         let threshold = histogram.quantile(share).filter(|_| is_known)?;
         let metric = metric.name.clone();
         Some(Event::ThresholdFrozen { metric, threshold })

@@ -23,7 +23,7 @@ const ROLLOUTS: &str = "rollouts";
 const MOVES: &str = "rollout_moves";
 
 /// One rollout.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
     format: u32,
@@ -51,6 +51,14 @@ impl Record {
             fingerprint: None,
         }
     }
+
+    /// The same rollout, so far.
+    pub(super) fn at(&self, progress: &Progress) -> Self {
+        Self {
+            progress: progress.clone(),
+            ..self.clone()
+        }
+    }
 }
 
 /// Where rollouts are kept.
@@ -71,7 +79,8 @@ impl Records {
         let records = self.0.records(ROLLOUTS)?.into_iter();
         records
             .map(|(id, text)| {
-                let record = read(&text).map_err(|error| error.in_context(format!("rollout {id}")))?;
+                let record =
+                    read(&text).map_err(|error| error.in_context(format!("rollout {id}")))?;
                 Ok((id, record))
             })
             .collect()
@@ -82,7 +91,7 @@ impl Records {
     /// # Errors
     /// `internal` when the store cannot be written.
     pub(super) async fn keep(&self, id: &str, record: &Record, moves: Vec<String>) -> Result<()> {
-        let value = serde_json::to_string(record).map_err(unwritable)?;
+        let value = serde_json::to_string(record).map_err(|error| unwritable(&error))?;
         let put = Write::Put {
             collection: ROLLOUTS,
             key: id.to_owned(),
@@ -122,6 +131,6 @@ fn unreadable(error: &serde_json::Error) -> Error {
     Error::internal(format!("the stored rollout cannot be read: {error}"))
 }
 
-fn unwritable(error: serde_json::Error) -> Error {
+fn unwritable(error: &serde_json::Error) -> Error {
     Error::internal(format!("a rollout cannot be written: {error}"))
 }

@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use contract::{
-    Act, Code, Document, Error, ModelName, Result, RolloutWatch,
-};
+use contract::{Act, Code, Document, Error, ModelName, Result, RolloutWatch};
 use serde_json::json;
 use tokio::sync::{Mutex, oneshot};
 
@@ -129,7 +127,8 @@ impl Registry {
     /// # Errors
     /// As `Rollouts::start` lists them.
     pub(crate) async fn start(&self, file: &str, actor: &str) -> Result<Document> {
-        let config = RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
+        let config =
+            RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
         let _only_one = self.starting.lock().await;
         self.check(&config)?;
         let now = Clock::start().now();
@@ -165,7 +164,10 @@ impl Registry {
     fn check(&self, config: &RolloutConfig) -> Result<()> {
         let entries = self.entries.load();
         if entries.contains_key(&config.id) {
-            let message = format!("`rollout.id`: `{}` was used before; choose another", config.id);
+            let message = format!(
+                "`rollout.id`: `{}` was used before; choose another",
+                config.id
+            );
             return Err(Error::new(Code::Conflict, message));
         }
         let mut running = entries.iter().filter(|(_, entry)| !entry.view().is_final);
@@ -181,7 +183,12 @@ impl Registry {
                 ),
             ));
         }
-        if self.tools.helm.served(&config.model, &config.stable).is_none() {
+        if self
+            .tools
+            .helm
+            .served(&config.model, &config.stable)
+            .is_none()
+        {
             return Err(Error::invalid(format!(
                 "`rollout.stable`: version `{}` of model `{}` does not serve; load it first",
                 config.stable, config.model
@@ -226,7 +233,12 @@ impl Registry {
         let entries = self.entries.load();
         let views = entries.values().map(|entry| entry.view());
         let (ended, running): (Vec<_>, Vec<_>) = views.partition(|view| view.is_final);
-        array(running.iter().chain(&ended).map(|view| view.status.as_str()))
+        array(
+            running
+                .iter()
+                .chain(&ended)
+                .map(|view| view.status.as_str()),
+        )
     }
 
     /// Where a rollout stands.

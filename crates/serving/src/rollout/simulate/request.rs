@@ -109,10 +109,34 @@ mod tests {
     #[test]
     fn slips_are_refused_with_their_key() {
         let cases = [
-            (Asked { n_runs: 0, ..asked() }, "`runs`"),
-            (Asked { requests_per_second: f64::NAN, ..asked() }, "`rps`"),
-            (Asked { stable_rates: vec![("slow".to_owned(), 0.1)], ..asked() }, "no metric `slow`"),
-            (Asked { stable_rates: vec![("errors".to_owned(), 2.0)], ..asked() }, "`stable_rates.errors`"),
+            (
+                Asked {
+                    n_runs: 0,
+                    ..asked()
+                },
+                "`runs`",
+            ),
+            (
+                Asked {
+                    requests_per_second: f64::NAN,
+                    ..asked()
+                },
+                "`rps`",
+            ),
+            (
+                Asked {
+                    stable_rates: vec![("slow".to_owned(), 0.1)],
+                    ..asked()
+                },
+                "no metric `slow`",
+            ),
+            (
+                Asked {
+                    stable_rates: vec![("errors".to_owned(), 2.0)],
+                    ..asked()
+                },
+                "`stable_rates.errors`",
+            ),
         ];
         for (asked, expected) in cases {
             let error = play(&config(), &asked).unwrap_err();

@@ -7,7 +7,7 @@ use contract::{Error, RequestId, Shape, Tensor};
 use super::*;
 
 fn request(n_bytes: usize) -> InferRequest {
-    let shape = Shape::new([n_bytes]);
+    let shape = Shape::new(&[n_bytes]);
     let tensor = Tensor::from_values(shape, vec![0_u8; n_bytes]).unwrap();
     let name = "x".to_owned();
     InferRequest::new(RequestId::new("id"), vec![NamedTensor { name, tensor }])

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use contract::{
-    Event as Observed, Result, RolloutNews, RolloutRate, RolloutReading, RolloutScore,
-    Version,
+    Event as Observed, Result, RolloutNews, RolloutRate, RolloutReading, RolloutScore, Version,
 };
 
 use super::Course;
@@ -117,7 +116,9 @@ impl Course {
             // The file was checked with every weight from 0 to 1.
             Err(error) => tracing::error!(rollout = self.id(), %error, "a weight is refused"),
         }
-        self.shown.assigner.store(Arc::new(self.split.assigner().clone()));
+        self.shown
+            .assigner
+            .store(Arc::new(self.split.assigner().clone()));
         self.mirror = self.compare_copies(traffic.shadow);
         self.steer().await;
     }
@@ -205,7 +206,7 @@ impl Course {
     }
 
     /// Ends the steering in favour of `winner`.
-    pub(super) async fn release(&mut self, winner: Version) -> Result<()> {
+    pub(super) async fn release(&self, winner: Version) -> Result<()> {
         let config = self.rollout.config();
         let (model, rollout) = (config.model.clone(), config.id.clone());
         let warm = self.warm.clone().filter(|(_, time)| !time.is_zero());
@@ -237,7 +238,11 @@ impl Course {
             model: &config.model,
             state: self.rollout.progress().phase.as_str(),
             weights: [("stable", 1.0 - weight), ("candidate", weight)],
-            scores: report.metrics.iter().flat_map(|m| scores(&report, m)).collect(),
+            scores: report
+                .metrics
+                .iter()
+                .flat_map(|m| scores(&report, m))
+                .collect(),
             rates: report.metrics.iter().flat_map(rates).collect(),
             mismatch: report.srm.ln_e,
             n_agreeing: differing.n - differing.events,
@@ -245,7 +250,9 @@ impl Course {
             dropped: self.drops.counts().collect(),
             n_without_unit: self.split.n_without_unit(),
         };
-        self.tools.observe.observe(&Observed::RolloutMeasured(&reading));
+        self.tools
+            .observe
+            .observe(&Observed::RolloutMeasured(&reading));
     }
 
     /// The arms at work: candidate and stable, as the split declares them.
@@ -258,7 +265,9 @@ impl Course {
 
     /// What serves a version of the model now.
     pub(super) fn served(&self, version: &Version) -> Option<Arc<Served>> {
-        self.tools.helm.served(&self.rollout.config().model, version)
+        self.tools
+            .helm
+            .served(&self.rollout.config().model, version)
     }
 }
 
