@@ -291,6 +291,7 @@ fn verdict() -> AnySchema {
                     "1 for not worse, 0 for unknown, -1 for worse",
                 ),
             ),
+            optional("state", text("Where the rollout stands")),
             optional("reason", text("Why the verdict cannot be told")),
         ],
     )
@@ -334,13 +335,17 @@ fn simulation() -> AnySchema {
 }
 
 fn assignment() -> AnySchema {
+    let arms = ["stable", "candidate", "outside"];
     object(
         "",
         [
-            required("arm", text("`stable` or `candidate`")),
-            required("version", text("")),
-            optional("bucket", count("")),
-            optional("n", scalar(Type::Number, "The number of the unit")),
+            required("rollout", text("")),
+            required("unit", text("")),
+            required(
+                "arm",
+                word("`outside` for a unit that does not take part", arms),
+            ),
+            required("bucket", count("The number of the unit")),
         ],
     )
 }
