@@ -3,15 +3,24 @@
 //! Decision: one connection for one call over plain HTTP, by the HTTP library that the server has
 //! anyway. A failure is told in the words of the server.
 
+mod events;
+
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::{Method, Request};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub(crate) use events::{Event, Events};
 
 /// Loading a large model takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -24,6 +33,7 @@ const ACTOR: &str = "cli";
 pub(crate) struct Client {
     /// Host and port.
     authority: String,
+    timeout: Duration,
 }
 
 impl Client {
@@ -44,7 +54,13 @@ impl Client {
                 true => authority.to_owned(),
                 false => format!("{authority}:80"),
             },
+            timeout: TIMEOUT,
         })
+    }
+
+    /// The same client, which waits at most this long for each answer.
+    pub(crate) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// One call; a JSON answer.
@@ -52,18 +68,60 @@ impl Client {
     /// # Errors
     /// When the server cannot be reached, or refuses; then with its sentence.
     pub(crate) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start a client")?;
-        runtime.block_on(async {
-            let call = self.send(method, path, body);
-            let answer = tokio::time::timeout(TIMEOUT, call).await;
-            answer.map_err(|_| anyhow!("the server at {} does not answer", self.authority))?
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.call_with_text(method, path, body)
+    }
+
+    /// The same with any text.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) fn call_with_text(&self, method: Method, path: &str, body: String) -> Result<Value> {
+        runtime()?.block_on(async {
+            let answer = timeout(self.timeout, self.send(method, path, body)).await;
+            answer.map_err(|_| self.silence())?
         })
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+    /// Reads something, from a program that does more than one thing at a time.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        let call = self.send(Method::GET, path, String::new());
+        let answer = timeout(self.timeout, call).await;
+        answer.map_err(|_| self.silence())?
+    }
+
+    /// Follows the events of a path from now on.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) async fn follow(&self, path: &str) -> Result<Events> {
+        let open = self.open(Method::GET, path, String::new());
+        let (connection, reply) = timeout(self.timeout, open)
+            .await
+            .map_err(|_| self.silence())??;
+        match reply.status().is_success() {
+            true => Ok(Events::new(connection, reply.into_body())),
+            false => Err(match self.read(reply).await {
+                Err(refused) => refused,
+                Ok(_) => self.silence(),
+            }),
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: String) -> Result<Value> {
+        let (_connection, reply) = self.open(method, path, body).await?;
+        self.read(reply).await
+    }
+
+    async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<(Connection, Response<Incoming>)> {
         let unreachable = || {
             format!(
                 "no server answers at {}; `--url` names another",
@@ -76,9 +134,10 @@ impl Client {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .with_context(unreachable)?;
-        let body = body.map(Value::to_string).unwrap_or_default();
-        // It ends with the call; what goes wrong with it, the call says too.
-        let connection = tokio::spawn(connection);
+        // What goes wrong with it, the call says too.
+        let connection = Connection(tokio::spawn(async {
+            let _ended = connection.await;
+        }));
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -87,27 +146,85 @@ impl Client {
             .header("x-lockgate-actor", ACTOR)
             .body(Full::new(Bytes::from(body)))?;
         let reply = sender.send_request(request).await;
-        let reply = reply.with_context(unreachable)?;
-        let is_success = reply.status().is_success();
+        Ok((connection, reply.with_context(unreachable)?))
+    }
+
+    async fn read(&self, reply: Response<Incoming>) -> Result<Value> {
+        let status = reply.status();
         let bytes = reply.into_body().collect().await?.to_bytes();
-        connection.abort();
-        match (is_success, serde_json::from_slice(&bytes)) {
+        match (status.is_success(), serde_json::from_slice(&bytes)) {
             (true, Ok(value)) => Ok(value),
-            (false, Ok(value)) => Err(refusal(&value)),
+            (false, Ok(value)) => Err(Refused::new(status, &value).into()),
             (_, Err(_)) => bail!("what answers at {} is no Lockgate", self.authority),
+        }
+    }
+
+    fn silence(&self) -> anyhow::Error {
+        anyhow!("the server at {} does not answer", self.authority)
+    }
+}
+
+/// A connection, which ends with this.
+#[derive(Debug)]
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What the server says when it will not.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    sentence: String,
+    /// Whether the same call may succeed later: the server is on its way up or down, or busy.
+    pub(crate) is_passing: bool,
+}
+
+impl Refused {
+    /// The sentence is in either of two shapes.
+    fn new(status: StatusCode, value: &Value) -> Self {
+        let sentence = value
+            .pointer("/error/message")
+            .or_else(|| value.get("error"));
+        let passing = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        Self {
+            sentence: match sentence.and_then(Value::as_str) {
+                Some(sentence) => sentence.to_owned(),
+                None => value.to_string(),
+            },
+            is_passing: passing.contains(&status),
         }
     }
 }
 
-/// The sentence of an error in either of its two shapes.
-fn refusal(value: &Value) -> anyhow::Error {
-    let sentence = value
-        .pointer("/error/message")
-        .or_else(|| value.get("error"));
-    match sentence.and_then(Value::as_str) {
-        Some(sentence) => anyhow!("{sentence}"),
-        None => anyhow!("{value}"),
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
     }
+}
+
+impl Error for Refused {}
+
+/// Whether a failure may be over when the call is made again.
+pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<Refused>();
+    refused.is_none_or(|refused| refused.is_passing)
+}
+
+/// What runs the calls of a sub-command.
+///
+/// # Errors
+/// When the system gives no sockets.
+pub(crate) fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a client")
 }
 
 /// A name as one segment of a path.
@@ -162,10 +279,15 @@ mod tests {
     fn a_refusal_is_told_in_the_words_of_the_server() {
         let native = serde_json::json!({"error": {"message": "no such model", "code": "c"}});
         let open = serde_json::json!({"error": "no such model"});
+        let refused = |status, value| Refused::new(status, &value);
         for value in [native, open] {
-            assert_eq!(refusal(&value).to_string(), "no such model");
+            let refused = refused(StatusCode::NOT_FOUND, value);
+            assert_eq!(refused.to_string(), "no such model");
+            assert!(!is_passing(&refused.into()));
         }
-        assert_eq!(refusal(&serde_json::json!([1])).to_string(), "[1]");
+        let busy = refused(StatusCode::SERVICE_UNAVAILABLE, serde_json::json!([1]));
+        assert_eq!(busy.to_string(), "[1]");
+        assert!(is_passing(&busy.into()));
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! The command line: sub-commands, flags and their help texts.
 
 mod operator;
+mod rollout;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Written;
 
 pub(crate) use operator::{
-    ModelsArguments, ModelsCommand, RuleArguments, TrafficArguments, TrafficCommand, WrittenArm,
+    ModelsArguments, ModelsCommand, RuleArguments, ServerArguments, TrafficArguments,
+    TrafficCommand, WrittenArm,
+};
+pub(crate) use rollout::{
+    ActArguments, MetricRate, RolloutArguments, RolloutCommand, SimulateArguments, WaitArguments,
 };
 
 /// Serve machine-learning models over REST and gRPC.
@@ -70,7 +74,15 @@ Changes need a server with `--model-control`.")]
 
 Changes need a server with `--model-control`.")]
     Traffic(TrafficArguments),
-    /// Try out how a new version would take over from the one that serves
+    /// Let a new version take over from the one that serves, step by step
+    #[command(after_help = "Examples:
+  lockgate rollout simulate -f rollout.yaml --rps 200    how it would go, without a server
+  lockgate rollout start -f rollout.yaml
+  lockgate rollout watch digits-2                        what happens, and every number
+  lockgate rollout wait digits-2 --timeout 2h            for scripts: 0 when it has completed
+  lockgate rollout rollback digits-2 --reason \"too many complaints\"
+
+Changes need a server with `--model-control`.")]
     Rollout(RolloutArguments),
     /// Print a completion script for a shell
     #[command(after_help = "Examples:
@@ -153,69 +165,4 @@ pub(crate) enum RuntimeCommand {
         /// The library
         file: PathBuf,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RolloutArguments {
-    #[command(subcommand)]
-    pub(crate) command: RolloutCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RolloutCommand {
-    /// Play a rollout many times on a virtual clock: how likely promotion and rollback are
-    #[command(after_help = "Examples:
-  lockgate rollout simulate -f rollout.yaml --rps 200
-  lockgate rollout simulate -f rollout.yaml --rps 50 --candidate-rate 0.02
-  lockgate rollout simulate -f rollout.yaml --stable-rate errors=0.001 --candidate-rate slow=0.03
-
-Without rates the candidate is like stable: 0.5 % errors, and as many slow requests as the
-percentile of the metric says. Gates agree at once, and guards are quiet.")]
-    Simulate(SimulateArguments),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SimulateArguments {
-    /// The rollout file, YAML or JSON
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Requests for the model each second, both versions together
-    #[arg(long, default_value_t = 100.0, value_name = "N")]
-    pub(crate) rps: f64,
-    /// How often a request to the stable version is an event: errors, or a metric by its name
-    #[arg(long, value_name = "[METRIC=]RATE")]
-    pub(crate) stable_rate: Vec<MetricRate>,
-    /// The same of the candidate; for `shadow_differs`, how often a pair of answers differs
-    #[arg(long, value_name = "[METRIC=]RATE")]
-    pub(crate) candidate_rate: Vec<MetricRate>,
-    /// How often the rollout is played
-    #[arg(long, default_value_t = 1000, value_name = "N")]
-    pub(crate) runs: u64,
-    /// The same seed gives the same results
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) seed: u64,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// A rate of one metric, or of errors when none is named.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct MetricRate {
-    pub(crate) metric: Option<String>,
-    pub(crate) rate: f64,
-}
-
-impl FromStr for MetricRate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (metric, rate) = match text.split_once('=') {
-            Some((metric, rate)) => (Some(metric.to_owned()), rate),
-            None => (None, text),
-        };
-        let rate = rate.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
-        let rate = rate.ok_or("expected a rate from 0 to 1, such as 0.005 or errors=0.005")?;
-        Ok(Self { metric, rate })
-    }
 }

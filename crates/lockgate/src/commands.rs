@@ -10,17 +10,19 @@ mod settings;
 mod table;
 mod traffic;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::CommandFactory;
 
 use crate::command_line::{Command, CommandLine};
 use crate::config::Environment;
 
-/// Runs the sub-command of a command line.
+/// Runs the sub-command of a command line; gives how the process ends.
 ///
 /// # Errors
 /// What went wrong, with the next step where it is known.
-pub(crate) fn run(command_line: CommandLine) -> Result<()> {
+pub(crate) fn run(command_line: CommandLine) -> Result<ExitCode> {
     let environment = Environment::read();
     match command_line.command {
         Command::Serve(arguments) => serve::run(arguments, &environment),
@@ -29,12 +31,13 @@ pub(crate) fn run(command_line: CommandLine) -> Result<()> {
         Command::Doctor(arguments) => doctor::run(&arguments, &environment),
         Command::Models(arguments) => models::run(&arguments),
         Command::Traffic(arguments) => traffic::run(&arguments),
-        Command::Rollout(arguments) => rollout::run(&arguments),
+        Command::Rollout(arguments) => return rollout::run(&arguments),
         Command::Runtime(arguments) => runtime::run(arguments, &environment),
         Command::Completions { shell } => {
             let mut command = CommandLine::command();
             clap_complete::generate(shell, &mut command, "lockgate", &mut std::io::stdout());
             Ok(())
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

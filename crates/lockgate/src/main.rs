@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     engines::onnx::disable_telemetry();
     let command_line = CommandLine::parse();
     match commands::run(command_line) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

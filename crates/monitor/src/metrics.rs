@@ -4,8 +4,10 @@ mod exposition;
 mod histogram;
 mod names;
 mod process;
+mod rollouts;
 mod series;
 mod table;
 
 pub use names::{Kind, Label, Metric};
+pub(crate) use rollouts::Transition;
 pub(crate) use series::Registry;

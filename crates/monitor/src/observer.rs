@@ -10,7 +10,7 @@ use contract::{Event, Exposition, Observe, VersionState};
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry as Families;
 
-use crate::metrics::Registry;
+use crate::metrics::{Registry, Transition};
 
 /// The media type of OpenMetrics text.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -76,7 +76,17 @@ impl Observe for Monitor {
                 n_requests: _,
                 compute,
             } => registry.version(model, version).run_batch(n_rows, compute),
-            Event::RolloutMoved { .. } | Event::RolloutMeasured(_) => {}
+            Event::RolloutMoved {
+                rollout,
+                model,
+                from,
+                to,
+                reason,
+            } => {
+                let transition = Transition { from, to, reason };
+                registry.rollouts.note_move(rollout, model, transition);
+            }
+            Event::RolloutMeasured(reading) => registry.rollouts.note_reading(reading),
             Event::CallFinished {
                 dialect,
                 error,

@@ -1,10 +1,11 @@
-//! The routes of operators, under `/api`: versions, labels, splits, and their history.
+//! The routes of operators, under `/api`: versions, labels, splits and their history, rollouts.
 //!
 //! Decision: they speak JSON of their own and have the errors of the simple API. Reading is free to
 //! all; changing is refused unless the server lets itself be controlled.
 
 mod change;
 mod history;
+mod rollouts;
 mod routing;
 mod traffic;
 
@@ -17,6 +18,15 @@ use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 use crate::rest::{Call, Dialect, handler, native_error};
+
+/// Who asks, as the caller says; for the history.
+const ACTOR: &str = "x-lockgate-actor";
+
+/// Who asks, when the caller does not say.
+const UNNAMED: &str = "api";
+
+/// Longer names would only fill the history.
+const MAX_ACTOR_BYTES: usize = 64;
 
 /// The errors of this dialect.
 #[derive(Debug)]
@@ -66,12 +76,30 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
             &model("/history"),
             get(handler::<Admin, _, _>(ctx, history::show)),
         )
+        .merge(rollouts::routes(ctx))
 }
 
 /// The model of the path.
 fn model(call: &Call) -> Result<ModelName> {
     call.model()?
         .ok_or_else(|| Error::internal("a route without a model asked for it"))
+}
+
+/// A parameter of the path.
+fn path(call: &Call, name: &str) -> Result<String> {
+    let value = call.path_parameter(name).map(str::to_owned);
+    value.ok_or_else(|| Error::internal(format!("a route without `{{{name}}}`")))
+}
+
+/// Who asks.
+fn actor(call: &Call) -> &str {
+    let value = call
+        .headers
+        .get(ACTOR)
+        .and_then(|value| value.to_str().ok());
+    value
+        .filter(|text| (1..=MAX_ACTOR_BYTES).contains(&text.len()))
+        .unwrap_or(UNNAMED)
 }
 
 /// Reads a body; an error names the key that is wrong, such as `split[0].weight`.

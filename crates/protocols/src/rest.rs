@@ -10,6 +10,7 @@ mod error_body;
 mod frame;
 mod id;
 mod read;
+mod reply;
 mod write;
 
 use std::borrow::Cow;
@@ -19,13 +20,14 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use contract::{Answerer, Code, Error, ModelName, RequestId, Result, VersionSelector};
+use contract::{Error, ModelName, RequestId, Result, VersionSelector};
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, Request, Response};
 
 pub(crate) use body::Incoming;
 pub(crate) use error_body::{native_error, open_inference_error};
 pub(crate) use id::{new_request_id, request_id};
+pub(crate) use reply::{Endless, Reply, ReplyBody};
 
 use crate::caller::RestCaller;
 use crate::context::Context;
@@ -96,55 +98,6 @@ impl Call {
         form_urlencoded::parse(self.query.as_bytes())
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
-    }
-}
-
-/// What a handler gives.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    /// `None` for success; otherwise the code whose status the reply has, with a body of its own.
-    pub(crate) code: Option<Code>,
-    /// The media type of the body.
-    pub(crate) content_type: HeaderValue,
-    /// Further headers.
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// The version that answered, for replies to inferences.
-    pub(crate) answerer: Option<Answerer>,
-    /// The body.
-    pub(crate) body: Bytes,
-}
-
-impl Reply {
-    /// A JSON reply.
-    pub(crate) fn json(body: impl Into<Bytes>) -> Self {
-        Self::new(HeaderValue::from_static("application/json"), body)
-    }
-
-    /// A reply of any media type.
-    pub(crate) fn new(content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
-        Self {
-            code: None,
-            content_type,
-            headers: Vec::new(),
-            answerer: None,
-            body: body.into(),
-        }
-    }
-
-    /// The same reply, which says who answered.
-    pub(crate) fn answered_by(self, answerer: Answerer) -> Self {
-        Self {
-            answerer: Some(answerer),
-            ..self
-        }
-    }
-
-    /// The same reply with the status of `code`.
-    pub(crate) fn with_code(self, code: Code) -> Self {
-        Self {
-            code: Some(code),
-            ..self
-        }
     }
 }
 

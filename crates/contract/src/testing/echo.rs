@@ -21,6 +21,7 @@ use crate::model::{
 };
 use crate::request::{InferRequest, NamedTensor};
 use crate::response::{Answerer, InferResponse, Timings};
+use crate::rollout::Rollouts;
 use crate::scheduling::{ExecutionPlace, RunCost, Scheduling};
 use crate::traffic::{Change, HistoryEntry, Routing, UnitSource};
 
@@ -68,6 +69,7 @@ pub struct EchoServer {
     failure: Option<Error>,
     not_ready: Option<String>,
     unit: Option<UnitSource>,
+    rollouts: Option<Arc<dyn Rollouts>>,
     routing: Mutex<Routing>,
     journal: Mutex<Vec<HistoryEntry>>,
 }
@@ -96,6 +98,15 @@ impl EchoServer {
     pub fn with_unit(self, source: UnitSource) -> Self {
         Self {
             unit: Some(source),
+            ..self
+        }
+    }
+
+    /// The same server, which offers these rollouts.
+    #[must_use]
+    pub fn with_rollouts(self, rollouts: Arc<dyn Rollouts>) -> Self {
+        Self {
+            rollouts: Some(rollouts),
             ..self
         }
     }
@@ -315,6 +326,10 @@ impl Control for EchoServer {
             }
             Ok(routing.clone())
         })
+    }
+
+    fn rollouts(&self) -> Option<&dyn Rollouts> {
+        self.rollouts.as_deref()
     }
 
     fn history<'a>(

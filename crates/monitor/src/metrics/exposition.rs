@@ -18,6 +18,7 @@ impl Collector for Registry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         encode_versions(self, &mut encoder)?;
         encode_dialects(self, &mut encoder)?;
+        self.rollouts.encode(&mut encoder)?;
         write(&mut encoder, Metric::BuildInfo, |samples| {
             samples.gauge(&[&self.server_version], 1.0)
         })?;
@@ -117,7 +118,7 @@ fn encode_process(figures: &ProcessFigures, encoder: &mut DescriptorEncoder<'_>)
 }
 
 /// Writes the head of a metric, then its samples.
-fn write(
+pub(super) fn write(
     encoder: &mut DescriptorEncoder<'_>,
     metric: Metric,
     fill: impl FnOnce(&mut Samples<'_>) -> fmt::Result,
@@ -138,13 +139,13 @@ fn write(
 }
 
 /// Takes the samples of one metric.
-struct Samples<'a> {
+pub(super) struct Samples<'a> {
     keys: &'static [Label],
     encoder: MetricEncoder<'a>,
 }
 
 impl Samples<'_> {
-    fn counter<V>(&mut self, labels: &[&str], value: &V) -> fmt::Result
+    pub(super) fn counter<V>(&mut self, labels: &[&str], value: &V) -> fmt::Result
     where
         V: prometheus_client::encoding::EncodeCounterValue,
     {
@@ -153,7 +154,7 @@ impl Samples<'_> {
         })
     }
 
-    fn gauge(&mut self, labels: &[&str], value: f64) -> fmt::Result {
+    pub(super) fn gauge(&mut self, labels: &[&str], value: f64) -> fmt::Result {
         self.labelled(labels, |sample| sample.encode_gauge(&value))
     }
 

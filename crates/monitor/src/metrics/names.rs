@@ -3,6 +3,7 @@
 //! Rule: base units, `_total` for counters, and labels whose values are bounded by what is served.
 
 use Kind::{Counter, Gauge, Histogram};
+use Label::{Agree, Arm, EvidenceKind, From, Reason, Rollout, RolloutMetric, Side, State, To};
 use Label::{Dialect, Model, ModelVersion, ServerVersion, Status};
 
 /// A metric that this server exposes.
@@ -28,6 +29,30 @@ pub enum Metric {
     Calls,
     /// Time to answer a call.
     CallLatency,
+    /// Whether a rollout is in a state.
+    RolloutState,
+    /// Share of the traffic of an arm.
+    RolloutWeight,
+    /// Evidence of a metric.
+    RolloutEvidence,
+    /// What evidence is held against.
+    RolloutEvidenceLimit,
+    /// Rate or mean of a metric.
+    RolloutValue,
+    /// Interval of a rate.
+    RolloutBound,
+    /// Moves of a rollout.
+    RolloutTransitions,
+    /// Rollouts that went back.
+    RolloutRollbacks,
+    /// Compared answers to copies.
+    ShadowPairs,
+    /// Dropped copies.
+    ShadowDropped,
+    /// Evidence against the split.
+    SplitMismatch,
+    /// Requests without a unit.
+    AssignFallback,
     /// The version of the server.
     BuildInfo,
     /// Processor time of the process.
@@ -66,11 +91,31 @@ pub enum Label {
     Dialect,
     /// The version of Lockgate.
     ServerVersion,
+    /// The name of a rollout.
+    Rollout,
+    /// The state of a rollout.
+    State,
+    /// `stable` or `candidate`.
+    Arm,
+    /// What a rollout compares, by its name in the file.
+    RolloutMetric,
+    /// `worse_start`, `worse_step` or `not_worse`.
+    EvidenceKind,
+    /// `lower` or `upper`.
+    Side,
+    /// The state before.
+    From,
+    /// The state after.
+    To,
+    /// Why, as one of a closed list of words.
+    Reason,
+    /// `true` or `false`.
+    Agree,
 }
 
 impl Metric {
     /// Every metric, in the order of the exposition.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 28] = [
         Self::Predictions,
         Self::PredictionLatency,
         Self::ModelLoaded,
@@ -81,6 +126,18 @@ impl Metric {
         Self::ModelLoad,
         Self::Calls,
         Self::CallLatency,
+        Self::RolloutState,
+        Self::RolloutWeight,
+        Self::RolloutEvidence,
+        Self::RolloutEvidenceLimit,
+        Self::RolloutValue,
+        Self::RolloutBound,
+        Self::RolloutTransitions,
+        Self::RolloutRollbacks,
+        Self::ShadowPairs,
+        Self::ShadowDropped,
+        Self::SplitMismatch,
+        Self::AssignFallback,
         Self::BuildInfo,
         Self::ProcessCpu,
         Self::ProcessMemory,
@@ -103,6 +160,18 @@ impl Metric {
             Self::ModelLoad => "lockgate_model_load_seconds",
             Self::Calls => "lockgate_calls_total",
             Self::CallLatency => "lockgate_call_latency_seconds",
+            Self::RolloutState => "lockgate_rollout_state",
+            Self::RolloutWeight => "lockgate_rollout_weight_ratio",
+            Self::RolloutEvidence => "lockgate_rollout_log_evidence",
+            Self::RolloutEvidenceLimit => "lockgate_rollout_evidence_limit",
+            Self::RolloutValue => "lockgate_rollout_metric_value",
+            Self::RolloutBound => "lockgate_rollout_metric_bound",
+            Self::RolloutTransitions => "lockgate_rollout_transitions_total",
+            Self::RolloutRollbacks => "lockgate_rollout_rollbacks_total",
+            Self::ShadowPairs => "lockgate_shadow_pairs_total",
+            Self::ShadowDropped => "lockgate_shadow_dropped_total",
+            Self::SplitMismatch => "lockgate_srm_log_evidence",
+            Self::AssignFallback => "lockgate_assign_fallback_total",
             Self::BuildInfo => "lockgate_build_info",
             Self::ProcessCpu => "process_cpu_seconds_total",
             Self::ProcessMemory => "process_resident_memory_bytes",
@@ -126,6 +195,22 @@ impl Metric {
             Self::ModelLoad => "Time that the last load of the version took",
             Self::Calls => "Calls that were answered, of all kinds, by outcome",
             Self::CallLatency => "Time from the head of a call to the head of its reply",
+            Self::RolloutState => "1 for the state in which a rollout is, 0 for the others",
+            Self::RolloutWeight => "Share of the traffic that an arm of a rollout has",
+            Self::RolloutEvidence => {
+                "Logarithm of the evidence of a metric, for worse or for not worse"
+            }
+            Self::RolloutEvidenceLimit => "What the evidence is held against",
+            Self::RolloutValue => "Rate or mean of a metric in an arm",
+            Self::RolloutBound => "End of the interval in which the rate of a metric lies",
+            Self::RolloutTransitions => "Moves of a rollout",
+            Self::RolloutRollbacks => "Rollouts that went back to stable",
+            Self::ShadowPairs => "Answers to copies of requests that were compared",
+            Self::ShadowDropped => "Copies of requests that were dropped",
+            Self::SplitMismatch => {
+                "Logarithm of the evidence that the arms do not get their shares"
+            }
+            Self::AssignFallback => "Requests without a unit where the rollout looks for it",
             Self::BuildInfo => "Always 1; the label tells the version of the server",
             Self::ProcessCpu => "Processor time of the process, user and system",
             Self::ProcessMemory => "Physical memory of the process",
@@ -139,7 +224,14 @@ impl Metric {
     #[must_use]
     pub const fn kind(self) -> Kind {
         match self {
-            Self::Predictions | Self::Calls | Self::ProcessCpu => Counter,
+            Self::Predictions
+            | Self::Calls
+            | Self::ProcessCpu
+            | Self::RolloutTransitions
+            | Self::RolloutRollbacks
+            | Self::ShadowPairs
+            | Self::ShadowDropped
+            | Self::AssignFallback => Counter,
             Self::PredictionLatency
             | Self::Queue
             | Self::BatchRows
@@ -152,7 +244,14 @@ impl Metric {
             | Self::ProcessMemory
             | Self::ProcessOpenFiles
             | Self::ProcessThreads
-            | Self::ProcessStart => Gauge,
+            | Self::ProcessStart
+            | Self::RolloutState
+            | Self::RolloutWeight
+            | Self::RolloutEvidence
+            | Self::RolloutEvidenceLimit
+            | Self::RolloutValue
+            | Self::RolloutBound
+            | Self::SplitMismatch => Gauge,
         }
     }
 
@@ -170,6 +269,18 @@ impl Metric {
             | Self::ModelLoad => &[Model, ModelVersion],
             Self::Calls => &[Dialect, Status],
             Self::CallLatency => &[Dialect],
+            Self::RolloutState => &[Model, Rollout, State],
+            Self::RolloutWeight => &[Model, Rollout, Arm],
+            Self::RolloutEvidence | Self::RolloutEvidenceLimit => {
+                &[Model, Rollout, RolloutMetric, EvidenceKind]
+            }
+            Self::RolloutValue => &[Model, Rollout, RolloutMetric, Arm],
+            Self::RolloutBound => &[Model, Rollout, RolloutMetric, Arm, Side],
+            Self::RolloutTransitions => &[Model, Rollout, From, To, Reason],
+            Self::RolloutRollbacks => &[Model, Reason],
+            Self::ShadowPairs => &[Model, Rollout, Agree],
+            Self::ShadowDropped => &[Model, Rollout, Reason],
+            Self::SplitMismatch | Self::AssignFallback => &[Model, Rollout],
             Self::BuildInfo => &[ServerVersion],
             Self::ProcessCpu
             | Self::ProcessMemory
@@ -190,6 +301,16 @@ impl Label {
             Self::Status => "status",
             Self::Dialect => "dialect",
             Self::ServerVersion => "version",
+            Self::Rollout => "rollout",
+            Self::State => "state",
+            Self::Arm => "arm",
+            Self::RolloutMetric => "metric",
+            Self::EvidenceKind => "kind",
+            Self::Side => "side",
+            Self::From => "from",
+            Self::To => "to",
+            Self::Reason => "reason",
+            Self::Agree => "agree",
         }
     }
 }

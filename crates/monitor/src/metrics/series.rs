@@ -7,6 +7,7 @@ use std::time::Duration;
 use contract::{Code, ModelName, Timings, Version};
 
 use super::histogram::Histogram;
+use super::rollouts::Rollouts;
 use super::table::Table;
 
 /// All series.
@@ -17,6 +18,7 @@ pub(crate) struct Registry {
     /// By model, then by version, so that a look-up copies no key.
     models: Table<ModelName, Table<Version, VersionSeries>>,
     dialects: Table<&'static str, CallSeries>,
+    pub(crate) rollouts: Rollouts,
 }
 
 impl Registry {
@@ -25,6 +27,7 @@ impl Registry {
             server_version: server_version.to_owned(),
             models: Table::default(),
             dialects: Table::default(),
+            rollouts: Rollouts::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use contract::{Code, ModelName, Timings, Version};
+use contract::{Code, ModelName, RolloutRate, RolloutReading, RolloutScore, Timings, Version};
 
 use super::*;
 use crate::metrics::{Kind, Metric};
@@ -124,6 +124,57 @@ fn finished<'a>(model: &'a ModelName, version: &'a Version, error: Option<Code>)
     }
 }
 
+fn reading<'a>(rollout: &'a str, model: &'a ModelName) -> RolloutReading<'a> {
+    let score = |kind, value, limit| RolloutScore {
+        metric: "errors",
+        kind,
+        value,
+        limit,
+    };
+    let rate = |arm, value, interval| RolloutRate {
+        metric: "errors",
+        arm,
+        value,
+        interval,
+    };
+    RolloutReading {
+        rollout,
+        model,
+        state: "step",
+        weights: [("stable", 0.9), ("candidate", 0.1)],
+        scores: vec![
+            score("worse_start", -2.5, 7.5),
+            score("worse_step", f64::NEG_INFINITY, 9.25),
+            score("not_worse", f64::NAN, 3.5),
+        ],
+        rates: vec![
+            rate("stable", Some(0.005), Some((0.0025, 0.0075))),
+            rate("candidate", None, None),
+        ],
+        mismatch: -1.5,
+        n_agreeing: 90,
+        n_differing: 3,
+        dropped: vec![("budget", 7)],
+        n_without_unit: 2,
+    }
+}
+
+/// A rollout that takes one step, and goes back.
+fn run_rollout(monitor: &Monitor, model: &ModelName, rollout: &str) {
+    let go = |from, to, reason| {
+        monitor.observe(&Event::RolloutMoved {
+            rollout,
+            model,
+            from,
+            to,
+            reason,
+        });
+    };
+    go("warmup", "step", "warmed_up");
+    monitor.observe(&Event::RolloutMeasured(&reading(rollout, model)));
+    go("step", "rolled_back", "worse");
+}
+
 /// A monitor that has seen one of everything.
 fn busy_monitor() -> Arc<Monitor> {
     let monitor = Monitor::new("1.2.3");
@@ -150,6 +201,7 @@ fn busy_monitor() -> Arc<Monitor> {
         error: Some(Code::RouteNotFound),
         latency: Duration::from_millis(1),
     });
+    run_rollout(&monitor, model, "digits-2");
     monitor
 }
 
@@ -190,6 +242,100 @@ fn events_become_the_documented_series() {
         .map(|(name, labels, value)| (name, labels, value, parsed.value(name, labels)))
         .collect();
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn a_rollout_becomes_the_documented_series() {
+    let parsed = parse(&busy_monitor().exposition().body);
+    let of = |extra: &[(&'static str, &'static str)]| {
+        [&[("model", "digits"), ("rollout", "digits-2")], extra].concat()
+    };
+    let moved = [("from", "step"), ("to", "rolled_back"), ("reason", "worse")];
+    let score = |kind| of(&[("metric", "errors"), ("kind", kind)]);
+    let rate = |arm| of(&[("metric", "errors"), ("arm", arm)]);
+    let bound = |side| [rate("stable"), vec![("side", side)]].concat();
+    let back = vec![("model", "digits"), ("reason", "worse")];
+    let state = |state| of(&[("state", state)]);
+    let rows = [
+        ("lockgate_rollout_state", state("rolled_back"), Some(1.0)),
+        ("lockgate_rollout_state", state("step"), Some(0.0)),
+        (
+            "lockgate_rollout_weight_ratio",
+            of(&[("arm", "candidate")]),
+            Some(0.1),
+        ),
+        (
+            "lockgate_rollout_log_evidence",
+            score("worse_start"),
+            Some(-2.5),
+        ),
+        ("lockgate_rollout_log_evidence", score("worse_step"), None),
+        ("lockgate_rollout_log_evidence", score("not_worse"), None),
+        (
+            "lockgate_rollout_evidence_limit",
+            score("not_worse"),
+            Some(3.5),
+        ),
+        ("lockgate_rollout_metric_value", rate("stable"), Some(0.005)),
+        ("lockgate_rollout_metric_value", rate("candidate"), None),
+        (
+            "lockgate_rollout_metric_bound",
+            bound("lower"),
+            Some(0.0025),
+        ),
+        (
+            "lockgate_rollout_metric_bound",
+            bound("upper"),
+            Some(0.0075),
+        ),
+        ("lockgate_rollout_transitions_total", of(&moved), Some(1.0)),
+        ("lockgate_rollout_rollbacks_total", back, Some(1.0)),
+        (
+            "lockgate_shadow_pairs_total",
+            of(&[("agree", "true")]),
+            Some(90.0),
+        ),
+        (
+            "lockgate_shadow_pairs_total",
+            of(&[("agree", "false")]),
+            Some(3.0),
+        ),
+        (
+            "lockgate_shadow_dropped_total",
+            of(&[("reason", "budget")]),
+            Some(7.0),
+        ),
+        ("lockgate_srm_log_evidence", of(&[]), Some(-1.5)),
+        ("lockgate_assign_fallback_total", of(&[]), Some(2.0)),
+    ];
+    let failed: Vec<_> = rows
+        .iter()
+        .filter(|(name, labels, value)| parsed.value(name, labels) != *value)
+        .map(|(name, labels, value)| (name, labels, value, parsed.value(name, labels)))
+        .collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn the_oldest_rollout_that_has_ended_makes_room() {
+    let monitor = Monitor::new("0");
+    let model = model("m");
+    monitor.observe(&Event::RolloutMeasured(&reading("running", &model)));
+    for number in 0..100 {
+        run_rollout(&monitor, &model, &format!("ended-{number}"));
+    }
+    let parsed = parse(&monitor.exposition().body);
+    let named: BTreeSet<_> = parsed
+        .samples
+        .iter()
+        .filter_map(|(_, labels, _)| labels.get("rollout").map(String::as_str))
+        .collect();
+    assert_eq!(named.len(), 100);
+    assert!(named.contains("running") && named.contains("ended-99"));
+    assert!(!named.contains("ended-0"));
+    let all = [("model", "m"), ("reason", "worse")];
+    let rollbacks = parsed.value("lockgate_rollout_rollbacks_total", &all);
+    assert_eq!(rollbacks, Some(100.0));
 }
 
 #[test]

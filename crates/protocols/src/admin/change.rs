@@ -2,23 +2,14 @@
 
 use std::sync::Arc;
 
-use contract::{Change, Error, Result, Version};
+use contract::{Change, Result, Version};
 use serde::{Deserialize, Serialize};
 
 use super::routing::reply;
 use super::traffic::TrafficBody;
-use super::{body, model};
+use super::{actor, body, model, path};
 use crate::context::Context;
 use crate::rest::{Call, Reply};
-
-/// Who asks, as the caller says; for the history.
-const ACTOR: &str = "x-lockgate-actor";
-
-/// Who asks, when the caller does not say.
-const UNNAMED: &str = "api";
-
-/// Longer names would only fill the history.
-const MAX_ACTOR_BYTES: usize = 64;
 
 /// `{"version": "2"}`
 #[derive(Deserialize)]
@@ -104,19 +95,4 @@ async fn change(ctx: &Context, call: &Call, change: Change) -> Result<Reply> {
     let model = model(call)?;
     ctx.control.change(&model, change, actor(call)).await?;
     reply(ctx, &model)
-}
-
-fn path(call: &Call, name: &str) -> Result<String> {
-    let value = call.path_parameter(name).map(str::to_owned);
-    value.ok_or_else(|| Error::internal(format!("a route without `{{{name}}}`")))
-}
-
-fn actor(call: &Call) -> &str {
-    let value = call
-        .headers
-        .get(ACTOR)
-        .and_then(|value| value.to_str().ok());
-    value
-        .filter(|text| (1..=MAX_ACTOR_BYTES).contains(&text.len()))
-        .unwrap_or(UNNAMED)
 }

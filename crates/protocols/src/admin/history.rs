@@ -56,7 +56,8 @@ pub(super) async fn show(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     Ok(Reply::json(json))
 }
 
-fn limit(call: &Call) -> Result<usize> {
+/// How many lines the caller wants.
+pub(super) fn limit(call: &Call) -> Result<usize> {
     let Some(text) = call.query_parameter("limit") else {
         return Ok(DEFAULT_LIMIT);
     };

@@ -93,6 +93,10 @@ fn tags(models: &[Model<'_>]) -> Vec<Tag> {
         tag(native::PREDICTION, "The simple JSON API"),
         tag(native::MODELS, "What is served"),
         tag(admin::TRAFFIC, "Which version answers, and who decided it"),
+        tag(
+            admin::ROLLOUTS,
+            "Letting a new version take over step by step, decided from evidence",
+        ),
         tag(native::HEALTH, "How the server is doing"),
     ];
     tags.extend(latest.map(|model| tag(&model.tag(), &model.info.description)));

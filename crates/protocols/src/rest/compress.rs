@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::consume_budget;
 
+use super::ReplyBody;
 use super::decompress::Coding;
 use super::write::Answer;
 
@@ -64,7 +65,8 @@ fn thousandths(text: &str) -> Option<u32> {
 /// The name of `coding`, when it pays to compress the answer. The answer then says that it depends
 /// on what the caller offers.
 pub(super) fn wanted(answer: &mut Answer, coding: Coding) -> Option<&'static str> {
-    if answer.body.len() < MIN_BYTES || !is_compressible(answer) {
+    let n_bytes = answer.body.whole().map_or(0, Bytes::len);
+    if n_bytes < MIN_BYTES || !is_compressible(answer) {
         return None;
     }
     let vary = HeaderValue::from_static("accept-encoding");
@@ -79,8 +81,11 @@ pub(super) fn wanted(answer: &mut Answer, coding: Coding) -> Option<&'static str
 
 /// Compresses an answer with `coding`, which is called `name`.
 pub(super) async fn apply(answer: &mut Answer, coding: Coding, name: &'static str) {
-    if let Some(body) = deflate(coding, &answer.body).await {
-        answer.body = body;
+    let Some(body) = answer.body.whole() else {
+        return;
+    };
+    if let Some(body) = deflate(coding, body).await {
+        answer.body = ReplyBody::Whole(body);
         let name = HeaderValue::from_static(name);
         answer.headers.push((header::CONTENT_ENCODING, name));
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use bytes::Bytes;
 use contract::{Code, Error, Event, RequestId};
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -76,7 +77,8 @@ where
         // A box, so that the many small replies carry no encoder.
         Box::pin(compress::apply(&mut answer, coding, name)).await;
     }
-    let (code, n_bytes) = (answer.code, answer.body.len());
+    let n_bytes = answer.body.whole().map_or(0, Bytes::len);
+    let code = answer.code;
     let response = answer.into_response(&id);
     record.finish(code, response.status().as_u16(), n_bytes);
     response

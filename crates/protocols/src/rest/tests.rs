@@ -2,8 +2,9 @@ use std::sync::Mutex;
 
 use axum::Router;
 use axum::routing::{get, post};
+use contract::Code;
 use contract::testing::{EchoServer, RecordingObserver};
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tracing::field::{Field, Visit};

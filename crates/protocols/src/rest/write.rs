@@ -1,13 +1,15 @@
 //! From the result of a handler to the response.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
-use bytes::Bytes;
 use contract::{Answerer, Code, RequestId};
-use http::{HeaderName, HeaderValue, Response, header};
+use futures_util::StreamExt;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::frame::Refusal;
 use super::id::REQUEST_ID;
-use super::{Dialect, Reply};
+use super::{Dialect, Endless, Reply, ReplyBody};
 use crate::caller::tell;
 use crate::status::status;
 
@@ -15,10 +17,11 @@ use crate::status::status;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) code: Option<Code>,
+    pub(super) is_created: bool,
     pub(super) content_type: HeaderValue,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) answerer: Option<Answerer>,
-    pub(super) body: Bytes,
+    pub(super) body: ReplyBody,
 }
 
 impl Answer {
@@ -41,6 +44,7 @@ impl Answer {
         }
         Self {
             code: reply.code,
+            is_created: reply.is_created,
             content_type: reply.content_type,
             headers,
             answerer: reply.answerer,
@@ -50,7 +54,15 @@ impl Answer {
 
     /// The response.
     pub(super) fn into_response(self, id: &RequestId) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.body));
+        let mut response = match self.body {
+            ReplyBody::Whole(bytes) => Response::new(Body::from(bytes)),
+            ReplyBody::Events(events) => {
+                let events = events.map(Ok::<_, Infallible>);
+                let mut response = Response::new(Body::from_stream(events));
+                response.extensions_mut().insert(Endless);
+                response
+            }
+        };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, self.content_type);
         headers.extend(self.headers);
@@ -62,6 +74,8 @@ impl Answer {
         }
         if let Some(code) = self.code {
             *response.status_mut() = status(code).http;
+        } else if self.is_created {
+            *response.status_mut() = StatusCode::CREATED;
         }
         response
     }

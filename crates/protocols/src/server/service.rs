@@ -21,7 +21,7 @@ use tower::Service;
 use super::activity::{Activity, InFlight};
 use super::listener::Phase;
 use super::{Endpoint, direct, fallback};
-use crate::rest::new_request_id;
+use crate::rest::{Endless, new_request_id};
 
 /// Hands the calls of one connection to the endpoint.
 #[derive(Clone, Debug)]
@@ -96,15 +96,30 @@ impl Future for Answering {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
+        let is_endless = response.extensions().get::<Endless>().is_some();
+        let end = is_endless.then(|| drain(self.parts.phase.clone()));
         let call = self.call.take();
-        Poll::Ready(Ok(response.map(|body| Reply { body, _call: call })))
+        Poll::Ready(Ok(response.map(|body| Reply {
+            body,
+            end,
+            _call: call,
+        })))
     }
 }
 
+/// Comes when the listener begins to drain, or has begun.
+fn drain(mut phase: watch::Receiver<Phase>) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        // A handle that is gone drains as well.
+        let _is_gone = phase.changed().await;
+    })
+}
+
 /// The body of a reply, which keeps its call in flight until hyper drops it.
-#[derive(Debug)]
 pub(super) struct Reply {
     body: Body,
+    /// What ends a body that has no end of its own.
+    end: Option<BoxFuture<'static, ()>>,
     _call: Option<InFlight>,
 }
 
@@ -116,6 +131,12 @@ impl http_body::Body for Reply {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(end) = &mut self.end
+            && end.as_mut().poll(cx).is_ready()
+        {
+            self.end = None;
+            self.body = Body::empty();
+        }
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -5,6 +5,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use contract::testing::{EchoServer, RecordingObserver, model_info};
 use contract::{Dimension, ElementType, Signature, TensorSpec};
+use futures_util::{StreamExt, stream};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -30,6 +31,17 @@ struct TestServer {
     begun: Arc<Semaphore>,
     /// Lets calls of `/wait` end.
     release: Arc<Semaphore>,
+    /// Streams of `/ticks` that have ended.
+    ended: Arc<Semaphore>,
+}
+
+/// Tells that it was dropped.
+struct End(Arc<Semaphore>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
 }
 
 impl TestServer {
@@ -43,8 +55,8 @@ impl TestServer {
     fn start_with(limits: Limits) -> Self {
         let observer = Arc::new(RecordingObserver::default());
         let ctx = context(limits, &observer);
-        let (begun, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let routes = test_routes(&ctx, &begun, &release);
+        let [begun, release, ended] = [(); 3].map(|()| Arc::new(Semaphore::new(0)));
+        let routes = test_routes(&ctx, &begun, &release, &ended);
         let routes = fallback::complete(routes, &ctx);
         let options = ServeOptions::from(&ctx.limits);
         let handle = serve("127.0.0.1:0".parse().unwrap(), routes, options).unwrap();
@@ -53,6 +65,7 @@ impl TestServer {
             observer,
             begun,
             release,
+            ended,
         }
     }
 
@@ -100,7 +113,12 @@ pub(super) fn context(limits: Limits, observer: &Arc<RecordingObserver>) -> Arc<
     })
 }
 
-fn test_routes(ctx: &Arc<Context>, begun: &Arc<Semaphore>, release: &Arc<Semaphore>) -> Router {
+fn test_routes(
+    ctx: &Arc<Context>,
+    begun: &Arc<Semaphore>,
+    release: &Arc<Semaphore>,
+    ended: &Arc<Semaphore>,
+) -> Router {
     let text = || http::HeaderValue::from_static("text/plain");
     let hello = handler::<Native, _, _>(
         ctx,
@@ -122,7 +140,18 @@ fn test_routes(ctx: &Arc<Context>, begun: &Arc<Semaphore>, release: &Arc<Semapho
             Ok(Reply::new(text(), "waited"))
         }
     });
+    let ended = Arc::clone(ended);
+    let ticks = handler::<Native, _, _>(ctx, move |_, _| {
+        let end = End(Arc::clone(&ended));
+        let first = stream::once(async { Bytes::from_static(b"data: first\n\n") });
+        let rest = stream::pending().inspect(move |_| {
+            // It goes with the stream.
+            let _end = &end;
+        });
+        async move { Ok(Reply::events(first.chain(rest).boxed())) }
+    });
     Router::new()
+        .route("/ticks", get(ticks))
         .route("/hello", get(hello))
         .route("/echo", post(echo))
         .route("/boom", get(boom))
@@ -454,6 +483,50 @@ async fn a_drain_answers_what_runs_and_closes_what_is_idle() {
     assert!(reply.contains("connection: close"), "{reply}");
     assert_eq!(close.await.unwrap(), 0);
     assert!(TcpStream::connect(addr).await.is_err());
+}
+
+#[tokio::test]
+async fn a_drain_ends_streams_of_events_and_loses_none_that_was_sent() {
+    let server = TestServer::start();
+    let mut stream = server.connect().await;
+    stream
+        .write_all(b"GET /ticks HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n")
+        .await
+        .unwrap();
+    let reply = read_reply(&mut stream, "data: first\n\n\r\n").await;
+    assert!(reply.contains("text/event-stream"), "{reply}");
+    assert!(!reply.contains("content-encoding"), "{reply}");
+    let close = tokio::spawn(server.handle.close(PATIENCE));
+    assert_eq!(read_to_end(&mut stream).await, "0\r\n\r\n");
+    assert_eq!(close.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_first_phase_of_a_drain_ends_streams_of_events_over_http2() {
+    let server = TestServer::start();
+    let (mut sender, connection) = http2(&server).await;
+    let request = Request::get("http://x/ticks").body(Full::default());
+    let reply = sender.send_request(request.unwrap()).await.unwrap();
+    server.handle.begin_drain();
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "data: first\n\n");
+    let ended = tokio::time::timeout(PATIENCE, connection).await.unwrap();
+    assert!(ended.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_a_stream_of_events_ends_it() {
+    let server = TestServer::start();
+    let mut stream = server.connect().await;
+    stream
+        .write_all(b"GET /ticks HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_reply(&mut stream, "data: first\n\n\r\n").await;
+    drop(stream);
+    let ended = server.ended.acquire();
+    let ended = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    ended.unwrap().forget();
 }
 
 #[tokio::test]

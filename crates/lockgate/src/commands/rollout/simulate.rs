@@ -75,7 +75,7 @@ struct AtThreshold {
 ///
 /// # Errors
 /// What is wrong with the file or the flags.
-pub(super) fn run(arguments: &SimulateArguments) -> Result<()> {
+pub(super) fn run(arguments: &SimulateArguments, is_json: bool) -> Result<()> {
     let file = arguments.file.display();
     let text =
         fs::read_to_string(&arguments.file).with_context(|| format!("cannot read `{file}`"))?;
@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &SimulateArguments) -> Result<()> {
     };
     let outcomes = play_all(&config, &assumptions, arguments);
     let results = results(&config, &assumptions, arguments.seed, &outcomes);
-    if arguments.json {
+    if is_json {
         println!("{}", serde_json::to_string_pretty(&results)?);
     } else {
         print::print(&config, &results);

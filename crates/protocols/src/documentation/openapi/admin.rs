@@ -1,5 +1,7 @@
 //! The routes of operators.
 
+mod rollouts;
+
 use utoipa::openapi::Response;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
@@ -12,6 +14,8 @@ use super::schema::{
     AnySchema, component, count, either, list, map, object, one_of, optional, required, scalar,
     text, word,
 };
+
+pub(super) use self::rollouts::ROLLOUTS;
 
 /// The group of changes.
 pub(super) const TRAFFIC: &str = "Versions and traffic";
@@ -31,6 +35,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![show, history];
     endpoints.extend(settings());
     endpoints.extend(actions());
+    endpoints.extend(rollouts::endpoints());
     endpoints
 }
 
@@ -127,13 +132,15 @@ fn routing() -> Response {
 /// The schemas of bodies and replies.
 pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     let version = text("A version or a label");
-    vec![
+    let mut schemas = vec![
         ("VersionChoice", object("", [required("version", version)])),
         ("Traffic", traffic()),
         ("Unit", unit()),
         ("Routing", routing_schema()),
         ("History", history()),
-    ]
+    ];
+    schemas.extend(rollouts::schemas());
+    schemas
 }
 
 fn share(description: &str) -> utoipa::openapi::schema::ObjectBuilder {

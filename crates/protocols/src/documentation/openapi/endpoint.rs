@@ -4,6 +4,7 @@
 //! so that no operation can forget them.
 
 use contract::Code;
+use http::StatusCode;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
@@ -28,6 +29,14 @@ pub(super) enum Purpose {
     Infer,
     /// Changes what is served.
     Change,
+    /// Tells about a rollout.
+    Rollout,
+    /// Makes a rollout.
+    RolloutStart,
+    /// Moves a rollout.
+    RolloutAct,
+    /// Plays a rollout.
+    RolloutSimulation,
 }
 
 /// One operation.
@@ -63,7 +72,17 @@ impl Endpoint {
         if self.purpose == Purpose::Infer {
             reply.headers.extend(answerer_headers());
         }
-        let responses = ResponsesBuilder::new().response("200", reply);
+        let success = match self.purpose {
+            Purpose::RolloutStart => StatusCode::CREATED,
+            Purpose::Server
+            | Purpose::Model
+            | Purpose::Infer
+            | Purpose::Change
+            | Purpose::Rollout
+            | Purpose::RolloutAct
+            | Purpose::RolloutSimulation => StatusCode::OK,
+        };
+        let responses = ResponsesBuilder::new().response(success.as_str(), reply);
         let mut responses = failure::add(responses, self.errors, self.purpose);
         if let Some((code, reply)) = self.refusal {
             responses = responses.response(status(code).http.as_u16().to_string(), reply);
@@ -147,6 +166,7 @@ fn path_parameter(name: &str) -> Parameter {
     let description = match name {
         "version" => "A version, a label, or `latest`",
         "label" => "A name for a version",
+        "rollout" => "The name of a rollout",
         _ => "The name of a model",
     };
     ParameterBuilder::new()

@@ -78,22 +78,26 @@ fn codes_by_status() -> BTreeMap<u16, Vec<Code>> {
 
 /// Whether the document tells of `code` for an operation with this purpose.
 fn may_give(purpose: Purpose, code: Code) -> bool {
+    use Purpose::{
+        Change, Infer, Model, Rollout, RolloutAct, RolloutSimulation, RolloutStart, Server,
+    };
     match code {
         Code::InvalidRequest | Code::Unavailable | Code::Internal => true,
-        Code::ModelNotFound | Code::VersionNotFound | Code::ModelNotReady => {
-            purpose != Purpose::Server
+        Code::ModelNotFound | Code::VersionNotFound => {
+            matches!(purpose, Model | Infer | Change | RolloutStart)
         }
+        Code::RolloutNotFound => matches!(purpose, Rollout | RolloutAct),
+        Code::ModelNotReady => matches!(purpose, Model | Infer | Change),
         Code::PayloadTooLarge | Code::RequestTimeout | Code::UnsupportedMediaType => {
-            matches!(purpose, Purpose::Infer | Purpose::Change)
+            !matches!(purpose, Server | Model | Rollout)
         }
-        Code::Unsupported | Code::EngineFailed | Code::EngineLost => {
-            matches!(purpose, Purpose::Infer | Purpose::Change)
-        }
-        Code::QueueFull | Code::Overloaded | Code::DeadlineExceeded => purpose == Purpose::Infer,
-        Code::Conflict => purpose == Purpose::Change,
+        Code::Unsupported => !matches!(purpose, Server | Model),
+        Code::EngineFailed | Code::EngineLost => matches!(purpose, Infer | Change),
+        Code::QueueFull | Code::DeadlineExceeded => purpose == Infer,
+        Code::Overloaded => matches!(purpose, Infer | RolloutSimulation),
+        Code::Conflict => matches!(purpose, Change | RolloutStart | RolloutAct),
         // These are for other paths, for nobody, or from a guard in front of all operations.
         Code::RouteNotFound
-        | Code::RolloutNotFound
         | Code::MethodNotAllowed
         | Code::Cancelled
         | Code::Unauthenticated

@@ -44,6 +44,15 @@ pub(super) fn optional_json_body(schema: &str) -> RequestBody {
         .build()
 }
 
+/// A rollout file.
+pub(super) fn rollout_body(schema: &str) -> RequestBody {
+    RequestBodyBuilder::new()
+        .required(Some(Required::True))
+        .content(JSON, json_content(schema, Vec::new()))
+        .content("application/yaml", json_content(schema, Vec::new()))
+        .build()
+}
+
 /// A picture, as a form or by itself.
 pub(super) fn image_body() -> RequestBody {
     let picture = text("JPEG, PNG, WebP, BMP or GIF")
@@ -82,6 +91,14 @@ pub(super) fn text_reply(description: &str) -> Response {
     ResponseBuilder::new()
         .description(description)
         .content("text/plain", Content::new(Some(text(""))))
+        .build()
+}
+
+/// A reply that goes on.
+pub(super) fn events_reply(description: &str) -> Response {
+    ResponseBuilder::new()
+        .description(description)
+        .content("text/event-stream", Content::new(Some(text(""))))
         .build()
 }
 

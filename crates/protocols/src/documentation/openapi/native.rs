@@ -186,7 +186,13 @@ fn ready(path: &str, id: &str, purpose: Purpose) -> Endpoint {
     let ready = get(path, id, "Whether it wants traffic", reply);
     let (tag, code) = match purpose {
         Purpose::Model => (MODELS, Code::ModelNotReady),
-        Purpose::Server | Purpose::Infer | Purpose::Change => (HEALTH, Code::Unavailable),
+        Purpose::Server
+        | Purpose::Infer
+        | Purpose::Change
+        | Purpose::Rollout
+        | Purpose::RolloutStart
+        | Purpose::RolloutAct
+        | Purpose::RolloutSimulation => (HEALTH, Code::Unavailable),
     };
     Endpoint {
         tag: tag.to_owned(),

@@ -1,0 +1,159 @@
+//! Server-sent events, as a client reads them.
+//!
+//! Rule: a stream on which nothing comes for [`MAX_SILENCE`] counts as broken, because a server that
+//! lost its power says no good-bye; who follows connects again.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::Connection;
+
+/// Far above the second in which a rollout that is being measured tells something.
+const MAX_SILENCE: Duration = Duration::from_secs(60);
+
+/// Far above any event; a stream without the end of an event is none of ours.
+const MAX_EVENT_BYTES: usize = 16 << 20;
+
+/// One event.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) data: Value,
+}
+
+/// The events of one connection.
+#[derive(Debug)]
+pub(crate) struct Events {
+    /// Ends with this.
+    _connection: Connection,
+    body: Incoming,
+    decoder: Decoder,
+}
+
+impl Events {
+    pub(super) fn new(connection: Connection, body: Incoming) -> Self {
+        Self {
+            _connection: connection,
+            body,
+            decoder: Decoder::default(),
+        }
+    }
+
+    /// The next event; `None` when the server has ended the stream.
+    ///
+    /// # Errors
+    /// When the connection breaks or what comes is no event.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.decoder.next()? {
+                return Ok(Some(event));
+            }
+            let frame = timeout(MAX_SILENCE, self.body.frame()).await;
+            match frame.map_err(|_| anyhow!("nothing comes any more"))? {
+                Some(frame) => self.decoder.push(&frame?.into_data().unwrap_or_default()),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Finds events in bytes that come in pieces.
+#[derive(Debug, Default)]
+struct Decoder {
+    bytes: Vec<u8>,
+    name: String,
+    data: String,
+}
+
+impl Decoder {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn next(&mut self) -> Result<Option<Event>> {
+        while let Some(end) = self.bytes.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.bytes.drain(..=end).collect();
+            let line = String::from_utf8(line)?;
+            if let Some(event) = self.take_line(line.trim_end_matches(['\r', '\n']))? {
+                return Ok(Some(event));
+            }
+        }
+        if self.bytes.len() + self.data.len() > MAX_EVENT_BYTES {
+            return Err(anyhow!("an event without an end"));
+        }
+        Ok(None)
+    }
+
+    /// An empty line ends an event; fields that are not known are left out.
+    fn take_line(&mut self, line: &str) -> Result<Option<Event>> {
+        if line.is_empty() {
+            let (name, data) = (
+                std::mem::take(&mut self.name),
+                std::mem::take(&mut self.data),
+            );
+            if data.is_empty() {
+                return Ok(None);
+            }
+            let data = serde_json::from_str(&data)?;
+            return Ok(Some(Event { name, data }));
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => value.clone_into(&mut self.name),
+            "data" => {
+                self.data.push_str(value);
+                self.data.push('\n');
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_are_found_in_any_cut() {
+        let text = ": hello\n\nevent: evidence\r\ndata: {\"a\":\ndata: 1}\n\nid: 7\n\nevent: transition\ndata:{}\n\ndata: 1";
+        let expected = [
+            Event {
+                name: "evidence".to_owned(),
+                data: json!({"a": 1}),
+            },
+            Event {
+                name: "transition".to_owned(),
+                data: json!({}),
+            },
+        ];
+        for cut in 0..text.len() {
+            let mut decoder = Decoder::default();
+            let mut found = Vec::new();
+            for piece in [&text.as_bytes()[..cut], &text.as_bytes()[cut..]] {
+                decoder.push(piece);
+                while let Some(event) = decoder.next().unwrap() {
+                    found.push(event);
+                }
+            }
+            assert_eq!(found, expected, "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_an_error() {
+        for bytes in [&b"data: {\n\n"[..], b"data: \xff\n\n"] {
+            let mut decoder = Decoder::default();
+            decoder.push(bytes);
+            assert!(decoder.next().is_err(), "{bytes:?}");
+        }
+    }
+}

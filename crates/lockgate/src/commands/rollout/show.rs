@@ -1,0 +1,149 @@
+//! The documents about rollouts as text.
+//!
+//! Decision: they are read as they come, and what is missing is shown as nothing, so that this
+//! command can follow a server that is older or newer than it.
+
+mod evidence;
+
+use jiff::{Timestamp, Unit};
+use serde_json::Value;
+
+use crate::commands::table::table;
+
+pub(super) use evidence::evidence;
+
+/// The width of a bar of all of the traffic.
+const BAR_WIDTH: usize = 24;
+
+/// Where a rollout stands.
+pub(super) fn status(status: &Value) -> String {
+    let mut lines = vec![headline(status)];
+    lines.extend(items(status, "arms").map(arm));
+    lines.extend(items(status, "missing").map(|missing| format!("missing: {}", plain(missing))));
+    lines.join("\n")
+}
+
+pub(super) fn headline(status: &Value) -> String {
+    let state = text(status, "state");
+    let reason = match status.get("reason").and_then(Value::as_str) {
+        Some(reason) => format!("{state} ({reason})"),
+        None => state.to_owned(),
+    };
+    let since = age(text(status, "since")).map_or(String::new(), |age| format!(" for {age}"));
+    format!(
+        "{} of {}: {reason}{since}, verdict {}, generation {}",
+        text(status, "id"),
+        text(status, "model"),
+        text(status, "verdict"),
+        plain(status.get("generation").unwrap_or(&Value::Null)),
+    )
+}
+
+fn arm(arm: &Value) -> String {
+    let weight = arm.get("weight").and_then(Value::as_f64).unwrap_or(0.0);
+    format!(
+        "{:<9} {:>6}  {} {}",
+        text(arm, "name"),
+        text(arm, "version"),
+        bar(weight),
+        percent(weight)
+    )
+}
+
+/// Every rollout, one line for each.
+pub(super) fn list(rollouts: &Value) -> String {
+    let header = [
+        "rollout", "model", "state", "weight", "verdict", "since", "reason",
+    ];
+    let mut rows = table(&header);
+    for status in rollouts.as_array().into_iter().flatten() {
+        let weight = status.get("weight").and_then(Value::as_f64);
+        rows.add_row([
+            text(status, "id"),
+            text(status, "model"),
+            text(status, "state"),
+            &weight.map_or(String::new(), percent),
+            text(status, "verdict"),
+            text(status, "since"),
+            text(status, "reason"),
+        ]);
+    }
+    rows.to_string()
+}
+
+/// The moves, in the order in which they come.
+pub(super) fn moves(moves: &Value) -> String {
+    let mut rows = table(&["at", "from", "to", "reason", "actor"]);
+    for made in moves.as_array().into_iter().flatten() {
+        rows.add_row(["at", "from", "to", "reason", "actor"].map(|key| text(made, key)));
+    }
+    rows.to_string()
+}
+
+/// One move as a line.
+pub(super) fn transition(made: &Value) -> String {
+    let [at, from, to, reason, actor] =
+        ["at", "from", "to", "reason", "actor"].map(|key| text(made, key));
+    format!("{at}  {from} -> {to}: {reason} ({actor})")
+}
+
+fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    let items = value.get(key).and_then(Value::as_array);
+    items.into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A value without quotes.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+/// Whole and half blocks, and dots for the rest.
+fn bar(share: f64) -> String {
+    let halves = (share.clamp(0.0, 1.0) * 2.0 * BAR_WIDTH as f64).round();
+    let mut bar = String::new();
+    for block in 0..BAR_WIDTH {
+        let filled = halves - 2.0 * block as f64;
+        bar.push(if filled >= 2.0 {
+            '█'
+        } else if filled >= 1.0 {
+            '▌'
+        } else {
+            '·'
+        });
+    }
+    bar
+}
+
+/// At most two digits behind the point.
+pub(super) fn percent(share: f64) -> String {
+    let text = format!("{:.2}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// The time since a moment, to the second; `None` when it is none, or lies ahead.
+fn age(moment: &str) -> Option<String> {
+    let moment: Timestamp = moment.parse().ok()?;
+    let seconds = Timestamp::now().since(moment).ok()?.total(Unit::Second);
+    let seconds = seconds.ok().filter(|seconds| *seconds >= 0.0)?;
+    Some(match seconds {
+        seconds if seconds < 60.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 3600.0 => {
+            let minutes = (seconds / 60.0).floor();
+            format!("{minutes} min {:02.0} s", (seconds % 60.0).floor())
+        }
+        seconds => {
+            let hours = (seconds / 3600.0).floor();
+            format!("{hours} h {:02.0} min", (seconds % 3600.0 / 60.0).floor())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

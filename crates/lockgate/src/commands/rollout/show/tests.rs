@@ -1,0 +1,122 @@
+use serde_json::json;
+
+use super::*;
+
+fn step() -> Value {
+    json!({
+        "id": "churn-v8", "model": "churn", "state": "step", "step": 2, "weight": 0.1,
+        "generation": 41, "epoch": 1, "since": "2999-01-02T03:04:05Z", "reason": null,
+        "verdict": "unknown",
+        "arms": [
+            {"name": "stable", "version": "7", "weight": 0.9},
+            {"name": "candidate", "version": "8", "weight": 0.1},
+        ],
+        "missing": ["errors: ln_not_worse 3.46 of 3.69"],
+    })
+}
+
+fn numbers() -> Value {
+    json!({
+        "limits": {"ln_worse_start": 7.6009, "ln_worse_step": 9.2103, "ln_not_worse": 3.6889},
+        "metrics": [
+            {
+                "name": "errors", "action": "block", "verdict": "unknown",
+                "ln_worse_start": -2.349, "ln_worse_step": -2.349,
+                "ln_not_worse": 3.4624, "ln_not_worse_limit": 3.6889,
+                "abs": {"upper": 0.01114, "lower": 0.00266, "limit": 0.005, "ok": false},
+                "arms": {
+                    "stable": {"n": 9000, "events": 45, "value": 0.005, "ci": [0.00266, 0.00821]},
+                    "candidate": {"n": 1000, "events": 2, "value": 0.002, "ci": [0.0, 0.01114]},
+                },
+            },
+            {
+                "name": "reward", "action": "report", "verdict": "unknown",
+                "ln_worse_start": 0.0, "ln_worse_step": 0.0,
+                "arms": {"stable": {"n": 3, "value": 1.25}, "candidate": {"n": 0, "value": null}},
+            },
+        ],
+        "combined": {"ln_start": -2.349, "ln_step": -2.349},
+        "srm": {"ln_e": -2.3159, "limit": 6.9078},
+        "shadow": {"pairs": 500, "differ": 2, "dropped": {"budget": 3, "deadline": 1}},
+        "guards": [{"name": "nan_output", "count": 0.0, "limit": 1.0}],
+    })
+}
+
+#[test]
+fn a_status_has_weights_as_bars_and_what_is_missing() {
+    let expected = "\
+churn-v8 of churn: step, verdict unknown, generation 41
+stable         7  █████████████████████▌·· 90 %
+candidate      8  ██▌····················· 10 %
+missing: errors: ln_not_worse 3.46 of 3.69";
+    assert_eq!(status(&step()), expected);
+}
+
+#[test]
+fn every_number_stands_beside_its_limit() {
+    let shown = evidence(&numbers());
+    let expected = [
+        "0.5 % of 9000",
+        "0.27 % to 0.82 %",
+        "0 % to 1.11 %",
+        "-2.35 of 7.60",
+        "-2.35 of 9.21",
+        "3.46 of 3.69",
+        "0.85 % of 0.5 %",
+        "reward (report)",
+        "1.2500 of 3",
+        "none of 0",
+        "split: ln E -2.32 of 6.91",
+        "copies: 500 compared, 2 differ, 4 dropped",
+        "guards: nan_output 0 of 1",
+    ];
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|part| !shown.contains(*part))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?} in\n{shown}");
+    assert!(!shown.contains("soak"), "{shown}");
+}
+
+#[test]
+fn a_move_is_a_line() {
+    let made = json!({
+        "at": "2026-01-02T03:04:05Z", "from": "step", "to": "rolled_back",
+        "reason": "worse since the start", "actor": "lockgate", "generation": 5,
+    });
+    let expected = "2026-01-02T03:04:05Z  step -> rolled_back: worse since the start (lockgate)";
+    assert_eq!(transition(&made), expected);
+    assert!(moves(&json!([made])).contains("worse since the start"));
+}
+
+#[test]
+fn lists_and_unknown_documents_are_shown() {
+    let shown = list(&json!([step()]));
+    assert!(
+        shown.contains("churn-v8") && shown.contains("10 %"),
+        "{shown}"
+    );
+    for document in [
+        json!(null),
+        json!({}),
+        json!({"metrics": [1], "arms": [{}]}),
+    ] {
+        for show in [status, evidence, list, moves, transition] {
+            show(&document);
+        }
+    }
+}
+
+#[test]
+fn bars_and_ages_are_short() {
+    assert_eq!(bar(0.0), "·".repeat(BAR_WIDTH));
+    assert_eq!(bar(1.0), "█".repeat(BAR_WIDTH));
+    let ago = |seconds: i64| {
+        let moment = Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
+        age(&moment.to_string()).unwrap()
+    };
+    assert_eq!(ago(3725), "1 h 02 min");
+    assert!(ago(62).starts_with("1 min 0"), "{}", ago(62));
+    assert!(ago(5).ends_with(" s"), "{}", ago(5));
+    assert_eq!(age("soon"), None);
+}

@@ -1,0 +1,145 @@
+//! `lockgate rollout wait`: for scripts that must know how it ended.
+//!
+//! Rule: it asks once a second, so that a server that restarts costs nothing but the wait. What the
+//! server refuses for good ends it at once; what may pass does not, once the server has answered.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{is_end, path};
+use crate::client::{Client, is_passing, runtime};
+use crate::command_line::WaitArguments;
+
+/// Between two questions.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How waiting ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Reached,
+    RolledBack,
+    NotInTime,
+    EndedOtherwise,
+}
+
+impl Outcome {
+    /// The exit code; 1 and 2 are taken by failures and by wrong flags.
+    fn code(self) -> u8 {
+        match self {
+            Self::Reached => 0,
+            Self::RolledBack => 3,
+            Self::NotInTime => 4,
+            Self::EndedOtherwise => 5,
+        }
+    }
+}
+
+/// Waits, and tells every change on the way.
+///
+/// # Errors
+/// When the server does not know the rollout, or does not answer at the beginning.
+pub(super) fn run(client: Client, arguments: &WaitArguments, is_json: bool) -> Result<ExitCode> {
+    let client = client.with_timeout(PATIENCE);
+    let (outcome, status) = runtime()?.block_on(wait(&client, arguments, is_json))?;
+    if is_json {
+        println!("{status:#}");
+    }
+    if outcome == Outcome::NotInTime {
+        eprintln!(
+            "{} is not at `{}` after {:?}; it is at `{}`",
+            arguments.rollout,
+            arguments.place,
+            arguments.timeout.0,
+            text(&status, "state")
+        );
+    }
+    Ok(ExitCode::from(outcome.code()))
+}
+
+async fn wait(
+    client: &Client,
+    arguments: &WaitArguments,
+    is_json: bool,
+) -> Result<(Outcome, Value)> {
+    let end = Instant::now() + arguments.timeout.0;
+    let path = path(&arguments.rollout, "");
+    let mut known = client.get(&path).await?;
+    tell(&known, is_json);
+    loop {
+        if let Some(outcome) = outcome(text(&known, "state"), &arguments.place) {
+            return Ok((outcome, known));
+        }
+        let next = async {
+            sleep(INTERVAL).await;
+            client.get(&path).await
+        };
+        match timeout_at(end, next).await {
+            Err(_) => return Ok((Outcome::NotInTime, known)),
+            Ok(Err(error)) if is_passing(&error) => {}
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(status)) => {
+                let has_moved = status.get("generation") != known.get("generation");
+                known = status;
+                if has_moved {
+                    tell(&known, is_json);
+                }
+            }
+        }
+    }
+}
+
+fn tell(status: &Value, is_json: bool) {
+    if !is_json {
+        println!("{}", super::show::headline(status));
+    }
+}
+
+/// How waiting for `place` ended, if it did.
+fn outcome(state: &str, place: &str) -> Option<Outcome> {
+    if state == place {
+        return Some(Outcome::Reached);
+    }
+    match state {
+        // It was there on its way.
+        "completed" if ["step", "soak"].contains(&place) => Some(Outcome::Reached),
+        "rolled_back" => Some(Outcome::RolledBack),
+        state => is_end(state).then_some(Outcome::EndedOtherwise),
+    }
+}
+
+fn text<'a>(status: &'a Value, key: &str) -> &'a str {
+    status.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_has_its_exit_code() {
+        let rows = [
+            ("step", "completed", None),
+            ("held", "completed", None),
+            ("completed", "completed", Some(0)),
+            ("completed", "soak", Some(0)),
+            ("completed", "held", Some(5)),
+            ("rolled_back", "completed", Some(3)),
+            ("rolled_back", "rolled_back", Some(0)),
+            ("aborted", "completed", Some(5)),
+            ("failed", "soak", Some(5)),
+            ("held", "held", Some(0)),
+        ];
+        let wrong: Vec<_> = rows
+            .into_iter()
+            .filter(|(state, place, code)| outcome(state, place).map(Outcome::code) != *code)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+}

@@ -1,0 +1,183 @@
+//! Rollouts: starting, showing and moving them.
+//!
+//! Decision: what is known about a rollout goes out as the document that its owner has made. Only
+//! the verdict is looked into, for tools that understand nothing but a status.
+
+mod events;
+mod hooks;
+mod simulate;
+
+use std::str;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use contract::{Act, ActKind, Code, Document, Error, Result, Rollouts};
+use serde::{Deserialize, Serialize};
+
+use super::{Admin, actor, body, history, path};
+use crate::context::Context;
+use crate::rest::{Call, Reply, handler};
+
+/// Room for some sentences; more would only fill the record.
+const MAX_REASON_BYTES: usize = 1000;
+
+/// All routes of rollouts.
+pub(super) fn routes(ctx: &Arc<Context>) -> Router {
+    let rollout = |rest: &str| format!("/api/rollouts/{{rollout}}{rest}");
+    let simulator = simulate::Simulator::default();
+    let routes = Router::new()
+        .route(
+            "/api/rollouts",
+            get(handler::<Admin, _, _>(ctx, list)).post(handler::<Admin, _, _>(ctx, start)),
+        )
+        .route(
+            "/api/rollouts:simulate",
+            post(handler::<Admin, _, _>(ctx, move |ctx, call| {
+                simulator.clone().answer(ctx, call)
+            })),
+        )
+        .route(&rollout(""), get(handler::<Admin, _, _>(ctx, status)))
+        .route(
+            &rollout("/evidence"),
+            get(handler::<Admin, _, _>(ctx, evidence)),
+        )
+        .route(&rollout("/moves"), get(handler::<Admin, _, _>(ctx, moves)))
+        .route(
+            &rollout("/verdict"),
+            get(handler::<Admin, _, _>(ctx, verdict)),
+        )
+        .route(
+            &rollout("/events"),
+            get(handler::<Admin, _, _>(ctx, events::follow)),
+        )
+        .route(
+            "/api/experiments/assign",
+            get(handler::<Admin, _, _>(ctx, assign)),
+        )
+        .merge(hooks::routes(ctx));
+    ActKind::ALL.into_iter().fold(routes, |routes, kind| {
+        let path = rollout(&format!("/{}", kind.as_str()));
+        let act = handler::<Admin, _, _>(ctx, move |ctx, call| act(ctx, call, kind));
+        routes.route(&path, post(act))
+    })
+}
+
+/// `{"reason": "too many complaints", "generation": 7}`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ActBody {
+    reason: String,
+    generation: Option<u64>,
+}
+
+/// What stands in place of a verdict that cannot be told.
+#[derive(Serialize)]
+struct NoVerdict<'a> {
+    verdict: &'a str,
+    value: i8,
+    reason: &'a str,
+}
+
+/// Answers `POST /api/rollouts`.
+async fn start(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    ctx.check_control()?;
+    let file = str::from_utf8(&call.body)
+        .map_err(|_| Error::invalid("the body is not UTF-8; it is a rollout file, YAML or JSON"))?;
+    let started = rollouts(&ctx)?.start(file, actor(&call)).await?;
+    Ok(reply(&started).created())
+}
+
+/// Answers `GET /api/rollouts`.
+async fn list(ctx: Arc<Context>, _call: Call) -> Result<Reply> {
+    Ok(reply(&rollouts(&ctx)?.list()))
+}
+
+/// Answers `GET /api/rollouts/{rollout}`.
+async fn status(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    Ok(reply(&rollouts(&ctx)?.status(&id(&call)?)?))
+}
+
+/// Answers `GET /api/rollouts/{rollout}/evidence`.
+async fn evidence(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    Ok(reply(&rollouts(&ctx)?.evidence(&id(&call)?)?))
+}
+
+/// Answers `GET /api/rollouts/{rollout}/moves`.
+async fn moves(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    let limit = history::limit(&call)?;
+    let moves = rollouts(&ctx)?.moves(&id(&call)?, limit).await?;
+    Ok(reply(&moves))
+}
+
+/// Answers `GET /api/rollouts/{rollout}/verdict`, whatever happens: who asks for it takes every
+/// other status for a fault of the candidate.
+async fn verdict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    let verdict = id(&call).and_then(|id| rollouts(&ctx)?.verdict(&id));
+    match verdict {
+        Ok(verdict) => Ok(reply(&verdict)),
+        Err(error) => json(&NoVerdict {
+            verdict: "unknown",
+            value: 0,
+            reason: error.message(),
+        }),
+    }
+}
+
+/// Answers `POST /api/rollouts/{rollout}/promote` and the other acts.
+async fn act(ctx: Arc<Context>, call: Call, kind: ActKind) -> Result<Reply> {
+    ctx.check_control()?;
+    let ActBody { reason, generation } = match call.body.is_empty() {
+        true => ActBody::default(),
+        false => body(&call)?,
+    };
+    if reason.len() > MAX_REASON_BYTES {
+        return Err(Error::invalid(format!(
+            "`reason`: expected at most {MAX_REASON_BYTES} bytes, got {}",
+            reason.len()
+        )));
+    }
+    let act = Act {
+        kind,
+        actor: actor(&call).to_owned(),
+        reason,
+        generation,
+    };
+    let after = rollouts(&ctx)?.act(&id(&call)?, act).await?;
+    Ok(reply(&after))
+}
+
+/// Answers `GET /api/experiments/assign`.
+async fn assign(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    let parameter = |name: &str| {
+        let value = call.query_parameter(name);
+        value.ok_or_else(|| {
+            Error::invalid(format!(
+                "the query has no `{name}`; expected `?rollout=ID&unit=UNIT`"
+            ))
+        })
+    };
+    let (rollout, unit) = (parameter("rollout")?, parameter("unit")?);
+    Ok(reply(&rollouts(&ctx)?.assign(&rollout, &unit)?))
+}
+
+fn rollouts(ctx: &Context) -> Result<&dyn Rollouts> {
+    let rollouts = ctx.control.rollouts();
+    rollouts.ok_or_else(|| Error::new(Code::Unsupported, "rollouts are not offered here"))
+}
+
+fn id(call: &Call) -> Result<String> {
+    path(call, "rollout")
+}
+
+fn reply(document: &Document) -> Reply {
+    Reply::json(document.as_str().to_owned())
+}
+
+fn json(value: &impl Serialize) -> Result<Reply> {
+    let json = serde_json::to_vec(value).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(Reply::json(json))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! Hooks for Flagger: it asks whether it may go on, and whether it must go back.
+//!
+//! Rule: 200 is yes and 403 is no. Flagger takes every status above 202 for a no, so mistakes keep
+//! the statuses that they have elsewhere, and tell in its log what is wrong.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::post;
+use contract::{Code, Error, Result};
+use serde::Deserialize;
+
+use super::{Admin, body, handler, reply, rollouts};
+use crate::context::Context;
+use crate::rest::{Call, Reply};
+
+/// The value of a candidate that is not worse.
+const NOT_WORSE: i8 = 1;
+
+/// The value of a candidate that is worse.
+const WORSE: i8 = -1;
+
+/// What Flagger sends, as far as it is needed.
+#[derive(Deserialize)]
+struct HookBody {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(expecting = "expected an object with `rollout`")]
+struct Metadata {
+    rollout: Option<String>,
+}
+
+/// The part of a verdict that decides.
+#[derive(Deserialize)]
+struct Verdict {
+    value: i8,
+}
+
+/// The hooks.
+pub(super) fn routes(ctx: &Arc<Context>) -> Router {
+    let hook = |wanted| handler::<Admin, _, _>(ctx, move |ctx, call| answer(ctx, call, wanted));
+    Router::new()
+        .route("/api/hooks/flagger/confirm", post(hook(NOT_WORSE)))
+        .route("/api/hooks/flagger/rollback", post(hook(WORSE)))
+}
+
+/// Yes when the verdict is the wanted one; the verdict is told either way.
+async fn answer(ctx: Arc<Context>, call: Call, wanted: i8) -> Result<Reply> {
+    let hook: HookBody = body(&call)?;
+    let id = hook.metadata.rollout.ok_or_else(|| {
+        Error::invalid("`metadata.rollout` is missing; it is the name of a rollout of this server")
+    })?;
+    let told = rollouts(&ctx)?.verdict(&id)?;
+    let verdict: Verdict = serde_json::from_str(told.as_str())
+        .map_err(|error| Error::internal(format!("a verdict without value: {error}")))?;
+    match verdict.value == wanted {
+        true => Ok(reply(&told)),
+        false => Ok(reply(&told).with_code(Code::PermissionDenied)),
+    }
+}

@@ -1,0 +1,133 @@
+//! `POST /api/rollouts:simulate`: how a rollout would go, on a virtual clock.
+//!
+//! Rule: it takes a processor for seconds, so it runs beside the workers, one at a time, and at
+//! most [`MAX_RUNS`] runs long. Who comes meanwhile is told to come again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contract::{Assumptions, Code, Error, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::{body, reply, rollouts};
+use crate::context::Context;
+use crate::rest::{Call, Reply};
+
+/// Enough for two digits of a probability, and done within a minute.
+const MAX_RUNS: usize = 10_000;
+
+/// Far above what one server answers.
+const MAX_REQUESTS_PER_SECOND: f64 = 1e9;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SimulateBody {
+    /// The text of a rollout file.
+    file: Option<String>,
+    /// The same as an object.
+    rollout: Option<Value>,
+    #[serde(default = "default_rps")]
+    rps: f64,
+    #[serde(default)]
+    stable_rates: BTreeMap<String, f64>,
+    #[serde(default)]
+    candidate_rates: BTreeMap<String, f64>,
+    #[serde(default = "default_runs")]
+    runs: usize,
+    #[serde(default = "default_seed")]
+    seed: u64,
+}
+
+/// The same as on the command line.
+fn default_rps() -> f64 {
+    100.0
+}
+
+/// The same as on the command line.
+fn default_runs() -> usize {
+    1000
+}
+
+/// The same as on the command line.
+fn default_seed() -> u64 {
+    1
+}
+
+/// Plays one rollout at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Simulator(Arc<Semaphore>);
+
+impl Default for Simulator {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Simulator {
+    /// Answers `POST /api/rollouts:simulate`.
+    pub(super) async fn answer(self, ctx: Arc<Context>, call: Call) -> Result<Reply> {
+        rollouts(&ctx)?;
+        let (file, assumptions) = read(body(&call)?)?;
+        let permit = self.0.try_acquire_owned().map_err(|_| {
+            Error::new(
+                Code::Overloaded,
+                "another rollout is being simulated; come again when it has ended",
+            )
+        })?;
+        let played = spawn_blocking(move || {
+            // It goes on when the caller has gone, and so does its hold on the place.
+            let _permit = permit;
+            rollouts(&ctx)?.simulate(&file, &assumptions)
+        });
+        let results = played
+            .await
+            .map_err(|error| Error::internal(error.to_string()))??;
+        Ok(reply(&results))
+    }
+}
+
+pub(super) fn read(body: SimulateBody) -> Result<(String, Assumptions)> {
+    let file = match (body.file, body.rollout) {
+        (Some(file), None) => file,
+        (None, Some(rollout)) => json!({ "rollout": rollout }).to_string(),
+        (None, None) | (Some(_), Some(_)) => {
+            return Err(Error::invalid(
+                "expected either `file`, the text of a rollout file, or `rollout`, an object",
+            ));
+        }
+    };
+    if !(0.0..=MAX_REQUESTS_PER_SECOND).contains(&body.rps) {
+        return Err(Error::invalid(format!(
+            "`rps`: expected a number from 0 to {MAX_REQUESTS_PER_SECOND}, got `{}`",
+            body.rps
+        )));
+    }
+    if !(1..=MAX_RUNS).contains(&body.runs) {
+        return Err(Error::invalid(format!(
+            "`runs`: expected a number from 1 to {MAX_RUNS}, got `{}`",
+            body.runs
+        )));
+    }
+    let assumptions = Assumptions {
+        requests_per_second: body.rps,
+        stable_rates: rates("stable_rates", body.stable_rates)?,
+        candidate_rates: rates("candidate_rates", body.candidate_rates)?,
+        n_runs: body.runs,
+        seed: body.seed,
+    };
+    Ok((file, assumptions))
+}
+
+fn rates(key: &str, rates: BTreeMap<String, f64>) -> Result<Vec<(String, f64)>> {
+    let wrong = rates.iter().find(|(_, rate)| !(0.0..=1.0).contains(*rate));
+    match wrong {
+        None => Ok(rates.into_iter().collect()),
+        Some((metric, rate)) => Err(Error::invalid(format!(
+            "`{key}.{}`: expected a rate from 0 to 1, got `{rate}`",
+            metric.escape_debug()
+        ))),
+    }
+}

@@ -1,0 +1,359 @@
+//! The routes of rollouts and of the hooks that ask about them.
+
+use contract::{ActKind, Code};
+use utoipa::openapi::Required;
+use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::schema::Type;
+
+use super::super::endpoint::{Endpoint, Purpose, query, refusing};
+use super::super::failure::Shape;
+use super::super::media::{events_reply, json_body, json_reply, optional_json_body, rollout_body};
+use super::super::schema::{
+    AnySchema, anything, component, count, either, list, map, object, optional, required, scalar,
+    text, word,
+};
+use super::share;
+
+/// The group of rollouts.
+pub(in super::super) const ROLLOUTS: &str = "Rollouts";
+
+/// The operations.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let mut endpoints = reading();
+    endpoints.extend(ActKind::ALL.map(act));
+    endpoints.extend([start(), simulate(), assign()]);
+    endpoints.extend(hooks());
+    endpoints
+}
+
+fn reading() -> Vec<Endpoint> {
+    let get = |rest: &str, id, summary, schema| {
+        let path = format!("/api/rollouts/{{rollout}}{rest}");
+        endpoint(HttpMethod::Get, &path, id, summary, schema)
+    };
+    let list = Endpoint {
+        path: "/api/rollouts".to_owned(),
+        ..get("", "listRollouts", "Every rollout", "RolloutList")
+    };
+    let moves = Endpoint {
+        parameters: vec![query("limit", "How many moves to give, 20 when left out")],
+        ..get("/moves", "showRolloutMoves", "Its moves", "RolloutMoves")
+    };
+    let events = Endpoint {
+        reply: events_reply("`transition` and `evidence`, until the rollout has ended"),
+        ..get("/events", "followRollout", "What happens from now on", "")
+    };
+    vec![
+        list,
+        get("", "showRollout", "Where it stands", "Rollout"),
+        get(
+            "/evidence",
+            "showRolloutEvidence",
+            "All numbers with their limits",
+            "RolloutEvidence",
+        ),
+        moves,
+        get(
+            "/verdict",
+            "showRolloutVerdict",
+            "The verdict as a number, for other tools; always 200",
+            "RolloutVerdict",
+        ),
+        events,
+    ]
+}
+
+fn act(kind: ActKind) -> Endpoint {
+    let (id, summary) = match kind {
+        ActKind::Promote => (
+            "promoteRollout",
+            "Open the next gate, or go up without a verdict",
+        ),
+        ActKind::Hold => ("holdRollout", "Freeze the weight"),
+        ActKind::Resume => ("resumeRollout", "Go on after a hold"),
+        ActKind::Rollback => ("rollBackRollout", "Back to stable: the candidate is worse"),
+        ActKind::Abort => ("abortRollout", "Back to stable: never mind"),
+    };
+    let path = format!("/api/rollouts/{{rollout}}/{}", kind.as_str());
+    Endpoint {
+        purpose: Purpose::RolloutAct,
+        body: Some(optional_json_body("RolloutAct")),
+        ..endpoint(HttpMethod::Post, &path, id, summary, "Rollout")
+    }
+}
+
+fn start() -> Endpoint {
+    let summary = "Start a rollout from its file";
+    Endpoint {
+        purpose: Purpose::RolloutStart,
+        body: Some(rollout_body("RolloutFile")),
+        ..endpoint(
+            HttpMethod::Post,
+            "/api/rollouts",
+            "startRollout",
+            summary,
+            "Rollout",
+        )
+    }
+}
+
+fn simulate() -> Endpoint {
+    let summary = "How likely promotion and rollback are, on a virtual clock";
+    Endpoint {
+        purpose: Purpose::RolloutSimulation,
+        body: Some(json_body("RolloutAssumptions", Vec::new())),
+        ..endpoint(
+            HttpMethod::Post,
+            "/api/rollouts:simulate",
+            "simulateRollout",
+            summary,
+            "RolloutSimulation",
+        )
+    }
+}
+
+fn assign() -> Endpoint {
+    let parameter = |name, description| {
+        let mut parameter = query(name, description);
+        parameter.required = Required::True;
+        parameter
+    };
+    Endpoint {
+        parameters: vec![
+            parameter("rollout", "The name of a rollout"),
+            parameter("unit", "The unit, such as a user"),
+        ],
+        ..endpoint(
+            HttpMethod::Get,
+            "/api/experiments/assign",
+            "assignUnit",
+            "The arm of a unit; counts nothing",
+            "Assignment",
+        )
+    }
+}
+
+fn hooks() -> [Endpoint; 2] {
+    [
+        ("confirm", "flaggerMayGoOn", "Yes when it is not worse"),
+        ("rollback", "flaggerMustGoBack", "Yes when it is worse"),
+    ]
+    .map(|(name, id, summary)| {
+        let path = format!("/api/hooks/flagger/{name}");
+        let hook = endpoint(HttpMethod::Post, &path, id, summary, "RolloutVerdict");
+        let hook = Endpoint {
+            body: Some(json_body("FlaggerHook", Vec::new())),
+            ..hook
+        };
+        refusing(hook, Code::PermissionDenied, "RolloutVerdict")
+    })
+}
+
+fn endpoint(method: HttpMethod, path: &str, id: &str, summary: &str, schema: &str) -> Endpoint {
+    Endpoint {
+        method,
+        path: path.to_owned(),
+        id: id.to_owned(),
+        tag: ROLLOUTS.to_owned(),
+        summary: summary.to_owned(),
+        errors: Shape::Native,
+        purpose: Purpose::Rollout,
+        parameters: Vec::new(),
+        body: None,
+        reply: json_reply("", schema, None),
+        refusal: None,
+    }
+}
+
+/// The schemas of bodies and replies.
+pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
+    let list_of = |name| list("", component(name));
+    vec![
+        ("RolloutFile", file()),
+        ("RolloutAct", act_schema()),
+        ("Rollout", status()),
+        ("RolloutList", list_of("Rollout")),
+        ("RolloutEvidence", evidence()),
+        ("RolloutMove", move_schema()),
+        ("RolloutMoves", list_of("RolloutMove")),
+        ("RolloutVerdict", verdict()),
+        ("RolloutAssumptions", assumptions()),
+        ("RolloutSimulation", simulation()),
+        ("Assignment", assignment()),
+        ("FlaggerHook", hook_schema()),
+    ]
+}
+
+fn file() -> AnySchema {
+    let rollout = object(
+        "The keys are in the guide",
+        [
+            required("id", text("Unique in the server")),
+            required("model", text("")),
+            required("stable", text("The version that serves now")),
+            required("candidate", text("The version on trial")),
+        ],
+    );
+    object("A rollout file", [required("rollout", rollout)])
+}
+
+fn act_schema() -> AnySchema {
+    object(
+        "",
+        [
+            optional("reason", text("Why, for the record")),
+            optional(
+                "generation",
+                count("What the caller has looked at; refused when it has moved on"),
+            ),
+        ],
+    )
+}
+
+fn status() -> AnySchema {
+    let arm = object(
+        "",
+        [
+            required("name", text("`stable` or `candidate`")),
+            required("version", text("")),
+            required("weight", share("Its share of the traffic")),
+        ],
+    );
+    object(
+        "Where a rollout stands",
+        [
+            required("id", text("")),
+            required("model", text("")),
+            required("state", text("Such as `step`, `held` or `completed`")),
+            optional("step", either([Type::Integer, Type::Null], "From 0")),
+            required("weight", share("The share of the candidate")),
+            required("generation", count("Grows with every move")),
+            required("epoch", count("Grows whenever the evidence begins again")),
+            required("since", text("When it came there")),
+            optional(
+                "reason",
+                either(
+                    [Type::String, Type::Null],
+                    "Why it is held, or why it ended",
+                ),
+            ),
+            required("verdict", verdict_word()),
+            required("arms", list("", arm)),
+            required(
+                "missing",
+                list("What keeps the verdict from `not_worse`", text("")),
+            ),
+        ],
+    )
+}
+
+fn evidence() -> AnySchema {
+    object(
+        "All numbers with their limits; scores are logarithms",
+        [
+            required("limits", anything("Of the combined evidence")),
+            required("metrics", list("", anything("One metric"))),
+            required("combined", anything("Of the metrics that may block")),
+            required("srm", anything("Whether the split works")),
+            optional("soak", anything("The watch with all of the traffic")),
+            required("guards", list("", anything("A count and its limit"))),
+        ],
+    )
+}
+
+fn move_schema() -> AnySchema {
+    object(
+        "One move of a rollout",
+        [
+            required("at", text("When")),
+            required("from", text("The state before")),
+            required("to", text("The state after")),
+            required("reason", text("Why")),
+            required("actor", text("Who: an operator, or `lockgate`")),
+            required("generation", count("After the move")),
+        ],
+    )
+}
+
+fn verdict_word() -> AnySchema {
+    word("", ["not_worse", "unknown", "worse"]).into()
+}
+
+fn verdict() -> AnySchema {
+    object(
+        "",
+        [
+            required("verdict", verdict_word()),
+            required(
+                "value",
+                scalar(
+                    Type::Integer,
+                    "1 for not worse, 0 for unknown, -1 for worse",
+                ),
+            ),
+            optional("state", text("Where the rollout stands")),
+            optional("reason", text("Why the verdict cannot be told")),
+        ],
+    )
+}
+
+fn assumptions() -> AnySchema {
+    let rates = |description| map(description, share(""));
+    object(
+        "A rollout, as `file` or as `rollout`, and what is assumed about it",
+        [
+            optional("file", text("The text of a rollout file")),
+            optional("rollout", anything("What stands in the file")),
+            optional(
+                "rps",
+                scalar(
+                    Type::Number,
+                    "Requests for the model each second, 100 when left out",
+                ),
+            ),
+            optional("stable_rates", rates("Events per request, by metric")),
+            optional("candidate_rates", rates("The same of the candidate")),
+            optional("runs", count("1000 when left out, at most 10000")),
+            optional("seed", count("The same seed gives the same numbers")),
+        ],
+    )
+}
+
+fn simulation() -> AnySchema {
+    let quantiles = |description| map(description, scalar(Type::Number, ""));
+    object(
+        "How the runs ended",
+        [
+            required("p_promote", share("")),
+            required("p_rollback", share("")),
+            required("p_held", share("Also when it was not decided")),
+            optional("duration_seconds", quantiles("")),
+            optional("candidate_requests", quantiles("")),
+            optional("failed_requests", quantiles("Of the candidate")),
+        ],
+    )
+}
+
+fn assignment() -> AnySchema {
+    let arms = ["stable", "candidate", "outside"];
+    object(
+        "",
+        [
+            required("rollout", text("")),
+            required("unit", text("")),
+            required(
+                "arm",
+                word("`outside` for a unit that does not take part", arms),
+            ),
+            required("bucket", count("The number of the unit")),
+        ],
+    )
+}
+
+fn hook_schema() -> AnySchema {
+    let rollout = required("rollout", text("The name of a rollout"));
+    object(
+        "What Flagger sends; the rest is not looked at",
+        [required("metadata", object("", [rollout]))],
+    )
+}

@@ -1,0 +1,120 @@
+//! What a handler gives.
+//!
+//! Decision: a reply is a whole body, or a stream of events. A stream has no size, is not
+//! compressed, because an event would wait for those that fill a block, and is marked as
+//! [`Endless`], so that the listener ends it when a drain begins.
+
+use std::fmt;
+
+use bytes::Bytes;
+use contract::{Answerer, Code};
+use futures_util::stream::BoxStream;
+use http::{HeaderName, HeaderValue, header};
+
+/// What a handler gives.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// `None` for success; otherwise the code whose status the reply has, with a body of its own.
+    pub(crate) code: Option<Code>,
+    /// Whether the success is that something was made, which is a status of its own.
+    pub(crate) is_created: bool,
+    /// The media type of the body.
+    pub(crate) content_type: HeaderValue,
+    /// Further headers.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The version that answered, for replies to inferences.
+    pub(crate) answerer: Option<Answerer>,
+    /// The body.
+    pub(crate) body: ReplyBody,
+}
+
+/// The body of a reply.
+pub(crate) enum ReplyBody {
+    /// All of it.
+    Whole(Bytes),
+    /// Events as they come.
+    Events(BoxStream<'static, Bytes>),
+}
+
+/// The mark of a response whose body ends when a drain begins, if not before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endless;
+
+impl Reply {
+    /// A JSON reply.
+    pub(crate) fn json(body: impl Into<Bytes>) -> Self {
+        Self::new(HeaderValue::from_static("application/json"), body)
+    }
+
+    /// A reply of any media type.
+    pub(crate) fn new(content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
+        Self {
+            code: None,
+            is_created: false,
+            content_type,
+            headers: Vec::new(),
+            answerer: None,
+            body: ReplyBody::Whole(body.into()),
+        }
+    }
+
+    /// Server-sent events, each with its line of name and its lines of data.
+    pub(crate) fn events(events: BoxStream<'static, Bytes>) -> Self {
+        // The second header is for proxies that would collect some events before they pass them on.
+        let headers = vec![
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (
+                HeaderName::from_static("x-accel-buffering"),
+                HeaderValue::from_static("no"),
+            ),
+        ];
+        Self {
+            headers,
+            body: ReplyBody::Events(events),
+            ..Self::new(HeaderValue::from_static("text/event-stream"), Bytes::new())
+        }
+    }
+
+    /// The same reply, which says who answered.
+    pub(crate) fn answered_by(self, answerer: Answerer) -> Self {
+        Self {
+            answerer: Some(answerer),
+            ..self
+        }
+    }
+
+    /// The same reply with the status of `code`.
+    pub(crate) fn with_code(self, code: Code) -> Self {
+        Self {
+            code: Some(code),
+            ..self
+        }
+    }
+
+    /// The same reply, which says that something was made.
+    pub(crate) fn created(self) -> Self {
+        Self {
+            is_created: true,
+            ..self
+        }
+    }
+}
+
+impl ReplyBody {
+    /// The bytes, when all of them are known.
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        match self {
+            Self::Whole(bytes) => Some(bytes),
+            Self::Events(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(bytes) => f.debug_tuple("Whole").field(bytes).finish(),
+            Self::Events(_) => f.write_str("Events"),
+        }
+    }
+}
