@@ -11,13 +11,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use contract::{
     Answerer, BoxFuture, Caller, Change, Code, Control, Error, HistoryEntry, Infer, InferRequest,
-    InferResponse, ModelName, ModelStatus, Readiness, Result, Route, Routing, Target,
+    InferResponse, ModelName, ModelStatus, NamedTensor, Readiness, Result, Route, Routing, Target,
     VersionStatistics,
 };
 use notify::RecommendedWatcher;
@@ -34,6 +34,7 @@ use crate::repository::snapshot::{Served, Snapshot};
 use crate::repository::version::Opener;
 use crate::repository::watch::watch;
 use crate::route::ArmCounts;
+use crate::tap::Tap;
 use draw::Draws;
 
 /// Calls that change what is served are rare; more than this wait at the caller.
@@ -65,6 +66,7 @@ pub struct Server {
     published: Arc<ArcSwap<Snapshot>>,
     archive: Archive,
     draws: Draws,
+    tap: Tap,
     commands: mpsc::Sender<Command>,
     is_shutting_down: AtomicBool,
     is_closed: AtomicBool,
@@ -132,6 +134,7 @@ impl Server {
             published,
             archive,
             draws: Draws::default(),
+            tap: Tap::default(),
             commands,
             is_shutting_down: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -229,6 +232,7 @@ impl Infer for Server {
     }
 
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
+        self.tap.offer(&route.info.model, &request);
         Box::pin(async move {
             let handle = match route.handle.downcast::<Served>() {
                 Ok(served) => return served.variant.infer(request).await,
@@ -319,6 +323,18 @@ impl Control for Server {
         Box::pin(async move {
             self.model(name)?;
             self.archive.history(name, limit).await
+        })
+    }
+
+    fn record<'a>(
+        &'a self,
+        name: &'a ModelName,
+        n_requests: usize,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
+        Box::pin(async move {
+            self.model(name)?;
+            Ok(self.tap.record(name, n_requests).collect(patience).await)
         })
     }
 }
