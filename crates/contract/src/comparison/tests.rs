@@ -73,11 +73,10 @@ fn one_element_that_differs_is_found_in_every_type() {
             (2, 1),
             "{element_type}"
         );
-        let largest = match element_type {
-            ElementType::Bytes => 0.0,
-            ElementType::Bool => 1.0,
-            _ => 2.0,
-        };
+        let unusual = [(ElementType::Bytes, 0.0), (ElementType::Bool, 1.0)];
+        let mut unusual = unusual.into_iter();
+        let largest = unusual.find(|(unusual, _)| *unusual == element_type);
+        let largest = largest.map_or(2.0, |(_, largest)| largest);
         assert_eq!(output.largest_absolute, largest, "{element_type}");
         assert_eq!(output.sum_absolute, largest, "{element_type}");
     }
@@ -218,8 +217,10 @@ fn only_labels_and_names_that_speak_of_scores_make_a_classifier() {
     assert!(has_class_output(&values(&[1], vec![1_i64])));
 }
 
-/// A tally over answers with the millisecond in which each came.
-fn tally(items: &[[(Result<Vec<NamedTensor>>, u64); 2]], labels: &[&str]) -> Report {
+/// An answer, and how many milliseconds it took.
+type Said = (Result<Vec<NamedTensor>>, u64);
+
+fn tally(items: &[[Said; 2]], labels: &[&str]) -> Report {
     let names = vec!["zero".to_owned(), "one".to_owned()];
     let mut tally = Tally::new(vec![names, vec![]], Tolerance::default());
     for (item, label) in items.iter().zip(labels) {
@@ -351,6 +352,82 @@ fn a_confusion_table_keeps_the_most_frequent_classes() {
         .map(|cell| cell.reference.clone())
         .collect();
     assert_eq!(classes, (20..40).map(Class::Number).collect::<Vec<_>>());
+}
+
+#[test]
+fn labels_of_every_integer_type_are_classes() {
+    let labels = [
+        values(&[1], vec![7_u8]),
+        values(&[1], vec![7_u16]),
+        values(&[1], vec![7_u32]),
+        values(&[1], vec![7_u64]),
+        values(&[1], vec![7_i8]),
+        values(&[1], vec![7_i16]),
+        values(&[1], vec![7_i32]),
+        values(&[1, 1], vec![7_i64]),
+    ];
+    for outputs in labels {
+        let class = predicted_class(&outputs, 0).map(|class| class.to_string());
+        assert_eq!(class.as_deref(), Some("7"), "{outputs:?}");
+        assert_eq!(predicted_class(&outputs, 1), None);
+    }
+}
+
+#[test]
+fn scores_of_every_type_have_a_best_one() {
+    let scores = [
+        values(&[1, 2], [0.25, 0.75].map(f16::from_f32).to_vec()),
+        values(&[1, 2], [0.25, 0.75].map(bf16::from_f32).to_vec()),
+        values(&[1, 2], vec![0.25_f32, 0.75]),
+        values(&[1, 2], vec![0.25_f64, 0.75]),
+    ];
+    for outputs in scores {
+        assert_eq!(
+            predicted_class(&outputs, 0),
+            Some(Class::Number(1)),
+            "{outputs:?}"
+        );
+    }
+}
+
+#[test]
+fn the_largest_integers_are_compared_exactly() {
+    let found = compare(
+        &values(&[2], vec![u64::MAX, 0]),
+        &values(&[2], vec![u64::MAX - 1, u64::MAX]),
+        Tolerance::default(),
+    );
+    assert_eq!(found.outputs[0].n_differing, 2);
+    assert_eq!(found.outputs[0].largest_absolute, u64::MAX as f64);
+}
+
+#[test]
+fn a_pair_of_which_one_failed_counts_against_the_agreement() {
+    let failure = || Error::invalid("it is broken");
+    let report = tally(
+        &[
+            [(Err(failure()), 1), (Ok(label(1)), 1)],
+            [(Ok(label(1)), 1), (Ok(label(1)), 1)],
+        ],
+        &["", ""],
+    );
+    let pair = &report.pairs[0];
+    assert_eq!(
+        (pair.n_only_reference_failed, pair.n_only_other_failed),
+        (1, 0)
+    );
+    assert_eq!(pair.agreement(), 0.5);
+    assert_eq!(pair.differing_items, [0]);
+}
+
+#[test]
+fn at_most_a_hundred_items_that_differ_are_kept() {
+    let items: Vec<_> = (0..150)
+        .map(|_| [(Ok(label(0)), 1), (Ok(label(1)), 1)])
+        .collect();
+    let report = tally(&items, &[""; 150]);
+    assert_eq!(report.pairs[0].differing_items.len(), 100);
+    assert_eq!(report.pairs[0].classes.as_ref().unwrap().n_same, 0);
 }
 
 proptest! {

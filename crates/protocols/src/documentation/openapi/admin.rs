@@ -1,5 +1,7 @@
 //! The routes of operators.
 
+mod compare;
+
 use utoipa::openapi::Response;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
@@ -31,6 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![show, history];
     endpoints.extend(settings());
     endpoints.extend(actions());
+    endpoints.push(compare::endpoint());
     endpoints
 }
 
@@ -120,6 +123,11 @@ fn change(
     }
 }
 
+/// An operation whose path and reply are its own.
+fn post(id: &str, summary: &str, body: RequestBody) -> Endpoint {
+    change(HttpMethod::Post, "", id, summary, Some(body))
+}
+
 fn routing() -> Response {
     json_reply("What decides now", "Routing", None)
 }
@@ -127,13 +135,15 @@ fn routing() -> Response {
 /// The schemas of bodies and replies.
 pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     let version = text("A version or a label");
-    vec![
+    let mut schemas = vec![
         ("VersionChoice", object("", [required("version", version)])),
         ("Traffic", traffic()),
         ("Unit", unit()),
         ("Routing", routing_schema()),
         ("History", history()),
-    ]
+    ];
+    schemas.extend(compare::schemas());
+    schemas
 }
 
 fn share(description: &str) -> utoipa::openapi::schema::ObjectBuilder {
