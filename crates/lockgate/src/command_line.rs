@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Written;
 
 pub(crate) use operator::{
-    ModelsArguments, ModelsCommand, RuleArguments, TrafficArguments, TrafficCommand, WrittenArm,
+    CompareArguments, ModelsArguments, ModelsCommand, RuleArguments, TrafficArguments,
+    TrafficCommand, WrittenArm,
 };
 
 /// Serve machine-learning models over REST and gRPC.
@@ -70,6 +71,16 @@ Changes need a server with `--model-control`.")]
 
 Changes need a server with `--model-control`.")]
     Traffic(TrafficArguments),
+    /// Run the same inputs through several versions: agreement, differences, latency, accuracy
+    #[command(after_help = "Examples:
+  lockgate compare digits --versions 1,2 --data examples/data/digits-test.csv
+  lockgate compare digits --versions stable,2 --recorded 200 --html report.html
+  lockgate compare digits --versions 1,2 --data items.jsonl --concurrency 8 --json
+
+A CSV file has a header; its last column is taken for labels when it is called `label`. A JSON file
+is a list of bodies of `/predict`, or has one on each line; a key `label` is its label. The first
+version is the reference. Needs a server with `--model-control`.")]
+    Compare(CompareArguments),
     /// Try out how a new version would take over from the one that serves
     Rollout(RolloutArguments),
     /// Print a completion script for a shell
