@@ -6,9 +6,16 @@
 
 mod class;
 mod pair;
+mod report;
+mod tally;
 
 pub use class::{Class, has_class_output, predicted_class, same_class};
 pub use pair::{OutputDifference, PairComparison, Tolerance, compare};
+pub use report::{
+    Accuracy, ClassReport, Confusion, LabelReport, Latency, OutputReport, PairReport, Report,
+    VersionReport,
+};
+pub use tally::{Answer, Item, Tally};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::error::{Code, Error, Result};
 use crate::infer::BoxFuture;
 use crate::model::{ModelName, SharedModelInfo, Version};
+use crate::request::NamedTensor;
 use crate::rollout::Rollouts;
 use crate::scheduling::Scheduling;
 use crate::traffic::{Change, HistoryEntry, Routing};
@@ -271,6 +272,22 @@ pub trait Control: Send + Sync + fmt::Debug {
             "no history of `{name}`, {limit} lines of it wanted"
         ));
         Box::pin(async move { Err(refusal) })
+    }
+
+    /// The inputs of the next `n_requests` for a model that callers send, or of fewer when
+    /// `patience` ends before that. They are answered as always.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `unsupported` where traffic is not recorded, which is the default.
+    fn record<'a>(
+        &'a self,
+        name: &'a ModelName,
+        n_requests: usize,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
+        let diagnostic = format!("{n_requests} of `{name}` within {patience:?}");
+        let error = Error::new(Code::Unsupported, "requests are not recorded here");
+        Box::pin(async move { Err(error.with_diagnostic(diagnostic)) })
     }
 }
 

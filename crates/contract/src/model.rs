@@ -56,6 +56,8 @@ pub struct ModelInfo {
     pub default_timeout: Option<Duration>,
     /// The modification time of the model file.
     pub created_at: SystemTime,
+    /// The size of the model file; `None` when the artefact is a folder, or cannot be asked.
+    pub file_bytes: Option<u64>,
 }
 
 impl ModelInfo {

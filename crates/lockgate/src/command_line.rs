@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Written;
 
 pub(crate) use operator::{
-    ModelsArguments, ModelsCommand, RuleArguments, ServerArguments, TrafficArguments,
-    TrafficCommand, WrittenArm,
+    CompareArguments, ModelsArguments, ModelsCommand, RuleArguments, ServerArguments,
+    TrafficArguments, TrafficCommand, WrittenArm,
 };
 pub(crate) use rollout::{
     ActArguments, MetricRate, RolloutArguments, RolloutCommand, SimulateArguments, WaitArguments,
@@ -74,6 +74,16 @@ Changes need a server with `--model-control`.")]
 
 Changes need a server with `--model-control`.")]
     Traffic(TrafficArguments),
+    /// Run the same inputs through several versions: agreement, differences, latency, accuracy
+    #[command(after_help = "Examples:
+  lockgate compare digits --versions 1,2 --data examples/data/digits-test.csv
+  lockgate compare digits --versions stable,2 --recorded 200 --html report.html
+  lockgate compare digits --versions 1,2 --data items.jsonl --concurrency 8 --json
+
+A CSV file has a header; its last column is taken for labels when it is called `label`. A JSON file
+is a list of bodies of `/predict`, or has one on each line; a key `label` is its label. The first
+version is the reference. Needs a server with `--model-control`.")]
+    Compare(CompareArguments),
     /// Let a new version take over from the one that serves, step by step
     #[command(after_help = "Examples:
   lockgate rollout simulate -f rollout.yaml --rps 200    how it would go, without a server

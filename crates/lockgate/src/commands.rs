@@ -1,5 +1,6 @@
 //! The sub-commands, one file each.
 
+mod compare;
 mod demo;
 mod doctor;
 mod models;
@@ -31,6 +32,7 @@ pub(crate) fn run(command_line: CommandLine) -> Result<ExitCode> {
         Command::Doctor(arguments) => doctor::run(&arguments, &environment),
         Command::Models(arguments) => models::run(&arguments),
         Command::Traffic(arguments) => traffic::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Rollout(arguments) => return rollout::run(&arguments),
         Command::Runtime(arguments) => runtime::run(arguments, &environment),
         Command::Completions { shell } => {

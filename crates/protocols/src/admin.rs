@@ -1,9 +1,11 @@
-//! The routes of operators, under `/api`: versions, labels, splits and their history, rollouts.
+//! The routes of operators, under `/api`: versions, labels, splits and their history, rollouts, and
+//! the comparison of versions.
 //!
 //! Decision: they speak JSON of their own and have the errors of the simple API. Reading is free to
 //! all; changing is refused unless the server lets itself be controlled.
 
 mod change;
+mod compare;
 mod history;
 mod rollouts;
 mod routing;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post, put};
 use contract::{Error, ModelName, RequestId, Result};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 use crate::context::Context;
 use crate::rest::{Call, Dialect, handler, native_error};
@@ -76,6 +78,10 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
             &model("/history"),
             get(handler::<Admin, _, _>(ctx, history::show)),
         )
+        .route(
+            "/api/compare",
+            post(handler::<Admin, _, _>(ctx, compare::compare)),
+        )
         .merge(rollouts::routes(ctx))
 }
 
@@ -103,7 +109,7 @@ fn actor(call: &Call) -> &str {
 }
 
 /// Reads a body; an error names the key that is wrong, such as `split[0].weight`.
-fn body<T: DeserializeOwned>(call: &Call) -> Result<T> {
+fn body<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T> {
     let mut json = serde_json::Deserializer::from_slice(&call.body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();

@@ -23,6 +23,7 @@ use contract::{Error, RequestId};
 use crate::context::Context;
 use crate::rest::{Dialect, handler, native_error};
 
+pub(crate) use decode::PredictBody;
 pub(crate) use predict::predict;
 
 /// The version of this API, in every reply.

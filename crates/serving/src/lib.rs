@@ -13,6 +13,7 @@ mod route;
 mod server;
 mod statistics;
 mod store;
+mod tap;
 mod variant;
 
 pub use repository::settings::DEFAULT_MODEL_SETTINGS;

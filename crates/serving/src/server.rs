@@ -18,8 +18,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use contract::{
     Answerer, BoxFuture, Caller, Change, Code, Control, Error, HistoryEntry, Infer, InferRequest,
-    InferResponse, ModelName, ModelStatus, Readiness, Result, Rollouts, Route, Routing, Target,
-    VersionStatistics,
+    InferResponse, ModelName, ModelStatus, NamedTensor, Readiness, Result, Rollouts, Route,
+    Routing, Target, VersionStatistics,
 };
 use notify::RecommendedWatcher;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -37,6 +37,7 @@ use crate::repository::watch::watch;
 use crate::rollout;
 use crate::rollout::driver::{Reach, Records, Registry};
 use crate::route::{ArmAtWork, Fingerprint, Mirror, Outcome};
+use crate::tap::Tap;
 use draw::Draws;
 
 /// Calls that change what is served are rare; more than this wait at the caller.
@@ -68,6 +69,7 @@ pub struct Server {
     published: Arc<ArcSwap<Snapshot>>,
     archive: Archive,
     draws: Draws,
+    tap: Tap,
     commands: mpsc::Sender<Command>,
     rollouts: Registry,
     is_shutting_down: AtomicBool,
@@ -162,6 +164,7 @@ impl Server {
             published,
             archive,
             draws: Draws::default(),
+            tap: Tap::default(),
             commands,
             rollouts: Registry::new(driver, past_rollouts)?,
             is_shutting_down: AtomicBool::new(false),
@@ -261,6 +264,7 @@ impl Infer for Server {
     }
 
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
+        self.tap.offer(&route.info.model, &request);
         Box::pin(async move {
             let handle = match route.handle.downcast::<Served>() {
                 Ok(served) => return served.variant.infer(request).await,
@@ -359,6 +363,18 @@ impl Control for Server {
         Box::pin(async move {
             self.model(name)?;
             self.archive.history(name, limit).await
+        })
+    }
+
+    fn record<'a>(
+        &'a self,
+        name: &'a ModelName,
+        n_requests: usize,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
+        Box::pin(async move {
+            self.model(name)?;
+            Ok(self.tap.record(name, n_requests).collect(patience).await)
         })
     }
 }

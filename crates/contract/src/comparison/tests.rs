@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use half::{bf16, f16};
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::{Error, Result};
 use crate::request::NamedTensor;
 use crate::tensor::{Element, ElementType, Shape, Tensor};
 
@@ -70,11 +73,10 @@ fn one_element_that_differs_is_found_in_every_type() {
             (2, 1),
             "{element_type}"
         );
-        let largest = match element_type {
-            ElementType::Bytes => 0.0,
-            ElementType::Bool => 1.0,
-            _ => 2.0,
-        };
+        let unusual = [(ElementType::Bytes, 0.0), (ElementType::Bool, 1.0)];
+        let mut unusual = unusual.into_iter();
+        let largest = unusual.find(|(unusual, _)| *unusual == element_type);
+        let largest = largest.map_or(2.0, |(_, largest)| largest);
         assert_eq!(output.largest_absolute, largest, "{element_type}");
         assert_eq!(output.sum_absolute, largest, "{element_type}");
     }
@@ -213,6 +215,219 @@ fn only_labels_and_names_that_speak_of_scores_make_a_classifier() {
     assert!(has_class_output(&[named("Probabilities", scores.clone())]));
     assert!(!has_class_output(&[named("y", scores)]));
     assert!(has_class_output(&values(&[1], vec![1_i64])));
+}
+
+/// An answer, and how many milliseconds it took.
+type Said = (Result<Vec<NamedTensor>>, u64);
+
+fn tally(items: &[[Said; 2]], labels: &[&str]) -> Report {
+    let names = vec!["zero".to_owned(), "one".to_owned()];
+    let mut tally = Tally::new(vec![names, vec![]], Tolerance::default());
+    for (item, label) in items.iter().zip(labels) {
+        let answers = item.clone().map(|(outputs, millis)| Answer {
+            outputs,
+            latency: Duration::from_millis(millis),
+        });
+        tally.note(&Item {
+            answers: &answers,
+            n_rows: 1,
+            labels: &[(*label).to_owned()],
+        });
+    }
+    tally.finish()
+}
+
+fn label(class: i64) -> Vec<NamedTensor> {
+    values(&[1], vec![class])
+}
+
+#[test]
+fn a_report_counts_what_both_versions_said() {
+    let failure = || Error::invalid("it is broken");
+    let report = tally(
+        &[
+            [(Ok(label(1)), 1), (Ok(label(1)), 2)],
+            [(Ok(label(0)), 2), (Ok(label(1)), 2)],
+            [(Ok(label(1)), 3), (Err(failure()), 9)],
+            [(Err(failure()), 9), (Err(failure()), 9)],
+        ],
+        &["one", "0", "1", "1"],
+    );
+    let [first, second] = &report.versions[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!((report.n_items, report.n_rows), (4, 4));
+    assert_eq!((first.n_answers, first.n_errors), (3, 1));
+    assert_eq!((second.n_answers, second.n_errors), (2, 2));
+    assert!(second.first_error.is_some());
+    let accuracy = |n_correct, n_labelled| {
+        Some(Accuracy {
+            n_correct,
+            n_labelled,
+        })
+    };
+    assert_eq!(
+        first.accuracy,
+        accuracy(3, 3),
+        "names of classes are labels too"
+    );
+    assert_eq!(second.accuracy, accuracy(0, 2));
+    assert_eq!(first.rows_per_second(), Some(500.0));
+    let pair = &report.pairs[0];
+    assert_eq!(
+        (pair.n_pairs, pair.n_agreeing, pair.n_only_other_failed),
+        (2, 1, 1)
+    );
+    assert_eq!(pair.agreement(), 1.0 / 3.0);
+    assert_eq!(pair.differing_items, [1, 2]);
+    let classes = pair.classes.as_ref().unwrap();
+    assert_eq!(
+        (classes.n_rows, classes.n_same, classes.confusion.len()),
+        (2, 1, 2)
+    );
+    assert_eq!(
+        pair.labels.unwrap(),
+        LabelReport {
+            n_only_reference: 2,
+            ..LabelReport::default()
+        }
+    );
+}
+
+#[test]
+fn quantiles_are_answers_that_were_measured() {
+    let items: Vec<_> = (1..=100)
+        .map(|millis| [(Ok(label(0)), millis), (Ok(label(0)), 1)])
+        .collect();
+    let report = tally(&items, &["0"; 100]);
+    let latency = report.versions[0].latency.clone().unwrap();
+    let millis = [
+        latency.p50,
+        latency.p95,
+        latency.p99,
+        latency.max,
+        latency.mean,
+    ]
+    .map(|time| time.as_secs_f64() * 1e3);
+    assert_eq!(millis, [50.0, 95.0, 99.0, 100.0, 50.5]);
+    assert_eq!(latency.curve.len(), 21);
+    assert_eq!(latency.curve[0], Duration::from_millis(1));
+    assert_eq!(latency.curve[20], latency.max);
+}
+
+#[test]
+fn sums_become_means_over_all_pairs() {
+    let item = |other: f64| {
+        [
+            (Ok(values(&[1], vec![1.0])), 1),
+            (Ok(values(&[1], vec![other])), 1),
+        ]
+    };
+    let report = tally(&[item(1.0), item(3.0)], &["", ""]);
+    let pair = &report.pairs[0];
+    assert_eq!(pair.outputs[0].mean_absolute, 1.0);
+    assert_eq!(pair.outputs[0].largest_absolute, 2.0);
+    assert_eq!(pair.classes, None, "nothing says that these are scores");
+    assert_eq!(pair.differing_items, [1]);
+}
+
+#[test]
+fn nothing_makes_an_empty_report() {
+    let report = tally(&[], &[]);
+    assert_eq!(report.versions[0].latency, None);
+    assert_eq!(report.versions[0].rows_per_second(), None);
+    assert_eq!(report.pairs[0].agreement(), 0.0);
+}
+
+#[test]
+fn a_confusion_table_keeps_the_most_frequent_classes() {
+    let mut items: Vec<_> = (0..40)
+        .map(|class| [(Ok(label(class)), 1), (Ok(label(class)), 1)])
+        .collect();
+    items.extend((20..40).map(|class| [(Ok(label(class)), 1), (Ok(label(class)), 1)]));
+    let report = tally(&items, &[""; 60]);
+    let confusion = &report.pairs[0].classes.as_ref().unwrap().confusion;
+    let classes: Vec<_> = confusion
+        .iter()
+        .map(|cell| cell.reference.clone())
+        .collect();
+    assert_eq!(classes, (20..40).map(Class::Number).collect::<Vec<_>>());
+}
+
+#[test]
+fn labels_of_every_integer_type_are_classes() {
+    let labels = [
+        values(&[1], vec![7_u8]),
+        values(&[1], vec![7_u16]),
+        values(&[1], vec![7_u32]),
+        values(&[1], vec![7_u64]),
+        values(&[1], vec![7_i8]),
+        values(&[1], vec![7_i16]),
+        values(&[1], vec![7_i32]),
+        values(&[1, 1], vec![7_i64]),
+    ];
+    for outputs in labels {
+        let class = predicted_class(&outputs, 0).map(|class| class.to_string());
+        assert_eq!(class.as_deref(), Some("7"), "{outputs:?}");
+        assert_eq!(predicted_class(&outputs, 1), None);
+    }
+}
+
+#[test]
+fn scores_of_every_type_have_a_best_one() {
+    let scores = [
+        values(&[1, 2], [0.25, 0.75].map(f16::from_f32).to_vec()),
+        values(&[1, 2], [0.25, 0.75].map(bf16::from_f32).to_vec()),
+        values(&[1, 2], vec![0.25_f32, 0.75]),
+        values(&[1, 2], vec![0.25_f64, 0.75]),
+    ];
+    for outputs in scores {
+        assert_eq!(
+            predicted_class(&outputs, 0),
+            Some(Class::Number(1)),
+            "{outputs:?}"
+        );
+    }
+}
+
+#[test]
+fn the_largest_integers_are_compared_exactly() {
+    let found = compare(
+        &values(&[2], vec![u64::MAX, 0]),
+        &values(&[2], vec![u64::MAX - 1, u64::MAX]),
+        Tolerance::default(),
+    );
+    assert_eq!(found.outputs[0].n_differing, 2);
+    assert_eq!(found.outputs[0].largest_absolute, u64::MAX as f64);
+}
+
+#[test]
+fn a_pair_of_which_one_failed_counts_against_the_agreement() {
+    let failure = || Error::invalid("it is broken");
+    let report = tally(
+        &[
+            [(Err(failure()), 1), (Ok(label(1)), 1)],
+            [(Ok(label(1)), 1), (Ok(label(1)), 1)],
+        ],
+        &["", ""],
+    );
+    let pair = &report.pairs[0];
+    assert_eq!(
+        (pair.n_only_reference_failed, pair.n_only_other_failed),
+        (1, 0)
+    );
+    assert_eq!(pair.agreement(), 0.5);
+    assert_eq!(pair.differing_items, [0]);
+}
+
+#[test]
+fn at_most_a_hundred_items_that_differ_are_kept() {
+    let items: Vec<_> = (0..150)
+        .map(|_| [(Ok(label(0)), 1), (Ok(label(1)), 1)])
+        .collect();
+    let report = tally(&items, &[""; 150]);
+    assert_eq!(report.pairs[0].differing_items.len(), 100);
+    assert_eq!(report.pairs[0].classes.as_ref().unwrap().n_same, 0);
 }
 
 proptest! {

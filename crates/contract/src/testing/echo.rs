@@ -59,6 +59,7 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
         output: OutputTreatment::default(),
         default_timeout: None,
         created_at: SystemTime::UNIX_EPOCH,
+        file_bytes: Some(1234),
     }
 }
 
@@ -70,6 +71,7 @@ pub struct EchoServer {
     not_ready: Option<String>,
     unit: Option<UnitSource>,
     rollouts: Option<Arc<dyn Rollouts>>,
+    recorded: Vec<Vec<NamedTensor>>,
     routing: Mutex<Routing>,
     journal: Mutex<Vec<HistoryEntry>>,
 }
@@ -109,6 +111,12 @@ impl EchoServer {
             rollouts: Some(rollouts),
             ..self
         }
+    }
+
+    /// The same server, to which callers have sent these inputs when it is asked to record.
+    #[must_use]
+    pub fn with_recorded(self, recorded: Vec<Vec<NamedTensor>>) -> Self {
+        Self { recorded, ..self }
     }
 
     /// The same server, not ready because of `reason`.
@@ -341,6 +349,18 @@ impl Control for EchoServer {
             self.model(name)?;
             let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(journal.iter().rev().take(limit).cloned().collect())
+        })
+    }
+
+    fn record<'a>(
+        &'a self,
+        name: &'a ModelName,
+        n_requests: usize,
+        _patience: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
+        Box::pin(async move {
+            self.model(name)?;
+            Ok(self.recorded.iter().take(n_requests).cloned().collect())
         })
     }
 }

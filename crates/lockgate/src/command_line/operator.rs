@@ -1,5 +1,6 @@
 //! The sub-commands of operators: what a running server serves, and to whom.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
@@ -151,6 +152,49 @@ pub(crate) enum TrafficCommand {
         #[arg(required = true, value_name = "UNIT")]
         units: Vec<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// The model
+    pub(crate) model: String,
+    /// The versions or labels, the reference first
+    #[arg(long, required = true, value_delimiter = ',', value_name = "A,B,...")]
+    pub(crate) versions: Vec<String>,
+    /// The inputs: CSV with a header, JSON, or JSON lines
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "recorded",
+        required_unless_present = "recorded"
+    )]
+    pub(crate) data: Option<PathBuf>,
+    /// The column, or the key of an item, that has the labels
+    #[arg(long, value_name = "NAME", requires = "data")]
+    pub(crate) label_column: Option<String>,
+    /// The first items that are compared, 1000 at most
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(crate) limit: usize,
+    /// Compare on the next requests that callers send
+    #[arg(long, value_name = "N")]
+    pub(crate) recorded: Option<usize>,
+    /// How long these are waited for, in seconds
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    pub(crate) timeout: f64,
+    /// Run everything again with so many at once, for the throughput
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) concurrency: usize,
+    /// How far numbers may be apart and still agree [default: 1e-5]
+    #[arg(long, value_name = "X")]
+    pub(crate) atol: Option<f64>,
+    /// And as a share of the number of the reference [default: 1e-3]
+    #[arg(long, value_name = "X")]
+    pub(crate) rtol: Option<f64>,
+    /// Write a page with plots, which needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
 }
 
 /// How a unit finds its arm.

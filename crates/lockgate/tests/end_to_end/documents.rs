@@ -89,6 +89,7 @@ fn the_commands_of_the_guide_work() {
     check("docs/guide/models.md");
     check("docs/guide/api.md");
     check("docs/guide/traffic.md");
+    check("docs/guide/compare.md");
     check("docs/guide/operations.md");
     check("docs/guide/rollouts.md");
 }

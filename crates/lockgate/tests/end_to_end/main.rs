@@ -12,6 +12,7 @@
 )]
 
 mod command_line;
+mod compare;
 mod documents;
 mod examples;
 mod http;

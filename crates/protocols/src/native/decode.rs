@@ -24,11 +24,11 @@ const MAX_KEYS_SHOWN: usize = 8;
 
 /// A body whose inputs have not been read yet.
 #[derive(Debug)]
-pub(super) struct PredictBody<'a> {
+pub(crate) struct PredictBody<'a> {
     /// The model, when the body names one.
-    pub(super) model: Option<String>,
+    pub(crate) model: Option<String>,
     /// The version, when the body names one.
-    pub(super) version: Option<String>,
+    pub(crate) version: Option<String>,
     inputs: Inputs<'a>,
     outputs: Vec<String>,
     timeout: Option<Duration>,
@@ -53,7 +53,7 @@ enum WrittenVersion {
 
 impl<'a> PredictBody<'a> {
     /// Cuts a body into its parts.
-    pub(super) fn read(json: &'a [u8], limits: &JsonLimits) -> Result<Self> {
+    pub(crate) fn read(json: &'a [u8], limits: &JsonLimits) -> Result<Self> {
         if json.trim_ascii().is_empty() {
             return Err(Error::invalid(
                 "the body is empty; expected JSON such as `{\"data\": [[1, 2, 3]]}`",
@@ -100,20 +100,35 @@ impl<'a> PredictBody<'a> {
         id: RequestId,
         limits: &JsonLimits,
     ) -> Result<InferRequest> {
-        let inputs = match self.inputs {
-            Inputs::Only(json) => {
-                let spec = only_input(info)?;
-                vec![read_input(spec, info, json, limits)?]
-            }
-            Inputs::Named(members) => read_inputs(&members, info, limits)?,
-        };
         let timeout = self
             .timeout
             .and_then(|timeout| call.received.checked_add(timeout));
+        let inputs = self.inputs.read(info, limits)?;
         let mut request = InferRequest::new(id, inputs);
         request.outputs = self.outputs;
         request.deadline = call.deadline.into_iter().chain(timeout).min();
         Ok(request)
+    }
+
+    /// Reads the inputs alone, for a version that will answer.
+    pub(crate) fn into_inputs(
+        self,
+        info: &ModelInfo,
+        limits: &JsonLimits,
+    ) -> Result<Vec<NamedTensor>> {
+        self.inputs.read(info, limits)
+    }
+}
+
+impl Inputs<'_> {
+    fn read(self, info: &ModelInfo, limits: &JsonLimits) -> Result<Vec<NamedTensor>> {
+        match self {
+            Self::Only(json) => {
+                let spec = only_input(info)?;
+                Ok(vec![read_input(spec, info, json, limits)?])
+            }
+            Self::Named(members) => read_inputs(&members, info, limits),
+        }
     }
 }
 

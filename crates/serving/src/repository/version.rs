@@ -187,7 +187,8 @@ fn describe(
     is_batching: bool,
 ) -> ModelInfo {
     let has_rows = loaded.signature.has_batch_dimension();
-    let modified = fs::metadata(&artifact.path).and_then(|metadata| metadata.modified());
+    let file = fs::metadata(&artifact.path).ok();
+    let modified = file.as_ref().and_then(|file| file.modified().ok());
     let mut metadata = loaded.metadata.clone();
     metadata
         .entry("provider".to_owned())
@@ -215,6 +216,7 @@ fn describe(
         output: settings.output.clone(),
         default_timeout: settings.timeout,
         created_at: modified.unwrap_or(SystemTime::UNIX_EPOCH),
+        file_bytes: file.filter(fs::Metadata::is_file).map(|file| file.len()),
     }
 }
 

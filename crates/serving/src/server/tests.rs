@@ -122,6 +122,38 @@ async fn until(is_done: impl Fn() -> bool) {
 }
 
 #[tokio::test]
+async fn requests_are_recorded_while_somebody_wants_them() {
+    let bench = Bench::new(&[
+        ("a/1/model.fake", "add 1"),
+        ("a/2/model.fake", "add 2"),
+        ("b/1/model.fake", "add 3"),
+    ]);
+    let server = bench.server().await;
+    let patience = Duration::from_secs(60);
+    let recording = {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move { server.record(&name("a"), 2, patience).await })
+    };
+    while !recording.is_finished() {
+        assert_eq!(ask(&server, "b", "1").await, Ok(3.0));
+        assert_eq!(ask(&server, "a", "2").await, Ok(2.0));
+        tokio::task::yield_now().await;
+    }
+    let recorded = recording.await.unwrap().unwrap();
+    assert_eq!(recorded, vec![request().inputs; 2]);
+    let unknown = server.record(&name("nobody"), 2, patience).await;
+    assert_eq!(unknown.unwrap_err().code(), Code::ModelNotFound);
+}
+
+#[tokio::test]
+async fn the_size_of_the_model_file_is_known() {
+    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
+    let server = bench.server().await;
+    let route = server.route(&target("a", "1")).unwrap();
+    assert_eq!(route.info.file_bytes, Some(5));
+}
+
+#[tokio::test]
 async fn several_models_and_versions_are_served_at_once() {
     let bench = Bench::new(&[
         ("a/1/model.fake", "add 1"),

@@ -1,5 +1,6 @@
 //! The routes of operators.
 
+mod compare;
 mod rollouts;
 
 use utoipa::openapi::Response;
@@ -35,6 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![show, history];
     endpoints.extend(settings());
     endpoints.extend(actions());
+    endpoints.push(compare::endpoint());
     endpoints.extend(rollouts::endpoints());
     endpoints
 }
@@ -125,6 +127,11 @@ fn change(
     }
 }
 
+/// An operation whose path and reply are its own.
+fn post(id: &str, summary: &str, body: RequestBody) -> Endpoint {
+    change(HttpMethod::Post, "", id, summary, Some(body))
+}
+
 fn routing() -> Response {
     json_reply("What decides now", "Routing", None)
 }
@@ -139,6 +146,7 @@ pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
         ("Routing", routing_schema()),
         ("History", history()),
     ];
+    schemas.extend(compare::schemas());
     schemas.extend(rollouts::schemas());
     schemas
 }

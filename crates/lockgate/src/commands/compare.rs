@@ -1,0 +1,102 @@
+//! `lockgate compare`: the same inputs through several versions of a running server.
+
+mod data;
+mod html;
+mod print;
+mod report;
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use hyper::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use self::data::Data;
+use self::report::Report;
+use crate::client::Client;
+use crate::command_line::CompareArguments;
+
+/// How often the spinner turns: ten times a second looks alive.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Compares, and shows what that says.
+///
+/// # Errors
+/// When the data cannot be read, the server cannot be reached or refuses, or the page cannot be
+/// written.
+pub(crate) fn run(arguments: &CompareArguments) -> Result<()> {
+    let (body, waiting_for) = body(arguments)?;
+    let client = Client::new(&arguments.server.url)?;
+    let spinner = spinner(waiting_for);
+    let answer = client.call(Method::POST, "/api/compare", Some(&body));
+    spinner.finish_and_clear();
+    let answer = answer?;
+    let report = Report::deserialize(&answer).context("the server sends another kind of report")?;
+    if let Some(file) = &arguments.html {
+        let page = html::page(&report);
+        fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    match arguments.server.json {
+        true => println!("{answer:#}"),
+        false => print::print(&report),
+    }
+    if let (Some(file), false) = (&arguments.html, arguments.server.json) {
+        println!("the report with plots is in {}", file.display());
+    }
+    Ok(())
+}
+
+/// What is asked for, and what a reader of the spinner waits for.
+fn body(arguments: &CompareArguments) -> Result<(Value, String)> {
+    let mut body = json!({
+        "model": arguments.model,
+        "versions": arguments.versions,
+        "concurrency": arguments.concurrency,
+    });
+    let Some(keys) = body.as_object_mut() else {
+        bail!("a request is an object");
+    };
+    let tolerances = [("atol", arguments.atol), ("rtol", arguments.rtol)];
+    for (key, value) in tolerances {
+        if let Some(value) = value {
+            keys.insert(key.to_owned(), json!(value));
+        }
+    }
+    if let Some(n_requests) = arguments.recorded {
+        keys.insert("recorded".to_owned(), json!(n_requests));
+        keys.insert("timeout_s".to_owned(), json!(arguments.timeout));
+        return Ok((body, format!("waiting for {n_requests} requests")));
+    }
+    let Some(file) = &arguments.data else {
+        bail!("`--data FILE` or `--recorded N` says what to compare on");
+    };
+    let mut data = Data::read(file, arguments.label_column.as_deref())?;
+    let n_all = data.items.len();
+    data.truncate(arguments.limit);
+    if data.items.len() < n_all {
+        eprintln!(
+            "the first {} of {n_all} items are compared; `--limit` changes that",
+            data.items.len()
+        );
+    }
+    let waiting_for = format!("comparing on {} items", data.items.len());
+    keys.insert("items".to_owned(), Value::Array(data.items));
+    if !data.labels.is_empty() {
+        keys.insert("labels".to_owned(), Value::Array(data.labels));
+    }
+    Ok((body, waiting_for))
+}
+
+/// Shown on a terminal only.
+fn spinner(message: String) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+        spinner.set_style(style);
+    }
+    spinner.set_message(message);
+    spinner.enable_steady_tick(TICK);
+    spinner
+}

@@ -1,0 +1,244 @@
+//! The report as one page: it needs no other file and no network, and follows the light or dark
+//! theme of the reader.
+
+mod pair;
+mod plot;
+
+use std::fmt;
+
+use super::report::{Latency, Report, VersionReport, millis, percent, rate, size};
+
+/// The look, which names the colours that the plots use.
+const STYLE: &str = include_str!("html/style.css");
+
+/// Writes the page.
+pub(super) fn page(report: &Report) -> String {
+    let title = format!("Versions of {}", escape(&report.model));
+    let pairs: String = report
+        .pairs
+        .iter()
+        .map(|pair| pair::part(report, pair))
+        .collect();
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <h1>{title}</h1>\n<p class=\"soft\">{}</p>\n{}{}{}{pairs}\
+         <footer>Latency is measured inside the server, one item at a time, versions in turn; \
+         numbers agree within {} + {} of the number of the reference.</footer>\n\
+         </main>\n</body>\n</html>\n",
+        subtitle(report),
+        cards(report),
+        versions_part(report),
+        speed_part(report),
+        report.atol,
+        report.rtol,
+    )
+}
+
+/// Text that cannot be taken for markup.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// The colour of a version by its place.
+fn colour(index: usize) -> &'static str {
+    const COLOURS: [&str; 8] = [
+        "var(--a)", "var(--b)", "var(--c)", "var(--d)", "var(--e)", "var(--f)", "var(--g)",
+        "var(--h)",
+    ];
+    COLOURS
+        .get(index % COLOURS.len())
+        .copied()
+        .unwrap_or("var(--a)")
+}
+
+fn subtitle(report: &Report) -> String {
+    let source = match report.source.as_str() {
+        "recorded" => "recorded from traffic",
+        _ => "from a file",
+    };
+    let versions: Vec<_> = report
+        .versions
+        .iter()
+        .map(|version| escape(&version.version))
+        .collect();
+    format!(
+        "Versions {} on {} items with {} rows, {source}. Version {} is the reference.",
+        versions.join(", "),
+        report.items,
+        report.rows,
+        versions.first().map_or("", String::as_str),
+    )
+}
+
+/// The numbers that most readers come for.
+fn cards(report: &Report) -> String {
+    let mut cards = String::new();
+    let mut add = |value: String, what: String| {
+        put(
+            &mut cards,
+            format_args!(
+                "<div class=\"card\"><div class=\"big\">{value}</div><div class=\"soft\">{what}</div></div>\n"
+            ),
+        );
+    };
+    for pair in &report.pairs {
+        let names = format!("{} and {}", escape(&pair.reference), escape(&pair.other));
+        match &pair.classes {
+            Some(classes) => add(percent(classes.agreement), format!("same class, {names}")),
+            None => add(percent(pair.agreement), format!("items agree, {names}")),
+        }
+    }
+    for version in &report.versions {
+        if let Some(accuracy) = &version.accuracy {
+            let name = escape(&version.version);
+            add(percent(accuracy.ratio), format!("correct, version {name}"));
+        }
+    }
+    for version in &report.versions {
+        if let Some(latency) = &version.latency_ms {
+            let name = escape(&version.version);
+            add(
+                format!("{} ms", millis(latency.p50)),
+                format!("median latency, version {name}"),
+            );
+        }
+    }
+    format!("<div class=\"cards\">\n{cards}</div>\n")
+}
+
+fn versions_part(report: &Report) -> String {
+    let mut rows = String::new();
+    for (index, version) in report.versions.iter().enumerate() {
+        put(
+            &mut rows,
+            format_args!("<tr>{}</tr>\n", version_cells(index, version)),
+        );
+    }
+    let errors: String = report.versions.iter().filter_map(error_line).collect();
+    format!(
+        "<h2>Versions</h2>\n<div class=\"card scroll\"><table>\n<tr><th>version</th><th>answers</th>\
+         <th>errors</th><th>correct</th><th>mean ms</th><th>p50</th><th>p95</th><th>p99</th>\
+         <th>max</th><th>rows/s</th><th>instances</th><th>model file</th></tr>\n{rows}</table>{errors}\
+         </div>\n"
+    )
+}
+
+fn version_cells(index: usize, version: &VersionReport) -> String {
+    let latency = version.latency_ms.as_ref();
+    let times = latency.map_or([const { String::new() }; 5], |latency| {
+        [
+            latency.mean,
+            latency.p50,
+            latency.p95,
+            latency.p99,
+            latency.max,
+        ]
+        .map(millis)
+    });
+    let named = match version.named == version.version {
+        true => String::new(),
+        false => format!(" <span class=\"soft\">({})</span>", escape(&version.named)),
+    };
+    let correct = version
+        .accuracy
+        .as_ref()
+        .map_or("-".to_owned(), |accuracy| {
+            format!(
+                "{} of {} ({})",
+                accuracy.correct,
+                accuracy.labelled,
+                percent(accuracy.ratio)
+            )
+        });
+    let mut cells = format!(
+        "<td><span class=\"dot\" style=\"background:{}\"></span>{}{named}</td>",
+        colour(index),
+        escape(&version.version)
+    );
+    let numbers = [
+        version.answers.to_string(),
+        version.errors.to_string(),
+        correct,
+    ];
+    let rest = [
+        rate(version.rows_per_second),
+        version.instances.to_string(),
+        size(version.model_file_size),
+    ];
+    for cell in numbers.into_iter().chain(times).chain(rest) {
+        put(&mut cells, format_args!("<td>{cell}</td>"));
+    }
+    cells
+}
+
+fn error_line(version: &VersionReport) -> Option<String> {
+    let error = version.first_error.as_ref()?;
+    Some(format!(
+        "<p class=\"bad\">Version {} failed first with: {}</p>",
+        escape(&version.version),
+        escape(error)
+    ))
+}
+
+fn speed_part(report: &Report) -> String {
+    let concurrency = report.concurrency;
+    let mut bars = Vec::new();
+    for (index, version) in report.versions.iter().enumerate() {
+        let name = &version.version;
+        bars.push(plot::Bar {
+            name: format!("version {name}"),
+            value: version.rows_per_second,
+            colour: colour(index),
+        });
+        if concurrency > 1 {
+            bars.push(plot::Bar {
+                name: format!("version {name}, {concurrency} at once"),
+                value: version.rows_per_second_together,
+                colour: colour(index),
+            });
+        }
+    }
+    let versions = report.versions.iter().enumerate();
+    let curves: Vec<_> = versions
+        .filter_map(|(index, version)| {
+            Some(plot::Curve {
+                name: format!("version {}", version.version),
+                points: points(version.latency_ms.as_ref()?),
+                colour: colour(index),
+            })
+        })
+        .collect();
+    format!(
+        "<div class=\"plots\">\n<div class=\"card\"><h3>Latency by share of the answers, ms</h3>\n{}</div>\n\
+         <div class=\"card\"><h3>Rows per second</h3>\n{}</div>\n</div>\n",
+        plot::curves(&curves),
+        plot::bars(&bars)
+    )
+}
+
+/// Percent and milliseconds. The slowest answer says more about the machine than about the version,
+/// and would bend the plot out of shape; it stands in the table.
+fn points(latency: &Latency) -> Vec<(f64, f64)> {
+    let curve = (0..=19_u8).zip(&latency.curve);
+    let curve = curve.map(|(step, &time)| (f64::from(step) * 5.0, time));
+    curve.chain([(99.0, latency.p99)]).collect()
+}
+
+fn put(text: &mut String, arguments: fmt::Arguments<'_>) {
+    text.push_str(&fmt::format(arguments));
+}
+
+#[cfg(test)]
+mod tests;

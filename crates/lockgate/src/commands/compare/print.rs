@@ -1,0 +1,221 @@
+//! The report as tables.
+
+use super::report::{
+    OutputReport, PairReport, Report, VersionReport, difference, millis, percent, rate, size,
+};
+use crate::commands::table::table;
+
+/// Lines of a list that still fit a screen.
+const MAX_LINES: usize = 10;
+
+pub(super) fn print(report: &Report) {
+    let source = match report.source.as_str() {
+        "recorded" => "as callers sent them",
+        _ => "as given",
+    };
+    println!(
+        "{}: {} items with {} rows, {source}",
+        report.model, report.items, report.rows
+    );
+    print_versions(report);
+    for pair in &report.pairs {
+        print_pair(report, pair);
+    }
+}
+
+fn print_versions(report: &Report) {
+    let together = format!("rows/s, {} at once", report.concurrency);
+    let mut header = vec![
+        "version", "answers", "errors", "correct", "p50 ms", "p95 ms", "p99 ms", "rows/s",
+    ];
+    if report.concurrency > 1 {
+        header.push(&together);
+    }
+    header.push("model file");
+    let mut rows = table(&header);
+    for version in &report.versions {
+        rows.add_row(version_row(version, report.concurrency > 1));
+    }
+    println!("{rows}");
+    for version in &report.versions {
+        if let Some(error) = &version.first_error {
+            println!("version {} failed first with: {error}", version.version);
+        }
+    }
+}
+
+fn version_row(version: &VersionReport, is_together: bool) -> Vec<String> {
+    let latency = version.latency_ms.as_ref();
+    let accuracy = version.accuracy.as_ref();
+    let mut row = vec![
+        match version.named == version.version {
+            true => version.version.clone(),
+            false => format!("{} ({})", version.version, version.named),
+        },
+        version.answers.to_string(),
+        version.errors.to_string(),
+        accuracy.map_or("-".to_owned(), |accuracy| {
+            let ratio = percent(accuracy.ratio);
+            format!("{} of {} ({ratio})", accuracy.correct, accuracy.labelled)
+        }),
+    ];
+    let times = latency.map(|latency| [latency.p50, latency.p95, latency.p99].map(millis));
+    row.extend(times.unwrap_or_else(|| std::array::repeat("-".to_owned())));
+    row.push(rate(version.rows_per_second));
+    if is_together {
+        row.push(rate(version.rows_per_second_together));
+    }
+    row.push(size(version.model_file_size));
+    row
+}
+
+fn print_pair(report: &Report, pair: &PairReport) {
+    println!("version {} beside version {}", pair.other, pair.reference);
+    if let Some(classes) = &pair.classes {
+        println!(
+            "  same class: {} ({} of {} rows)",
+            percent(classes.agreement),
+            classes.same,
+            classes.rows
+        );
+    }
+    println!(
+        "  outputs agree within {} + {} of the number: {} ({} of {} items)",
+        report.atol,
+        report.rtol,
+        percent(pair.agreement),
+        pair.agreeing,
+        pair.pairs
+    );
+    for sentence in remarks(pair) {
+        println!("  {sentence}");
+    }
+    let header = [
+        "output",
+        "elements",
+        "differing",
+        "largest",
+        "relative",
+        "mean",
+    ];
+    let mut rows = table(&header);
+    for output in &pair.outputs {
+        rows.add_row(output_row(output));
+    }
+    println!("{rows}");
+    print_confusion(pair);
+}
+
+/// What is only said when there is something to say.
+fn remarks(pair: &PairReport) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if pair.same_shape < pair.pairs {
+        let n_other = pair.pairs - pair.same_shape;
+        remarks.push(format!(
+            "{n_other} pairs have other names, element types or shapes"
+        ));
+    }
+    let failed = [
+        (&pair.reference, pair.only_reference_failed),
+        (&pair.other, pair.only_other_failed),
+    ];
+    for (version, n_failed) in failed.into_iter().filter(|(_, n_failed)| *n_failed > 0) {
+        remarks.push(format!(
+            "only version {version} failed to answer {n_failed} items"
+        ));
+    }
+    if let Some(labels) = &pair.labels {
+        remarks.push(format!(
+            "correct: both {}, only {} {}, only {} {}, neither {}",
+            labels.both_correct,
+            pair.reference,
+            labels.only_reference_correct,
+            pair.other,
+            labels.only_other_correct,
+            labels.neither_correct
+        ));
+    }
+    if !pair.differing_items.is_empty() {
+        let items: Vec<_> = pair.differing_items.iter().map(u64::to_string).collect();
+        let shown = items.iter().take(MAX_LINES).map(String::as_str);
+        let more = match items.len() > MAX_LINES {
+            true => ", ...",
+            false => "",
+        };
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        remarks.push(format!("items that differ, from 0: {shown}{more}"));
+    }
+    remarks
+}
+
+fn output_row(output: &OutputReport) -> [String; 6] {
+    [
+        output.name.clone(),
+        output.elements.to_string(),
+        output.differing.to_string(),
+        difference(output.largest_absolute),
+        difference(output.largest_relative),
+        difference(output.mean_absolute),
+    ]
+}
+
+fn print_confusion(pair: &PairReport) {
+    let differences = pair.classes.as_ref().map(|classes| classes.differences());
+    let Some(differences) = differences.filter(|differences| !differences.is_empty()) else {
+        return;
+    };
+    let says = [&pair.reference, &pair.other].map(|version| format!("version {version} says"));
+    let [reference, other] = &says;
+    let mut rows = table(&[reference, other, "rows"]);
+    for cell in differences.into_iter().take(MAX_LINES) {
+        rows.add_row([cell.reference, cell.other, cell.rows.to_string()]);
+    }
+    println!("{rows}");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    fn pair(same_shape: u64, only_other_failed: u64, differing_items: &[u64]) -> PairReport {
+        let pair = json!({
+            "reference": "1", "other": "2", "agreement": 1.0, "pairs": 20, "agreeing": 20,
+            "same_shape": same_shape, "only_reference_failed": 0,
+            "only_other_failed": only_other_failed, "outputs": [], "classes": null,
+            "labels": null, "differing_items": differing_items,
+        });
+        PairReport::deserialize(&pair).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_unusual_is_remarked() {
+        assert_eq!(remarks(&pair(20, 0, &[])), [""; 0]);
+        let said = remarks(&pair(19, 3, &[4, 7]));
+        let expected = [
+            "1 pairs have other names, element types or shapes",
+            "only version 2 failed to answer 3 items",
+            "items that differ, from 0: 4, 7",
+        ];
+        assert_eq!(said, expected);
+        let many: Vec<u64> = (0..30).collect();
+        let said = remarks(&pair(20, 0, &many)).join("");
+        assert!(said.ends_with("8, 9, ..."), "{said}");
+    }
+
+    #[test]
+    fn a_version_that_never_answered_has_dashes() {
+        let version = json!({
+            "version": "2", "named": "canary", "answers": 0, "errors": 5, "first_error": "why",
+            "latency_ms": null, "rows_per_second": null, "rows_per_second_together": null,
+            "accuracy": null, "model_file_size": null, "instances": 1,
+        });
+        let version = VersionReport::deserialize(&version).unwrap();
+        let row = version_row(&version, true);
+        let expected = ["2 (canary)", "0", "5", "-", "-", "-", "-", "-", "-", "-"];
+        assert_eq!(row, expected);
+        assert_eq!(version_row(&version, false).len(), expected.len() - 1);
+    }
+}

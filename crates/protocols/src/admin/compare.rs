@@ -1,0 +1,160 @@
+//! `POST /api/compare`: the same inputs through several versions, and what that shows.
+//!
+//! Decision: the inputs are those of `/predict`, or the next ones that callers send; they take the
+//! way of every request, at the lowest priority, so that what is measured is what callers get and
+//! callers go first. It is refused unless the server lets itself be controlled, since it costs
+//! computing time.
+
+mod body;
+mod reply;
+mod run;
+
+use std::sync::Arc;
+
+use contract::comparison::Tally;
+use contract::{Code, Error, ModelName, NamedTensor, Result, Route, Target, VersionSelector};
+
+use self::body::{CompareBody, Recorded, Source};
+use self::run::Run;
+use crate::context::Context;
+use crate::native::PredictBody;
+use crate::rest::{Call, Reply};
+use crate::tensor_json::JsonLimits;
+
+/// One item for one version: its inputs, and how many rows they are.
+#[derive(Clone, Debug)]
+struct Inputs {
+    tensors: Vec<NamedTensor>,
+    n_rows: usize,
+}
+
+/// Answers `POST /api/compare`.
+pub(super) async fn compare(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    ctx.check_control()?;
+    let body = CompareBody::read(&call)?;
+    let routes = routes(&ctx, &body)?;
+    let items = match &body.source {
+        Source::Given(items) => given(items, &routes, &ctx)?,
+        Source::Recorded(wanted) => shared(&recorded(&ctx, &body.model, wanted).await?, &routes),
+    };
+    check_labels(&body.labels, &items)?;
+    let class_names = routes.iter().map(|route| route.info.labels.clone());
+    let run = Run {
+        ctx: &ctx,
+        routes: &routes,
+        items: &items,
+        labels: &body.labels,
+        deadline: call.deadline,
+    };
+    let mut tally = Tally::new(class_names.collect(), body.tolerance);
+    run.one_by_one(&mut tally).await?;
+    let throughput = run.together(body.concurrency).await?;
+    Ok(Reply::json(reply::encode(
+        &body,
+        &routes,
+        &tally.finish(),
+        &throughput,
+    )?))
+}
+
+/// The versions, each held until the end.
+fn routes(ctx: &Context, body: &CompareBody<'_>) -> Result<Vec<Route>> {
+    let route = |version: &String| {
+        ctx.infer.route(&Target {
+            model: Some(body.model.clone()),
+            version: VersionSelector::parse(Some(version)),
+        })
+    };
+    let routes = body.versions.iter().map(route);
+    routes.collect()
+}
+
+/// Reads every item for every version, since their signatures may differ.
+fn given(items: &[&[u8]], routes: &[Route], ctx: &Context) -> Result<Vec<Vec<Inputs>>> {
+    let mut limits = JsonLimits::from(&ctx.limits);
+    let mut read = Vec::with_capacity(items.len());
+    for (index, json) in items.iter().enumerate() {
+        let mut versions = Vec::with_capacity(routes.len());
+        for route in routes {
+            let tensors = PredictBody::read(json, &limits)
+                .and_then(|body| body.into_inputs(&route.info, &limits))
+                .map_err(|error| error.in_context(format_args!("`items[{index}]`")))?;
+            versions.push(inputs(tensors, route));
+        }
+        let n_elements = versions.iter().flat_map(|version| &version.tensors);
+        let n_elements: usize = n_elements.map(|input| input.tensor.n_elements()).sum();
+        // Each version has elements of its own, and all of them are held at once.
+        limits.elements = limits
+            .elements
+            .saturating_sub(n_elements / routes.len().max(1));
+        read.push(versions);
+    }
+    Ok(read)
+}
+
+/// What callers send from now on.
+async fn recorded(
+    ctx: &Context,
+    model: &ModelName,
+    wanted: &Recorded,
+) -> Result<Vec<Vec<NamedTensor>>> {
+    let recording = ctx
+        .control
+        .record(model, wanted.n_requests, wanted.patience);
+    let recorded = recording.await?;
+    match recorded.is_empty() {
+        false => Ok(recorded),
+        true => Err(Error::new(
+            Code::DeadlineExceeded,
+            format!(
+                "no request for `{model}` came within {} s; wait longer by `timeout_s`, or send \
+                 `items`",
+                wanted.patience.as_secs_f64()
+            ),
+        )),
+    }
+}
+
+/// Gives every version the same inputs.
+fn shared(items: &[Vec<NamedTensor>], routes: &[Route]) -> Vec<Vec<Inputs>> {
+    let versions = |tensors: &Vec<NamedTensor>| {
+        let versions = routes.iter().map(|route| inputs(tensors.clone(), route));
+        versions.collect()
+    };
+    items.iter().map(versions).collect()
+}
+
+fn inputs(tensors: Vec<NamedTensor>, route: &Route) -> Inputs {
+    let first = tensors
+        .first()
+        .filter(|_| route.info.max_request_rows.is_some());
+    Inputs {
+        n_rows: first.map_or(1, |input| input.tensor.n_rows()),
+        tensors,
+    }
+}
+
+/// Labels are one for each row, or none at all.
+fn check_labels(labels: &[Vec<String>], items: &[Vec<Inputs>]) -> Result<()> {
+    if !labels.is_empty() && labels.len() != items.len() {
+        return Err(Error::invalid(format!(
+            "`labels`: expected one entry for each of the {} items, got {}",
+            items.len(),
+            labels.len()
+        )));
+    }
+    for (index, (labels, item)) in labels.iter().zip(items).enumerate() {
+        let n_rows = item.first().map_or(1, |inputs| inputs.n_rows);
+        if labels.len() != n_rows {
+            return Err(Error::invalid(format!(
+                "`labels[{index}]`: expected one label for each of the {n_rows} rows of the item, \
+                 got {}",
+                labels.len()
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! What a comparison is asked for, checked.
+
+use std::time::Duration;
+
+use contract::comparison::Tolerance;
+use contract::{Error, ModelName, Result};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::admin::body;
+use crate::admin::change::WrittenVersion;
+use crate::rest::Call;
+
+/// Items of one comparison: enough for an agreement within a few percent, and soon done.
+pub(super) const MAX_ITEMS: usize = 1000;
+
+/// More versions than anybody reads side by side.
+const MAX_VERSIONS: usize = 8;
+
+/// How long requests are waited for when nobody says.
+const DEFAULT_PATIENCE_SECONDS: f64 = 30.0;
+
+/// A caller that waits longer has given up.
+const MAX_PATIENCE_SECONDS: f64 = 3600.0;
+
+/// More requests at once only wait for each other.
+const MAX_CONCURRENCY: usize = 256;
+
+/// The body as it is written.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `model`, `versions`, and `items` or `recorded`"
+)]
+struct Written<'a> {
+    model: String,
+    versions: Vec<WrittenVersion>,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+    #[serde(default)]
+    recorded: Option<usize>,
+    #[serde(default)]
+    timeout_s: Option<f64>,
+    #[serde(default)]
+    labels: Vec<WrittenLabels>,
+    #[serde(default)]
+    atol: Option<f64>,
+    #[serde(default)]
+    rtol: Option<f64>,
+    #[serde(default)]
+    concurrency: Option<usize>,
+}
+
+/// The label of an item, or the labels of its rows.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a label (text or a number), or an array with one for each row"
+)]
+enum WrittenLabels {
+    Rows(Vec<WrittenLabel>),
+    Row(WrittenLabel),
+}
+
+/// A label: a name, or a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenLabel {
+    Number(i64),
+    Fraction(f64),
+    Name(String),
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(super) struct CompareBody<'a> {
+    /// The model.
+    pub(super) model: ModelName,
+    /// Its versions or labels, at least two; the first one is the reference.
+    pub(super) versions: Vec<String>,
+    /// Where the inputs come from.
+    pub(super) source: Source<'a>,
+    /// The right classes by item and row; empty when they are not known.
+    pub(super) labels: Vec<Vec<String>>,
+    /// When numbers agree.
+    pub(super) tolerance: Tolerance,
+    /// Requests at once when the throughput is measured.
+    pub(super) concurrency: usize,
+}
+
+/// Where the inputs come from.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    /// Bodies of `/predict`.
+    Given(Vec<&'a [u8]>),
+    /// What callers send.
+    Recorded(Recorded),
+}
+
+/// How much of what callers send.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    /// So many requests.
+    pub(super) n_requests: usize,
+    /// Or what has come until then.
+    pub(super) patience: Duration,
+}
+
+impl<'a> CompareBody<'a> {
+    /// Reads and checks a body.
+    pub(super) fn read(call: &'a Call) -> Result<Self> {
+        let written: Written<'a> = body(call)?;
+        let versions: Vec<_> = written
+            .versions
+            .into_iter()
+            .map(WrittenVersion::into_text)
+            .collect();
+        if !(2..=MAX_VERSIONS).contains(&versions.len()) {
+            return Err(Error::invalid(format!(
+                "`versions`: expected 2 to {MAX_VERSIONS} versions, got {}",
+                versions.len()
+            )));
+        }
+        if written.recorded.is_some() && !written.labels.is_empty() {
+            return Err(Error::invalid(
+                "`labels`: recorded requests have none; send `items` to measure accuracy",
+            ));
+        }
+        Ok(Self {
+            model: ModelName::new(&written.model).map_err(|error| error.in_context("`model`"))?,
+            versions,
+            source: source(written.items, written.recorded, written.timeout_s)?,
+            labels: written.labels.into_iter().map(labels).collect(),
+            tolerance: tolerance(written.atol, written.rtol)?,
+            concurrency: within(
+                "concurrency",
+                written.concurrency.unwrap_or(1),
+                MAX_CONCURRENCY,
+            )?,
+        })
+    }
+}
+
+fn source<'a>(
+    items: Option<Vec<&'a RawValue>>,
+    recorded: Option<usize>,
+    timeout_s: Option<f64>,
+) -> Result<Source<'a>> {
+    match (items, recorded, timeout_s) {
+        (Some(_), Some(_), _) => Err(Error::invalid(
+            "the body has both `items` and `recorded`; send one of them",
+        )),
+        (None, None, _) => Err(Error::invalid(
+            "the body has no inputs: expected `items`, an array of bodies of `/predict`, or \
+             `recorded`, the number of requests to wait for",
+        )),
+        (Some(_), None, Some(_)) => Err(Error::invalid(
+            "`timeout_s`: it is for `recorded`; the header `x-request-timeout-ms` limits the call",
+        )),
+        (Some(items), None, None) => {
+            within("items", items.len(), MAX_ITEMS)?;
+            let items = items.into_iter().map(|item| item.get().as_bytes());
+            Ok(Source::Given(items.collect()))
+        }
+        (None, Some(n_requests), timeout_s) => Ok(Source::Recorded(Recorded {
+            n_requests: within("recorded", n_requests, MAX_ITEMS)?,
+            patience: patience(timeout_s.unwrap_or(DEFAULT_PATIENCE_SECONDS))?,
+        })),
+    }
+}
+
+fn within(key: &str, number: usize, max: usize) -> Result<usize> {
+    match (1..=max).contains(&number) {
+        true => Ok(number),
+        false => Err(Error::invalid(format!(
+            "`{key}`: expected 1 to {max}, got {number}"
+        ))),
+    }
+}
+
+fn patience(seconds: f64) -> Result<Duration> {
+    match seconds > 0.0 && seconds <= MAX_PATIENCE_SECONDS {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err(Error::invalid(format!(
+            "`timeout_s`: expected more than 0 and at most {MAX_PATIENCE_SECONDS} seconds, got \
+             {seconds}"
+        ))),
+    }
+}
+
+fn tolerance(atol: Option<f64>, rtol: Option<f64>) -> Result<Tolerance> {
+    let usual = Tolerance::default();
+    let check = |key: &str, number: f64| match number >= 0.0 {
+        true => Ok(number),
+        false => Err(Error::invalid(format!(
+            "`{key}`: expected 0 or more, got {number}"
+        ))),
+    };
+    Ok(Tolerance {
+        absolute: check("atol", atol.unwrap_or(usual.absolute))?,
+        relative: check("rtol", rtol.unwrap_or(usual.relative))?,
+    })
+}
+
+fn labels(written: WrittenLabels) -> Vec<String> {
+    match written {
+        WrittenLabels::Row(label) => vec![label_text(label)],
+        WrittenLabels::Rows(labels) => labels.into_iter().map(label_text).collect(),
+    }
+}
+
+/// A label as classes are told; `3.0` is how tables of numbers write the class 3.
+fn label_text(label: WrittenLabel) -> String {
+    match label {
+        WrittenLabel::Number(number) => number.to_string(),
+        WrittenLabel::Fraction(number) => number.to_string(),
+        WrittenLabel::Name(name) => name,
+    }
+}

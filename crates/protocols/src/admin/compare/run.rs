@@ -1,0 +1,158 @@
+//! Running the items: one by one for agreement and latency, then several at once for throughput.
+//!
+//! Rule: every item runs on all versions before the next one does, and each item begins with
+//! another version, so that none profits from what the others left in the caches. A few items run
+//! before anything is counted.
+
+use std::time::{Duration, Instant};
+
+use contract::comparison::{Answer, Item, Tally};
+use contract::{Code, Error, InferRequest, RequestId, Result, Route};
+use futures_util::stream::{self, StreamExt};
+use tokio::time;
+
+use super::Inputs;
+use crate::context::Context;
+
+/// Runs of each version that are not counted.
+const WARMUP_ITEMS: usize = 5;
+
+/// Items of one version that run at once before it is the turn of the next version: long enough to
+/// fill batches, short enough that a slower minute of the machine meets all versions.
+const ITEMS_IN_TURN: usize = 64;
+
+/// Everything goes before us.
+const PRIORITY: u32 = u32::MAX;
+
+/// One comparison on its way.
+pub(super) struct Run<'a> {
+    pub(super) ctx: &'a Context,
+    /// The versions.
+    pub(super) routes: &'a [Route],
+    /// The inputs by item and version.
+    pub(super) items: &'a [Vec<Inputs>],
+    /// The right classes by item and row; empty when they are not known.
+    pub(super) labels: &'a [Vec<String>],
+    /// When the caller stops waiting.
+    pub(super) deadline: Option<Instant>,
+}
+
+/// What a version answers while many ask, in rows and seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Throughput {
+    n_rows: usize,
+    time: Duration,
+}
+
+impl Throughput {
+    #[expect(clippy::cast_precision_loss, reason = "rows of one comparison are few")]
+    pub(super) fn rows_per_second(&self) -> Option<f64> {
+        let seconds = self.time.as_secs_f64();
+        (seconds > 0.0).then(|| self.n_rows as f64 / seconds)
+    }
+}
+
+impl Run<'_> {
+    /// Runs all items, one at a time, and counts what they show.
+    pub(super) async fn one_by_one(&self, tally: &mut Tally) -> Result<()> {
+        for item in self.items.iter().take(WARMUP_ITEMS) {
+            for (route, inputs) in self.routes.iter().zip(item) {
+                self.answer(route, inputs).await;
+            }
+        }
+        for (index, item) in self.items.iter().enumerate() {
+            self.check_deadline()?;
+            let answers = self.answers(index, item).await;
+            tally.note(&Item {
+                answers: &answers,
+                n_rows: item.first().map_or(1, |inputs| inputs.n_rows),
+                labels: self.labels.get(index).map_or(&[], Vec::as_slice),
+            });
+        }
+        Ok(())
+    }
+
+    /// The answers of all versions to one item, in the order of the versions.
+    async fn answers(&self, index: usize, item: &[Inputs]) -> Vec<Answer> {
+        let n_versions = self.routes.len();
+        let first = index.checked_rem(n_versions).unwrap_or(0);
+        let mut versions: Vec<_> = self.routes.iter().zip(item).collect();
+        versions.rotate_left(first);
+        let mut answers = Vec::with_capacity(n_versions);
+        for (route, inputs) in versions {
+            answers.push(self.answer(route, inputs).await);
+        }
+        answers.rotate_right(first);
+        answers
+    }
+
+    /// Runs all items again on each version, `concurrency` at once; nothing for one at a time, which
+    /// has been measured.
+    pub(super) async fn together(&self, concurrency: usize) -> Result<Vec<Throughput>> {
+        if concurrency <= 1 {
+            return Ok(Vec::new());
+        }
+        let mut throughput = vec![Throughput::default(); self.routes.len()];
+        for (turn, items) in self
+            .items
+            .chunks(ITEMS_IN_TURN.max(concurrency))
+            .enumerate()
+        {
+            let mut versions: Vec<_> = (0..).zip(self.routes).zip(&mut throughput).collect();
+            if turn % 2 == 1 {
+                versions.reverse();
+            }
+            for ((version, route), throughput) in versions {
+                self.check_deadline()?;
+                let inputs = items.iter().filter_map(|item| item.get::<usize>(version));
+                let started = time::Instant::now();
+                throughput.n_rows += self.turn(route, inputs, concurrency).await;
+                throughput.time += started.elapsed();
+            }
+        }
+        Ok(throughput)
+    }
+
+    /// Runs items on one version, several at once; tells how many rows were answered.
+    async fn turn<'b>(
+        &self,
+        route: &Route,
+        inputs: impl Iterator<Item = &'b Inputs>,
+        concurrency: usize,
+    ) -> usize {
+        let calls: Vec<_> = inputs
+            .map(|inputs| async move {
+                let answer = self.answer(route, inputs).await;
+                answer.outputs.map_or(0, |_| inputs.n_rows)
+            })
+            .collect();
+        let answered = stream::iter(calls).buffer_unordered(concurrency);
+        answered.fold(0, async |sum, n_rows| sum + n_rows).await
+    }
+
+    async fn answer(&self, route: &Route, inputs: &Inputs) -> Answer {
+        let id = RequestId::new("compare");
+        let mut request = InferRequest::new(id, inputs.tensors.clone());
+        request.priority = PRIORITY;
+        let started = time::Instant::now();
+        let response = self.ctx.infer.infer(route.clone(), request).await;
+        Answer {
+            latency: started.elapsed(),
+            outputs: response.map(|response| response.outputs),
+        }
+    }
+
+    fn check_deadline(&self) -> Result<()> {
+        let now = time::Instant::now().into_std();
+        match self.deadline.is_some_and(|deadline| deadline <= now) {
+            false => Ok(()),
+            true => Err(Error::new(
+                Code::DeadlineExceeded,
+                "the comparison was not done in time; compare fewer items, or wait longer",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! The comparison of versions.
+
+use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use super::{Endpoint, json_body, json_reply, post};
+use crate::documentation::openapi::endpoint::Purpose;
+use crate::documentation::openapi::schema::{
+    AnySchema, anything, count, either, list, object, optional, required, scalar, text, word,
+};
+
+/// The operation.
+pub(super) fn endpoint() -> Endpoint {
+    Endpoint {
+        method: HttpMethod::Post,
+        path: "/api/compare".to_owned(),
+        purpose: Purpose::Change,
+        reply: json_reply("What the inputs have shown", "ComparisonReport", None),
+        ..post(
+            "compareVersions",
+            "Run the same inputs through several versions",
+            json_body("Comparison", Vec::new()),
+        )
+    }
+}
+
+/// The schemas of body and reply.
+pub(super) fn schemas() -> [(&'static str, AnySchema); 2] {
+    [("Comparison", comparison()), ("ComparisonReport", report())]
+}
+
+fn number(description: &str) -> ObjectBuilder {
+    scalar(Type::Number, description)
+}
+
+/// A number, or `null` where it is not known.
+fn maybe(description: &str) -> ObjectBuilder {
+    either([Type::Number, Type::Null], description)
+}
+
+fn comparison() -> AnySchema {
+    let version = either([Type::String, Type::Integer], "A version or a label");
+    object(
+        "`items` or `recorded`",
+        [
+            required("model", text("The model")),
+            required(
+                "versions",
+                list("Two or more; the first one is the reference", version),
+            ),
+            optional(
+                "items",
+                list("Bodies of `/predict`, up to 1000", anything("")),
+            ),
+            optional(
+                "recorded",
+                count("So many of the next requests that callers send, up to 1000"),
+            ),
+            optional(
+                "timeout_s",
+                number("How long these are waited for, 30 when left out"),
+            ),
+            optional(
+                "labels",
+                list(
+                    "The right class of each item, or an array with one for each of its rows",
+                    anything(""),
+                ),
+            ),
+            optional(
+                "atol",
+                number("How far numbers may be apart, 1e-5 when left out"),
+            ),
+            optional(
+                "rtol",
+                number("And as a share of the number of the reference, 1e-3 when left out"),
+            ),
+            optional(
+                "concurrency",
+                count("Run everything again with so many at once, for the throughput"),
+            ),
+        ],
+    )
+}
+
+fn report() -> AnySchema {
+    object(
+        "",
+        [
+            required("model", text("")),
+            required("source", word("", ["given", "recorded"])),
+            required("items", count("")),
+            required("rows", count("")),
+            required("atol", number("")),
+            required("rtol", number("")),
+            required("concurrency", count("")),
+            required("versions", list("In the order of the body", version())),
+            required("pairs", list("The reference beside each other one", pair())),
+        ],
+    )
+}
+
+fn version() -> AnySchema {
+    let times = ["mean", "p50", "p95", "p99", "max"].map(|name| required(name, number("")));
+    let curve = list("What 0, 5, ... 100 of a hundred took at most", number(""));
+    let latency = times.into_iter().chain([required("curve", curve)]);
+    let accuracy = [
+        required("correct", count("")),
+        required("labelled", count("")),
+        required("ratio", number("")),
+    ];
+    object(
+        "",
+        [
+            required("version", text("")),
+            required("named", text("How the body calls it")),
+            required("answers", count("")),
+            required("errors", count("")),
+            optional("first_error", text("")),
+            required("rows", count("Rows that were answered")),
+            optional("latency_ms", object("One item at a time", latency)),
+            required("rows_per_second", maybe("One item at a time")),
+            required("rows_per_second_together", maybe("Several at once")),
+            optional("accuracy", object("With labels", accuracy)),
+            required("model_file_size", maybe("In bytes")),
+            required("instances", count("")),
+            required(
+                "has_shared_weights",
+                scalar(Type::Boolean, "Whether its instances share one copy"),
+            ),
+        ],
+    )
+}
+
+fn pair() -> AnySchema {
+    let output = object(
+        "`null` where a number met something that is not finite",
+        [
+            required("name", text("")),
+            required("elements", count("")),
+            required("differing", count("Those out of tolerance")),
+            required("largest_absolute", maybe("")),
+            required("largest_relative", maybe("")),
+            required("mean_absolute", maybe("")),
+        ],
+    );
+    let cell = object(
+        "",
+        [
+            required("reference", text("What the reference says")),
+            required("other", text("What the other one says")),
+            required("rows", count("")),
+        ],
+    );
+    let classes = object(
+        "For classifiers",
+        [
+            required("agreement", number("The share of rows with the same class")),
+            required("rows", count("")),
+            required("same", count("")),
+            required("confusion", list("The 20 most frequent classes", cell)),
+        ],
+    );
+    let met = [
+        "both_correct",
+        "only_reference_correct",
+        "only_other_correct",
+        "neither_correct",
+    ];
+    let met = met.map(|name| required(name, count("")));
+    object(
+        "",
+        [
+            required("reference", text("")),
+            required("other", text("")),
+            required(
+                "agreement",
+                number("The share of items whose outputs agree"),
+            ),
+            required("pairs", count("Items that both answered")),
+            required("agreeing", count("")),
+            required("same_shape", count("With the same names, types and shapes")),
+            required("only_reference_failed", count("")),
+            required("only_other_failed", count("")),
+            required("outputs", list("", output)),
+            optional("classes", classes),
+            optional("labels", object("With labels, in rows", met)),
+            required(
+                "differing_items",
+                list("The first 100 that differ, from 0", count("")),
+            ),
+        ],
+    )
+}
