@@ -3,6 +3,7 @@
 //! Plain types, one error, one event enum and five traits; no I/O, no async runtime, no serde.
 //! Wire and file shapes are types of their own, in the crates that speak them, and convert to these.
 
+pub mod comparison;
 pub mod control;
 pub mod engine;
 pub mod error;
@@ -35,7 +36,10 @@ pub use model::{
 pub use observe::{Exposition, Observe};
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
 pub use response::{Answerer, InferResponse, Timings};
-pub use rollout::{Act, ActKind, Assumptions, Document, RolloutNews, RolloutWatch, Rollouts};
+pub use rollout::{
+    Act, ActKind, Assumptions, Document, GateAnswer, Gatekeeper, RolloutNews, RolloutWatch,
+    Rollouts,
+};
 pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};

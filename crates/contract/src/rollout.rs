@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::infer::BoxFuture;
@@ -170,4 +171,33 @@ pub trait Rollouts: Send + Sync + fmt::Debug {
     /// # Errors
     /// `invalid_request` with the path of the key that is wrong.
     fn simulate(&self, file: &str, assumptions: &Assumptions) -> Result<Document>;
+}
+
+/// What a gate said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateAnswer {
+    /// Go on.
+    Go,
+    /// Not yet, or no answer at all: it is asked again later.
+    Wait,
+    /// Roll back.
+    RollBack,
+}
+
+/// Asks the gates of rollouts. Called by the driver of a rollout, which never waits for an answer
+/// before it looks at the evidence again.
+pub trait Gatekeeper: Send + Sync + fmt::Debug {
+    /// Whether a gate at this address could be asked.
+    ///
+    /// # Errors
+    /// `invalid_request` with what is wrong about the address.
+    fn check(&self, url: &str) -> Result<()>;
+
+    /// Posts the status of a rollout to a gate. A failure of any kind is [`GateAnswer::Wait`].
+    fn ask<'a>(
+        &'a self,
+        url: &'a str,
+        status: &'a Document,
+        timeout: Duration,
+    ) -> BoxFuture<'a, GateAnswer>;
 }

@@ -27,6 +27,8 @@ pub struct Routing {
     pub n_without_unit: u64,
     /// Grows with every change.
     pub generation: u64,
+    /// The rollout that decides in place of operators, while one does.
+    pub rollout: Option<String>,
 }
 
 /// What one arm of a split has answered. Requests that were forced into it are left out, and so are

@@ -93,6 +93,16 @@ impl Client {
         answer.map_err(|_| self.silence())?
     }
 
+    /// Posts JSON; gives the status of the reply, whatever it is.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub(crate) async fn post(&self, path: &str, body: String) -> Result<StatusCode> {
+        let open = timeout(self.timeout, self.open(Method::POST, path, body)).await;
+        let (_connection, reply) = open.map_err(|_| self.silence())??;
+        Ok(reply.status())
+    }
+
     /// Follows the events of a path from now on.
     ///
     /// # Errors

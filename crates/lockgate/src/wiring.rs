@@ -18,6 +18,7 @@ use serving::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
+use crate::gatekeeper::Webhooks;
 use crate::machine::Machine;
 use crate::store;
 
@@ -46,6 +47,7 @@ pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
         default_timeout: config.default_timeout,
         max_queue_rows: config.max_queue_rows,
         store: store::open(config)?.unwrap_or(options.store),
+        gatekeeper: Arc::new(Webhooks),
         ..options
     })?;
     let ctx = Arc::new(Context {

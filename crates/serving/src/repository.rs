@@ -10,7 +10,7 @@
 pub(crate) mod archive;
 pub(crate) mod keeper;
 pub(crate) mod layout;
-mod ledger;
+pub(crate) mod ledger;
 mod plan;
 pub(crate) mod settings;
 pub(crate) mod snapshot;

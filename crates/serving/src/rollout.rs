@@ -2,9 +2,10 @@
 //!
 //! Decision: everything here is a function over plain data, with time and randomness passed in, so
 //! that the simulator and the server run the very same code. Nothing here sends, waits or reads a
-//! clock; the driver feeds counts and applies actions.
+//! clock but the driver (`driver`), which feeds counts and applies actions.
 
 pub mod config;
+pub(crate) mod driver;
 pub mod evidence;
 pub mod moment;
 pub mod simulate;

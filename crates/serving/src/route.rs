@@ -3,8 +3,10 @@
 //! Decision: a pure function over an immutable table. The table is swapped whole, so a request sees
 //! one state of the repository and takes no lock.
 
+mod census;
 mod choice;
 mod hash;
+mod mirror;
 mod results;
 mod split;
 
@@ -18,8 +20,11 @@ use contract::{
     VersionState,
 };
 
-pub(crate) use choice::ActiveSplit;
+pub(crate) use choice::{ActiveSplit, ArmAtWork};
+pub(crate) use mirror::{Answered, Copied, Dropped, Drops, Mirror};
+#[cfg(test)]
 pub(crate) use results::ArmCounts;
+pub(crate) use results::{ArmTotals, Fingerprint, Outcome};
 pub use split::Assigner;
 
 use choice::Choice;
@@ -61,6 +66,10 @@ pub(crate) struct Switch {
     pub(crate) split: Option<Arc<ActiveSplit>>,
     /// Grows with every change that an operator makes.
     pub(crate) generation: u64,
+    /// Where copies of requests go that name no version.
+    pub(crate) mirror: Option<Arc<Mirror>>,
+    /// The rollout that decides in place of operators.
+    pub(crate) rollout: Option<String>,
 }
 
 impl Switch {
@@ -80,6 +89,7 @@ impl Switch {
                 .as_ref()
                 .map_or(0, |active| active.n_without_unit()),
             generation: self.generation,
+            rollout: self.rollout.clone(),
         }
     }
 }
@@ -92,7 +102,9 @@ pub(crate) struct Found<'a, T> {
     /// The arm of the split.
     pub(crate) arm: Option<&'a Bytes>,
     /// Where the request is counted; nowhere when it belongs to no arm, or was forced into it.
-    pub(crate) counts: Option<&'a Arc<ArmCounts>>,
+    pub(crate) counts: Option<&'a Arc<ArmAtWork>>,
+    /// Where a copy of the request goes.
+    pub(crate) mirror: Option<&'a Arc<Mirror>>,
 }
 
 /// One version.
@@ -114,6 +126,7 @@ impl<'a, T> Found<'a, T> {
             handle,
             arm: None,
             counts: None,
+            mirror: None,
         }
     }
 }
@@ -208,18 +221,23 @@ impl<T> Table<T> {
             Choice::Assigned(arm, at_work) => assigned(name, model, arm)?.map(|handle| Found {
                 handle,
                 arm: Some(&at_work.name),
-                counts: Some(&at_work.counts),
+                counts: Some(at_work),
+                mirror: model.switch.mirror.as_ref(),
             }),
             Choice::Forced(arm, at_work) => Some(Found {
                 handle: find_version(name, model, &arm.version)?,
                 arm: Some(&at_work.name),
                 counts: None,
+                mirror: None,
             }),
             Choice::Outside => None,
         };
         match found {
             Some(found) => Ok(found),
-            None => find_named(name, model, &VersionSelector::Latest).map(Found::without_arm),
+            None => Ok(Found {
+                mirror: model.switch.mirror.as_ref(),
+                ..Found::without_arm(find_named(name, model, &VersionSelector::Latest)?)
+            }),
         }
     }
 

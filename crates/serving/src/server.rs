@@ -6,18 +6,19 @@
 mod draw;
 mod options;
 mod readiness;
+mod rollouts;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use contract::{
     Answerer, BoxFuture, Caller, Change, Code, Control, Error, HistoryEntry, Infer, InferRequest,
-    InferResponse, ModelName, ModelStatus, Readiness, Result, Route, Routing, Target,
+    InferResponse, ModelName, ModelStatus, Readiness, Result, Rollouts, Route, Routing, Target,
     VersionStatistics,
 };
 use notify::RecommendedWatcher;
@@ -27,13 +28,15 @@ use tokio::time::Instant;
 pub use options::ServerOptions;
 
 use crate::repository::archive::Archive;
-use crate::repository::keeper::{Command, Intervals, Keeper, Order, Tools};
+use crate::repository::keeper::{Command, Intervals, Keeper, Order, Past, Tools};
 use crate::repository::layout::Scanner;
 use crate::repository::settings::SettingsDefaults;
 use crate::repository::snapshot::{Served, Snapshot};
 use crate::repository::version::Opener;
 use crate::repository::watch::watch;
-use crate::route::ArmCounts;
+use crate::rollout;
+use crate::rollout::driver::{Reach, Records, Registry};
+use crate::route::{ArmAtWork, Fingerprint, Mirror, Outcome};
 use draw::Draws;
 
 /// Calls that change what is served are rare; more than this wait at the caller.
@@ -66,17 +69,34 @@ pub struct Server {
     archive: Archive,
     draws: Draws,
     commands: mpsc::Sender<Command>,
+    rollouts: Registry,
     is_shutting_down: AtomicBool,
     is_closed: AtomicBool,
     /// Kept for its `Drop`, which ends the watch.
     _watcher: Option<RecommendedWatcher>,
 }
 
-/// The handle of a request that counts for an arm of a split.
+/// The handle of a request that counts for an arm of a split, or may be copied.
 #[derive(Debug)]
 struct Counted {
     served: Arc<Served>,
-    counts: Arc<ArmCounts>,
+    arm: Option<Arc<ArmAtWork>>,
+    mirror: Option<Arc<Mirror>>,
+}
+
+impl Counted {
+    /// Takes note of the answer for the arm, if there is one.
+    fn note(&self, request: Fingerprint, result: &Result<InferResponse>, latency: Duration) {
+        let Some(arm) = &self.arm else { return };
+        let response = result.as_ref().ok();
+        let outcome = Outcome {
+            error: result.as_ref().err().map(Error::code),
+            latency,
+            timings: response.map(|response| response.timings),
+            outputs: response.map_or(&[], |response| &response.outputs),
+        };
+        arm.record(request, &outcome);
+    }
 }
 
 impl fmt::Debug for Server {
@@ -94,6 +114,15 @@ impl Server {
         for root in &options.roots {
             check_root(root)?;
         }
+        let records = Records::new(Arc::clone(&options.store));
+        let past_rollouts = rollout::driver::Past::read(&records)?;
+        let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
+        let published = Arc::new(ArcSwap::default());
+        let reach = Reach {
+            commands: commands.clone(),
+            published: Arc::clone(&published),
+        };
+        let driver = rollout::driver::Tools::new(reach, records, &options);
         let scanner = Scanner {
             roots: options.roots,
             engines: options.engines.clone(),
@@ -115,9 +144,11 @@ impl Server {
         // The watch comes first: what changes during the first scan is found by the next.
         let watcher = watch(&scanner.roots, Arc::clone(&changes));
         let scan = scanner.scan(SystemTime::now());
-        let published = Arc::new(ArcSwap::default());
         let archive = Archive::new(options.store);
-        let wishes = archive.wishes()?;
+        let past = Past {
+            wishes: archive.wishes()?,
+            steerings: past_rollouts.steerings(),
+        };
         let tools = Tools {
             scanner,
             opener,
@@ -125,14 +156,14 @@ impl Server {
             intervals,
             archive: archive.clone(),
         };
-        let keeper = Keeper::new(tools, scan, wishes);
-        let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
+        let keeper = Keeper::new(tools, scan, past);
         tokio::spawn(keeper.run(receiver, changes));
         Ok(Arc::new(Self {
             published,
             archive,
             draws: Draws::default(),
             commands,
+            rollouts: Registry::new(driver, past_rollouts)?,
             is_shutting_down: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             _watcher: watcher,
@@ -219,10 +250,11 @@ impl Infer for Server {
         let draw = || self.draws.next();
         let found = snapshot.table.find_for(target, caller, draw)?;
         let mut route = route(found.handle, found.arm);
-        if let Some(counts) = found.counts {
+        if found.counts.is_some() || found.mirror.is_some() {
             route.handle = Arc::new(Counted {
                 served: Arc::clone(found.handle),
-                counts: Arc::clone(counts),
+                arm: found.counts.cloned(),
+                mirror: found.mirror.cloned(),
             });
         }
         Ok(route)
@@ -236,10 +268,14 @@ impl Infer for Server {
             };
             let counted = handle.downcast::<Counted>();
             let counted = counted.map_err(|_| Error::internal("a route of another server"))?;
-            let start = Instant::now();
+            let mirror = counted.mirror.as_ref();
+            let copy = mirror.and_then(|mirror| mirror.copy(&request, self.draws.next()));
+            let (start, request_id) = (Instant::now(), Fingerprint::new(request.id.as_str()));
             let result = counted.served.variant.infer(request).await;
-            let error = result.as_ref().err().map(Error::code);
-            counted.counts.record(error, start.elapsed());
+            counted.note(request_id, &result, start.elapsed());
+            if let (Some(mirror), Some(copy)) = (mirror, copy) {
+                mirror.send(copy, &result);
+            }
             result
         })
     }
@@ -309,6 +345,10 @@ impl Control for Server {
             self.send(Command::Change { order, done }).await?;
             answer.await.map_err(|_| keeper_is_gone())?
         })
+    }
+
+    fn rollouts(&self) -> Option<&dyn Rollouts> {
+        Some(self)
     }
 
     fn history<'a>(

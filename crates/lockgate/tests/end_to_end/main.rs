@@ -15,6 +15,7 @@ mod command_line;
 mod documents;
 mod examples;
 mod http;
+mod live_rollouts;
 mod process;
 mod python_clients;
 mod reload;

@@ -78,7 +78,8 @@ impl Archive {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// Does work with a store where blocking is allowed.
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let result = tokio::task::spawn_blocking(work).await;

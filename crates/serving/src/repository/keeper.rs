@@ -5,65 +5,40 @@
 //! on a thread that may block, so two large models never need memory for both at once.
 
 mod change;
+mod command;
+mod memory;
+mod steering;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use contract::{Code, Error, ModelName, Observe, Result, Routing, Version};
+use contract::{Code, Error, ModelName, Observe, Result, Version};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::archive::Archive;
 use super::layout::{Scan, Scanner};
-use super::ledger::{Job, Ledger, Retired};
+use super::ledger::{Job, Ledger, Retired, Steering};
 use super::plan::Timing;
-use super::snapshot::{Released, Served, Snapshot};
+use super::snapshot::{Load, Released, Served, Snapshot};
 use super::version::Opener;
 use super::wishes::Wishes;
 
 pub(crate) use change::Order;
+pub(crate) use command::Command;
+pub(crate) use steering::Ending;
 
 use change::VersionLoad;
+use memory::resident_bytes;
 
 /// Changes come in bursts; the scan waits until most of one is over.
 const BURST: Duration = Duration::from_millis(200);
 
 /// The settling time of a plan that follows no scan: what was seen may have changed since.
 const NEVER: Duration = Duration::MAX;
-
-/// What the server asks for. The answer goes to `done`.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Scan now; answered when what is ready to be loaded has been.
-    Rescan {
-        /// The answer.
-        done: oneshot::Sender<()>,
-    },
-    /// Load a model; answered when it serves or has failed.
-    Load {
-        /// The model.
-        model: ModelName,
-        /// The answer.
-        done: oneshot::Sender<Result<()>>,
-    },
-    /// Change what is served; answered when it is kept and in force.
-    Change {
-        /// The change.
-        order: Order,
-        /// The answer.
-        done: oneshot::Sender<Result<Routing>>,
-    },
-    /// Unload a model; answered at once.
-    Unload {
-        /// The model.
-        model: ModelName,
-        /// The answer.
-        done: oneshot::Sender<Result<()>>,
-    },
-}
 
 /// The times that the keeper obeys.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +79,15 @@ pub(crate) struct Tools {
     pub(crate) archive: Archive,
 }
 
+/// What was decided before a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// What operators have asked for.
+    pub(crate) wishes: Vec<(ModelName, Wishes)>,
+    /// What rollouts that go on have decided.
+    pub(crate) steerings: Vec<(ModelName, Steering)>,
+}
+
 /// The task that owns the ledger.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -124,9 +108,9 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper that has seen `scan`, with the models of it published as loading, and obeys the
-    /// wishes from before.
-    pub(crate) fn new(tools: Tools, scan: Scan, wishes: Vec<(ModelName, Wishes)>) -> Self {
+    /// A keeper that has seen `scan`, with the models of it published as loading, and obeys what was
+    /// decided before.
+    pub(crate) fn new(tools: Tools, scan: Scan, past: Past) -> Self {
         let mut keeper = Self {
             scanner: tools.scanner,
             opener: Arc::new(tools.opener),
@@ -143,8 +127,11 @@ impl Keeper {
             remarks: BTreeSet::new(),
             next_scan: Instant::now(),
         };
-        for (model, wishes) in wishes {
+        for (model, wishes) in past.wishes {
             keeper.ledger.restore(model, wishes);
+        }
+        for (model, steering) in past.steerings {
+            keeper.ledger.steer_again(model, steering);
         }
         // Only a call to load a model can fail, and there is none.
         keeper.take(scan, true, None).unwrap_or_default();
@@ -194,6 +181,28 @@ impl Keeper {
                 answer(done, result);
             }
             Event::Command(Command::Change { order, done }) => self.change(order, done).await,
+            Event::Command(Command::Steer {
+                model,
+                steering,
+                done,
+            }) => {
+                let result = self.steer(&model, *steering);
+                answer(done, result);
+            }
+            Event::Command(Command::Provide {
+                model,
+                version,
+                actor,
+                done,
+            }) => self.provide(model, version, actor, done).await,
+            Event::Command(Command::Settle { ending, done }) => {
+                let result = self.settle(&ending).await;
+                answer(done, result);
+            }
+            Event::Command(Command::Cool { model, version }) => {
+                self.ledger.cool(&model, &version);
+                self.plan(&model, NEVER, false);
+            }
             Event::Loaded(job, result) => {
                 let (model, version) = (job.model.clone(), job.version.clone());
                 self.finish(job, result);
@@ -278,8 +287,17 @@ impl Keeper {
         let (opener, order) = (Arc::clone(&self.opener), job.clone());
         let started = Instant::now();
         let task = tokio::task::spawn_blocking(move || {
+            let memory = resident_bytes();
             let variant = opener.open(&order.model, &order.version, &order.content)?;
-            Ok(Served::new(variant, started.elapsed()))
+            let load = Load {
+                time: started.elapsed(),
+                content: order.content.fingerprint.to_string(),
+                // Loads run one at a time, so most of the growth belongs to this one.
+                memory_bytes: resident_bytes()
+                    .zip(memory)
+                    .map(|(now, b)| now.saturating_sub(b)),
+            };
+            Ok(Served::new(variant, load))
         });
         self.running = Some(Running { job, task });
     }

@@ -4,8 +4,9 @@
 //! load or as a [`Retired`] variant to drain, and its result comes back as an event.
 
 mod routing;
+mod steering;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use contract::{Code, Error, ModelName, Result, Version, VersionState};
@@ -16,6 +17,8 @@ use super::snapshot::{Draining, Released, Served, Snapshot};
 use super::wishes::Wishes;
 use crate::route::{ActiveSplit, ModelRow, Table, VersionRow};
 use crate::variant::Variant;
+
+pub(crate) use steering::{Steering, owned_by};
 
 /// A version to load.
 #[derive(Clone, Debug)]
@@ -54,6 +57,9 @@ struct Model {
     is_required: bool,
     wishes: Wishes,
     split: Option<Arc<ActiveSplit>>,
+    steering: Option<Steering>,
+    /// Versions that stay loaded for a while after a rollout.
+    warm: BTreeSet<Version>,
 }
 
 /// Where every model stands.
@@ -233,12 +239,15 @@ impl Ledger {
     /// Marks a model as unloaded by a call, until it is loaded by one.
     ///
     /// # Errors
-    /// `model_not_found`.
+    /// `model_not_found`, or `conflict` while a rollout decides about it.
     pub(crate) fn ask_to_unload(&mut self, name: &ModelName) -> Result<()> {
         let model = self
             .models
             .get_mut(name)
             .ok_or_else(|| unknown_model(name))?;
+        if let Some(steering) = &model.steering {
+            return Err(owned_by(name, &steering.rollout));
+        }
         model.standing.is_unloaded = true;
         model.is_required = false;
         Ok(())

@@ -23,8 +23,23 @@ pub(crate) struct Served {
     pub(crate) load_time: Duration,
     /// The version as replies carry it.
     pub(crate) version: Bytes,
+    /// What identifies its files.
+    pub(crate) content: String,
+    /// How much the process grew while it was loaded; `None` where that cannot be measured.
+    pub(crate) memory_bytes: Option<u64>,
     /// Dropped with this value.
     _release: oneshot::Sender<()>,
+}
+
+/// How a variant was loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    /// How long it took.
+    pub(crate) time: Duration,
+    /// What identifies its files.
+    pub(crate) content: String,
+    /// How much the process grew meanwhile.
+    pub(crate) memory_bytes: Option<u64>,
 }
 
 /// Resolves when nobody holds the [`Served`] any more.
@@ -33,13 +48,15 @@ pub(crate) struct Released(oneshot::Receiver<()>);
 
 impl Served {
     /// Wraps a variant that has just been loaded.
-    pub(crate) fn new(variant: Arc<Variant>, load_time: Duration) -> (Arc<Self>, Released) {
+    pub(crate) fn new(variant: Arc<Variant>, load: Load) -> (Arc<Self>, Released) {
         let (release, released) = oneshot::channel();
         let version = variant.info().version.as_str().as_bytes();
         let served = Self {
             version: Bytes::copy_from_slice(version),
             variant,
-            load_time,
+            load_time: load.time,
+            content: load.content,
+            memory_bytes: load.memory_bytes,
             _release: release,
         };
         (Arc::new(served), Released(released))

@@ -176,6 +176,25 @@ impl Wishes {
         }
     }
 
+    /// The wishes after a rollout: its winner answers from now on. When that is the candidate, one
+    /// step back is `stable`.
+    pub(crate) fn after_rollout(&self, winner: &Version, stable: &Version) -> Self {
+        let pinned_to = |version: &Version| Turn {
+            pinned: Some(version.clone()),
+            ..self.turn.clone()
+        };
+        let mut next = Self {
+            turn: pinned_to(winner),
+            generation: self.generation + 1,
+            ..self.clone()
+        };
+        if winner != stable {
+            next.before = Some(pinned_to(stable));
+        }
+        next.unloaded.remove(winner);
+        next
+    }
+
     /// Versions to serve whatever the settings select, with those that somebody counts on.
     pub(crate) fn wanted(&self, split: Option<&Split>) -> BTreeSet<Version> {
         let arms = split.into_iter().flat_map(|split| &split.arms);

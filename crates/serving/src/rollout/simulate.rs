@@ -8,6 +8,7 @@
 //! number of the run, so that results do not depend on who runs what.
 
 pub mod judge;
+pub(crate) mod request;
 
 use std::time::Duration;
 

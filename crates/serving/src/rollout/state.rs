@@ -18,7 +18,7 @@ mod progress;
 mod status;
 
 pub use actions::{Action, Alert, Arm, Traffic, Transition};
-pub use events::{Event, GateAnswer, GuardReadings, Tick};
+pub use events::{Event, GuardReadings, Tick};
 pub use operator::Refusal;
 pub use phase::{GuardKind, HoldReason, Phase, Reason, Stage};
 pub use progress::Progress;
@@ -307,7 +307,7 @@ impl Rollout {
         self.go(Phase::Completed, Reason::Soaked, ITSELF, now, actions);
         actions.push(Action::Release {
             arm: Arm::Stable,
-            after: std::time::Duration::ZERO,
+            after: self.config.on_rollback.keep_candidate_warm,
         });
     }
 

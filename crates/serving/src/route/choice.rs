@@ -10,16 +10,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use contract::{Arm, ArmResult, Caller, Error, Fallback, Result, Split, UnitSource};
 
-use super::results::ArmCounts;
+use super::census::Census;
+use super::results::{ArmCounts, Exposure, Exposures, Fingerprint, Outcome};
 use super::split::Assigner;
+use crate::rollout::statistics::mismatch;
 
 /// A checked split, with what its replies carry.
 #[derive(Debug)]
 pub(crate) struct ActiveSplit {
     split: Split,
     assigner: Assigner,
-    arms: Vec<ArmAtWork>,
+    arms: Vec<Arc<ArmAtWork>>,
+    remembered: Arc<Remembered>,
+    before: Before,
+}
+
+/// What outlives a change of the weights.
+#[derive(Debug, Default)]
+struct Remembered {
+    census: Census,
+    exposures: Exposures,
     n_without_unit: AtomicU64,
+}
+
+/// What was there when the weights of now began to hold.
+#[derive(Debug)]
+struct Before {
+    /// Units by arm.
+    units: Vec<u64>,
+    /// ln BF of a mismatch under all earlier weights.
+    ln_mismatch: f64,
 }
 
 /// What goes with each arm.
@@ -29,17 +49,32 @@ pub(crate) struct ArmAtWork {
     pub(crate) name: Bytes,
     /// What it has answered.
     pub(crate) counts: Arc<ArmCounts>,
+    /// What it is called in the exposures, whatever its place.
+    number: u8,
+    remembered: Arc<Remembered>,
 }
 
 /// What a split says about one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Choice<'a> {
     /// The request belongs to an arm.
-    Assigned(&'a Arm, &'a ArmAtWork),
+    Assigned(&'a Arm, &'a Arc<ArmAtWork>),
     /// The caller forces an arm.
-    Forced(&'a Arm, &'a ArmAtWork),
+    Forced(&'a Arm, &'a Arc<ArmAtWork>),
     /// The request takes no part.
     Outside,
+}
+
+impl ArmAtWork {
+    /// Takes note of a request that it was to answer, for its counts and for later feedback.
+    pub(crate) fn record(&self, request: Fingerprint, outcome: &Outcome<'_>) {
+        let class = self.counts.record(outcome);
+        if outcome.error.is_none() {
+            let arm = self.number;
+            let exposure = Exposure { arm, class };
+            self.remembered.exposures.record(request, exposure);
+        }
+    }
 }
 
 impl ActiveSplit {
@@ -48,22 +83,76 @@ impl ActiveSplit {
     /// # Errors
     /// `invalid_request` with the key that is wrong.
     pub(crate) fn new(split: Split, default_salt: &str) -> Result<Self> {
+        Self::with_arms_of(None, split, default_salt)
+    }
+
+    /// The same split with other weights. Arms of the same name and version go on counting, no unit
+    /// is counted twice, and feedback still finds what was answered before.
+    ///
+    /// # Errors
+    /// `invalid_request` with the key that is wrong.
+    pub(crate) fn reweighted(&self, split: Split, default_salt: &str) -> Result<Self> {
+        Self::with_arms_of(Some(self), split, default_salt)
+    }
+
+    fn with_arms_of(earlier: Option<&Self>, split: Split, default_salt: &str) -> Result<Self> {
         let assigner = Assigner::new(&split, default_salt)?;
-        let arms = split.arms.iter().map(|arm| ArmAtWork {
-            name: Bytes::copy_from_slice(arm.name.as_bytes()),
-            counts: Arc::default(),
-        });
+        let mut free = earlier.map_or(0, Self::first_free_number);
+        // Arms come and go; after hundreds of them, what was remembered is given up.
+        let has_room = usize::from(free) + split.arms.len() <= usize::from(u8::MAX);
+        let earlier = earlier.filter(|_| has_room);
+        if earlier.is_none() {
+            free = 0;
+        }
+        let remembered =
+            earlier.map_or_else(Arc::default, |earlier| Arc::clone(&earlier.remembered));
+        let mut arms = Vec::with_capacity(split.arms.len());
+        for arm in &split.arms {
+            let known = earlier.and_then(|earlier| earlier.same_arm(arm));
+            arms.push(known.unwrap_or_else(|| {
+                free += 1;
+                Arc::new(ArmAtWork {
+                    name: Bytes::copy_from_slice(arm.name.as_bytes()),
+                    counts: Arc::default(),
+                    number: free - 1,
+                    remembered: Arc::clone(&remembered),
+                })
+            }));
+        }
+        let units = arms.iter().map(|arm| arm.counts.n_units());
+        let before = Before {
+            units: units.collect(),
+            ln_mismatch: earlier.map_or(0.0, Self::ln_mismatch),
+        };
         Ok(Self {
-            arms: arms.collect(),
-            n_without_unit: AtomicU64::new(0),
-            assigner,
             split,
+            assigner,
+            arms,
+            remembered,
+            before,
         })
+    }
+
+    fn same_arm(&self, arm: &Arm) -> Option<Arc<ArmAtWork>> {
+        let mut arms = self.split.arms.iter().zip(&self.arms);
+        let is_same = |own: &Arm| own.name == arm.name && own.version == arm.version;
+        let (_, at_work) = arms.find(|(own, _)| is_same(own))?;
+        Some(Arc::clone(at_work))
+    }
+
+    fn first_free_number(&self) -> u8 {
+        let numbers = self.arms.iter().map(|arm| arm.number.saturating_add(1));
+        numbers.max().unwrap_or(0)
     }
 
     /// The split as it was written.
     pub(crate) fn split(&self) -> &Split {
         &self.split
+    }
+
+    /// The arms at work, in the order of the split.
+    pub(crate) fn arms(&self) -> &[Arc<ArmAtWork>] {
+        &self.arms
     }
 
     /// What each arm has answered.
@@ -73,9 +162,34 @@ impl ActiveSplit {
             .collect()
     }
 
+    /// Who gets which arm.
+    pub(crate) fn assigner(&self) -> &Assigner {
+        &self.assigner
+    }
+
     /// How many requests had no unit.
     pub(crate) fn n_without_unit(&self) -> u64 {
-        self.n_without_unit.load(Ordering::Relaxed)
+        self.remembered.n_without_unit.load(Ordering::Relaxed)
+    }
+
+    /// How many units each arm got: requests, when every request is a unit of its own.
+    pub(crate) fn units(&self) -> Vec<u64> {
+        let arms = self.arms.iter();
+        arms.map(|arm| arm.counts.n_units()).collect()
+    }
+
+    /// ln BF that the units do not follow the weights.
+    pub(crate) fn ln_mismatch(&self) -> f64 {
+        let units = self.units();
+        let now = units.iter().zip(&self.before.units);
+        let counts: Vec<_> = now
+            .map(|(now, before)| now.saturating_sub(*before))
+            .collect();
+        let sum: f64 = self.split.arms.iter().map(|arm| arm.weight).sum();
+        let weights = self.split.arms.iter().map(|arm| arm.weight / sum);
+        let weights: Vec<_> = weights.collect();
+        let of_now = mismatch::ln_bayes_factor(&counts, &weights, mismatch::CONCENTRATION);
+        self.before.ln_mismatch + of_now
     }
 
     /// What the split says about the request of `caller`; `draw` is asked for when it is random.
@@ -92,18 +206,33 @@ impl ActiveSplit {
             return self.forced(&name);
         }
         let unit = self.unit(caller).filter(|unit| !unit.is_empty());
-        if unit.is_none() && self.split.unit.source != UnitSource::Random {
-            self.n_without_unit.fetch_add(1, Ordering::Relaxed);
-        }
-        let index = match (unit, self.split.unit.fallback) {
-            (Some(unit), Fallback::Random | Fallback::Stable) => self.assigner.arm_of(&unit),
+        let index = match (&unit, self.split.unit.fallback) {
+            (Some(unit), Fallback::Random | Fallback::Stable) => self.assigner.arm_of(unit),
             (None, Fallback::Random) => self.assigner.arm_of_draw(draw()),
             (None, Fallback::Stable) => None,
         };
         let arm = index.and_then(|index| self.arm(index));
+        self.count_unit(unit.as_deref(), arm.map(|(_, at_work)| at_work));
         Ok(arm.map_or(Choice::Outside, |(arm, at_work)| {
             Choice::Assigned(arm, at_work)
         }))
+    }
+
+    fn count_unit(&self, unit: Option<&str>, arm: Option<&Arc<ArmAtWork>>) {
+        let Remembered {
+            census,
+            n_without_unit,
+            ..
+        } = &*self.remembered;
+        let is_random = self.split.unit.source == UnitSource::Random;
+        if unit.is_none() && !is_random {
+            n_without_unit.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(arm) = arm
+            && (is_random || unit.is_some_and(|unit| census.is_new(unit)))
+        {
+            arm.counts.record_unit();
+        }
     }
 
     fn forced(&self, name: &str) -> Result<Choice<'_>> {
@@ -123,7 +252,7 @@ impl ActiveSplit {
             })
     }
 
-    fn arm(&self, index: usize) -> Option<(&Arm, &ArmAtWork)> {
+    fn arm(&self, index: usize) -> Option<(&Arm, &Arc<ArmAtWork>)> {
         self.split.arms.get(index).zip(self.arms.get(index))
     }
 
@@ -136,3 +265,6 @@ impl ActiveSplit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

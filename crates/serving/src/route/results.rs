@@ -1,143 +1,204 @@
-//! What the arms of a split have answered: counts and times, since the split was set.
+//! What the arms of a split have answered: counts, times and outputs, since the split was set.
 //!
 //! Rule: a request counts for the arm that it was assigned to, never when the arm was forced, and
-//! not when the caller made a mistake. Times go into buckets of a quarter of a power of two, so a
-//! quantile is at most a fifth too high; counting is two additions, without a lock.
+//! not when the caller made a mistake or went away. Everything only grows, so that whoever looks
+//! twice gets the time between by a subtraction. Counting is a few relaxed additions and one look
+//! at the outputs: no lock, no allocation.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod exposures;
+mod histogram;
+mod outputs;
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use contract::{ArmResult, Code};
+use contract::{ArmResult, Code, NamedTensor, Timings};
 
-/// Quarters of powers of two up to 2^40 microseconds, which are twelve days.
-const N_BUCKETS: usize = 160;
+pub(crate) use exposures::{Exposure, Exposures, Fingerprint};
+pub(crate) use histogram::Histogram;
+pub(crate) use outputs::Class;
+
+use crate::rollout::config::Span;
+use crate::rollout::statistics::means::difference::Moments;
+use histogram::AtomicHistogram;
+use outputs::{N_BINS, OutputKind};
+
+/// How one request ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome<'a> {
+    /// Why it failed.
+    pub(crate) error: Option<Code>,
+    /// All of its time.
+    pub(crate) latency: Duration,
+    /// Where the time of an answer went.
+    pub(crate) timings: Option<Timings>,
+    /// What was answered.
+    pub(crate) outputs: &'a [NamedTensor],
+}
 
 /// The counts of one arm.
 #[derive(Debug)]
 pub(crate) struct ArmCounts {
     errors: AtomicU64,
-    /// Answered requests by their time in microseconds.
-    latencies: [AtomicU64; N_BUCKETS],
+    error_run: AtomicU64,
+    longest_error_run: AtomicU64,
+    /// By span: total, queue, infer.
+    latencies: [AtomicHistogram; 3],
+    output_kind: AtomicU8,
+    outputs: [AtomicU64; N_BINS],
+    not_a_number: AtomicU64,
+    units: AtomicU64,
+    /// Rewards are rare beside requests, so a lock is fine.
+    rewards: Mutex<Moments>,
+}
+
+/// What an arm has counted since it was set up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ArmTotals {
+    /// Requests that were answered.
+    pub(crate) n_answered: u64,
+    /// Requests that failed.
+    pub(crate) n_errors: u64,
+    /// Times of the answered ones, by the spans of a rollout: total, queue, infer.
+    pub(crate) latencies: [Histogram; 3],
+    /// Rows by output bin; which bins mean what, says the kind of the outputs.
+    pub(crate) outputs: Vec<u64>,
+    /// Answers with a NaN or an infinity in an output.
+    pub(crate) n_nan: u64,
+    /// What feedback said about the answers.
+    pub(crate) rewards: Moments,
+}
+
+impl ArmTotals {
+    /// The times of one part of the answered requests.
+    pub(crate) fn latency(&self, span: Span) -> &Histogram {
+        let [total, queue, infer] = &self.latencies;
+        match span {
+            Span::Total => total,
+            Span::Queue => queue,
+            Span::Infer => infer,
+        }
+    }
 }
 
 impl Default for ArmCounts {
     fn default() -> Self {
         Self {
             errors: AtomicU64::new(0),
-            latencies: std::array::from_fn(|_| AtomicU64::new(0)),
+            error_run: AtomicU64::new(0),
+            longest_error_run: AtomicU64::new(0),
+            latencies: Default::default(),
+            output_kind: AtomicU8::new(OutputKind::Unknown.number()),
+            outputs: std::array::from_fn(|_| AtomicU64::new(0)),
+            not_a_number: AtomicU64::new(0),
+            units: AtomicU64::new(0),
+            rewards: Mutex::default(),
         }
     }
 }
 
 impl ArmCounts {
-    /// Takes note of a request that took `latency`.
-    pub(crate) fn record(&self, error: Option<Code>, latency: Duration) {
-        let counter = match error {
-            None => self.latencies.get(bucket(latency)),
+    /// Takes note of a request; says which class was answered, when there was one row to classify.
+    pub(crate) fn record(&self, outcome: &Outcome<'_>) -> Option<Class> {
+        match outcome.error {
+            None => self.record_answer(outcome),
             Some(code) if code.is_client_mistake() => None,
-            Some(_) => Some(&self.errors),
-        };
-        if let Some(counter) = counter {
-            counter.fetch_add(1, Ordering::Relaxed);
+            Some(_) => {
+                self.record_error();
+                None
+            }
         }
     }
 
-    /// What was counted so far.
-    pub(crate) fn result(&self, arm: &str) -> ArmResult {
-        let counts = self.latencies.each_ref();
-        let counts = counts.map(|count| count.load(Ordering::Relaxed));
-        let n_answered: u64 = counts.iter().sum();
-        let n_errors = self.errors.load(Ordering::Relaxed);
-        let quantile = |percent: u64| {
-            let rank = (n_answered * percent).div_ceil(100).max(1);
-            let mut sum = 0;
-            let found = counts.iter().position(|count| {
-                sum += count;
-                sum >= rank
-            });
-            found.map(upper_edge)
+    fn record_error(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        let run = self.error_run.fetch_add(1, Ordering::Relaxed) + 1;
+        self.longest_error_run.fetch_max(run, Ordering::Relaxed);
+    }
+
+    fn record_answer(&self, outcome: &Outcome<'_>) -> Option<Class> {
+        // A load first: a line that nobody writes stays in every cache.
+        if self.error_run.load(Ordering::Relaxed) != 0 {
+            self.error_run.store(0, Ordering::Relaxed);
+        }
+        let [total, queue, infer] = &self.latencies;
+        total.add(outcome.latency);
+        if let Some(timings) = &outcome.timings {
+            queue.add(timings.queue);
+            infer.add(timings.compute);
+        }
+        if outputs::has_not_a_number(outcome.outputs) {
+            self.not_a_number.fetch_add(1, Ordering::Relaxed);
+        }
+        let seen = outputs::look_at(outcome.outputs, |bin| {
+            if let Some(count) = self.outputs.get(bin) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let kind = seen.kind.number();
+        if seen.kind != OutputKind::Unknown && self.output_kind.load(Ordering::Relaxed) != kind {
+            self.output_kind.store(kind, Ordering::Relaxed);
+        }
+        seen.class
+    }
+
+    /// Takes note of a unit that was assigned for the first time.
+    pub(super) fn record_unit(&self) {
+        self.units.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many units were assigned.
+    pub(crate) fn n_units(&self) -> u64 {
+        self.units.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of what an answer was worth.
+    pub(super) fn record_reward(&self, reward: f64) {
+        let one = Moments {
+            n: 1,
+            sum: reward,
+            sum_squares: reward * reward,
         };
+        let mut rewards = self.rewards.lock().unwrap_or_else(PoisonError::into_inner);
+        rewards.add(one);
+    }
+
+    /// Everything that was counted so far.
+    pub(crate) fn totals(&self) -> ArmTotals {
+        let latencies = self.latencies.each_ref().map(AtomicHistogram::read);
+        let outputs = self.outputs.iter();
+        let rewards = self.rewards.lock().unwrap_or_else(PoisonError::into_inner);
+        let [total, ..] = &latencies;
+        ArmTotals {
+            n_answered: total.n(),
+            n_errors: self.errors.load(Ordering::Relaxed),
+            outputs: outputs.map(|bin| bin.load(Ordering::Relaxed)).collect(),
+            n_nan: self.not_a_number.load(Ordering::Relaxed),
+            rewards: *rewards,
+            latencies,
+        }
+    }
+
+    /// The longest run of requests that failed one after the other since it was last taken.
+    pub(crate) fn take_longest_error_run(&self) -> u64 {
+        self.longest_error_run.swap(0, Ordering::Relaxed)
+    }
+
+    /// What was counted so far, as it is shown.
+    pub(crate) fn result(&self, arm: &str) -> ArmResult {
+        let totals = self.totals();
+        let [latencies, ..] = &totals.latencies;
         ArmResult {
             arm: arm.to_owned(),
-            n_requests: n_answered + n_errors,
-            n_errors,
-            p50: quantile(50),
-            p95: quantile(95),
-            p99: quantile(99),
+            n_requests: totals.n_answered + totals.n_errors,
+            n_errors: totals.n_errors,
+            p50: latencies.quantile(0.5),
+            p95: latencies.quantile(0.95),
+            p99: latencies.quantile(0.99),
         }
     }
-}
-
-/// The bucket of a time: the power of two, and the two bits below it.
-fn bucket(latency: Duration) -> usize {
-    let micros = u64::try_from(latency.as_micros())
-        .unwrap_or(u64::MAX)
-        .max(1);
-    let power = micros.ilog2();
-    let quarter = match power {
-        0 | 1 => (micros << (2 - power)) & 3,
-        _ => (micros >> (power - 2)) & 3,
-    };
-    let index = u64::from(power) * 4 + quarter;
-    usize::try_from(index).map_or(N_BUCKETS - 1, |index| index.min(N_BUCKETS - 1))
-}
-
-/// The first time that a bucket is too short for.
-fn upper_edge(bucket: usize) -> Duration {
-    let index = u64::try_from(bucket).unwrap_or_default() + 1;
-    Duration::from_micros(((4 + index % 4) << (index / 4)).div_ceil(4))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_grow_with_the_time_and_hold_what_they_say() {
-        let mut last = 0;
-        for micros in (1..5000).chain([1 << 20, 1 << 39, u64::MAX]) {
-            let latency = Duration::from_micros(micros);
-            let bucket = bucket(latency);
-            assert!(bucket >= last, "{micros}");
-            last = bucket;
-            if bucket < N_BUCKETS - 1 {
-                let edge = upper_edge(bucket);
-                assert!(edge >= latency, "{micros}: {edge:?}");
-                assert!(
-                    edge.as_micros() <= u128::from(micros) * 5 / 4 + 2,
-                    "{micros}: {edge:?}"
-                );
-            }
-        }
-        assert_eq!(last, N_BUCKETS - 1);
-    }
-
-    #[test]
-    fn quantiles_are_those_of_the_answered_requests() {
-        let counts = ArmCounts::default();
-        for _ in 0..98 {
-            counts.record(None, Duration::from_micros(100));
-        }
-        for _ in 0..2 {
-            counts.record(None, Duration::from_millis(50));
-        }
-        counts.record(Some(Code::EngineFailed), Duration::ZERO);
-        counts.record(Some(Code::QueueFull), Duration::ZERO);
-        counts.record(Some(Code::InvalidRequest), Duration::ZERO);
-        let result = counts.result("control");
-        assert_eq!((result.n_requests, result.n_errors), (102, 2));
-        assert_eq!(result.p50, Some(Duration::from_micros(112)));
-        assert_eq!(result.p95, result.p50);
-        assert!(
-            result
-                .p99
-                .is_some_and(|p99| p99 >= Duration::from_millis(50))
-        );
-    }
-
-    #[test]
-    fn nothing_has_no_quantiles() {
-        let result = ArmCounts::default().result("control");
-        assert_eq!((result.n_requests, result.p50, result.p99), (0, None, None));
-    }
-}
+mod tests;

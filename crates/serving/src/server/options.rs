@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Engine, Observe, Store};
+use contract::{Engine, Gatekeeper, Observe, Store};
 
+use crate::rollout::driver::NoGatekeeper;
 use crate::store::MemoryStore;
 
 /// A scan of a hundred models takes a few milliseconds, and nobody waits longer for a model that
@@ -18,6 +19,9 @@ const DEFAULT_SETTLE: Duration = Duration::from_secs(1);
 
 /// Some seconds of work for a small model, and little memory for a large one.
 const DEFAULT_MAX_QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// Short enough to see a failing version within seconds, long enough to cost nothing.
+const DEFAULT_ROLLOUT_BLOCK: Duration = Duration::from_secs(1);
 
 /// What a server is started with. Every value is valid.
 #[derive(Clone, Debug)]
@@ -38,8 +42,12 @@ pub struct ServerOptions {
     pub default_timeout: Option<Duration>,
     /// The most rows that wait, for models that do not say.
     pub max_queue_rows: NonZeroUsize,
-    /// Where labels, pins, splits and their history are kept; by default in memory.
+    /// Where labels, pins, splits, rollouts and their history are kept; by default in memory.
     pub store: Arc<dyn Store>,
+    /// Asks the gates of rollouts; by default nobody does, and such rollouts are refused.
+    pub gatekeeper: Arc<dyn Gatekeeper>,
+    /// From one look of a rollout at its counts to the next.
+    pub rollout_block: Duration,
 }
 
 impl ServerOptions {
@@ -61,6 +69,8 @@ impl ServerOptions {
             default_timeout: None,
             max_queue_rows: DEFAULT_MAX_QUEUE_ROWS,
             store: Arc::new(MemoryStore::default()),
+            gatekeeper: Arc::new(NoGatekeeper),
+            rollout_block: DEFAULT_ROLLOUT_BLOCK,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A whole server in process: folders change, requests run.
 
+mod rollouts;
+
 use std::borrow::Cow;
 use std::fs;
 use std::num::NonZeroUsize;

@@ -34,6 +34,23 @@ pub(super) struct VersionLoad {
     done: oneshot::Sender<Result<Routing>>,
 }
 
+impl VersionLoad {
+    /// A call that waits for a version.
+    pub(super) fn new(
+        model: ModelName,
+        version: Version,
+        actor: String,
+        done: oneshot::Sender<Result<Routing>>,
+    ) -> Self {
+        Self {
+            model,
+            version,
+            actor,
+            done,
+        }
+    }
+}
+
 impl Keeper {
     /// Carries out a change.
     pub(super) async fn change(&mut self, order: Order, done: oneshot::Sender<Result<Routing>>) {
@@ -137,7 +154,7 @@ impl Keeper {
         load.map_or(WATCH, |load| &load.actor)
     }
 
-    fn entry(
+    pub(super) fn entry(
         &self,
         model: &ModelName,
         actor: &str,

@@ -7,7 +7,7 @@ use contract::{Change, Error, ModelName, Result, Routing, Split, Version};
 
 use super::super::wishes::{Outcome, SplitWish, Surroundings, Wishes};
 use super::{Ledger, Model, unknown_model};
-use crate::route::{ActiveSplit, Switch};
+use crate::route::{ActiveSplit, Assigner, Switch};
 
 impl Ledger {
     /// Takes up the wishes about a model from before a restart.
@@ -21,13 +21,14 @@ impl Ledger {
     /// `model_not_found`, `version_not_found`, or `invalid_request` for what makes no sense.
     pub(crate) fn consider(&self, name: &ModelName, change: Change) -> Result<Outcome> {
         let model = self.known_model(name)?;
+        model.check_free(name, &change)?;
         if let (Change::Load(_), true) = (&change, model.standing.is_unloaded) {
             return Err(Error::invalid(format!(
                 "the model `{name}` is unloaded; load the model first"
             )));
         }
         if let Change::Split(split) = &change {
-            ActiveSplit::new(split.clone(), "")?;
+            Assigner::new(split, "")?;
         }
         let found = model.found.iter().flat_map(|found| found.versions.keys());
         let around = Surroundings {
@@ -125,7 +126,10 @@ impl Model {
         }
         let split = self.split.as_deref().map(ActiveSplit::split);
         self.standing.wanted = self.wishes.wanted(split);
-        self.standing.unwanted.clone_from(&self.wishes.unloaded);
+        let needed = self.needed_by_rollouts();
+        self.standing.wanted.extend(needed);
+        let unloaded = self.wishes.unloaded.difference(&self.standing.wanted);
+        self.standing.unwanted = unloaded.cloned().collect();
     }
 
     fn wished_split(&self) -> Option<&Split> {
@@ -143,12 +147,13 @@ impl Model {
     /// What routing needs to know.
     pub(super) fn switch(&self) -> Switch {
         let Wishes { turn, .. } = &self.wishes;
-        Switch {
+        self.steered(Switch {
             pinned: turn.pinned.clone(),
             labels: turn.labels.clone(),
             split: self.split.clone(),
             generation: self.wishes.generation,
-        }
+            ..Switch::default()
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::GateAnswer;
 use serde::{Deserialize, Serialize};
 
 use super::phase::GuardKind;
@@ -37,17 +38,6 @@ pub enum Event {
     },
     /// A block of counts ended. Send one each second, also when it is empty.
     Tick(Box<Tick>),
-}
-
-/// What a webhook said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GateAnswer {
-    /// Go on.
-    Go,
-    /// Not yet, or no answer at all: it is asked again later.
-    Wait,
-    /// Roll back.
-    RollBack,
 }
 
 /// What was counted since the last tick, and how the server is.

@@ -1,7 +1,8 @@
 //! The moves of a rollout: each sets the phase, tells the traffic, and is recorded.
 
+use contract::GateAnswer;
+
 use super::actions::{Action, Alert, Arm, Traffic, Transition};
-use super::events::GateAnswer;
 use super::phase::{GuardKind, HoldReason, Phase, Reason, Stage};
 use super::progress::Owed;
 use super::{ITSELF, Rollout};

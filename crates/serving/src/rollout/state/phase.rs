@@ -184,6 +184,30 @@ pub enum Reason {
     Operator(String),
 }
 
+impl Reason {
+    /// It as one of a closed list of words, for metrics.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::LoadFailed(_) => "load_failed",
+            Self::WarmedUp => "warmed_up",
+            Self::WarmupFailed(_) => "warmup_failed",
+            Self::CandidateChanged => "candidate_changed",
+            Self::ShadowAgrees => "shadow_agrees",
+            Self::NotWorse => "not_worse",
+            Self::Worse(_) => "worse",
+            Self::Guard(guard) => guard.as_str(),
+            Self::OnUnknown => "on_unknown",
+            Self::AllTraffic => "all_traffic",
+            Self::Soaked => "soaked",
+            Self::Held(reason) | Self::Released(reason) => reason.as_str(),
+            Self::Gate => "gate",
+            Self::Operator(_) => "operator",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

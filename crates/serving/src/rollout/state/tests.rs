@@ -6,7 +6,7 @@ mod status;
 
 use std::time::Duration;
 
-use contract::{Act, ActKind};
+use contract::{Act, ActKind, GateAnswer};
 
 use super::*;
 use crate::rollout::evidence::{Evidence, MetricBlock};

@@ -1,0 +1,14 @@
+//! Comparing the answers of two versions: pure functions over their outputs, and the report over
+//! many pairs.
+//!
+//! Decision: they live beside the tensors, because two sides that may not know each other need
+//! them: the shadow traffic of a rollout in `serving`, and `POST /api/compare` in `protocols`.
+
+mod class;
+mod pair;
+
+pub use class::{Class, has_class_output, predicted_class, same_class};
+pub use pair::{OutputDifference, PairComparison, Tolerance, compare};
+
+#[cfg(test)]
+mod tests;

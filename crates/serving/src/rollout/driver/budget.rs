@@ -1,0 +1,79 @@
+//! The budget of copies: how much time of the workers they may take.
+//!
+//! Inputs: the share of one second of work per second and worker that copies may take, and what each
+//! one took. Rule: a leaky bucket. It fills at the rate of the share, holds one second of it, and a
+//! copy may run while anything is in it; what it took is paid afterwards, because it is not known
+//! before. Cold start: full. Recovery: a copy that took long is paid off at the rate of the share.
+
+use std::time::Duration;
+
+/// What the bucket holds, as time of filling.
+const DEPTH: Duration = Duration::from_secs(1);
+
+/// How much time copies may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// Seconds of work per second.
+    rate: f64,
+    /// Seconds of work; negative while something is owed.
+    balance: f64,
+    filled: Duration,
+}
+
+impl Budget {
+    /// A full budget of `share` of the time of each of `n_workers`, at the time `now` since any
+    /// origin.
+    pub(super) fn new(share: f64, n_workers: usize, now: Duration) -> Self {
+        let rate = share * n_workers as f64;
+        Self {
+            rate,
+            balance: rate * DEPTH.as_secs_f64(),
+            filled: now,
+        }
+    }
+
+    /// Whether a copy may run now.
+    pub(super) fn allows(&mut self, now: Duration) -> bool {
+        let elapsed = now.saturating_sub(self.filled).as_secs_f64();
+        self.filled = now;
+        let most = self.rate * DEPTH.as_secs_f64();
+        self.balance = (self.balance + elapsed * self.rate).min(most);
+        self.balance > 0.0
+    }
+
+    /// Pays for a copy.
+    pub(super) fn pay(&mut self, work: Duration) {
+        self.balance -= work.as_secs_f64();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_never_take_more_than_their_share() {
+        for (share, n_workers, work) in [(0.2, 1, 7), (0.5, 4, 100), (0.2, 2, 3000)] {
+            let work = Duration::from_millis(work);
+            let mut budget = Budget::new(share, n_workers, Duration::ZERO);
+            let (mut now, mut busy) = (Duration::ZERO, Duration::ZERO);
+            while now < Duration::from_secs(100) {
+                if budget.allows(now) {
+                    budget.pay(work);
+                    busy += work;
+                }
+                now += Duration::from_millis(1);
+            }
+            let allowed = share * n_workers as f64 * 101.0 + work.as_secs_f64();
+            let used = busy.as_secs_f64();
+            assert!(used <= allowed, "{share} {n_workers}: {used} of {allowed}");
+            assert!(used >= 0.9 * (allowed - 2.0 * work.as_secs_f64()), "{used}");
+        }
+    }
+
+    #[test]
+    fn without_a_share_nothing_runs() {
+        let mut budget = Budget::new(0.0, 4, Duration::ZERO);
+        assert!(!budget.allows(Duration::from_secs(3600)));
+    }
+}

@@ -1,0 +1,136 @@
+//! Rollouts as they are kept: enough to go on after a kill, and every move that was made.
+//!
+//! Decision: the file is kept as it was written and read again, so that there is one reader of
+//! rollout files. A record says the version of its format; one of another format is an error at the
+//! start instead of a guess.
+
+use std::sync::Arc;
+
+use contract::{Error, Result, Store, Write};
+use serde::{Deserialize, Serialize};
+
+use crate::repository::archive::blocking;
+use crate::rollout::moment::Moment;
+use crate::rollout::state::Progress;
+
+/// The format that is written.
+const FORMAT: u32 = 1;
+
+/// The records, by the id of the rollout.
+const ROLLOUTS: &str = "rollouts";
+
+/// The journals of moves, by the id of the rollout.
+const MOVES: &str = "rollout_moves";
+
+/// One rollout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    format: u32,
+    /// What somebody wrote.
+    pub(super) file: String,
+    /// Who started it.
+    pub(super) actor: String,
+    /// When.
+    pub(super) started: Moment,
+    /// How far it is.
+    pub(super) progress: Progress,
+    /// What identified the files of the candidate when they were loaded.
+    pub(super) fingerprint: Option<String>,
+}
+
+impl Record {
+    /// A record of a rollout that has just started.
+    pub(super) fn new(file: &str, actor: &str, started: Moment, progress: Progress) -> Self {
+        Self {
+            format: FORMAT,
+            file: file.to_owned(),
+            actor: actor.to_owned(),
+            started,
+            progress,
+            fingerprint: None,
+        }
+    }
+
+    /// The same rollout, so far.
+    pub(super) fn at(&self, progress: &Progress) -> Self {
+        Self {
+            progress: progress.clone(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Where rollouts are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Records(Arc<dyn Store>);
+
+impl Records {
+    /// Records in a store.
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self(store)
+    }
+
+    /// Every rollout that was ever started, by id. Blocks.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be read, or holds what this version cannot read.
+    pub(super) fn all(&self) -> Result<Vec<(String, Record)>> {
+        let records = self.0.records(ROLLOUTS)?.into_iter();
+        records
+            .map(|(id, text)| {
+                let record =
+                    read(&text).map_err(|error| error.in_context(format!("rollout {id}")))?;
+                Ok((id, record))
+            })
+            .collect()
+    }
+
+    /// Keeps a rollout, and the moves that led to where it is.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be written.
+    pub(super) async fn keep(&self, id: &str, record: &Record, moves: Vec<String>) -> Result<()> {
+        let value = serde_json::to_string(record).map_err(|error| unwritable(&error))?;
+        let put = Write::Put {
+            collection: ROLLOUTS,
+            key: id.to_owned(),
+            value,
+        };
+        let moves = moves.into_iter().map(|entry| Write::Append {
+            journal: MOVES,
+            key: id.to_owned(),
+            entry,
+        });
+        let writes: Vec<_> = std::iter::once(put).chain(moves).collect();
+        let store = Arc::clone(&self.0);
+        blocking(move || store.write(&writes)).await
+    }
+
+    /// The last moves of a rollout, the newest first, as JSON.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be read.
+    pub(super) async fn moves(&self, id: &str, limit: usize) -> Result<Vec<String>> {
+        let (store, id) = (Arc::clone(&self.0), id.to_owned());
+        blocking(move || store.entries(MOVES, &id, limit)).await
+    }
+}
+
+fn read(text: &str) -> Result<Record> {
+    let record: Record = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    match record.format {
+        FORMAT => Ok(record),
+        format => Err(Error::internal(format!(
+            "the stored rollout has format {format}, and this version reads {FORMAT}"
+        ))),
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> Error {
+    Error::internal(format!("the stored rollout cannot be read: {error}"))
+}
+
+fn unwritable(error: &serde_json::Error) -> Error {
+    Error::internal(format!("a rollout cannot be written: {error}"))
+}

@@ -1,0 +1,337 @@
+//! The registry: every rollout of the server by its id.
+//!
+//! Decision: readers look into a map that is swapped whole, and two starts never run at once. An id
+//! is used once, because it is the salt of who gets which version and the name in all records.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use contract::{Act, Code, Document, Error, ModelName, Result, RolloutWatch};
+use serde_json::json;
+use tokio::sync::{Mutex, oneshot};
+
+use super::Tools;
+use super::course::{Clock, Course, Start};
+use super::helm::Helm;
+use super::record::{Record, Records};
+use super::view::{Ends, Entry, View, array, document};
+use crate::repository::keeper::Command;
+use crate::repository::ledger::{Steering, owned_by};
+use crate::repository::snapshot::Snapshot;
+use crate::rollout::config::{GateKind, RolloutConfig};
+use crate::rollout::state::{Action, Rollout};
+use crate::route::ActiveSplit;
+
+/// Rollouts from before a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    running: Vec<(Rollout, Record, Vec<Action>, Arc<ActiveSplit>)>,
+    ended: Vec<(Rollout, Record)>,
+}
+
+impl Past {
+    /// Reads what is kept. Blocks.
+    ///
+    /// # Errors
+    /// `internal` when it cannot be read.
+    pub(crate) fn read(records: &Records) -> Result<Self> {
+        let now = Clock::start().now();
+        let mut past = Self::default();
+        for (id, record) in records.all()? {
+            let foreign = |error: String| {
+                Error::internal(format!("the stored rollout {id} cannot go on: {error}"))
+            };
+            let config = RolloutConfig::parse(&record.file);
+            let config = config.map_err(|error| foreign(error.to_string()))?;
+            let resumed = Rollout::resume(config, record.progress.clone(), now);
+            let (rollout, actions) = resumed.map_err(|error| foreign(error.to_string()))?;
+            if rollout.progress().phase.is_final() {
+                past.ended.push((rollout, record));
+            } else {
+                let split = split_of(&rollout)?;
+                past.running.push((rollout, record, actions, split));
+            }
+        }
+        Ok(past)
+    }
+
+    /// What they had decided, for the first snapshot: a restart must not send traffic elsewhere.
+    pub(crate) fn steerings(&self) -> Vec<(ModelName, Steering)> {
+        let running = self.running.iter();
+        running
+            .map(|(rollout, _, _, split)| {
+                let config = rollout.config();
+                let steering = Steering {
+                    rollout: config.id.clone(),
+                    stable: config.stable.clone(),
+                    candidate: config.candidate.clone(),
+                    split: Arc::clone(split),
+                    mirror: None,
+                };
+                (config.model.clone(), steering)
+            })
+            .collect()
+    }
+}
+
+/// Every rollout.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    tools: Arc<Tools>,
+    entries: ArcSwap<BTreeMap<String, Arc<Entry>>>,
+    starting: Mutex<()>,
+}
+
+/// How a registry reaches the keeper of the repository.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    /// Where commands go.
+    pub(crate) commands: tokio::sync::mpsc::Sender<Command>,
+    /// Where the keeper publishes.
+    pub(crate) published: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Registry {
+    /// A registry that goes on with what was there before.
+    ///
+    /// # Errors
+    /// `internal` when a stored rollout cannot be shown.
+    pub(crate) fn new(tools: Tools, past: Past) -> Result<Self> {
+        let registry = Self {
+            tools: Arc::new(tools),
+            entries: ArcSwap::default(),
+            starting: Mutex::default(),
+        };
+        for (rollout, _) in past.ended {
+            let split = split_of(&rollout)?;
+            registry.enter(&rollout, &split)?;
+        }
+        for (rollout, record, actions, split) in past.running {
+            let (entry, ends) = registry.enter(&rollout, &split)?;
+            let start = Start {
+                rollout,
+                record,
+                split,
+                shown: Arc::clone(&entry.shown),
+                ends,
+                is_resumed: true,
+            };
+            registry.run(start, actions);
+        }
+        Ok(registry)
+    }
+
+    /// Starts a rollout; gives its status.
+    ///
+    /// # Errors
+    /// As `Rollouts::start` lists them.
+    pub(crate) async fn start(&self, file: &str, actor: &str) -> Result<Document> {
+        let config =
+            RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
+        let _only_one = self.starting.lock().await;
+        self.check(&config)?;
+        let now = Clock::start().now();
+        let (rollout, actions) = Rollout::start(config, now);
+        let record = Record::new(file, actor, now, rollout.progress().clone());
+        let split = split_of(&rollout)?;
+        let id = rollout.config().id.clone();
+        self.tools.records.keep(&id, &record, Vec::new()).await?;
+        let config = rollout.config();
+        let steering = Steering {
+            rollout: id.clone(),
+            stable: config.stable.clone(),
+            candidate: config.candidate.clone(),
+            split: Arc::clone(&split),
+            mirror: None,
+        };
+        self.tools.helm.steer(&config.model, steering).await?;
+        tracing::info!(rollout = id, model = %config.model, actor, "a rollout starts");
+        let (entry, ends) = self.enter(&rollout, &split)?;
+        let status = entry.view().status.clone();
+        let start = Start {
+            rollout,
+            record,
+            split,
+            shown: Arc::clone(&entry.shown),
+            ends,
+            is_resumed: false,
+        };
+        self.run(start, actions);
+        Ok(status)
+    }
+
+    fn check(&self, config: &RolloutConfig) -> Result<()> {
+        let entries = self.entries.load();
+        if entries.contains_key(&config.id) {
+            let message = format!(
+                "`rollout.id`: `{}` was used before; choose another",
+                config.id
+            );
+            return Err(Error::new(Code::Conflict, message));
+        }
+        let mut running = entries.iter().filter(|(_, entry)| !entry.view().is_final);
+        if let Some((id, _)) = running.find(|(_, entry)| entry.model == config.model) {
+            return Err(owned_by(&config.model, id));
+        }
+        if self.tools.helm.routing(&config.model)?.split.is_some() {
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "model `{}` has a split; remove it first, so that one of them decides",
+                    config.model
+                ),
+            ));
+        }
+        if self
+            .tools
+            .helm
+            .served(&config.model, &config.stable)
+            .is_none()
+        {
+            return Err(Error::invalid(format!(
+                "`rollout.stable`: version `{}` of model `{}` does not serve; load it first",
+                config.stable, config.model
+            )));
+        }
+        for (place, gate) in config.gates.iter().enumerate() {
+            if let GateKind::Webhook { url, .. } = &gate.asks {
+                let checked = self.tools.gatekeeper.check(url);
+                checked.map_err(|e| e.in_context(format!("`rollout.gates[{place}].url`")))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&self, rollout: &Rollout, split: &ActiveSplit) -> Result<(Arc<Entry>, Ends)> {
+        let config = rollout.config();
+        let view = View::new(rollout, None)?;
+        let (entry, ends) = Entry::new(config.model.clone(), view, split.assigner().clone());
+        self.entries.rcu(|entries| {
+            let mut entries = BTreeMap::clone(entries);
+            entries.insert(config.id.clone(), Arc::clone(&entry));
+            entries
+        });
+        Ok((entry, ends))
+    }
+
+    fn run(&self, start: Start, actions: Vec<Action>) {
+        let (course, inbox) = Course::new(Arc::clone(&self.tools), start);
+        tokio::spawn(course.run(inbox, actions));
+    }
+
+    fn entry(&self, id: &str) -> Result<Arc<Entry>> {
+        let entries = self.entries.load();
+        entries.get(id).cloned().ok_or_else(|| {
+            let message = format!("no rollout is called `{}`", id.escape_debug());
+            Error::new(Code::RolloutNotFound, message)
+        })
+    }
+
+    /// The status of every rollout, those that run first.
+    pub(crate) fn list(&self) -> Document {
+        let entries = self.entries.load();
+        let views = entries.values().map(|entry| entry.view());
+        let (ended, running): (Vec<_>, Vec<_>) = views.partition(|view| view.is_final);
+        array(
+            running
+                .iter()
+                .chain(&ended)
+                .map(|view| view.status.as_str()),
+        )
+    }
+
+    /// Where a rollout stands.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    pub(crate) fn status(&self, id: &str) -> Result<Document> {
+        Ok(self.entry(id)?.view().status.clone())
+    }
+
+    /// All numbers of a rollout.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    pub(crate) fn evidence(&self, id: &str) -> Result<Document> {
+        Ok(self.entry(id)?.view().evidence.clone())
+    }
+
+    /// The verdict as a number.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    pub(crate) fn verdict(&self, id: &str) -> Result<Document> {
+        Ok(self.entry(id)?.view().verdict.clone())
+    }
+
+    /// The last moves of a rollout, the newest first.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, or `internal` when they cannot be read.
+    pub(crate) async fn moves(&self, id: &str, limit: usize) -> Result<Document> {
+        self.entry(id)?;
+        let moves = self.tools.records.moves(id, limit).await?;
+        Ok(array(moves.iter().map(String::as_str)))
+    }
+
+    /// Does what an operator wants.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, or `conflict`.
+    pub(crate) async fn act(&self, id: &str, act: Act) -> Result<Document> {
+        let ended = || {
+            let message = format!("the rollout `{id}` has ended; start a new one");
+            Error::new(Code::Conflict, message)
+        };
+        let (done, answer) = oneshot::channel();
+        let orders = &self.entry(id)?.orders;
+        orders.send((act, done)).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    /// Follows a rollout.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    pub(crate) fn watch(&self, id: &str) -> Result<Box<dyn RolloutWatch>> {
+        Ok(Box::new(self.entry(id)?.watch()))
+    }
+
+    /// The arm of a unit now.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, or `invalid_request` for the empty unit.
+    pub(crate) fn assign(&self, id: &str, unit: &str) -> Result<Document> {
+        if unit.is_empty() {
+            return Err(Error::invalid("`unit`: the empty text is no unit"));
+        }
+        let assigner = self.entry(id)?.shown.assigner.load_full();
+        let arm = match assigner.arm_of(unit) {
+            Some(0) => "candidate",
+            Some(_) => "stable",
+            None => "outside",
+        };
+        let bucket = assigner.bucket_of(unit);
+        document(&json!({"rollout": id, "unit": unit, "arm": arm, "bucket": bucket}))
+    }
+}
+
+/// The split of a rollout at the weight of now.
+fn split_of(rollout: &Rollout) -> Result<Arc<ActiveSplit>> {
+    let split = rollout.config().split(rollout.traffic().weight);
+    Ok(Arc::new(ActiveSplit::new(split, "")?))
+}
+
+impl Tools {
+    /// What rollouts work with that reach the repository like this.
+    pub(crate) fn new(reach: Reach, records: Records, options: &crate::ServerOptions) -> Self {
+        Self {
+            helm: Helm::new(reach.commands, reach.published),
+            records,
+            gatekeeper: Arc::clone(&options.gatekeeper),
+            observe: Arc::clone(&options.observe),
+            block: options.rollout_block,
+        }
+    }
+}

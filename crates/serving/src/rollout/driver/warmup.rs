@@ -1,0 +1,90 @@
+//! The warm-up of a rollout: requests to the candidate that nobody counts.
+//!
+//! Rule: copies of what callers send to stable, until there were enough; when too few come in time,
+//! the rest is made from the signature, because no traffic is no failure. More than half of them
+//! must be answered. Cold start and recovery: after a restart it begins again.
+
+use std::sync::Arc;
+
+use contract::{Code, Error, ModelInfo, NamedTensor, Result, Tensor};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::copies::run_copy;
+use crate::repository::snapshot::Served;
+use crate::rollout::config::Warmup;
+use crate::rollout::state::Event;
+use crate::route::Copied;
+
+/// What the requests of a warm-up have led to.
+#[derive(Debug, Default)]
+struct Tally {
+    n_run: u64,
+    n_failed: u64,
+    last: Option<Error>,
+}
+
+impl Tally {
+    async fn run(&mut self, candidate: &Served, copy: &Copied) {
+        self.n_run += 1;
+        if let Err(error) = run_copy(candidate, copy).await {
+            self.n_failed += 1;
+            self.last = Some(error);
+        }
+    }
+
+    fn event(self) -> Event {
+        let Self {
+            n_run,
+            n_failed,
+            last,
+        } = self;
+        match last {
+            Some(error) if n_failed * 2 >= n_run => Event::WarmupFailed(format!(
+                "{n_failed} of {n_run} requests failed, the last one with: {error}"
+            )),
+            Some(_) | None => Event::WarmedUp,
+        }
+    }
+}
+
+/// Runs the warm-up; `arriving` gives copies, unless all requests are made up.
+pub(super) async fn warm_up(
+    rule: Warmup,
+    candidate: Arc<Served>,
+    arriving: Option<mpsc::Receiver<Copied>>,
+) -> Event {
+    let mut tally = Tally::default();
+    let end = Instant::now() + rule.timeout;
+    if let Some(mut arriving) = arriving {
+        while tally.n_run < rule.n_requests
+            && let Ok(Some(copy)) = timeout_at(end, arriving.recv()).await
+        {
+            tally.run(&candidate, &copy).await;
+        }
+    }
+    // A model that takes no made-up input is warm from its loading.
+    if let Ok(copy) = made_up(candidate.variant.info()) {
+        while tally.n_run < rule.n_requests {
+            tally.run(&candidate, &copy).await;
+        }
+    }
+    tally.event()
+}
+
+/// A request of zeros and empty strings, with 1 for every size that is not fixed.
+fn made_up(info: &ModelInfo) -> Result<Copied> {
+    let required = info.signature.inputs.iter().filter(|s| !s.is_optional);
+    let inputs = required.map(|spec| {
+        let sizes = spec.dims.iter().map(|dim| dim.fixed().unwrap_or(1));
+        Ok(NamedTensor {
+            name: spec.name.clone(),
+            tensor: Tensor::zeros(spec.element_type, sizes.collect())?,
+        })
+    });
+    Ok(Copied {
+        inputs: inputs.collect::<Result<_>>()?,
+        outputs: Vec::new(),
+        answer: Err(Code::Cancelled),
+    })
+}

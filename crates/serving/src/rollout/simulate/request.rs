@@ -1,0 +1,146 @@
+//! Simulations that callers of the server ask for.
+
+use std::time::Duration;
+
+use contract::{Assumptions as Asked, Error, Result};
+
+use super::{Assumptions, Rates, Summary, default_horizon, run};
+use crate::rollout::config::RolloutConfig;
+
+/// The most runs of one call: seconds of one core.
+const MAX_RUNS: usize = 10_000;
+
+/// More requests in a second than any server answers.
+const MAX_RATE: f64 = 1e9;
+
+/// Plays a rollout as often as it is asked for. Blocks for as long as that takes.
+///
+/// # Errors
+/// `invalid_request` for a metric that the rollout does not have, and for numbers that make no
+/// sense.
+pub(crate) fn play(config: &RolloutConfig, asked: &Asked) -> Result<Summary> {
+    if !(1..=MAX_RUNS).contains(&asked.n_runs) {
+        let n_runs = asked.n_runs;
+        return Err(Error::invalid(format!(
+            "`runs`: expected a number from 1 to {MAX_RUNS}, got `{n_runs}`"
+        )));
+    }
+    if !(0.0..=MAX_RATE).contains(&asked.requests_per_second) {
+        let rate = asked.requests_per_second;
+        return Err(Error::invalid(format!(
+            "`rps`: expected a number from 0 to {MAX_RATE}, got `{rate}`"
+        )));
+    }
+    let assumptions = Assumptions {
+        requests_per_second: asked.requests_per_second,
+        rates: rates(config, asked)?,
+        tick: Duration::from_secs(1),
+        horizon: default_horizon(config),
+    };
+    let runs = 0..asked.n_runs as u64;
+    let outcomes: Vec<_> = runs
+        .map(|number| run(config, &assumptions, asked.seed, number))
+        .collect();
+    Ok(Summary::of(&outcomes))
+}
+
+/// The rates of all metrics; a candidate that nobody talks of is like stable.
+fn rates(config: &RolloutConfig, asked: &Asked) -> Result<Vec<Rates>> {
+    let metrics = config.metrics.iter();
+    let mut rates: Vec<_> = metrics.map(|m| Rates::typical(&m.kind)).collect();
+    for (name, rate) in &asked.stable_rates {
+        let rates = find(config, &mut rates, "stable_rates", (name, *rate))?;
+        (rates.stable, rates.candidate) = (*rate, *rate);
+    }
+    for (name, rate) in &asked.candidate_rates {
+        find(config, &mut rates, "candidate_rates", (name, *rate))?.candidate = *rate;
+    }
+    Ok(rates)
+}
+
+fn find<'a>(
+    config: &RolloutConfig,
+    rates: &'a mut [Rates],
+    key: &str,
+    (name, rate): (&str, f64),
+) -> Result<&'a mut Rates> {
+    if !(0.0..=1.0).contains(&rate) {
+        return Err(Error::invalid(format!(
+            "`{key}.{name}`: expected a rate from 0 to 1, got `{rate}`"
+        )));
+    }
+    let place = config.metrics.iter().position(|m| m.name == name);
+    place.and_then(|place| rates.get_mut(place)).ok_or_else(|| {
+        let names = config.metrics.iter().map(|m| format!("`{}`", m.name));
+        let names: Vec<_> = names.collect();
+        Error::invalid(format!(
+            "`{key}`: the rollout has no metric `{}`; it has {}",
+            name.escape_debug(),
+            names.join(", ")
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> RolloutConfig {
+        RolloutConfig::parse("rollout: {id: a, model: m, stable: 1, candidate: 2, steps: [50]}")
+            .unwrap()
+    }
+
+    fn asked() -> Asked {
+        Asked {
+            requests_per_second: 500.0,
+            candidate_rates: vec![("errors".to_owned(), 0.2)],
+            n_runs: 10,
+            seed: 1,
+            ..Asked::default()
+        }
+    }
+
+    #[test]
+    fn a_broken_candidate_is_rolled_back_in_every_run() {
+        let summary = play(&config(), &asked()).unwrap();
+        assert_eq!((summary.n_runs, summary.p_rollback), (10, 1.0));
+    }
+
+    #[test]
+    fn slips_are_refused_with_their_key() {
+        let cases = [
+            (
+                Asked {
+                    n_runs: 0,
+                    ..asked()
+                },
+                "`runs`",
+            ),
+            (
+                Asked {
+                    requests_per_second: f64::NAN,
+                    ..asked()
+                },
+                "`rps`",
+            ),
+            (
+                Asked {
+                    stable_rates: vec![("slow".to_owned(), 0.1)],
+                    ..asked()
+                },
+                "no metric `slow`",
+            ),
+            (
+                Asked {
+                    stable_rates: vec![("errors".to_owned(), 2.0)],
+                    ..asked()
+                },
+                "`stable_rates.errors`",
+            ),
+        ];
+        for (asked, expected) in cases {
+            let error = play(&config(), &asked).unwrap_err();
+            assert!(error.message().contains(expected), "{error}");
+        }
+    }
+}

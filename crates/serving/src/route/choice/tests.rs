@@ -1,0 +1,146 @@
+//! Splits at work, before and after a change of their weights.
+
+use std::time::Duration;
+
+use contract::{AssignmentHash, Unit};
+
+use super::*;
+
+/// A caller with a unit in every place, or without one.
+#[derive(Debug)]
+struct Person(Option<String>);
+
+impl Caller for Person {
+    fn header(&self, _: &str) -> Option<Cow<'_, str>> {
+        self.field("")
+    }
+
+    fn cookie(&self, _: &str) -> Option<Cow<'_, str>> {
+        self.field("")
+    }
+
+    fn field(&self, _: &str) -> Option<Cow<'_, str>> {
+        self.0.as_deref().map(Cow::Borrowed)
+    }
+}
+
+/// Arms as `name version weight`.
+fn split(arms: &[(&str, &str, f64)], source: UnitSource) -> Split {
+    let arms = arms.iter().map(|&(name, version, weight)| Arm {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        weight,
+    });
+    Split {
+        arms: arms.collect(),
+        unit: Unit {
+            source,
+            fallback: Fallback::Random,
+        },
+        hash: AssignmentHash::Xxh3,
+        salt: None,
+        coverage: 1.0,
+        layer: None,
+        override_header: None,
+    }
+}
+
+fn by_user() -> UnitSource {
+    UnitSource::Field("user_id".to_owned())
+}
+
+fn active(arms: &[(&str, &str, f64)]) -> ActiveSplit {
+    ActiveSplit::new(split(arms, by_user()), "digits/traffic").unwrap()
+}
+
+fn reweighted(earlier: &ActiveSplit, arms: &[(&str, &str, f64)]) -> ActiveSplit {
+    let split = split(arms, by_user());
+    earlier.reweighted(split, "digits/traffic").unwrap()
+}
+
+/// Lets so many users ask once each.
+fn ask(active: &ActiveSplit, users: std::ops::Range<u32>) {
+    for user in users {
+        let person = Person(Some(format!("user_{user}")));
+        active.choose(&person, || 0).unwrap();
+    }
+}
+
+fn answer(arm: &ArmAtWork, request: &str) {
+    let outcome = Outcome {
+        error: None,
+        latency: Duration::from_millis(1),
+        timings: None,
+        outputs: &[],
+    };
+    arm.record(Fingerprint::new(request), &outcome);
+}
+
+#[test]
+fn a_unit_is_counted_once_over_all_weights() {
+    let first = active(&[("new", "2", 0.1), ("old", "1", 0.9)]);
+    ask(&first, 0..1000);
+    ask(&first, 0..1000);
+    let units = first.units();
+    assert_eq!(units.iter().sum::<u64>(), 1000);
+    assert!((60..150).contains(&units[0]), "{units:?}");
+    let second = reweighted(&first, &[("new", "2", 0.5), ("old", "1", 0.5)]);
+    ask(&second, 0..2000);
+    let now = second.units();
+    assert_eq!(now.iter().sum::<u64>(), 2000);
+    assert_eq!(first.units(), now, "they share their counts");
+    let new = now[0] - units[0];
+    assert!((430..570).contains(&new), "{new}");
+    assert!(second.ln_mismatch() < mismatch::LN_LIMIT);
+}
+
+#[test]
+fn units_that_do_not_follow_the_weights_show_over_all_weights() {
+    let first = active(&[("new", "2", 0.5), ("old", "1", 0.5)]);
+    for _ in 0..1000 {
+        first.arms[0].counts.record_unit();
+    }
+    let ln_mismatch = first.ln_mismatch();
+    assert!(ln_mismatch > mismatch::LN_LIMIT, "{ln_mismatch}");
+    let second = reweighted(&first, &[("new", "2", 0.9), ("old", "1", 0.1)]);
+    assert_eq!(second.ln_mismatch(), ln_mismatch, "nothing new was seen");
+}
+
+#[test]
+fn requests_are_units_when_each_is_one_of_its_own() {
+    let arms = [("a", "1", 0.5), ("b", "2", 0.5)];
+    let active = ActiveSplit::new(split(&arms, UnitSource::Random), "").unwrap();
+    for draw in [1, 2, 700_000] {
+        active.choose(&Person(None), || draw).unwrap();
+    }
+    assert_eq!((active.units(), active.n_without_unit()), (vec![2, 1], 0));
+}
+
+#[test]
+fn requests_without_their_unit_are_none() {
+    let active = active(&[("a", "1", 0.5), ("b", "2", 0.5)]);
+    active.choose(&Person(None), || 1).unwrap();
+    assert_eq!((active.units(), active.n_without_unit()), (vec![0, 0], 1));
+}
+
+#[test]
+fn arms_of_another_version_start_at_zero_and_the_others_go_on() {
+    let first = active(&[("new", "2", 0.1), ("old", "1", 0.9)]);
+    first.arms.iter().for_each(|arm| answer(arm, "a request"));
+    let arms = [("old", "1", 0.5), ("new", "3", 0.3), ("more", "4", 0.2)];
+    let second = reweighted(&first, &arms);
+    let counted = second.results().into_iter().map(|arm| arm.n_requests);
+    assert_eq!(counted.collect::<Vec<_>>(), [1, 0, 0]);
+    let numbers = second.arms.iter().map(|arm| arm.number);
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3]);
+    let request = Fingerprint::new("a request");
+    let found = second.remembered.exposures.find(request).unwrap();
+    assert_eq!(found.arm, 1, "it is known by its number, not by its place");
+}
+
+#[test]
+fn weights_that_make_no_sense_are_refused() {
+    let first = active(&[("new", "2", 0.1), ("old", "1", 0.9)]);
+    let split = split(&[("new", "2", 0.1)], by_user());
+    assert!(first.reweighted(split, "").is_err());
+}

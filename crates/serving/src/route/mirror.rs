@@ -1,0 +1,160 @@
+//! Mirrors: copies of requests for a version on trial, sent after the caller has its answer.
+//!
+//! Inputs: a request that the stable version answers, and a random number. Rule: a share of the
+//! requests is copied, which costs a reference to the bytes of its tensors; a copy waits in a short
+//! queue and is dropped when that is full or when the copy is large. The caller never waits for it.
+//! Cold start and recovery: none, nothing is remembered. Rejected: to copy before the answer, so
+//! that both versions run at once, because then the copy delays the caller where cores are few.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use contract::{Code, InferRequest, InferResponse, NamedTensor, Result};
+use tokio::sync::mpsc;
+
+/// Copies that wait. Each holds on to its tensors, so that this times [`MAX_BYTES`] bounds memory.
+const MAX_COPIES: usize = 32;
+
+/// Larger requests are not copied.
+const MAX_BYTES: usize = 4 << 20;
+
+/// A request that the stable version has answered, for the version on trial.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    /// The inputs.
+    pub(crate) inputs: Vec<NamedTensor>,
+    /// The outputs that were asked for; empty for all.
+    pub(crate) outputs: Vec<String>,
+    /// What stable said.
+    pub(crate) answer: Result<Answered, Code>,
+}
+
+/// What stable answered.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// The outputs.
+    pub(crate) outputs: Vec<NamedTensor>,
+    /// The run of the engine.
+    pub(crate) infer: Duration,
+}
+
+/// Why a copy was not compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// Copies took their share of the time of the workers.
+    Budget,
+    /// Too many wait.
+    QueueFull,
+    /// The candidate took too long.
+    Deadline,
+    /// The request is too large to hold on to.
+    TooLarge,
+    /// The candidate could not take it.
+    CandidateError,
+}
+
+impl Dropped {
+    /// Every reason.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Budget,
+        Self::QueueFull,
+        Self::Deadline,
+        Self::TooLarge,
+        Self::CandidateError,
+    ];
+
+    /// Its name in reports and metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::QueueFull => "queue_full",
+            Self::Deadline => "deadline",
+            Self::TooLarge => "too_large",
+            Self::CandidateError => "candidate_error",
+        }
+    }
+}
+
+/// Copies that were dropped, by reason.
+#[derive(Debug, Default)]
+pub(crate) struct Drops([AtomicU64; Dropped::ALL.len()]);
+
+impl Drops {
+    /// One more.
+    pub(crate) fn add(&self, reason: Dropped) {
+        let place = Dropped::ALL.iter().position(|known| *known == reason);
+        if let Some(counter) = place.and_then(|place| self.0.get(place)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = Dropped::ALL.iter().zip(&self.0);
+        counts.map(|(reason, count)| (reason.as_str(), count.load(Ordering::Relaxed)))
+    }
+}
+
+/// Takes copies of a share of the requests.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    /// A random number below that is copied.
+    limit: u64,
+    copies: mpsc::Sender<Copied>,
+    drops: std::sync::Arc<Drops>,
+}
+
+impl Mirror {
+    /// A mirror for this share of the requests, and the place where its copies arrive.
+    pub(crate) fn new(share: f64, drops: std::sync::Arc<Drops>) -> (Self, mpsc::Receiver<Copied>) {
+        let (copies, arriving) = mpsc::channel(MAX_COPIES);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share from 0 to 1 of the numbers below 2^32"
+        )]
+        let limit = (share.clamp(0.0, 1.0) * 4_294_967_296.0) as u64;
+        let mirror = Self {
+            limit,
+            copies,
+            drops,
+        };
+        (mirror, arriving)
+    }
+
+    /// A copy of the request, when this `draw` falls on it.
+    pub(crate) fn copy(&self, request: &InferRequest, draw: u64) -> Option<Copied> {
+        // The low bits choose the arm.
+        if draw >> 32 >= self.limit {
+            return None;
+        }
+        let n_bytes: usize = request.inputs.iter().map(|i| i.tensor.data().len()).sum();
+        if n_bytes > MAX_BYTES {
+            self.drops.add(Dropped::TooLarge);
+            return None;
+        }
+        Some(Copied {
+            inputs: request.inputs.clone(),
+            outputs: request.outputs.clone(),
+            answer: Err(Code::Cancelled),
+        })
+    }
+
+    /// Sends a copy, with what stable said; a mistake of the caller says nothing about versions.
+    pub(crate) fn send(&self, copy: Copied, result: &Result<InferResponse>) {
+        let answer = match result {
+            Ok(response) => Ok(Answered {
+                outputs: response.outputs.clone(),
+                infer: response.timings.compute,
+            }),
+            Err(error) if error.code().is_client_mistake() => return,
+            Err(error) => Err(error.code()),
+        };
+        if self.copies.try_send(Copied { answer, ..copy }).is_err() {
+            self.drops.add(Dropped::QueueFull);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,505 @@
+//! Rollouts of a whole server in virtual time: real requests, real counts, no clock that anybody
+//! waits for.
+
+use std::sync::Mutex;
+
+use contract::testing::RecordingObserver;
+use contract::{
+    Act, ActKind, Assumptions, Document, GateAnswer, Gatekeeper, NamedTensor, RequestId,
+    RolloutNews, Rollouts, Shape, Store, Tensor,
+};
+use serde_json::Value;
+
+use super::*;
+use crate::fake_engine::INPUT;
+use crate::store::MemoryStore;
+
+/// Steps and times that a test gets through in a minute of virtual time.
+const QUICK: &str = "warmup: {source: synthetic, requests: 3}, steps: [20, 50], soak: 30s, \
+                     step: {min_time: 5s, min_requests: 50, max_time: 300s}";
+
+/// Requests of so many rows fail where the model is told to refuse them.
+const N_ROWS: usize = 3;
+
+/// A caller who says nothing.
+struct Anybody;
+
+impl Caller for Anybody {
+    fn header(&self, _name: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn cookie(&self, _name: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn field(&self, _path: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+}
+
+/// A gate that answers as it was told.
+#[derive(Debug)]
+struct ToldGate(Mutex<Vec<GateAnswer>>);
+
+impl Gatekeeper for ToldGate {
+    fn check(&self, url: &str) -> Result<()> {
+        match url.starts_with("http://") {
+            true => Ok(()),
+            false => Err(Error::invalid("no such gate")),
+        }
+    }
+
+    fn ask<'a>(
+        &'a self,
+        _url: &'a str,
+        status: &'a Document,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, GateAnswer> {
+        assert!(status.as_str().contains("\"state\":\"held\""));
+        let answer = self.0.lock().unwrap().pop();
+        Box::pin(async move { answer.unwrap_or(GateAnswer::Wait) })
+    }
+}
+
+/// A server with two versions of model `m`, the second one on trial.
+struct Stage {
+    bench: Bench,
+    store: Arc<dyn Store>,
+    server: Arc<Server>,
+    n_failed: u64,
+}
+
+impl Stage {
+    async fn new(stable: &str, candidate: &str) -> Self {
+        Self::with_gate(stable, candidate, Vec::new()).await
+    }
+
+    async fn with_gate(stable: &str, candidate: &str, answers: Vec<GateAnswer>) -> Self {
+        let bench = Bench::new(&[
+            ("m/1/model.fake", stable),
+            ("m/2/model.fake", candidate),
+            ("m/model.yaml", "execution: inline"),
+        ]);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let server = Self::serve(&bench, &store, answers, Duration::from_secs(1)).await;
+        Self {
+            bench,
+            store,
+            server,
+            n_failed: 0,
+        }
+    }
+
+    async fn serve(
+        bench: &Bench,
+        store: &Arc<dyn Store>,
+        answers: Vec<GateAnswer>,
+        block: Duration,
+    ) -> Arc<Server> {
+        let server = Server::start(ServerOptions {
+            store: Arc::clone(store),
+            gatekeeper: Arc::new(ToldGate(Mutex::new(answers))),
+            rollout_block: block,
+            ..bench.options()
+        });
+        let server = server.unwrap();
+        server.rescan().await.unwrap();
+        server
+    }
+
+    /// Ends the server and starts another one over the same state.
+    async fn restart(&mut self, block: Duration) {
+        self.server = Self::serve(&self.bench, &self.store, Vec::new(), block).await;
+    }
+
+    /// Starts a rollout of version 2 with further keys.
+    async fn start(&self, keys: &str) {
+        let file = format!("rollout: {{id: r, model: m, stable: 1, candidate: 2, {keys}}}");
+        self.server.start(&file, "ada").await.unwrap();
+    }
+
+    /// Sends requests that name no version; gives how many each version answered.
+    async fn send(&mut self, n: usize) -> [u64; 2] {
+        let mut counts = [0; 2];
+        for _ in 0..n {
+            let target = target("m", "");
+            let route = self.server.route_for(&target, &Anybody).unwrap();
+            let place = usize::from(route.info.version.as_str() == "2");
+            counts[place] += 1;
+            let result = self.server.infer(route, rows()).await;
+            self.n_failed += u64::from(result.is_err());
+        }
+        counts
+    }
+
+    /// One second with so many requests, and the look at its counts.
+    async fn second(&mut self, n: usize) {
+        self.send(n).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    /// Seconds until it is in that state.
+    async fn until(&mut self, state: &str, n: usize) -> u64 {
+        for second in 0..1000 {
+            if self.status("state") == state {
+                return second;
+            }
+            self.second(n).await;
+        }
+        let evidence = self.server.evidence("r").unwrap();
+        panic!("{}: {}", self.status("state"), evidence.as_str());
+    }
+
+    fn status(&self, key: &str) -> Value {
+        let status = self.server.status("r").unwrap();
+        let status: Value = serde_json::from_str(status.as_str()).unwrap();
+        status[key].clone()
+    }
+
+    fn evidence(&self) -> Value {
+        let evidence = self.server.evidence("r").unwrap();
+        serde_json::from_str(evidence.as_str()).unwrap()
+    }
+
+    async fn act(&self, kind: ActKind) -> Result<Document> {
+        let act = Act {
+            kind,
+            actor: "ada".to_owned(),
+            reason: "because".to_owned(),
+            generation: None,
+        };
+        self.server.act("r", act).await
+    }
+
+    fn pinned(&self) -> Option<String> {
+        let status = self.server.model(&name("m")).unwrap();
+        status.routing.pinned.map(|version| version.to_string())
+    }
+}
+
+fn rows() -> InferRequest {
+    let values = vec![0.0_f32; N_ROWS * 2];
+    let tensor = Tensor::from_values(Shape::new(&[N_ROWS, 2]), values).unwrap();
+    let input = NamedTensor {
+        name: INPUT.to_owned(),
+        tensor,
+    };
+    InferRequest::new(RequestId::new("test"), vec![input])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_candidate_takes_over_in_steps_and_stays() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage.start(QUICK).await;
+    stage.until("step", 300).await;
+    assert_eq!(stage.status("weight"), 0.2);
+    let [stable, candidate] = stage.send(2000).await;
+    assert!((300..500).contains(&candidate), "{stable} {candidate}");
+    stage.until("soak", 300).await;
+    assert_eq!(stage.send(100).await, [0, 100]);
+    stage.until("completed", 300).await;
+    assert_eq!(stage.pinned().as_deref(), Some("2"));
+    assert_eq!((stage.send(10).await, stage.n_failed), ([0, 10], 0));
+    stage
+        .server
+        .change(&name("m"), Change::RollBack, "ada")
+        .await
+        .unwrap();
+    assert_eq!(stage.send(10).await, [10, 0], "one step back is stable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_candidate_goes_back_within_seconds() {
+    let mut stage = Stage::new("add 1", "add 1\nrefuse 3").await;
+    stage.start(QUICK).await;
+    stage.until("step", 100).await;
+    let seconds = stage.until("rolled_back", 300).await;
+    assert!(seconds <= 3, "{seconds}");
+    assert_eq!(stage.pinned().as_deref(), Some("1"));
+    assert_eq!(stage.send(100).await, [100, 0]);
+    assert_eq!(stage.status("reason"), "guard `consecutive_errors`");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_finds_other_answers_before_any_caller_gets_one() {
+    let mut stage = Stage::new("add 1", "add 2").await;
+    let metrics = "shadow: {min_pairs: 100, max_extra_load: 10}, metrics: [\
+                   {name: errors, event: error, not_worse_than: {abs: 0.05}}, \
+                   {name: disagree, event: shadow_differs, max_rate: 0.02}]";
+    stage.start(&format!("{QUICK}, {metrics}")).await;
+    stage.until("shadow", 20).await;
+    let mut candidate_answers = 0;
+    while stage.status("state") == "shadow" {
+        candidate_answers += stage.send(20).await[1];
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(stage.status("state"), "rolled_back");
+    assert_eq!((candidate_answers, stage.n_failed), (0, 0));
+    assert!(stage.evidence()["shadow"]["differ"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_of_equal_answers_lets_the_candidate_up() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    let metrics = "shadow: {min_pairs: 100, max_extra_load: 10}, metrics: [\
+                   {name: errors, event: error, not_worse_than: {abs: 0.05}}, \
+                   {name: disagree, event: shadow_differs, max_rate: 0.02}]";
+    stage.start(&format!("{QUICK}, {metrics}")).await;
+    stage.until("shadow", 20).await;
+    stage.until("step", 20).await;
+    let shadow = stage.evidence()["shadow"].clone();
+    assert!(shadow["agree"].as_u64().unwrap() >= 100, "{shadow}");
+    assert_eq!(shadow["differ"], 0, "{shadow}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn infinite_outputs_end_it_at_once() {
+    let mut stage = Stage::new("add 1", "add inf").await;
+    stage.start(QUICK).await;
+    stage.until("step", 0).await;
+    let seconds = stage.until("rolled_back", 20).await;
+    assert!(seconds <= 3, "{seconds}");
+    assert_eq!(stage.status("reason"), "guard `nan_output`");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_with_another_signature_never_serves() {
+    let mut stage = Stage::new("add 1", "add 1\nwide").await;
+    stage.start(QUICK).await;
+    stage.until("failed", 10).await;
+    let reason = stage.status("reason");
+    let expected =
+        "the candidate cannot be used: output `y` (FP32 [-1, 2]) became `y` (FP32 [-1, -1])";
+    assert_eq!(reason, expected);
+    assert_eq!(stage.pinned().as_deref(), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_without_traffic_is_held_and_neither_promoted_nor_rolled_back() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    // A day has fewer minutes than seconds.
+    stage.restart(Duration::from_secs(60)).await;
+    stage.start(QUICK).await;
+    for _ in 0..24 {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(
+        (stage.status("state"), stage.status("reason")),
+        ("held".into(), "unknown".into())
+    );
+    assert_eq!(stage.status("step"), 0);
+    assert_eq!(stage.n_failed, 0);
+    stage.act(ActKind::Abort).await.unwrap();
+    assert_eq!(stage.status("state"), "aborted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_goes_on_with_the_same_evidence_and_the_same_traffic() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    let keys = "warmup: {source: synthetic}, steps: [20, 50], step: {min_time: 1h, max_time: 2h}";
+    stage.start(keys).await;
+    stage.until("step", 0).await;
+    for _ in 0..5 {
+        stage.second(100).await;
+    }
+    let before = (stage.status("generation"), stage.evidence());
+    stage.restart(Duration::from_secs(1)).await;
+    assert_eq!((stage.status("generation"), stage.evidence()), before);
+    let [stable, candidate] = stage.send(1000).await;
+    assert!((120..280).contains(&candidate), "{stable} {candidate}");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let n = stage.evidence()["metrics"][0]["arms"]["stable"]["n"].clone();
+    let earlier = before.1["metrics"][0]["arms"]["stable"]["n"]
+        .as_u64()
+        .unwrap();
+    assert_eq!(n, earlier + stable, "counts add up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_files_of_the_candidate_begin_again() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage
+        .start(&QUICK.replace("min_time: 5s", "min_time: 250s"))
+        .await;
+    stage.until("step", 10).await;
+    for _ in 0..3 {
+        stage.second(50).await;
+    }
+    stage.bench.write("m/2/model.fake", "add 3");
+    stage.server.rescan().await.unwrap();
+    for _ in 0..3 {
+        stage.second(10).await;
+    }
+    assert_eq!(stage.status("epoch"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_wait_while_a_rollout_decides() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage.start(QUICK).await;
+    stage.until("step", 10).await;
+    let pin = Change::Pin("2".to_owned());
+    let changes = [pin, Change::Unpin, Change::Unsplit, Change::RollBack];
+    for change in changes {
+        let refused = stage.server.change(&name("m"), change.clone(), "bob").await;
+        assert_eq!(refused.unwrap_err().code(), Code::Conflict, "{change:?}");
+    }
+    assert_eq!(
+        stage.server.unload(&name("m")).await.unwrap_err().code(),
+        Code::Conflict
+    );
+    let second = "rollout: {id: s, model: m, stable: 1, candidate: 2}";
+    let refused = stage.server.start(second, "bob").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Conflict);
+    let routing = stage.server.model(&name("m")).unwrap().routing;
+    assert_eq!(routing.rollout.as_deref(), Some("r"));
+    stage.act(ActKind::Rollback).await.unwrap();
+    stage.until("rolled_back", 10).await;
+    let again = stage.start_again("r").await.unwrap_err();
+    assert!(again.message().contains("used before"), "{again}");
+    stage.start_again("s").await.unwrap();
+}
+
+impl Stage {
+    async fn start_again(&self, id: &str) -> Result<Document> {
+        let file = format!("rollout: {{id: {id}, model: m, stable: 1, candidate: 2}}");
+        self.server.start(&file, "bob").await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_makes_no_sense_does_not_start() {
+    let stage = Stage::new("add 1", "add 1").await;
+    let cases = [
+        ("model: x, stable: 1, candidate: 2", Code::ModelNotFound),
+        ("model: m, stable: 7, candidate: 2", Code::InvalidRequest),
+        (
+            "model: m, stable: 1, candidate: 2, stepz: [1]",
+            Code::InvalidRequest,
+        ),
+        (
+            "model: m, stable: 1, candidate: 2, \
+             gates: [{before: promote, type: webhook, url: 'https://a'}]",
+            Code::InvalidRequest,
+        ),
+    ];
+    for (keys, expected) in cases {
+        let file = format!("rollout: {{id: r, {keys}}}");
+        let refused = stage.server.start(&file, "ada").await.unwrap_err();
+        assert_eq!(refused.code(), expected, "{keys}: {refused}");
+    }
+    assert_eq!(stage.server.list().as_str(), "[]");
+    assert_eq!(
+        stage.server.status("r").unwrap_err().code(),
+        Code::RolloutNotFound
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_holds_until_it_agrees_and_can_send_back() {
+    for (answers, expected) in [
+        (vec![GateAnswer::Go, GateAnswer::Wait], "soak"),
+        (vec![GateAnswer::RollBack, GateAnswer::Wait], "rolled_back"),
+    ] {
+        let mut stage = Stage::with_gate("add 1", "add 1", answers).await;
+        let gates = "gates: [{before: promote, type: webhook, url: 'http://gate/'}]";
+        stage.start(&format!("{QUICK}, {gates}")).await;
+        stage.until("held", 300).await;
+        assert_eq!(stage.status("reason"), "gate");
+        stage.until(expected, 10).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_watches_is_told_every_move_and_the_end() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage.start(QUICK).await;
+    let mut watch = stage.server.watch("r").unwrap();
+    let watching = tokio::spawn(async move {
+        let mut states = Vec::new();
+        while let Some(news) = watch.next().await {
+            if let RolloutNews::Transition(document) = news {
+                let made: Value = serde_json::from_str(document.as_str()).unwrap();
+                states.push(made["to"].as_str().unwrap().to_owned());
+            }
+        }
+        states
+    });
+    stage.until("completed", 300).await;
+    let states = watching.await.unwrap();
+    assert_eq!(
+        states,
+        ["warmup", "step", "step", "promoting", "soak", "completed"]
+    );
+    let moves = stage.server.moves("r", 10).await.unwrap();
+    let moves: Vec<Value> = serde_json::from_str(moves.as_str()).unwrap();
+    let kept = moves.iter().rev().map(|made| made["to"].as_str().unwrap());
+    assert_eq!(kept.collect::<Vec<_>>(), states);
+    assert_eq!(
+        stage.act(ActKind::Hold).await.unwrap_err().code(),
+        Code::Conflict
+    );
+    assert!(stage.server.watch("r").unwrap().next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_arm_of_a_user_can_be_asked_for_and_follows_the_weight() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    let unit = "unit: {from: header, name: x-user}";
+    stage.start(&format!("{QUICK}, {unit}")).await;
+    let arm = |stage: &Stage, user: usize| {
+        let answer = stage.server.assign("r", &format!("user_{user}")).unwrap();
+        let answer: Value = serde_json::from_str(answer.as_str()).unwrap();
+        answer["arm"].as_str().unwrap().to_owned()
+    };
+    let on_trial = |stage: &Stage| {
+        let users = 0..1000;
+        users
+            .filter(|&user| arm(stage, user) == "candidate")
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(on_trial(&stage), [0; 0]);
+    stage.until("step", 0).await;
+    let few = on_trial(&stage);
+    assert!((150..250).contains(&few.len()), "{}", few.len());
+    stage.act(ActKind::Hold).await.unwrap();
+    assert_eq!(on_trial(&stage), few);
+    assert_eq!(
+        stage.server.assign("r", "").unwrap_err().code(),
+        Code::InvalidRequest
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn moves_and_numbers_reach_the_observer() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage.start(QUICK).await;
+    stage.until("step", 10).await;
+    let observer: &RecordingObserver = &stage.bench.observer;
+    let seen = observer.events();
+    assert!(
+        seen.iter().any(|event| event.contains("RolloutMoved")),
+        "{seen:?}"
+    );
+    assert!(
+        seen.iter().any(|event| event.contains("RolloutMeasured")),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_simulation_tells_what_would_happen() {
+    let stage = Stage::new("add 1", "add 1").await;
+    let file = "rollout: {id: r, model: m, stable: 1, candidate: 2, steps: [50]}";
+    let assumptions = Assumptions {
+        requests_per_second: 500.0,
+        candidate_rates: vec![("errors".to_owned(), 0.2)],
+        n_runs: 5,
+        ..Assumptions::default()
+    };
+    let summary = stage.server.simulate(file, &assumptions).unwrap();
+    let summary: Value = serde_json::from_str(summary.as_str()).unwrap();
+    assert_eq!(summary["p_rollback"], 1.0);
+}
