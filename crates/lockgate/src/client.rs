@@ -97,10 +97,10 @@ impl Client {
     ///
     /// # Errors
     /// When nobody answers.
-    pub(crate) async fn post(&self, path: &str, body: String) -> Result<StatusCode> {
+    pub(crate) async fn post(&self, path: &str, body: String) -> Result<u16> {
         let open = timeout(self.timeout, self.open(Method::POST, path, body)).await;
         let (_connection, reply) = open.map_err(|_| self.silence())??;
-        Ok(reply.status())
+        Ok(reply.status().as_u16())
     }
 
     /// Follows the events of a path from now on.
