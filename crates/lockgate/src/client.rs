@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -97,10 +97,10 @@ impl Client {
     ///
     /// # Errors
     /// When nobody answers.
-    pub(crate) async fn post(&self, path: &str, body: String) -> Result<StatusCode> {
+    pub(crate) async fn post(&self, path: &str, body: String) -> Result<u16> {
         let open = timeout(self.timeout, self.open(Method::POST, path, body)).await;
         let (_connection, reply) = open.map_err(|_| self.silence())??;
-        Ok(reply.status())
+        Ok(reply.status().as_u16())
     }
 
     /// Follows the events of a path from now on.
@@ -160,11 +160,13 @@ impl Client {
     }
 
     async fn read(&self, reply: Response<Incoming>) -> Result<Value> {
-        let status = reply.status();
+        let is_success = reply.status().is_success();
+        // The server says so with every status that may pass.
+        let is_passing = reply.headers().contains_key("retry-after");
         let bytes = reply.into_body().collect().await?.to_bytes();
-        match (status.is_success(), serde_json::from_slice(&bytes)) {
+        match (is_success, serde_json::from_slice(&bytes)) {
             (true, Ok(value)) => Ok(value),
-            (false, Ok(value)) => Err(Refused::new(status, &value).into()),
+            (false, Ok(value)) => Err(Refused::new(&value, is_passing).into()),
             (_, Err(_)) => bail!("what answers at {} is no Lockgate", self.authority),
         }
     }
@@ -194,20 +196,16 @@ pub(crate) struct Refused {
 
 impl Refused {
     /// The sentence is in either of two shapes.
-    fn new(status: StatusCode, value: &Value) -> Self {
+    fn new(value: &Value, is_passing: bool) -> Self {
         let sentence = value
             .pointer("/error/message")
             .or_else(|| value.get("error"));
-        let passing = [
-            StatusCode::TOO_MANY_REQUESTS,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ];
         Self {
             sentence: match sentence.and_then(Value::as_str) {
                 Some(sentence) => sentence.to_owned(),
                 None => value.to_string(),
             },
-            is_passing: passing.contains(&status),
+            is_passing,
         }
     }
 }
@@ -289,13 +287,12 @@ mod tests {
     fn a_refusal_is_told_in_the_words_of_the_server() {
         let native = serde_json::json!({"error": {"message": "no such model", "code": "c"}});
         let open = serde_json::json!({"error": "no such model"});
-        let refused = |status, value| Refused::new(status, &value);
         for value in [native, open] {
-            let refused = refused(StatusCode::NOT_FOUND, value);
+            let refused = Refused::new(&value, false);
             assert_eq!(refused.to_string(), "no such model");
             assert!(!is_passing(&refused.into()));
         }
-        let busy = refused(StatusCode::SERVICE_UNAVAILABLE, serde_json::json!([1]));
+        let busy = Refused::new(&serde_json::json!([1]), true);
         assert_eq!(busy.to_string(), "[1]");
         assert!(is_passing(&busy.into()));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use contract::{BoxFuture, Document, Error, GateAnswer, Gatekeeper};
-use hyper::{StatusCode, Uri};
+use hyper::Uri;
 
 use crate::client::Client;
 
@@ -32,10 +32,10 @@ impl Gatekeeper for Webhooks {
     ) -> BoxFuture<'a, GateAnswer> {
         Box::pin(async move {
             match post(url, status, timeout).await {
-                Ok(StatusCode::OK) => GateAnswer::Go,
-                Ok(StatusCode::GONE) => GateAnswer::RollBack,
+                Ok(200) => GateAnswer::Go,
+                Ok(410) => GateAnswer::RollBack,
                 Ok(status) => {
-                    tracing::info!(url, %status, "a gate says to wait");
+                    tracing::info!(url, status, "a gate says to wait");
                     GateAnswer::Wait
                 }
                 Err(error) => {
@@ -47,7 +47,7 @@ impl Gatekeeper for Webhooks {
     }
 }
 
-async fn post(url: &str, status: &Document, timeout: Duration) -> Result<StatusCode> {
+async fn post(url: &str, status: &Document, timeout: Duration) -> Result<u16> {
     let (client, path) = parse(url)?;
     let client = client.with_timeout(timeout);
     client.post(&path, status.as_str().to_owned()).await

@@ -61,6 +61,14 @@ pub(crate) const fn status(code: Code) -> Status {
     }
 }
 
+/// The status of a reply that is no error.
+pub(crate) const fn success(is_created: bool) -> StatusCode {
+    match is_created {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    }
+}
+
 /// What a caller reads whose path no route has, be it of REST or of gRPC.
 pub(crate) fn unknown_path(path: &str) -> Error {
     Error::new(

@@ -1,9 +1,12 @@
 //! Rollouts, as a user tries them out.
 
+mod script;
+
 use std::process::Output;
 
 use serde_json::Value;
 
+use self::script::Script;
 use crate::process::{examples, lockgate};
 
 fn simulate(flags: &[&str]) -> Output {
@@ -113,4 +116,78 @@ fn mistakes_name_the_flag_or_the_path_of_the_key() {
         }
     }
     assert!(failing.is_empty(), "{failing:#?}");
+}
+
+/// Runs a sub-command against a server that follows a script.
+fn against(script: &Script, arguments: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = lockgate(folder.path());
+    let output = command
+        .arg("rollout")
+        .args(arguments)
+        .args(["--url", &script.url])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), said + &complained)
+}
+
+#[test]
+fn a_script_learns_by_the_exit_code_how_it_ended() {
+    let rows: [(&[&str], &[&str], i32); 6] = [
+        (&["step", "soak", "completed"], &[], 0),
+        (&["step", "soak", "completed"], &["--for", "soak"], 0),
+        (&["step", "rolled_back"], &[], 3),
+        (&["held", "held"], &["--timeout", "0s"], 4),
+        (&["step", "aborted"], &[], 5),
+        (&["pending", "failed"], &[], 5),
+    ];
+    let mut failing = Vec::new();
+    for (states, flags, expected) in rows {
+        let script = Script::start(states, "/api/rollouts/digits-2");
+        let arguments = [&["wait", "digits-2"], flags].concat();
+        let (code, said) = against(&script, &arguments);
+        if code != Some(expected) || !said.contains("digits-2 of digits: ") {
+            failing.push(format!("{states:?} {flags:?}: {code:?}\n{said}"));
+        }
+    }
+    let script = Script::start(&["step"], "");
+    let (code, said) = against(&script, &["wait", "none"]);
+    assert!(code == Some(1) && said.contains("no rollout"), "{said}");
+    assert!(failing.is_empty(), "{}", failing.join("\n"));
+}
+
+#[test]
+fn each_move_is_told_once_however_often_the_connection_breaks() {
+    let states = ["warmup", "step", "step", "rolled_back"];
+    let script = Script::start(&states, "/api/rollouts/digits-2/events");
+    let (code, said) = against(&script, &["watch", "digits-2"]);
+    let expected = "\
+2026-01-02T03:04:01Z  warmup -> step: because (lockgate)
+2026-01-02T03:04:02Z  step -> step: because (lockgate)
+2026-01-02T03:04:03Z  step -> rolled_back: because (lockgate)
+";
+    assert_eq!((code, said.as_str()), (Some(0), expected));
+}
+
+#[test]
+fn news_as_json_are_one_line_each() {
+    let states = ["step", "soak", "completed"];
+    let script = Script::start(&states, "/api/rollouts/digits-2/events");
+    let (code, said) = against(&script, &["watch", "digits-2", "--json"]);
+    let lines: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let events: Vec<_> = lines
+        .iter()
+        .map(|line| (line["event"].as_str().unwrap(), &line["data"]["to"]))
+        .collect();
+    let expected = [
+        ("transition", &Value::from("soak")),
+        ("evidence", &Value::Null),
+        ("transition", &Value::from("completed")),
+    ];
+    assert_eq!((code, events.as_slice()), (Some(0), &expected[..]));
 }

@@ -244,76 +244,82 @@ fn events_become_the_documented_series() {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
-#[test]
-fn a_rollout_becomes_the_documented_series() {
+/// The rows that the exposition of a busy monitor does not have like this.
+fn wrong_rows<'a>(rows: &[(&'a str, Labels<'a>, Option<f64>)]) -> Vec<String> {
     let parsed = parse(&busy_monitor().exposition().body);
-    let of = |extra: &[(&'static str, &'static str)]| {
-        [&[("model", "digits"), ("rollout", "digits-2")], extra].concat()
-    };
+    let owner = [("model", "digits"), ("rollout", "digits-2")];
+    let mut wrong = Vec::new();
+    for (name, labels, expected) in rows {
+        let found = parsed.value(name, &[&owner, *labels].concat());
+        if found != *expected {
+            wrong.push(format!("{name} {labels:?}: {found:?}, not {expected:?}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn a_rollout_shows_where_it_stands_and_how_it_came_there() {
     let moved = [("from", "step"), ("to", "rolled_back"), ("reason", "worse")];
-    let score = |kind| of(&[("metric", "errors"), ("kind", kind)]);
-    let rate = |arm| of(&[("metric", "errors"), ("arm", arm)]);
-    let bound = |side| [rate("stable"), vec![("side", side)]].concat();
-    let back = vec![("model", "digits"), ("reason", "worse")];
-    let state = |state| of(&[("state", state)]);
-    let rows = [
-        ("lockgate_rollout_state", state("rolled_back"), Some(1.0)),
-        ("lockgate_rollout_state", state("step"), Some(0.0)),
+    let rows: [(&str, Labels<'_>, _); 9] = [
+        ("lockgate_rollout_state", &[("state", "step")], Some(0.0)),
+        (
+            "lockgate_rollout_state",
+            &[("state", "rolled_back")],
+            Some(1.0),
+        ),
         (
             "lockgate_rollout_weight_ratio",
-            of(&[("arm", "candidate")]),
+            &[("arm", "candidate")],
             Some(0.1),
         ),
-        (
-            "lockgate_rollout_log_evidence",
-            score("worse_start"),
-            Some(-2.5),
-        ),
-        ("lockgate_rollout_log_evidence", score("worse_step"), None),
-        ("lockgate_rollout_log_evidence", score("not_worse"), None),
-        (
-            "lockgate_rollout_evidence_limit",
-            score("not_worse"),
-            Some(3.5),
-        ),
-        ("lockgate_rollout_metric_value", rate("stable"), Some(0.005)),
-        ("lockgate_rollout_metric_value", rate("candidate"), None),
-        (
-            "lockgate_rollout_metric_bound",
-            bound("lower"),
-            Some(0.0025),
-        ),
-        (
-            "lockgate_rollout_metric_bound",
-            bound("upper"),
-            Some(0.0075),
-        ),
-        ("lockgate_rollout_transitions_total", of(&moved), Some(1.0)),
-        ("lockgate_rollout_rollbacks_total", back, Some(1.0)),
+        ("lockgate_rollout_transitions_total", &moved, Some(1.0)),
         (
             "lockgate_shadow_pairs_total",
-            of(&[("agree", "true")]),
+            &[("agree", "true")],
             Some(90.0),
         ),
         (
             "lockgate_shadow_pairs_total",
-            of(&[("agree", "false")]),
+            &[("agree", "false")],
             Some(3.0),
         ),
         (
             "lockgate_shadow_dropped_total",
-            of(&[("reason", "budget")]),
+            &[("reason", "budget")],
             Some(7.0),
         ),
-        ("lockgate_srm_log_evidence", of(&[]), Some(-1.5)),
-        ("lockgate_assign_fallback_total", of(&[]), Some(2.0)),
+        ("lockgate_srm_log_evidence", &[], Some(-1.5)),
+        ("lockgate_assign_fallback_total", &[], Some(2.0)),
     ];
-    let failed: Vec<_> = rows
-        .iter()
-        .filter(|(name, labels, value)| parsed.value(name, labels) != *value)
-        .map(|(name, labels, value)| (name, labels, value, parsed.value(name, labels)))
-        .collect();
-    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(wrong_rows(&rows), [""; 0]);
+}
+
+#[test]
+fn a_score_stands_beside_its_limit_and_what_is_no_number_is_left_out() {
+    let kind = |kind| [("metric", "errors"), ("kind", kind)];
+    let arm = |arm| [("metric", "errors"), ("arm", arm)];
+    let side = |side| [("metric", "errors"), ("arm", "stable"), ("side", side)];
+    let (evidence, limit) = (
+        "lockgate_rollout_log_evidence",
+        "lockgate_rollout_evidence_limit",
+    );
+    let (value, bound) = (
+        "lockgate_rollout_metric_value",
+        "lockgate_rollout_metric_bound",
+    );
+    let rows: [(&str, Labels<'_>, _); 9] = [
+        (evidence, &kind("worse_start"), Some(-2.5)),
+        (evidence, &kind("worse_step"), None),
+        (evidence, &kind("not_worse"), None),
+        (limit, &kind("worse_start"), Some(7.5)),
+        (limit, &kind("not_worse"), Some(3.5)),
+        (value, &arm("stable"), Some(0.005)),
+        (value, &arm("candidate"), None),
+        (bound, &side("lower"), Some(0.0025)),
+        (bound, &side("upper"), Some(0.0075)),
+    ];
+    assert_eq!(wrong_rows(&rows), [""; 0]);
 }
 
 #[test]

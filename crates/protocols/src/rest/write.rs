@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use axum::body::Body;
 use contract::{Answerer, Code, RequestId};
 use futures_util::StreamExt;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, header};
 
 use super::frame::Refusal;
 use super::id::REQUEST_ID;
 use super::{Dialect, Endless, Reply, ReplyBody};
 use crate::caller::tell;
-use crate::status::status;
+use crate::status::{status, success};
 
 /// A reply or an error, ready to be written.
 #[derive(Debug)]
@@ -72,11 +72,10 @@ impl Answer {
         if let Ok(id) = HeaderValue::from_str(id.as_str()) {
             headers.insert(REQUEST_ID, id);
         }
-        if let Some(code) = self.code {
-            *response.status_mut() = status(code).http;
-        } else if self.is_created {
-            *response.status_mut() = StatusCode::CREATED;
-        }
+        *response.status_mut() = match self.code {
+            Some(code) => status(code).http,
+            None => success(self.is_created),
+        };
         response
     }
 }

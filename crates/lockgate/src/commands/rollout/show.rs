@@ -98,9 +98,9 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// A value without quotes.
 fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
     }
 }
 

@@ -95,7 +95,7 @@ impl Watch<'_> {
     fn take(&mut self, event: &Event) {
         match event.name.as_str() {
             "transition" => self.tell_move(&event.data),
-            "evidence" if self.is_json => self.tell_json("evidence", &event.data),
+            "evidence" if self.is_json => tell_json("evidence", &event.data),
             "evidence" => self.screen.show_evidence(&event.data),
             // A newer server may have more to tell.
             _ => {}
@@ -119,13 +119,9 @@ impl Watch<'_> {
         }
         self.last_generation = generation.or(self.last_generation);
         match self.is_json {
-            true => self.tell_json("transition", made),
+            true => tell_json("transition", made),
             false => self.screen.tell(made),
         }
-    }
-
-    fn tell_json(&self, event: &str, data: &Value) {
-        println!("{}", json!({"event": event, "data": data}));
     }
 
     /// Shows where it stands; tells whether it has ended.
@@ -136,4 +132,8 @@ impl Watch<'_> {
         self.screen.show_status(status);
         Ok(has_ended)
     }
+}
+
+fn tell_json(event: &str, data: &Value) {
+    println!("{}", json!({"event": event, "data": data}));
 }

@@ -41,19 +41,24 @@ struct Verdict {
 
 /// The hooks.
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
-    let hook = |wanted| handler::<Admin, _, _>(ctx, move |ctx, call| answer(ctx, call, wanted));
+    let hook = |wanted| {
+        handler::<Admin, _, _>(
+            ctx,
+            move |ctx, call| async move { answer(&ctx, &call, wanted) },
+        )
+    };
     Router::new()
         .route("/api/hooks/flagger/confirm", post(hook(NOT_WORSE)))
         .route("/api/hooks/flagger/rollback", post(hook(WORSE)))
 }
 
 /// Yes when the verdict is the wanted one; the verdict is told either way.
-async fn answer(ctx: Arc<Context>, call: Call, wanted: i8) -> Result<Reply> {
-    let hook: HookBody = body(&call)?;
+fn answer(ctx: &Context, call: &Call, wanted: i8) -> Result<Reply> {
+    let hook: HookBody = body(call)?;
     let id = hook.metadata.rollout.ok_or_else(|| {
         Error::invalid("`metadata.rollout` is missing; it is the name of a rollout of this server")
     })?;
-    let told = rollouts(&ctx)?.verdict(&id)?;
+    let told = rollouts(ctx)?.verdict(&id)?;
     let verdict: Verdict = serde_json::from_str(told.as_str())
         .map_err(|error| Error::internal(format!("a verdict without value: {error}")))?;
     match verdict.value == wanted {

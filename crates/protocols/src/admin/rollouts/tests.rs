@@ -28,15 +28,15 @@ impl OneRollout {
     fn note(&self, text: String) {
         self.noted.lock().unwrap().push(text);
     }
+}
 
-    fn find(&self, id: &str, json: &str) -> Result<Document> {
-        match id {
-            "digits-2" => Ok(Document::new(json)),
-            id => Err(Error::new(
-                Code::RolloutNotFound,
-                format!("there is no rollout `{id}`"),
-            )),
-        }
+fn find(id: &str, json: &str) -> Result<Document> {
+    match id {
+        "digits-2" => Ok(Document::new(json)),
+        id => Err(Error::new(
+            Code::RolloutNotFound,
+            format!("there is no rollout `{id}`"),
+        )),
     }
 }
 
@@ -66,21 +66,21 @@ impl Rollouts for OneRollout {
     }
 
     fn status(&self, id: &str) -> Result<Document> {
-        self.find(id, r#"{"id":"digits-2","state":"step"}"#)
+        find(id, r#"{"id":"digits-2","state":"step"}"#)
     }
 
     fn evidence(&self, id: &str) -> Result<Document> {
-        self.find(id, r#"{"metrics":[]}"#)
+        find(id, r#"{"metrics":[]}"#)
     }
 
     fn verdict(&self, id: &str) -> Result<Document> {
         let word = ["worse", "unknown", "not_worse"][usize::try_from(self.value + 1).unwrap()];
         let json = format!(r#"{{"verdict":"{word}","value":{}}}"#, self.value);
-        self.find(id, &json)
+        find(id, &json)
     }
 
     fn moves<'a>(&'a self, id: &'a str, limit: usize) -> BoxFuture<'a, Result<Document>> {
-        Box::pin(async move { self.find(id, &format!(r#"[{{"limit":{limit}}}]"#)) })
+        Box::pin(async move { find(id, &format!(r#"[{{"limit":{limit}}}]"#)) })
     }
 
     fn act<'a>(&'a self, id: &'a str, act: Act) -> BoxFuture<'a, Result<Document>> {
@@ -105,7 +105,7 @@ impl Rollouts for OneRollout {
 
     fn assign(&self, id: &str, unit: &str) -> Result<Document> {
         let json = format!(r#"{{"arm":"stable","unit":"{unit}"}}"#);
-        self.find(id, &json)
+        find(id, &json)
     }
 
     fn simulate(&self, file: &str, assumptions: &Assumptions) -> Result<Document> {

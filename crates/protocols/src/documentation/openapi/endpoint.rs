@@ -4,7 +4,6 @@
 //! so that no operation can forget them.
 
 use contract::Code;
-use http::StatusCode;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
@@ -16,7 +15,7 @@ use utoipa::openapi::{
 use super::failure::{self, Shape};
 use super::media::json_reply;
 use super::schema::{count, text};
-use crate::status::status;
+use crate::status::{status, success};
 
 /// What an operation is for; it decides which failures it may answer with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,16 +71,7 @@ impl Endpoint {
         if self.purpose == Purpose::Infer {
             reply.headers.extend(answerer_headers());
         }
-        let success = match self.purpose {
-            Purpose::RolloutStart => StatusCode::CREATED,
-            Purpose::Server
-            | Purpose::Model
-            | Purpose::Infer
-            | Purpose::Change
-            | Purpose::Rollout
-            | Purpose::RolloutAct
-            | Purpose::RolloutSimulation => StatusCode::OK,
-        };
+        let success = success(self.purpose == Purpose::RolloutStart);
         let responses = ResponsesBuilder::new().response(success.as_str(), reply);
         let mut responses = failure::add(responses, self.errors, self.purpose);
         if let Some((code, reply)) = self.refusal {

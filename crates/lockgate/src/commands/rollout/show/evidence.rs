@@ -21,8 +21,8 @@ pub(in super::super) fn evidence(evidence: &Value) -> String {
             name(metric),
             arm(metric, "stable"),
             arm(metric, "candidate"),
-            score(metric, "ln_worse_start"),
-            score(metric, "ln_worse_step"),
+            score(evidence, metric, "ln_worse_start"),
+            score(evidence, metric, "ln_worse_step"),
             not_worse(metric),
             text(metric, "verdict").to_owned(),
         ]);
@@ -84,8 +84,15 @@ fn arm(metric: &Value, arm: &str) -> String {
     }
 }
 
-fn score(metric: &Value, key: &str) -> String {
-    number(metric.get(key)).unwrap_or_default()
+/// A score has the limit of its name.
+fn score(evidence: &Value, metric: &Value, key: &str) -> String {
+    let Some(score) = number(metric.get(key)) else {
+        return String::new();
+    };
+    match number(evidence.pointer(&format!("/limits/{key}"))) {
+        Some(limit) => format!("{score} of {limit}"),
+        None => score,
+    }
 }
 
 /// By the ratio, by the difference, or by the distance, each beside its limit.
@@ -95,7 +102,7 @@ fn not_worse(metric: &Value) -> String {
         .map(|path| metric.pointer(path).and_then(Value::as_f64));
     let difference = match difference {
         [Some(upper), Some(lower), Some(limit)] => {
-            Some(format!("{} of {}", percent(upper - lower), percent(limit)))
+            Some(format!("+{} of {}", percent(upper - lower), percent(limit)))
         }
         _ => None,
     };

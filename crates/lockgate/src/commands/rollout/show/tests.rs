@@ -62,7 +62,7 @@ fn every_number_stands_beside_its_limit() {
         "-2.35 of 7.60",
         "-2.35 of 9.21",
         "3.46 of 3.69",
-        "0.85 % of 0.5 %",
+        "+0.85 % of 0.5 %",
         "reward (report)",
         "1.2500 of 3",
         "none of 0",

@@ -1,0 +1,96 @@
+//! A server that answers about one rollout as a script says, and whose streams break after each move.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use serde_json::{Value, json};
+
+/// A server at work; its thread ends with the test process.
+pub(crate) struct Script {
+    pub(crate) url: String,
+}
+
+struct Play {
+    states: Vec<String>,
+    /// Where the rollout is.
+    at: usize,
+    /// What takes it one state further, after the answer.
+    path_of_moves: String,
+}
+
+impl Script {
+    /// The rollout `digits-2` is in the first state; each call of a path takes it to the next.
+    pub(crate) fn start(states: &[&str], path_of_moves: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut play = Play {
+            states: states.iter().map(|&state| state.to_owned()).collect(),
+            at: 0,
+            path_of_moves: path_of_moves.to_owned(),
+        };
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                play.answer(stream.unwrap());
+            }
+        });
+        Self { url }
+    }
+}
+
+impl Play {
+    fn answer(&mut self, mut stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let mut header = String::new();
+        while reader.read_line(&mut header).unwrap() > 2 {
+            header.clear();
+        }
+        let path = line.split([' ', '?']).nth(1).unwrap().to_owned();
+        let (status, kind, body) = match path.strip_prefix("/api/rollouts/digits-2") {
+            Some("") => (200, "application/json", self.status().to_string()),
+            Some("/moves") => (200, "application/json", self.moves().to_string()),
+            Some("/events") => (200, "text/event-stream", String::new()),
+            _ => {
+                let error = json!({"error": {"message": "there is no rollout like that"}});
+                (404, "application/json", error.to_string())
+            }
+        };
+        let can_move = self.at + 1 < self.states.len();
+        if path == self.path_of_moves && can_move {
+            self.at += 1;
+        }
+        let body = match path.ends_with("/events") {
+            true => format!(
+                "event: evidence\ndata: {{}}\n\nevent: transition\ndata: {}\n\n",
+                self.transition(self.at)
+            ),
+            false => body,
+        };
+        let reply = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n{body}"
+        );
+        // A client that has heard enough may be gone.
+        drop(stream.write_all(reply.as_bytes()));
+    }
+
+    fn status(&self) -> Value {
+        json!({"id": "digits-2", "model": "digits", "state": self.states[self.at],
+            "generation": self.at, "weight": 0.1, "arms": [], "missing": []})
+    }
+
+    /// The newest first.
+    fn moves(&self) -> Value {
+        (1..=self.at)
+            .rev()
+            .map(|number| self.transition(number))
+            .collect()
+    }
+
+    fn transition(&self, number: usize) -> Value {
+        json!({"at": format!("2026-01-02T03:04:0{number}Z"), "from": self.states[number - 1],
+            "to": self.states[number], "reason": "because", "actor": "lockgate",
+            "generation": number})
+    }
+}
