@@ -36,6 +36,8 @@ pub struct RolloutConfig {
     pub stable: Version,
     /// The version on trial.
     pub candidate: Version,
+    /// How the candidate is to take over.
+    pub strategy: Strategy,
     /// Who gets which version.
     pub assignment: Assignment,
     /// Requests before the candidate is looked at.
@@ -60,6 +62,21 @@ pub struct RolloutConfig {
     pub gates: Vec<Gate>,
     /// What happens after a rollback.
     pub on_rollback: OnRollback,
+}
+
+/// How the candidate is to take over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// In steps of weight.
+    #[default]
+    Canary,
+    /// All of the traffic at once.
+    BlueGreen,
+    /// Not at all: it only answers copies, and stable goes on.
+    Shadow,
+    /// At one weight for as long as an operator likes, who then decides.
+    Ab,
 }
 
 /// Who gets which version.

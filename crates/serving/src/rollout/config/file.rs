@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Direction, MetricAction, OnUnknown, Span};
+use super::{Direction, MetricAction, OnUnknown, Span, Strategy};
 
 /// The whole document.
 #[derive(Debug, Deserialize)]
@@ -21,7 +21,7 @@ pub(super) struct RolloutFile {
     pub(super) model: Option<String>,
     pub(super) stable: Option<String>,
     pub(super) candidate: Option<String>,
-    pub(super) strategy: Option<StrategyFile>,
+    pub(super) strategy: Option<Strategy>,
     pub(super) unit: Option<UnitFile>,
     pub(super) hash: Option<HashFile>,
     pub(super) salt: Option<String>,
@@ -39,13 +39,6 @@ pub(super) struct RolloutFile {
     pub(super) guards: Option<GuardsFile>,
     pub(super) gates: Option<Vec<GateFile>>,
     pub(super) on_rollback: Option<OnRollbackFile>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum StrategyFile {
-    Canary,
-    BlueGreen,
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,15 +12,18 @@ use contract::{ModelName, Version};
 
 use super::file::{
     GateFile, GateKindFile, GuardsFile, OnRollbackFile, RolloutFile, ShadowFile, StepFile,
-    StrategyFile, WarmupFile, WarmupSourceFile,
+    WarmupFile, WarmupSourceFile,
 };
 use super::{
     ConfigError, Gate, GateKind, GatePlace, Guards, OnRollback, RolloutConfig, Shadow, StepRule,
-    Warmup, WarmupSource,
+    Strategy, Warmup, WarmupSource,
 };
 
 /// Percentages that find an outage with few users and still end within some hours.
 const DEFAULT_STEPS: [f64; 5] = [1.0, 5.0, 10.0, 25.0, 50.0];
+
+/// The weight at which two arms are told apart with the fewest requests, in percent.
+const HALF: f64 = 50.0;
 
 const DEFAULT_SOAK: Duration = Duration::from_secs(30 * 60);
 
@@ -40,7 +43,11 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
     let assignment = assignment::Keys::take(&mut file);
     let id = id(file.id)?;
     let model = model(file.model)?;
-    let steps = steps(file.strategy, file.steps)?;
+    let strategy = file.strategy.unwrap_or_default();
+    let steps = steps(strategy, file.steps)?;
+    if strategy == Strategy::Shadow {
+        file.shadow.get_or_insert_default();
+    }
     let has_shadow = file.shadow.is_some();
     let stable = version("rollout.stable", file.stable)?;
     let candidate = version("rollout.candidate", file.candidate)?;
@@ -49,6 +56,7 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
         return Err(error("rollout.candidate", message));
     }
     let config = RolloutConfig {
+        strategy,
         assignment: assignment.resolve(&format!("{model}/{id}"))?,
         id,
         model,
@@ -56,13 +64,13 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
         candidate,
         warmup: warmup(file.warmup.unwrap_or_default())?,
         shadow: file.shadow.as_ref().map(shadow).transpose()?,
-        gates: gates(file.gates.unwrap_or_default(), &steps)?,
+        gates: gates(strategy, file.gates.unwrap_or_default(), &steps)?,
         steps,
-        step: step(file.step.unwrap_or_default())?,
+        step: step(strategy, file.step.unwrap_or_default())?,
         soak: duration("rollout.soak", file.soak, DEFAULT_SOAK)?,
         alpha: probability("rollout.alpha", file.alpha, DEFAULT_ALPHA)?,
         beta: probability("rollout.beta", file.beta, DEFAULT_BETA)?,
-        metrics: metrics::resolve(file.metrics, has_shadow)?,
+        metrics: metrics::resolve(strategy, file.metrics, has_shadow)?,
         guards: guards(file.guards)?,
         on_rollback: on_rollback(file.on_rollback.unwrap_or_default())?,
     };
@@ -104,18 +112,24 @@ fn version(key: &str, name: Option<String>) -> Result<Version, ConfigError> {
     Version::new(&name).map_err(|refused| error(key, refused.message()))
 }
 
-fn steps(
-    strategy: Option<StrategyFile>,
-    percents: Option<Vec<f64>>,
-) -> Result<Vec<f64>, ConfigError> {
-    let percents = match (strategy.unwrap_or(StrategyFile::Canary), percents) {
-        (StrategyFile::BlueGreen, None) => return Ok(Vec::new()),
-        (StrategyFile::BlueGreen, Some(_)) => {
+fn steps(strategy: Strategy, percents: Option<Vec<f64>>) -> Result<Vec<f64>, ConfigError> {
+    let percents = match (strategy, percents) {
+        (Strategy::BlueGreen | Strategy::Shadow, None) => return Ok(Vec::new()),
+        (Strategy::BlueGreen, Some(_)) => {
             let message = "is not for `blue_green`, which goes to all of the traffic at once";
             return Err(error("rollout.steps", message));
         }
-        (StrategyFile::Canary, None) => DEFAULT_STEPS.to_vec(),
-        (StrategyFile::Canary, Some(percents)) => percents,
+        (Strategy::Shadow, Some(_)) => {
+            let message = "is not for `shadow`, whose candidate answers nobody";
+            return Err(error("rollout.steps", message));
+        }
+        (Strategy::Ab, Some(percents)) if percents.len() != 1 => {
+            let message = "expected one percentage, because an A/B test keeps its weight";
+            return Err(error("rollout.steps", message));
+        }
+        (Strategy::Ab, None) => vec![HALF],
+        (Strategy::Canary, None) => DEFAULT_STEPS.to_vec(),
+        (Strategy::Canary | Strategy::Ab, Some(percents)) => percents,
     };
     if percents.is_empty() {
         return Err(error(
@@ -170,10 +184,14 @@ fn shadow(file: &ShadowFile) -> Result<Shadow, ConfigError> {
     })
 }
 
-fn step(file: StepFile) -> Result<StepRule, ConfigError> {
+fn step(strategy: Strategy, file: StepFile) -> Result<StepRule, ConfigError> {
     let minute = Duration::from_secs(60);
     let min_time = duration("rollout.step.min_time", file.min_time, minute)?;
-    let max_time = duration("rollout.step.max_time", file.max_time, 30 * minute)?;
+    let default_max_time = match strategy {
+        Strategy::Canary | Strategy::BlueGreen | Strategy::Shadow => 30 * minute,
+        Strategy::Ab => MAX_TIME,
+    };
+    let max_time = duration("rollout.step.max_time", file.max_time, default_max_time)?;
     if max_time < min_time {
         let message = format!("expected at least `rollout.step.min_time`, which is {min_time:?}");
         return Err(error("rollout.step.max_time", message));
@@ -220,10 +238,23 @@ fn guards(file: Option<GuardsFile>) -> Result<Guards, ConfigError> {
     })
 }
 
-fn gates(files: Vec<GateFile>, steps: &[f64]) -> Result<Vec<Gate>, ConfigError> {
+/// An A/B test has no winner before an operator says so.
+fn gates(
+    strategy: Strategy,
+    files: Vec<GateFile>,
+    steps: &[f64],
+) -> Result<Vec<Gate>, ConfigError> {
     let all = files.into_iter().enumerate();
-    all.map(|(place, file)| gate(&format!("rollout.gates[{place}]"), file, steps))
-        .collect()
+    let gates = all.map(|(place, file)| gate(&format!("rollout.gates[{place}]"), file, steps));
+    let mut gates: Vec<_> = gates.collect::<Result<_, _>>()?;
+    let winner = Gate {
+        before: GatePlace::Promote,
+        asks: GateKind::Manual,
+    };
+    if strategy == Strategy::Ab && !gates.contains(&winner) {
+        gates.push(winner);
+    }
+    Ok(gates)
 }
 
 fn gate(key: &str, file: GateFile, steps: &[f64]) -> Result<Gate, ConfigError> {

@@ -90,10 +90,24 @@ fn blue_green_has_no_steps() {
     assert_eq!(config.weight_of_step(0), 1.0);
 }
 
+#[test]
+fn a_shadow_compares_answers_and_an_ab_test_waits_for_its_operator() {
+    let shadow = RolloutConfig::parse(&with("strategy: shadow")).unwrap();
+    assert!(shadow.shadow.is_some() && shadow.steps.is_empty());
+    let names: Vec<_> = shadow.metrics.iter().map(|m| m.name.as_str()).collect();
+    assert_eq!(names, ["errors", "disagree"]);
+    let ab = RolloutConfig::parse(&with("strategy: ab")).unwrap();
+    assert_eq!((ab.steps.as_slice(), ab.gates.len()), ([0.5].as_slice(), 1));
+    assert_eq!(ab.gates[0].before, GatePlace::Promote);
+    assert_eq!(ab.step.max_time, Duration::from_secs(90 * 24 * 3600));
+}
+
 /// Keys beside those of the shortest file, each with a mistake.
 const MISTAKES: &[&str] = &[
     "unknown: 1",
-    "strategy: ab",
+    "strategy: bandit",
+    "strategy: shadow, steps: [5]",
+    "strategy: ab, steps: [5, 10]",
     "id: b",
     "steps: []",
     "steps: [5, 5]",

@@ -22,7 +22,7 @@ use super::record::Record;
 use super::view::{Ends, Order, Shown, View};
 use crate::repository::ledger::Steering;
 use crate::rollout::moment::Moment;
-use crate::rollout::state::{Action, Event, GuardReadings, Phase, Refusal, Rollout, Tick};
+use crate::rollout::state::{Action, Event, GuardReadings, Refusal, Rollout, Tick};
 use crate::route::{ActiveSplit, Drops, Mirror};
 
 /// How often the counts are looked at that need no statistics.
@@ -184,6 +184,8 @@ impl Course {
         let answer = match self.rollout.act(&act, now) {
             Ok(actions) => {
                 self.carry_out(actions).await;
+                self.settle().await;
+                self.publish().await;
                 self.view().map(|view| view.status)
             }
             Err(refusal) => Err(refused(&refusal)),
@@ -291,12 +293,14 @@ impl Course {
 
     /// Lets operators decide again once it has ended; tried until it is kept.
     async fn settle(&mut self) {
-        let winner = match self.rollout.progress().phase {
-            Phase::Completed => &self.rollout.config().candidate,
-            Phase::RolledBack | Phase::Aborted | Phase::Failed => &self.rollout.config().stable,
-            Phase::Pending | Phase::Warmup | Phase::Running(_) | Phase::Held { .. } => return,
+        if !self.rollout.progress().phase.is_final() {
+            return;
+        }
+        let config = self.rollout.config();
+        let winner = match self.rollout.traffic().weight > 0.0 {
+            true => config.candidate.clone(),
+            false => config.stable.clone(),
         };
-        let winner = winner.clone();
         match self.release(winner).await {
             Ok(()) => self.is_settled = true,
             Err(error) => {

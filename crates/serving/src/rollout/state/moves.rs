@@ -6,7 +6,7 @@ use super::actions::{Action, Alert, Arm, Traffic, Transition};
 use super::phase::{GuardKind, HoldReason, Phase, Reason, Stage};
 use super::progress::Owed;
 use super::{ITSELF, Rollout};
-use crate::rollout::config::{GateKind, GatePlace};
+use crate::rollout::config::{GateKind, GatePlace, Strategy};
 use crate::rollout::moment::Moment;
 
 impl Rollout {
@@ -19,10 +19,13 @@ impl Rollout {
                 Stage::Step(step) => (self.config.weight_of_step(step), false),
                 Stage::Promoting | Stage::Soak => (1.0, false),
             },
-            Phase::Completed => (1.0, false),
-            Phase::Pending | Phase::Warmup | Phase::RolledBack | Phase::Aborted | Phase::Failed => {
-                (0.0, false)
-            }
+            Phase::Completed if self.config.strategy != Strategy::Shadow => (1.0, false),
+            Phase::Pending
+            | Phase::Warmup
+            | Phase::Completed
+            | Phase::RolledBack
+            | Phase::Aborted
+            | Phase::Failed => (0.0, false),
         };
         let shadow = self.config.shadow.filter(|_| is_shadowing);
         Traffic {
@@ -144,6 +147,10 @@ impl Rollout {
             };
             self.go(held, Reason::Held(HoldReason::Gate), actor, now, actions);
             return self.call_gates(stage, now, actions);
+        }
+        if self.config.strategy == Strategy::Shadow {
+            self.go(Phase::Completed, reason, actor, now, actions);
+            return actions.push(self.release_candidate());
         }
         let next = match self.next_place(stage) {
             GatePlace::Step(step) => Stage::Step(step),

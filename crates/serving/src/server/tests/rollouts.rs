@@ -218,7 +218,8 @@ async fn a_failing_candidate_goes_back_within_seconds() {
     assert!(seconds <= 3, "{seconds}");
     assert_eq!(stage.pinned().as_deref(), Some("1"));
     assert_eq!(stage.send(100).await, [100, 0]);
-    assert_eq!(stage.status("reason"), "guard `consecutive_errors`");
+    let on_trial = stage.evidence()["metrics"][0]["arms"]["candidate"].clone();
+    assert_eq!(on_trial["n"], on_trial["events"], "{on_trial}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,6 +252,26 @@ async fn a_shadow_of_equal_answers_lets_the_candidate_up() {
     let shadow = stage.evidence()["shadow"].clone();
     assert!(shadow["agree"].as_u64().unwrap() >= 100, "{shadow}");
     assert_eq!(shadow["differ"], 0, "{shadow}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_alone_ends_with_stable_and_an_operator_ends_an_ab_test() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    let rule = "warmup: {source: none}, strategy: shadow, \
+                shadow: {min_pairs: 200, max_extra_load: 10}";
+    stage.start(rule).await;
+    stage.until("completed", 20).await;
+    assert_eq!(stage.pinned().as_deref(), Some("1"));
+    let mut stage = Stage::new("add 1", "add 1").await;
+    let rule = "warmup: {source: none}, strategy: ab, soak: 5s, \
+                step: {min_time: 5s, min_requests: 100}";
+    stage.start(rule).await;
+    stage.until("held", 300).await;
+    assert_eq!(stage.status("reason"), "gate");
+    assert_eq!(stage.status("weight"), 0.5);
+    stage.act(ActKind::Promote).await.unwrap();
+    stage.until("completed", 100).await;
+    assert_eq!(stage.pinned().as_deref(), Some("2"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,9 @@
 //! had one.
 
 use super::super::file::{EventFile, MetricFile, NotWorseFile};
-use super::super::{ConfigError, Metric, MetricAction, MetricKind, ShareEvent, ShareRule};
+use super::super::{
+    ConfigError, Metric, MetricAction, MetricKind, ShareEvent, ShareRule, Strategy,
+};
 use super::{error, number, required};
 
 /// What a rollout compares when its file does not say: errors, at most twice as many or half a
@@ -21,17 +23,28 @@ fn default_metrics() -> Vec<MetricFile> {
     }]
 }
 
+/// What a rollout compares that is only a shadow, when its file does not say: answers.
+fn default_disagreement() -> MetricFile {
+    MetricFile {
+        name: Some("disagree".to_owned()),
+        event: Some(EventFile::ShadowDiffers),
+        max_rate: Some(0.02),
+        ..MetricFile::default()
+    }
+}
+
 /// Decides every metric, and checks that one of them can decide.
 pub(super) fn resolve(
+    strategy: Strategy,
     files: Option<Vec<MetricFile>>,
     has_shadow: bool,
 ) -> Result<Vec<Metric>, ConfigError> {
+    let by_default = || {
+        let shadow = (strategy == Strategy::Shadow).then(default_disagreement);
+        default_metrics().into_iter().chain(shadow).collect()
+    };
     let mut metrics: Vec<Metric> = Vec::new();
-    for (place, file) in files
-        .unwrap_or_else(default_metrics)
-        .into_iter()
-        .enumerate()
-    {
+    for (place, file) in files.unwrap_or_else(by_default).into_iter().enumerate() {
         let key = format!("rollout.metrics[{place}]");
         let metric = metric(&key, &file)?;
         if metrics.iter().any(|other| other.name == metric.name) {
