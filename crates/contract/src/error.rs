@@ -27,6 +27,8 @@ pub enum Code {
     ModelNotFound,
     /// The model is known, the version is not, or no version of it serves.
     VersionNotFound,
+    /// No answer to a request of that id is remembered, and no unit of that name was seen.
+    RequestNotFound,
     /// The version is being loaded or unloaded.
     ModelNotReady,
     /// The body, or what it inflates to, is over a limit.
@@ -59,7 +61,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tables and their tests.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidRequest,
         Self::Unsupported,
         Self::UnsupportedMediaType,
@@ -67,6 +69,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::ModelNotFound,
         Self::VersionNotFound,
+        Self::RequestNotFound,
         Self::ModelNotReady,
         Self::PayloadTooLarge,
         Self::RequestTimeout,
@@ -94,6 +97,7 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::ModelNotFound => "model_not_found",
             Self::VersionNotFound => "version_not_found",
+            Self::RequestNotFound => "request_not_found",
             Self::ModelNotReady => "model_not_ready",
             Self::PayloadTooLarge => "payload_too_large",
             Self::RequestTimeout => "request_timeout",
@@ -122,6 +126,7 @@ impl Code {
             | Self::MethodNotAllowed
             | Self::ModelNotFound
             | Self::VersionNotFound
+            | Self::RequestNotFound
             | Self::PayloadTooLarge
             | Self::RequestTimeout
             | Self::Unauthenticated

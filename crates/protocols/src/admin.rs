@@ -75,7 +75,7 @@ fn model(call: &Call) -> Result<ModelName> {
 }
 
 /// Reads a body; an error names the key that is wrong, such as `split[0].weight`.
-fn body<T: DeserializeOwned>(call: &Call) -> Result<T> {
+pub(crate) fn body<T: DeserializeOwned>(call: &Call) -> Result<T> {
     let mut json = serde_json::Deserializer::from_slice(&call.body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();

@@ -104,6 +104,8 @@ impl Call {
 pub(crate) struct Reply {
     /// `None` for success; otherwise the code whose status the reply has, with a body of its own.
     pub(crate) code: Option<Code>,
+    /// Whether success only means that it was taken up.
+    pub(crate) is_accepted: bool,
     /// The media type of the body.
     pub(crate) content_type: HeaderValue,
     /// Further headers.
@@ -124,6 +126,7 @@ impl Reply {
     pub(crate) fn new(content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
         Self {
             code: None,
+            is_accepted: false,
             content_type,
             headers: Vec::new(),
             answerer: None,
@@ -135,6 +138,14 @@ impl Reply {
     pub(crate) fn answered_by(self, answerer: Answerer) -> Self {
         Self {
             answerer: Some(answerer),
+            ..self
+        }
+    }
+
+    /// The same reply, with the status of what was taken up.
+    pub(crate) fn accepted(self) -> Self {
+        Self {
+            is_accepted: true,
             ..self
         }
     }

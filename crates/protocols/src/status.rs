@@ -16,6 +16,9 @@ pub(crate) struct Status {
     pub(crate) is_retryable: bool,
 }
 
+/// What was asked for is taken up, and need not be done yet.
+pub(crate) const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
+
 /// The statuses of a code.
 pub(crate) const fn status(code: Code) -> Status {
     use tonic::Code as Grpc;
@@ -29,7 +32,7 @@ pub(crate) const fn status(code: Code) -> Status {
         ),
         Code::RouteNotFound => (StatusCode::NOT_FOUND, Grpc::Unimplemented, false),
         Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Grpc::Unimplemented, false),
-        Code::ModelNotFound | Code::VersionNotFound => {
+        Code::ModelNotFound | Code::VersionNotFound | Code::RequestNotFound => {
             (StatusCode::NOT_FOUND, Grpc::NotFound, false)
         }
         Code::ModelNotReady => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
@@ -109,6 +112,7 @@ mod tests {
         method_not_allowed: 405 Unimplemented -
         model_not_found: 404 NotFound -
         version_not_found: 404 NotFound -
+        request_not_found: 404 NotFound -
         model_not_ready: 503 Unavailable retry
         payload_too_large: 413 ResourceExhausted -
         request_timeout: 408 Aborted -

@@ -16,8 +16,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use contract::{
-    Answerer, BoxFuture, Caller, Change, Code, Control, Error, HistoryEntry, Infer, InferRequest,
-    InferResponse, ModelName, ModelStatus, Readiness, Result, Route, Routing, Target,
+    Answerer, BoxFuture, Caller, Change, Code, Control, Error, Feedback, HistoryEntry, Infer,
+    InferRequest, InferResponse, ModelName, ModelStatus, Readiness, Result, Route, Routing, Target,
     VersionStatistics,
 };
 use notify::RecommendedWatcher;
@@ -326,6 +326,12 @@ impl Control for Server {
             self.model(name)?;
             self.archive.history(name, limit).await
         })
+    }
+
+    fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
+        let snapshot = self.published.load();
+        let items = feedback.iter();
+        items.map(|item| snapshot.table.credit(item)).collect()
     }
 }
 

@@ -9,12 +9,13 @@ use super::frame::Refusal;
 use super::id::REQUEST_ID;
 use super::{Dialect, Reply};
 use crate::caller::tell;
-use crate::status::status;
+use crate::status::{ACCEPTED, status};
 
 /// A reply or an error, ready to be written.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) code: Option<Code>,
+    pub(super) is_accepted: bool,
     pub(super) content_type: HeaderValue,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) answerer: Option<Answerer>,
@@ -41,6 +42,7 @@ impl Answer {
         }
         Self {
             code: reply.code,
+            is_accepted: reply.is_accepted,
             content_type: reply.content_type,
             headers,
             answerer: reply.answerer,
@@ -60,8 +62,10 @@ impl Answer {
         if let Ok(id) = HeaderValue::from_str(id.as_str()) {
             headers.insert(REQUEST_ID, id);
         }
-        if let Some(code) = self.code {
-            *response.status_mut() = status(code).http;
+        match self.code {
+            Some(code) => *response.status_mut() = status(code).http,
+            None if self.is_accepted => *response.status_mut() = ACCEPTED,
+            None => {}
         }
         response
     }

@@ -28,6 +28,8 @@ pub(super) enum Purpose {
     Infer,
     /// Changes what is served.
     Change,
+    /// Tells what answers were worth.
+    Feedback,
 }
 
 /// One operation.
@@ -63,7 +65,11 @@ impl Endpoint {
         if self.purpose == Purpose::Infer {
             reply.headers.extend(answerer_headers());
         }
-        let responses = ResponsesBuilder::new().response("200", reply);
+        let success = match self.purpose {
+            Purpose::Feedback => "202",
+            Purpose::Server | Purpose::Model | Purpose::Infer | Purpose::Change => "200",
+        };
+        let responses = ResponsesBuilder::new().response(success, reply);
         let mut responses = failure::add(responses, self.errors, self.purpose);
         if let Some((code, reply)) = self.refusal {
             responses = responses.response(status(code).http.as_u16().to_string(), reply);

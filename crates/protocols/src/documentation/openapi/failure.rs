@@ -80,11 +80,16 @@ fn codes_by_status() -> BTreeMap<u16, Vec<Code>> {
 fn may_give(purpose: Purpose, code: Code) -> bool {
     match code {
         Code::InvalidRequest | Code::Unavailable | Code::Internal => true,
-        Code::ModelNotFound | Code::VersionNotFound | Code::ModelNotReady => {
-            purpose != Purpose::Server
+        Code::ModelNotFound => purpose != Purpose::Server,
+        Code::VersionNotFound | Code::ModelNotReady => {
+            !matches!(purpose, Purpose::Server | Purpose::Feedback)
         }
+        Code::RequestNotFound => purpose == Purpose::Feedback,
         Code::PayloadTooLarge | Code::RequestTimeout | Code::UnsupportedMediaType => {
-            matches!(purpose, Purpose::Infer | Purpose::Change)
+            matches!(
+                purpose,
+                Purpose::Infer | Purpose::Change | Purpose::Feedback
+            )
         }
         Code::Unsupported | Code::EngineFailed | Code::EngineLost => {
             matches!(purpose, Purpose::Infer | Purpose::Change)

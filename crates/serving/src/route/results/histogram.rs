@@ -55,6 +55,10 @@ impl Histogram {
 
     /// How many were at least `threshold`: exact when it is the edge of a bucket, as quantiles are,
     /// and too few by a part of one bucket otherwise.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the driver of rollouts asks for it")
+    )]
     pub(crate) fn n_over(&self, threshold: Duration) -> u64 {
         let buckets = self.0.iter().enumerate();
         let over = buckets.filter(|(bucket, _)| lower_edge(*bucket) >= threshold);
@@ -73,6 +77,10 @@ impl Histogram {
     }
 
     /// What was counted after `earlier`.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the driver of rollouts asks for it")
+    )]
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let mut counts = self.0;
         for (count, before) in counts.iter_mut().zip(earlier.0) {
