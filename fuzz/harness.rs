@@ -129,7 +129,8 @@ fn model(name: &str, element_type: ElementType) -> ModelInfo {
         outputs: vec![spec("y")],
     };
     ModelInfo {
-        max_batch_size: Some(MAX_BATCH_SIZE),
+        max_request_rows: Some(MAX_BATCH_SIZE),
+        max_batch_rows: Some(MAX_BATCH_SIZE),
         ..model_info(name, "1", signature)
     }
 }

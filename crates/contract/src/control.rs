@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Code, Error, Result};
+use crate::feedback::Feedback;
 use crate::infer::BoxFuture;
 use crate::model::{ModelName, SharedModelInfo, Version};
 use crate::request::NamedTensor;
@@ -289,10 +290,21 @@ pub trait Control: Send + Sync + fmt::Debug {
         let error = Error::new(Code::Unsupported, "requests are not recorded here");
         Box::pin(async move { Err(error.with_diagnostic(diagnostic)) })
     }
+
+    /// Takes up what became known about answers, for the arms of the splits that gave them; says
+    /// for each whether it was. Cheap, and does not wait.
+    ///
+    /// # Errors
+    /// `request_not_found` for an answer or a unit that is not known, `model_not_found`, and
+    /// `invalid_request` for a label of an answer without a class.
+    fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
+        let refusal = |feedback| refusal(format!("feedback is not taken here: {feedback:?}"));
+        feedback.iter().map(|item| Err(refusal(item))).collect()
+    }
 }
 
 /// What a server says that cannot be changed, which is the default.
 fn refusal(diagnostic: String) -> Error {
-    let sentence = "labels, pins, splits and their history are not offered here";
+    let sentence = "labels, pins, splits, their history and feedback are not offered here";
     Error::new(Code::Unsupported, sentence).with_diagnostic(diagnostic)
 }

@@ -31,6 +31,8 @@ pub enum Code {
     RolloutNotFound,
     /// What is asked for does not go with what is there now.
     Conflict,
+    /// No answer to a request of that id is remembered, and no unit of that name was seen.
+    RequestNotFound,
     /// The version is being loaded or unloaded.
     ModelNotReady,
     /// The body, or what it inflates to, is over a limit.
@@ -63,7 +65,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tables and their tests.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidRequest,
         Self::Unsupported,
         Self::UnsupportedMediaType,
@@ -73,6 +75,7 @@ impl Code {
         Self::VersionNotFound,
         Self::RolloutNotFound,
         Self::Conflict,
+        Self::RequestNotFound,
         Self::ModelNotReady,
         Self::PayloadTooLarge,
         Self::RequestTimeout,
@@ -102,6 +105,7 @@ impl Code {
             Self::VersionNotFound => "version_not_found",
             Self::RolloutNotFound => "rollout_not_found",
             Self::Conflict => "conflict",
+            Self::RequestNotFound => "request_not_found",
             Self::ModelNotReady => "model_not_ready",
             Self::PayloadTooLarge => "payload_too_large",
             Self::RequestTimeout => "request_timeout",
@@ -132,6 +136,7 @@ impl Code {
             | Self::VersionNotFound
             | Self::RolloutNotFound
             | Self::Conflict
+            | Self::RequestNotFound
             | Self::PayloadTooLarge
             | Self::RequestTimeout
             | Self::Unauthenticated

@@ -8,6 +8,7 @@ pub mod control;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod feedback;
 pub mod infer;
 pub mod model;
 pub mod observe;
@@ -28,6 +29,7 @@ pub use control::{
 pub use engine::{Concurrency, Engine, LoadSpec, LoadedModel, Session, SessionLayout, SessionMode};
 pub use error::{Code, Error, Result};
 pub use event::{Event, RolloutRate, RolloutReading, RolloutScore};
+pub use feedback::{Feedback, Label, Subject, Verdict};
 pub use infer::{BoxFuture, Caller, Infer, Route, Target};
 pub use model::{
     Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,
@@ -44,6 +46,6 @@ pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
 pub use traffic::{
-    Arm, ArmResult, AssignmentHash, Change, Fallback, HistoryEntry, Layer, Routing, Split, Unit,
-    UnitSource, check_traffic_name,
+    Arm, ArmResult, AssignmentHash, Change, Comparison, Difference, Fallback, HistoryEntry, Layer,
+    OutputCounts, RewardResult, Routing, SampleRatio, Split, Unit, UnitSource, check_traffic_name,
 };

@@ -23,6 +23,10 @@ pub struct Routing {
     pub split: Option<Split>,
     /// What the arms of the split have answered since it was set.
     pub results: Vec<ArmResult>,
+    /// Every other arm beside the first.
+    pub comparison: Vec<Comparison>,
+    /// Whether the units follow the weights; `None` without a split.
+    pub sample_ratio: Option<SampleRatio>,
     /// How many requests had no unit where the split looks for it, since it was set.
     pub n_without_unit: u64,
     /// Grows with every change.
@@ -33,7 +37,7 @@ pub struct Routing {
 
 /// What one arm of a split has answered. Requests that were forced into it are left out, and so are
 /// mistakes of callers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ArmResult {
     /// The name of the arm.
     pub arm: String,
@@ -47,6 +51,72 @@ pub struct ArmResult {
     pub p95: Option<Duration>,
     /// 99 of a hundred took at most this long.
     pub p99: Option<Duration>,
+    /// What it answered.
+    pub outputs: OutputCounts,
+    /// The units that were assigned to it; requests, when each is a unit of its own.
+    pub n_units: u64,
+    /// What its answers were worth.
+    pub reward: RewardResult,
+}
+
+/// Answered rows, counted by what they said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OutputCounts {
+    /// No output could be counted, so far.
+    #[default]
+    Nothing,
+    /// By class, modulo the number of counts.
+    Classes(Vec<u64>),
+    /// By score: below 0, the tenths from 0 to 1, above 1.
+    Scores(Vec<u64>),
+}
+
+/// What answers were worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RewardResult {
+    /// How often feedback came.
+    pub n: u64,
+    /// The mean; `None` without feedback.
+    pub mean: Option<f64>,
+}
+
+/// One arm beside another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The arm that is compared.
+    pub arm: String,
+    /// The arm that it is compared with.
+    pub with: String,
+    /// Its rate of errors minus that of the other; `None` while one of them has no requests.
+    pub error_rate: Option<Difference>,
+    /// Its mean reward minus that of the other; `None` while there is too little feedback.
+    pub reward: Option<Difference>,
+}
+
+/// A difference, and how sure it is. All of it may be looked at as often as one likes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Difference {
+    /// What was measured.
+    pub estimate: f64,
+    /// The lower end of the interval that holds the true difference with probability 0.95.
+    pub lower: f64,
+    /// The upper end.
+    pub upper: f64,
+    /// The probability of such a difference when there is none.
+    pub p_value: f64,
+    /// Whether it stands beside all other differences of the split.
+    pub is_significant: bool,
+}
+
+/// Whether the units follow the weights: if not, the split is broken and no comparison holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SampleRatio {
+    /// The logarithm of the evidence that they do not.
+    pub ln_bf: f64,
+    /// From where on they do not.
+    pub limit: f64,
+    /// Whether it is reached.
+    pub is_off: bool,
 }
 
 /// A change of what is served, as an operator asks for it. Where it says text, a label is as good

@@ -109,7 +109,7 @@ fn actor(call: &Call) -> &str {
 }
 
 /// Reads a body; an error names the key that is wrong, such as `split[0].weight`.
-fn body<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T> {
+pub(crate) fn body<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T> {
     let mut json = serde_json::Deserializer::from_slice(&call.body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();

@@ -6,6 +6,7 @@
 mod batch;
 mod decode;
 mod encode;
+mod feedback;
 mod health;
 mod image;
 mod index;
@@ -53,6 +54,7 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
 fn predictions(ctx: &Arc<Context>) -> Router {
     let predict = || post(handler::<Native, _, _>(ctx, predict::predict));
     let batch = || post(handler::<Native, _, _>(ctx, batch::predict_batch));
+    let feedback = || post(handler::<Native, _, _>(ctx, feedback::feedback));
     Router::new()
         .route("/predict", predict())
         .route("/v1/predict", predict())
@@ -60,6 +62,7 @@ fn predictions(ctx: &Arc<Context>) -> Router {
         .route("/models/{model}/versions/{version}/predict", predict())
         .route("/predict/batch", batch())
         .route("/v1/predict/batch", batch())
+        .route("/v1/feedback", feedback())
 }
 
 fn images(ctx: &Arc<Context>) -> Router {

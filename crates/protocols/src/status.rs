@@ -29,9 +29,10 @@ pub(crate) const fn status(code: Code) -> Status {
         ),
         Code::RouteNotFound => (StatusCode::NOT_FOUND, Grpc::Unimplemented, false),
         Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Grpc::Unimplemented, false),
-        Code::ModelNotFound | Code::VersionNotFound | Code::RolloutNotFound => {
-            (StatusCode::NOT_FOUND, Grpc::NotFound, false)
-        }
+        Code::ModelNotFound
+        | Code::VersionNotFound
+        | Code::RolloutNotFound
+        | Code::RequestNotFound => (StatusCode::NOT_FOUND, Grpc::NotFound, false),
         Code::Conflict => (StatusCode::CONFLICT, Grpc::FailedPrecondition, false),
         Code::ModelNotReady => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
         Code::PayloadTooLarge => (
@@ -61,11 +62,24 @@ pub(crate) const fn status(code: Code) -> Status {
     }
 }
 
+/// What a reply that is no error says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Success {
+    /// It is done.
+    #[default]
+    Done,
+    /// Something was made.
+    Created,
+    /// It is taken up, and need not be done yet.
+    Accepted,
+}
+
 /// The status of a reply that is no error.
-pub(crate) const fn success(is_created: bool) -> StatusCode {
-    match is_created {
-        true => StatusCode::CREATED,
-        false => StatusCode::OK,
+pub(crate) const fn success(success: Success) -> StatusCode {
+    match success {
+        Success::Done => StatusCode::OK,
+        Success::Created => StatusCode::CREATED,
+        Success::Accepted => StatusCode::ACCEPTED,
     }
 }
 
@@ -120,6 +134,7 @@ mod tests {
         version_not_found: 404 NotFound -
         rollout_not_found: 404 NotFound -
         conflict: 409 FailedPrecondition -
+        request_not_found: 404 NotFound -
         model_not_ready: 503 Unavailable retry
         payload_too_large: 413 ResourceExhausted -
         request_timeout: 408 Aborted -

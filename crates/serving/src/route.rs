@@ -5,8 +5,10 @@
 
 mod census;
 mod choice;
+mod credit;
 mod hash;
 mod mirror;
+mod report;
 mod results;
 mod split;
 
@@ -75,15 +77,15 @@ pub(crate) struct Switch {
 impl Switch {
     /// What decides, as `Control` shows it.
     pub(crate) fn routing(&self) -> Routing {
+        let report = self.split.as_deref().map(report::report);
+        let report = report.unwrap_or_default();
         Routing {
             pinned: self.pinned.clone(),
             labels: self.labels.clone(),
             split: self.split.as_deref().map(|active| active.split().clone()),
-            results: self
-                .split
-                .iter()
-                .flat_map(|active| active.results())
-                .collect(),
+            results: report.results,
+            comparison: report.comparison,
+            sample_ratio: report.sample_ratio,
             n_without_unit: self
                 .split
                 .as_ref()

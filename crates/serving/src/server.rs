@@ -17,9 +17,9 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use contract::{
-    Answerer, BoxFuture, Caller, Change, Code, Control, Error, HistoryEntry, Infer, InferRequest,
-    InferResponse, ModelName, ModelStatus, NamedTensor, Readiness, Result, Rollouts, Route,
-    Routing, Target, VersionStatistics,
+    Answerer, BoxFuture, Caller, Change, Code, Control, Error, Feedback, HistoryEntry, Infer,
+    InferRequest, InferResponse, ModelName, ModelStatus, NamedTensor, Readiness, Result, Rollouts,
+    Route, Routing, Target, VersionStatistics,
 };
 use notify::RecommendedWatcher;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -376,6 +376,12 @@ impl Control for Server {
             self.model(name)?;
             Ok(self.tap.record(name, n_requests).collect(patience).await)
         })
+    }
+
+    fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
+        let snapshot = self.published.load();
+        let items = feedback.iter();
+        items.map(|item| snapshot.table.credit(item)).collect()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::control::{
 };
 use crate::engine::SessionLayout;
 use crate::error::{Code, Error, Result};
+use crate::feedback::{Feedback, Subject};
 use crate::infer::{BoxFuture, Caller, Infer, Route, Target};
 use crate::model::{
     ModelInfo, ModelName, OutputTreatment, SharedModelInfo, Signature, Version, VersionSelector,
@@ -62,6 +63,9 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
         file_bytes: Some(1234),
     }
 }
+
+/// What is noted beyond this is forgotten.
+const MAX_NOTES: usize = 1000;
 
 /// Serves models by repeating their inputs; can be told to fail.
 #[derive(Debug, Default)]
@@ -362,5 +366,29 @@ impl Control for EchoServer {
             self.model(name)?;
             Ok(self.recorded.iter().take(n_requests).cloned().collect())
         })
+    }
+
+    fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let note = |item: &Feedback| match &item.subject {
+            Subject::Request(id) if id == "unknown" => Err(Error::new(
+                Code::RequestNotFound,
+                "no answer to the request `unknown` is remembered",
+            )),
+            Subject::Request(_) | Subject::Unit(_) => Ok(format!("{item:?}")),
+        };
+        let mut take = |item: &Feedback| {
+            journal.push(HistoryEntry {
+                at: SystemTime::UNIX_EPOCH,
+                actor: "feedback".to_owned(),
+                what: note(item)?,
+                version: None,
+                fingerprint: None,
+            });
+            // Enough to look at; a fuzzer sends millions.
+            journal.truncate(MAX_NOTES);
+            Ok(())
+        };
+        feedback.iter().map(&mut take).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! `lockgate traffic`: how requests are shared out between the versions of a model.
 
 mod assign;
+mod results;
 
 use anyhow::{Result, bail};
 use hyper::Method;
@@ -94,7 +95,10 @@ pub(super) fn show_routing(answer: &Value) {
         );
     }
     match answer.get("traffic").filter(|traffic| !traffic.is_null()) {
-        Some(traffic) => show_split(traffic, answer.get("results")),
+        Some(traffic) => {
+            show_split(traffic, answer.get("results"));
+            results::show(answer);
+        }
         None => println!("no split"),
     }
     match answer.get("requests_without_unit").and_then(Value::as_u64) {
@@ -118,7 +122,8 @@ fn show_split(traffic: &Value, results: Option<&Value>) {
         unit.trim_end()
     );
     let header = [
-        "arm", "version", "weight", "requests", "errors", "p50 ms", "p99 ms",
+        "arm", "version", "weight", "units", "requests", "errors", "p50 ms", "p99 ms", "reward",
+        "feedback",
     ];
     let mut rows = table(&header);
     for arm in traffic
@@ -135,9 +140,10 @@ fn show_split(traffic: &Value, results: Option<&Value>) {
             .map(|key| text(arm, key))
             .to_vec();
         if let Some(result) = result {
-            row.extend(["requests", "errors"].map(|key| text(result, key)));
+            row.extend(["units", "requests", "errors"].map(|key| text(result, key)));
             let latency = result.get("latency_ms").unwrap_or(&Value::Null);
             row.extend(["p50", "p99"].map(|key| text(latency, key)));
+            row.extend(results::reward(result));
         }
         rows.add_row(row);
     }

@@ -84,6 +84,107 @@ fn users_get_the_versions_that_their_own_code_computes() {
     );
 }
 
+/// Sends feedback; gives the status, and the reply.
+fn tell(server: &Lockgate, feedback: &Value) -> (u16, Value) {
+    let reply = post_json(&server.address, "/v1/feedback", feedback);
+    (reply.status, reply.json())
+}
+
+/// Lets so many users ask once; gives the ids of their requests with the arms that answered.
+fn ask(server: &Lockgate, n_users: u32) -> Vec<(String, String)> {
+    let mut connection = Connection::open(&server.address).unwrap();
+    let mut ask = |user: u32| {
+        let id = format!("request-{user}");
+        let body = json!({"user_id": format!("user_{user}"), "data": [vec![0; 64]]}).to_string();
+        let headers = [("x-request-id", &*id)];
+        let path = "/models/digits/predict";
+        let reply = connection.call("POST", path, &headers, body.as_bytes());
+        let reply = reply.unwrap();
+        assert_eq!(reply.header("x-request-id"), Some(&*id));
+        let arm = reply.header("x-lockgate-arm").unwrap().to_owned();
+        (id, arm)
+    };
+    (0..n_users).map(&mut ask).collect()
+}
+
+#[test]
+fn feedback_shows_which_arm_is_better() {
+    let repository = repository();
+    let server = serve(repository.path());
+    change(&server, "PUT", "/traffic", &md5_split(0.5, 0.5));
+    let answers = ask(&server, 200);
+    // The second arm is always right, the first one every other time.
+    let rewards = answers.iter().enumerate().map(|(n, (id, arm))| {
+        let is_right = arm == "arm-2" || n % 2 == 0;
+        json!({"request_id": id, "reward": u8::from(is_right)})
+    });
+    let (status, reply) = tell(&server, &rewards.collect());
+    assert_eq!(
+        (status, &reply["results"][199]["status"]),
+        (202, &json!(202))
+    );
+    // `user_42` belongs to the second arm, by a rule that its own code knows.
+    let by_unit = json!({"unit": "user_42", "reward": 1, "model": "digits"});
+    assert_eq!(tell(&server, &by_unit).0, 202);
+    let unknown = json!({"request_id": "nobody", "reward": 1});
+    assert_eq!(tell(&server, &unknown).0, 404);
+    let (status, reply) = tell(&server, &json!([by_unit, unknown]));
+    let error = &reply["results"][1]["error"]["code"];
+    assert_eq!((status, error), (202, &json!("request_not_found")));
+
+    let now = change(&server, "GET", "/traffic", &Value::Null);
+    let n_second = answers.iter().filter(|(_, arm)| arm == "arm-2").count();
+    let second = &now["results"][1];
+    assert_eq!(second["units"], n_second, "{now}");
+    assert_eq!(
+        second["reward"],
+        json!({"n": n_second + 2, "mean": 1.0}),
+        "{now}"
+    );
+    let counts = second["outputs"]["counts"].as_array().unwrap();
+    let n_counted: u64 = counts.iter().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(
+        (n_counted, &second["outputs"]["kind"]),
+        (n_second as u64, &json!("classes"))
+    );
+    let reward = &now["comparison"][0]["reward"];
+    assert_eq!(reward["significant"], true, "{now}");
+    assert!(reward["interval"][0].as_f64().unwrap() > 0.0, "{now}");
+    assert_eq!(
+        now["comparison"][0]["error_rate"]["significant"], false,
+        "{now}"
+    );
+    assert_eq!(now["sample_ratio"]["is_off"], false, "{now}");
+    let shown = printed(&server, &["traffic", "show", "digits"]);
+    assert!(
+        shown.contains("mean reward") && shown.contains("yes"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_label_is_compared_with_the_class_that_was_answered() {
+    let repository = repository();
+    let server = serve(repository.path());
+    change(&server, "PUT", "/traffic", &md5_split(1.0, 0.0));
+    ask(&server, 1);
+    let now = change(&server, "GET", "/traffic", &Value::Null);
+    let counts = now["results"][0]["outputs"]["counts"].as_array().unwrap();
+    let class = counts.iter().position(|count| *count == 1).unwrap();
+    let labels = [json!(class), json!(class.to_string()), json!(class + 1)];
+    for label in labels {
+        let told = json!({"request_id": "request-0", "label": label});
+        assert_eq!(tell(&server, &told).0, 202, "{label}");
+    }
+    let now = change(&server, "GET", "/traffic", &Value::Null);
+    let reward = &now["results"][0]["reward"];
+    assert_eq!(reward["n"], 3, "{now}");
+    assert!(
+        (reward["mean"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-9,
+        "{now}"
+    );
+}
+
 #[test]
 fn a_kill_loses_nothing_that_was_acknowledged() {
     let (repository, state) = (repository(), tempfile::tempdir().unwrap());

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{ArmResult, Error, ModelName, Result, Version};
+use contract::{
+    ArmResult, Comparison, Difference, Error, ModelName, OutputCounts, Result, SampleRatio, Version,
+};
 use serde::Serialize;
 
 use super::model;
@@ -25,6 +27,10 @@ struct RoutingReply<'a> {
     traffic: Option<TrafficBody>,
     /// What the arms have answered since the split was set.
     results: Vec<ArmReply<'a>>,
+    /// Every other arm beside the first.
+    comparison: Vec<ComparisonReply<'a>>,
+    /// Whether the units follow the weights.
+    sample_ratio: Option<SampleRatioReply>,
     /// A split that looks in the wrong place shows here.
     requests_without_unit: u64,
 }
@@ -35,6 +41,45 @@ struct ArmReply<'a> {
     requests: u64,
     errors: u64,
     latency_ms: Latency,
+    units: u64,
+    reward: RewardReply,
+    outputs: Option<OutputsReply<'a>>,
+}
+
+#[derive(Serialize)]
+struct RewardReply {
+    n: u64,
+    mean: Option<f64>,
+}
+
+/// Counts by class or bin of a score.
+#[derive(Serialize)]
+struct OutputsReply<'a> {
+    kind: &'static str,
+    counts: &'a [u64],
+}
+
+#[derive(Serialize)]
+struct ComparisonReply<'a> {
+    arm: &'a str,
+    with: &'a str,
+    error_rate: Option<DifferenceReply>,
+    reward: Option<DifferenceReply>,
+}
+
+#[derive(Serialize)]
+struct DifferenceReply {
+    estimate: f64,
+    interval: [f64; 2],
+    p_value: f64,
+    significant: bool,
+}
+
+#[derive(Serialize)]
+struct SampleRatioReply {
+    ln_bf: f64,
+    limit: f64,
+    is_off: bool,
 }
 
 /// Quantiles; `null` before the first answer.
@@ -57,6 +102,53 @@ impl<'a> ArmReply<'a> {
                 p95: millis(result.p95),
                 p99: millis(result.p99),
             },
+            units: result.n_units,
+            reward: RewardReply {
+                n: result.reward.n,
+                mean: result.reward.mean,
+            },
+            outputs: outputs(&result.outputs),
+        }
+    }
+}
+
+fn outputs(outputs: &OutputCounts) -> Option<OutputsReply<'_>> {
+    let (kind, counts) = match outputs {
+        OutputCounts::Nothing => return None,
+        OutputCounts::Classes(counts) => ("classes", counts),
+        OutputCounts::Scores(counts) => ("scores", counts),
+    };
+    Some(OutputsReply { kind, counts })
+}
+
+impl<'a> From<&'a Comparison> for ComparisonReply<'a> {
+    fn from(comparison: &'a Comparison) -> Self {
+        Self {
+            arm: &comparison.arm,
+            with: &comparison.with,
+            error_rate: comparison.error_rate.map(DifferenceReply::from),
+            reward: comparison.reward.map(DifferenceReply::from),
+        }
+    }
+}
+
+impl From<Difference> for DifferenceReply {
+    fn from(difference: Difference) -> Self {
+        Self {
+            estimate: difference.estimate,
+            interval: [difference.lower, difference.upper],
+            p_value: difference.p_value,
+            significant: difference.is_significant,
+        }
+    }
+}
+
+impl From<SampleRatio> for SampleRatioReply {
+    fn from(ratio: SampleRatio) -> Self {
+        Self {
+            ln_bf: ratio.ln_bf,
+            limit: ratio.limit,
+            is_off: ratio.is_off,
         }
     }
 }
@@ -82,6 +174,8 @@ pub(super) fn reply(ctx: &Context, model: &ModelName) -> Result<Reply> {
         requests_without_unit: routing.n_without_unit,
         traffic: routing.split.as_ref().map(TrafficBody::from),
         results: routing.results.iter().map(ArmReply::new).collect(),
+        comparison: routing.comparison.iter().map(Into::into).collect(),
+        sample_ratio: routing.sample_ratio.map(Into::into),
     };
     let json = serde_json::to_vec(&reply).map_err(|error| Error::internal(error.to_string()))?;
     Ok(Reply::json(json))

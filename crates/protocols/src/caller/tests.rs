@@ -186,3 +186,16 @@ async fn refusals_and_calls_of_many_requests_name_no_version_in_their_head() {
         (StatusCode::OK, None, None)
     );
 }
+
+#[tokio::test]
+async fn each_result_of_a_batch_names_its_arm() {
+    let router = server(UnitSource::Field("user_id".to_owned()));
+    let body = r#"{"requests": [{"user_id": "a", "data": [[1, 2]]}, {"user_id": "b", "data": [[1, 2]]},
+        {"data": [[1, 2]]}, {"user_id": "c", "data": 5}]}"#;
+    let request = Request::post("/predict/batch").body(Body::from(body));
+    let reply = router.oneshot(request.unwrap()).await.unwrap();
+    let reply = axum::body::to_bytes(reply.into_body(), usize::MAX).await;
+    let reply: serde_json::Value = serde_json::from_slice(&reply.unwrap()).unwrap();
+    let arms = [0, 1, 2, 3].map(|index| reply["results"][index]["arm"].as_str());
+    assert_eq!(arms, [Some("a"), Some("b"), None, None], "{reply}");
+}

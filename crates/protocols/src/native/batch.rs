@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contract::{Code, Error, RequestId, Result};
+use contract::{Answerer, Code, Error, RequestId, Result};
 use futures_util::future::join_all;
 
 use super::media::require_json;
@@ -23,11 +23,22 @@ pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply
         let (ctx, call) = (&ctx, &call);
         async move {
             let answer = answer(ctx, call, id.clone(), json).await;
-            // Each body says which version it is from; the head of the reply is for all of them.
-            answer.map_or_else(|error| native_error(&error, &id), |(_, body)| body)
+            answer.map_or_else(|error| native_error(&error, &id), named)
         }
     });
     Ok(Reply::json(results(&join_all(answers).await)))
+}
+
+/// The body of one answer: each says who it is from, because the head of the reply is for all of
+/// them. The version is there already, and the arm is not text that JSON would have to escape.
+fn named((answerer, mut body): (Answerer, Vec<u8>)) -> Vec<u8> {
+    if let (Some(arm), Some(b'}')) = (&answerer.arm, body.last()) {
+        body.pop();
+        body.extend_from_slice(b",\"arm\":\"");
+        body.extend_from_slice(arm);
+        body.extend_from_slice(b"\"}");
+    }
+    body
 }
 
 /// The raw requests of a body: a bare array, or the array `requests`.

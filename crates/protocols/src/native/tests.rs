@@ -553,6 +553,7 @@ proptest! {
             ("/models/digits/predict", "application/json", body.clone()),
             ("/models/digits/predict", "application/json", data),
             ("/predict/batch", "application/json", body.clone()),
+            ("/v1/feedback", "application/json", body.clone()),
             ("/models/picture/predict/image", "image/png", body.clone()),
             ("/models/picture/predict/image", "multipart/form-data; boundary=b", form("file", &body)),
             ("/models/picture/predict/image", "multipart/form-data; boundary=b", body),

@@ -11,13 +11,15 @@ use contract::{Answerer, Code};
 use futures_util::stream::BoxStream;
 use http::{HeaderName, HeaderValue, header};
 
+use crate::status::Success;
+
 /// What a handler gives.
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// `None` for success; otherwise the code whose status the reply has, with a body of its own.
     pub(crate) code: Option<Code>,
-    /// Whether the success is that something was made, which is a status of its own.
-    pub(crate) is_created: bool,
+    /// What the success is.
+    pub(crate) success: Success,
     /// The media type of the body.
     pub(crate) content_type: HeaderValue,
     /// Further headers.
@@ -50,7 +52,7 @@ impl Reply {
     pub(crate) fn new(content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
         Self {
             code: None,
-            is_created: false,
+            success: Success::Done,
             content_type,
             headers: Vec::new(),
             answerer: None,
@@ -94,7 +96,15 @@ impl Reply {
     /// The same reply, which says that something was made.
     pub(crate) fn created(self) -> Self {
         Self {
-            is_created: true,
+            success: Success::Created,
+            ..self
+        }
+    }
+
+    /// The same reply, which says that something was taken up.
+    pub(crate) fn accepted(self) -> Self {
+        Self {
+            success: Success::Accepted,
             ..self
         }
     }

@@ -11,13 +11,13 @@ use super::frame::Refusal;
 use super::id::REQUEST_ID;
 use super::{Dialect, Endless, Reply, ReplyBody};
 use crate::caller::tell;
-use crate::status::{status, success};
+use crate::status::{Success, status, success};
 
 /// A reply or an error, ready to be written.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) code: Option<Code>,
-    pub(super) is_created: bool,
+    pub(super) success: Success,
     pub(super) content_type: HeaderValue,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) answerer: Option<Answerer>,
@@ -44,7 +44,7 @@ impl Answer {
         }
         Self {
             code: reply.code,
-            is_created: reply.is_created,
+            success: reply.success,
             content_type: reply.content_type,
             headers,
             answerer: reply.answerer,
@@ -74,7 +74,7 @@ impl Answer {
         }
         *response.status_mut() = match self.code {
             Some(code) => status(code).http,
-            None => success(self.is_created),
+            None => success(self.success),
         };
         response
     }

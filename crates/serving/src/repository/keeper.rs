@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use contract::{Code, Error, ModelName, Observe, Result, Version};
+use contract::{Code, Error, ModelName, Observe, Result, Split, Version};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -103,6 +103,8 @@ pub(crate) struct Keeper {
     archive: Archive,
     version_loads: Vec<VersionLoad>,
     defaults: BTreeMap<ModelName, Version>,
+    /// The splits of the files, where they are in force.
+    file_splits: BTreeMap<ModelName, Option<Split>>,
     remarks: BTreeSet<String>,
     next_scan: Instant,
 }
@@ -119,6 +121,7 @@ impl Keeper {
             archive: tools.archive,
             version_loads: Vec::new(),
             defaults: BTreeMap::new(),
+            file_splits: BTreeMap::new(),
             ledger: Ledger::default(),
             running: None,
             drains: JoinSet::new(),
@@ -135,6 +138,7 @@ impl Keeper {
         }
         // Only a call to load a model can fail, and there is none.
         keeper.take(scan, true, None).unwrap_or_default();
+        keeper.file_splits = keeper.ledger.file_splits();
         keeper.publish();
         keeper
     }
@@ -159,6 +163,7 @@ impl Keeper {
                 () = tokio::time::sleep_until(self.next_scan) => Event::ScanDue,
             };
             self.handle(event).await;
+            self.note_file_splits().await;
             self.publish();
             self.note_defaults().await;
         }

@@ -4,15 +4,16 @@
 //! whoever comes later is not counted. Cold start: nobody. Rejected: an approximate distinct
 //! counter, whose error of one or two percent looks like a broken split.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// 8 MiB of fingerprints, and about as much of table.
+/// 8 MiB of fingerprints, in 16 MiB of places.
 const MAX_UNITS: usize = 1 << 20;
+
+/// A power of two, as all sizes of a shard.
+const MIN_PLACES: usize = 16;
 
 /// Enough that threads rarely meet, and that growing one part takes a fraction of a millisecond.
 const N_SHARDS: usize = 64;
@@ -25,23 +26,56 @@ pub(super) struct Census {
     max_units: usize,
 }
 
-type Shard = HashSet<u64, BuildHasherDefault<AsItIs>>;
-
-/// Fingerprints are hashes already.
+/// A set of numbers in one piece of memory, so that a look touches one line of the cache: of a
+/// million units, few are in it.
 #[derive(Debug, Default)]
-struct AsItIs(u64);
+struct Shard {
+    /// 0 is free. A number lies at the first free place from the one that its low bits name.
+    places: Vec<u64>,
+    n_taken: usize,
+}
 
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
+impl Shard {
+    /// Where a number is or would be; `None` when there are no places yet.
+    fn place_of(&self, number: u64) -> Option<usize> {
+        let mask = u64::try_from(self.places.len()).ok()?.checked_sub(1)?;
+        let start = usize::try_from(number & mask).ok()?;
+        let (before, after) = self.places.split_at_checked(start)?;
+        let is_it = |place: &u64| *place == number || *place == 0;
+        let found = after.iter().position(is_it).map(|steps| start + steps);
+        found.or_else(|| before.iter().position(is_it))
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64(bytes);
+    fn contains(&self, number: u64) -> bool {
+        let place = self.place_of(number);
+        place.and_then(|place| self.places.get(place)) == Some(&number)
     }
 
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
+    /// Whether the number was not there before.
+    fn insert(&mut self, number: u64) -> bool {
+        if self.n_taken * 4 >= self.places.len() * 3 {
+            self.grow();
+        }
+        let place = self.place_of(number);
+        match place.and_then(|place| self.places.get_mut(place)) {
+            Some(free @ 0) => {
+                *free = number;
+                self.n_taken += 1;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    fn grow(&mut self) {
+        let n_places = (self.places.len() * 2).max(MIN_PLACES);
+        let earlier = std::mem::replace(&mut self.places, vec![0; n_places]);
+        for number in earlier.into_iter().filter(|number| *number != 0) {
+            let place = self.place_of(number);
+            if let Some(place) = place.and_then(|place| self.places.get_mut(place)) {
+                *place = number;
+            }
+        }
     }
 }
 
@@ -63,7 +97,7 @@ impl Census {
 
     /// Takes note of a unit; whether it is new.
     pub(super) fn is_new(&self, unit: &str) -> bool {
-        let fingerprint = xxh3_64(unit.as_bytes());
+        let fingerprint = fingerprint(unit);
         let Some(shard) = self.shard(fingerprint) else {
             return false;
         };
@@ -80,10 +114,10 @@ impl Census {
 
     /// Whether a unit was seen, as far as is known: of a full census nobody is a stranger.
     pub(super) fn knows(&self, unit: &str) -> bool {
-        let fingerprint = xxh3_64(unit.as_bytes());
+        let fingerprint = fingerprint(unit);
         let is_there = self.shard(fingerprint).is_some_and(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.contains(&fingerprint)
+            shard.contains(fingerprint)
         });
         is_there || self.is_full()
     }
@@ -97,6 +131,11 @@ impl Census {
         let index = usize::try_from(fingerprint >> 40).ok()? % N_SHARDS;
         self.shards.get(index)
     }
+}
+
+/// Never 0, which is a free place.
+fn fingerprint(unit: &str) -> u64 {
+    xxh3_64(unit.as_bytes()).max(1)
 }
 
 #[cfg(test)]
@@ -113,6 +152,19 @@ mod tests {
         let census = Census::default();
         assert!(census.is_new("a"));
         assert!(!census.knows("c"));
+    }
+
+    #[test]
+    fn a_shard_is_a_set_whatever_its_numbers() {
+        let mut shard = Shard::default();
+        // The same low bits, so that all of them want one place.
+        let numbers = || (1..2000_u64).map(|number| number << 40);
+        assert!(numbers().all(|number| !shard.contains(number)));
+        assert!(numbers().all(|number| shard.insert(number)));
+        assert!(numbers().all(|number| !shard.insert(number)));
+        assert!(numbers().all(|number| shard.contains(number)));
+        assert!(!shard.contains(7));
+        assert!(shard.insert(u64::MAX) && shard.contains(u64::MAX));
     }
 
     #[test]

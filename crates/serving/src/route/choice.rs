@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use contract::{Arm, ArmResult, Caller, Error, Fallback, Result, Split, UnitSource};
+use contract::{Arm, Caller, Error, Fallback, Result, Split, UnitSource};
 
 use super::census::Census;
-use super::results::{ArmCounts, Exposure, Exposures, Fingerprint, Outcome};
+use super::results::{ArmCounts, Class, Exposure, Exposures, Fingerprint, Outcome};
 use super::split::Assigner;
 use crate::rollout::statistics::mismatch;
 
@@ -155,13 +155,6 @@ impl ActiveSplit {
         &self.arms
     }
 
-    /// What each arm has answered.
-    pub(crate) fn results(&self) -> Vec<ArmResult> {
-        let arms = self.split.arms.iter().zip(&self.arms);
-        arms.map(|(arm, at_work)| at_work.counts.result(&arm.name))
-            .collect()
-    }
-
     /// Who gets which arm.
     pub(crate) fn assigner(&self) -> &Assigner {
         &self.assigner
@@ -233,6 +226,21 @@ impl ActiveSplit {
         {
             arm.counts.record_unit();
         }
+    }
+
+    /// The arm that answered a request, and the class that it answered.
+    pub(super) fn arm_of_request(&self, id: &str) -> Option<(&ArmAtWork, Option<Class>)> {
+        let exposure = self.remembered.exposures.find(Fingerprint::new(id))?;
+        let mut arms = self.arms.iter();
+        let arm = arms.find(|arm| arm.number == exposure.arm)?;
+        Some((arm, exposure.class))
+    }
+
+    /// The arm of a unit that was seen.
+    pub(super) fn arm_of_unit(&self, unit: &str) -> Option<&ArmAtWork> {
+        let index = self.assigner.arm_of(unit)?;
+        let arm = self.arms.get(index)?;
+        self.remembered.census.knows(unit).then_some(arm)
     }
 
     fn forced(&self, name: &str) -> Result<Choice<'_>> {

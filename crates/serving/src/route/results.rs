@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use contract::{ArmResult, Code, NamedTensor, Timings};
+use contract::{ArmResult, Code, NamedTensor, OutputCounts, RewardResult, Timings};
 
 pub(crate) use exposures::{Exposure, Exposures, Fingerprint};
 pub(crate) use histogram::Histogram;
@@ -22,7 +22,7 @@ pub(crate) use outputs::Class;
 use crate::rollout::config::Span;
 use crate::rollout::statistics::means::difference::Moments;
 use histogram::AtomicHistogram;
-use outputs::{N_BINS, OutputKind};
+use outputs::{N_BINS, N_SCORE_BINS, OutputKind};
 
 /// How one request ended.
 #[derive(Clone, Copy, Debug)]
@@ -196,6 +196,23 @@ impl ArmCounts {
             p50: latencies.quantile(0.5),
             p95: latencies.quantile(0.95),
             p99: latencies.quantile(0.99),
+            n_units: self.n_units(),
+            reward: RewardResult {
+                n: totals.rewards.n,
+                mean: totals.rewards.mean(),
+            },
+            outputs: self.outputs(totals.outputs),
+        }
+    }
+
+    fn outputs(&self, mut counts: Vec<u64>) -> OutputCounts {
+        match OutputKind::from_number(self.output_kind.load(Ordering::Relaxed)) {
+            OutputKind::Unknown => OutputCounts::Nothing,
+            OutputKind::Classes => OutputCounts::Classes(counts),
+            OutputKind::Scores => {
+                counts.truncate(N_SCORE_BINS);
+                OutputCounts::Scores(counts)
+            }
         }
     }
 }

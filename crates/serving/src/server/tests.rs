@@ -655,11 +655,14 @@ async fn a_split_in_the_settings_holds_until_a_call_says_otherwise() {
             .iter()
             .all(|(version, _)| version == "1")
     );
+    let generation = || server.model(&name("a")).unwrap().routing.generation;
+    assert_eq!(generation(), 0);
     bench.write(
         "a/model.yaml",
         "traffic: {split: [{version: 2, weight: 1}]}",
     );
     server.rescan().await.unwrap();
+    assert_eq!(generation(), 1, "a change of the file is a change");
     assert!(
         assignments(&server)
             .iter()

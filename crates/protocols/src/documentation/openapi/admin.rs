@@ -226,6 +226,12 @@ fn routing_schema() -> AnySchema {
             required("requests", count("")),
             required("errors", count("")),
             required("latency_ms", object("", quantiles)),
+            required(
+                "units",
+                count("Units; requests, when each is one of its own"),
+            ),
+            required("reward", reward()),
+            optional("outputs", outputs()),
         ],
     );
     object(
@@ -248,6 +254,76 @@ fn routing_schema() -> AnySchema {
                 "results",
                 list("What the arms have answered since", results),
             ),
+            required(
+                "comparison",
+                list("Every other arm beside the first", comparison()),
+            ),
+            optional("sample_ratio", sample_ratio()),
+        ],
+    )
+}
+
+fn reward() -> AnySchema {
+    object(
+        "What its answers were worth, by the feedback that came",
+        [
+            required("n", count("")),
+            required("mean", either([Type::Number, Type::Null], "")),
+        ],
+    )
+}
+
+fn outputs() -> AnySchema {
+    let kind = "`classes` are counted modulo 32; `scores` below 0, in tenths up to 1, above 1";
+    object(
+        "What was answered, by rows",
+        [
+            required("kind", word(kind, ["classes", "scores"])),
+            required("counts", list("", count(""))),
+        ],
+    )
+}
+
+fn comparison() -> AnySchema {
+    let difference = |description: &str| {
+        let number = || scalar(Type::Number, "");
+        let interval = "It holds the true difference with probability 0.95 at every look";
+        let is_significant = "Whether it stands beside all differences of the split";
+        object(
+            description,
+            [
+                required("estimate", number()),
+                required("interval", list(interval, number())),
+                required("p_value", share("Valid at every look")),
+                required("significant", scalar(Type::Boolean, is_significant)),
+            ],
+        )
+    };
+    object(
+        "",
+        [
+            required("arm", text("")),
+            required("with", text("The arm that it is compared with")),
+            optional(
+                "error_rate",
+                difference("Its rate of errors minus the other"),
+            ),
+            optional("reward", difference("Its mean reward minus the other")),
+        ],
+    )
+}
+
+fn sample_ratio() -> AnySchema {
+    let number = |description: &str| scalar(Type::Number, description);
+    object(
+        "Whether the units follow the weights; if not, no comparison holds",
+        [
+            required(
+                "ln_bf",
+                number("The logarithm of the evidence that they do not"),
+            ),
+            required("limit", number("From where on they do not")),
+            required("is_off", scalar(Type::Boolean, "Whether it is reached")),
         ],
     )
 }

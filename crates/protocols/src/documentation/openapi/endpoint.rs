@@ -15,7 +15,7 @@ use utoipa::openapi::{
 use super::failure::{self, Shape};
 use super::media::json_reply;
 use super::schema::{count, text};
-use crate::status::{status, success};
+use crate::status::{Success, status, success};
 
 /// What an operation is for; it decides which failures it may answer with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,25 @@ pub(super) enum Purpose {
     RolloutAct,
     /// Plays a rollout.
     RolloutSimulation,
+    /// Tells what answers were worth.
+    Feedback,
+}
+
+impl Purpose {
+    /// What its success is.
+    fn success(self) -> Success {
+        match self {
+            Self::Server
+            | Self::Model
+            | Self::Infer
+            | Self::Change
+            | Self::Rollout
+            | Self::RolloutAct
+            | Self::RolloutSimulation => Success::Done,
+            Self::RolloutStart => Success::Created,
+            Self::Feedback => Success::Accepted,
+        }
+    }
 }
 
 /// One operation.
@@ -71,7 +90,7 @@ impl Endpoint {
         if self.purpose == Purpose::Infer {
             reply.headers.extend(answerer_headers());
         }
-        let success = success(self.purpose == Purpose::RolloutStart);
+        let success = success(self.purpose.success());
         let responses = ResponsesBuilder::new().response(success.as_str(), reply);
         let mut responses = failure::add(responses, self.errors, self.purpose);
         if let Some((code, reply)) = self.refusal {

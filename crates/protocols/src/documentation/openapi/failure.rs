@@ -83,9 +83,14 @@ fn may_give(purpose: Purpose, code: Code) -> bool {
     };
     match code {
         Code::InvalidRequest | Code::Unavailable | Code::Internal => true,
-        Code::ModelNotFound | Code::VersionNotFound => {
-            matches!(purpose, Model | Infer | Change | RolloutStart)
+        Code::ModelNotFound => {
+            matches!(
+                purpose,
+                Model | Infer | Change | RolloutStart | Purpose::Feedback
+            )
         }
+        Code::VersionNotFound => matches!(purpose, Model | Infer | Change | RolloutStart),
+        Code::RequestNotFound => purpose == Purpose::Feedback,
         Code::RolloutNotFound => matches!(purpose, Rollout | RolloutAct),
         Code::ModelNotReady => matches!(purpose, Model | Infer | Change),
         Code::PayloadTooLarge | Code::RequestTimeout | Code::UnsupportedMediaType => {

@@ -7,6 +7,7 @@ mod model;
 mod schemas;
 
 use contract::Code;
+use serde_json::json;
 use utoipa::openapi::Response;
 use utoipa::openapi::path::{HttpMethod, Parameter};
 use utoipa::openapi::request_body::RequestBody;
@@ -31,6 +32,7 @@ pub(super) const HEALTH: &str = "Health and metrics";
 pub(super) fn endpoints(models: &[Model<'_>]) -> Vec<Endpoint> {
     let mut endpoints = predictions(models);
     endpoints.extend(images());
+    endpoints.push(feedback());
     endpoints.extend(descriptions());
     endpoints.extend(health());
     endpoints
@@ -75,6 +77,29 @@ fn predictions(models: &[Model<'_>]) -> Vec<Endpoint> {
         endpoints.push(post(path, id, summary, body, reply));
     }
     endpoints
+}
+
+fn feedback() -> Endpoint {
+    let examples = [
+        ("reward", json!({"request_id": "7f3a", "reward": 0.5})),
+        (
+            "label",
+            json!({"request_id": "7f3a", "label": "7", "model": "digits"}),
+        ),
+        ("unit", json!([{"unit": "user_42", "reward": 1}])),
+    ];
+    let examples = examples.map(|(name, body)| (name.to_owned(), body));
+    let body = json_body("Feedback", examples.into());
+    let reply = json_reply(
+        "A result for each item, in their order",
+        "FeedbackReply",
+        None,
+    );
+    let summary = "Tell what answers were worth, for the arms of a split that gave them";
+    Endpoint {
+        purpose: Purpose::Feedback,
+        ..post("/v1/feedback", "sendFeedback", summary, body, reply)
+    }
 }
 
 fn images() -> [Endpoint; 4] {
@@ -189,6 +214,7 @@ fn ready(path: &str, id: &str, purpose: Purpose) -> Endpoint {
         Purpose::Server
         | Purpose::Infer
         | Purpose::Change
+        | Purpose::Feedback
         | Purpose::Rollout
         | Purpose::RolloutStart
         | Purpose::RolloutAct

@@ -8,7 +8,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use contract::Error;
+use contract::{Answerer, Error};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
@@ -29,6 +29,8 @@ use crate::open_inference::inference::Origin;
 pub(super) const STATUS_KEY: &str = "triton_grpc_error";
 /// Marks the last answer to a request, which here is the only one.
 const FINAL_RESPONSE: &str = "triton_final_response";
+/// Names the arm of the split that answered.
+const ARM: &str = "arm";
 /// Enough to fill the batches of one model, few enough that a stream cannot flood the server.
 const MAX_RUNNING: usize = 64;
 
@@ -75,6 +77,23 @@ struct Outcome {
     id: String,
     origin: Origin,
     result: Result<ModelInferResponse, Error>,
+}
+
+/// Metadata belongs to the whole stream: each answer names its version itself, and its arm among
+/// its parameters.
+fn named((answerer, mut response): (Answerer, ModelInferResponse)) -> ModelInferResponse {
+    // Names of arms are ASCII, so the conversion cannot fail.
+    let arm = answerer
+        .arm
+        .and_then(|arm| String::from_utf8(arm.into()).ok());
+    if let Some(arm) = arm {
+        let choice = Some(ParameterChoice::StringParam(arm));
+        let parameter = InferParameter {
+            parameter_choice: choice,
+        };
+        response.parameters.insert(ARM.to_owned(), parameter);
+    }
+    response
 }
 
 impl Session {
@@ -125,8 +144,7 @@ impl Session {
             let run = AssertUnwindSafe(infer(&ctx, &metadata, origin.clone(), request));
             let result = run.catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(panicked()));
-            // Metadata belongs to the whole stream; each answer names its version itself.
-            let result = result.map(|(_, response)| response);
+            let result = result.map(named);
             record.finish(result.as_ref().err().map(Error::code));
             Outcome { id, origin, result }
         })

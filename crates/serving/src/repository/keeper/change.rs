@@ -147,6 +147,22 @@ impl Keeper {
         }
     }
 
+    /// Takes note of models where the files share out the requests in another way.
+    pub(super) async fn note_file_splits(&mut self) {
+        let now = self.ledger.file_splits();
+        let before = std::mem::replace(&mut self.file_splits, now.clone());
+        for (model, split) in &now {
+            let is_new = before.get(model).is_some_and(|before| before != split);
+            let wishes = self.ledger.wishes(model).filter(|_| is_new).cloned();
+            if let Some(mut wishes) = wishes {
+                wishes.generation += 1;
+                let what = "`traffic` in `model.yaml` has changed".to_owned();
+                let entry = self.entry(model, WATCH, what, None);
+                self.keep(model, wishes, &entry).await;
+            }
+        }
+    }
+
     /// Who has made a version serve.
     fn loader(&self, model: &ModelName, version: &Version) -> &str {
         let mut loads = self.version_loads.iter();

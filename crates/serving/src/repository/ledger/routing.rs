@@ -108,6 +108,19 @@ impl Ledger {
             .collect()
     }
 
+    /// The splits in the files of the models that obey them; settings with a slip change nothing,
+    /// so those models are left out.
+    pub(crate) fn file_splits(&self) -> BTreeMap<ModelName, Option<Split>> {
+        let models = self.models.iter();
+        let obeying = models.filter(|(_, model)| model.wishes.turn.split == SplitWish::AsInFile);
+        obeying
+            .filter_map(|(name, model)| {
+                let settings = model.found.as_ref()?.settings.as_ref().ok()?;
+                Some((name.clone(), settings.traffic.clone()))
+            })
+            .collect()
+    }
+
     fn known_model(&self, name: &ModelName) -> Result<&Model> {
         let found = self.models.get(name);
         found

@@ -129,13 +129,16 @@ fn arms_of_another_version_start_at_zero_and_the_others_go_on() {
     first.arms.iter().for_each(|arm| answer(arm, "a request"));
     let arms = [("old", "1", 0.5), ("new", "3", 0.3), ("more", "4", 0.2)];
     let second = reweighted(&first, &arms);
-    let counted = second.results().into_iter().map(|arm| arm.n_requests);
+    let counted = second.arms.iter();
+    let counted = counted.map(|arm| arm.counts.totals().n_answered);
     assert_eq!(counted.collect::<Vec<_>>(), [1, 0, 0]);
     let numbers = second.arms.iter().map(|arm| arm.number);
     assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3]);
-    let request = Fingerprint::new("a request");
-    let found = second.remembered.exposures.find(request).unwrap();
-    assert_eq!(found.arm, 1, "it is known by its number, not by its place");
+    let (arm, _) = second.arm_of_request("a request").unwrap();
+    assert_eq!(
+        arm.name, "old",
+        "it is known by its number, not by its place"
+    );
 }
 
 #[test]

@@ -22,8 +22,8 @@ const MAX_BINNED_ELEMENTS: usize = 4096;
 /// Outputs with more elements are not searched for what is no number.
 const MAX_SCANNED_ELEMENTS: usize = 1 << 20;
 
-/// The bin of scores above 1; 0 is that of scores below 0.
-const ABOVE: usize = 11;
+/// Below 0, ten tenths, above 1.
+pub(super) const N_SCORE_BINS: usize = 12;
 
 /// Elements are searched in blocks of this many, which the compiler turns into wide instructions.
 const BLOCK: usize = 256;
@@ -203,7 +203,7 @@ fn score_bin(score: f64) -> usize {
             let passed = (1..10_u8).filter(|&tenth| score * 10.0 >= f64::from(tenth));
             1 + passed.count()
         }
-        _ => ABOVE,
+        _ => N_SCORE_BINS - 1,
     }
 }
 
@@ -227,19 +227,59 @@ fn for_each_label(tensor: &Tensor, mut each: impl FnMut(Class)) {
 }
 
 /// The place of the highest score of each row; of equal ones the first.
-fn for_each_best(tensor: &Tensor, n_columns: usize, mut each: impl FnMut(Class)) {
-    let (mut column, mut best_column, mut best) = (0, 0, f64::NEG_INFINITY);
-    let n_columns = i64::try_from(n_columns).unwrap_or(i64::MAX);
-    for_each_number(tensor, |score| {
-        if score > best {
-            (best_column, best) = (column, score);
+fn for_each_best(tensor: &Tensor, n_columns: usize, each: impl FnMut(Class)) {
+    let data: &[u8] = tensor.data();
+    match tensor.element_type() {
+        ElementType::F32 => best(
+            data,
+            n_columns,
+            |word| order(i32::from_le_bytes(word)),
+            each,
+        ),
+        ElementType::F64 => {
+            let order = |bits: i64| bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed();
+            best(
+                data,
+                n_columns,
+                |word| order(i64::from_le_bytes(word)),
+                each,
+            );
         }
-        column += 1;
-        if column == n_columns {
-            each(Class::of_integer(best_column));
-            (column, best_column, best) = (0, 0, f64::NEG_INFINITY);
+        ElementType::F16 | ElementType::BF16 => {
+            let wide = |word| i32::from(i16::from_le_bytes(word)) << 16;
+            best(data, n_columns, |word| order(wide(word)), each);
         }
-    });
+        ElementType::Bool
+        | ElementType::U8
+        | ElementType::U16
+        | ElementType::U32
+        | ElementType::U64
+        | ElementType::I8
+        | ElementType::I16
+        | ElementType::I32
+        | ElementType::I64
+        | ElementType::Bytes => {}
+    }
+}
+
+/// The bits of a float as an integer that grows with it: integers are compared several at a time.
+fn order(bits: i32) -> i32 {
+    bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed()
+}
+
+fn best<const SIZE: usize, K: Ord + Copy>(
+    data: &[u8],
+    n_columns: usize,
+    key: impl Fn([u8; SIZE]) -> K,
+    mut each: impl FnMut(Class),
+) {
+    for row in data.as_chunks().0.chunks_exact(n_columns.max(1)) {
+        let keys = || row.iter().map(|&score| key(score));
+        let highest = keys().reduce(|a, b| if b > a { b } else { a });
+        let place = keys().position(|key| Some(key) == highest);
+        let class = place.and_then(|place| i64::try_from(place).ok());
+        class.map(Class::of_integer).into_iter().for_each(&mut each);
+    }
 }
 
 fn for_each_number(tensor: &Tensor, mut each: impl FnMut(f64)) {

@@ -22,9 +22,53 @@ pub(in super::super) fn schemas() -> Vec<(&'static str, AnySchema)> {
         ("BatchRequest", batch_request()),
         ("BatchReply", batch_reply()),
         ("ImageReply", image_reply()),
+        ("Feedback", feedback()),
+        ("FeedbackReply", feedback_reply()),
     ];
     schemas.extend(about::schemas());
     schemas
+}
+
+fn feedback() -> AnySchema {
+    let word = |description: &str| either([Type::String, Type::Integer], description);
+    let label = "The right answer: the reward is 1 when it was given, else 0";
+    let time = "When it became known; kept by nobody here";
+    let item = |subject: Field, verdict: Field| {
+        let model = optional("model", text("The model; any when it is left out"));
+        object(
+            "",
+            [subject, verdict, model, optional("ts", anything(time))],
+        )
+    };
+    let request = || required("request_id", text("The id of the answer"));
+    let unit = required("unit", word("Whoever was assigned by this unit"));
+    let reward = || required("reward", scalar(Type::Number, "What it was worth"));
+    let items = [
+        item(request(), reward()),
+        item(request(), required("label", word(label))),
+        item(unit, reward()),
+    ];
+    let one = one_of("", items);
+    let many = list("At most `max_batch_requests`", one.clone());
+    one_of("What became known about answers", [one, many])
+}
+
+fn feedback_reply() -> AnySchema {
+    let error = object(
+        "Why not",
+        [
+            required("code", component("ErrorCode")),
+            required("message", text("")),
+        ],
+    );
+    let item = object(
+        "",
+        [
+            required("status", count("202 when it was taken up")),
+            optional("error", error),
+        ],
+    );
+    object("", [required("results", list("", item))])
 }
 
 fn predict_request() -> AnySchema {
@@ -92,7 +136,8 @@ fn batch_request() -> AnySchema {
 
 fn batch_reply() -> AnySchema {
     let result = one_of("", [component("PredictReply"), component("Error")]);
-    let results = list("In the order of the requests", result);
+    let order = "In the order of the requests; `arm` names the arm of a split that answered";
+    let results = list(order, result);
     object("", [required("results", results)])
 }
 

@@ -5,8 +5,8 @@ use tokio_stream::StreamExt;
 use tonic::{Request, Status};
 
 use super::*;
-use crate::open_inference::grpc::generated::inference::ModelStreamInferResponse;
 use crate::open_inference::grpc::generated::inference::infer_parameter::ParameterChoice;
+use crate::open_inference::grpc::generated::inference::{InferParameter, ModelStreamInferResponse};
 use crate::status::status as statuses;
 
 fn numbered(id: usize) -> ModelInferRequest {
@@ -142,4 +142,27 @@ async fn a_stream_without_requests_ends_well() {
     let fixture = Fixture::start(Double::new(echo()));
     let (answers, end) = all(&fixture, Vec::new(), &[]).await;
     assert!(answers.is_empty() && end.is_none());
+}
+
+#[tokio::test]
+async fn each_answer_of_a_stream_names_its_arm() {
+    let source = contract::UnitSource::Field("user_id".to_owned());
+    let fixture = Fixture::start(Double::new(echo().with_unit(source)));
+    let unit = ParameterChoice::StringParam("a".to_owned());
+    let mut with_unit = numbered(0);
+    let parameter = InferParameter {
+        parameter_choice: Some(unit.clone()),
+    };
+    with_unit.parameters = [("user_id".to_owned(), parameter)].into();
+    let (answers, _) = all(&fixture, vec![with_unit, numbered(1)], &[]).await;
+    let arms: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            let parameters = &answer.infer_response.as_ref().unwrap().parameters;
+            parameters
+                .get("arm")
+                .map(|arm| arm.parameter_choice.clone())
+        })
+        .collect();
+    assert_eq!(arms, [Some(Some(unit)), None]);
 }

@@ -30,12 +30,33 @@ fn look(outputs: &[NamedTensor]) -> (OutputKind, Vec<usize>, Option<Class>) {
     (seen.kind, bins, seen.class)
 }
 
+type Row = (
+    &'static str,
+    Vec<NamedTensor>,
+    OutputKind,
+    Vec<usize>,
+    Option<Class>,
+);
+
+fn check(rows: impl IntoIterator<Item = Row>) {
+    let wrong: Vec<_> = rows
+        .into_iter()
+        .map(|(what, outputs, kind, bins, class)| (what, (kind, bins, class), look(&outputs)))
+        .filter(|(_, expected, got)| expected != got)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
 #[test]
-fn the_first_output_with_one_answer_per_row_is_counted() {
-    use OutputKind::{Classes, Scores, Unknown};
-    let seven = Some(Class::of_integer(7));
+fn each_row_is_counted_by_its_class_or_score() {
+    use OutputKind::{Classes, Scores};
+    let (seven, one) = (Some(Class::of_integer(7)), Some(Class::of_integer(1)));
     let far = f32::NEG_INFINITY;
-    let rows = [
+    let scores = [-0.1, 0.0, 0.099, 0.5, 1.0, 1.1, f32::NAN];
+    let modulo = integers(&[2, 1], &[39, -1]);
+    let ties = floats(&[2, 2], &[0.5, 0.5, far, -3.0]);
+    let bins = vec![0, 1, 1, 6, 10, 11, 11];
+    check([
         (
             "a label",
             vec![integers(&[1], &[7])],
@@ -43,78 +64,61 @@ fn the_first_output_with_one_answer_per_row_is_counted() {
             vec![7],
             seven,
         ),
+        ("modulo", vec![modulo], Classes, vec![7, 31], None),
         (
-            "modulo",
-            vec![integers(&[2, 1], &[39, -1])],
-            Classes,
-            vec![7, 31],
-            None,
-        ),
-        (
-            "text of a number",
+            "a number as text",
             vec![strings(&["7"])],
             Classes,
             vec![7],
             seven,
         ),
         (
-            "the highest score",
+            "highest",
             vec![floats(&[1, 3], &[0.2, 0.5, 0.3])],
             Classes,
             vec![1],
-            Some(Class::of_integer(1)),
+            one,
         ),
+        ("the first of equals", vec![ties], Classes, vec![0, 1], None),
+        ("scores", vec![floats(&[7], &scores)], Scores, bins, None),
+    ]);
+}
+
+#[test]
+fn the_first_suitable_output_is_counted_unless_it_is_large() {
+    use OutputKind::{Classes, Unknown};
+    let seven = Some(Class::of_integer(7));
+    let label = || integers(&[1], &[7]);
+    let cube = floats(&[1, 2, 2], &[0.0; 4]);
+    let matrix = integers(&[1, 2], &[1, 2]);
+    let large = integers(&[5000], &[1; 5000]);
+    let scores = floats(&[1, 2], &[0.0, 1.0]);
+    check([
         (
-            "the first of equals, by row",
-            vec![floats(&[2, 2], &[0.5, 0.5, far, -3.0])],
-            Classes,
-            vec![0, 1],
-            None,
-        ),
-        (
-            "scores",
-            vec![floats(&[7], &[-0.1, 0.0, 0.099, 0.5, 1.0, 1.1, f32::NAN])],
-            Scores,
-            vec![0, 1, 1, 6, 10, 11, 11],
-            None,
-        ),
-        (
-            "what fits no row comes before what does",
-            vec![floats(&[1, 2, 2], &[0.0; 4]), integers(&[1], &[7])],
+            "after what is not",
+            vec![cube, label()],
             Classes,
             vec![7],
             seven,
         ),
         (
             "only the first",
-            vec![integers(&[1], &[7]), floats(&[1, 2], &[0.0, 1.0])],
+            vec![label(), scores],
             Classes,
             vec![7],
             seven,
         ),
         (
-            "integers of a matrix",
-            vec![integers(&[1, 2], &[1, 2])],
+            "not integers of a matrix",
+            vec![matrix],
             Unknown,
             vec![],
             None,
         ),
-        (
-            "too large",
-            vec![integers(&[5000], &[1; 5000])],
-            Unknown,
-            vec![],
-            None,
-        ),
+        ("too large", vec![large, label()], Unknown, vec![], None),
         ("no rows", vec![integers(&[0], &[])], Unknown, vec![], None),
         ("nothing", vec![], Unknown, vec![], None),
-    ];
-    let wrong: Vec<_> = rows
-        .into_iter()
-        .map(|(what, outputs, kind, bins, class)| (what, (kind, bins, class), look(&outputs)))
-        .filter(|(_, expected, got)| expected != got)
-        .collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
+    ]);
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! `POST /v1/feedback`: what became known about answers after they were given.
+//!
+//! Decision: a body that cannot be read is refused as a whole, with the path of the key; what was
+//! read is taken up item by item, and each item is answered for itself, because callers send what
+//! they have collected over many servers.
+
+use std::sync::Arc;
+
+use contract::{Code, Error, Feedback, Label, ModelName, Result, Subject, Verdict};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::media::require_json;
+use crate::admin;
+use crate::context::Context;
+use crate::rest::{Call, Reply};
+use crate::status::{Success, status, success};
+
+/// One item, as it is written.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"request_id\": \"…\", \"reward\": 1}"
+)]
+struct FeedbackBody {
+    #[serde(default)]
+    request_id: Option<String>,
+    #[serde(default)]
+    unit: Option<Word>,
+    #[serde(default)]
+    reward: Option<f64>,
+    #[serde(default)]
+    label: Option<Word>,
+    #[serde(default)]
+    model: Option<String>,
+    /// When it became known: for logs of callers that keep the body; nothing depends on it here.
+    #[serde(default, rename = "ts")]
+    _at: Option<IgnoredAny>,
+}
+
+/// A text, or what has one exact text.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a string or an integer")]
+enum Word {
+    Truth(bool),
+    Integer(i64),
+    Text(String),
+}
+
+#[derive(Serialize)]
+struct FeedbackReply<'a> {
+    results: Vec<ItemReply<'a>>,
+}
+
+#[derive(Serialize)]
+struct ItemReply<'a> {
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ItemError<'a>>,
+}
+
+#[derive(Serialize)]
+struct ItemError<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+/// Answers `POST /v1/feedback`.
+pub(super) async fn feedback(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    require_json(&call)?;
+    let is_list = call.body.trim_ascii_start().starts_with(b"[");
+    let items = match is_list {
+        true => many(admin::body(&call)?, ctx.limits.batch_requests)?,
+        false => vec![item(admin::body(&call)?)?],
+    };
+    let mut results = ctx.control.feedback(&items);
+    if !is_list && results.iter().any(Result::is_err) {
+        return match results.pop() {
+            Some(Err(error)) => Err(error),
+            Some(Ok(())) | None => Err(Error::internal("one item of feedback, several results")),
+        };
+    }
+    let reply = FeedbackReply {
+        results: results.iter().map(item_reply).collect(),
+    };
+    let json = serde_json::to_vec(&reply).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(Reply::json(json).accepted())
+}
+
+fn many(bodies: Vec<FeedbackBody>, limit: usize) -> Result<Vec<Feedback>> {
+    if bodies.len() > limit {
+        return Err(Error::new(
+            Code::PayloadTooLarge,
+            format!(
+                "a call has at most {limit} items (`max_batch_requests`), got {}",
+                bodies.len()
+            ),
+        ));
+    }
+    let items = bodies.into_iter().enumerate();
+    items
+        .map(|(index, body)| item(body).map_err(|error| error.in_context(format!("`[{index}]`"))))
+        .collect()
+}
+
+fn item(body: FeedbackBody) -> Result<Feedback> {
+    let subject = match (body.request_id, body.unit) {
+        (Some(id), None) => Subject::Request(id),
+        (None, Some(unit)) => Subject::Unit(unit.into_text()),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(Error::invalid("expected one of `request_id` and `unit`"));
+        }
+    };
+    let verdict = match (body.reward, body.label) {
+        (Some(reward), None) => Verdict::Reward(reward),
+        (None, Some(label)) => Verdict::Label(label.into_label()),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(Error::invalid("expected one of `reward` and `label`"));
+        }
+    };
+    let model = body.model.as_deref().map(ModelName::new).transpose();
+    Ok(Feedback {
+        model: model.map_err(|error| error.in_context("`model`"))?,
+        subject,
+        verdict,
+    })
+}
+
+impl Word {
+    fn into_text(self) -> String {
+        match self {
+            Self::Truth(truth) => truth.to_string(),
+            Self::Integer(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
+
+    /// Models answer truth values as 0 and 1.
+    fn into_label(self) -> Label {
+        match self {
+            Self::Truth(truth) => Label::Integer(truth.into()),
+            Self::Integer(number) => Label::Integer(number),
+            Self::Text(text) => Label::Text(text),
+        }
+    }
+}
+
+fn item_reply(result: &Result<()>) -> ItemReply<'_> {
+    match result {
+        Ok(()) => ItemReply {
+            status: success(Success::Accepted).as_u16(),
+            error: None,
+        },
+        Err(error) => ItemReply {
+            status: status(error.code()).http.as_u16(),
+            error: Some(ItemError {
+                code: error.code().as_str(),
+                message: error.message(),
+            }),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

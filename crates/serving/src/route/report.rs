@@ -1,0 +1,203 @@
+//! The report of a split: its arms side by side, and whether their differences stand.
+//!
+//! Rule: every other arm is compared with the first, by the rate of errors and by the mean reward.
+//! Intervals and p-values are always valid, so the report may be watched; which differences stand
+//! among all of the report, says e-BH. Before the variance of an error rate is estimated, each arm
+//! gets one request that failed and one that did not (Agresti and Caffo), or three failures of
+//! three requests would be certainty. Rewards are compared from 30 of each arm on.
+
+use contract::{ArmResult, Comparison, Difference, SampleRatio};
+
+use super::choice::ActiveSplit;
+use super::results::ArmTotals;
+use crate::rollout::statistics::means::difference::{Effect, Moments, TUNED_FOR};
+use crate::rollout::statistics::{false_discovery, mismatch};
+
+/// What is wrong at most once in twenty.
+const ALPHA: f64 = 0.05;
+
+/// With fewer rewards the estimate of their variance is worth little.
+const MIN_REWARDS: u64 = 30;
+
+/// What a split has to show.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Report {
+    pub(super) results: Vec<ArmResult>,
+    pub(super) comparison: Vec<Comparison>,
+    pub(super) sample_ratio: Option<SampleRatio>,
+}
+
+/// A difference before it is known which others there are.
+struct Candidate {
+    difference: Difference,
+    ln_e: f64,
+}
+
+/// What a split shows now.
+pub(super) fn report(active: &ActiveSplit) -> Report {
+    let arms = active.split().arms.iter().zip(active.arms());
+    let arms: Vec<_> = arms
+        .map(|(arm, at_work)| (arm.name.as_str(), at_work.counts.totals()))
+        .collect();
+    let results = active.arms().iter().zip(&arms);
+    let results = results.map(|(at_work, (name, _))| at_work.counts.result(name));
+    let ln_bf = active.ln_mismatch();
+    Report {
+        results: results.collect(),
+        comparison: compare(&arms),
+        sample_ratio: Some(SampleRatio {
+            ln_bf,
+            limit: mismatch::LN_LIMIT,
+            is_off: ln_bf >= mismatch::LN_LIMIT,
+        }),
+    }
+}
+
+fn compare(arms: &[(&str, ArmTotals)]) -> Vec<Comparison> {
+    let Some(((with, first), others)) = arms.split_first() else {
+        return Vec::new();
+    };
+    let candidates: Vec<_> = others
+        .iter()
+        .flat_map(|(_, totals)| [error_rate(first, totals), reward(first, totals)])
+        .collect();
+    let known: Vec<_> = candidates.iter().flatten().map(|one| one.ln_e).collect();
+    let mut standing = false_discovery::rejected(&known, ALPHA);
+    standing.sort_unstable();
+    let mut known = 0;
+    let mut next = candidates.into_iter().map(|candidate| {
+        let mut difference = candidate?.difference;
+        difference.is_significant = standing.binary_search(&known).is_ok();
+        known += 1;
+        Some(difference)
+    });
+    let mut comparison = Vec::with_capacity(others.len());
+    for (arm, _) in others {
+        comparison.push(Comparison {
+            arm: (*arm).to_owned(),
+            with: (*with).to_owned(),
+            error_rate: next.next().flatten(),
+            reward: next.next().flatten(),
+        });
+    }
+    comparison
+}
+
+fn error_rate(a: &ArmTotals, b: &ArmTotals) -> Option<Candidate> {
+    let rate = |arm: &ArmTotals| {
+        let n = arm.n_answered + arm.n_errors;
+        (n > 0).then(|| arm.n_errors as f64 / n as f64)
+    };
+    let estimate = rate(b)? - rate(a)?;
+    let effect = Effect::absolute(failures(a), failures(b))?;
+    Some(candidate(estimate, effect))
+}
+
+/// One failure and one success more than there were.
+fn failures(arm: &ArmTotals) -> Moments {
+    let failed = (arm.n_errors + 1) as f64;
+    Moments {
+        n: arm.n_answered + arm.n_errors + 2,
+        sum: failed,
+        sum_squares: failed,
+    }
+}
+
+fn reward(a: &ArmTotals, b: &ArmTotals) -> Option<Candidate> {
+    let (a, b) = (a.rewards, b.rewards);
+    let effect = Effect::absolute(a, b).filter(|_| a.n.min(b.n) >= MIN_REWARDS)?;
+    Some(candidate(effect.estimate, effect))
+}
+
+fn candidate(estimate: f64, effect: Effect) -> Candidate {
+    let ln_e = effect.ln_e(ALPHA, TUNED_FOR);
+    // Nothing differs and nothing varies: no evidence.
+    let ln_e = if ln_e.is_nan() { 0.0 } else { ln_e };
+    let interval = effect.interval(ALPHA, TUNED_FOR);
+    Candidate {
+        difference: Difference {
+            estimate,
+            lower: interval.lower,
+            upper: interval.upper,
+            p_value: (-ln_e).exp().min(1.0),
+            is_significant: false,
+        },
+        ln_e,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::{ArmCounts, Outcome};
+    use super::*;
+
+    use std::time::Duration;
+
+    use contract::Code;
+
+    /// An arm with so many answers, errors, and rewards of 1 among all rewards.
+    fn arm(n_answered: u64, n_errors: u64, (n_good, n_rewards): (u64, u64)) -> ArmTotals {
+        let counts = ArmCounts::default();
+        let ends = (0..n_answered).map(|_| None);
+        for error in ends.chain((0..n_errors).map(|_| Some(Code::EngineFailed))) {
+            counts.record(&Outcome {
+                error,
+                latency: Duration::from_millis(1),
+                timings: None,
+                outputs: &[],
+            });
+        }
+        for reward in 0..n_rewards {
+            counts.record_reward(f64::from(u8::from(reward < n_good)));
+        }
+        counts.totals()
+    }
+
+    #[test]
+    fn differences_stand_when_they_are_large_beside_the_noise() {
+        let arms = [
+            ("control", arm(2000, 10, (500, 1000))),
+            ("same", arm(2000, 12, (510, 1000))),
+            ("better", arm(2000, 10, (800, 1000))),
+            ("failing", arm(1500, 500, (0, 3))),
+        ];
+        let comparison = compare(&arms);
+        let stand = |difference: Option<Difference>| difference.map(|one| one.is_significant);
+        let shown: Vec<_> = comparison
+            .iter()
+            .map(|one| (one.arm.as_str(), stand(one.error_rate), stand(one.reward)))
+            .collect();
+        let expected = [
+            ("same", Some(false), Some(false)),
+            ("better", Some(false), Some(true)),
+            ("failing", Some(true), None),
+        ];
+        assert_eq!(shown, expected);
+        let reward = comparison[1].reward.unwrap();
+        assert!((reward.estimate - 0.3).abs() < 1e-9, "{reward:?}");
+        assert!(reward.lower > 0.2 && reward.upper < 0.4, "{reward:?}");
+        assert!(reward.p_value < 1e-6, "{reward:?}");
+    }
+
+    #[test]
+    fn nothing_is_concluded_from_nothing_or_from_a_handful() {
+        let empty = [("a", arm(0, 0, (0, 0))), ("b", arm(10, 0, (0, 0)))];
+        assert_eq!(compare(&empty)[0].error_rate, None);
+        let handful = [("a", arm(1000, 0, (0, 30))), ("b", arm(0, 1, (0, 30)))];
+        let comparison = &compare(&handful)[0];
+        let error_rate = comparison.error_rate.unwrap();
+        assert!(!error_rate.is_significant, "{error_rate:?}");
+        assert!((error_rate.estimate - 1.0).abs() < 1e-9, "{error_rate:?}");
+        let reward = comparison.reward.unwrap();
+        assert_eq!((reward.estimate, reward.p_value), (0.0, 1.0));
+        assert!(!reward.is_significant, "{reward:?}");
+        assert_eq!(compare(&[]), []);
+    }
+
+    #[test]
+    fn rewards_that_never_vary_may_still_differ() {
+        let arms = [("a", arm(0, 0, (0, 40))), ("b", arm(0, 0, (40, 40)))];
+        let reward = compare(&arms)[0].reward.unwrap();
+        assert!(reward.is_significant && reward.p_value < 1e-9, "{reward:?}");
+    }
+}
