@@ -3,7 +3,9 @@
 //! Inputs: sums since the start, for both arms and for pairs of answers. Rule: a block is what came
 //! since the last look. A slow request is one above a latency that was frozen once, from the stable
 //! arm, at an edge of its histogram, so that counts are exact. Cold start: nothing is slow until
-//! enough answers of stable are there to know its percentile. Recovery: after a restart the sums
+//! enough answers of stable are there to know its percentile. Times of copies are no evidence: a
+//! copy runs alone, at another moment and on colder caches, so a healthy candidate looks slower on a
+//! busy machine and faster on a quiet one. Recovery: after a restart the sums
 //! begin at nothing, and so do the blocks.
 
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use super::pairs::PairTotals;
 use crate::rollout::config::{MetricKind, RolloutConfig, ShareEvent, ShareRule, Span};
-use crate::rollout::evidence::{MetricBlock, Pairs};
+use crate::rollout::evidence::MetricBlock;
 use crate::rollout::state::{Event, GuardReadings};
 use crate::rollout::statistics::means::difference::Moments;
 use crate::rollout::statistics::output_bins::Bin;
@@ -90,7 +92,7 @@ impl Meter {
                 event: ShareEvent::LatencyOver { span, .. },
                 ..
             }) => match thresholds.get(&metric.name) {
-                Some(&threshold) => slow(&last, now, *span, threshold, &pairs),
+                Some(&threshold) => slow(&last, now, *span, threshold),
                 None => MetricBlock::Nothing,
             },
             MetricKind::ShadowDiffers { .. } => MetricBlock::Differing(pairs.differing()),
@@ -156,13 +158,7 @@ fn requests(arm: &ArmTotals) -> Counts {
     }
 }
 
-fn slow(
-    last: &Sums,
-    now: &Sums,
-    span: Span,
-    threshold: Duration,
-    pairs: &PairTotals,
-) -> MetricBlock {
+fn slow(last: &Sums, now: &Sums, span: Span, threshold: Duration) -> MetricBlock {
     let arm = |last: &ArmTotals, now: &ArmTotals| {
         let block = now.latency(span).since(last.latency(span));
         Counts {
@@ -170,17 +166,10 @@ fn slow(
             events: block.n_over(threshold),
         }
     };
-    MetricBlock::Share {
-        arms: ArmCounts {
-            stable: arm(&last.stable, &now.stable),
-            candidate: arm(&last.candidate, &now.candidate),
-        },
-        pairs: match span {
-            Span::Infer => pairs.slower(),
-            // A copy waits in no queue that a caller waits in.
-            Span::Total | Span::Queue => Pairs::default(),
-        },
-    }
+    MetricBlock::of_arms(ArmCounts {
+        stable: arm(&last.stable, &now.stable),
+        candidate: arm(&last.candidate, &now.candidate),
+    })
 }
 
 fn bins(last: &Sums, now: &Sums) -> Vec<Bin> {

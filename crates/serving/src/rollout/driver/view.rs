@@ -129,12 +129,15 @@ impl View {
                 .collect();
             let differing = pairs.differing();
             let failures = pairs.failures();
+            let [stable_slower, candidate_slower] = pairs.slower();
             json!({
                 "pairs": pairs.n(),
                 "agree": differing.n - differing.events,
                 "differ": differing.events,
                 "stable_failed_alone": failures.stable_alone,
                 "candidate_failed_alone": failures.candidate_alone,
+                "stable_slower": stable_slower,
+                "candidate_slower": candidate_slower,
                 "dropped": dropped,
             })
         });

@@ -54,19 +54,17 @@ fn only_what_the_candidate_spoils_is_counted_against_it() {
 }
 
 #[test]
-fn a_run_is_slower_by_a_tenth_and_by_more_than_the_caches_explain() {
+fn a_run_is_slower_by_a_tenth() {
     let slower = |stable, candidate| {
         let (stable, candidate) = (
             answered("y", &[1.0], stable),
             answered("y", &[1.0], candidate),
         );
-        let pairs = pair(&stable, &candidate).slower();
-        (pairs.stable_alone, pairs.candidate_alone)
+        pair(&stable, &candidate).slower()
     };
-    assert_eq!(slower(5000, 5400), (0, 0));
-    assert_eq!(slower(5000, 5700), (0, 1));
-    assert_eq!(slower(5700, 5000), (1, 0));
-    assert_eq!(slower(10, 90), (0, 0));
+    assert_eq!(slower(5000, 5400), [0, 0]);
+    assert_eq!(slower(5000, 5700), [0, 1]);
+    assert_eq!(slower(5700, 5000), [1, 0]);
 }
 
 #[test]
