@@ -20,7 +20,7 @@ use super::generated::inference::infer_parameter::ParameterChoice;
 use super::generated::inference::{
     InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
 };
-use super::service::infer;
+use super::service::{Inferred, infer};
 use super::status::failure;
 use crate::context::Context;
 use crate::open_inference::inference::Origin;
@@ -122,11 +122,12 @@ impl Session {
         let id = request.id.clone();
         Box::pin(async move {
             let mut record = Record::begin(&ctx, origin.received);
-            let run = AssertUnwindSafe(infer(&ctx, &metadata, origin.clone(), request));
+            let run = infer(&ctx, (*metadata).as_ref(), origin.clone(), request);
+            let run = AssertUnwindSafe(run);
             let result = run.catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(panicked()));
             // Metadata belongs to the whole stream; each answer names its version itself.
-            let result = result.map(|(_, response)| response);
+            let result = result.map(Inferred::into_message);
             record.finish(result.as_ref().err().map(Error::code));
             Outcome { id, origin, result }
         })

@@ -9,8 +9,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::context::Limits;
+use crate::server::router;
 use crate::server::tests::context;
-use crate::server::{ListenerKind, router};
 
 fn call(path: &str) -> Request<Body> {
     let data = r#"{"data": [[1.5, 2.5]]}"#;
@@ -37,8 +37,9 @@ async fn shown(response: Response<Body>) -> (StatusCode, Value) {
 /// The replies of both ways; `None` where the short way does not take the path.
 async fn both(path: &str) -> Option<[(StatusCode, Value); 2]> {
     let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
-    let target = find(&Method::POST, path)?;
-    let short = Direct::new(&ctx).answer(target, call(path)).await;
+    let direct = Direct::new(&ctx, ListenerKind::All)?;
+    let target = direct.find(&Method::POST, path)?;
+    let short = direct.answer(target, call(path)).await;
     let routed = router(&ctx, ListenerKind::All).oneshot(call(path));
     Some([shown(short).await, shown(routed.await.unwrap()).await])
 }
@@ -61,6 +62,21 @@ async fn every_path_of_inference_is_answered_as_the_router_does() {
         let [short, routed] = both(path).await.expect(path);
         assert_eq!(short, routed, "{path}");
         assert_eq!(short.0, status, "{path}: {}", short.1);
+    }
+}
+
+#[test]
+fn each_kind_of_listener_answers_its_own_dialects() {
+    let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
+    let takes = |kind, path| Some(Direct::new(&ctx, kind)?.find(&Method::POST, path).is_some());
+    let cases = [
+        (ListenerKind::All, Some(true), Some(true)),
+        (ListenerKind::Grpc, Some(false), Some(true)),
+        (ListenerKind::Metrics, None, None),
+    ];
+    for (kind, rest, grpc) in cases {
+        assert_eq!(takes(kind, "/predict"), rest, "{kind:?}");
+        assert_eq!(takes(kind, MODEL_INFER), grpc, "{kind:?}");
     }
 }
 
