@@ -132,10 +132,10 @@ where
         match body.frame().await {
             None if is_whole => return gathered.decode(),
             None => break Last::End,
-            Some(Err(error)) => break Last::Frame(Err(error)),
+            Some(Err(error)) => break Last::Frame(Box::new(Err(error))),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => gathered.push(data, expected.unwrap_or_default()),
-                Err(trailers) => break Last::Frame(Ok(trailers)),
+                Err(trailers) => break Last::Frame(Box::new(Ok(trailers))),
             },
         }
     };
@@ -212,7 +212,7 @@ enum Last {
     /// The end.
     End,
     /// Trailers, or an error.
-    Frame(std::result::Result<Frame<Bytes>, BoxError>),
+    Frame(Box<std::result::Result<Frame<Bytes>, BoxError>>),
 }
 
 impl Seen {
@@ -232,7 +232,7 @@ impl Seen {
 #[derive(Debug)]
 struct PutBack<B> {
     bytes: Option<Bytes>,
-    last: Option<std::result::Result<Frame<Bytes>, BoxError>>,
+    last: Option<Box<std::result::Result<Frame<Bytes>, BoxError>>>,
     rest: Option<B>,
 }
 
@@ -251,7 +251,7 @@ where
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         if let Some(last) = self.last.take() {
-            return Poll::Ready(Some(last));
+            return Poll::Ready(Some(*last));
         }
         match &mut self.rest {
             Some(rest) => Pin::new(rest).poll_frame(cx),

@@ -13,6 +13,9 @@ use crate::open_inference::grpc::GrpcInference;
 
 const METHOD: &str = "/inference.GRPCInferenceService/ModelInfer";
 
+/// A kind of body and how it is made.
+type Case = (&'static str, fn() -> Vec<Piece>);
+
 /// One frame of a body, or the error that ends it.
 type Piece = std::result::Result<Frame<Bytes>, std::io::Error>;
 
@@ -82,7 +85,7 @@ async fn both(make: impl Fn() -> Request<Body>) -> [(String, usize); 2] {
     ]
 }
 
-fn cases() -> Vec<(&'static str, fn() -> Vec<Piece>)> {
+fn cases() -> Vec<Case> {
     vec![
         ("one frame", || vec![data(&good())]),
         ("empty frames", || vec![data(b""), data(&good()), data(b"")]),
