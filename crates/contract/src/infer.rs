@@ -10,6 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::error::Result;
 use crate::model::{ModelName, SharedModelInfo, VersionSelector};
@@ -81,6 +82,17 @@ pub trait Infer: Send + Sync + fmt::Debug {
     /// Those of [`Infer::route`], and `invalid_request` when the caller forces an arm that is none.
     fn route_for(&self, target: &Target, _caller: &dyn Caller) -> Result<Route> {
         self.route(target)
+    }
+
+    /// Refuses a request of which only the target and the deadline are known yet, where any request
+    /// of the default priority, however small, would be refused now. Called by the protocol servers
+    /// before they read and decode a body. Counts the refusal; whatever is not refused here comes
+    /// through [`Infer::infer`], which may refuse it too. By default nothing is refused.
+    ///
+    /// # Errors
+    /// `overloaded`, with the predicted wait.
+    fn refuse_early(&self, _target: &Target, _deadline: Instant) -> Result<()> {
+        Ok(())
     }
 
     /// Validates, admits and runs a request on the version of `route`, which must come from the

@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
-use contract::{Error, RequestId};
+use contract::{Error, RequestId, Target};
 
 use crate::context::Context;
-use crate::rest::{Dialect, handler, native_error};
+use crate::rest::{Dialect, Head, handler, native_error};
 
 pub(crate) use decode::PredictBody;
 pub(crate) use predict::predict;
@@ -39,6 +39,11 @@ impl Dialect for Native {
 
     fn encode_error(error: &Error, id: &RequestId) -> Vec<u8> {
         native_error(error, id)
+    }
+
+    /// There are no priorities, and a body may name a model and a version, but no others than those.
+    fn early_target(head: &Head<'_>) -> Option<Target> {
+        head.query.is_empty().then(|| head.path_target()).flatten()
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use contract::{Error, ModelName, RequestId, Result, VersionSelector};
+use contract::{Error, ModelName, RequestId, Result, Target, VersionSelector};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 
@@ -40,6 +40,35 @@ pub(crate) trait Dialect: 'static {
 
     /// The JSON body of an error.
     fn encode_error(error: &Error, id: &RequestId) -> Vec<u8>;
+
+    /// What an inference is for, where its head says so for certain and its priority is the default.
+    fn early_target(_head: &Head<'_>) -> Option<Target> {
+        None
+    }
+}
+
+/// An inference of which the body has not been read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    /// The query string, empty when there is none.
+    pub(crate) query: &'a str,
+    /// The headers.
+    pub(crate) headers: &'a HeaderMap,
+    /// The parameters of the path.
+    pub(crate) path: &'a [(Cow<'static, str>, String)],
+}
+
+impl Head<'_> {
+    /// The target that the path names; nothing when the name of the model is none.
+    pub(crate) fn path_target(&self) -> Option<Target> {
+        let find = |name: &str| self.path.iter().find(|(key, _)| key == name);
+        let model = find("model").map(|(_, model)| ModelName::new(model));
+        let version = find("version").map(|(_, version)| version.as_str());
+        Some(Target {
+            model: model.transpose().ok()?,
+            version: VersionSelector::parse(version),
+        })
+    }
 }
 
 /// The parameters of a path by name, percent-decoded.
@@ -147,7 +176,7 @@ where
     Fut: Future<Output = Result<Reply>> + Send + 'static,
 {
     let work = async move |ctx: Arc<Context>, open| {
-        let call = read::call(&ctx, open, path).await?;
+        let call = read::call(&ctx, open, path, D::early_target).await?;
         Ok(run(ctx, call).await?)
     };
     Box::pin(frame::answer::<D, _, _>(ctx, request, work))

@@ -55,7 +55,7 @@ impl From<Router> for Endpoint {
 pub fn endpoint(ctx: &Arc<Context>, kind: ListenerKind) -> Endpoint {
     Endpoint {
         router: router(ctx, kind),
-        direct: (kind == ListenerKind::All).then(|| Direct::new(ctx)),
+        direct: Direct::new(ctx, kind),
     }
 }
 

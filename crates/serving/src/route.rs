@@ -204,6 +204,19 @@ impl<T> Table<T> {
         find_named(name, model, &target.version)
     }
 
+    /// What answers every request with this target, whoever asks and whatever else it says; nothing
+    /// where that is not certain.
+    pub(crate) fn find_certain(&self, target: &Target) -> Option<&T> {
+        let (name, model) = self.row(target).ok()?;
+        let is_alone = model.versions.len() == 1 && model.switch.split.is_none();
+        match (&target.version, is_alone) {
+            (VersionSelector::Latest, false) => None,
+            (VersionSelector::Latest, true) | (VersionSelector::Named(_), _) => {
+                find_named(name, model, &target.version).ok()
+            }
+        }
+    }
+
     /// What answers the request of a caller. A split is asked when the target names no version.
     ///
     /// # Errors

@@ -263,6 +263,14 @@ impl Infer for Server {
         Ok(route)
     }
 
+    fn refuse_early(&self, target: &Target, deadline: std::time::Instant) -> Result<()> {
+        let snapshot = self.published.load();
+        match snapshot.table.find_certain(target) {
+            Some(served) => served.variant.refuse_early(deadline),
+            None => Ok(()),
+        }
+    }
+
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
         self.tap.offer(&route.info.model, &request);
         Box::pin(async move {

@@ -143,6 +143,25 @@ impl Variant {
         result
     }
 
+    /// Refuses a request that has only begun to arrive, where any of the default priority would be
+    /// refused for this deadline. A refusal is told like every other.
+    ///
+    /// # Errors
+    /// `overloaded`.
+    pub(crate) fn refuse_early(&self, deadline: Instant) -> Result<()> {
+        let now = time::Instant::now().into_std();
+        // What its caller runs at once is not predicted, and what is late already is told otherwise.
+        if deadline <= now || self.is_short(1) {
+            return Ok(());
+        }
+        let Err(refusal) = self.executor.pool.refuse_early(deadline, now) else {
+            return Ok(());
+        };
+        let refused = Err(admission::refused(&self.executor.info, refusal));
+        Flight::new(self).land(&refused);
+        refused.map(|_| ())
+    }
+
     async fn answer(
         &self,
         request: InferRequest,

@@ -20,16 +20,17 @@ mod settings;
 mod statistics;
 mod status;
 mod stream;
+mod unary;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Router};
 use futures_util::future::BoxFuture;
+use http::Request;
 use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
 use tower::Service;
@@ -40,6 +41,7 @@ use self::generated::inference::model_repository::model_repository_service_serve
 use self::health::ReadinessHealth;
 use self::service::InferenceService;
 use crate::context::Context;
+use crate::rest::Incoming;
 
 /// The name of this dialect in metrics.
 const DIALECT: &str = "grpc";
@@ -83,20 +85,21 @@ impl GrpcInference {
         }
     }
 
-    /// Answers a call of the service.
-    pub(crate) fn answer(&self, request: Request) -> BoxFuture<'static, Response> {
-        let mut service = self.service.clone();
-        let run = async move |request| match service.call(request).await {
-            Ok(response) => response.map(Body::new),
-            Err(never) => match never {},
-        };
+    /// Answers `ModelInfer`.
+    pub(crate) fn answer<B>(&self, request: Request<B>) -> BoxFuture<'static, Response>
+    where
+        B: Incoming,
+        B::Error: Into<BoxError>,
+    {
+        let (ctx, service) = (Arc::clone(&self.ctx), self.service.clone());
+        let run = move |origin, request| unary::answer(ctx, service, origin, request);
         Box::pin(frame::frame(Arc::clone(&self.ctx), request, run))
     }
 }
 
 fn mount<S>(router: Router, service: S) -> Router
 where
-    S: Service<Request, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+    S: Service<Request<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
     S::Response: IntoResponse,
     S::Future: Send + 'static,
 {

@@ -20,13 +20,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{MethodRouter, post};
-use contract::{Error, ModelName, RequestId, Result, VersionSelector};
+use contract::{Error, ModelName, RequestId, Result, Target, VersionSelector};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::rest::{Call, Dialect, Reply, handler, open_inference_error};
+use crate::open_inference::binary::HEADER_LENGTH;
+use crate::rest::{Call, Dialect, Head, Reply, handler, open_inference_error};
 
 pub(crate) use infer::infer;
 
@@ -39,6 +40,12 @@ impl Dialect for OpenInference {
 
     fn encode_error(error: &Error, id: &RequestId) -> Vec<u8> {
         open_inference_error(error, id)
+    }
+
+    /// Only a body without JSON has no priority of its own.
+    fn early_target(head: &Head<'_>) -> Option<Target> {
+        let length = head.headers.get(HEADER_LENGTH)?;
+        (length == "0").then(|| head.path_target()).flatten()
     }
 }
 

@@ -4,20 +4,22 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use contract::{Error, Result};
+use contract::{Error, Result, Target};
 use http::HeaderMap;
 
 use super::body::{self, Incoming};
 use super::decompress::{self, Coding};
 use super::frame::{OpenCall, Refusal};
-use super::{Call, PathParameters};
+use super::{Call, Head, PathParameters};
 use crate::context::Context;
 
-/// Reads a call; `path` are the parameters of its path, or `None` when the router knows them.
+/// Reads a call; `path` are the parameters of its path, or `None` when the router knows them. With
+/// them the call is an inference, whose target `early_target` tells from its head.
 pub(super) async fn call<B: Incoming>(
     ctx: &Context,
     open: OpenCall<B>,
     path: Option<PathParameters>,
+    early_target: fn(&Head<'_>) -> Option<Target>,
 ) -> Result<Call, Refusal> {
     let OpenCall {
         id,
@@ -26,12 +28,21 @@ pub(super) async fn call<B: Incoming>(
         body,
     } = open;
     let checked = async {
+        let deadline = deadline(&parts.headers, received)?;
+        let coding = Coding::of_body(&parts.headers)?;
         let path = match path {
-            Some(path) => path,
+            Some(path) => {
+                let head = Head {
+                    query: parts.uri.query().unwrap_or_default(),
+                    headers: &parts.headers,
+                    path: &path,
+                };
+                refuse_early(ctx, &head, deadline, early_target)?;
+                path
+            }
             None => path_parameters(&mut parts).await?,
         };
-        let deadline = deadline(&parts.headers, received)?;
-        Ok((path, deadline, Coding::of_body(&parts.headers)?))
+        Ok((path, deadline, coding))
     };
     let (path, deadline, coding) = match checked.await {
         Ok(checked) => checked,
@@ -57,6 +68,19 @@ pub(super) async fn call<B: Incoming>(
         received,
         deadline,
     })
+}
+
+/// Refuses what would be refused after its body was read and decoded too.
+fn refuse_early(
+    ctx: &Context,
+    head: &Head<'_>,
+    deadline: Option<Instant>,
+    early_target: fn(&Head<'_>) -> Option<Target>,
+) -> Result<()> {
+    match deadline.and_then(|deadline| Some((early_target(head)?, deadline))) {
+        Some((target, deadline)) => ctx.infer.refuse_early(&target, deadline),
+        None => Ok(()),
+    }
 }
 
 async fn path_parameters(parts: &mut http::request::Parts) -> Result<PathParameters> {

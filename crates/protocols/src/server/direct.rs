@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use http::{Method, Request, Response};
 use smallvec::SmallVec;
 
+use super::ListenerKind;
 use crate::context::Context;
 use crate::native::{self, Native};
 use crate::open_inference::grpc::GrpcInference;
@@ -41,14 +42,27 @@ pub(super) enum Target {
 pub(super) struct Direct {
     ctx: Arc<Context>,
     grpc: GrpcInference,
+    has_rest: bool,
 }
 
 impl Direct {
-    pub(super) fn new(ctx: &Arc<Context>) -> Self {
-        Self {
+    /// What the listeners of one kind answer so; `None` where it is nothing.
+    pub(super) fn new(ctx: &Arc<Context>, kind: ListenerKind) -> Option<Self> {
+        let has_rest = match kind {
+            ListenerKind::All => true,
+            ListenerKind::Grpc => false,
+            ListenerKind::Metrics => return None,
+        };
+        Some(Self {
             ctx: Arc::clone(ctx),
             grpc: GrpcInference::new(ctx),
-        }
+            has_rest,
+        })
+    }
+
+    /// The call of inference that `method` and `path` name; `None` leaves them to the router.
+    pub(super) fn find(&self, method: &Method, path: &str) -> Option<Target> {
+        find(method, path).filter(|target| self.has_rest || *target == Target::ModelInfer)
     }
 
     /// Answers a call of inference with what the router has for it.
@@ -68,13 +82,13 @@ impl Direct {
             Target::Infer(path) => {
                 rest::answer::<OpenInference, _, _, _>(ctx, request, path, open_inference::infer)
             }
-            Target::ModelInfer => self.grpc.answer(request.map(Body::new)),
+            Target::ModelInfer => self.grpc.answer(request),
         }
     }
 }
 
-/// The call of inference that `method` and `path` name; `None` leaves them to the router.
-pub(super) fn find(method: &Method, path: &str) -> Option<Target> {
+/// The call of inference that `method` and `path` name, on any listener.
+fn find(method: &Method, path: &str) -> Option<Target> {
     if method != Method::POST || path.contains('%') {
         return None;
     }

@@ -20,7 +20,7 @@ use tower::Service;
 
 use super::activity::{Activity, InFlight};
 use super::listener::Phase;
-use super::{Endpoint, direct, fallback};
+use super::{Endpoint, fallback};
 use crate::rest::{Endless, new_request_id};
 
 /// Hands the calls of one connection to the endpoint.
@@ -57,7 +57,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
 /// The answer as the endpoint gives it.
 fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> BoxFuture<'static, Response<Body>> {
     if let Some(direct) = &endpoint.direct
-        && let Some(target) = direct::find(request.method(), request.uri().path())
+        && let Some(target) = direct.find(request.method(), request.uri().path())
     {
         return direct.answer(target, request);
     }

@@ -16,9 +16,10 @@ pub(super) trait Leaf: Element {
 
     /// The value at the start of `text` and what follows it, where it is written as nearly all
     /// are; `None` says nothing more than that [`Leaf::read`] has to look.
-    fn read_plain(_text: &[u8]) -> Option<(Self, &[u8])> {
-        None
-    }
+    fn read_plain(text: &[u8]) -> Option<(Self, &[u8])>;
+
+    /// The same for numbers of few digits, which is quicker still.
+    fn read_short(text: &[u8]) -> Option<(Self, &[u8])>;
 }
 
 macro_rules! integers {
@@ -33,6 +34,18 @@ macro_rules! integers {
                         "{} does not fit {} ({min} to {max})", start.excerpt(), Self::TYPE
                     ))
                 })
+            }
+
+            #[inline]
+            fn read_plain(text: &[u8]) -> Option<(Self, &[u8])> {
+                let (number, rest) = number::plain(text)?;
+                Some((number.to_whole()?.try_into().ok()?, rest))
+            }
+
+            #[inline]
+            fn read_short(text: &[u8]) -> Option<(Self, &[u8])> {
+                let (number, rest) = number::short(text)?;
+                Some((number.to_whole()?.try_into().ok()?, rest))
             }
         })*
     };
@@ -60,6 +73,12 @@ macro_rules! floats {
             #[inline]
             fn read_plain(text: &[u8]) -> Option<(Self, &[u8])> {
                 let (number, rest) = number::plain(text)?;
+                Some((number.$round()?, rest))
+            }
+
+            #[inline]
+            fn read_short(text: &[u8]) -> Option<(Self, &[u8])> {
+                let (number, rest) = number::short(text)?;
                 Some((number.$round()?, rest))
             }
         })*

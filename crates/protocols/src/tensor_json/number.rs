@@ -16,8 +16,10 @@ use half::{bf16, f16};
 use super::cursor::Cursor;
 
 mod plain;
+mod short;
 
 pub(super) use plain::plain;
+pub(super) use short::short;
 
 /// Digits that always fit a `u64`.
 const MAX_DIGITS: usize = 19;

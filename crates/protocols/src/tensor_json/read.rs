@@ -13,6 +13,9 @@ use super::nesting::{Nesting, Regularity};
 /// A typical number with its comma, to guess how many there are.
 const BYTES_PER_NUMBER: usize = 8;
 
+/// A sign, seven digits and a point.
+const MAX_SHORT_BYTES: usize = 9;
+
 /// Parses a JSON value (number, string, bool, nested arrays) into a tensor of `element_type`, with
 /// the shape that the arrays have.
 ///
@@ -243,17 +246,25 @@ impl<T: Leaf> Sink for Vec<T> {
 
     fn take_plain(&mut self, cursor: &mut Cursor<'_>, room: usize) -> bool {
         let n_before = self.len();
-        let mut rest = cursor.rest();
-        for _ in 0..room {
+        let n_max = n_before.saturating_add(room);
+        let mut next = Some(cursor.rest());
+        // Numbers are mostly like the one before them, so long ones are not tried as short ones.
+        let mut is_short = true;
+        while let Some(rest) = next
+            && self.len() < n_max
+        {
+            if is_short {
+                next = take_short(self, cursor, rest, n_max);
+                is_short = false;
+                continue;
+            }
             let Some((value, after)) = T::read_plain(rest) else {
                 break;
             };
             self.push(value);
             cursor.set_rest(after);
-            rest = match after {
-                [b',', b' ', next @ ..] | [b',', next @ ..] => next,
-                _ => break,
-            };
+            is_short = rest.len() - after.len() <= MAX_SHORT_BYTES;
+            next = behind_comma(after);
         }
         self.len() > n_before
     }
@@ -264,6 +275,41 @@ impl<T: Leaf> Sink for Vec<T> {
 
     fn finish(self, shape: Shape) -> Result<Tensor> {
         Tensor::from_values(shape, self)
+    }
+}
+
+/// Takes as many short numbers as follow, until there are `n_max` values, and moves `cursor` behind
+/// the last. Gives what follows the last comma, if there is one.
+fn take_short<'a, T: Leaf>(
+    values: &mut Vec<T>,
+    cursor: &mut Cursor<'a>,
+    start: &'a [u8],
+    n_max: usize,
+) -> Option<&'a [u8]> {
+    let mut rest = start;
+    let mut end = cursor.rest();
+    while values.len() < n_max
+        && let Some((value, after)) = T::read_short(rest)
+    {
+        end = after;
+        let next = behind_comma(after);
+        values.push(value);
+        let Some(next) = next else {
+            cursor.set_rest(end);
+            return None;
+        };
+        rest = next;
+    }
+    cursor.set_rest(end);
+    Some(rest)
+}
+
+/// What follows a comma and at most one space, which is where most numbers begin.
+#[inline]
+fn behind_comma(text: &[u8]) -> Option<&[u8]> {
+    match text {
+        [b',', b' ', next @ ..] | [b',', next @ ..] => Some(next),
+        _ => None,
     }
 }
 

@@ -114,6 +114,18 @@ impl<T> Scheduler<T> {
         })
     }
 
+    /// A request with this deadline is about to arrive. Refuses it where a single row of the least
+    /// urgent class, which waits no longer than more rows do, would be refused for its deadline.
+    pub(crate) fn refuse_early(&mut self, deadline: Instant, now: Instant) -> Result<(), Refusal> {
+        let Some(refusal) = self.lateness_of(u32::MAX, 1, deadline, now) else {
+            return Ok(());
+        };
+        self.turnaround.arrived(now);
+        let time = deadline.saturating_duration_since(now);
+        self.usual_time.observe(time, now);
+        Err(refusal)
+    }
+
     /// A caller went away. Gives its request when it was still waiting.
     pub(crate) fn cancel(&mut self, place: Place) -> Option<Waiting<T>> {
         self.queue.remove(place)
@@ -261,14 +273,26 @@ impl<T> Scheduler<T> {
         };
         let time = deadline.saturating_duration_since(now);
         self.usual_time.observe(time, now);
+        match self.lateness_of(waiting.class(), waiting.n_rows, deadline, now) {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
+        }
+    }
+
+    /// The refusal of a newcomer whose answer is predicted to come after `deadline`.
+    fn lateness_of(
+        &self,
+        class: u32,
+        n_rows: usize,
+        deadline: Instant,
+        now: Instant,
+    ) -> Option<Refusal> {
         if self.is_stale(now) {
-            return Ok(());
+            return None;
         }
-        let wait = self.predict(waiting.class(), waiting.n_rows, now);
-        match wait.checked_sub(time) {
-            Some(excess) if !excess.is_zero() => Err(Refusal::TooLate { wait, excess }),
-            Some(_) | None => Ok(()),
-        }
+        let wait = self.predict(class, n_rows, now);
+        let excess = wait.checked_sub(deadline.saturating_duration_since(now))?;
+        (!excess.is_zero()).then_some(Refusal::TooLate { wait, excess })
     }
 
     /// How long the answer to a newcomer takes; nothing as long as nothing is known.

@@ -77,6 +77,11 @@ impl Pool {
         Ok(admitted)
     }
 
+    /// Refuses a request that is about to come and would be refused for its deadline.
+    pub(crate) fn refuse_early(&self, deadline: Instant, now: Instant) -> Result<(), Refusal> {
+        self.lock().scheduler.refuse_early(deadline, now)
+    }
+
     /// Takes a request out of line. Gives whether it was still waiting.
     pub(crate) fn cancel(&self, place: Place) -> bool {
         self.lock().scheduler.cancel(place).is_some()

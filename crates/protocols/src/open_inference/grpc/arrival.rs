@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Body;
 use bytes::Bytes;
 use contract::{Code, Error};
@@ -26,30 +27,42 @@ pub(super) fn limited(path: &str, body: Body, limit: Duration) -> Body {
     if path.ends_with(STREAM_METHOD) || path.starts_with(STREAM_SERVICE) || body.is_end_stream() {
         return body;
     }
-    Body::new(LimitedBody {
-        body,
-        end: Instant::now() + limit,
-        timer: None,
-        limit,
-    })
+    Body::new(LimitedBody::new(body, Instant::now(), limit))
 }
 
-struct LimitedBody {
-    body: Body,
+/// A body that must be complete within a time.
+#[derive(Debug)]
+pub(super) struct LimitedBody<B> {
+    body: B,
     end: Instant,
     /// Made when the body lets us wait, which a small one never does.
     timer: Option<Pin<Box<Sleep>>>,
     limit: Duration,
 }
 
-impl http_body::Body for LimitedBody {
+impl<B> LimitedBody<B> {
+    /// `body`, whose time begins at `start`.
+    pub(super) fn new(body: B, start: Instant, limit: Duration) -> Self {
+        Self {
+            body,
+            end: start + limit,
+            timer: None,
+            limit,
+        }
+    }
+}
+
+impl<B> http_body::Body for LimitedBody<B>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     type Data = Bytes;
-    type Error = axum::BoxError;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }

@@ -64,7 +64,7 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
 }
 
 /// Counts the fields at the top level; what is malformed is left to the decoder.
-fn check_fields(mut message: &[u8]) -> Result<()> {
+pub(super) fn check_fields(mut message: &[u8]) -> Result<()> {
     let mut n_fields = 0_usize;
     while skip_field(&mut message).is_some() {
         n_fields += 1;

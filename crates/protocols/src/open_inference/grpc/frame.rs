@@ -2,7 +2,8 @@
 //!
 //! Decision: it lies around the services and not in their methods, because a message that is too
 //! large or malformed never reaches a method: the gRPC library answers it, in its own words and
-//! with its own idea of the status, which are replaced here.
+//! with its own idea of the status, which are replaced here. What the methods need to know about the
+//! call is handed to the caller of the frame, who decides how it travels.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -15,8 +16,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use contract::{Code, Error, Event, Result};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Status;
+use tracing::Level;
 
 use super::DIALECT;
 use super::arrival::limited;
@@ -27,9 +29,11 @@ use crate::rest::{log_millis, request_id};
 use crate::status::unknown_path;
 
 /// The metadata key of the id of a call, in both directions.
-const ID_KEY: &str = "x-request-id";
+const ID_KEY: HeaderName = HeaderName::from_static("x-request-id");
 /// The metadata key of the time that the caller gives.
 const TIMEOUT_KEY: &str = "grpc-timeout";
+/// The status of a call in the head of its reply, which only a call without messages has there.
+pub(super) const STATUS_KEY: HeaderName = HeaderName::from_static("grpc-status");
 /// The metadata key of what a client may compress with, beside the refusal of something else.
 const ACCEPT_ENCODING_KEY: &str = "grpc-accept-encoding";
 
@@ -37,19 +41,31 @@ const ACCEPT_ENCODING_KEY: &str = "grpc-accept-encoding";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountsItself;
 
-/// The frame as the router takes it.
+/// The frame as the router takes it. The methods find the [`Origin`] of a call among the extensions
+/// of its request.
 pub(super) async fn layer(
     State(ctx): State<Arc<Context>>,
     request: Request,
     next: Next,
 ) -> Response {
-    frame(ctx, request, |request| next.run(request)).await
+    let body_timeout = ctx.limits.body_timeout;
+    let run = |origin: Origin, request: Request| {
+        let (mut parts, body) = request.into_parts();
+        let body = limited(parts.uri.path(), body, body_timeout);
+        parts.extensions.insert(origin);
+        next.run(Request::from_parts(parts, body))
+    };
+    frame(ctx, request, run).await
 }
 
-/// Runs one call. The methods find its [`Origin`] among the extensions of their request.
-pub(super) async fn frame<F, Fut>(ctx: Arc<Context>, mut request: Request, next: F) -> Response
+/// Runs one call, by `next`, whose reply is completed here.
+pub(super) async fn frame<B, F, Fut>(
+    ctx: Arc<Context>,
+    request: http::Request<B>,
+    next: F,
+) -> Response
 where
-    F: FnOnce(Request) -> Fut,
+    F: FnOnce(Origin, http::Request<B>) -> Fut,
     Fut: Future<Output = Response>,
 {
     let mut record = Record::begin(&ctx, now());
@@ -62,30 +78,33 @@ where
     let mut response = match deadline(request.headers(), origin.received) {
         Ok(deadline) => {
             origin.deadline = deadline;
-            request.extensions_mut().insert(origin.clone());
-            let request = arrive_in_time(&ctx.limits, request);
-            let answer = AssertUnwindSafe(next(request)).catch_unwind().await;
+            let run = AssertUnwindSafe(next(origin.clone(), request));
+            let answer = run.catch_unwind().await;
             answer.unwrap_or_else(|_| failure(&origin, &panicked()).into_http())
         }
         Err(error) => failure(&origin, &error).into_http(),
     };
-    restate(&ctx.limits, uri.path(), &mut response);
-    let code = code_of(response.headers());
+    let code = settle(&ctx.limits, uri.path(), &mut response);
     match response.extensions().get::<CountsItself>() {
         Some(CountsItself) => record.forget(),
         None => record.finish(code),
     }
-    log_access(&origin, uri.path(), code);
+    if tracing::enabled!(target: "access", Level::INFO) {
+        log_access(&origin, uri.path(), code);
+    }
     if let Ok(id) = HeaderValue::from_str(origin.id.as_str()) {
         response.headers_mut().insert(ID_KEY, id);
     }
     response
 }
 
-fn arrive_in_time(limits: &Limits, request: Request) -> Request {
-    let (parts, body) = request.into_parts();
-    let body = limited(parts.uri.path(), body, limits.body_timeout);
-    Request::from_parts(parts, body)
+/// The code of a call that failed before its first message; its status becomes one of ours.
+fn settle(limits: &Limits, path: &str, response: &mut Response) -> Option<Code> {
+    if !response.headers().contains_key(STATUS_KEY) {
+        return None;
+    }
+    restate(limits, path, response);
+    code_of(response.headers())
 }
 
 fn log_access(origin: &Origin, path: &str, code: Option<Code>) {

@@ -5,12 +5,13 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use contract::{Answerer, Error, ModelName, Result, Target, VersionSelector};
+use contract::{Answerer, Error, InferResponse, ModelName, Result, Target, VersionSelector};
 use http::{Extensions, HeaderMap};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::caller::GrpcCaller;
+use super::decode::Form;
 use super::frame::CountsItself;
 use super::generated::inference as wire;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
@@ -81,21 +82,40 @@ impl InferenceService {
     }
 }
 
-/// Runs one inference, from the message to the message, and says who answered. `metadata` is that of
-/// the call.
+/// What an inference gave, before it is a message.
+#[derive(Debug)]
+pub(super) struct Inferred {
+    /// Who answered.
+    pub(super) answerer: Answerer,
+    /// The answer.
+    pub(super) response: InferResponse,
+    /// The id that the caller wants to see again.
+    pub(super) id: String,
+    /// The form in which the caller wants the answer.
+    pub(super) form: Form,
+}
+
+impl Inferred {
+    /// The message that tells it.
+    pub(super) fn into_message(self) -> wire::ModelInferResponse {
+        encode::encode(&self.response, self.id, self.form)
+    }
+}
+
+/// Runs one inference. `metadata` is that of the call.
 pub(super) async fn infer(
     ctx: &Context,
-    metadata: &MetadataMap,
+    metadata: &HeaderMap,
     origin: Origin,
     mut request: wire::ModelInferRequest,
-) -> Result<(Answerer, wire::ModelInferResponse)> {
+) -> Result<Inferred> {
     let (name, version) = target(&request.model_name, &request.model_version)?;
     let target = Target {
         model: Some(name),
         version,
     };
     let caller = GrpcCaller {
-        metadata: metadata.as_ref(),
+        metadata,
         parameters: &request.parameters,
     };
     let mut route = ctx.infer.route_for(&target, &caller)?;
@@ -103,18 +123,20 @@ pub(super) async fn infer(
     let id = std::mem::take(&mut request.id);
     let (inference, form) = decode::decode(request)?;
     let response = run(ctx, route, origin, inference).await?;
-    Ok((answerer, encode::encode(&response, id, form)))
+    Ok(Inferred {
+        answerer,
+        response,
+        id,
+        form,
+    })
 }
 
 /// The answer with who gave it in its metadata.
-fn told(
-    answerer: Answerer,
-    message: wire::ModelInferResponse,
-) -> Response<wire::ModelInferResponse> {
+fn told(mut inferred: Inferred) -> Response<wire::ModelInferResponse> {
     let mut headers = HeaderMap::new();
-    tell(answerer, &mut headers);
+    tell(std::mem::take(&mut inferred.answerer), &mut headers);
     let metadata = MetadataMap::from_headers(headers);
-    Response::from_parts(metadata, message, Extensions::default())
+    Response::from_parts(metadata, inferred.into_message(), Extensions::default())
 }
 
 fn target(name: &str, version: &str) -> Result<(ModelName, VersionSelector)> {
@@ -203,9 +225,9 @@ impl GrpcInferenceService for InferenceService {
     ) -> Answer<wire::ModelInferResponse> {
         let origin = origin(&request)?;
         let (metadata, _, message) = request.into_parts();
-        infer(&self.ctx, &metadata, origin.clone(), message)
+        infer(&self.ctx, metadata.as_ref(), origin.clone(), message)
             .await
-            .map(|(answerer, message)| told(answerer, message))
+            .map(told)
             .map_err(|error| failure(&origin, &error))
     }
 

@@ -8,7 +8,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use contract::{Answerer, Error};
+use contract::Error;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
@@ -20,7 +20,7 @@ use super::generated::inference::infer_parameter::ParameterChoice;
 use super::generated::inference::{
     InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
 };
-use super::service::infer;
+use super::service::{Inferred, infer};
 use super::status::failure;
 use crate::context::Context;
 use crate::open_inference::inference::Origin;
@@ -81,11 +81,11 @@ struct Outcome {
 
 /// Metadata belongs to the whole stream: each answer names its version itself, and its arm among
 /// its parameters.
-fn named((answerer, mut response): (Answerer, ModelInferResponse)) -> ModelInferResponse {
+fn named(inferred: Inferred) -> ModelInferResponse {
+    let arm = inferred.answerer.arm.clone();
+    let mut response = inferred.into_message();
     // Names of arms are ASCII, so the conversion cannot fail.
-    let arm = answerer
-        .arm
-        .and_then(|arm| String::from_utf8(arm.into()).ok());
+    let arm = arm.and_then(|arm| String::from_utf8(arm.into()).ok());
     if let Some(arm) = arm {
         let choice = Some(ParameterChoice::StringParam(arm));
         let parameter = InferParameter {
@@ -141,7 +141,8 @@ impl Session {
         let id = request.id.clone();
         Box::pin(async move {
             let mut record = Record::begin(&ctx, origin.received);
-            let run = AssertUnwindSafe(infer(&ctx, &metadata, origin.clone(), request));
+            let run = infer(&ctx, (*metadata).as_ref(), origin.clone(), request);
+            let run = AssertUnwindSafe(run);
             let result = run.catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(panicked()));
             let result = result.map(named);

@@ -5,6 +5,7 @@ mod errors;
 mod health;
 mod inference;
 mod stream;
+mod unary;
 mod wire;
 
 use std::num::NonZeroUsize;
@@ -132,6 +133,7 @@ impl Control for Double {
 
 /// The whole server on a port of its own, REST and gRPC, for as long as the fixture lives.
 struct Fixture {
+    ctx: Arc<Context>,
     listener: ListenerHandle,
     double: Arc<Double>,
     observer: Arc<RecordingObserver>,
@@ -157,9 +159,10 @@ impl Fixture {
             },
         });
         let address = "127.0.0.1:0".parse().unwrap();
-        let router = server::router(&ctx, ListenerKind::All);
+        let endpoint = server::endpoint(&ctx, ListenerKind::All);
         Self {
-            listener: server::serve(address, router, (&ctx.limits).into()).unwrap(),
+            listener: server::serve(address, endpoint, (&ctx.limits).into()).unwrap(),
+            ctx,
             double,
             observer,
         }

@@ -1,6 +1,11 @@
 //! The short way finds what the router finds, and answers the same.
 
-use contract::testing::RecordingObserver;
+use std::time::Instant;
+
+use contract::testing::{EchoServer, RecordingObserver};
+use contract::{
+    BoxFuture as Later, Code, Error, Infer, InferRequest, InferResponse, Result, Route,
+};
 use http::{StatusCode, header};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
@@ -9,8 +14,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::context::Limits;
+use crate::server::router;
 use crate::server::tests::context;
-use crate::server::{ListenerKind, router};
 
 fn call(path: &str) -> Request<Body> {
     let data = r#"{"data": [[1.5, 2.5]]}"#;
@@ -37,8 +42,9 @@ async fn shown(response: Response<Body>) -> (StatusCode, Value) {
 /// The replies of both ways; `None` where the short way does not take the path.
 async fn both(path: &str) -> Option<[(StatusCode, Value); 2]> {
     let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
-    let target = find(&Method::POST, path)?;
-    let short = Direct::new(&ctx).answer(target, call(path)).await;
+    let direct = Direct::new(&ctx, ListenerKind::All)?;
+    let target = direct.find(&Method::POST, path)?;
+    let short = direct.answer(target, call(path)).await;
     let routed = router(&ctx, ListenerKind::All).oneshot(call(path));
     Some([shown(short).await, shown(routed.await.unwrap()).await])
 }
@@ -61,6 +67,73 @@ async fn every_path_of_inference_is_answered_as_the_router_does() {
         let [short, routed] = both(path).await.expect(path);
         assert_eq!(short, routed, "{path}");
         assert_eq!(short.0, status, "{path}: {}", short.1);
+    }
+}
+
+/// Refuses every request before its body.
+#[derive(Debug)]
+struct Busy(EchoServer);
+
+impl Infer for Busy {
+    fn route(&self, target: &contract::Target) -> Result<Route> {
+        self.0.route(target)
+    }
+
+    fn refuse_early(&self, _: &contract::Target, _: Instant) -> Result<()> {
+        Err(Error::new(Code::Overloaded, "too busy"))
+    }
+
+    fn infer(&self, route: Route, request: InferRequest) -> Later<'_, Result<InferResponse>> {
+        self.0.infer(route, request)
+    }
+}
+
+#[tokio::test]
+async fn an_inference_whose_head_tells_all_is_refused_before_its_body() {
+    let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
+    let ctx = Arc::new(Context {
+        infer: Arc::new(Busy(EchoServer::new([]))),
+        ..Context::clone(&ctx)
+    });
+    let direct = Direct::new(&ctx, ListenerKind::All).unwrap();
+    let raw = ("inference-header-content-length", "0");
+    let timeout = ("x-request-timeout-ms", "100");
+    let cases = [
+        ("/predict", vec![timeout], true),
+        ("/models/a/predict", vec![timeout], true),
+        ("/models/a/predict", vec![], false),
+        ("/models/a/predict?version=1", vec![timeout], false),
+        ("/v2/models/a/infer", vec![timeout, raw], true),
+        ("/v2/models/a/infer", vec![timeout], false),
+    ];
+    for (path, headers, is_refused) in cases {
+        let mut request = call(path);
+        for (name, value) in headers {
+            let value = http::HeaderValue::from_static(value);
+            request.headers_mut().insert(name, value);
+        }
+        let target = direct.find(&Method::POST, request.uri().path()).unwrap();
+        let (status, _) = shown(direct.answer(target, request).await).await;
+        assert_eq!(
+            status == StatusCode::TOO_MANY_REQUESTS,
+            is_refused,
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn each_kind_of_listener_answers_its_own_dialects() {
+    let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
+    let takes = |kind, path| Some(Direct::new(&ctx, kind)?.find(&Method::POST, path).is_some());
+    let cases = [
+        (ListenerKind::All, Some(true), Some(true)),
+        (ListenerKind::Grpc, Some(false), Some(true)),
+        (ListenerKind::Metrics, None, None),
+    ];
+    for (kind, rest, grpc) in cases {
+        assert_eq!(takes(kind, "/predict"), rest, "{kind:?}");
+        assert_eq!(takes(kind, MODEL_INFER), grpc, "{kind:?}");
     }
 }
 

@@ -41,12 +41,7 @@ pub(in crate::tensor_json) fn plain(text: &[u8]) -> Option<(Plain, &[u8])> {
     if is_long || is_broken_off || matches!(rest, [b'e' | b'E', ..]) {
         return None;
     }
-    let number = Plain {
-        is_negative,
-        digits,
-        n_fraction,
-    };
-    Some((number, rest))
+    Some((Plain::new(is_negative, digits, n_fraction), rest))
 }
 
 /// The digits before the point, their number, and the rest.
@@ -66,6 +61,16 @@ fn whole_digits(text: &[u8]) -> Option<(u64, usize, &[u8])> {
 }
 
 impl Plain {
+    /// A number of `digits`, so many of which are behind the point.
+    #[inline]
+    pub(super) fn new(is_negative: bool, digits: u64, n_fraction: usize) -> Self {
+        Self {
+            is_negative,
+            digits,
+            n_fraction,
+        }
+    }
+
     /// The nearest double, where one exact step gives it.
     #[inline]
     pub(in crate::tensor_json) fn to_f64(self) -> Option<f64> {
@@ -95,6 +100,15 @@ impl Plain {
     /// The nearest bfloat; `None` beyond the largest one.
     pub(in crate::tensor_json) fn to_bf16(self) -> Option<bf16> {
         Some(bf16::from_f32(odd_f32(self.to_f64()?)?)).filter(|value| value.is_finite())
+    }
+
+    /// The value when it was written as a whole number.
+    pub(in crate::tensor_json) fn to_whole(self) -> Option<i128> {
+        let magnitude = i128::from(self.digits);
+        (self.n_fraction == 0).then_some(match self.is_negative {
+            true => -magnitude,
+            false => magnitude,
+        })
     }
 
     #[inline]
@@ -148,10 +162,16 @@ fn digits_of_eight(word: u64) -> (u64, usize) {
     if n_digits == 0 {
         return (0, 0);
     }
+    (joined(word & !HIGH, n_digits as usize), n_digits as usize)
+}
+
+/// The number whose digits are the first `n_digits` of the values in eight bytes, 1 to 8.
+#[inline(always)]
+pub(super) fn joined(values: u64, n_digits: usize) -> u64 {
     // The first digits are the lowest bytes; what is shifted in before them counts as zeros.
-    let digits = (word & !HIGH) << (64 - 8 * n_digits);
+    let digits = values << (8 * (8 - n_digits) % 64);
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
     let high = (pairs & 0xff_0000_00ff).wrapping_mul(0xf_4240_0000_0064);
     let low = (pairs >> 16 & 0xff_0000_00ff).wrapping_mul(0x2710_0000_0001);
-    (high.wrapping_add(low) >> 32, n_digits as usize)
+    high.wrapping_add(low) >> 32
 }

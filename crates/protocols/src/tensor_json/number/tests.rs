@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::plain::Plain;
+use super::short::Short;
 use super::*;
 
 fn scanned(text: &str) -> Option<Decimal<'_>> {
@@ -17,10 +18,18 @@ fn quick(text: &str) -> Option<Plain> {
     rest.is_empty().then_some(number)
 }
 
+/// The number that `text` is by the quickest way, when a comma and more text follow it.
+fn quickest(text: &str) -> Option<Short> {
+    let longer = format!("{text}, 1.5, 1.5, 1.5, 1.5");
+    let (number, rest) = short(longer.as_bytes())?;
+    (longer.len() - rest.len() == text.len()).then_some(number)
+}
+
 /// Texts that the grammar of JSON allows, short and long.
 fn number_text() -> impl Strategy<Value = String> {
     prop_oneof![
         "-?[0-9]\\.[0-9]{1,18}",
+        "-?(0|[1-9][0-9]{0,7})(\\.[0-9]{1,7})?",
         (-1e4_f32..1e4).prop_map(|x| f64::from(x).to_string()),
         (0_u32..0x7f00_0000).prop_map(|bits| {
             let single = f32::from_bits(bits);
@@ -205,6 +214,12 @@ proptest! {
             let agree = |ours: Option<f64>| ours.is_none_or(|x| x.to_bits() == double.to_bits());
             prop_assert!(agree(number.to_f64()));
         }
+        if let Some(number) = quickest(&text) {
+            prop_assert_eq!(number.to_f32().map(f32::to_bits), Some(single.to_bits()));
+            prop_assert_eq!(number.to_f64().map(f64::to_bits), Some(double.to_bits()));
+            let whole = number.to_whole().map(|value| u64::try_from(value.abs()).unwrap());
+            prop_assert!(whole.is_none_or(|value| decimal.whole() == Some(value)));
+        }
         let single = single.is_finite().then(|| single.to_bits());
         let double = double.is_finite().then(|| double.to_bits());
         prop_assert_eq!(decimal.to_f32().map(f32::to_bits), single);
@@ -240,6 +255,67 @@ proptest! {
         let ours = scanned(&text).and_then(|decimal| decimal.to_f64()).is_some();
         prop_assert_eq!(ours, theirs);
         prop_assert!(theirs || quick(&text).is_none());
+        prop_assert!(theirs || quickest(&text).is_none());
+    }
+}
+
+#[test]
+fn short_numbers_are_those_of_at_most_seven_digits() {
+    let short = [
+        "0",
+        "-0",
+        "7",
+        "1234567",
+        "0.1",
+        "-0.123456",
+        "9.999999",
+        "12.5",
+        "-123.4567",
+        "123456.7",
+    ];
+    let others = [
+        "",
+        "-",
+        "00",
+        "01",
+        "-01.5",
+        "12345678",
+        "0.1234567",
+        "12.345678",
+        "1.",
+        ".5",
+        "1.5e3",
+        "1e3",
+        "1.2.3",
+        "--1",
+        "+1",
+        "1 ",
+        "x",
+        "1.x",
+        "1x",
+    ];
+    let slow: Vec<_> = short
+        .iter()
+        .filter(|text| quickest(text).is_none())
+        .collect();
+    assert!(slow.is_empty(), "{slow:?}");
+    let taken: Vec<_> = others
+        .iter()
+        .filter(|text| quickest(text).is_some())
+        .collect();
+    assert!(taken.is_empty(), "{taken:?}");
+}
+
+#[test]
+fn any_byte_behind_a_number_but_a_comma_or_a_bracket_ends_the_quickest_way() {
+    for text in ["5", "0.5", "-12.5", "0.123456", "1234567"] {
+        let taken = (0..=u8::MAX).filter(|&byte| {
+            let mut longer = text.as_bytes().to_vec();
+            longer.push(byte);
+            longer.extend_from_slice(&[b'7'; 16]);
+            short(&longer).is_some_and(|(_, rest)| longer.len() - rest.len() == text.len())
+        });
+        assert_eq!(taken.collect::<Vec<_>>(), b",]", "{text}");
     }
 }
 

@@ -146,6 +146,25 @@ async fn an_answer_that_is_predicted_too_late_is_refused_with_the_prediction() {
 }
 
 #[tokio::test]
+async fn a_refusal_needs_no_more_than_the_deadline() {
+    let mut bench = Bench::with_curve(info(), settings(), 1, slow());
+    let (first, run) = bench.occupy().await;
+    let now = tokio::time::Instant::now().into_std();
+    let after = |hours: u64| now + Duration::from_millis(hours * HOUR_MILLIS);
+    let error = bench.variant.refuse_early(after(1)).unwrap_err();
+    assert_eq!(error.code(), Code::Overloaded);
+    assert!(error.message().contains("is predicted in 34"), "{error}");
+    assert_eq!(bench.events().last().unwrap(), "RequestFinished");
+    let n_events = bench.events().len();
+    for deadline in [now, after(90)] {
+        assert!(bench.variant.refuse_early(deadline).is_ok());
+    }
+    assert_eq!(bench.events().len(), n_events);
+    run.end(Verdict::Echo);
+    assert_eq!(echoed(first).await, vec![0.0]);
+}
+
+#[tokio::test]
 async fn a_more_urgent_request_takes_the_place_of_the_last_in_a_full_queue() {
     let mut settings = settings();
     settings.queue = QueueLimit::Fixed(1);

@@ -1,0 +1,323 @@
+//! `ModelInfer` without the service that the gRPC library generates.
+//!
+//! Decision: nearly every call is one whole message without compression, which is read and written
+//! here for a fraction of what the streams of the library cost. Whatever else a call is (compressed,
+//! too large, broken off, malformed, more than one message, with trailers) goes to the generated
+//! service as it came, with what was read of it put back, so each rule stays in one place.
+//! Rejected: refusing such calls here, where every text and status would be said again.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use axum::BoxError;
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{BufMut, Bytes, BytesMut};
+use contract::{Code, Error, Result};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt;
+use prost::Message;
+use tokio::time::Instant;
+use tower::Service;
+
+use super::arrival::LimitedBody;
+use super::codec::check_fields;
+use super::frame::STATUS_KEY;
+use super::generated::inference::ModelInferRequest;
+use super::generated::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
+use super::service::{InferenceService, Inferred, infer};
+use super::status::failure;
+use crate::caller::tell;
+use crate::context::Context;
+use crate::open_inference::inference::Origin;
+use crate::rest::Incoming;
+
+/// What is before a message: whether it is compressed, and its length.
+const PREFIX_BYTES: usize = 5;
+/// The metadata key of the compression of the messages that come.
+const ENCODING_KEY: HeaderName = HeaderName::from_static("grpc-encoding");
+/// The media type of a reply.
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
+/// The status of a call that went well.
+const OK: HeaderValue = HeaderValue::from_static("0");
+
+/// Answers a call of `ModelInfer`, by `service` when it is not a plain one.
+pub(super) async fn answer<B>(
+    ctx: Arc<Context>,
+    mut service: GrpcInferenceServiceServer<InferenceService>,
+    origin: Origin,
+    request: Request<B>,
+) -> Response
+where
+    B: Incoming,
+    B::Error: Into<BoxError>,
+{
+    let (mut parts, body) = request.into_parts();
+    let start = Instant::from_std(origin.received);
+    let mut body = LimitedBody::new(body, start, ctx.limits.body_timeout);
+    let opened = match is_plain(&parts.headers) {
+        true => open(&mut body, ctx.limits.body_bytes).await,
+        false => Err(Seen::default()),
+    };
+    let seen = match opened {
+        Ok(message) => {
+            let answer = infer(&ctx, &parts.headers, origin.clone(), message).await;
+            return answer
+                .and_then(reply)
+                .unwrap_or_else(|error| failure(&origin, &error).into_http());
+        }
+        Err(seen) => seen,
+    };
+    parts.extensions.insert(origin);
+    let request = Request::from_parts(parts, Body::new(seen.put_back(body)));
+    // A box, so that the many plain calls do not carry the state of the service.
+    match Box::pin(service.call(request)).await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    }
+}
+
+/// Whether the messages come without compression.
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers
+        .get(ENCODING_KEY)
+        .is_none_or(|encoding| encoding == "identity")
+}
+
+/// What is known of a message from its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prefix {
+    /// The prefix has not arrived.
+    Missing,
+    /// The message has this many bytes with its prefix.
+    Known(usize),
+    /// The message is compressed, or over the limit.
+    Unusual,
+}
+
+fn prefix(bytes: &[u8], limit: usize) -> Prefix {
+    match bytes {
+        [] | [0] | [0, _] | [0, _, _] | [0, _, _, _] => Prefix::Missing,
+        [0, a, b, c, d, ..] => match usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])) {
+            Ok(n_bytes) if n_bytes <= limit => Prefix::Known(PREFIX_BYTES.saturating_add(n_bytes)),
+            Ok(_) | Err(_) => Prefix::Unusual,
+        },
+        [_, ..] => Prefix::Unusual,
+    }
+}
+
+/// Reads the only message of a body, and gives back what it read when it is anything else.
+async fn open<B>(
+    body: &mut LimitedBody<B>,
+    limit: usize,
+) -> std::result::Result<ModelInferRequest, Seen>
+where
+    B: Incoming,
+    B::Error: Into<BoxError>,
+{
+    let mut gathered = Gathered::default();
+    let last = loop {
+        let n_bytes = gathered.as_slice().len();
+        let expected = match prefix(gathered.as_slice(), limit) {
+            Prefix::Missing => None,
+            Prefix::Known(expected) if expected >= n_bytes => Some(expected),
+            Prefix::Known(_) | Prefix::Unusual => break Last::Unread,
+        };
+        let is_whole = expected == Some(n_bytes);
+        if is_whole && body.is_end_stream() {
+            return gathered.decode();
+        }
+        match body.frame().await {
+            None if is_whole => return gathered.decode(),
+            None => break Last::End,
+            Some(Err(error)) => break Last::Frame(Box::new(Err(error))),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => gathered.push(data, expected.unwrap_or_default()),
+                Err(trailers) => break Last::Frame(Box::new(Ok(trailers))),
+            },
+        }
+    };
+    Err(Seen {
+        bytes: gathered.finish(),
+        last,
+    })
+}
+
+/// The bytes of a message as they arrive: those of a single piece are not copied.
+#[derive(Debug, Default)]
+struct Gathered {
+    single: Bytes,
+    joined: BytesMut,
+}
+
+impl Gathered {
+    fn as_slice(&self) -> &[u8] {
+        match self.joined.is_empty() {
+            true => &self.single,
+            false => &self.joined,
+        }
+    }
+
+    /// Appends `data` of a message that will have `n_expected` bytes.
+    fn push(&mut self, data: Bytes, n_expected: usize) {
+        if self.as_slice().is_empty() {
+            self.single = data;
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined.reserve(n_expected);
+            self.joined.extend_from_slice(&self.single);
+        }
+        self.joined.extend_from_slice(&data);
+    }
+
+    fn finish(self) -> Bytes {
+        match self.joined.is_empty() {
+            true => self.single,
+            false => self.joined.freeze(),
+        }
+    }
+
+    /// The message, when it can be decoded.
+    fn decode(self) -> std::result::Result<ModelInferRequest, Seen> {
+        let bytes = self.finish();
+        let message = bytes.slice(PREFIX_BYTES.min(bytes.len())..);
+        if check_fields(&message).is_ok()
+            && let Ok(message) = ModelInferRequest::decode(message)
+        {
+            return Ok(message);
+        }
+        Err(Seen {
+            bytes,
+            last: Last::End,
+        })
+    }
+}
+
+/// What was read of a body.
+#[derive(Debug, Default)]
+struct Seen {
+    bytes: Bytes,
+    last: Last,
+}
+
+/// What came after the bytes that were read.
+#[derive(Debug, Default)]
+enum Last {
+    /// Nothing was read after them.
+    #[default]
+    Unread,
+    /// The end.
+    End,
+    /// Trailers, or an error.
+    Frame(Box<std::result::Result<Frame<Bytes>, BoxError>>),
+}
+
+impl Seen {
+    /// The body as it was before it was read.
+    fn put_back<B>(self, rest: B) -> PutBack<B> {
+        let bytes = (!self.bytes.is_empty()).then_some(self.bytes);
+        let (last, rest) = match self.last {
+            Last::Unread => (None, Some(rest)),
+            Last::End => (None, None),
+            Last::Frame(frame) => (Some(frame), Some(rest)),
+        };
+        PutBack { bytes, last, rest }
+    }
+}
+
+/// A body of which a part was read.
+#[derive(Debug)]
+struct PutBack<B> {
+    bytes: Option<Bytes>,
+    last: Option<Box<std::result::Result<Frame<Bytes>, BoxError>>>,
+    rest: Option<B>,
+}
+
+impl<B> http_body::Body for PutBack<B>
+where
+    B: http_body::Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, BoxError>>> {
+        if let Some(bytes) = self.bytes.take() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if let Some(last) = self.last.take() {
+            return Poll::Ready(Some(*last));
+        }
+        match &mut self.rest {
+            Some(rest) => Pin::new(rest).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+fn reply(mut inferred: Inferred) -> Result<Response> {
+    let answerer = std::mem::take(&mut inferred.answerer);
+    let data = framed(&inferred.into_message())?;
+    let mut response = Response::new(Body::new(Reply::Message(data)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
+    tell(answerer, headers);
+    Ok(response)
+}
+
+/// A message with its prefix.
+fn framed(message: &impl Message) -> Result<Bytes> {
+    let n_bytes = message.encoded_len();
+    let length = u32::try_from(n_bytes).map_err(|_| {
+        Error::new(
+            Code::PayloadTooLarge,
+            format!("the answer has {n_bytes} bytes, more than a message of gRPC can have"),
+        )
+    })?;
+    let mut bytes = BytesMut::with_capacity(PREFIX_BYTES.saturating_add(n_bytes));
+    bytes.put_u8(0);
+    bytes.put_u32(length);
+    message.encode_raw(&mut bytes);
+    Ok(bytes.freeze())
+}
+
+/// The body of a reply: what of it is still to be sent.
+#[derive(Debug)]
+enum Reply {
+    Message(Bytes),
+    Status,
+    Nothing,
+}
+
+impl http_body::Body for Reply {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Self::Error>>> {
+        let next = match *self {
+            Self::Message(_) => Self::Status,
+            Self::Status | Self::Nothing => Self::Nothing,
+        };
+        Poll::Ready(match std::mem::replace(&mut *self, next) {
+            Self::Message(data) => Some(Ok(Frame::data(data))),
+            Self::Status => {
+                let mut trailers = HeaderMap::with_capacity(1);
+                trailers.insert(STATUS_KEY, OK);
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            Self::Nothing => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+}
