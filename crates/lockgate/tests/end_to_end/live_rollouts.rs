@@ -19,7 +19,7 @@ const N_CALLERS: usize = 4;
 const METRICS: &str = "
   metrics:
     - {name: errors, event: error, not_worse_than: {ratio: 3.0, abs: 0.03}}
-    - {name: slow, event: latency_over, at: stable_p50, span: infer, not_worse_than: {ratio: 20.0, abs: 0.9}, worse_than: 2.0}
+    - {name: slow, event: latency_over, at: stable_p99, worse_than: 2.0, not_worse_than: {ratio: 5.0, abs: 0.05}}
     - {name: disagree, event: shadow_differs, max_rate: 0.2}
 ";
 
