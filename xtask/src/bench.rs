@@ -23,6 +23,7 @@ mod report;
 mod repository;
 mod request;
 mod resources;
+mod rollout;
 mod schedule;
 mod server;
 mod swap;

@@ -10,7 +10,7 @@ use super::contender::Contender::{Bentoml, Echo, Fastapi, GrpcEcho, Litserve, Lo
 use super::figures::Round;
 use super::goal::{Bound, Goal, Unit};
 use super::measure::{self, Bench, Comparison};
-use super::{batching, engine, overload, resources, swap};
+use super::{batching, engine, overload, resources, rollout, swap};
 
 /// What is measured, and what it should show.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Case {
 }
 
 /// All cases, in the order in which they are measured.
-pub(super) static CASES: [Case; 15] = [
+pub(super) static CASES: [Case; 16] = [
     Case {
         name: "predict",
         title: "one row of 64 numbers as JSON, `POST /predict`, 64-128-64-10 network",
@@ -249,6 +249,18 @@ pub(super) static CASES: [Case; 15] = [
             bound: Bound::AtLeast(0.97),
             unit: Unit::Share,
             value: |figures| figures.rate_ratio(Lockgate, resources::WITHOUT_METRICS, 64),
+        }],
+    },
+    Case {
+        name: "rollout",
+        title: "`POST /predict` with and without a rollout that runs, 64 connections",
+        is_once: false,
+        measure: rollout::measure,
+        goals: &[Goal {
+            text: "requests/s in a rollout of those without",
+            bound: Bound::AtLeast(0.98),
+            unit: Unit::Share,
+            value: |figures| figures.rate_ratio(rollout::WITH_ROLLOUT, Lockgate, 64),
         }],
     },
     Case {

@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends the request once; an answer other than 200 is an error that quotes it.
 pub(super) fn check(port: u16, request: &Request) -> Result<()> {
-    let reply = exchange(port, &post(request)?)?;
+    let reply = exchange(port, &bytes_of(request)?)?;
     if !reply.starts_with("HTTP/1.1 200 ") {
         bail!("it answered {reply}");
     }
@@ -26,6 +26,16 @@ pub(super) fn get(port: u16, path: &str) -> Result<String> {
     exchange(port, head.as_bytes())
 }
 
+/// The status line and the rest of what a path answers to a text.
+pub(super) fn post(port: u16, path: &str, body: &str) -> Result<String> {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    exchange(port, head.as_bytes())
+}
+
 fn exchange(port: u16, request: &[u8]) -> Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
@@ -35,7 +45,7 @@ fn exchange(port: u16, request: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&reply).into_owned())
 }
 
-fn post(request: &Request) -> Result<Vec<u8>> {
+fn bytes_of(request: &Request) -> Result<Vec<u8>> {
     let path = &request.body;
     let body = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\n", request.path);
@@ -55,7 +65,7 @@ mod tests {
     fn a_post_has_its_headers_and_its_body() {
         let folder = tempfile::tempdir().unwrap();
         let request = Request::predict(folder.path(), "x", b"[1]").unwrap();
-        let text = String::from_utf8(post(&request).unwrap()).unwrap();
+        let text = String::from_utf8(bytes_of(&request).unwrap()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert_eq!(body, "[1]");
         for line in [

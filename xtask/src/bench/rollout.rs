@@ -1,0 +1,67 @@
+//! What a rollout costs the requests that it looks at.
+//!
+//! Decision: both versions are the same network, so that nothing but the rollout differs: the unit
+//! is assigned, the arm counts, and one request in ten goes to the candidate.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::contender::Launch;
+use super::figures::Round;
+use super::measure::{self, Bench, Skip};
+use super::probe;
+use super::repository::{self, Model};
+
+pub(super) const WITH_ROLLOUT: &str = "Lockgate, in a rollout";
+
+/// It stays in its first step for longer than anybody measures.
+const FILE: &str = "rollout: {id: bench, model: digits, stable: 1, candidate: 2, \
+                    warmup: {source: none}, steps: [10, 50], step: {min_time: 1h, max_time: 2h}}";
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The small network with and without a rollout.
+pub(super) fn measure(bench: &Bench) -> Result<Round> {
+    const FLAG: &str = "--model-control";
+    if !bench.built.has_flag(FLAG)? {
+        bail!(Skip(
+            "this build cannot be told to start rollouts".to_owned()
+        ));
+    }
+    let example = std::fs::read_to_string(&bench.built.example)?;
+    let request = measure::predict(bench.folder(), &example)?;
+    let model = Model::digits(&bench.built);
+    let models = bench.repository(model.clone())?;
+    repository::add_version(&models, &model, "2").context("the candidate")?;
+    let without = Launch::lockgate(&bench.built, &models);
+    let mut with = without.clone().labelled(WITH_ROLLOUT);
+    with.arguments = vec![FLAG.to_owned(), "true".to_owned()];
+    let mut round = Round::default();
+    round.runs.extend(bench.runs(&without, &request, &[64])?);
+    let server = bench.start(&with, &request)?;
+    let started = probe::post(server.port(), "/api/rollouts", FILE)?;
+    if !started.starts_with("HTTP/1.1 201") {
+        bail!("the rollout does not start: {started}");
+    }
+    until_it_steps(server.port())?;
+    round
+        .runs
+        .push(bench.run(with.who(), &server, &request, 64)?);
+    server.stop()?;
+    Ok(round)
+}
+
+fn until_it_steps(port: u16) -> Result<()> {
+    let waited = crate::steps::stopwatch();
+    loop {
+        let status = probe::get(port, "/api/rollouts/bench")?;
+        if status.contains("\"state\":\"step\"") {
+            return Ok(());
+        }
+        if waited() > PATIENCE {
+            bail!("the rollout does not come to its first step: {status}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
