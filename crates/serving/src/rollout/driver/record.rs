@@ -134,3 +134,6 @@ fn unreadable(error: &serde_json::Error) -> Error {
 fn unwritable(error: &serde_json::Error) -> Error {
     Error::internal(format!("a rollout cannot be written: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

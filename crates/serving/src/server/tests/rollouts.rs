@@ -1,6 +1,8 @@
 //! Rollouts of a whole server in virtual time: real requests, real counts, no clock that anybody
 //! waits for.
 
+mod trouble;
+
 use std::sync::Mutex;
 
 use contract::testing::RecordingObserver;
@@ -76,10 +78,17 @@ impl Stage {
     }
 
     async fn with_gate(stable: &str, candidate: &str, answers: Vec<GateAnswer>) -> Self {
+        Self::with_settings([stable, candidate, "execution: inline"], answers).await
+    }
+
+    async fn with_settings(
+        [stable, candidate, settings]: [&str; 3],
+        answers: Vec<GateAnswer>,
+    ) -> Self {
         let bench = Bench::new(&[
             ("m/1/model.fake", stable),
             ("m/2/model.fake", candidate),
-            ("m/model.yaml", "execution: inline"),
+            ("m/model.yaml", settings),
         ]);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let server = Self::serve(&bench, &store, answers, Duration::from_secs(1)).await;
@@ -137,6 +146,13 @@ impl Stage {
     async fn second(&mut self, n: usize) {
         self.send(n).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    /// Seconds without requests, so that everything was looked at.
+    async fn seconds(&mut self, n: usize) {
+        for _ in 0..n {
+            self.second(0).await;
+        }
     }
 
     /// Seconds until it is in that state.

@@ -1,0 +1,240 @@
+//! Rollouts among troubles: versions that hang or vanish, forced arms, several models.
+
+use super::*;
+
+/// A caller with one header.
+struct Header(&'static str, String);
+
+impl Caller for Header {
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        (name == self.0).then(|| self.1.as_str().into())
+    }
+
+    fn cookie(&self, _name: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn field(&self, _path: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+}
+
+/// The versions that the callers of so many users get.
+async fn versions_of(stage: &Stage, header: &'static str, users: &[String]) -> Vec<String> {
+    let mut versions = Vec::new();
+    for user in users {
+        let caller = Header(header, user.clone());
+        let route = stage.server.route_for(&target("m", ""), &caller).unwrap();
+        versions.push(route.info.version.to_string());
+        stage.server.infer(route, rows()).await.unwrap();
+    }
+    versions
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_never_answers_costs_copies_and_nothing_else() {
+    // The version on trial hangs from its first run, so nothing may run while it is loaded.
+    let settings = "execution: pool\nwarmup: {enabled: false}";
+    let mut stage = Stage::with_settings(["add 1", "gate", settings], Vec::new()).await;
+    let shadow = "warmup: {source: none}, shadow: {min_pairs: 50, max_extra_load: 10}, \
+                  metrics: [{name: errors, event: error, not_worse_than: {abs: 0.05}}]";
+    stage.start(shadow).await;
+    stage.until("shadow", 0).await;
+    for _ in 0..30 {
+        let target = target("m", "1");
+        for _ in 0..3 {
+            let route = stage.server.route(&target).unwrap();
+            stage.server.infer(route, rows()).await.unwrap();
+        }
+        stage.second(3).await;
+    }
+    assert_eq!(
+        (stage.status("state"), stage.n_failed),
+        ("shadow".into(), 0)
+    );
+    let dropped = stage.evidence()["shadow"]["dropped"].clone();
+    let n_dropped = dropped["deadline"].as_u64().unwrap() + dropped["queue_full"].as_u64().unwrap();
+    assert!(n_dropped > 20, "{dropped}");
+    stage.bench.engine.gate.open();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_stable_the_candidate_stays_until_stable_is_back() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage
+        .start(&QUICK.replace("min_time: 5s", "min_time: 250s"))
+        .await;
+    stage.until("step", 20).await;
+    stage.bench.remove("m/1");
+    stage.server.rescan().await.unwrap();
+    stage.seconds(3).await;
+    stage.act(ActKind::Rollback).await.unwrap();
+    stage.seconds(3).await;
+    assert_eq!(stage.status("state"), "step", "nobody could answer instead");
+    stage.bench.write("m/1/model.fake", "add 1");
+    stage.server.rescan().await.unwrap();
+    stage.until("rolled_back", 0).await;
+    assert_eq!(stage.send(50).await, [50, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_forced_into_an_arm_is_not_counted() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    let keys = "override: {header: x-arm}, unit: {from: header, name: x-user}";
+    stage
+        .start(&format!(
+            "{}, {keys}",
+            QUICK.replace("min_time: 5s", "min_time: 250s")
+        ))
+        .await;
+    stage.until("step", 0).await;
+    let forced = vec!["candidate".to_owned(); 30];
+    assert_eq!(versions_of(&stage, "x-arm", &forced).await, vec!["2"; 30]);
+    let users: Vec<_> = (0..200).map(|n| format!("user_{n}")).collect();
+    let first = versions_of(&stage, "x-user", &users).await;
+    assert_eq!(
+        versions_of(&stage, "x-user", &users).await,
+        first,
+        "users stay"
+    );
+    stage.seconds(3).await;
+    let arms = stage.evidence()["metrics"][0]["arms"].clone();
+    let n = |arm: &str| arms[arm]["n"].as_u64().unwrap();
+    assert_eq!(n("stable") + n("candidate"), 400, "{arms}");
+    let on_trial = first.iter().filter(|version| *version == "2").count();
+    assert_eq!(n("candidate"), 2 * on_trial as u64, "{arms}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_models_roll_out_without_knowing_each_other() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    for (path, text) in [("n/1/model.fake", "add 1"), ("n/2/model.fake", "add inf")] {
+        stage.bench.write(path, text);
+    }
+    stage.bench.write("n/model.yaml", "execution: inline");
+    stage.server.rescan().await.unwrap();
+    stage.start(QUICK).await;
+    let other = format!("rollout: {{id: s, model: n, stable: 1, candidate: 2, {QUICK}}}");
+    stage.server.start(&other, "bob").await.unwrap();
+    let state = |stage: &Stage, id: &str| {
+        let status = stage.server.status(id).unwrap();
+        let status: Value = serde_json::from_str(status.as_str()).unwrap();
+        status["state"].as_str().unwrap().to_owned()
+    };
+    for _ in 0..40 {
+        for _ in 0..20 {
+            let route = stage.server.route_for(&target("n", ""), &Anybody).unwrap();
+            stage.server.infer(route, rows()).await.unwrap();
+        }
+        stage.second(300).await;
+    }
+    assert_eq!(state(&stage, "s"), "rolled_back");
+    assert_ne!(state(&stage, "r"), "rolled_back");
+    let list: Vec<Value> = serde_json::from_str(stage.server.list().as_str()).unwrap();
+    assert_eq!(list.last().unwrap()["id"], "s", "those that run come first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loser_stays_warm_for_a_while_and_is_then_left_to_the_settings() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage
+        .bench
+        .write("m/model.yaml", "execution: inline\nversions: {latest: 1}");
+    stage.bench.write("m/1/model.fake", "add 1");
+    stage.server.rescan().await.unwrap();
+    stage
+        .server
+        .change(&name("m"), Change::Load(Version::new("1").unwrap()), "ada")
+        .await
+        .unwrap();
+    stage
+        .start(&format!(
+            "{QUICK}, on_rollback: {{keep_candidate_warm: 60s}}"
+        ))
+        .await;
+    stage.until("step", 20).await;
+    stage.act(ActKind::Rollback).await.unwrap();
+    assert_eq!(stage.pinned().as_deref(), Some("1"));
+    assert!(states(&stage.server, "m").contains("2 READY"));
+    assert_eq!(stage.send(20).await, [20, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_rollout_is_still_told_after_a_restart() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage.start(QUICK).await;
+    stage.until("step", 20).await;
+    stage.act(ActKind::Rollback).await.unwrap();
+    let before = (stage.server.status("r").unwrap(), stage.evidence());
+    stage.restart(Duration::from_secs(1)).await;
+    let after = (stage.server.status("r").unwrap(), stage.evidence());
+    assert_eq!(after, before);
+    assert_eq!(stage.pinned().as_deref(), Some("1"));
+    let moves = stage.server.moves("r", 1).await.unwrap();
+    assert!(
+        moves.as_str().contains("\"to\":\"rolled_back\""),
+        "{moves:?}"
+    );
+    assert_eq!(
+        stage.act(ActKind::Hold).await.unwrap_err().code(),
+        Code::Conflict
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_generation_is_refused_and_changes_nothing() {
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage.start(QUICK).await;
+    stage.until("step", 20).await;
+    let act = Act {
+        kind: ActKind::Rollback,
+        actor: "ada".to_owned(),
+        reason: String::new(),
+        generation: Some(1),
+    };
+    let refused = stage.server.act("r", act).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Conflict);
+    assert!(
+        refused.message().contains("generation 1 is stale"),
+        "{refused}"
+    );
+    assert_eq!(stage.status("state"), "step");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_with_a_split_takes_no_rollout() {
+    let stage = Stage::new("add 1", "add 1").await;
+    let split = contract::Split {
+        arms: ["1", "2"]
+            .map(|version| contract::Arm {
+                name: version.to_owned(),
+                version: version.to_owned(),
+                weight: 0.5,
+            })
+            .into(),
+        unit: contract::Unit {
+            source: contract::UnitSource::Random,
+            fallback: contract::Fallback::Random,
+        },
+        hash: contract::AssignmentHash::Xxh3,
+        salt: None,
+        coverage: 1.0,
+        layer: None,
+        override_header: None,
+    };
+    let change = Change::Split(split);
+    stage
+        .server
+        .change(&name("m"), change, "ada")
+        .await
+        .unwrap();
+    let refused = stage.start_again("r").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Conflict);
+    assert!(refused.message().contains("remove it first"), "{refused}");
+    stage
+        .server
+        .change(&name("m"), Change::Unsplit, "ada")
+        .await
+        .unwrap();
+    stage.start_again("r").await.unwrap();
+}
