@@ -46,6 +46,7 @@ pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
 pub use traffic::{
-    Arm, ArmResult, AssignmentHash, Change, Comparison, Difference, Fallback, HistoryEntry, Layer,
-    OutputCounts, RewardResult, Routing, SampleRatio, Split, Unit, UnitSource, check_traffic_name,
+    Arm, ArmResult, AssignmentHash, Bandit, Change, Comparison, Difference, Fallback, HistoryEntry,
+    Layer, OutputCounts, RewardResult, Routing, SampleRatio, Split, Unit, UnitSource,
+    check_traffic_name,
 };

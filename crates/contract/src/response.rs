@@ -41,4 +41,7 @@ pub struct Answerer {
     pub version: Bytes,
     /// The arm of the split that the request was assigned to, or forced into.
     pub arm: Option<Bytes>,
+    /// The probability that the arm had for the request, as a decimal number, when the weights of
+    /// the split follow its rewards and nobody forced the arm.
+    pub propensity: Option<Bytes>,
 }

@@ -41,6 +41,8 @@ pub struct Routing {
 pub struct ArmResult {
     /// The name of the arm.
     pub arm: String,
+    /// Its share of the units now; a bandit moves it.
+    pub weight: f64,
     /// Requests.
     pub n_requests: u64,
     /// Those that failed.
@@ -180,6 +182,19 @@ pub struct Split {
     pub layer: Option<Layer>,
     /// The header that forces an arm; nobody can when there is none.
     pub override_header: Option<String>,
+    /// How the weights follow the rewards; they stay as they are when it is left out.
+    pub bandit: Option<Bandit>,
+}
+
+/// Weights that follow the rewards of the arms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bandit {
+    /// How long weights stay the same before they may move.
+    pub period: Duration,
+    /// The rewards that every arm needs before a weight moves.
+    pub min_units: u64,
+    /// The least weight of an arm.
+    pub floor: f64,
 }
 
 /// One side of a split.
@@ -237,6 +252,18 @@ pub enum AssignmentHash {
     GrowthbookV2,
     /// The rule of Optimizely clients.
     Murmur3,
+}
+
+impl Default for Bandit {
+    /// Weights move every five minutes, from a hundred rewards of each arm on, and never below one
+    /// in a hundred.
+    fn default() -> Self {
+        Self {
+            period: Duration::from_secs(300),
+            min_units: 100,
+            floor: 0.01,
+        }
+    }
 }
 
 impl AssignmentHash {

@@ -15,6 +15,8 @@ use crate::tensor_json::envelope::object_members;
 const VERSION: HeaderName = HeaderName::from_static("x-lockgate-version");
 /// The header of the arm of the split, and the metadata key of gRPC.
 const ARM: HeaderName = HeaderName::from_static("x-lockgate-arm");
+/// The header of the probability that the arm had, and the metadata key of gRPC.
+const PROPENSITY: HeaderName = HeaderName::from_static("x-lockgate-propensity");
 
 /// The caller of a REST request.
 #[derive(Debug)]
@@ -50,9 +52,13 @@ impl Caller for RestCaller<'_> {
 
 /// Adds to the head of a reply who answered.
 pub(crate) fn tell(answerer: Answerer, headers: &mut HeaderMap) {
-    let fields = [(VERSION, Some(answerer.version)), (ARM, answerer.arm)];
+    let fields = [
+        (VERSION, Some(answerer.version)),
+        (ARM, answerer.arm),
+        (PROPENSITY, answerer.propensity),
+    ];
     for (name, value) in fields {
-        // Versions and names of arms are visible ASCII, so the conversion cannot fail.
+        // Versions, names of arms and numbers are visible ASCII, so the conversion cannot fail.
         let value = value.map(HeaderValue::from_maybe_shared);
         if let Some(Ok(value)) = value {
             headers.insert(name, value);

@@ -3,6 +3,7 @@
 //! Decision: a pure function over an immutable table. The table is swapped whole, so a request sees
 //! one state of the repository and takes no lock.
 
+mod bandit;
 mod census;
 mod choice;
 mod credit;
@@ -11,6 +12,7 @@ mod mirror;
 mod report;
 mod results;
 mod split;
+mod switch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contract::{
-    Arm, Caller, Code, Error, ModelName, Result, Routing, Target, Version, VersionSelector,
-    VersionState,
+    Arm, Caller, Code, Error, ModelName, Result, Target, Version, VersionSelector, VersionState,
 };
 
 pub(crate) use choice::{ActiveSplit, ArmAtWork};
@@ -28,6 +29,7 @@ pub(crate) use mirror::{Answered, Copied, Dropped, Drops, Mirror};
 pub(crate) use results::ArmCounts;
 pub(crate) use results::{ArmTotals, Fingerprint, Outcome};
 pub use split::Assigner;
+pub(crate) use switch::Switch;
 
 use choice::Choice;
 
@@ -57,45 +59,6 @@ pub(crate) struct ModelRow<T> {
     pub(crate) switch: Switch,
 }
 
-/// What decides between the versions of one model.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Switch {
-    /// The version that answers when none is named, even while it is not ready.
-    pub(crate) pinned: Option<Version>,
-    /// Further names of versions.
-    pub(crate) labels: BTreeMap<String, Version>,
-    /// How requests that name no version are shared out.
-    pub(crate) split: Option<Arc<ActiveSplit>>,
-    /// Grows with every change that an operator makes.
-    pub(crate) generation: u64,
-    /// Where copies of requests go that name no version.
-    pub(crate) mirror: Option<Arc<Mirror>>,
-    /// The rollout that decides in place of operators.
-    pub(crate) rollout: Option<String>,
-}
-
-impl Switch {
-    /// What decides, as `Control` shows it.
-    pub(crate) fn routing(&self) -> Routing {
-        let report = self.split.as_deref().map(report::report);
-        let report = report.unwrap_or_default();
-        Routing {
-            pinned: self.pinned.clone(),
-            labels: self.labels.clone(),
-            split: self.split.as_deref().map(|active| active.split().clone()),
-            results: report.results,
-            comparison: report.comparison,
-            sample_ratio: report.sample_ratio,
-            n_without_unit: self
-                .split
-                .as_ref()
-                .map_or(0, |active| active.n_without_unit()),
-            generation: self.generation,
-            rollout: self.rollout.clone(),
-        }
-    }
-}
-
 /// What answers a request.
 #[derive(Debug)]
 pub(crate) struct Found<'a, T> {
@@ -103,6 +66,8 @@ pub(crate) struct Found<'a, T> {
     pub(crate) handle: &'a T,
     /// The arm of the split.
     pub(crate) arm: Option<&'a Bytes>,
+    /// The probability of the arm, when a bandit has drawn it.
+    pub(crate) propensity: Option<&'a Bytes>,
     /// Where the request is counted; nowhere when it belongs to no arm, or was forced into it.
     pub(crate) counts: Option<&'a Arc<ArmAtWork>>,
     /// Where a copy of the request goes.
@@ -127,6 +92,7 @@ impl<'a, T> Found<'a, T> {
         Self {
             handle,
             arm: None,
+            propensity: None,
             counts: None,
             mirror: None,
         }
@@ -233,15 +199,19 @@ impl<T> Table<T> {
             return Ok(Found::without_arm(handle));
         };
         let found = match split.choose(caller, draw)? {
-            Choice::Assigned(arm, at_work) => assigned(name, model, arm)?.map(|handle| Found {
-                handle,
-                arm: Some(&at_work.name),
-                counts: Some(at_work),
-                mirror: model.switch.mirror.as_ref(),
-            }),
+            Choice::Assigned(arm, at_work, propensity) => {
+                assigned(name, model, arm)?.map(|handle| Found {
+                    handle,
+                    arm: Some(&at_work.name),
+                    propensity,
+                    counts: Some(at_work),
+                    mirror: model.switch.mirror.as_ref(),
+                })
+            }
             Choice::Forced(arm, at_work) => Some(Found {
                 handle: find_version(name, model, &arm.version)?,
                 arm: Some(&at_work.name),
+                propensity: None,
                 counts: None,
                 mirror: None,
             }),

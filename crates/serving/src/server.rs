@@ -225,12 +225,13 @@ fn check_root(root: &Path) -> Result<()> {
     })
 }
 
-fn route(served: &Arc<Served>, arm: Option<&Bytes>) -> Route {
+fn route(served: &Arc<Served>, arm: Option<&Bytes>, propensity: Option<&Bytes>) -> Route {
     Route {
         info: Arc::clone(served.variant.info()),
         answerer: Answerer {
             version: served.version.clone(),
             arm: arm.cloned(),
+            propensity: propensity.cloned(),
         },
         handle: Arc::clone(served) as Arc<dyn std::any::Any + Send + Sync>,
     }
@@ -244,7 +245,7 @@ impl Infer for Server {
     fn route(&self, target: &Target) -> Result<Route> {
         self.check_open()?;
         let snapshot = self.published.load();
-        Ok(route(snapshot.table.find(target)?, None))
+        Ok(route(snapshot.table.find(target)?, None, None))
     }
 
     fn route_for(&self, target: &Target, caller: &dyn Caller) -> Result<Route> {
@@ -252,7 +253,7 @@ impl Infer for Server {
         let snapshot = self.published.load();
         let draw = || self.draws.next();
         let found = snapshot.table.find_for(target, caller, draw)?;
-        let mut route = route(found.handle, found.arm);
+        let mut route = route(found.handle, found.arm, found.propensity);
         if found.counts.is_some() || found.mirror.is_some() {
             route.handle = Arc::new(Counted {
                 served: Arc::clone(found.handle),

@@ -3,19 +3,17 @@
 //! Rule: output `i` is input `i`, or the first input when there are more outputs than inputs. So a
 //! test of a protocol sees its own tensors again, whatever their element type.
 
+mod control;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use crate::control::{
-    Control, ModelStatus, Readiness, VersionState, VersionStatistics, VersionStatus,
-};
 use crate::engine::SessionLayout;
 use crate::error::{Code, Error, Result};
-use crate::feedback::{Feedback, Subject};
 use crate::infer::{BoxFuture, Caller, Infer, Route, Target};
 use crate::model::{
     ModelInfo, ModelName, OutputTreatment, SharedModelInfo, Signature, Version, VersionSelector,
@@ -23,8 +21,7 @@ use crate::model::{
 use crate::request::{InferRequest, NamedTensor};
 use crate::response::{Answerer, InferResponse, Timings};
 use crate::rollout::Rollouts;
-use crate::scheduling::{ExecutionPlace, RunCost, Scheduling};
-use crate::traffic::{Change, HistoryEntry, Routing, UnitSource};
+use crate::traffic::{HistoryEntry, Routing, UnitSource};
 
 /// What is known about a test model: one batching ONNX model without labels or settings.
 ///
@@ -64,9 +61,6 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
     }
 }
 
-/// What is noted beyond this is forgotten.
-const MAX_NOTES: usize = 1000;
-
 /// Serves models by repeating their inputs; can be told to fail.
 #[derive(Debug, Default)]
 pub struct EchoServer {
@@ -74,6 +68,7 @@ pub struct EchoServer {
     failure: Option<Error>,
     not_ready: Option<String>,
     unit: Option<UnitSource>,
+    propensity: Option<Bytes>,
     rollouts: Option<Arc<dyn Rollouts>>,
     recorded: Vec<Vec<NamedTensor>>,
     routing: Mutex<Routing>,
@@ -87,6 +82,15 @@ impl EchoServer {
         Self {
             versions: versions.into_iter().map(Arc::new).collect(),
             ..Self::default()
+        }
+    }
+
+    /// The same server, which says that every arm had this probability.
+    #[must_use]
+    pub fn with_propensity(self, propensity: f64) -> Self {
+        Self {
+            propensity: Some(propensity.to_string().into()),
+            ..self
         }
     }
 
@@ -187,6 +191,7 @@ impl Infer for EchoServer {
             answerer: Answerer {
                 version: Bytes::copy_from_slice(info.version.as_str().as_bytes()),
                 arm: None,
+                propensity: None,
             },
             handle: Arc::new(()),
         })
@@ -201,6 +206,9 @@ impl Infer for EchoServer {
         };
         let mut route = self.route(target)?;
         route.answerer.arm = unit.map(|unit| Bytes::copy_from_slice(unit.as_bytes()));
+        if route.answerer.arm.is_some() {
+            route.answerer.propensity = self.propensity.clone();
+        }
         Ok(route)
     }
 
@@ -231,164 +239,5 @@ impl Infer for EchoServer {
                 timings: Timings::default(),
             })
         })
-    }
-}
-
-/// What a server tells that has measured one size.
-fn scheduling() -> Scheduling {
-    Scheduling {
-        place: ExecutionPlace::Inline,
-        place_reason: "it is a test".to_owned(),
-        curve: vec![RunCost {
-            rows: 1.0,
-            time: Duration::from_micros(12),
-            deviation: 0.05,
-        }],
-        efficient_rows: 8,
-        batch_rows: 4,
-        hold: Duration::ZERO,
-        max_queue_rows: 100,
-        n_queued_rows: 0,
-        predicted_wait: Some(Duration::from_micros(13)),
-    }
-}
-
-impl Control for EchoServer {
-    fn models(&self) -> Vec<ModelStatus> {
-        let routing = self.routing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut models: BTreeMap<&ModelName, Vec<VersionStatus>> = BTreeMap::new();
-        for info in &self.versions {
-            models.entry(&info.model).or_default().push(VersionStatus {
-                version: info.version.clone(),
-                state: VersionState::Ready,
-                reason: String::new(),
-                info: Some(Arc::clone(info)),
-                n_in_flight: 0,
-                scheduling: Some(scheduling()),
-            });
-        }
-        models
-            .into_iter()
-            .map(|(name, mut versions)| {
-                versions.sort_by(|a, b| a.version.cmp(&b.version));
-                ModelStatus {
-                    name: name.clone(),
-                    reason: String::new(),
-                    versions,
-                    routing: routing.clone(),
-                }
-            })
-            .collect()
-    }
-
-    fn model(&self, name: &ModelName) -> Result<ModelStatus> {
-        let found = self.models().into_iter().find(|model| model.name == *name);
-        found.ok_or_else(|| Self::unknown_model(name))
-    }
-
-    fn readiness(&self) -> Readiness {
-        Readiness {
-            is_ready: self.not_ready.is_none(),
-            reason: self.not_ready.clone().unwrap_or_default(),
-        }
-    }
-
-    fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {
-        if let Some(name) = name {
-            self.model(name)?;
-        }
-        let wanted = |info: &&SharedModelInfo| name.is_none_or(|name| info.model == *name);
-        Ok(self
-            .versions
-            .iter()
-            .filter(wanted)
-            .map(|info| VersionStatistics::new(info.model.clone(), info.version.clone()))
-            .collect())
-    }
-
-    fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.model(name).map(|_| ()) })
-    }
-
-    fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.model(name).map(|_| ()) })
-    }
-
-    fn change<'a>(
-        &'a self,
-        name: &'a ModelName,
-        change: Change,
-        actor: &'a str,
-    ) -> BoxFuture<'a, Result<Routing>> {
-        Box::pin(async move {
-            self.model(name)?;
-            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-            journal.push(HistoryEntry {
-                at: SystemTime::UNIX_EPOCH,
-                actor: actor.to_owned(),
-                what: format!("{change:?}"),
-                version: None,
-                fingerprint: None,
-            });
-            drop(journal);
-            let mut routing = self.routing.lock().unwrap_or_else(PoisonError::into_inner);
-            routing.generation += 1;
-            if let Change::Split(split) = change {
-                routing.split = Some(split);
-            }
-            Ok(routing.clone())
-        })
-    }
-
-    fn rollouts(&self) -> Option<&dyn Rollouts> {
-        self.rollouts.as_deref()
-    }
-
-    fn history<'a>(
-        &'a self,
-        name: &'a ModelName,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
-        Box::pin(async move {
-            self.model(name)?;
-            let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(journal.iter().rev().take(limit).cloned().collect())
-        })
-    }
-
-    fn record<'a>(
-        &'a self,
-        name: &'a ModelName,
-        n_requests: usize,
-        _patience: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
-        Box::pin(async move {
-            self.model(name)?;
-            Ok(self.recorded.iter().take(n_requests).cloned().collect())
-        })
-    }
-
-    fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let note = |item: &Feedback| match &item.subject {
-            Subject::Request(id) if id == "unknown" => Err(Error::new(
-                Code::RequestNotFound,
-                "no answer to the request `unknown` is remembered",
-            )),
-            Subject::Request(_) | Subject::Unit(_) => Ok(format!("{item:?}")),
-        };
-        let mut take = |item: &Feedback| {
-            journal.push(HistoryEntry {
-                at: SystemTime::UNIX_EPOCH,
-                actor: "feedback".to_owned(),
-                what: note(item)?,
-                version: None,
-                fingerprint: None,
-            });
-            // Enough to look at; a fuzzer sends millions.
-            journal.truncate(MAX_NOTES);
-            Ok(())
-        };
-        feedback.iter().map(&mut take).collect()
     }
 }

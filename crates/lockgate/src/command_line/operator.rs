@@ -109,7 +109,8 @@ pub(crate) enum TrafficCommand {
     #[command(after_help = "Examples:
   lockgate traffic set digits 1=0.9 2=0.1
   lockgate traffic set digits control:1=0.5 treatment:2=0.5 --hash md5
-  lockgate traffic set digits 1=0.5 2=0.5 --unit header:x-user-id --fallback stable")]
+  lockgate traffic set digits 1=0.5 2=0.5 --unit header:x-user-id --fallback stable
+  lockgate traffic set digits 2=0.5 1=0.5 --bandit")]
     Set {
         /// The model
         model: String,
@@ -127,6 +128,9 @@ pub(crate) enum TrafficCommand {
         /// The header that forces an arm; nobody can without it
         #[arg(long, value_name = "HEADER")]
         override_header: Option<String>,
+        /// Let the weights follow the rewards of the arms
+        #[arg(long)]
+        bandit: bool,
     },
     /// Share out nothing
     Clear {

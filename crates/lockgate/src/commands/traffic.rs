@@ -26,11 +26,15 @@ pub(crate) fn run(arguments: &TrafficArguments) -> Result<()> {
             unit,
             fallback,
             override_header,
+            bandit,
         } => {
             let mut body = body(arms, rule);
             body.insert("unit".to_owned(), unit_body(unit, fallback)?);
             if let Some(header) = override_header {
                 body.insert("override".to_owned(), json!({ "header": header }));
+            }
+            if *bandit {
+                body.insert("bandit".to_owned(), json!(true));
             }
             (Method::PUT, model, Some(Value::Object(body)))
         }
@@ -121,6 +125,12 @@ fn show_split(traffic: &Value, results: Option<&Value>) {
         text(traffic, "hash"),
         unit.trim_end()
     );
+    if let Some(bandit) = traffic.get("bandit") {
+        println!(
+            "the weights follow the rewards every {}",
+            text(bandit, "period")
+        );
+    }
     let header = [
         "arm", "version", "weight", "units", "requests", "errors", "p50 ms", "p99 ms", "reward",
         "feedback",
@@ -136,9 +146,9 @@ fn show_split(traffic: &Value, results: Option<&Value>) {
         let result = results
             .clone()
             .find(|result| result.get("arm") == arm.get("name"));
-        let mut row = ["name", "version", "weight"]
-            .map(|key| text(arm, key))
-            .to_vec();
+        // The weight in force: a bandit moves it away from the one that was written.
+        let weight = text(result.unwrap_or(arm), "weight");
+        let mut row = vec![text(arm, "name"), text(arm, "version"), weight];
         if let Some(result) = result {
             row.extend(["units", "requests", "errors"].map(|key| text(result, key)));
             let latency = result.get("latency_ms").unwrap_or(&Value::Null);

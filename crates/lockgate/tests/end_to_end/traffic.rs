@@ -108,6 +108,34 @@ fn ask(server: &Lockgate, n_users: u32) -> Vec<(String, String)> {
 }
 
 #[test]
+fn replies_of_a_bandit_say_how_likely_their_arm_was_even_after_a_kill() {
+    let (repository, state) = (repository(), tempfile::tempdir().unwrap());
+    let state = state.path().display().to_string();
+    let flags = ["--model-control", "true", "--state-dir", &state];
+    let mut server = Lockgate::serve(repository.path(), &flags);
+    let told = |server: &Lockgate| {
+        let body = json!({"user_id": "user_42", "data": [vec![0; 64]]});
+        let reply = post_json(&server.address, "/models/digits/predict", &body);
+        reply.header("x-lockgate-propensity").map(str::to_owned)
+    };
+    let mut split = md5_split(0.25, 0.75);
+    change(&server, "PUT", "/traffic", &split);
+    assert_eq!(told(&server), None);
+    split["bandit"] = json!({"min_units": 50});
+    let set = change(&server, "PUT", "/traffic", &split);
+    let kept = json!({"period": "5m", "min_units": 50, "floor": 0.01});
+    assert_eq!(set["traffic"]["bandit"], kept, "{set}");
+    assert_eq!(set["results"][1]["weight"], 0.75, "{set}");
+    assert_eq!(told(&server).as_deref(), Some("0.75"));
+    server.kill();
+    let server = Lockgate::serve(repository.path(), &flags);
+    assert_eq!(told(&server).as_deref(), Some("0.75"));
+    split["bandit"] = json!({"period": "1m"});
+    let refused = call(&server, "PUT", "/traffic", &split);
+    assert_eq!(refused.status, 400, "{}", refused.json());
+}
+
+#[test]
 fn feedback_shows_which_arm_is_better() {
     let repository = repository();
     let server = serve(repository.path());

@@ -38,6 +38,8 @@ struct RoutingReply<'a> {
 #[derive(Serialize)]
 struct ArmReply<'a> {
     arm: &'a str,
+    /// In force, unlike that in `traffic`, when a bandit moves it.
+    weight: f64,
     requests: u64,
     errors: u64,
     latency_ms: Latency,
@@ -95,6 +97,7 @@ impl<'a> ArmReply<'a> {
         let millis = |time: Option<Duration>| time.map(|time| time.as_secs_f64() * 1e3);
         Self {
             arm: &result.arm,
+            weight: result.weight,
             requests: result.n_requests,
             errors: result.n_errors,
             latency_ms: Latency {

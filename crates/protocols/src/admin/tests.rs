@@ -90,6 +90,10 @@ async fn a_split_is_shown_as_it_can_be_set_again() {
             "unit": {"from": "cookie", "name": "sid", "fallback": "stable"}, "hash": "growthbook-v2",
             "salt": "seed", "coverage": 0.5, "layer": {"name": "checkout", "range": [0, 0.5]},
             "override": {"header": "x-lockgate-arm"}}"#,
+        r#"{"split": [{"version": "2", "weight": 0.5}, {"version": "1", "weight": 0.5}], "bandit": true}"#,
+        r#"{"split": [{"version": "2", "weight": 0.5}, {"version": "1", "weight": 0.5}],
+            "bandit": {"period": "1h30m", "min_units": 50, "floor": 0.02}}"#,
+        r#"{"split": [{"version": "1", "weight": 1}], "bandit": false}"#,
     ];
     let mut shown = String::new();
     for body in bodies {
@@ -129,6 +133,19 @@ async fn a_slip_is_refused_with_the_path_of_its_key() {
         ),
         ("PUT /traffic", format!(r#"{{{arms}, "hsah": "md5"}}"#)),
         ("PUT /traffic", format!(r#"{{{arms}, "hash": "sha1"}}"#)),
+        (
+            "PUT /traffic",
+            format!(r#"{{{arms}, "bandit": {{"perod": "5m"}}}}"#),
+        ),
+        (
+            "PUT /traffic",
+            format!(r#"{{{arms}, "bandit": {{"floor": "low"}}}}"#),
+        ),
+        (
+            "PUT /traffic",
+            format!(r#"{{{arms}, "bandit": {{"period": "soon"}}}}"#),
+        ),
+        ("PUT /traffic", format!(r#"{{{arms}, "bandit": "yes"}}"#)),
         (
             "PUT /traffic",
             format!(r#"{{{arms}, "unit": {{"from": "air", "name": "a"}}}}"#),

@@ -1,9 +1,12 @@
 //! A split as JSON, in both directions.
 
+mod bandit;
+
 use contract::{Arm, AssignmentHash, Error, Fallback, Layer, Result, Split, Unit, UnitSource};
 use serde::{Deserialize, Serialize};
 
 use super::change::WrittenVersion;
+use bandit::BanditBody;
 
 /// Where most callers say who they are asking for.
 const DEFAULT_FIELD: &str = "user_id";
@@ -25,6 +28,8 @@ pub(super) struct TrafficBody {
     layer: Option<LayerBody>,
     #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
     override_by: Option<OverrideBody>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bandit: Option<BanditBody>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,6 +112,7 @@ impl TrafficBody {
                 end: layer.range.1,
             }),
             override_header: self.override_by.map(|by| by.header),
+            bandit: self.bandit.map(BanditBody::rule).transpose()?.flatten(),
         })
     }
 }
@@ -180,6 +186,7 @@ impl From<&Split> for TrafficBody {
                 .override_header
                 .clone()
                 .map(|header| OverrideBody { header }),
+            bandit: split.bandit.as_ref().map(BanditBody::from),
         }
     }
 }

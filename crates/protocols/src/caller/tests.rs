@@ -94,6 +94,10 @@ fn headers_and_cookies_are_read_as_they_came() {
 
 /// A server of `m`, two numbers in and out, which calls the arm of a request by its unit.
 fn server(source: UnitSource) -> Router {
+    serve(|echo| echo.with_unit(source))
+}
+
+fn serve(change: impl FnOnce(EchoServer) -> EchoServer) -> Router {
     let numbers = |name: &str| TensorSpec {
         name: name.to_owned(),
         element_type: ElementType::F32,
@@ -104,8 +108,7 @@ fn server(source: UnitSource) -> Router {
         inputs: vec![numbers("x")],
         outputs: vec![numbers("y")],
     };
-    let echo = EchoServer::new([model_info("m", "3", signature)]).with_unit(source);
-    let echo = Arc::new(echo);
+    let echo = Arc::new(change(EchoServer::new([model_info("m", "3", signature)])));
     let ctx = Context {
         infer: Arc::clone(&echo) as _,
         control: echo,
@@ -173,6 +176,45 @@ async fn replies_to_inferences_say_which_version_and_which_arm_answered() {
         let got = told(&server(source.clone()), path, json).await;
         assert_eq!(got, expected, "{source:?} {path}");
     }
+}
+
+/// A bandit that gives every arm the probability 0.8462.
+fn bandit() -> Router {
+    let source = UnitSource::Field("user_id".to_owned());
+    serve(|echo| echo.with_unit(source).with_propensity(0.8462))
+}
+
+#[tokio::test]
+async fn replies_of_bandits_say_how_likely_their_arm_was() {
+    let plain = r#"{"data": [[1, 2]], "user_id": "a"}"#;
+    let open = r#"{"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}],
+        "parameters": {"user_id": "a"}}"#;
+    let without_unit = r#"{"data": [[1, 2]]}"#;
+    for (path, json, expected) in [
+        ("/predict", plain, Some("0.8462")),
+        ("/v2/models/m/infer", open, Some("0.8462")),
+        ("/predict", without_unit, None),
+        ("/predict/batch", r#"{"requests": []}"#, None),
+    ] {
+        let request = Request::post(path)
+            .header("content-type", "application/json")
+            .body(Body::from(json));
+        let reply = bandit().oneshot(request.unwrap()).await.unwrap();
+        let told = reply.headers().get(PROPENSITY);
+        let told = told.map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(told.as_deref(), expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn each_result_of_a_batch_of_a_bandit_says_how_likely_its_arm_was() {
+    let body = r#"{"requests": [{"user_id": "a", "data": [[1, 2]]}, {"data": [[1, 2]]}]}"#;
+    let request = Request::post("/predict/batch").body(Body::from(body));
+    let reply = bandit().oneshot(request.unwrap()).await.unwrap();
+    let reply = axum::body::to_bytes(reply.into_body(), usize::MAX).await;
+    let reply: serde_json::Value = serde_json::from_slice(&reply.unwrap()).unwrap();
+    let told = [0, 1].map(|index| reply["results"][index]["propensity"].as_f64());
+    assert_eq!(told, [Some(0.8462), None], "{reply}");
 }
 
 #[tokio::test]

@@ -30,13 +30,19 @@ pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply
 }
 
 /// The body of one answer: each says who it is from, because the head of the reply is for all of
-/// them. The version is there already, and the arm is not text that JSON would have to escape.
+/// them. The version is there already, the arm is not text that JSON would have to escape, and the
+/// propensity is a number.
 fn named((answerer, mut body): (Answerer, Vec<u8>)) -> Vec<u8> {
     if let (Some(arm), Some(b'}')) = (&answerer.arm, body.last()) {
         body.pop();
         body.extend_from_slice(b",\"arm\":\"");
         body.extend_from_slice(arm);
-        body.extend_from_slice(b"\"}");
+        body.push(b'"');
+        if let Some(propensity) = &answerer.propensity {
+            body.extend_from_slice(b",\"propensity\":");
+            body.extend_from_slice(propensity);
+        }
+        body.push(b'}');
     }
     body
 }

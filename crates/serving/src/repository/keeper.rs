@@ -1,9 +1,10 @@
 //! The keeper: the one task that owns the ledger.
 //!
 //! It waits for whatever comes first (a call, a finished load, a drained variant, a change on disk,
-//! the next scan), lets the ledger take note, and publishes a new snapshot. Loads run one at a time
+//! the next scan, the end of a period of a bandit), lets the ledger take note, and publishes a new snapshot. Loads run one at a time
 //! on a thread that may block, so two large models never need memory for both at once.
 
+mod bandits;
 mod change;
 mod command;
 mod memory;
@@ -31,6 +32,7 @@ pub(crate) use change::Order;
 pub(crate) use command::Command;
 pub(crate) use steering::Ending;
 
+use bandits::Periods;
 use change::VersionLoad;
 use memory::resident_bytes;
 
@@ -56,6 +58,7 @@ enum Event {
     Drained(u64),
     Changed,
     ScanDue,
+    PeriodEnded,
 }
 
 #[derive(Debug)]
@@ -107,6 +110,7 @@ pub(crate) struct Keeper {
     file_splits: BTreeMap<ModelName, Option<Split>>,
     remarks: BTreeSet<String>,
     next_scan: Instant,
+    periods: Periods,
 }
 
 impl Keeper {
@@ -129,6 +133,7 @@ impl Keeper {
             rescans: Vec::new(),
             remarks: BTreeSet::new(),
             next_scan: Instant::now(),
+            periods: Periods::default(),
         };
         for (model, wishes) in past.wishes {
             keeper.ledger.restore(model, wishes);
@@ -148,6 +153,7 @@ impl Keeper {
         loop {
             self.start_next_load();
             self.answer();
+            self.follow_bandits();
             let event = tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => Event::Command(command),
@@ -161,6 +167,7 @@ impl Keeper {
                 },
                 () = changes.notified() => Event::Changed,
                 () = tokio::time::sleep_until(self.next_scan) => Event::ScanDue,
+                () = self.periods.end() => Event::PeriodEnded,
             };
             self.handle(event).await;
             self.note_file_splits().await;
@@ -216,6 +223,7 @@ impl Keeper {
             Event::Drained(ticket) => self.ledger.drained(ticket),
             Event::Changed => self.next_scan = self.next_scan.min(Instant::now() + BURST),
             Event::ScanDue => self.scan(None).await.unwrap_or_default(),
+            Event::PeriodEnded => self.reweigh(),
         }
     }
 

@@ -377,6 +377,7 @@ impl RolloutConfig {
             coverage: 1.0,
             layer,
             override_header,
+            bandit: None,
         }
     }
 

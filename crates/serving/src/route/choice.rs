@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use contract::{Arm, Caller, Error, Fallback, Result, Split, UnitSource};
 
+use super::bandit;
 use super::census::Census;
 use super::results::{ArmCounts, Class, Exposure, Exposures, Fingerprint, Outcome};
 use super::split::Assigner;
@@ -19,6 +20,10 @@ use crate::rollout::statistics::mismatch;
 #[derive(Debug)]
 pub(crate) struct ActiveSplit {
     split: Split,
+    /// Those in force, by arm; a bandit moves them.
+    weights: Vec<f64>,
+    /// The weights as replies carry them, where they depend on what was answered before.
+    propensities: Vec<Bytes>,
     assigner: Assigner,
     arms: Vec<Arc<ArmAtWork>>,
     remembered: Arc<Remembered>,
@@ -57,8 +62,8 @@ pub(crate) struct ArmAtWork {
 /// What a split says about one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Choice<'a> {
-    /// The request belongs to an arm.
-    Assigned(&'a Arm, &'a Arc<ArmAtWork>),
+    /// The request belongs to an arm, which had this probability when a bandit has set it.
+    Assigned(&'a Arm, &'a Arc<ArmAtWork>, Option<&'a Bytes>),
     /// The caller forces an arm.
     Forced(&'a Arm, &'a Arc<ArmAtWork>),
     /// The request takes no part.
@@ -95,6 +100,31 @@ impl ActiveSplit {
         Self::with_arms_of(Some(self), split, default_salt)
     }
 
+    /// The same split with the weights that the rewards of its arms suggest; `None` when it is no
+    /// bandit, has too few rewards, or has these weights already.
+    ///
+    /// # Errors
+    /// `invalid_request` with the key that is wrong, which was right when the split was set.
+    pub(crate) fn following_rewards(&self, default_salt: &str) -> Result<Option<Self>> {
+        let rewards: Vec<_> = self.arms.iter().map(|arm| arm.counts.rewards()).collect();
+        let rule = self.split.bandit.as_ref();
+        let Some(weights) = rule.and_then(|rule| bandit::weights(&rewards, rule)) else {
+            return Ok(None);
+        };
+        let weights = bandit::in_buckets(&weights, Assigner::n_buckets(self.split.hash));
+        if weights == self.weights {
+            return Ok(None);
+        }
+        let mut split = self.split.clone();
+        for (arm, weight) in split.arms.iter_mut().zip(weights) {
+            arm.weight = weight;
+        }
+        Ok(Some(Self {
+            split: self.split.clone(),
+            ..self.reweighted(split, default_salt)?
+        }))
+    }
+
     fn with_arms_of(earlier: Option<&Self>, split: Split, default_salt: &str) -> Result<Self> {
         let assigner = Assigner::new(&split, default_salt)?;
         let mut free = earlier.map_or(0, Self::first_free_number);
@@ -124,7 +154,11 @@ impl ActiveSplit {
             units: units.collect(),
             ln_mismatch: earlier.map_or(0.0, Self::ln_mismatch),
         };
+        let weights: Vec<_> = split.arms.iter().map(|arm| arm.weight).collect();
+        let told = weights.iter().filter(|_| split.bandit.is_some());
         Ok(Self {
+            propensities: told.map(|weight| weight.to_string().into()).collect(),
+            weights,
             split,
             assigner,
             arms,
@@ -148,6 +182,11 @@ impl ActiveSplit {
     /// The split as it was written.
     pub(crate) fn split(&self) -> &Split {
         &self.split
+    }
+
+    /// The weights in force, in the order of the split.
+    pub(crate) fn weights(&self) -> &[f64] {
+        &self.weights
     }
 
     /// The arms at work, in the order of the split.
@@ -178,9 +217,8 @@ impl ActiveSplit {
         let counts: Vec<_> = now
             .map(|(now, before)| now.saturating_sub(*before))
             .collect();
-        let sum: f64 = self.split.arms.iter().map(|arm| arm.weight).sum();
-        let weights = self.split.arms.iter().map(|arm| arm.weight / sum);
-        let weights: Vec<_> = weights.collect();
+        let sum: f64 = self.weights.iter().sum();
+        let weights: Vec<_> = self.weights.iter().map(|weight| weight / sum).collect();
         let of_now = mismatch::ln_bayes_factor(&counts, &weights, mismatch::CONCENTRATION);
         self.before.ln_mismatch + of_now
     }
@@ -206,8 +244,9 @@ impl ActiveSplit {
         };
         let arm = index.and_then(|index| self.arm(index));
         self.count_unit(unit.as_deref(), arm.map(|(_, at_work)| at_work));
+        let propensity = index.and_then(|index| self.propensities.get(index));
         Ok(arm.map_or(Choice::Outside, |(arm, at_work)| {
-            Choice::Assigned(arm, at_work)
+            Choice::Assigned(arm, at_work, propensity)
         }))
     }
 

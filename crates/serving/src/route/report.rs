@@ -39,8 +39,9 @@ pub(super) fn report(active: &ActiveSplit) -> Report {
     let arms: Vec<_> = arms
         .map(|(arm, at_work)| (arm.name.as_str(), at_work.counts.totals()))
         .collect();
-    let results = active.arms().iter().zip(&arms);
-    let results = results.map(|(at_work, (name, _))| at_work.counts.result(name));
+    let results = active.arms().iter().zip(&arms).zip(active.weights());
+    let results =
+        results.map(|((at_work, (name, _)), weight)| at_work.counts.result(name, *weight));
     let ln_bf = active.ln_mismatch();
     Report {
         results: results.collect(),

@@ -50,7 +50,16 @@ pub(crate) struct ArmCounts {
     not_a_number: AtomicU64,
     units: AtomicU64,
     /// Rewards are rare beside requests, so a lock is fine.
-    rewards: Mutex<Moments>,
+    rewards: Mutex<Rewards>,
+}
+
+/// What feedback said about the answers of an arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Rewards {
+    /// The sums of all rewards.
+    pub(crate) moments: Moments,
+    /// Rewards that are neither 0 nor 1.
+    pub(crate) n_graded: u64,
 }
 
 /// What an arm has counted since it was set up.
@@ -161,21 +170,26 @@ impl ArmCounts {
             sum_squares: reward * reward,
         };
         let mut rewards = self.rewards.lock().unwrap_or_else(PoisonError::into_inner);
-        rewards.add(one);
+        rewards.moments.add(one);
+        rewards.n_graded += u64::from(reward != 0.0 && reward != 1.0);
+    }
+
+    /// What the answers were worth so far.
+    pub(super) fn rewards(&self) -> Rewards {
+        *self.rewards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything that was counted so far.
     pub(crate) fn totals(&self) -> ArmTotals {
         let latencies = self.latencies.each_ref().map(AtomicHistogram::read);
         let outputs = self.outputs.iter();
-        let rewards = self.rewards.lock().unwrap_or_else(PoisonError::into_inner);
         let [total, ..] = &latencies;
         ArmTotals {
             n_answered: total.n(),
             n_errors: self.errors.load(Ordering::Relaxed),
             outputs: outputs.map(|bin| bin.load(Ordering::Relaxed)).collect(),
             n_nan: self.not_a_number.load(Ordering::Relaxed),
-            rewards: *rewards,
+            rewards: self.rewards().moments,
             latencies,
         }
     }
@@ -186,11 +200,12 @@ impl ArmCounts {
     }
 
     /// What was counted so far, as it is shown.
-    pub(crate) fn result(&self, arm: &str) -> ArmResult {
+    pub(crate) fn result(&self, arm: &str, weight: f64) -> ArmResult {
         let totals = self.totals();
         let [latencies, ..] = &totals.latencies;
         ArmResult {
             arm: arm.to_owned(),
+            weight,
             n_requests: totals.n_answered + totals.n_errors,
             n_errors: totals.n_errors,
             p50: latencies.quantile(0.5),

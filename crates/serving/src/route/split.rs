@@ -37,6 +37,7 @@ use super::hash::{self, COARSE, FINE};
 ///     coverage: 1.0,
 ///     layer: None,
 ///     override_header: None,
+///     bandit: None,
 /// };
 /// let assigner = serving::Assigner::new(&split, "")?;
 /// assert_eq!(assigner.arm_of("user_42"), Some(1));
@@ -102,6 +103,14 @@ impl Assigner {
             }
         }
         self.walk.find(self.number(self.bucket_of(unit)))
+    }
+
+    /// How many buckets a hash has; weights are told apart no finer.
+    pub(super) const fn n_buckets(hash: AssignmentHash) -> u32 {
+        match hash {
+            AssignmentHash::Xxh3 => FINE,
+            AssignmentHash::Md5 | AssignmentHash::GrowthbookV2 | AssignmentHash::Murmur3 => COARSE,
+        }
     }
 
     /// The number of the unit in the buckets of the hash.

@@ -165,6 +165,7 @@ fn halves(first: &str, second: &str, fallback: Fallback) -> Split {
         coverage: 1.0,
         layer: None,
         override_header: Some("x-lockgate-arm".to_owned()),
+        bandit: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A whole server in process: folders change, requests run.
 
+mod bandits;
 mod rollouts;
 
 use std::borrow::Cow;
@@ -587,6 +588,7 @@ fn halves(first: &str, second: &str) -> contract::Split {
         coverage: 1.0,
         layer: None,
         override_header: None,
+        bandit: None,
     }
 }
 

@@ -66,5 +66,6 @@ fn split(arms: &[WrittenArm], rule: &RuleArguments) -> Result<Split> {
         coverage: rule.coverage.unwrap_or(1.0),
         layer: None,
         override_header: None,
+        bandit: None,
     })
 }

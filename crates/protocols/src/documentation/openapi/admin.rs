@@ -195,8 +195,31 @@ fn traffic() -> AnySchema {
             optional("coverage", share("The part of each arm that takes part")),
             optional("layer", layer),
             optional("override", forced),
+            optional("bandit", bandit()),
         ],
     )
+}
+
+fn bandit() -> AnySchema {
+    let rule = object(
+        "",
+        [
+            optional(
+                "period",
+                text("How long weights stay the same, `5m` when left out; at least that"),
+            ),
+            optional(
+                "min_units",
+                count("The rewards that every arm needs, 100 when left out").minimum(Some(1)),
+            ),
+            optional(
+                "floor",
+                share("The least weight of an arm, 0.01 when left out"),
+            ),
+        ],
+    );
+    let switch = scalar(Type::Boolean, "On with all defaults, or off");
+    one_of("How the weights follow the rewards", [switch.into(), rule])
 }
 
 fn unit() -> AnySchema {
@@ -223,6 +246,7 @@ fn routing_schema() -> AnySchema {
         "Without requests that were forced, and without mistakes of callers",
         [
             required("arm", text("")),
+            required("weight", share("In force; a bandit moves it")),
             required("requests", count("")),
             required("errors", count("")),
             required("latency_ms", object("", quantiles)),

@@ -117,7 +117,7 @@ impl Endpoint {
 }
 
 /// Who answered; not told for several requests in one call.
-fn answerer_headers() -> [(String, RefOr<Header>); 2] {
+fn answerer_headers() -> [(String, RefOr<Header>); 3] {
     let header = |name: &str, description: &str| {
         let mut header = Header::new(text(""));
         header.description = Some(description.to_owned());
@@ -126,6 +126,10 @@ fn answerer_headers() -> [(String, RefOr<Header>); 2] {
     [
         header("x-lockgate-version", "The version that answered"),
         header("x-lockgate-arm", "The arm of the split, when there is one"),
+        header(
+            "x-lockgate-propensity",
+            "The probability that the arm had for this request, when the split is a bandit",
+        ),
     ]
 }
 

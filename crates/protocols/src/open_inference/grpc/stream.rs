@@ -8,6 +8,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use contract::Error;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -31,6 +32,8 @@ pub(super) const STATUS_KEY: &str = "triton_grpc_error";
 const FINAL_RESPONSE: &str = "triton_final_response";
 /// Names the arm of the split that answered.
 const ARM: &str = "arm";
+/// The probability that the arm had, when the split is a bandit.
+const PROPENSITY: &str = "propensity";
 /// Enough to fill the batches of one model, few enough that a stream cannot flood the server.
 const MAX_RUNNING: usize = 64;
 
@@ -79,19 +82,23 @@ struct Outcome {
     result: Result<ModelInferResponse, Error>,
 }
 
-/// Metadata belongs to the whole stream: each answer names its version itself, and its arm among
-/// its parameters.
-fn named(inferred: Inferred) -> ModelInferResponse {
-    let arm = inferred.answerer.arm.clone();
+/// Metadata belongs to the whole stream: each answer names its version itself, and its arm and the
+/// propensity among its parameters.
+fn named(mut inferred: Inferred) -> ModelInferResponse {
+    let answerer = std::mem::take(&mut inferred.answerer);
     let mut response = inferred.into_message();
-    // Names of arms are ASCII, so the conversion cannot fail.
-    let arm = arm.and_then(|arm| String::from_utf8(arm.into()).ok());
-    if let Some(arm) = arm {
-        let choice = Some(ParameterChoice::StringParam(arm));
-        let parameter = InferParameter {
-            parameter_choice: choice,
-        };
-        response.parameters.insert(ARM.to_owned(), parameter);
+    // Names of arms and numbers are ASCII, so the conversion cannot fail.
+    let text = |bytes: Option<Bytes>| String::from_utf8(bytes?.into()).ok();
+    let arm = text(answerer.arm).map(ParameterChoice::StringParam);
+    let propensity = text(answerer.propensity).and_then(|text| text.parse().ok());
+    let propensity = propensity.map(ParameterChoice::DoubleParam);
+    for (key, choice) in [(ARM, arm), (PROPENSITY, propensity)] {
+        if choice.is_some() {
+            let parameter = InferParameter {
+                parameter_choice: choice,
+            };
+            response.parameters.insert(key.to_owned(), parameter);
+        }
     }
     response
 }

@@ -121,6 +121,34 @@ impl Ledger {
             .collect()
     }
 
+    /// The splits in force whose weights follow their rewards, as they were written.
+    pub(crate) fn bandits(&self) -> impl Iterator<Item = (&ModelName, &Split)> {
+        let models = self.models.iter();
+        let unsteered = models.filter(|(_, model)| model.steering.is_none());
+        unsteered.filter_map(|(name, model)| {
+            let split = model.split.as_deref()?.split();
+            split.bandit.is_some().then_some((name, split))
+        })
+    }
+
+    /// Lets the weights of a model follow the rewards of its arms; gives them when they have moved.
+    pub(crate) fn follow_rewards(&mut self, name: &ModelName) -> Option<Vec<f64>> {
+        let model = self.models.get_mut(name)?;
+        let moved = model.split.as_ref()?.following_rewards(&salt_of(name));
+        match moved {
+            Ok(moved) => {
+                let moved = moved?;
+                let weights = moved.weights().to_vec();
+                model.split = Some(Arc::new(moved));
+                Some(weights)
+            }
+            Err(error) => {
+                tracing::error!(model = %name, %error, "the weights of a split cannot follow its rewards");
+                None
+            }
+        }
+    }
+
     fn known_model(&self, name: &ModelName) -> Result<&Model> {
         let found = self.models.get(name);
         found
@@ -172,11 +200,16 @@ impl Model {
 
 /// Splits are checked before they are kept, so a refusal here comes from another version of us.
 fn activate(name: &ModelName, split: Split) -> Option<Arc<ActiveSplit>> {
-    match ActiveSplit::new(split, &format!("{name}/traffic")) {
+    match ActiveSplit::new(split, &salt_of(name)) {
         Ok(active) => Some(Arc::new(active)),
         Err(error) => {
             tracing::error!(model = %name, %error, "a split cannot be used; there is none now");
             None
         }
     }
+}
+
+/// What units are hashed with when a split has no salt.
+fn salt_of(name: &ModelName) -> String {
+    format!("{name}/traffic")
 }

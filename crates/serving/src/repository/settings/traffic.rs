@@ -3,8 +3,12 @@
 //! Decision: the shape is that of the call, and what is kept of a split over restarts has it too, so
 //! that there is one shape to know.
 
+mod bandit;
+
 use contract::{Arm, AssignmentHash, Error, Fallback, Layer, Result, Split, Unit, UnitSource};
 use serde::{Deserialize, Serialize};
+
+use bandit::BanditFile;
 
 /// Where most callers say who they are asking for.
 const DEFAULT_FIELD: &str = "user_id";
@@ -33,6 +37,9 @@ pub(crate) struct TrafficFile {
     /// Who may force an arm.
     #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
     pub(crate) override_by: Option<OverrideFile>,
+    /// How the weights follow the rewards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bandit: Option<BanditFile>,
 }
 
 /// One of `split`.
@@ -151,6 +158,7 @@ impl TrafficFile {
                 end: layer.range.1,
             }),
             override_header: self.override_by.map(|by| by.header),
+            bandit: self.bandit.map(BanditFile::rule).transpose()?.flatten(),
         })
     }
 }
@@ -234,6 +242,7 @@ impl From<&Split> for TrafficFile {
                 .override_header
                 .clone()
                 .map(|header| OverrideFile { header }),
+            bandit: split.bandit.as_ref().map(BanditFile::from),
         }
     }
 }
@@ -241,6 +250,10 @@ impl From<&Split> for TrafficFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::time::Duration;
+
+    use contract::Bandit;
 
     fn read(yaml: &str) -> Result<Split, String> {
         let file: TrafficFile = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
@@ -289,11 +302,44 @@ mod tests {
             salt: '1886780721'
             coverage: 0.5
             layer: {name: checkout, range: [0.0, 0.5]}
-            override: {header: x-lockgate-arm}";
+            override: {header: x-lockgate-arm}
+            bandit: {period: 1h30m, min_units: 50, floor: 0.02}";
         let split = read(yaml).unwrap();
         let kept = serde_json::to_string(&TrafficFile::from(&split)).unwrap();
         let again: TrafficFile = serde_json::from_str(&kept).unwrap();
         assert_eq!(again.split().unwrap(), split);
+    }
+
+    #[test]
+    fn a_bandit_is_a_switch_or_what_differs_from_the_defaults() {
+        let bandit = |text: &str| {
+            let yaml = format!("split: [{{version: 1, weight: 1}}]\nbandit: {text}");
+            read(&yaml).map(|split| split.bandit)
+        };
+        let default = Bandit::default();
+        assert_eq!(bandit("true"), Ok(Some(default)));
+        assert_eq!(bandit("{}"), Ok(Some(default)));
+        assert_eq!(bandit("false"), Ok(None));
+        let floor = Bandit {
+            floor: 0.05,
+            ..default
+        };
+        assert_eq!(bandit("{floor: 0.05}"), Ok(Some(floor)));
+        let period = Bandit {
+            period: Duration::from_secs(5400),
+            ..default
+        };
+        assert_eq!(bandit("{period: 1h30m}"), Ok(Some(period)));
+        for (text, word) in [
+            ("{perod: 5m}", "perod"),
+            ("{period: soon}", "`bandit.period`"),
+            ("{period: -5m}", "`bandit.period`"),
+            ("maybe", "`true`"),
+            ("[5m]", "`true`"),
+        ] {
+            let error = bandit(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
     }
 
     #[test]

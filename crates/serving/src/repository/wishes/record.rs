@@ -40,7 +40,7 @@ struct TurnRecord {
 enum SplitRecord {
     AsInFile,
     Nothing,
-    This(TrafficFile),
+    This(Box<TrafficFile>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -112,7 +112,7 @@ impl From<&Turn> for TurnRecord {
             split: match &turn.split {
                 SplitWish::AsInFile => SplitRecord::AsInFile,
                 SplitWish::Nothing => SplitRecord::Nothing,
-                SplitWish::This(split) => SplitRecord::This(TrafficFile::from(split)),
+                SplitWish::This(split) => SplitRecord::This(Box::new(TrafficFile::from(split))),
             },
         }
     }
@@ -167,6 +167,8 @@ pub(crate) fn entry_from_text(text: &str) -> Result<HistoryEntry> {
 mod tests {
     use super::*;
 
+    use contract::Bandit;
+
     /// A record of the first format, as it may lie on a disk.
     const FIRST_FORMAT: &str = r#"{"format":1,"generation":7,"turn":{"pinned":"1","labels":
         {"stable":"1"},"split":{"this":{"split":[{"version":"1","weight":1.0,"name":"a"}],"unit":
@@ -182,6 +184,29 @@ mod tests {
         assert_eq!(wishes.generation, 7);
         assert_eq!(wishes.turn.labels["stable"].as_str(), "1");
         assert_eq!(wishes.before.unwrap().split, SplitWish::AsInFile);
+    }
+
+    #[test]
+    fn splits_are_bandits_only_where_the_record_says_so() {
+        let bandit = |text: &str| match Wishes::from_record(text).unwrap().turn.split {
+            SplitWish::This(split) => split.bandit,
+            SplitWish::AsInFile | SplitWish::Nothing => None,
+        };
+        assert_eq!(bandit(FIRST_FORMAT), None);
+        let kept = Wishes::from_record(FIRST_FORMAT).unwrap().to_record();
+        assert!(!kept.unwrap().contains("bandit"), "older servers read it");
+        let text = FIRST_FORMAT.replace(
+            "\"coverage\":1.0",
+            r#""coverage":1.0,"bandit":{"period":"10m","min_units":50,"floor":0.02}"#,
+        );
+        let expected = Bandit {
+            period: Duration::from_secs(600),
+            min_units: 50,
+            floor: 0.02,
+        };
+        assert_eq!(bandit(&text), Some(expected));
+        let again = Wishes::from_record(&text).unwrap().to_record().unwrap();
+        assert_eq!(bandit(&again), Some(expected));
     }
 
     #[test]

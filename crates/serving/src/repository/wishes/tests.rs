@@ -29,6 +29,7 @@ fn split(text: &str) -> Split {
         coverage: 1.0,
         layer: None,
         override_header: None,
+        bandit: None,
     }
 }
 

@@ -5,7 +5,10 @@ mod validity;
 use proptest::prelude::*;
 use rand::SeedableRng;
 
-use super::best_arm::{Posterior, probability_better, top_two_weights, with_floor};
+use super::best_arm::{
+    MeanPosterior, Posterior, probability_better, probability_higher, top_two_weights,
+    top_two_weights_of_means, with_floor,
+};
 use super::means::difference::{Effect, Moments, TUNED_FOR};
 use super::means::{empirical_bernstein::EmpiricalBernstein, ln_msprt, normal_mixture};
 use super::mismatch::{chi_square, ln_bayes_factor};
@@ -467,6 +470,96 @@ fn the_best_arm_has_the_values_of_the_reference() {
             ("equal arms", probability_better(a, a), 0.5),
         ],
     );
+}
+
+#[test]
+fn whichever_count_is_the_least_the_probability_is_the_same() {
+    let arm = |alpha, beta| Posterior { alpha, beta };
+    let opposite = |arm: Posterior| Posterior {
+        alpha: arm.beta,
+        beta: arm.alpha,
+    };
+    for (a, b) in [
+        (arm(11, 91), arm(16, 86)),
+        (arm(300, 2), arm(200, 4)),
+        (arm(40, 41), arm(3, 500)),
+    ] {
+        let better = probability_better(b, a);
+        check(
+            1e-9,
+            &[
+                ("the other way", 1.0 - probability_better(a, b), better),
+                (
+                    "of failures",
+                    probability_better(opposite(a), opposite(b)),
+                    better,
+                ),
+            ],
+        );
+    }
+}
+
+#[test]
+fn large_counts_are_compared_as_normal_ones_without_a_step() {
+    let better = |n: u32| {
+        let arm = |alpha| Posterior { alpha, beta: n };
+        probability_better(arm(n + n / 100), arm(n))
+    };
+    check(1e-3, &[("at the limit", better(10_001), better(10_000))]);
+    let certain = |alpha, beta| Posterior { alpha, beta };
+    let (low, high) = (
+        certain(u32::MAX / 2, u32::MAX),
+        certain(u32::MAX, u32::MAX / 2),
+    );
+    check(
+        1e-12,
+        &[
+            ("better", probability_better(high, low), 1.0),
+            ("worse", probability_better(low, high), 0.0),
+        ],
+    );
+}
+
+#[test]
+fn means_are_compared_by_their_distance() {
+    let arm = |mean, variance| MeanPosterior { mean, variance };
+    let higher = |b, a| probability_higher(b, a);
+    check(
+        1e-6,
+        &[
+            (
+                "1.96 errors",
+                higher(arm(1.959964, 0.5), arm(0.0, 0.5)),
+                0.975,
+            ),
+            (
+                "the other way",
+                higher(arm(0.0, 0.5), arm(1.959964, 0.5)),
+                0.025,
+            ),
+            ("equal", higher(arm(2.0, 0.1), arm(2.0, 0.3)), 0.5),
+            ("certain", higher(arm(2.1, 0.0), arm(2.0, 0.0)), 1.0),
+            (
+                "certain and equal",
+                higher(arm(2.0, 0.0), arm(2.0, 0.0)),
+                0.5,
+            ),
+        ],
+    );
+    let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(1);
+    let arms = [arm(1.0, 0.01), arm(3.0, 0.01), arm(2.0, 0.01)];
+    let weights = top_two_weights_of_means(&arms, 1000, &mut random);
+    check(
+        1e-9,
+        &[
+            ("worst", weights[0], 0.0),
+            ("best", weights[1], 0.5),
+            ("second", weights[2], 0.5),
+        ],
+    );
+    let broken = [arm(1.0, f64::NAN), arm(2.0, 1.0), arm(3.0, 1.0)];
+    let weights = top_two_weights_of_means(&broken, 1000, &mut random);
+    assert!(weights.is_empty(), "{weights:?}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn split(arms: &[(&str, &str, f64)], source: UnitSource) -> Split {
         coverage: 1.0,
         layer: None,
         override_header: None,
+        bandit: None,
     }
 }
 
@@ -139,6 +140,58 @@ fn arms_of_another_version_start_at_zero_and_the_others_go_on() {
         arm.name, "old",
         "it is known by its number, not by its place"
     );
+}
+
+#[test]
+fn a_bandit_keeps_its_arms_and_what_was_written() {
+    let mut wish = split(&[("new", "2", 0.5), ("old", "1", 0.5)], by_user());
+    wish.bandit = Some(contract::Bandit::default());
+    let first = ActiveSplit::new(wish, "digits/traffic").unwrap();
+    ask(&first, 0..100);
+    assert!(first.following_rewards("digits/traffic").unwrap().is_none());
+    for (arm, reward) in first.arms.iter().zip([1.0, 0.0]) {
+        (0..100).for_each(|_| arm.counts.record_reward(reward));
+        answer(arm, &format!("to {reward}"));
+    }
+    let second = first.following_rewards("digits/traffic").unwrap().unwrap();
+    assert_eq!(second.split(), first.split());
+    assert_eq!(
+        (first.weights(), second.weights()),
+        (&[0.5, 0.5][..], &[0.99, 0.01][..])
+    );
+    assert_eq!(second.units().iter().sum::<u64>(), 100);
+    assert_eq!(second.arm_of_request("to 0").unwrap().0.name, "old");
+    assert!(
+        second
+            .following_rewards("digits/traffic")
+            .unwrap()
+            .is_none()
+    );
+    // New units follow the weights of now.
+    ask(&second, 1000..2000);
+    let [new, old] = second.units()[..] else {
+        panic!("two arms")
+    };
+    assert!(new - old > 900, "{new} {old}");
+    assert!(second.ln_mismatch() < mismatch::LN_LIMIT);
+}
+
+#[test]
+fn only_assigned_requests_of_a_bandit_have_a_propensity() {
+    let mut wish = split(&[("a", "1", 0.25), ("b", "2", 0.75)], by_user());
+    let told = |wish: &Split, person: &Person| {
+        let active = ActiveSplit::new(wish.clone(), "").unwrap();
+        match active.choose(person, || 300_000).unwrap() {
+            Choice::Assigned(arm, _, told) => told.map(|told| (arm.name.clone(), told.clone())),
+            Choice::Forced(..) | Choice::Outside => None,
+        }
+    };
+    assert_eq!(told(&wish, &Person(None)), None);
+    wish.bandit = Some(contract::Bandit::default());
+    let of_draw = told(&wish, &Person(None));
+    assert_eq!(of_draw, Some(("b".to_owned(), Bytes::from("0.75"))));
+    wish.override_header = Some("x-arm".to_owned());
+    assert_eq!(told(&wish, &Person(Some("a".to_owned()))), None);
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn active() -> ActiveSplit {
         coverage: 1.0,
         layer: None,
         override_header: None,
+        bandit: None,
     };
     ActiveSplit::new(split, "").unwrap()
 }

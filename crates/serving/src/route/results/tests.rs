@@ -35,7 +35,7 @@ fn quantiles_are_those_of_the_answered_requests() {
     failed(&counts, Code::QueueFull);
     failed(&counts, Code::InvalidRequest);
     failed(&counts, Code::Cancelled);
-    let result = counts.result("control");
+    let result = counts.result("control", 0.5);
     assert_eq!((result.n_requests, result.n_errors), (102, 2));
     assert_eq!(result.p50, Some(Duration::from_micros(112)));
     assert_eq!(result.p95, result.p50);
@@ -90,10 +90,11 @@ fn the_longest_run_of_errors_is_taken_once() {
 }
 
 #[test]
-fn rewards_are_summed() {
+fn rewards_are_summed_and_those_that_are_no_yes_or_no_are_counted() {
     let counts = ArmCounts::default();
     counts.record_reward(1.0);
     counts.record_reward(-3.0);
+    assert_eq!(counts.rewards().n_graded, 1);
     let rewards = counts.totals().rewards;
     assert_eq!(
         (rewards.n, rewards.sum, rewards.sum_squares),

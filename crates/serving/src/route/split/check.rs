@@ -4,9 +4,11 @@
 //! that a caller finds the place without counting.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use contract::{
-    AssignmentHash, Error, Layer, Result, Split, UnitSource, VersionSelector, check_traffic_name,
+    AssignmentHash, Bandit, Error, Layer, Result, Split, UnitSource, VersionSelector,
+    check_traffic_name,
 };
 
 use super::super::hash::COARSE;
@@ -20,6 +22,12 @@ const SUM_TOLERANCE: f64 = 0.001;
 /// What decimal fractions lose in `f64`, in buckets.
 const ROUNDING: f64 = 1e-6;
 
+/// In less time the arms would differ by what the minute was like.
+const MIN_PERIOD: Duration = Duration::from_secs(5 * 60);
+
+/// Longer is a slip.
+const MAX_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Refuses what cannot be meant.
 pub(super) fn check(split: &Split) -> Result<()> {
     check_arms(split)?;
@@ -29,10 +37,56 @@ pub(super) fn check(split: &Split) -> Result<()> {
     check_salt(split)?;
     check_unit(split)?;
     split.layer.as_ref().map_or(Ok(()), check_layer)?;
-    match &split.override_header {
-        Some(name) => check_token("override.header", name),
+    if let Some(name) = &split.override_header {
+        check_token("override.header", name)?;
+    }
+    match &split.bandit {
+        Some(bandit) => check_bandit(split, bandit),
         None => Ok(()),
     }
+}
+
+fn check_bandit(split: &Split, bandit: &Bandit) -> Result<()> {
+    if split.arms.len() < 2 {
+        return Err(Error::invalid(
+            "`bandit`: it chooses between arms, and `split` has one; add an arm",
+        ));
+    }
+    if !(MIN_PERIOD..=MAX_PERIOD).contains(&bandit.period) {
+        return Err(Error::invalid(format!(
+            "`bandit.period`: expected 5 minutes to 30 days, got {:?}",
+            bandit.period
+        )));
+    }
+    if bandit.min_units == 0 {
+        return Err(Error::invalid(
+            "`bandit.min_units`: expected a number from 1 on, got 0",
+        ));
+    }
+    check_floor(split, bandit.floor)
+}
+
+/// An arm that gets nothing would never show that it is better.
+fn check_floor(split: &Split, floor: f64) -> Result<()> {
+    let buckets = floor * f64::from(COARSE);
+    let is_whole = (buckets - buckets.round()).abs() <= ROUNDING;
+    let even = 1.0 / split.arms.len() as f64;
+    if !(is_whole && buckets.round() >= 1.0 && floor <= even) {
+        return Err(Error::invalid(format!(
+            "`bandit.floor`: expected a multiple of 0.0001 from 0.0001 to the even share of {} arms, \
+             got {floor}",
+            split.arms.len()
+        )));
+    }
+    for (index, arm) in split.arms.iter().enumerate() {
+        if arm.weight < floor {
+            return Err(Error::invalid(format!(
+                "`split[{index}].weight`: a bandit gives no arm less than its floor, {floor}, got {}",
+                arm.weight
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_arms(split: &Split) -> Result<()> {

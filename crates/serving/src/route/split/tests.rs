@@ -1,6 +1,8 @@
 //! Vectors of the rules, and what holds for every split.
 
-use contract::{Arm, Fallback, Layer, Unit, UnitSource};
+use std::time::Duration;
+
+use contract::{Arm, Bandit, Fallback, Layer, Unit, UnitSource};
 use proptest::prelude::*;
 
 use super::*;
@@ -26,6 +28,7 @@ fn split(hash: AssignmentHash, weights: &[f64]) -> Split {
         coverage: 1.0,
         layer: None,
         override_header: None,
+        bandit: None,
     }
 }
 
@@ -188,6 +191,46 @@ fn mistakes_in_arms() -> Vec<(&'static str, Split)> {
     ]
 }
 
+fn bandit(change: fn(&mut Split, &mut Bandit)) -> Split {
+    let mut wish = split(AssignmentHash::Xxh3, &[0.5, 0.5]);
+    let mut bandit = Bandit::default();
+    change(&mut wish, &mut bandit);
+    wish.bandit = Some(bandit);
+    wish
+}
+
+fn mistakes_of_bandits() -> Vec<(&'static str, Split)> {
+    vec![
+        (
+            "single arm",
+            bandit(|wish, _| {
+                wish.arms.truncate(1);
+                wish.arms[0].weight = 1.0;
+            }),
+        ),
+        (
+            "short period",
+            bandit(|_, rule| rule.period = Duration::from_secs(299)),
+        ),
+        (
+            "endless period",
+            bandit(|_, rule| rule.period = Duration::MAX),
+        ),
+        ("no rewards", bandit(|_, rule| rule.min_units = 0)),
+        ("no floor", bandit(|_, rule| rule.floor = 0.0)),
+        ("negative floor", bandit(|_, rule| rule.floor = -0.01)),
+        ("high floor", bandit(|_, rule| rule.floor = 0.6)),
+        ("fine floor", bandit(|_, rule| rule.floor = 0.00015)),
+        ("no number", bandit(|_, rule| rule.floor = f64::NAN)),
+        (
+            "starving arm",
+            bandit(|wish, _| {
+                (wish.arms[0].weight, wish.arms[1].weight) = (1.0, 0.0);
+            }),
+        ),
+    ]
+}
+
 fn mistakes_beside_arms() -> Vec<(&'static str, Split)> {
     let source = |source: UnitSource, mut wish: Split| {
         wish.unit.source = source;
@@ -228,11 +271,25 @@ fn mistakes_beside_arms() -> Vec<(&'static str, Split)> {
 #[test]
 fn what_cannot_be_meant_is_refused_with_its_place() {
     let mut shown = String::new();
-    for (what, wish) in mistakes_in_arms().into_iter().chain(mistakes_beside_arms()) {
+    let mistakes = mistakes_in_arms().into_iter();
+    let mistakes = mistakes.chain(mistakes_beside_arms());
+    for (what, wish) in mistakes.chain(mistakes_of_bandits()) {
         let error = Assigner::new(&wish, "").unwrap_err();
         shown.push_str(&format!("{what}: {error}\n"));
     }
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn bandits_may_go_to_their_limits() {
+    for wish in [
+        bandit(|_, _| {}),
+        bandit(|_, rule| rule.floor = 0.5),
+        bandit(|_, rule| (rule.floor, rule.min_units) = (0.0001, 1)),
+        bandit(|_, rule| rule.period = Duration::from_secs(30 * 24 * 3600)),
+    ] {
+        assert!(Assigner::new(&wish, "").is_ok(), "{wish:?}");
+    }
 }
 
 #[test]

@@ -194,7 +194,8 @@ async fn the_metadata_of_an_answer_say_which_version_and_which_arm_gave_it() {
         (UnitSource::Cookie("sid".to_owned()), "from-cookie"),
     ];
     for (source, arm) in units {
-        let fixture = Fixture::start(Double::new(echo().with_unit(source)));
+        let echo = echo().with_unit(source).with_propensity(0.75);
+        let fixture = Fixture::start(Double::new(echo));
         let mut message = good_request();
         let text = ParameterChoice::StringParam("from-parameters".to_owned());
         let number = ParameterChoice::Int64Param(-7);
@@ -204,8 +205,8 @@ async fn the_metadata_of_an_answer_say_which_version_and_which_arm_gave_it() {
         metadata.insert("x-user", "from-metadata".parse().unwrap());
         metadata.insert("cookie", "sid=from-cookie".parse().unwrap());
         let response = fixture.client().await.model_infer(request).await.unwrap();
-        let told = ["x-lockgate-version", "x-lockgate-arm"];
+        let told = ["version", "arm", "propensity"].map(|what| format!("x-lockgate-{what}"));
         let told = told.map(|key| response.metadata().get(key).unwrap().to_str().unwrap());
-        assert_eq!(told, ["3", arm]);
+        assert_eq!(told, ["3", arm, "0.75"]);
     }
 }

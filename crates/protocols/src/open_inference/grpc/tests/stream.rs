@@ -145,9 +145,10 @@ async fn a_stream_without_requests_ends_well() {
 }
 
 #[tokio::test]
-async fn each_answer_of_a_stream_names_its_arm() {
+async fn each_answer_of_a_stream_names_its_arm_and_how_likely_it_was() {
     let source = contract::UnitSource::Field("user_id".to_owned());
-    let fixture = Fixture::start(Double::new(echo().with_unit(source)));
+    let echo = echo().with_unit(source).with_propensity(0.25);
+    let fixture = Fixture::start(Double::new(echo));
     let unit = ParameterChoice::StringParam("a".to_owned());
     let mut with_unit = numbered(0);
     let parameter = InferParameter {
@@ -159,10 +160,12 @@ async fn each_answer_of_a_stream_names_its_arm() {
         .iter()
         .map(|answer| {
             let parameters = &answer.infer_response.as_ref().unwrap().parameters;
-            parameters
-                .get("arm")
-                .map(|arm| arm.parameter_choice.clone())
+            ["arm", "propensity"].map(|key| {
+                let parameter = parameters.get(key)?;
+                parameter.parameter_choice.clone()
+            })
         })
         .collect();
-    assert_eq!(arms, [Some(Some(unit)), None]);
+    let propensity = ParameterChoice::DoubleParam(0.25);
+    assert_eq!(arms, [[Some(unit), Some(propensity)], [None, None]]);
 }

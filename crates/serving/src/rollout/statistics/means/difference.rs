@@ -47,7 +47,9 @@ impl Moments {
         (self.n > 0).then(|| self.sum / self.n as f64)
     }
 
-    fn variance(self) -> Option<f64> {
+    /// The variance of a value; `None` with fewer than two.
+    #[must_use]
+    pub fn variance(self) -> Option<f64> {
         let n = self.n as f64;
         (self.n > 1).then(|| ((self.sum_squares - self.sum * self.sum / n) / (n - 1.0)).max(0.0))
     }

@@ -1,0 +1,102 @@
+//! `bandit` of a split as JSON: a switch, or the keys that differ from their defaults.
+//!
+//! Decision: read by hand, because an untagged enum would not name the key that is wrong.
+
+use std::fmt;
+use std::time::Duration;
+
+use contract::{Bandit, Error, Result};
+use jiff::SignedDuration;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What a caller may write.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum BanditBody {
+    /// On with the defaults, or off.
+    Switch(bool),
+    /// On.
+    Rule(RuleBody),
+}
+
+/// In full.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RuleBody {
+    /// How long weights stay the same, such as `5m`.
+    period: Option<String>,
+    /// The rewards that every arm needs.
+    min_units: Option<u64>,
+    /// The least weight.
+    floor: Option<f64>,
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = BanditBody;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`true`, `false`, or an object with `period`, `min_units` and `floor`")
+    }
+
+    fn visit_bool<E>(self, is_on: bool) -> Result<BanditBody, E> {
+        Ok(BanditBody::Switch(is_on))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BanditBody, A::Error> {
+        RuleBody::deserialize(MapAccessDeserializer::new(map)).map(BanditBody::Rule)
+    }
+}
+
+impl<'de> Deserialize<'de> for BanditBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl BanditBody {
+    /// The rule that was written. Whether it makes sense is checked when it is applied.
+    ///
+    /// # Errors
+    /// `invalid_request` for a time that is none.
+    pub(super) fn rule(self) -> Result<Option<Bandit>> {
+        let body = match self {
+            Self::Switch(false) => return Ok(None),
+            Self::Switch(true) => RuleBody::default(),
+            Self::Rule(body) => body,
+        };
+        let default = Bandit::default();
+        let period = body.period.as_deref().map(time).transpose()?;
+        Ok(Some(Bandit {
+            period: period.unwrap_or(default.period),
+            min_units: body.min_units.unwrap_or(default.min_units),
+            floor: body.floor.unwrap_or(default.floor),
+        }))
+    }
+}
+
+fn time(text: &str) -> Result<Duration> {
+    let parsed = text.parse().ok();
+    let time = parsed.and_then(|time: SignedDuration| Duration::try_from(time).ok());
+    time.ok_or_else(|| {
+        Error::invalid(format!(
+            "`bandit.period`: expected a time such as `5m` or `1h30m`, got `{}`",
+            text.escape_debug()
+        ))
+    })
+}
+
+impl From<&Bandit> for BanditBody {
+    fn from(rule: &Bandit) -> Self {
+        // Times that are checked are far below the greatest one.
+        let period = SignedDuration::try_from(rule.period).unwrap_or(SignedDuration::MAX);
+        Self::Rule(RuleBody {
+            period: Some(format!("{period:#}")),
+            min_units: Some(rule.min_units),
+            floor: Some(rule.floor),
+        })
+    }
+}
