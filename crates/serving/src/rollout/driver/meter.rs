@@ -65,6 +65,12 @@ pub(super) struct Meter {
 }
 
 impl Meter {
+    /// Leaves out the units up to now: they came while the weights changed, and nobody knows under
+    /// which of the two.
+    pub(super) fn skip_units(&mut self, now: [u64; 2]) {
+        self.last.units = now;
+    }
+
     /// What came since the last look.
     pub(super) fn block(
         &mut self,

@@ -121,6 +121,9 @@ impl Course {
             .store(Arc::new(self.split.assigner().clone()));
         self.mirror = self.compare_copies(traffic.shadow);
         self.steer().await;
+        let [candidate, stable] = self.arms();
+        let units = [stable, candidate].map(|arm| arm.counts.n_units());
+        self.meter.skip_units(units);
     }
 
     /// Lets copies of a share of the requests be compared; nothing for no share.

@@ -64,6 +64,20 @@ fn a_block_is_what_came_since_the_last_look() {
 }
 
 #[test]
+fn units_of_a_time_between_two_weights_are_left_out() {
+    let units = |stable, candidate| Sums {
+        units: [stable, candidate],
+        ..Sums::default()
+    };
+    let mut meter = Meter::default();
+    let mut look = |sums| meter.block(&config(), &BTreeMap::new(), sums).units;
+    assert_eq!(look(units(80, 20)), [80, 20]);
+    meter.skip_units([380, 40]);
+    let mut look = |sums| meter.block(&config(), &BTreeMap::new(), sums).units;
+    assert_eq!(look(units(430, 90)), [50, 50]);
+}
+
+#[test]
 fn nothing_is_slow_until_the_percentile_of_stable_is_known_and_then_counts_are_exact() {
     let config = config();
     let (stable, candidate) = (Counting::default(), Counting::default());
