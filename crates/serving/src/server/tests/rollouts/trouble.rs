@@ -221,6 +221,7 @@ async fn a_model_with_a_split_takes_no_rollout() {
         coverage: 1.0,
         layer: None,
         override_header: None,
+        bandit: None,
     };
     let change = Change::Split(split);
     stage
