@@ -160,11 +160,18 @@ impl Course {
         while !self.is_settled {
             tokio::select! {
                 order = inbox.orders.recv() => match order {
-                    Some(order) => self.obey(order).await,
+                    Some(order) => {
+                        self.look().await;
+                        self.obey(order).await;
+                    }
                     // The registry is gone, and the server with it.
                     None => return,
                 },
-                Some(event) = inbox.events.recv() => self.tell(event).await,
+                Some(event) = inbox.events.recv() => {
+                    // What was counted so far belongs to the weight of so far.
+                    self.look().await;
+                    self.tell(event).await;
+                }
                 _ = looks.tick() => self.look().await,
                 _ = guards.tick() => {
                     if !self.has_guard_fired() {
