@@ -3,8 +3,9 @@
 //! Inputs: sums since the start, for both arms and for pairs of answers. Rule: a block is what came
 //! since the last look. A slow request is one above a latency that was frozen once, from the stable
 //! arm, at an edge of its histogram, so that counts are exact. Cold start: nothing is slow until
-//! enough answers of stable are there to know its percentile. Recovery: after a restart the sums
-//! begin at nothing, and so do the blocks.
+//! enough answers of stable are there to know its percentile. Recovery: after a restart the own sums
+//! begin at nothing and those of other servers go on, so the first block is measured from what was
+//! seen of them last.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,12 +32,21 @@ pub(super) struct Sums {
     pub(super) stable: ArmTotals,
     /// The arm on trial.
     pub(super) candidate: ArmTotals,
-    /// Units that each arm was given, stable first.
+    /// Units that each arm was given here, stable first. Those of other servers are left out: a user
+    /// whom two servers have seen would count twice.
     pub(super) units: [u64; 2],
     /// Copies of requests that both ran.
     pub(super) pairs: PairTotals,
     /// The longest run of errors of the candidate since the last look.
     pub(super) error_run: u64,
+}
+
+impl Sums {
+    /// Adds what other servers have counted; runs of errors are no sums.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.stable.add(&other.stable);
+        self.candidate.add(&other.candidate);
+    }
 }
 
 /// What came since the last look.
@@ -63,6 +73,11 @@ pub(super) struct Meter {
 }
 
 impl Meter {
+    /// A meter whose last look saw this.
+    pub(super) fn after(last: Sums) -> Self {
+        Self { last }
+    }
+
     /// What came since the last look.
     pub(super) fn block(
         &mut self,

@@ -1,6 +1,8 @@
 //! Rollouts of a whole server in virtual time: real requests, real counts, no clock that anybody
 //! waits for.
 
+mod replicas;
+
 use std::sync::Mutex;
 
 use contract::testing::RecordingObserver;
@@ -147,8 +149,8 @@ impl Stage {
             }
             self.second(n).await;
         }
-        let evidence = self.server.evidence("r").unwrap();
-        panic!("{}: {}", self.status("state"), evidence.as_str());
+        let status = self.server.status("r").unwrap();
+        panic!("{}: {}", status.as_str(), self.evidence());
     }
 
     fn status(&self, key: &str) -> Value {
