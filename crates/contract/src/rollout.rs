@@ -166,6 +166,29 @@ pub trait Rollouts: Send + Sync + fmt::Debug {
     /// `rollout_not_found`, or `invalid_request` for the empty unit.
     fn assign(&self, id: &str, unit: &str) -> Result<Document>;
 
+    /// What followers of this server are told: where each rollout is that runs, and who has won the
+    /// last one of a model.
+    ///
+    /// # Errors
+    /// `conflict` when this server follows another one itself.
+    fn following(&self) -> Result<Document>;
+
+    /// Does here what the leader told by [`Rollouts::following`], which may be told any number of
+    /// times; gives what was counted here since it began to follow, by the id of each rollout that
+    /// runs. A rollout that cannot be followed is logged and keeps nobody from the others.
+    ///
+    /// # Errors
+    /// `conflict` when this server follows nobody, or `invalid_request` for what no leader says.
+    fn follow<'a>(&'a self, told: &'a Document) -> BoxFuture<'a, Result<Vec<(String, Document)>>>;
+
+    /// Takes what a replica has counted so far, as it got it from [`Rollouts::follow`]; a new
+    /// process is a new replica. The same counts may come twice.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, `conflict` when the rollout has ended, has too many replicas or is
+    /// decided elsewhere, or `invalid_request` with the path of what cannot be.
+    fn count_replica(&self, id: &str, replica: &str, counts: &Document) -> Result<Document>;
+
     /// Plays a rollout on a virtual clock. Blocks for as long as that takes.
     ///
     /// # Errors

@@ -93,6 +93,16 @@ impl Client {
         answer.map_err(|_| self.silence())?
     }
 
+    /// Posts JSON, from a program that does more than one thing at a time.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) async fn send_json(&self, path: &str, body: String) -> Result<Value> {
+        let call = self.send(Method::POST, path, body);
+        let answer = timeout(self.timeout, call).await;
+        answer.map_err(|_| self.silence())?
+    }
+
     /// Posts JSON; gives the status of the reply, whatever it is.
     ///
     /// # Errors

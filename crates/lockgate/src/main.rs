@@ -13,6 +13,7 @@ mod client;
 mod command_line;
 mod commands;
 mod config;
+mod follower;
 mod gatekeeper;
 mod log;
 mod machine;

@@ -1,8 +1,9 @@
 //! Builds every part, connects them, and runs them until a signal.
 //!
 //! Decision: the order of starting and stopping stands in two functions. Starting: monitor, engines,
-//! repository, listeners. Stopping on a signal: say "not ready", go on accepting for the delay,
-//! close the listeners while they answer what they accepted, let the models finish.
+//! repository, what the leader of rollouts says, listeners. Stopping on a signal: say "not ready",
+//! go on accepting for the delay, close the listeners while they answer what they accepted, let the
+//! models finish.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use monitor::{Monitor, Silent};
 use protocols::{Context, ListenerHandle, ListenerKind, ServeOptions, ServerInfo};
 use serving::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::follower::Follower;
 use crate::gatekeeper::Webhooks;
 use crate::machine::Machine;
 use crate::store;
@@ -27,13 +30,15 @@ use crate::store;
 pub(crate) struct Running {
     server: Arc<Server>,
     listeners: Vec<(ListenerKind, ListenerHandle)>,
+    /// What runs beside; ends when it is dropped.
+    _tasks: JoinSet<()>,
 }
 
 /// Starts all parts; models load in the background.
 ///
 /// # Errors
-/// When a port is taken.
-pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
+/// When a port is taken, or a rollout runs here that another server is to decide about.
+pub(crate) async fn start(config: &Config, runtime: Runtime) -> Result<Running> {
     let observe = observe(config);
     let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(runtime));
     let options = ServerOptions::new(
@@ -48,8 +53,15 @@ pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
         max_queue_rows: config.max_queue_rows,
         store: store::open(config)?.unwrap_or(options.store),
         gatekeeper: Arc::new(Webhooks),
+        rollout_leader: config.rollout_leader.clone(),
         ..options
     })?;
+    let mut tasks = JoinSet::new();
+    if let Some(leader) = &config.rollout_leader {
+        let mut follower = Follower::new(leader, Arc::clone(&server))?;
+        follower.begin().await;
+        tasks.spawn(follower.run());
+    }
     let ctx = Arc::new(Context {
         infer: Arc::clone(&server) as Arc<dyn Infer>,
         control: Arc::clone(&server) as Arc<dyn Control>,
@@ -77,7 +89,11 @@ pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running> {
             listeners.push((kind, listener));
         }
     }
-    Ok(Running { server, listeners })
+    Ok(Running {
+        server,
+        listeners,
+        _tasks: tasks,
+    })
 }
 
 /// The monitor, unless metrics are switched off.

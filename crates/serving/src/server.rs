@@ -111,13 +111,15 @@ impl Server {
     /// Reads the repository once and starts to load it. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// `invalid_request` when a root cannot be read.
+    /// `invalid_request` when a root cannot be read, `internal` when the store cannot be, or
+    /// `conflict` when a rollout runs here and another server is to decide.
     pub fn start(options: ServerOptions) -> Result<Arc<Self>> {
         for root in &options.roots {
             check_root(root)?;
         }
+        let leader = options.rollout_leader.clone();
         let records = Records::new(Arc::clone(&options.store));
-        let past_rollouts = rollout::driver::Past::read(&records)?;
+        let past_rollouts = rollout::driver::Past::read(&records, leader.as_deref())?;
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let published = Arc::new(ArcSwap::default());
         let reach = Reach {
@@ -166,7 +168,7 @@ impl Server {
             draws: Draws::default(),
             tap: Tap::default(),
             commands,
-            rollouts: Registry::new(driver, past_rollouts)?,
+            rollouts: Registry::new(driver, past_rollouts, leader)?,
             is_shutting_down: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             _watcher: watcher,

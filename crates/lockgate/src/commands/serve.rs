@@ -39,7 +39,7 @@ pub(super) fn serve(
         .build()
         .context("cannot start the I/O threads")?
         .block_on(async {
-            let running = wiring::start(config, runtime)?;
+            let running = wiring::start(config, runtime).await?;
             running.run(config, greeting).await
         })
 }

@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use protocols::Limits;
 
 use super::{Environment, Written};
+use crate::client::Client;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) repositories: Vec<PathBuf>,
     pub(crate) poll_interval: Duration,
     pub(crate) is_model_control_enabled: bool,
+    pub(crate) rollout_leader: Option<String>,
     pub(crate) onnxruntime: Option<PathBuf>,
     pub(crate) data_dir: PathBuf,
     pub(crate) state_dir: Option<PathBuf>,
@@ -60,6 +62,7 @@ pub(crate) fn resolve(written: &Written, environment: &Environment) -> Result<Co
         repositories: given(written.repository.clone(), "repository")?,
         poll_interval: positive_millis(written.poll_interval_ms, "poll_interval_ms")?,
         is_model_control_enabled: given(written.model_control, "model_control")?,
+        rollout_leader: rollout_leader(written.rollout_leader.as_deref())?,
         onnxruntime: written.onnxruntime.clone(),
         data_dir: written.data_dir.clone().unwrap_or_else(data_dir),
         state_dir: written.state_dir.clone(),
@@ -110,6 +113,15 @@ fn ip_address(host: &str) -> Result<IpAddr> {
     host.parse().with_context(|| {
         format!("`host` must be an IP address such as 127.0.0.1 or 0.0.0.0, got `{host}`")
     })
+}
+
+/// An address that a client of a server takes, which speaks plain HTTP.
+fn rollout_leader(url: Option<&str>) -> Result<Option<String>> {
+    if let Some(url) = url {
+        let client = Client::new(url);
+        client.map_err(|error| anyhow!("`rollout_leader`: {error}"))?;
+    }
+    Ok(url.map(str::to_owned))
 }
 
 fn log_format(text: &str) -> Result<LogFormat> {
@@ -219,6 +231,13 @@ mod tests {
                 "max_body_bytes",
                 Written {
                     max_body_bytes: Some(0),
+                    ..none()
+                },
+            ),
+            (
+                "rollout_leader",
+                Written {
+                    rollout_leader: Some("https://leader".to_owned()),
                     ..none()
                 },
             ),

@@ -33,6 +33,9 @@ pub(crate) struct Written {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Models")]
     pub(crate) model_control: Option<bool>,
+    /// The server that decides about rollouts, when it is another one
+    #[arg(long, value_name = "URL", help_heading = "Models")]
+    pub(crate) rollout_leader: Option<String>,
     /// The ONNX Runtime library: a file, or the folder that holds it
     #[arg(long, value_name = "PATH", help_heading = "Machine")]
     pub(crate) onnxruntime: Option<PathBuf>,

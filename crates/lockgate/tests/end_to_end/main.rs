@@ -20,6 +20,7 @@ mod live_rollouts;
 mod process;
 mod python_clients;
 mod reload;
+mod replicas;
 mod robustness;
 mod rollouts;
 mod shutdown;

@@ -5,6 +5,7 @@
 
 mod events;
 mod hooks;
+mod replicas;
 mod simulate;
 
 use std::str;
@@ -55,6 +56,7 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
             "/api/experiments/assign",
             get(handler::<Admin, _, _>(ctx, assign)),
         )
+        .merge(replicas::routes(ctx))
         .merge(hooks::routes(ctx));
     ActKind::ALL.into_iter().fold(routes, |routes, kind| {
         let path = rollout(&format!("/{}", kind.as_str()));

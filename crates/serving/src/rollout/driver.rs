@@ -14,6 +14,9 @@ mod meter;
 mod pairs;
 mod record;
 mod registry;
+mod replicas;
+mod told;
+mod trail;
 mod view;
 mod warmup;
 

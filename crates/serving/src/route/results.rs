@@ -89,6 +89,22 @@ impl ArmTotals {
             Span::Infer => infer,
         }
     }
+
+    /// Adds what another server has counted for the same arm.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.n_answered += other.n_answered;
+        self.n_errors += other.n_errors;
+        self.n_nan += other.n_nan;
+        self.rewards.add(other.rewards);
+        for (sum, more) in self.latencies.iter_mut().zip(&other.latencies) {
+            sum.add(more);
+        }
+        let n_bins = self.outputs.len().max(other.outputs.len());
+        self.outputs.resize(n_bins, 0);
+        for (sum, more) in self.outputs.iter_mut().zip(&other.outputs) {
+            *sum += more;
+        }
+    }
 }
 
 impl Default for ArmCounts {

@@ -46,6 +46,8 @@ pub struct ServerOptions {
     pub store: Arc<dyn Store>,
     /// Asks the gates of rollouts; by default nobody does, and such rollouts are refused.
     pub gatekeeper: Arc<dyn Gatekeeper>,
+    /// The address of the server that decides about rollouts, when it is another one.
+    pub rollout_leader: Option<String>,
     /// From one look of a rollout at its counts to the next.
     pub rollout_block: Duration,
 }
@@ -70,6 +72,7 @@ impl ServerOptions {
             max_queue_rows: DEFAULT_MAX_QUEUE_ROWS,
             store: Arc::new(MemoryStore::default()),
             gatekeeper: Arc::new(NoGatekeeper),
+            rollout_leader: None,
             rollout_block: DEFAULT_ROLLOUT_BLOCK,
         }
     }

@@ -43,6 +43,18 @@ impl Rollouts for Server {
         self.rollouts.assign(id, unit)
     }
 
+    fn following(&self) -> Result<Document> {
+        self.rollouts.following()
+    }
+
+    fn follow<'a>(&'a self, told: &'a Document) -> BoxFuture<'a, Result<Vec<(String, Document)>>> {
+        Box::pin(self.rollouts.follow(told))
+    }
+
+    fn count_replica(&self, id: &str, replica: &str, counts: &Document) -> Result<Document> {
+        self.rollouts.count_replica(id, replica, counts)
+    }
+
     fn simulate(&self, file: &str, assumptions: &Assumptions) -> Result<Document> {
         let config = RolloutConfig::parse(file);
         let config = config.map_err(|error| Error::invalid(error.to_string()))?;

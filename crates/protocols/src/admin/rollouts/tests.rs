@@ -108,6 +108,22 @@ impl Rollouts for OneRollout {
         find(id, &json)
     }
 
+    fn following(&self) -> Result<Document> {
+        Ok(Document::new(r#"{"format":1,"rollouts":[]}"#))
+    }
+
+    fn follow<'a>(&'a self, _told: &'a Document) -> BoxFuture<'a, Result<Vec<(String, Document)>>> {
+        unreachable!("no route follows anybody")
+    }
+
+    fn count_replica(&self, id: &str, replica: &str, counts: &Document) -> Result<Document> {
+        self.note(format!("{replica} of {id} counts {}", counts.as_str()));
+        match counts.as_str().starts_with('{') {
+            true => find(id, r#"{"replicas":1}"#),
+            false => Err(Error::invalid("`stable.errors`: invalid type")),
+        }
+    }
+
     fn simulate(&self, file: &str, assumptions: &Assumptions) -> Result<Document> {
         self.note(format!("{file} {assumptions:?}"));
         if let Some(begun) = &self.begun {
@@ -217,6 +233,36 @@ async fn a_file_starts_a_rollout_or_is_refused_with_the_path_of_its_key() {
 }
 
 #[tokio::test]
+async fn followers_are_told_and_counted() {
+    let rollout = Arc::new(OneRollout::default());
+    let calls = [
+        ("GET /api/rollouts/following", ""),
+        ("POST /api/rollouts/digits-2/replicas/a1", r#"{"format":1}"#),
+        ("POST /api/rollouts/digits-2/replicas/a1", "7"),
+        ("POST /api/rollouts/none/replicas/a1", "{}"),
+        ("POST /api/rollouts/digits-2/replicas", "{}"),
+    ];
+    let replies = transcript(&router(&rollout), &calls).await;
+    let noted = rollout.noted.lock().unwrap().join("\n");
+    insta::assert_snapshot!(format!("{replies}\n{noted}"), @r#"
+    > GET /api/rollouts/following 
+    200 {"format":1,"rollouts":[]}
+    > POST /api/rollouts/digits-2/replicas/a1 {"format":1}
+    200 {"replicas":1}
+    > POST /api/rollouts/digits-2/replicas/a1 7
+    400 {"error":{"code":"invalid_request","message":"`stable.errors`: invalid type","request_id":"test"}}
+    > POST /api/rollouts/none/replicas/a1 {}
+    404 {"error":{"code":"rollout_not_found","message":"there is no rollout `none`","request_id":"test"}}
+    > POST /api/rollouts/digits-2/replicas {}
+    404 
+
+    a1 of digits-2 counts {"format":1}
+    a1 of digits-2 counts 7
+    a1 of none counts {}
+    "#);
+}
+
+#[tokio::test]
 async fn every_act_is_understood() {
     let rollout = Arc::new(OneRollout::default());
     let router = router(&rollout);
@@ -252,11 +298,10 @@ async fn nothing_is_changed_unless_the_server_lets_itself_be_controlled() {
     let echo = EchoServer::new([]).with_rollouts(Arc::clone(&rollout) as _);
     let router = router_of(echo, false);
     let acts = ActKind::ALL.map(|kind| format!("POST /api/rollouts/digits-2/{}", kind.as_str()));
-    for line in acts
-        .iter()
-        .map(String::as_str)
-        .chain(["POST /api/rollouts"])
-    {
+    for line in acts.iter().map(String::as_str).chain([
+        "POST /api/rollouts",
+        "POST /api/rollouts/digits-2/replicas/a1",
+    ]) {
         let (status, reply) = call(&router, line, "rollout: {model: digits}").await;
         assert_eq!(status, 400, "{line}");
         assert!(reply.contains("model_control"), "{line}: {reply}");
@@ -275,6 +320,8 @@ async fn a_server_without_rollouts_says_so() {
     calls.push(("POST /api/rollouts", "rollout: {}"));
     calls.push(("POST /api/rollouts:simulate", r#"{"file": ""}"#));
     calls.push(("POST /api/rollouts/digits-2/hold", ""));
+    calls.push(("GET /api/rollouts/following", ""));
+    calls.push(("POST /api/rollouts/digits-2/replicas/a1", "{}"));
     for (line, body) in calls {
         let (status, reply) = call(&router, line, body).await;
         assert_eq!(status, 501, "{line}: {reply}");

@@ -30,6 +30,8 @@ pub(super) enum Purpose {
     Change,
     /// Tells about a rollout.
     Rollout,
+    /// Tells what only the server knows that decides about a rollout.
+    RolloutLeader,
     /// Makes a rollout.
     RolloutStart,
     /// Moves a rollout.
@@ -49,6 +51,7 @@ impl Purpose {
             | Self::Infer
             | Self::Change
             | Self::Rollout
+            | Self::RolloutLeader
             | Self::RolloutAct
             | Self::RolloutSimulation => Success::Done,
             Self::RolloutStart => Success::Created,
@@ -180,6 +183,7 @@ fn path_parameter(name: &str) -> Parameter {
         "version" => "A version, a label, or `latest`",
         "label" => "A name for a version",
         "rollout" => "The name of a rollout",
+        "replica" => "A name that each process of a server draws anew",
         _ => "The name of a model",
     };
     ParameterBuilder::new()

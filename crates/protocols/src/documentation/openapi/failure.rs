@@ -79,7 +79,8 @@ fn codes_by_status() -> BTreeMap<u16, Vec<Code>> {
 /// Whether the document tells of `code` for an operation with this purpose.
 fn may_give(purpose: Purpose, code: Code) -> bool {
     use Purpose::{
-        Change, Infer, Model, Rollout, RolloutAct, RolloutSimulation, RolloutStart, Server,
+        Change, Infer, Model, Rollout, RolloutAct, RolloutLeader, RolloutSimulation, RolloutStart,
+        Server,
     };
     match code {
         Code::InvalidRequest | Code::Unavailable | Code::Internal => true,
@@ -91,16 +92,18 @@ fn may_give(purpose: Purpose, code: Code) -> bool {
         }
         Code::VersionNotFound => matches!(purpose, Model | Infer | Change | RolloutStart),
         Code::RequestNotFound => purpose == Purpose::Feedback,
-        Code::RolloutNotFound => matches!(purpose, Rollout | RolloutAct),
+        Code::RolloutNotFound => matches!(purpose, Rollout | RolloutLeader | RolloutAct),
         Code::ModelNotReady => matches!(purpose, Model | Infer | Change),
         Code::PayloadTooLarge | Code::RequestTimeout | Code::UnsupportedMediaType => {
-            !matches!(purpose, Server | Model | Rollout)
+            !matches!(purpose, Server | Model | Rollout | RolloutLeader)
         }
         Code::Unsupported => !matches!(purpose, Server | Model),
         Code::EngineFailed | Code::EngineLost => matches!(purpose, Infer | Change),
         Code::QueueFull | Code::DeadlineExceeded => purpose == Infer,
         Code::Overloaded => matches!(purpose, Infer | RolloutSimulation),
-        Code::Conflict => matches!(purpose, Change | RolloutStart | RolloutAct),
+        Code::Conflict => {
+            matches!(purpose, Change | RolloutLeader | RolloutStart | RolloutAct)
+        }
         // These are for other paths, for nobody, or from a guard in front of all operations.
         Code::RouteNotFound
         | Code::MethodNotAllowed

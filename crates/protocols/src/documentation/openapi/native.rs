@@ -216,6 +216,7 @@ fn ready(path: &str, id: &str, purpose: Purpose) -> Endpoint {
         | Purpose::Change
         | Purpose::Feedback
         | Purpose::Rollout
+        | Purpose::RolloutLeader
         | Purpose::RolloutStart
         | Purpose::RolloutAct
         | Purpose::RolloutSimulation => (HEALTH, Code::Unavailable),

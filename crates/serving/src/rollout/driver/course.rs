@@ -19,7 +19,8 @@ use super::burning::Burning;
 use super::copies::{SharedPairs, totals};
 use super::meter::{Meter, Sums, thresholds};
 use super::record::Record;
-use super::view::{Ends, Order, Shown, View};
+use super::registry::steering;
+use super::view::{Ends, Order, Shown, View, winner};
 use crate::repository::ledger::Steering;
 use crate::rollout::moment::Moment;
 use crate::rollout::state::{Action, Event, GuardReadings, Refusal, Rollout, Tick};
@@ -113,6 +114,7 @@ impl Course {
     /// A course, and what it listens to.
     pub(super) fn new(tools: Arc<Tools>, start: Start) -> (Self, Inbox) {
         let clock = Clock::start();
+        let seen = start.record.replicas.sums();
         let (events, arriving) = mpsc::channel(MAX_EVENTS);
         let is_random = matches!(
             start.rollout.config().assignment.unit,
@@ -133,7 +135,7 @@ impl Course {
             mirror: None,
             pairs: Arc::new(Mutex::default()),
             drops: Arc::default(),
-            meter: Meter::default(),
+            meter: Meter::after(seen),
             events,
             kept: None,
             moves: Vec::new(),
@@ -160,11 +162,18 @@ impl Course {
         while !self.is_settled {
             tokio::select! {
                 order = inbox.orders.recv() => match order {
-                    Some(order) => self.obey(order).await,
+                    Some(order) => {
+                        self.look().await;
+                        self.obey(order).await;
+                    }
                     // The registry is gone, and the server with it.
                     None => return,
                 },
-                Some(event) = inbox.events.recv() => self.tell(event).await,
+                Some(event) = inbox.events.recv() => {
+                    // What was counted so far belongs to the weight of so far.
+                    self.look().await;
+                    self.tell(event).await;
+                }
                 _ = looks.tick() => self.look().await,
                 _ = guards.tick() => {
                     if !self.has_guard_fired() {
@@ -252,16 +261,22 @@ impl Course {
     }
 
     fn sums(&mut self) -> Sums {
+        let replicas = self.shown.replicas().clone();
+        let generation = self.rollout.progress().generation;
         let [candidate, stable] = self.arms();
         let units = [&stable, &candidate].map(|arm| arm.counts.n_units());
         let error_run = candidate.counts.take_longest_error_run();
-        Sums {
+        let mut sums = Sums {
             stable: stable.counts.totals(),
             candidate: candidate.counts.totals(),
             units,
             pairs: totals(&self.pairs),
-            error_run: error_run.max(std::mem::take(&mut self.error_run)),
-        }
+            error_run: error_run.max(replicas.error_run(generation)),
+        };
+        sums.error_run = sums.error_run.max(std::mem::take(&mut self.error_run));
+        sums.add(&replicas.sums());
+        self.record.replicas = replicas;
+        sums
     }
 
     /// Whether a count has reached its limit that ends the rollout at once.
@@ -293,15 +308,12 @@ impl Course {
 
     /// Lets operators decide again once it has ended; tried until it is kept.
     async fn settle(&mut self) {
-        if !self.rollout.progress().phase.is_final() {
+        let Some(winner) = winner(&self.rollout) else {
             return;
-        }
-        let config = self.rollout.config();
-        let winner = match self.rollout.traffic().weight > 0.0 {
-            true => config.candidate.clone(),
-            false => config.stable.clone(),
         };
-        match self.release(winner).await {
+        let config = self.rollout.config();
+        let settled = self.tools.helm.settle(config, winner, self.warm.clone());
+        match settled.await {
             Ok(()) => self.is_settled = true,
             Err(error) => {
                 let diagnostic = error.diagnostic();
@@ -356,13 +368,9 @@ impl Course {
     }
 
     fn steering(&self) -> Steering {
-        let config = self.rollout.config();
         Steering {
-            rollout: config.id.clone(),
-            stable: config.stable.clone(),
-            candidate: config.candidate.clone(),
-            split: Arc::clone(&self.split),
             mirror: self.mirror.clone(),
+            ..steering(self.rollout.config(), &self.split)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The helm: how a rollout reaches the repository.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use contract::{Error, ModelName, Result, Routing, Version};
@@ -9,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::repository::keeper::{Command, Ending};
 use crate::repository::ledger::Steering;
 use crate::repository::snapshot::{Served, Snapshot};
+use crate::rollout::config::RolloutConfig;
 
 /// Asks the keeper of the repository, and looks into what it has published.
 #[derive(Clone, Debug)]
@@ -36,6 +38,13 @@ impl Helm {
             .version(version.as_str())?;
         // A label may have the name of the version.
         row.handle.clone().filter(|_| row.version == *version)
+    }
+
+    /// Whether a version is there at all, be it on its way to serve or not.
+    pub(super) fn knows(&self, model: &ModelName, version: &Version) -> bool {
+        let snapshot = self.published.load();
+        let row = snapshot.table.models.get(model);
+        row.is_some_and(|row| row.versions.iter().any(|row| row.version == *version))
     }
 
     /// What decides about a model now.
@@ -80,16 +89,37 @@ impl Helm {
         .await
     }
 
-    /// Lets operators decide again.
+    /// Lets operators decide again. `warm` stays loaded for so long; that does not keep the keeper
+    /// at work.
     ///
     /// # Errors
     /// `internal` when it cannot be kept who has won.
-    pub(super) async fn settle(&self, ending: Ending) -> Result<()> {
-        self.ask(|done| Command::Settle { ending, done }).await
+    pub(super) async fn settle(
+        &self,
+        config: &RolloutConfig,
+        winner: Version,
+        warm: Option<(Version, Duration)>,
+    ) -> Result<()> {
+        let warm = warm.filter(|(_, time)| !time.is_zero());
+        let ending = Ending {
+            model: config.model.clone(),
+            rollout: config.id.clone(),
+            winner,
+            warm: warm.as_ref().map(|(version, _)| version.clone()),
+        };
+        self.ask(|done| Command::Settle { ending, done }).await?;
+        if let Some((version, time)) = warm {
+            let cooling = self.cooling(config.model.clone(), version);
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                cooling.await;
+            });
+        }
+        Ok(())
     }
 
-    /// Says that a version is needed no longer; until then it does not keep the keeper at work.
-    pub(super) fn cooling(
+    /// Says that a version is needed no longer.
+    fn cooling(
         &self,
         model: ModelName,
         version: Version,

@@ -5,8 +5,8 @@
 //! arm, at an edge of its histogram, so that counts are exact. Cold start: nothing is slow until
 //! enough answers of stable are there to know its percentile. Times of copies are no evidence: a
 //! copy runs alone, at another moment and on colder caches, so a healthy candidate looks slower on a
-//! busy machine and faster on a quiet one. Recovery: after a restart the sums
-//! begin at nothing, and so do the blocks.
+//! busy machine and faster on a quiet one. Recovery: after a restart the own sums begin at nothing
+//! and those of other servers go on, so the first block is measured from what was seen of them last.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,12 +33,21 @@ pub(super) struct Sums {
     pub(super) stable: ArmTotals,
     /// The arm on trial.
     pub(super) candidate: ArmTotals,
-    /// Units that each arm was given, stable first.
+    /// Units that each arm was given here, stable first. Those of other servers are left out: a user
+    /// whom two servers have seen would count twice.
     pub(super) units: [u64; 2],
     /// Copies of requests that both ran.
     pub(super) pairs: PairTotals,
     /// The longest run of errors of the candidate since the last look.
     pub(super) error_run: u64,
+}
+
+impl Sums {
+    /// Adds what other servers have counted; runs of errors are no sums.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.stable.add(&other.stable);
+        self.candidate.add(&other.candidate);
+    }
 }
 
 /// What came since the last look.
@@ -69,6 +78,11 @@ impl Meter {
     /// which of the two.
     pub(super) fn skip_units(&mut self, now: [u64; 2]) {
         self.last.units = now;
+    }
+
+    /// A meter whose last look saw this.
+    pub(super) fn after(last: Sums) -> Self {
+        Self { last }
     }
 
     /// What came since the last look.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use contract::{Error, Result, Store, Write};
 use serde::{Deserialize, Serialize};
 
+use super::replicas::Replicas;
+use super::told::{Told, ToldRollout};
 use crate::repository::archive::blocking;
 use crate::rollout::moment::Moment;
 use crate::rollout::state::Progress;
@@ -18,6 +20,9 @@ const FORMAT: u32 = 1;
 
 /// The records, by the id of the rollout.
 const ROLLOUTS: &str = "rollouts";
+
+/// What the leader said last about each rollout that was followed.
+const FOLLOWED: &str = "followed_rollouts";
 
 /// The journals of moves, by the id of the rollout.
 const MOVES: &str = "rollout_moves";
@@ -37,6 +42,9 @@ pub(super) struct Record {
     pub(super) progress: Progress,
     /// What identified the files of the candidate when they were loaded.
     pub(super) fingerprint: Option<String>,
+    /// What followers had counted when `progress` was made.
+    #[serde(default)]
+    pub(super) replicas: Replicas,
 }
 
 impl Record {
@@ -49,6 +57,7 @@ impl Record {
             started,
             progress,
             fingerprint: None,
+            replicas: Replicas::default(),
         }
     }
 
@@ -105,6 +114,37 @@ impl Records {
         let writes: Vec<_> = std::iter::once(put).chain(moves).collect();
         let store = Arc::clone(&self.0);
         blocking(move || store.write(&writes)).await
+    }
+
+    /// Every rollout that was ever followed. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub(super) fn followed(&self) -> Result<Vec<ToldRollout>> {
+        let mut followed = Vec::new();
+        for (id, text) in self.0.records(FOLLOWED)? {
+            let told = Told::read(&text).map_err(|error| {
+                let message = error.message();
+                Error::internal(format!("the followed rollout {id}: {message}"))
+            })?;
+            followed.extend(told.rollouts);
+        }
+        Ok(followed)
+    }
+
+    /// Keeps how far a rollout is that is followed.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be written.
+    pub(super) async fn keep_followed(&self, told: &ToldRollout) -> Result<()> {
+        let value = Told::new(vec![told.clone()]).document()?;
+        let put = Write::Put {
+            collection: FOLLOWED,
+            key: told.id.clone(),
+            value: value.as_str().to_owned(),
+        };
+        let store = Arc::clone(&self.0);
+        blocking(move || store.write(&[put])).await
     }
 
     /// The last moves of a rollout, the newest first, as JSON.

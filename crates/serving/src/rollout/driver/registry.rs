@@ -3,11 +3,14 @@
 //! Decision: readers look into a map that is swapped whole, and two starts never run at once. An id
 //! is used once, because it is the salt of who gets which version and the name in all records.
 
+mod follow;
+mod past;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use contract::{Act, Code, Document, Error, ModelName, Result, RolloutWatch};
+use contract::{Act, Code, Document, Error, Result, RolloutWatch};
 use serde_json::json;
 use tokio::sync::{Mutex, oneshot};
 
@@ -15,6 +18,7 @@ use super::Tools;
 use super::course::{Clock, Course, Start};
 use super::helm::Helm;
 use super::record::{Record, Records};
+use super::told::ToldRollout;
 use super::view::{Ends, Entry, View, array, document};
 use crate::repository::keeper::Command;
 use crate::repository::ledger::{Steering, owned_by};
@@ -23,57 +27,9 @@ use crate::rollout::config::{GateKind, RolloutConfig};
 use crate::rollout::state::{Action, Rollout};
 use crate::route::ActiveSplit;
 
-/// Rollouts from before a restart.
-#[derive(Debug, Default)]
-pub(crate) struct Past {
-    running: Vec<(Rollout, Record, Vec<Action>, Arc<ActiveSplit>)>,
-    ended: Vec<(Rollout, Record)>,
-}
+use follow::Following;
 
-impl Past {
-    /// Reads what is kept. Blocks.
-    ///
-    /// # Errors
-    /// `internal` when it cannot be read.
-    pub(crate) fn read(records: &Records) -> Result<Self> {
-        let now = Clock::start().now();
-        let mut past = Self::default();
-        for (id, record) in records.all()? {
-            let foreign = |error: String| {
-                Error::internal(format!("the stored rollout {id} cannot go on: {error}"))
-            };
-            let config = RolloutConfig::parse(&record.file);
-            let config = config.map_err(|error| foreign(error.to_string()))?;
-            let resumed = Rollout::resume(config, record.progress.clone(), now);
-            let (rollout, actions) = resumed.map_err(|error| foreign(error.to_string()))?;
-            if rollout.progress().phase.is_final() {
-                past.ended.push((rollout, record));
-            } else {
-                let split = split_of(&rollout)?;
-                past.running.push((rollout, record, actions, split));
-            }
-        }
-        Ok(past)
-    }
-
-    /// What they had decided, for the first snapshot: a restart must not send traffic elsewhere.
-    pub(crate) fn steerings(&self) -> Vec<(ModelName, Steering)> {
-        let running = self.running.iter();
-        running
-            .map(|(rollout, _, _, split)| {
-                let config = rollout.config();
-                let steering = Steering {
-                    rollout: config.id.clone(),
-                    stable: config.stable.clone(),
-                    candidate: config.candidate.clone(),
-                    split: Arc::clone(split),
-                    mirror: None,
-                };
-                (config.model.clone(), steering)
-            })
-            .collect()
-    }
-}
+pub(crate) use past::Past;
 
 /// Every rollout.
 #[derive(Debug)]
@@ -81,6 +37,8 @@ pub(crate) struct Registry {
     tools: Arc<Tools>,
     entries: ArcSwap<BTreeMap<String, Arc<Entry>>>,
     starting: Mutex<()>,
+    /// Whom this server follows, if anybody.
+    following: Option<Following>,
 }
 
 /// How a registry reaches the keeper of the repository.
@@ -97,18 +55,22 @@ impl Registry {
     ///
     /// # Errors
     /// `internal` when a stored rollout cannot be shown.
-    pub(crate) fn new(tools: Tools, past: Past) -> Result<Self> {
-        let registry = Self {
+    pub(crate) fn new(tools: Tools, past: Past, leader: Option<String>) -> Result<Self> {
+        let mut registry = Self {
             tools: Arc::new(tools),
             entries: ArcSwap::default(),
             starting: Mutex::default(),
+            following: leader.map(Following::new),
         };
-        for (rollout, _) in past.ended {
+        for (rollout, record) in past.ended {
             let split = split_of(&rollout)?;
-            registry.enter(&rollout, &split)?;
+            registry.enter_own(&rollout, &record, &split)?;
+        }
+        for (config, split, told) in past.followed {
+            registry.go_on_following(config, split, told)?;
         }
         for (rollout, record, actions, split) in past.running {
-            let (entry, ends) = registry.enter(&rollout, &split)?;
+            let (entry, ends) = registry.enter_own(&rollout, &record, &split)?;
             let start = Start {
                 rollout,
                 record,
@@ -122,11 +84,32 @@ impl Registry {
         Ok(registry)
     }
 
+    fn go_on_following(
+        &mut self,
+        config: RolloutConfig,
+        split: Arc<ActiveSplit>,
+        told: ToldRollout,
+    ) -> Result<()> {
+        let id = config.id.clone();
+        let mut trail = self.trail(config, split, told)?.resumed();
+        match &mut self.following {
+            Some(following) => following.resume(&id, trail),
+            None => drop(tokio::spawn(async move {
+                if let Err(error) = trail.give_up().await {
+                    let diagnostic = error.diagnostic();
+                    tracing::error!(rollout = id, %error, diagnostic, "its end is not kept");
+                }
+            })),
+        }
+        Ok(())
+    }
+
     /// Starts a rollout; gives its status.
     ///
     /// # Errors
     /// As `Rollouts::start` lists them.
     pub(crate) async fn start(&self, file: &str, actor: &str) -> Result<Document> {
+        self.check_decides()?;
         let config =
             RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
         let _only_one = self.starting.lock().await;
@@ -138,16 +121,10 @@ impl Registry {
         let id = rollout.config().id.clone();
         self.tools.records.keep(&id, &record, Vec::new()).await?;
         let config = rollout.config();
-        let steering = Steering {
-            rollout: id.clone(),
-            stable: config.stable.clone(),
-            candidate: config.candidate.clone(),
-            split: Arc::clone(&split),
-            mirror: None,
-        };
+        let steering = steering(config, &split);
         self.tools.helm.steer(&config.model, steering).await?;
         tracing::info!(rollout = id, model = %config.model, actor, "a rollout starts");
-        let (entry, ends) = self.enter(&rollout, &split)?;
+        let (entry, ends) = self.enter_own(&rollout, &record, &split)?;
         let status = entry.view().status.clone();
         let start = Start {
             rollout,
@@ -170,7 +147,7 @@ impl Registry {
             );
             return Err(Error::new(Code::Conflict, message));
         }
-        let mut running = entries.iter().filter(|(_, entry)| !entry.view().is_final);
+        let mut running = entries.iter().filter(|(_, entry)| !entry.view().is_final());
         if let Some((id, _)) = running.find(|(_, entry)| entry.model == config.model) {
             return Err(owned_by(&config.model, id));
         }
@@ -203,16 +180,27 @@ impl Registry {
         Ok(())
     }
 
-    fn enter(&self, rollout: &Rollout, split: &ActiveSplit) -> Result<(Arc<Entry>, Ends)> {
+    fn enter_own(
+        &self,
+        rollout: &Rollout,
+        record: &Record,
+        split: &ActiveSplit,
+    ) -> Result<(Arc<Entry>, Ends)> {
         let config = rollout.config();
         let view = View::new(rollout, None)?;
-        let (entry, ends) = Entry::new(config.model.clone(), view, split.assigner().clone());
+        let assigner = split.assigner().clone();
+        let (entry, ends) = Entry::new(config.model.clone(), &record.file, view, assigner);
+        *entry.shown.replicas() = record.replicas.clone();
+        self.enter(&config.id, &entry);
+        Ok((entry, ends))
+    }
+
+    fn enter(&self, id: &str, entry: &Arc<Entry>) {
         self.entries.rcu(|entries| {
             let mut entries = BTreeMap::clone(entries);
-            entries.insert(config.id.clone(), Arc::clone(&entry));
+            entries.insert(id.to_owned(), Arc::clone(entry));
             entries
         });
-        Ok((entry, ends))
     }
 
     fn run(&self, start: Start, actions: Vec<Action>) {
@@ -232,7 +220,7 @@ impl Registry {
     pub(crate) fn list(&self) -> Document {
         let entries = self.entries.load();
         let views = entries.values().map(|entry| entry.view());
-        let (ended, running): (Vec<_>, Vec<_>) = views.partition(|view| view.is_final);
+        let (ended, running): (Vec<_>, Vec<_>) = views.partition(|view| view.is_final());
         array(
             running
                 .iter()
@@ -270,6 +258,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`, or `internal` when they cannot be read.
     pub(crate) async fn moves(&self, id: &str, limit: usize) -> Result<Document> {
+        self.check_decides()?;
         self.entry(id)?;
         let moves = self.tools.records.moves(id, limit).await?;
         Ok(array(moves.iter().map(String::as_str)))
@@ -280,6 +269,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`, or `conflict`.
     pub(crate) async fn act(&self, id: &str, act: Act) -> Result<Document> {
+        self.check_decides()?;
         let ended = || {
             let message = format!("the rollout `{id}` has ended; start a new one");
             Error::new(Code::Conflict, message)
@@ -295,6 +285,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`.
     pub(crate) fn watch(&self, id: &str) -> Result<Box<dyn RolloutWatch>> {
+        self.check_decides()?;
         Ok(Box::new(self.entry(id)?.watch()))
     }
 
@@ -314,6 +305,17 @@ impl Registry {
         };
         let bucket = assigner.bucket_of(unit);
         document(&json!({"rollout": id, "unit": unit, "arm": arm, "bucket": bucket}))
+    }
+}
+
+/// A split in force for a rollout, without copies.
+pub(super) fn steering(config: &RolloutConfig, split: &Arc<ActiveSplit>) -> Steering {
+    Steering {
+        rollout: config.id.clone(),
+        stable: config.stable.clone(),
+        candidate: config.candidate.clone(),
+        split: Arc::clone(split),
+        mirror: None,
     }
 }
 

@@ -2,17 +2,22 @@
 //!
 //! Decision: readers get what was published last and never wait for the rollout itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use contract::{Act, BoxFuture, Document, Error, ModelName, Result, RolloutNews, RolloutWatch};
+use contract::{
+    Act, BoxFuture, Document, Error, ModelName, Result, RolloutNews, RolloutWatch, Version,
+};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::pairs::PairTotals;
+use super::replicas::Replicas;
+use super::told::ToldRollout;
 use crate::rollout::config::RolloutConfig;
 use crate::rollout::evidence::{Report, Verdict};
+use crate::rollout::moment::Moment;
 use crate::rollout::state::{Numbers, Rollout, Status, Transition};
 use crate::route::{Assigner, Drops};
 
@@ -34,17 +39,32 @@ pub(super) struct View {
     pub(super) evidence: Document,
     /// The verdict as a number.
     pub(super) verdict: Document,
-    /// Whether it has ended.
-    pub(super) is_final: bool,
+    /// The share of the candidate.
+    pub(super) weight: f64,
+    /// The generation.
+    pub(super) generation: u64,
+    /// When it came where it stands.
+    pub(super) since: Moment,
+    /// The version that has won, when it has ended.
+    pub(super) winner: Option<Version>,
 }
 
-/// What its course shows of a rollout.
+/// What its course and everybody else share about a rollout.
 #[derive(Debug)]
 pub(super) struct Shown {
     /// What was published last.
     pub(super) view: ArcSwap<View>,
     /// Who gets which arm, at the weight of now.
     pub(super) assigner: ArcSwap<Assigner>,
+    /// What followers have counted.
+    replicas: Mutex<Replicas>,
+}
+
+impl Shown {
+    /// What followers have counted.
+    pub(super) fn replicas(&self) -> MutexGuard<'_, Replicas> {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One rollout, for everybody else. Its course ends when the entry is dropped.
@@ -52,7 +72,9 @@ pub(super) struct Shown {
 pub(super) struct Entry {
     /// The model.
     pub(super) model: ModelName,
-    /// What its course shows.
+    /// What somebody wrote.
+    pub(super) file: Arc<str>,
+    /// What is shown of it.
     pub(super) shown: Arc<Shown>,
     /// Where acts go; nobody listens any more when it has ended.
     pub(super) orders: mpsc::Sender<Order>,
@@ -71,14 +93,21 @@ pub(super) struct Ends {
 
 impl Entry {
     /// An entry, and the ends of it that its course holds.
-    pub(super) fn new(model: ModelName, view: View, assigner: Assigner) -> (Arc<Self>, Ends) {
+    pub(super) fn new(
+        model: ModelName,
+        file: &str,
+        view: View,
+        assigner: Assigner,
+    ) -> (Arc<Self>, Ends) {
         let (orders, arriving) = mpsc::channel(MAX_ORDERS);
         let (news, _) = broadcast::channel(MAX_NEWS);
         let entry = Self {
             model,
+            file: file.into(),
             shown: Arc::new(Shown {
                 view: ArcSwap::from_pointee(view),
                 assigner: ArcSwap::from_pointee(assigner),
+                replicas: Mutex::default(),
             }),
             orders,
             news: news.downgrade(),
@@ -148,9 +177,41 @@ impl View {
                 shadow,
             })?,
             verdict: document(&verdict(&status))?,
-            is_final: rollout.progress().phase.is_final(),
+            weight: rollout.traffic().weight,
+            generation: rollout.progress().generation,
+            since: rollout.progress().since,
+            winner: winner(rollout),
         })
     }
+
+    /// The documents about a rollout that another server decides about; `winner` is pinned here.
+    pub(super) fn told(told: &ToldRollout, winner: Option<Version>) -> Self {
+        let [status, evidence, verdict] = told.documents();
+        Self {
+            status,
+            evidence,
+            verdict,
+            weight: told.weight,
+            generation: told.generation,
+            since: Moment::default(),
+            winner,
+        }
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_final(&self) -> bool {
+        self.winner.is_some()
+    }
+}
+
+/// The version that has won, when a rollout has ended.
+pub(super) fn winner(rollout: &Rollout) -> Option<Version> {
+    let config = rollout.config();
+    let has_ended = rollout.progress().phase.is_final();
+    has_ended.then(|| match rollout.traffic().weight > 0.0 {
+        true => config.candidate.clone(),
+        false => config.stable.clone(),
+    })
 }
 
 fn verdict(status: &Status) -> serde_json::Value {

@@ -72,6 +72,28 @@ impl Histogram {
         found.map(upper_edge)
     }
 
+    /// A histogram of the counts of some buckets; `None` when there is no such bucket.
+    pub(crate) fn of_counts(counts: impl IntoIterator<Item = (u8, u64)>) -> Option<Self> {
+        let mut histogram = Self::default();
+        for (bucket, count) in counts {
+            *histogram.0.get_mut(usize::from(bucket))? = count;
+        }
+        Some(histogram)
+    }
+
+    /// The buckets that are not empty, and what is in them.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (u8, u64)> {
+        let buckets = (0..).zip(self.0);
+        buckets.filter(|(_, count)| *count > 0)
+    }
+
+    /// Adds what was counted elsewhere.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count += more;
+        }
+    }
+
     /// What was counted after `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let mut counts = self.0;
@@ -158,6 +180,17 @@ mod tests {
         let later = micros(&[(90, 5), (7, 1)]);
         assert_eq!(later.since(&earlier), micros(&[(90, 3), (7, 1)]));
         assert_eq!(earlier.since(&later).n(), 0, "never below zero");
+    }
+
+    #[test]
+    fn counts_leave_and_come_back_as_they_were() {
+        let histogram = micros(&[(1, 4), (90, 5), (u64::MAX, 1)]);
+        let counts: Vec<_> = histogram.counts().collect();
+        assert_eq!(Histogram::of_counts(counts), Some(histogram));
+        assert_eq!(Histogram::of_counts([(160, 1)]), None);
+        let mut sum = micros(&[(90, 2)]);
+        sum.add(&micros(&[(90, 1), (7, 3)]));
+        assert_eq!(sum, micros(&[(90, 3), (7, 3)]));
     }
 
     #[test]

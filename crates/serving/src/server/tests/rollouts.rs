@@ -1,6 +1,7 @@
 //! Rollouts of a whole server in virtual time: real requests, real counts, no clock that anybody
 //! waits for.
 
+mod replicas;
 mod trouble;
 
 use std::sync::Mutex;
@@ -163,8 +164,8 @@ impl Stage {
             }
             self.second(n).await;
         }
-        let evidence = self.server.evidence("r").unwrap();
-        panic!("{}: {}", self.status("state"), evidence.as_str());
+        let status = self.server.status("r").unwrap();
+        panic!("{}: {}", status.as_str(), self.evidence());
     }
 
     fn status(&self, key: &str) -> Value {

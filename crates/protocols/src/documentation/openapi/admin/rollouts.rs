@@ -1,5 +1,7 @@
 //! The routes of rollouts and of the hooks that ask about them.
 
+mod replicas;
+
 use contract::{ActKind, Code};
 use utoipa::openapi::Required;
 use utoipa::openapi::path::HttpMethod;
@@ -22,6 +24,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = reading();
     endpoints.extend(ActKind::ALL.map(act));
     endpoints.extend([start(), simulate(), assign()]);
+    endpoints.extend(replicas::endpoints());
     endpoints.extend(hooks());
     endpoints
 }
@@ -36,10 +39,12 @@ fn reading() -> Vec<Endpoint> {
         ..get("", "listRollouts", "Every rollout", "RolloutList")
     };
     let moves = Endpoint {
+        purpose: Purpose::RolloutLeader,
         parameters: vec![query("limit", "How many moves to give, 20 when left out")],
         ..get("/moves", "showRolloutMoves", "Its moves", "RolloutMoves")
     };
     let events = Endpoint {
+        purpose: Purpose::RolloutLeader,
         reply: events_reply("`transition` and `evidence`, until the rollout has ended"),
         ..get("/events", "followRollout", "What happens from now on", "")
     };
@@ -168,7 +173,7 @@ fn endpoint(method: HttpMethod, path: &str, id: &str, summary: &str, schema: &st
 /// The schemas of bodies and replies.
 pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     let list_of = |name| list("", component(name));
-    vec![
+    let mut schemas = vec![
         ("RolloutFile", file()),
         ("RolloutAct", act_schema()),
         ("Rollout", status()),
@@ -181,7 +186,9 @@ pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
         ("RolloutSimulation", simulation()),
         ("Assignment", assignment()),
         ("FlaggerHook", hook_schema()),
-    ]
+    ];
+    schemas.extend(replicas::schemas());
+    schemas
 }
 
 fn file() -> AnySchema {

@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use contract::{
-    Event as Observed, Result, RolloutNews, RolloutRate, RolloutReading, RolloutScore, Version,
+    Event as Observed, RolloutNews, RolloutRate, RolloutReading, RolloutScore, Version,
 };
 
 use super::Course;
-use crate::repository::keeper::Ending;
 use crate::repository::snapshot::Served;
 use crate::rollout::config::{GateKind, WarmupSource};
 use crate::rollout::driver::copies::{Comparing, totals};
@@ -206,28 +205,6 @@ impl Course {
     /// Tells those who watch; nobody may.
     pub(super) fn tell_watchers(&self, news: RolloutNews) {
         drop(self.news.send(news));
-    }
-
-    /// Ends the steering in favour of `winner`.
-    pub(super) async fn release(&self, winner: Version) -> Result<()> {
-        let config = self.rollout.config();
-        let (model, rollout) = (config.model.clone(), config.id.clone());
-        let warm = self.warm.clone().filter(|(_, time)| !time.is_zero());
-        let ending = Ending {
-            model: model.clone(),
-            rollout,
-            winner,
-            warm: warm.as_ref().map(|(version, _)| version.clone()),
-        };
-        self.tools.helm.settle(ending).await?;
-        if let Some((version, time)) = warm {
-            let cooling = self.tools.helm.cooling(model, version);
-            tokio::spawn(async move {
-                tokio::time::sleep(time).await;
-                cooling.await;
-            });
-        }
-        Ok(())
     }
 
     /// Tells the metrics.

@@ -1,0 +1,115 @@
+//! What the servers say to each other that share a rollout.
+
+use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::schema::Type;
+
+use super::super::super::endpoint::{Endpoint, Purpose};
+use super::super::super::media::json_body;
+use super::super::super::schema::{
+    AnySchema, component, count, either, list, map, object, required, scalar, text,
+};
+use super::super::share;
+use super::endpoint;
+
+/// The operations.
+pub(super) fn endpoints() -> [Endpoint; 2] {
+    let following = endpoint(
+        HttpMethod::Get,
+        "/api/rollouts/following",
+        "followRollouts",
+        "What the leader of rollouts tells the servers that follow it",
+        "FollowedRollouts",
+    );
+    let count = endpoint(
+        HttpMethod::Post,
+        "/api/rollouts/{rollout}/replicas/{replica}",
+        "countReplica",
+        "What a follower has counted so far; the same counts may come twice",
+        "CountedReplicas",
+    );
+    let following = Endpoint {
+        purpose: Purpose::RolloutLeader,
+        ..following
+    };
+    let count = Endpoint {
+        purpose: Purpose::RolloutAct,
+        body: Some(json_body("ReplicaCounts", Vec::new())),
+        ..count
+    };
+    [following, count]
+}
+
+/// The schemas of bodies and replies.
+pub(super) fn schemas() -> [(&'static str, AnySchema); 3] {
+    [
+        ("FollowedRollouts", followed()),
+        ("ReplicaCounts", replica_counts()),
+        ("CountedReplicas", counted_replicas()),
+    ]
+}
+
+fn followed() -> AnySchema {
+    let rollout = object(
+        "",
+        [
+            required("id", text("")),
+            required("file", text("The rollout file, as it was started")),
+            required("weight", share("The share of the candidate")),
+            required("generation", count("Grows with every move")),
+            required(
+                "winner",
+                either([Type::String, Type::Null], "The version that has won"),
+            ),
+            required("status", component("Rollout")),
+            required("evidence", component("RolloutEvidence")),
+            required("verdict", component("RolloutVerdict")),
+        ],
+    );
+    object(
+        "Every rollout that runs, and who has won the last one of a model",
+        [
+            required("format", count("The version of this format")),
+            required("rollouts", list("", rollout)),
+        ],
+    )
+}
+
+fn replica_counts() -> AnySchema {
+    let buckets = |description| map(description, count(""));
+    let arm = |description| {
+        let rewards = object(
+            "",
+            [
+                required("n", count("")),
+                required("sum", scalar(Type::Number, "")),
+                required("sum_squares", scalar(Type::Number, "")),
+            ],
+        );
+        object(
+            description,
+            [
+                required("errors", count("Requests that failed")),
+                required("nan_outputs", count("Answers with NaN or infinity")),
+                required("total", buckets("Times of answers, by bucket")),
+                required("queue", buckets("Of these, the time before the run")),
+                required("infer", buckets("Of these, the run")),
+                required("outputs", list("Rows by class or bin", count(""))),
+                required("rewards", rewards),
+            ],
+        )
+    };
+    object(
+        "Counts since a replica began to follow; they never fall",
+        [
+            required("format", count("The version of this format")),
+            required("generation", count("The generation in force there")),
+            required("error_run", count("The longest run of errors since then")),
+            required("stable", arm("")),
+            required("candidate", arm("")),
+        ],
+    )
+}
+
+fn counted_replicas() -> AnySchema {
+    object("", [required("replicas", count("How many have counted"))])
+}

@@ -1,0 +1,378 @@
+//! Vectors of replicas become sums, whatever happens to them on their way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use contract::{Code as Failure, Timings};
+use proptest::prelude::*;
+
+use super::*;
+use crate::rollout::config::RolloutConfig;
+use crate::rollout::driver::meter::Meter;
+use crate::rollout::evidence::Evidence;
+use crate::rollout::statistics::means::difference::Moments;
+use crate::route::{ArmCounts, ArmTotals, Outcome};
+
+const METRICS: &str = "metrics: [{name: errors, event: error, not_worse_than: {ratio: 2.0, abs: 0.01}}, \
+                       {name: slow, event: latency_over, at: stable_p90, span: infer, \
+                       not_worse_than: {ratio: 2.0, abs: 0.05}}, \
+                       {name: classes, event: output_bin, tolerance_js: 0.1}, \
+                       {name: reward, event: feedback}]";
+
+fn config() -> RolloutConfig {
+    let text = format!("rollout: {{id: a, model: m, stable: 1, candidate: 2, {METRICS}}}");
+    RolloutConfig::parse(&text).unwrap()
+}
+
+/// A request of one arm: its time in milliseconds, whether it failed, and what it was worth.
+#[derive(Clone, Debug)]
+struct Request {
+    is_candidate: bool,
+    millis: u64,
+    is_error: bool,
+    reward: f64,
+}
+
+fn requests() -> impl Strategy<Value = Vec<Request>> {
+    let request = (any::<bool>(), 1_u64..200, 0_u8..10, 0_u8..5);
+    let request = request.prop_map(|(is_candidate, millis, luck, stars)| Request {
+        is_candidate,
+        millis,
+        is_error: luck == 0,
+        reward: f64::from(stars),
+    });
+    prop::collection::vec(request, 0..60)
+}
+
+/// One server that counts.
+#[derive(Default)]
+struct Counting {
+    arms: [ArmCounts; 2],
+    rewards: [Moments; 2],
+    outputs: [[u64; 3]; 2],
+}
+
+impl Counting {
+    fn count(&mut self, request: &Request) {
+        let place = usize::from(request.is_candidate);
+        let compute = Duration::from_millis(request.millis);
+        let timings = Timings {
+            compute,
+            ..Timings::default()
+        };
+        self.arms[place].record(&Outcome {
+            error: request.is_error.then_some(Failure::EngineFailed),
+            latency: compute,
+            timings: Some(timings),
+            outputs: &[],
+        });
+        self.outputs[place][usize::try_from(request.millis % 3).unwrap()] += 1;
+        self.rewards[place].add(Moments {
+            n: 1,
+            sum: request.reward,
+            sum_squares: request.reward * request.reward,
+        });
+    }
+
+    fn totals(&self) -> [ArmTotals; 2] {
+        [0, 1].map(|place: usize| {
+            let mut totals = self.arms[place].totals();
+            totals.outputs = self.outputs[place].to_vec();
+            totals.rewards = self.rewards[place];
+            totals
+        })
+    }
+
+    fn vector(&self) -> Vector {
+        let [stable, candidate] = self.totals();
+        Vector::new(1, 0, &stable, &candidate)
+    }
+}
+
+fn vector(n: usize, generation: u64, error_run: u64) -> Vector {
+    let mut counting = Counting::default();
+    for millis in 0..n {
+        counting.count(&Request {
+            is_candidate: true,
+            millis: u64::try_from(millis).unwrap(),
+            is_error: false,
+            reward: 1.0,
+        });
+    }
+    let [stable, candidate] = counting.totals();
+    Vector::new(generation, error_run, &stable, &candidate)
+}
+
+/// Evidence since the start, block by block.
+fn evidence(blocks: &[Sums]) -> Evidence {
+    let config = config();
+    let (mut meter, mut evidence) = (Meter::default(), Evidence::new(&config));
+    evidence.start_step(&config, 0.5);
+    let thresholds = BTreeMap::from([("slow".to_owned(), Duration::from_millis(114))]);
+    for sums in blocks {
+        let block = meter.block(&config, &thresholds, sums.clone());
+        evidence.add(&config, &block.metrics);
+    }
+    evidence
+}
+
+/// Every score of a report.
+fn scores(evidence: &Evidence) -> Vec<f64> {
+    let report = evidence.report(&config());
+    let metrics = report.metrics.iter();
+    metrics
+        .flat_map(|metric| {
+            let not_worse = metric.ln_not_worse.unwrap_or_default();
+            [metric.ln_worse_start, metric.ln_worse_step, not_worse]
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn three_replicas_give_the_evidence_of_one_server_that_saw_everything(
+        blocks in prop::collection::vec(prop::array::uniform3(requests()), 1..12),
+    ) {
+        let (mut one, mut three) = (Counting::default(), <[Counting; 3]>::default());
+        let mut replicas = Replicas::default();
+        let (mut alone, mut together) = (Vec::new(), Vec::new());
+        for block in &blocks {
+            for (replica, requests) in block.iter().enumerate() {
+                for request in requests {
+                    one.count(request);
+                    three[replica].count(request);
+                }
+            }
+            let [stable, candidate] = one.totals();
+            alone.push(Sums { stable, candidate, ..Sums::default() });
+            for (name, replica) in ["a", "b"].iter().zip(&three) {
+                let text = replica.vector().document().unwrap();
+                replicas.take(name, Vector::read(text.as_str()).unwrap()).unwrap();
+            }
+            // The third is the leader itself.
+            let [stable, candidate] = three[2].totals();
+            let mut sums = Sums { stable, candidate, ..Sums::default() };
+            sums.add(&replicas.sums());
+            together.push(sums);
+        }
+        for (alone, together) in alone.iter().zip(&together) {
+            prop_assert_eq!(&alone.stable, &together.stable);
+            prop_assert_eq!(&alone.candidate, &together.candidate);
+        }
+        let (alone, together) = (evidence(&alone), evidence(&together));
+        for (a, b) in scores(&alone).into_iter().zip(scores(&together)) {
+            prop_assert!((a - b).abs() < 1e-9, "{} {}", a, b);
+        }
+        prop_assert_eq!(alone.verdict(&config()), together.verdict(&config()));
+    }
+
+    #[test]
+    fn the_order_of_replicas_and_repeats_change_nothing(
+        sizes in prop::collection::vec(0_usize..40, 1..6),
+        order in prop::collection::vec(0_usize..6, 0..20),
+    ) {
+        let named = |place: usize| (format!("replica-{place}"), vector(sizes[place], 1, 0));
+        let mut straight = Replicas::default();
+        for place in 0..sizes.len() {
+            let (name, vector) = named(place);
+            straight.take(&name, vector).unwrap();
+        }
+        let mut shuffled = Replicas::default();
+        let rest = (0..sizes.len()).rev();
+        for place in order.into_iter().filter(|place| *place < sizes.len()).chain(rest) {
+            let (name, vector) = named(place);
+            shuffled.take(&name, vector).unwrap();
+        }
+        prop_assert_eq!(&straight, &shuffled);
+        prop_assert_eq!(straight.sums().candidate, shuffled.sums().candidate);
+    }
+
+    #[test]
+    fn a_vector_comes_back_from_its_text_and_an_older_one_changes_nothing(
+        earlier in 0_usize..50, more in 1_usize..50,
+    ) {
+        let (older, newer) = (vector(earlier, 1, 9), vector(earlier + more, 2, 0));
+        let text = newer.document().unwrap();
+        prop_assert_eq!(&Vector::read(text.as_str()).unwrap(), &newer);
+        let mut replicas = Replicas::default();
+        replicas.take("a", older.clone()).unwrap();
+        replicas.take("a", newer).unwrap();
+        let before = replicas.clone();
+        let refused = replicas.take("a", older).unwrap_err();
+        prop_assert!(refused.message().contains("never fall"), "{}", refused);
+        prop_assert_eq!(replicas, before);
+    }
+
+    #[test]
+    fn no_text_breaks_the_reader(text in ".{0,80}") {
+        drop(Vector::read(&text));
+    }
+}
+
+const SAMPLE: &str = r#"{"format":1,"generation":4,"error_run":2,"stable":{"errors":1,"nan_outputs":0,"total":{"26":3,"27":1},"queue":{"0":4},"infer":{"25":4},"outputs":[1,3],"rewards":{"n":2,"sum":1.0,"sum_squares":1.0}},"candidate":{"errors":0,"nan_outputs":0,"total":{},"queue":{},"infer":{},"outputs":[],"rewards":{"n":0,"sum":0.0,"sum_squares":0.0}}}"#;
+
+#[test]
+fn the_first_format_is_read_and_written_as_it_was() {
+    let vector = Vector::read(SAMPLE).unwrap();
+    let sums = vector.sums();
+    assert_eq!((sums.stable.n_answered, sums.stable.n_errors), (4, 1));
+    assert_eq!(sums.stable.outputs, [1, 3]);
+    assert_eq!(vector.document().unwrap().as_str(), SAMPLE);
+}
+
+#[test]
+fn what_no_replica_counts_is_refused_with_its_path() {
+    let rows = [
+        (
+            "\"format\":1",
+            "\"format\":2",
+            "`format`: expected 1, got 2",
+        ),
+        (
+            "\"errors\":1",
+            "\"errors\":-1",
+            "`stable.errors`: invalid value",
+        ),
+        (
+            "\"errors\":1",
+            "\"errors\":1.5",
+            "`stable.errors`: invalid type",
+        ),
+        ("\"errors\":1", "\"errors\":NaN", "`stable.errors`: "),
+        (
+            "\"errors\":1",
+            "\"errors\":9007199254740993",
+            "`stable.errors`: expected at most 9007199254740992",
+        ),
+        ("\"27\":1", "\"160\":1", "`stable.total`: there are fewer"),
+        ("\"27\":1", "\"300\":1", "`stable.total"),
+        ("\"27\":1", "\"x\":1", "`stable.total"),
+        (
+            "[1,3]",
+            "[1,3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]",
+            "`stable.outputs`: expected at most 32 bins, got 33",
+        ),
+        (
+            "\"sum\":1.0",
+            "\"sum\":9.0",
+            "`stable.rewards`: no 2 numbers have the sum 9",
+        ),
+        (
+            "\"sum\":1.0",
+            "\"sum\":1e999",
+            "`stable.rewards.sum`: number out of range",
+        ),
+        (
+            "\"sum_squares\":0.0",
+            "\"sum_squares\":1.0",
+            "`candidate.rewards`: no 0 numbers",
+        ),
+        (
+            "\"queue\":{\"0\":4},",
+            "",
+            "`stable`: missing field `queue`",
+        ),
+        (
+            "\"generation\"",
+            "\"mood\":1,\"generation\"",
+            "unknown field `mood`",
+        ),
+    ];
+    let wrong: Vec<_> = rows
+        .into_iter()
+        .map(|(from, to, expected)| {
+            let error = Vector::read(&SAMPLE.replacen(from, to, 1)).unwrap_err();
+            assert_eq!(error.code(), Failure::InvalidRequest);
+            (error.message().to_owned(), expected)
+        })
+        .filter(|(message, expected)| !message.contains(expected))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let long = format!("{SAMPLE}{}", " ".repeat(64 * 1024));
+    assert!(
+        Vector::read(&long)
+            .unwrap_err()
+            .message()
+            .contains("at most 65536 bytes")
+    );
+    assert!(Vector::read(&format!("{SAMPLE}1")).is_err(), "it goes on");
+}
+
+#[test]
+fn each_count_that_falls_is_told_by_its_path() {
+    let known = Vector::read(SAMPLE).unwrap();
+    let rows = [
+        (
+            "\"errors\":1",
+            "\"errors\":0",
+            Some("`stable.errors`: it was 1 and is 0"),
+        ),
+        (
+            "\"26\":3",
+            "\"26\":2",
+            Some("`stable.total.26`: it was 3 and is 2"),
+        ),
+        (
+            "\"27\":1",
+            "\"28\":1",
+            Some("`stable.total.27`: it was 1 and is 0"),
+        ),
+        (
+            "[1,3]",
+            "[1]",
+            Some("`stable.outputs[1]`: it was 3 and is 0"),
+        ),
+        (
+            "\"generation\":4",
+            "\"generation\":3",
+            Some("`generation`: it was 4"),
+        ),
+        (
+            "\"sum\":1.0,\"sum_squares\":1.0",
+            "\"sum\":0.5,\"sum_squares\":0.5",
+            Some("`stable.rewards.sum_squares`: it was 1 and is 0.5"),
+        ),
+        ("\"error_run\":2", "\"error_run\":0", None),
+        ("\"26\":3", "\"26\":4", None),
+    ];
+    for (from, to, expected) in rows {
+        let next = Vector::read(&SAMPLE.replacen(from, to, 1)).unwrap();
+        let refused = next.check_follows(&known).err();
+        let message = refused.map(|error| error.message().to_owned());
+        match expected {
+            None => assert_eq!(message, None, "{to}"),
+            Some(expected) => assert!(message.as_ref().unwrap().contains(expected), "{message:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_run_of_errors_counts_in_its_generation_alone() {
+    let mut replicas = Replicas::default();
+    replicas.take("a", vector(1, 3, 7)).unwrap();
+    replicas.take("b", vector(1, 2, 9)).unwrap();
+    let runs = [1, 2, 3].map(|generation| replicas.error_run(generation));
+    assert_eq!(runs, [0, 9, 7]);
+}
+
+#[test]
+fn there_are_so_many_replicas_and_their_names_are_plain() {
+    let mut replicas = Replicas::default();
+    for place in 0..MAX_REPLICAS {
+        assert_eq!(
+            replicas
+                .take(&format!("r{place}"), vector(1, 1, 0))
+                .unwrap(),
+            place + 1
+        );
+    }
+    let refused = replicas.take("one-more", vector(1, 1, 0)).unwrap_err();
+    assert_eq!(refused.code(), Failure::Conflict);
+    replicas.take("r0", vector(2, 1, 0)).unwrap();
+    for name in ["", "a b", "a/b", "\u{e9}", &"x".repeat(65)] {
+        let refused = replicas.take(name, vector(1, 1, 0)).unwrap_err();
+        assert!(refused.message().starts_with("`replica`"), "{refused}");
+    }
+}
