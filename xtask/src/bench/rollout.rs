@@ -40,11 +40,17 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     let mut round = Round::default();
     round.runs.extend(bench.runs(&without, &request, &[64])?);
     let server = bench.start(&with, &request)?;
+    until(
+        "its versions",
+        || probe::get(server.port(), "/v2/models/digits/versions/1/ready"),
+        "HTTP/1.1 200",
+    )?;
     let started = probe::post(server.port(), "/api/rollouts", FILE)?;
     if !started.starts_with("HTTP/1.1 201") {
         bail!("the rollout does not start: {started}");
     }
-    until_it_steps(server.port())?;
+    let status = || probe::get(server.port(), "/api/rollouts/bench");
+    until("its first step", status, "\"state\":\"step\"")?;
     round
         .runs
         .push(bench.run(with.who(), &server, &request, 64)?);
@@ -52,15 +58,16 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     Ok(round)
 }
 
-fn until_it_steps(port: u16) -> Result<()> {
+/// Asks until the answer has a text in it.
+fn until(what: &str, ask: impl Fn() -> Result<String>, text: &str) -> Result<()> {
     let waited = crate::steps::stopwatch();
     loop {
-        let status = probe::get(port, "/api/rollouts/bench")?;
-        if status.contains("\"state\":\"step\"") {
+        let answer = ask()?;
+        if answer.contains(text) {
             return Ok(());
         }
         if waited() > PATIENCE {
-            bail!("the rollout does not come to its first step: {status}");
+            bail!("the server does not come to {what}: {answer}");
         }
         std::thread::sleep(Duration::from_millis(50));
     }

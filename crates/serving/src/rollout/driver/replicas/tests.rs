@@ -222,72 +222,74 @@ fn the_first_format_is_read_and_written_as_it_was() {
     assert_eq!(vector.document().unwrap().as_str(), SAMPLE);
 }
 
+/// What is replaced by what in the sample, and what is said of it.
+const SLIPS: &[(&str, &str, &str)] = &[
+    (
+        "\"format\":1",
+        "\"format\":2",
+        "`format`: expected 1, got 2",
+    ),
+    (
+        "\"errors\":1",
+        "\"errors\":-1",
+        "`stable.errors`: invalid value",
+    ),
+    (
+        "\"errors\":1",
+        "\"errors\":1.5",
+        "`stable.errors`: invalid type",
+    ),
+    ("\"errors\":1", "\"errors\":NaN", "`stable.errors`: "),
+    (
+        "\"errors\":1",
+        "\"errors\":9007199254740993",
+        "`stable.errors`: expected at most 9007199254740992",
+    ),
+    ("\"27\":1", "\"160\":1", "`stable.total`: there are fewer"),
+    ("\"27\":1", "\"300\":1", "`stable.total"),
+    ("\"27\":1", "\"x\":1", "`stable.total"),
+    (
+        "[1,3]",
+        "[1,3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]",
+        "`stable.outputs`: expected at most 32 bins, got 33",
+    ),
+    (
+        "\"sum\":1.0",
+        "\"sum\":9.0",
+        "`stable.rewards`: no 2 numbers have the sum 9",
+    ),
+    (
+        "\"sum\":1.0",
+        "\"sum\":1e999",
+        "`stable.rewards.sum`: number out of range",
+    ),
+    (
+        "\"sum_squares\":0.0",
+        "\"sum_squares\":1.0",
+        "`candidate.rewards`: no 0 numbers",
+    ),
+    (
+        "\"queue\":{\"0\":4},",
+        "",
+        "`stable`: missing field `queue`",
+    ),
+    (
+        "\"generation\"",
+        "\"mood\":1,\"generation\"",
+        "unknown field `mood`",
+    ),
+];
+
 #[test]
 fn what_no_replica_counts_is_refused_with_its_path() {
-    let rows = [
-        (
-            "\"format\":1",
-            "\"format\":2",
-            "`format`: expected 1, got 2",
-        ),
-        (
-            "\"errors\":1",
-            "\"errors\":-1",
-            "`stable.errors`: invalid value",
-        ),
-        (
-            "\"errors\":1",
-            "\"errors\":1.5",
-            "`stable.errors`: invalid type",
-        ),
-        ("\"errors\":1", "\"errors\":NaN", "`stable.errors`: "),
-        (
-            "\"errors\":1",
-            "\"errors\":9007199254740993",
-            "`stable.errors`: expected at most 9007199254740992",
-        ),
-        ("\"27\":1", "\"160\":1", "`stable.total`: there are fewer"),
-        ("\"27\":1", "\"300\":1", "`stable.total"),
-        ("\"27\":1", "\"x\":1", "`stable.total"),
-        (
-            "[1,3]",
-            "[1,3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]",
-            "`stable.outputs`: expected at most 32 bins, got 33",
-        ),
-        (
-            "\"sum\":1.0",
-            "\"sum\":9.0",
-            "`stable.rewards`: no 2 numbers have the sum 9",
-        ),
-        (
-            "\"sum\":1.0",
-            "\"sum\":1e999",
-            "`stable.rewards.sum`: number out of range",
-        ),
-        (
-            "\"sum_squares\":0.0",
-            "\"sum_squares\":1.0",
-            "`candidate.rewards`: no 0 numbers",
-        ),
-        (
-            "\"queue\":{\"0\":4},",
-            "",
-            "`stable`: missing field `queue`",
-        ),
-        (
-            "\"generation\"",
-            "\"mood\":1,\"generation\"",
-            "unknown field `mood`",
-        ),
-    ];
-    let wrong: Vec<_> = rows
-        .into_iter()
+    let wrong: Vec<_> = SLIPS
+        .iter()
         .map(|(from, to, expected)| {
             let error = Vector::read(&SAMPLE.replacen(from, to, 1)).unwrap_err();
             assert_eq!(error.code(), Failure::InvalidRequest);
             (error.message().to_owned(), expected)
         })
-        .filter(|(message, expected)| !message.contains(expected))
+        .filter(|(message, expected)| !message.contains(**expected))
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let long = format!("{SAMPLE}{}", " ".repeat(64 * 1024));

@@ -86,7 +86,7 @@ impl Fleet {
     }
 
     /// What each follower does once a second.
-    async fn exchange(&mut self) {
+    async fn exchange(&self) {
         let told = self.leader.server.following().unwrap();
         for follower in &self.followers {
             let counts = follower.stage.server.follow(&told).await.unwrap();
