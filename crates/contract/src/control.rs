@@ -308,3 +308,6 @@ fn refusal(diagnostic: String) -> Error {
     let sentence = "labels, pins, splits, their history and feedback are not offered here";
     Error::new(Code::Unsupported, sentence).with_diagnostic(diagnostic)
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,4 +284,68 @@ mod tests {
         assert!(!error.to_string().contains("index 7"));
         assert_eq!(error.diagnostic(), Some("index 7 of 3"));
     }
+
+    #[test]
+    fn a_code_is_a_word_that_fits_json_and_labels() {
+        let is_word = |code: &&Code| {
+            let word = code.as_str();
+            let is_allowed = |c: char| c.is_ascii_lowercase() || c == '_';
+            word.chars().all(is_allowed) && !word.starts_with('_') && !word.ends_with('_')
+        };
+        let odd: Vec<_> = Code::ALL.iter().filter(|code| !is_word(code)).collect();
+        assert!(odd.is_empty(), "{odd:?}");
+    }
+
+    #[test]
+    fn the_spelling_of_a_code_is_that_of_its_variant() {
+        for code in Code::ALL {
+            let words = code.as_str().split('_').map(|word| {
+                let (first, rest) = word.split_at(1);
+                first.to_ascii_uppercase() + rest
+            });
+            assert_eq!(words.collect::<String>(), format!("{code:?}"));
+            assert_eq!(code.to_string(), code.as_str());
+        }
+    }
+
+    #[test]
+    fn the_server_never_blames_the_caller_for_its_own_trouble() {
+        let ours = [
+            Code::ModelNotReady,
+            Code::QueueFull,
+            Code::Overloaded,
+            Code::Unavailable,
+            Code::DeadlineExceeded,
+            Code::EngineFailed,
+            Code::EngineLost,
+            Code::Internal,
+        ];
+        for code in Code::ALL {
+            assert_eq!(code.is_client_mistake(), !ours.contains(&code), "{code}");
+        }
+    }
+
+    #[test]
+    fn context_keeps_everything_but_the_sentence() {
+        let error = Error::new(Code::QueueFull, "the queue is full")
+            .with_diagnostic("17 rows")
+            .with_retry_after(Duration::from_secs(2))
+            .in_context("request 3")
+            .in_context("batch");
+        assert_eq!(error.to_string(), "batch: request 3: the queue is full");
+        assert_eq!(error.code(), Code::QueueFull);
+        assert_eq!(error.diagnostic(), Some("17 rows"));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn an_error_knows_nothing_that_it_was_not_told() {
+        let error = Error::invalid("input `x` is missing");
+        assert_eq!((error.diagnostic(), error.retry_after()), (None, None));
+    }
+
+    #[test]
+    fn a_result_is_one_pointer_wide() {
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
 }

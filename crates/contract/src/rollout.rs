@@ -224,3 +224,25 @@ pub trait Gatekeeper: Send + Sync + fmt::Debug {
         timeout: Duration,
     ) -> BoxFuture<'a, GateAnswer>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acts_are_named_as_operators_type_them() {
+        let names = ActKind::ALL.map(ActKind::as_str);
+        assert_eq!(names, ["promote", "hold", "resume", "rollback", "abort"]);
+    }
+
+    #[test]
+    fn a_document_is_passed_on_byte_for_byte() {
+        let text = "{ \"b\": 1,\n \"a\": [ ] }";
+        let document = Document::new(text);
+        assert_eq!(document.as_str(), text);
+        assert_eq!(
+            document.clone().as_str().as_ptr(),
+            document.as_str().as_ptr()
+        );
+    }
+}

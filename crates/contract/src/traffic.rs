@@ -327,6 +327,10 @@ pub fn check_traffic_name(name: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -349,6 +353,76 @@ mod tests {
         assert!(check_traffic_name(&"a".repeat(65)).is_err());
         for name in ["stable", "canary-2", "v1.0_b"] {
             assert!(check_traffic_name(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_listed_once_and_spelled_differently() {
+        let names: BTreeSet<_> = AssignmentHash::ALL.map(AssignmentHash::as_str).into();
+        assert_eq!(names.len(), AssignmentHash::ALL.len());
+    }
+
+    #[test]
+    fn a_hash_that_there_is_not_is_told_beside_all_that_there_are() {
+        for name in ["", "XXH3", "xxh3 ", "md5\n"] {
+            let error = AssignmentHash::parse(name).unwrap_err();
+            assert_eq!(error.code(), crate::error::Code::InvalidRequest);
+            for hash in AssignmentHash::ALL {
+                let is_named = error.message().contains(&format!("`{}`", hash.as_str()));
+                assert!(is_named, "{error}");
+            }
+            let got = format!("got `{}`", name.escape_debug());
+            assert!(error.message().ends_with(&got), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_chose_is_what_changes_least() {
+        assert_eq!(AssignmentHash::default(), AssignmentHash::Xxh3);
+        assert_eq!(Fallback::default(), Fallback::Random);
+        assert_eq!(OutputCounts::default(), OutputCounts::Nothing);
+        let routing = Routing::default();
+        assert!(routing.pinned.is_none() && routing.split.is_none() && routing.rollout.is_none());
+        let Bandit {
+            period,
+            min_units,
+            floor,
+        } = Bandit::default();
+        // Two arms at the floor still leave nearly everything to a third.
+        assert!(period > Duration::ZERO && min_units > 0 && floor > 0.0 && floor < 0.1);
+    }
+
+    #[test]
+    fn the_longest_name_is_counted_in_bytes() {
+        for (n_bytes, is_allowed) in [(0, false), (1, true), (64, true), (65, false)] {
+            let name = "a".repeat(n_bytes);
+            assert_eq!(check_traffic_name(&name).is_ok(), is_allowed, "{n_bytes}");
+        }
+        assert!(check_traffic_name(&"ü".repeat(32)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_that_is_accepted_is_safe_in_a_header_a_path_and_a_label(name in any::<String>()) {
+            let is_safe = |c: char| c.is_ascii_graphic() && !"/\\\"`'%?#&=;,:{}<>".contains(c);
+            if check_traffic_name(&name).is_ok() {
+                prop_assert!(name.chars().all(is_safe), "{:?}", name);
+            }
+        }
+
+        #[test]
+        fn a_name_of_allowed_characters_is_accepted(name in "[A-Za-z0-9._-]{1,64}") {
+            prop_assert!(check_traffic_name(&name).is_ok());
+        }
+
+        #[test]
+        fn a_refusal_is_one_line_whatever_was_asked(name in any::<String>()) {
+            if let Err(error) = check_traffic_name(&name) {
+                prop_assert!(!error.message().contains(['\n', '\r']), "{}", error);
+            }
+            if let Err(error) = AssignmentHash::parse(&name) {
+                prop_assert!(!error.message().contains(['\n', '\r']), "{}", error);
+            }
         }
     }
 }

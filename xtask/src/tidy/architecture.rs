@@ -55,4 +55,34 @@ mod tests {
             ["crates/contract/src/error.rs"]
         );
     }
+
+    #[test]
+    fn a_crate_that_is_forgotten_and_a_file_that_is_invented_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["crates/known", "crates/forgotten"] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        let text = "Read `crates/known`, then `docs/invented.md` and `src/any.rs`.";
+        fs::write(root.path().join(DOCUMENT), text).unwrap();
+        let expected = [
+            "ARCHITECTURE.md: does not name `crates/forgotten`",
+            "ARCHITECTURE.md: names `docs/invented.md`, which does not exist",
+        ];
+        assert_eq!(breaches(root.path()).unwrap(), expected);
+    }
+
+    #[test]
+    fn patterns_and_places_to_fill_in_are_no_paths() {
+        for code in [
+            "crates/*/src",
+            "docs/<name>.md",
+            "crates/{a,b}",
+            "bench/x y",
+            "target/debug",
+        ] {
+            let text = format!("See `{code}`.");
+            assert_eq!(paths(&text).count(), 0, "{code}");
+        }
+        assert_eq!(paths("No code at all").count(), 0);
+    }
 }

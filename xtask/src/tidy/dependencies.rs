@@ -234,4 +234,29 @@ mod tests {
             .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
     }
+
+    #[test]
+    fn parentheses_keep_their_parts_together() {
+        let table: [(&str, &[&str]); 5] = [
+            ("a", &["a"]),
+            ("a AND b AND c", &["a", "b", "c"]),
+            ("(a AND b) OR c", &["(a AND b) OR c"]),
+            ("(a OR b) AND c", &["(a OR b)", "c"]),
+            ("(a AND (b AND c)) AND d", &["(a AND (b AND c))", "d"]),
+        ];
+        for (text, parts) in table {
+            assert_eq!(split_outside_parentheses(text, " AND "), parts, "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_of_crates_contradict_neither_each_other_nor_themselves() {
+        for names in [&IMPURE[..], &SINGLE, &LEAVES, &PURE, &LICENCES] {
+            let distinct: BTreeSet<_> = names.iter().collect();
+            assert_eq!(distinct.len(), names.len(), "{names:?}");
+        }
+        assert!(!LEAVES.contains(&CONTRACT));
+        let banned = BANNED.map(|(name, _)| name);
+        assert!(SINGLE.iter().all(|name| !banned.contains(name)));
+    }
 }

@@ -136,4 +136,74 @@ mod tests {
         assert_eq!(quantile(&[7], 50), 7);
         assert_eq!(quantile(&[], 50), 0);
     }
+
+    type Worsen = fn(&mut Numbers);
+
+    /// Numbers that every gate lets through.
+    fn good() -> Numbers {
+        Numbers {
+            n_files: 10,
+            n_own_lines: 1000,
+            file_p90: 400,
+            file_max: 600,
+            function_median: 8,
+            function_p99: 70,
+            function_max: 100,
+            test_share: 40,
+            n_headless: 0,
+            n_with_left_overs: 0,
+            n_waivers: 3,
+        }
+    }
+
+    #[test]
+    fn a_gate_itself_lets_through_and_one_more_does_not() {
+        let worse: [(&str, Worsen); 5] = [
+            ("p90 of own lines", |numbers| numbers.file_p90 += 1),
+            ("the longest file", |numbers| numbers.file_max += 1),
+            ("median lines", |numbers| numbers.function_median += 1),
+            ("p99 of lines", |numbers| numbers.function_p99 += 1),
+            ("the longest function", |numbers| numbers.function_max += 1),
+        ];
+        assert_eq!(good().breaches(), [""; 0]);
+        for (what, worsen) in worse {
+            let mut numbers = good();
+            worsen(&mut numbers);
+            let breaches = numbers.breaches();
+            assert_eq!(breaches.len(), 1, "{what}: {breaches:?}");
+            assert!(breaches[0].contains(what), "{what}: {breaches:?}");
+        }
+    }
+
+    #[test]
+    fn tests_are_neither_too_few_nor_too_many() {
+        for (test_share, n_breaches) in [(34, 1), (35, 0), (45, 0), (46, 1)] {
+            let numbers = Numbers {
+                test_share,
+                ..good()
+            };
+            assert_eq!(numbers.breaches().len(), n_breaches, "{test_share} %");
+        }
+    }
+
+    #[test]
+    fn no_files_have_no_sizes_and_no_tests() {
+        let numbers = Numbers::of(&[], 0);
+        assert_eq!((numbers.n_files, numbers.file_max), (0, 0));
+        assert_eq!((numbers.function_max, numbers.test_share), (0, 0));
+        assert_eq!(Numbers::of(&[], 10).test_share, 100);
+    }
+
+    #[test]
+    fn the_report_has_a_line_for_each_number_with_its_gate() {
+        let text = good().to_string();
+        for line in [
+            "own lines per file, p90 / max               400 / 600   <= 400 / 600",
+            "lines per function, median / p99 / max   8 / 70 / 100   <= 8 / 70 / 100",
+            "share of tests                                   40 %   35-45 %",
+            "files without a head                                0   0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+    }
 }

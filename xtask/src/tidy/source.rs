@@ -301,3 +301,6 @@ impl<'ast> Visit<'ast> for MetricNames {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 use crate::request::NamedTensor;
 use crate::tensor::{Element, ElementType, Shape, Tensor};
 
+mod sums;
+
 fn named(name: &str, tensor: Tensor) -> NamedTensor {
     let name = name.to_owned();
     NamedTensor { name, tensor }

@@ -167,7 +167,42 @@ mod tests {
         assert!(read.buckets.contains(&(0.005, 1)));
     }
 
+    #[test]
+    fn the_longest_time_is_above_all_bounds() {
+        let histogram = Histogram::of_seconds();
+        histogram.observe_time(Duration::MAX);
+        let read = histogram.read();
+        assert_eq!(read.buckets.last(), Some(&(f64::INFINITY, 1)));
+        assert_eq!(read.count, 1);
+        assert!(read.sum.is_finite());
+    }
+
+    #[test]
+    fn bounds_ascend_so_that_a_search_finds_the_right_one() {
+        for bounds in [LATENCY_BOUNDS, ROW_BOUNDS] {
+            let is_ascending = bounds.windows(2).all(|pair| pair[0] < pair[1]);
+            assert!(is_ascending, "{bounds:?}");
+        }
+    }
+
+    #[test]
+    fn a_histogram_that_has_seen_nothing_has_all_its_buckets() {
+        let read = Histogram::of_seconds().read();
+        assert_eq!((read.count, read.sum), (0, 0.0));
+        assert_eq!(read.buckets.len(), LATENCY_BOUNDS.len() + 1);
+    }
+
     proptest! {
+        #[test]
+        fn the_sum_of_times_is_exact(nanos in prop::collection::vec(0_u64..1 << 40, 0..50)) {
+            let histogram = Histogram::of_seconds();
+            for &time in &nanos {
+                histogram.observe_time(Duration::from_nanos(time));
+            }
+            let expected = nanos.iter().sum::<u64>() as f64 / 1e9;
+            prop_assert_eq!(histogram.read().sum, expected);
+        }
+
         #[test]
         fn every_value_is_counted_once(values in prop::collection::vec(any::<u32>(), 0..50)) {
             let histogram = Histogram::of_rows();

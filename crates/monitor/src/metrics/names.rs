@@ -314,3 +314,74 @@ impl Label {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The metrics that break a rule.
+    fn wrong(is_right: impl Fn(Metric) -> bool) -> Vec<Metric> {
+        let all = Metric::ALL.into_iter();
+        all.filter(|metric| !is_right(*metric)).collect()
+    }
+
+    #[test]
+    fn names_are_listed_once_and_spelled_differently() {
+        let names: BTreeSet<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        assert_eq!(names.len(), Metric::ALL.len());
+    }
+
+    #[test]
+    fn a_name_says_whose_it_is() {
+        let prefixes = ["model_", "lockgate_", "process_"];
+        let is_right = |metric: Metric| prefixes.iter().any(|p| metric.name().starts_with(p));
+        assert_eq!(wrong(is_right), []);
+    }
+
+    #[test]
+    fn counters_and_nothing_else_end_in_total() {
+        let is_right =
+            |metric: Metric| metric.name().ends_with("_total") == (metric.kind() == Kind::Counter);
+        assert_eq!(wrong(is_right), []);
+    }
+
+    #[test]
+    fn no_name_looks_like_a_sample_of_a_histogram() {
+        let taken = ["_bucket", "_count", "_sum", "_created"];
+        let is_right = |metric: Metric| !taken.iter().any(|end| metric.name().ends_with(end));
+        assert_eq!(wrong(is_right), []);
+    }
+
+    #[test]
+    fn help_is_one_line_that_the_exposition_can_hold() {
+        let is_right = |metric: Metric| {
+            let help = metric.help();
+            !help.is_empty() && !help.ends_with('.') && !help.contains(['\n', '\\', '"'])
+        };
+        assert_eq!(wrong(is_right), []);
+    }
+
+    #[test]
+    fn labels_are_words_that_stand_once_and_are_not_reserved() {
+        let is_right = |metric: Metric| {
+            let keys: Vec<_> = metric.labels().iter().map(|label| label.as_str()).collect();
+            let distinct: BTreeSet<_> = keys.iter().collect();
+            let is_word = |key: &&str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            // `le` is the bound of a bucket, `quantile` that of a summary.
+            let is_free = |key: &&str| !matches!(*key, "le" | "quantile") && !key.starts_with("__");
+            distinct.len() == keys.len() && keys.iter().all(is_word) && keys.iter().all(is_free)
+        };
+        assert_eq!(wrong(is_right), []);
+    }
+
+    #[test]
+    fn a_rollout_is_always_named_beside_its_model() {
+        let is_right = |metric: Metric| {
+            let labels = metric.labels();
+            !labels.contains(&Rollout) || labels.starts_with(&[Model, Rollout])
+        };
+        assert_eq!(wrong(is_right), []);
+    }
+}

@@ -207,3 +207,63 @@ impl Outcomes {
         Code::ALL.into_iter().zip(&self.errors)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_a_count_of_its_own() {
+        let outcomes = Outcomes::default();
+        assert_eq!(outcomes.read(), [("success", 0)]);
+        for (n, code) in Code::ALL.into_iter().enumerate() {
+            (0..=n).for_each(|_| outcomes.count(Some(code)));
+        }
+        outcomes.count(None);
+        let errors = Code::ALL
+            .iter()
+            .zip(1..)
+            .map(|(code, n)| (code.as_str(), n));
+        let expected: Vec<_> = [("success", 1)].into_iter().chain(errors).collect();
+        assert_eq!(outcomes.read(), expected);
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_about_how_quick_the_model_is() {
+        let series = VersionSeries::default();
+        series.finish(Some(Code::QueueFull), Duration::from_micros(1), None);
+        assert_eq!(series.latency.read().count, 0);
+        series.finish(None, Duration::from_millis(5), Some(Timings::default()));
+        assert_eq!(series.latency.read().count, 1);
+        assert_eq!(series.queue.read().count, 1);
+    }
+
+    #[test]
+    fn the_time_of_the_last_load_outlives_the_version() {
+        let series = VersionSeries::default();
+        series.set_loaded(true, Some(Duration::from_millis(20)));
+        series.set_loaded(false, None);
+        assert!(!series.is_loaded());
+        assert_eq!(series.load_time(), Duration::from_millis(20));
+    }
+
+    #[test]
+    fn versions_are_listed_by_model_and_version() {
+        let registry = Registry::new("0");
+        let name = |text| ModelName::new(text).unwrap();
+        let version = |text| Version::new(text).unwrap();
+        for (model, number) in [("b", "1"), ("a", "10"), ("a", "2"), ("b", "1")] {
+            registry.version(&name(model), &version(number)).admit();
+        }
+        registry.remove(&name("c"), &version("1"));
+        let listed = registry.versions().into_iter();
+        let listed: Vec<_> = listed
+            .map(|(model, version, series)| {
+                (model.to_string(), version.to_string(), series.n_in_flight())
+            })
+            .collect();
+        let expected = [("a", "2", 1), ("a", "10", 1), ("b", "1", 2)];
+        let expected = expected.map(|(m, v, n)| (m.to_owned(), v.to_owned(), n));
+        assert_eq!(listed, expected);
+    }
+}

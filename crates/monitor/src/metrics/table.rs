@@ -70,3 +70,63 @@ impl<K: Clone + Eq + Hash, V: Default> Table<K, V> {
         entries
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    type Counts = Table<&'static str, AtomicUsize>;
+
+    #[test]
+    fn a_key_keeps_its_value() {
+        let table = Counts::default();
+        let first = table.get_or_insert(&"a");
+        table.get_or_insert(&"b");
+        assert!(Arc::ptr_eq(&first, &table.get_or_insert(&"a")));
+    }
+
+    #[test]
+    fn a_key_that_comes_back_has_a_fresh_value() {
+        let table = Counts::default();
+        let old = table.get_or_insert(&"a");
+        old.fetch_add(3, Ordering::Relaxed);
+        table.remove(&"a");
+        table.remove(&"never there");
+        assert!(table.sorted().is_empty());
+        old.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(table.get_or_insert(&"a").load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn keys_are_listed_in_their_order() {
+        let table = Counts::default();
+        for key in ["b", "c", "a", "b"] {
+            table.get_or_insert(&key);
+        }
+        let keys: Vec<_> = table.sorted().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn those_who_bring_a_key_at_once_share_one_value() {
+        const THREADS: usize = 4;
+        const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let (table, barrier) = (Counts::default(), Barrier::new(THREADS));
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    barrier.wait();
+                    for key in KEYS {
+                        table.get_or_insert(&key).fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        let counts = table.sorted().into_iter();
+        let counts: Vec<_> = counts.map(|(_, n)| n.load(Ordering::Relaxed)).collect();
+        assert_eq!(counts, [THREADS; KEYS.len()]);
+    }
+}

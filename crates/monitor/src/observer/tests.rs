@@ -6,6 +6,9 @@ use contract::{Code, ModelName, RolloutRate, RolloutReading, RolloutScore, Timin
 use super::*;
 use crate::metrics::{Kind, Metric};
 
+mod rollouts;
+mod sequences;
+
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// One parsed line: the name, the labels and the value.

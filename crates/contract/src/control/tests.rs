@@ -1,0 +1,230 @@
+use std::task::{Context, Poll, Waker};
+
+use super::VersionState::{Loading, Ready, Unavailable, Unloading};
+use super::*;
+use crate::feedback::{Subject, Verdict};
+
+fn version(text: &str) -> Version {
+    Version::new(text).unwrap()
+}
+
+/// A model with these versions: the name, the state and why.
+fn status(versions: &[(&str, VersionState, &str)]) -> ModelStatus {
+    let versions = versions.iter().map(|(text, state, reason)| VersionStatus {
+        version: version(text),
+        state: *state,
+        reason: (*reason).to_owned(),
+        info: None,
+        n_in_flight: 0,
+        scheduling: None,
+    });
+    ModelStatus {
+        name: ModelName::new("digits").unwrap(),
+        reason: String::new(),
+        versions: versions.collect(),
+        routing: Routing::default(),
+    }
+}
+
+fn latest(status: &ModelStatus) -> Option<&str> {
+    status.latest().map(|status| status.version.as_str())
+}
+
+#[test]
+fn the_highest_version_that_is_ready_answers() {
+    let cases: [(&[_], _); 6] = [
+        (&[], None),
+        (&[("1", Loading, "")], None),
+        (&[("1", Ready, "")], Some("1")),
+        (&[("1", Ready, ""), ("2", Ready, "")], Some("2")),
+        (&[("1", Ready, ""), ("2", Loading, "")], Some("1")),
+        (
+            &[
+                ("1", Ready, ""),
+                ("2", Unloading, ""),
+                ("3", Unavailable, "x"),
+            ],
+            Some("1"),
+        ),
+    ];
+    for (versions, expected) in cases {
+        assert_eq!(latest(&status(versions)), expected, "{versions:?}");
+    }
+}
+
+#[test]
+fn a_pin_wins_and_answers_only_while_it_is_ready() {
+    let mut status = status(&[("1", Ready, ""), ("2", Loading, ""), ("3", Ready, "")]);
+    for (pinned, expected) in [("1", Some("1")), ("2", None), ("3", Some("3")), ("4", None)] {
+        status.routing.pinned = Some(version(pinned));
+        assert_eq!(latest(&status), expected, "{pinned}");
+    }
+    status.routing.pinned = None;
+    assert_eq!(latest(&status), Some("3"));
+}
+
+#[test]
+fn a_version_is_found_by_its_number_before_a_label_of_that_name() {
+    let mut status = status(&[("1", Ready, ""), ("2", Loading, "")]);
+    let labels = [("stable", "1"), ("canary", "2"), ("2", "1"), ("gone", "7")];
+    let labels = labels.map(|(label, text)| (label.to_owned(), version(text)));
+    status.routing.labels = labels.into();
+    let cases = [
+        ("1", Some("1")),
+        ("stable", Some("1")),
+        ("canary", Some("2")),
+        ("2", Some("2")),
+        ("gone", None),
+        ("3", None),
+        ("", None),
+    ];
+    for (text, expected) in cases {
+        let found = status.version(text).map(|status| status.version.as_str());
+        assert_eq!(found, expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_model_that_serves_nothing_says_why() {
+    let cases: [(&[_], _); 6] = [
+        (&[], Some("it has no versions")),
+        (&[("1", Ready, "")], None),
+        (&[("1", Loading, "")], Some("version 1 is LOADING")),
+        (&[("1", Unloading, "")], Some("version 1 is UNLOADING")),
+        (
+            &[("1", Unavailable, "no file"), ("2", Loading, "")],
+            Some("version 1: no file; version 2 is LOADING"),
+        ),
+        (&[("1", Ready, ""), ("2", Unavailable, "no file")], None),
+    ];
+    for (versions, expected) in cases {
+        let reason = status(versions).not_ready_reason();
+        assert_eq!(reason.as_deref(), expected, "{versions:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_model_as_a_whole_comes_first() {
+    let mut broken = status(&[("1", Unavailable, "no file")]);
+    broken.reason = "`model.yaml` is broken".to_owned();
+    let expected = Some("`model.yaml` is broken");
+    assert_eq!(broken.not_ready_reason().as_deref(), expected);
+    assert_eq!(broken.problem().as_deref(), expected);
+}
+
+#[test]
+fn a_problem_may_be_told_while_the_model_serves() {
+    let mut status = status(&[("1", Ready, ""), ("2", Unavailable, "no file")]);
+    assert_eq!(status.problem(), None);
+    status.reason = "version 2 failed to load".to_owned();
+    assert_eq!(status.not_ready_reason(), None);
+    assert_eq!(
+        status.problem().as_deref(),
+        Some("version 2 failed to load")
+    );
+}
+
+#[test]
+fn a_pin_that_is_not_ready_makes_the_model_say_so() {
+    let mut status = status(&[("1", Loading, ""), ("2", Ready, "")]);
+    status.routing.pinned = Some(version("1"));
+    let reason = status.not_ready_reason().unwrap();
+    assert!(reason.starts_with("version 1 is LOADING"), "{reason}");
+}
+
+#[test]
+fn statistics_begin_at_nothing() {
+    let model = ModelName::new("digits").unwrap();
+    let statistics = VersionStatistics::new(model, version("3"));
+    assert_eq!(statistics.version.as_str(), "3");
+    assert_eq!((statistics.n_rows, statistics.n_executions), (0, 0));
+    assert!(statistics.last_inference.is_none() && statistics.batches.is_empty());
+    let times = [
+        statistics.success,
+        statistics.fail,
+        statistics.queue,
+        statistics.compute_input,
+        statistics.compute,
+        statistics.compute_output,
+    ];
+    assert_eq!(times, [CountAndTime::default(); 6]);
+}
+
+/// A server that has the required methods alone.
+#[derive(Debug)]
+struct Plain;
+
+impl Control for Plain {
+    fn models(&self) -> Vec<ModelStatus> {
+        Vec::new()
+    }
+
+    fn model(&self, _name: &ModelName) -> Result<ModelStatus> {
+        Ok(status(&[]))
+    }
+
+    fn readiness(&self) -> Readiness {
+        let (is_ready, reason) = (true, String::new());
+        Readiness { is_ready, reason }
+    }
+
+    fn statistics(&self, _name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {
+        Ok(Vec::new())
+    }
+
+    fn load<'a>(&'a self, _name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn unload<'a>(&'a self, _name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// The error of a future that waits for nothing.
+fn refused<T>(mut future: BoxFuture<'_, Result<T>>) -> Error {
+    let mut context = Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(Err(error)) => error,
+        Poll::Ready(Ok(_)) => panic!("it was not refused"),
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
+fn what_a_server_does_not_offer_is_refused_without_waiting() {
+    let name = ModelName::new("digits").unwrap();
+    let feedback = Feedback {
+        model: None,
+        subject: Subject::Unit("user-1".to_owned()),
+        verdict: Verdict::Reward(1.0),
+    };
+    let refusals = [
+        (refused(Plain.change(&name, Change::Unpin, "ada")), "ada"),
+        (refused(Plain.history(&name, 7)), "7 lines"),
+        (
+            refused(Plain.record(&name, 9, Duration::from_secs(1))),
+            "9 of",
+        ),
+        (Plain.feedback(&[feedback]).remove(0).unwrap_err(), "user-1"),
+    ];
+    for (error, told) in refusals {
+        assert_eq!(error.code(), Code::Unsupported, "{error}");
+        let diagnostic = error.diagnostic().unwrap_or_default();
+        assert!(diagnostic.contains(told), "{diagnostic}");
+        assert!(!error.message().contains(told), "{error}");
+    }
+    assert!(Plain.rollouts().is_none());
+}
+
+#[test]
+fn every_piece_of_feedback_has_an_answer_of_its_own() {
+    let feedback = Feedback {
+        model: None,
+        subject: Subject::Request("r".to_owned()),
+        verdict: Verdict::Reward(0.0),
+    };
+    for n in [0, 1, 5] {
+        assert_eq!(Plain.feedback(&vec![feedback.clone(); n]).len(), n);
+    }
+}

@@ -1,0 +1,255 @@
+//! Any sequence of events: what is counted is what happened, and no counter ever shrinks.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const VERSIONS: usize = 3;
+const DIALECTS: [&str; 2] = ["native", "grpc"];
+
+/// An event of one of few versions, dialects and rollouts, as plain data.
+#[derive(Clone, Debug)]
+enum Happening {
+    Changed(usize, VersionState),
+    Admitted(usize),
+    Finished(usize, Option<Code>, u32),
+    Batch(usize, u16, u32),
+    Call(usize, Option<Code>, u32),
+    Moved(usize),
+    Measured(usize, u8, u8),
+}
+
+fn code() -> impl Strategy<Value = Option<Code>> {
+    prop_oneof![
+        Just(None),
+        proptest::sample::select(Code::ALL.as_slice()).prop_map(Some)
+    ]
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let state = proptest::sample::select(vec![
+        VersionState::Loading,
+        VersionState::Ready,
+        VersionState::Unloading,
+        VersionState::Unavailable,
+    ]);
+    let at = 0..VERSIONS;
+    prop_oneof![
+        (at.clone(), state).prop_map(|(at, state)| Happening::Changed(at, state)),
+        at.clone().prop_map(Happening::Admitted),
+        (at.clone(), code(), any::<u32>())
+            .prop_map(|(at, code, us)| Happening::Finished(at, code, us)),
+        (at.clone(), any::<u16>(), any::<u32>())
+            .prop_map(|(at, n_rows, us)| Happening::Batch(at, n_rows, us)),
+        (0..DIALECTS.len(), code(), any::<u32>())
+            .prop_map(|(at, code, us)| Happening::Call(at, code, us)),
+        at.clone().prop_map(Happening::Moved),
+        (at, any::<u8>(), any::<u8>())
+            .prop_map(|(at, agree, differ)| Happening::Measured(at, agree, differ)),
+    ]
+}
+
+/// A monitor, and what it should have counted.
+struct World {
+    monitor: Arc<Monitor>,
+    model: ModelName,
+    /// Admitted and not finished, by version.
+    in_flight: [i64; VERSIONS],
+    outcomes: BTreeMap<(usize, &'static str), u64>,
+    calls: BTreeMap<(usize, &'static str), u64>,
+    n_rows: [u64; VERSIONS],
+    pairs: [(u64, u64); VERSIONS],
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            monitor: Monitor::new("0"),
+            model: model("m"),
+            in_flight: [0; VERSIONS],
+            outcomes: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            n_rows: [0; VERSIONS],
+            pairs: [(0, 0); VERSIONS],
+        }
+    }
+
+    fn live(&mut self, happening: &Happening) {
+        match *happening {
+            Happening::Changed(at, state) => self.observe(at, |model, version| {
+                let load_time = Some(Duration::from_secs(1));
+                Event::VersionChanged {
+                    model,
+                    version,
+                    state,
+                    load_time,
+                }
+            }),
+            Happening::Admitted(at) => {
+                self.in_flight[at] += 1;
+                self.observe(at, |model, version| Event::RequestAdmitted {
+                    model,
+                    version,
+                });
+            }
+            Happening::Finished(at, error, us) => self.finish(at, error, us),
+            Happening::Batch(at, n_rows, us) => {
+                self.n_rows[at] += u64::from(n_rows);
+                self.observe(at, |model, version| Event::BatchExecuted {
+                    model,
+                    version,
+                    n_rows: n_rows.into(),
+                    n_requests: 1,
+                    compute: Duration::from_micros(us.into()),
+                });
+            }
+            Happening::Call(at, error, us) => {
+                *self.calls.entry((at, status(error))).or_default() += 1;
+                self.monitor.observe(&Event::CallFinished {
+                    dialect: DIALECTS[at],
+                    error,
+                    latency: Duration::from_micros(us.into()),
+                });
+            }
+            Happening::Moved(at) => self.monitor.observe(&Event::RolloutMoved {
+                rollout: &format!("r{at}"),
+                model: &self.model,
+                from: "step",
+                to: "rolled_back",
+                reason: "worse",
+            }),
+            Happening::Measured(at, agree, differ) => self.measure(at, agree, differ),
+        }
+    }
+
+    fn observe(
+        &self,
+        at: usize,
+        event: impl for<'a> FnOnce(&'a ModelName, &'a Version) -> Event<'a>,
+    ) {
+        let version = version(&(at + 1).to_string());
+        self.monitor.observe(&event(&self.model, &version));
+    }
+
+    /// A request ends; one that was admitted if there is any.
+    fn finish(&mut self, at: usize, error: Option<Code>, us: u32) {
+        let was_admitted = self.in_flight[at] > 0;
+        self.in_flight[at] -= i64::from(was_admitted);
+        *self.outcomes.entry((at, status(error))).or_default() += 1;
+        self.observe(at, |model, version| Event::RequestFinished {
+            model,
+            version,
+            was_admitted,
+            error,
+            latency: Duration::from_micros(us.into()),
+            timings: None,
+        });
+    }
+
+    fn measure(&mut self, at: usize, agree: u8, differ: u8) {
+        let (n_agreeing, n_differing) = &mut self.pairs[at];
+        *n_agreeing += u64::from(agree);
+        *n_differing += u64::from(differ);
+        let rollout = format!("r{at}");
+        let mut told = reading(&rollout, &self.model);
+        (told.n_agreeing, told.n_differing) = (*n_agreeing, *n_differing);
+        self.monitor.observe(&Event::RolloutMeasured(&told));
+    }
+
+    fn parsed(&self) -> Parsed {
+        parse(&self.monitor.exposition().body)
+    }
+}
+
+fn status(error: Option<Code>) -> &'static str {
+    error.map_or("success", Code::as_str)
+}
+
+/// Every sample that may only grow, by its name and labels.
+fn growing(parsed: &Parsed) -> BTreeMap<(String, BTreeMap<String, String>), f64> {
+    let is_growing = |name: &str| name.starts_with("lockgate_") || name.starts_with("model_");
+    let has_suffix = |name: &str| {
+        let suffixes = ["_total", "_bucket", "_count", "_sum"];
+        suffixes.iter().any(|suffix| name.ends_with(suffix))
+    };
+    let samples = parsed.samples.iter();
+    samples
+        .filter(|(name, ..)| is_growing(name) && has_suffix(name))
+        .map(|(name, labels, value)| ((name.clone(), labels.clone()), *value))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_counted_only_grows_and_never_leaves(
+        happenings in proptest::collection::vec(happening(), 0..24),
+    ) {
+        let mut world = World::new();
+        let mut before = growing(&world.parsed());
+        for happening in &happenings {
+            world.live(happening);
+            let now = growing(&world.parsed());
+            for (series, value) in &before {
+                let after = now.get(series);
+                prop_assert!(
+                    after.is_some_and(|after| after >= value),
+                    "{:?}: {} became {:?} by {:?}", series, value, after, happening
+                );
+            }
+            before = now;
+        }
+    }
+
+    #[test]
+    fn what_is_counted_is_what_happened(
+        happenings in proptest::collection::vec(happening(), 0..60),
+    ) {
+        let mut world = World::new();
+        happenings.iter().for_each(|happening| world.live(happening));
+        let parsed = world.parsed();
+        for ((at, status), count) in &world.outcomes {
+            let version = (at + 1).to_string();
+            let labels = [("model", "m"), ("model_version", version.as_str()), ("status", status)];
+            let found = parsed.value("model_predictions_total", &labels);
+            prop_assert_eq!(found, Some(*count as f64), "{:?}", labels);
+        }
+        for ((at, status), count) in &world.calls {
+            let labels = [("dialect", DIALECTS[*at]), ("status", *status)];
+            prop_assert_eq!(parsed.value("lockgate_calls_total", &labels), Some(*count as f64));
+        }
+        for at in 0..VERSIONS {
+            let version = (at + 1).to_string();
+            let labels = [("model", "m"), ("model_version", version.as_str())];
+            if let Some(found) = parsed.value("lockgate_in_flight_requests", &labels) {
+                prop_assert_eq!(found, world.in_flight[at] as f64);
+            }
+            if let Some(found) = parsed.value("lockgate_batch_rows_sum", &labels) {
+                prop_assert_eq!(found, world.n_rows[at] as f64);
+            }
+            let rollout = format!("r{at}");
+            let labels = [("model", "m"), ("rollout", rollout.as_str()), ("agree", "false")];
+            if let Some(found) = parsed.value("lockgate_shadow_pairs_total", &labels) {
+                prop_assert_eq!(found, world.pairs[at].1 as f64);
+            }
+        }
+    }
+
+    #[test]
+    fn a_histogram_ends_with_the_count_of_all_its_values(
+        happenings in proptest::collection::vec(happening(), 0..60),
+    ) {
+        let mut world = World::new();
+        happenings.iter().for_each(|happening| world.live(happening));
+        let parsed = world.parsed();
+        for (name, labels, value) in &parsed.samples {
+            let Some(family) = name.strip_suffix("_count") else { continue };
+            let mut last = labels.clone();
+            last.insert("le".to_owned(), "+Inf".to_owned());
+            let labels: Vec<_> = last.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+            let found = parsed.value(&format!("{family}_bucket"), &labels);
+            prop_assert_eq!(found, Some(*value), "{}", family);
+        }
+    }
+}
