@@ -36,7 +36,11 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     repository::add_version(&models, &model, "2").context("the candidate")?;
     let without = Launch::lockgate(&bench.built, &models);
     let mut with = without.clone().labelled(WITH_ROLLOUT);
-    with.arguments = vec![FLAG.to_owned(), "true".to_owned()];
+    // An id is used once, so each round has a state of its own.
+    let state = tempfile::tempdir().context("a folder for the state")?;
+    let state_dir = state.path().display().to_string();
+    let arguments = [FLAG, "true", "--state-dir", &state_dir];
+    with.arguments = arguments.map(str::to_owned).to_vec();
     let mut round = Round::default();
     round.runs.extend(bench.runs(&without, &request, &[64])?);
     let server = bench.start(&with, &request)?;
