@@ -39,7 +39,11 @@ pub(crate) fn run(root: &Path, is_check: bool) -> Result<()> {
 
 fn generate(protos: &Path, out: &Path) -> Result<()> {
     let mut compiler = Compiler::new([protos])?;
-    compiler.include_imports(true).open_files(SOURCES)?;
+    if let Err(error) = compiler.include_imports(true).open_files(SOURCES) {
+        // Its own text does not say where.
+        let file = error.file().unwrap_or(PROTO_FOLDER).to_owned();
+        return Err(error).context(file);
+    }
     fs::write(out.join(DESCRIPTORS), compiler.encode_file_descriptor_set())?;
     // Only now with comments: reflection does not need them, the generated code does.
     compiler.include_source_info(true);
@@ -98,5 +102,50 @@ mod tests {
         assert_eq!(check(), Ok(()));
         fs::write(committed.path().join("b.rs"), "").unwrap();
         assert!(check().unwrap_err().contains("b.rs"), "surplus");
+    }
+
+    /// A workspace with the protos of the repository and nothing else.
+    fn workspace() -> tempfile::TempDir {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let (from, to) = (
+            repository.join(PROTO_FOLDER),
+            root.path().join(PROTO_FOLDER),
+        );
+        fs::create_dir(&to).unwrap();
+        for name in file_names(&from).unwrap() {
+            fs::copy(from.join(&name), to.join(&name)).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn what_was_generated_is_fresh_until_a_proto_changes() {
+        let root = workspace();
+        assert!(run(root.path(), true).is_err(), "nothing is there yet");
+        run(root.path(), false).unwrap();
+        run(root.path(), true).unwrap();
+        let proto = root.path().join(PROTO_FOLDER).join(SOURCES[0]);
+        let text = fs::read_to_string(&proto).unwrap();
+        fs::write(&proto, text + "\nmessage Unheard { bool of = 1; }\n").unwrap();
+        let error = run(root.path(), true).unwrap_err().to_string();
+        assert!(error.contains("cargo xtask codegen"), "{error}");
+    }
+
+    #[test]
+    fn a_check_writes_nothing() {
+        let root = workspace();
+        let folder = root.path().join(OUTPUT_FOLDER);
+        fs::create_dir_all(&folder).unwrap();
+        assert!(run(root.path(), true).is_err());
+        assert!(file_names(&folder).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_proto_that_is_broken_is_named() {
+        let root = workspace();
+        fs::write(root.path().join(PROTO_FOLDER).join(SOURCES[1]), "message {").unwrap();
+        let error = format!("{:?}", run(root.path(), false).unwrap_err());
+        assert!(error.contains(SOURCES[1]), "{error}");
     }
 }
