@@ -57,3 +57,31 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     names.sort_unstable();
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_the_rust_files_in_their_order() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("fuzz/fuzz_targets");
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["b.rs", "a.rs", "notes.md", "c.rs~"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        assert_eq!(targets(root.path()).unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn every_target_of_the_repository_has_seeds() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let names = targets(root).unwrap();
+        assert!(!names.is_empty());
+        for name in names {
+            let seeds = root.join("fuzz/corpus").join(&name);
+            let n_seeds = fs::read_dir(seeds).map_or(0, Iterator::count);
+            assert!(n_seeds > 0, "{name}");
+        }
+    }
+}

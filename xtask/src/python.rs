@@ -62,3 +62,48 @@ fn run(command: &mut Command) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_of_the_same_requirements_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("env");
+        fs::create_dir(&folder).unwrap();
+        fs::write(root.path().join("list.txt"), "numpy==1\n").unwrap();
+        assert!(!is_installed(&folder));
+        fs::write(folder.join(STAMP), "numpy==1\n").unwrap();
+        fs::write(folder.join("mark"), "").unwrap();
+        install(root.path(), "list.txt", "env").unwrap();
+        assert!(is_installed(&folder));
+        assert!(folder.join("mark").exists(), "it was made anew");
+    }
+
+    #[test]
+    fn a_list_that_is_missing_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let error = install(root.path(), "list.txt", "env").unwrap_err();
+        assert!(error.to_string().contains("list.txt"), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_fails_is_quoted() {
+        run(&mut Command::new("true")).unwrap();
+        let error = run(Command::new("false").arg("-x")).unwrap_err();
+        assert!(error.to_string().contains("\"-x\""), "{error}");
+        assert!(run(&mut Command::new("/nowhere/python")).is_err());
+    }
+
+    #[test]
+    fn the_requirements_of_the_repository_are_pinned() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let text = fs::read_to_string(root.join(REQUIREMENTS)).unwrap();
+        let lines = text.lines().map(str::trim);
+        let loose: Vec<_> = lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.contains("=="))
+            .collect();
+        assert!(loose.is_empty(), "{loose:?}");
+    }
+}

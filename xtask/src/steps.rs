@@ -157,3 +157,58 @@ pub(crate) fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_step_has_is_an_error_with_all_names() {
+        let error = run(Path::new("/nowhere"), Some("nonsense")).unwrap_err();
+        for step in STEPS {
+            assert!(error.to_string().contains(step.name), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_step_can_be_chosen_by_its_name_alone() {
+        for step in STEPS {
+            let alike = STEPS.iter().filter(|other| other.name.contains(step.name));
+            assert_eq!(alike.count(), 1, "{}", step.name);
+        }
+        let names: BTreeSet<_> = STEPS.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), STEPS.len());
+    }
+
+    #[test]
+    fn what_tests_need_is_prepared_before_them() {
+        let place = |name| STEPS.iter().position(|step| step.name == name).unwrap();
+        assert!(place("prepare") < place("tests"));
+        assert!(
+            place("format") < place("clippy"),
+            "the quickest comes first"
+        );
+    }
+
+    #[test]
+    fn a_step_that_fails_is_named_at_the_end() {
+        let nothing_there = tempfile::tempdir().unwrap();
+        let error = run(nothing_there.path(), Some("generated")).unwrap_err();
+        assert_eq!(error.to_string(), "failed: generated code");
+    }
+
+    #[test]
+    fn cargo_that_fails_is_quoted() {
+        let root = tempfile::tempdir().unwrap();
+        cargo(root.path(), &["--version"], &[]).unwrap();
+        let error = cargo(root.path(), &["--nonsense"], &[]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("`cargo --nonsense` ended with"),
+            "{error}"
+        );
+    }
+}

@@ -308,4 +308,27 @@ mod tests {
             .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
     }
+
+    #[test]
+    fn names_can_be_typed_and_texts_stand_in_tables() {
+        for case in &CASES {
+            let is_typed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(case.name.chars().all(is_typed), "{}", case.name);
+            assert!(!case.goals.is_empty(), "{}", case.name);
+            let goals = case.goals.iter().map(|goal| goal.text);
+            for text in goals.chain([case.title]) {
+                let is_fit =
+                    !text.is_empty() && !text.ends_with('.') && !text.contains(['|', '\n']);
+                assert!(is_fit, "{}: {text}", case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_goals_of_a_case_can_be_told_apart() {
+        for case in &CASES {
+            let goals: BTreeSet<_> = case.goals.iter().map(ToString::to_string).collect();
+            assert_eq!(goals.len(), case.goals.len(), "{}: {goals:?}", case.name);
+        }
+    }
 }

@@ -128,4 +128,47 @@ mod tests {
         let numbers: Vec<_> = (0..1000).map(|_| random.unit()).collect();
         assert!(numbers.iter().all(|number| *number > 0.0 && *number <= 1.0));
     }
+
+    #[test]
+    fn phases_follow_each_other_without_a_gap_or_an_overlap() {
+        let alone = poisson(&[phase(1000.0, 2)], 9);
+        let both = poisson(&[phase(1000.0, 2), phase(1000.0, 2)], 9);
+        assert_eq!(both[..alone.len()], alone);
+        assert!(both[alone.len()..].iter().all(|due| *due >= 2_000_000));
+        assert!(both.iter().all(|due| *due < 4_000_000));
+    }
+
+    #[test]
+    fn no_time_and_no_phase_have_no_requests() {
+        assert_eq!(poisson(&[], 1), [0; 0]);
+        assert_eq!(poisson(&[phase(1000.0, 0)], 1), [0; 0]);
+    }
+
+    #[test]
+    fn the_generator_is_the_one_that_is_published() {
+        // The first numbers of SplitMix64 from the seed 0.
+        let mut random = Random::new(0);
+        let expected = [
+            0xe220_a839_7b1d_cdaf,
+            0x6e78_9e6a_a1b9_65f4,
+            0x06c4_5d18_8009_454f,
+        ];
+        assert_eq!([(); 3].map(|()| random.bits()), expected);
+    }
+
+    #[test]
+    fn coarse_numbers_fill_their_range_evenly() {
+        let mut random = Random::new(7);
+        let numbers: Vec<_> = (0..10_000).map(|_| random.coarse() * 10.0).collect();
+        let counts: Vec<_> = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
+            .iter()
+            .map(|from| {
+                let is_in = |number: &&f32| (*from..from + 1.0).contains(*number);
+                numbers.iter().filter(is_in).count()
+            })
+            .collect();
+        assert_eq!(counts.iter().sum::<usize>(), numbers.len());
+        // Five standard deviations of a binomial count.
+        assert!(counts.iter().all(|n| n.abs_diff(1000) < 150), "{counts:?}");
+    }
 }

@@ -130,3 +130,37 @@ fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// A process that waits for ever, or has ended at once.
+    fn server(program: &str, arguments: &[&str]) -> Server {
+        Server {
+            child: Command::new(program).args(arguments).spawn().unwrap(),
+            port: 1,
+            is_peer: false,
+            first_reply: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_asked_to_end_ends() {
+        server("tail", &["-f", "/dev/null"]).stop().unwrap();
+    }
+
+    #[test]
+    fn a_server_that_has_ended_already_needs_no_end() {
+        server("true", &[]).stop().unwrap();
+    }
+
+    #[test]
+    fn a_running_server_has_memory_to_tell() {
+        let server = server("tail", &["-f", "/dev/null"]);
+        assert!(server.usage().unwrap().resident_bytes > 0);
+        server.stop().unwrap();
+    }
+}

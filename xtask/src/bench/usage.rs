@@ -99,6 +99,8 @@ fn resident_bytes(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Child, Command};
+
     use super::*;
 
     #[test]
@@ -131,9 +133,55 @@ mod tests {
         assert_eq!(below(10, &parents), [10, 11, 12]);
     }
 
+    /// A process that waits for ever.
+    fn waiting() -> Child {
+        let mut command = Command::new("tail");
+        command.args(["-f", "/dev/null"]).spawn().unwrap()
+    }
+
     #[test]
-    fn this_process_uses_memory() {
-        let usage = Usage::of_tree(std::process::id()).unwrap();
-        assert!(usage.resident_bytes > 0);
+    fn a_process_uses_memory_while_it_runs() {
+        // Not of this process, whose other tests start processes that end meanwhile.
+        let mut child = waiting();
+        let usage = Usage::of_tree(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(usage.unwrap().resident_bytes > 0);
+        assert!(Usage::of_tree(child.id()).is_err(), "it has ended");
+    }
+
+    #[test]
+    fn time_that_was_used_is_a_difference_and_never_below_nothing() {
+        let usage = |seconds| Usage {
+            cpu: Duration::from_secs(seconds),
+            resident_bytes: 0,
+        };
+        assert_eq!(usage(5).cpu_since(&usage(3)), Duration::from_secs(2));
+        // A worker that has ended takes its time with it.
+        assert_eq!(usage(3).cpu_since(&usage(5)), Duration::ZERO);
+    }
+
+    #[test]
+    fn memory_in_another_form_is_not_guessed() {
+        for status in [
+            "",
+            "VmRSS:",
+            "VmRSS: 12",
+            "VmRSS: x kB",
+            "VmRSS: 12 MB",
+            "VmHWM: 1 kB",
+        ] {
+            assert_eq!(resident_bytes(status), None, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_child_is_below_this_process() {
+        let mut child = waiting();
+        let found = tree(std::process::id()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found[0], std::process::id());
+        assert!(found.contains(&child.id()), "{found:?}");
     }
 }

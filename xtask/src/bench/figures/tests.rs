@@ -132,3 +132,54 @@ fn numbers_are_medians_of_rounds_and_keep_their_order() {
     assert_eq!(figures.value("bee"), None);
     assert_eq!(figures.notes.len(), 1);
 }
+
+#[test]
+fn the_order_of_rounds_changes_no_median() {
+    let rounds: Vec<_> = [40_000.0, 55_000.0, 50_000.0, 45_000.0]
+        .into_iter()
+        .map(|rate| {
+            let mut round = Round {
+                runs: vec![run(Contender::Lockgate, 8, rate)],
+                ..Round::default()
+            };
+            round.set("a number", Unit::Count, rate);
+            round
+        })
+        .collect();
+    let turned: Vec<_> = rounds.iter().rev().cloned().collect();
+    let (forth, back) = (Figures::of("case", &rounds), Figures::of("case", &turned));
+    assert_eq!(forth.rows, back.rows);
+    assert_eq!(forth.values, back.values);
+    let row = &forth.rows[0];
+    assert_eq!(row.median.requests_per_second, 47_500.0);
+    assert!(row.slowest <= row.median.requests_per_second);
+    assert!(row.fastest >= row.median.requests_per_second);
+}
+
+#[test]
+fn one_round_that_waives_its_goals_waives_them_all() {
+    let waived = Round {
+        waiver: Some("no AMX".to_owned()),
+        ..Round::default()
+    };
+    let figures = Figures::of("case", &[Round::default(), waived]);
+    assert_eq!(figures.waiver.as_deref(), Some("no AMX"));
+    assert_eq!(Figures::of("case", &[Round::default()]).waiver, None);
+}
+
+#[test]
+fn a_contender_at_other_connections_is_another_row() {
+    let figures = figures(vec![
+        run(Contender::Lockgate, 64, 50_000.0),
+        run(Contender::Lockgate, 1, 10_000.0),
+    ]);
+    assert_eq!(figures.rate(Contender::Lockgate, 64), Some(50_000.0));
+    assert_eq!(figures.rate(Contender::Lockgate, 1), Some(10_000.0));
+    assert_eq!(figures.rate(Contender::Lockgate, 8), None);
+    let order: Vec<_> = figures
+        .rows
+        .iter()
+        .map(|row| row.median.n_connections)
+        .collect();
+    assert_eq!(order, [1, 64]);
+}

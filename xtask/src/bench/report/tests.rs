@@ -190,3 +190,66 @@ fn the_document_of_the_repository_has_a_place_for_the_tables() {
     let text = fs::read_to_string(root.join(DOCUMENT)).unwrap();
     assert!(filled(&text, "").is_ok());
 }
+
+/// A repository with the document alone.
+fn repository() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("docs")).unwrap();
+    let document = format!("# Title\n\n{FIRST_LINE}\nold\n{LAST_LINE}\n");
+    fs::write(root.path().join(DOCUMENT), document).unwrap();
+    root
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_complete_run_writes_its_figures_and_the_document() {
+    let root = repository();
+    let measured = [measured(vec![run("Lockgate", 2.0)])];
+    write(root.path(), &compare(), &machine(), &measured).unwrap();
+    let folder = root.path().join(FOLDER);
+    assert_eq!(names(&folder), ["2026-01-02-predict.json", "latest.md"]);
+    let document = fs::read_to_string(root.path().join(DOCUMENT)).unwrap();
+    let tables = fs::read_to_string(folder.join("latest.md")).unwrap();
+    assert!(
+        document.contains(&tables) && !document.contains("old"),
+        "{document}"
+    );
+}
+
+#[test]
+fn a_run_of_some_leaves_the_document_as_it_is() {
+    let root = repository();
+    let before = fs::read_to_string(root.path().join(DOCUMENT)).unwrap();
+    let compare = Compare {
+        cases: vec!["predict".to_owned()],
+        ..compare()
+    };
+    let measured = [measured(vec![run("Lockgate", 2.0)])];
+    write(root.path(), &compare, &machine(), &measured).unwrap();
+    assert_eq!(
+        names(&root.path().join(FOLDER)),
+        ["2026-01-02-predict.json"]
+    );
+    assert_eq!(
+        fs::read_to_string(root.path().join(DOCUMENT)).unwrap(),
+        before
+    );
+}
+
+#[test]
+fn a_case_without_figures_has_its_error_in_the_file() {
+    let measured = Measured::new(&CASES[0], vec![Err(anyhow::anyhow!("no port"))]);
+    let text = json(&compare(), &machine(), &measured).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["error"], "it failed, no port");
+    assert!(value["medians"].is_null());
+    assert!(text.ends_with("}\n"), "a file ends with its line");
+}
