@@ -132,4 +132,25 @@ mod tests {
         }
         assert_eq!(wrong, []);
     }
+
+    #[test]
+    fn a_layout_is_asked_for_by_its_mode() {
+        let layout = |is_shared| SessionLayout {
+            is_shared,
+            threads: NonZeroUsize::MIN,
+            provider: String::new(),
+            reason: String::new(),
+        };
+        assert_eq!(layout(true).mode().as_str(), "shared");
+        assert_eq!(layout(false).mode().as_str(), "instances");
+        assert_eq!(SessionMode::default().as_str(), "auto");
+    }
+
+    #[test]
+    fn an_exact_number_of_sessions_is_kept_whatever_the_default() {
+        let [three, nine] = [3, 9].map(|n| NonZeroUsize::new(n).unwrap());
+        let asked = Concurrency::of(three);
+        assert_eq!(asked.or((nine, nine)), (three, NonZeroUsize::MIN));
+        assert_eq!(asked.or_one_per_core(), (three, NonZeroUsize::MIN));
+    }
 }

@@ -51,6 +51,10 @@ impl fmt::Display for ModelName {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -70,6 +74,40 @@ mod tests {
     fn ordinary_names_are_kept_as_they_are() {
         for name in ["digits", "digits-image", "a.b_c", "modèle", "v1"] {
             assert_eq!(ModelName::new(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn the_longest_name_is_counted_in_bytes() {
+        for (name, is_allowed) in [
+            ("m".repeat(255), true),
+            ("ü".repeat(127), true),
+            ("ü".repeat(128), false),
+        ] {
+            assert_eq!(
+                ModelName::new(&name).is_ok(),
+                is_allowed,
+                "{} bytes",
+                name.len()
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_that_is_accepted_is_one_folder_of_the_repository(name in "[./\\\\a ü\n-]{0,8}") {
+            if ModelName::new(&name).is_ok() {
+                let path = Path::new("repository").join(&name);
+                prop_assert_eq!(path.parent(), Some(Path::new("repository")));
+                prop_assert_eq!(path.file_name(), Some(name.as_ref()));
+            }
+        }
+
+        #[test]
+        fn a_refusal_is_one_line_whatever_was_asked(name in any::<String>()) {
+            if let Err(error) = ModelName::new(&name) {
+                prop_assert!(!error.message().contains(['\n', '\r']), "{}", error);
+            }
         }
     }
 }

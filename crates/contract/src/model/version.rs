@@ -189,4 +189,60 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_longest_version_is_counted_in_bytes() {
+        for (n_bytes, is_allowed) in [(1, true), (128, true), (129, false)] {
+            assert_eq!(
+                Version::new(&"1".repeat(n_bytes)).is_ok(),
+                is_allowed,
+                "{n_bytes}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_and_latest_ask_for_the_same() {
+        for text in [None, Some(""), Some("latest")] {
+            assert_eq!(
+                VersionSelector::parse(text),
+                VersionSelector::Latest,
+                "{text:?}"
+            );
+        }
+        assert_eq!(VersionSelector::default(), VersionSelector::Latest);
+        for text in ["1", "stable", "Latest", " latest"] {
+            let selector = VersionSelector::parse(Some(text));
+            assert_eq!(selector, VersionSelector::Named(text.into()));
+            assert_eq!(selector.to_string(), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_ordered_by_value(a in any::<u64>(), b in any::<u64>(), n_zeros in 0..4_usize) {
+            let padded = |number: u64| version(&format!("v{}{number}", "0".repeat(n_zeros)));
+            let plain = |number: u64| version(&format!("v{number}"));
+            prop_assert_eq!(plain(a).cmp(&plain(b)), a.cmp(&b));
+            if a != b {
+                prop_assert_eq!(padded(a).cmp(&plain(b)), a.cmp(&b));
+            }
+        }
+
+        #[test]
+        fn a_version_follows_its_own_prefix(text in "[a-z0-9][a-z0-9.]{1,12}", at in 1..12_usize) {
+            let prefix = text.get(..at).and_then(|prefix| Version::new(prefix).ok());
+            if let (Some(prefix), Ok(whole)) = (prefix, Version::new(&text)) {
+                prop_assert!(prefix <= whole);
+            }
+        }
+
+        #[test]
+        fn a_version_that_is_accepted_is_one_folder_of_ascii(text in any::<String>()) {
+            if let Ok(version) = Version::new(&text) {
+                prop_assert!(text.is_ascii() && !text.contains(['/', '\\', ' ']));
+                prop_assert!(!text.starts_with('.') && version.to_string() == text);
+            }
+        }
+    }
 }

@@ -115,3 +115,56 @@ impl<const N: usize> From<[usize; N]> for Shape {
         Self::new(&dims)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sizes_from_the_wire_are_checked() {
+        let table: [(&[i64], Option<usize>); 8] = [
+            (&[], Some(1)),
+            (&[0], Some(0)),
+            (&[2, 3], Some(6)),
+            (&[i64::MAX], usize::try_from(i64::MAX).ok()),
+            (&[i64::MAX, 0, i64::MAX], Some(0)),
+            (&[i64::MAX, 2], None),
+            (&[1 << 32, 1 << 31], None),
+            (&[2, -1], None),
+        ];
+        for (dims, expected) in table {
+            let count = Shape::from_wire(dims).and_then(|shape| shape.element_count());
+            assert_eq!(count.ok(), expected, "{dims:?}");
+        }
+    }
+
+    #[test]
+    fn a_scalar_has_no_rows() {
+        let scalar = Shape::new(&[]);
+        assert_eq!((scalar.rank(), scalar.row_elements()), (0, None));
+        assert_eq!(scalar.with_rows(7), scalar);
+        assert!(scalar.row_dims().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn sizes_come_back_from_the_wire(dims in proptest::collection::vec(0..9_i64, 0..6)) {
+            let shape = Shape::from_wire(&dims).unwrap();
+            prop_assert_eq!(shape.wire_dims().collect::<Vec<_>>(), dims);
+        }
+
+        #[test]
+        fn all_elements_are_those_of_the_rows(
+            dims in proptest::collection::vec(0..9_usize, 1..6),
+            n_rows in 0..9_usize,
+        ) {
+            let shape = Shape::new(&dims).with_rows(n_rows);
+            let in_a_row = shape.row_elements().unwrap();
+            prop_assert_eq!(shape.element_count().unwrap(), n_rows * in_a_row);
+            prop_assert_eq!(shape.row_dims(), &dims[1..]);
+            prop_assert_eq!(shape.rank(), dims.len());
+        }
+    }
+}
