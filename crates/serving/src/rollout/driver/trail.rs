@@ -197,7 +197,6 @@ impl Trail {
         let assigner = Arc::new(split.assigner().clone());
         self.entry.shown.assigner.store(assigner);
         (self.split, self.is_steering) = (split, true);
-        self.current.weight = weight;
         Ok(())
     }
 

@@ -44,6 +44,12 @@ impl Follower {
         self.n_starts += 1;
     }
 
+    /// The weight of the candidate that is in force.
+    fn weight(&self) -> Option<f64> {
+        let status = self.stage.server.model(&name("m")).unwrap();
+        Some(status.routing.split?.arms[0].weight)
+    }
+
     fn name(&self) -> String {
         format!("{}-{}", self.replica, self.n_starts)
     }
@@ -236,10 +242,12 @@ async fn a_follower_that_was_killed_steers_as_before_and_is_a_new_replica() {
                 unit: {from: header, name: x-user, fallback: random}";
     fleet.leader.start(keys).await;
     fleet.until("step", 10, 10).await;
-    for _ in 0..3 {
+    while fleet.followers[0].weight() != Some(0.2) {
         fleet.second(10, 50).await;
     }
-    fleet.second(0, 0).await;
+    for _ in 0..3 {
+        fleet.second(0, 0).await;
+    }
     let before = fleet.n_stable();
     let follower = &mut fleet.followers[0];
     follower.restart(Some(LEADER)).await;
