@@ -1,7 +1,8 @@
 //! Changes by operators, and what the files change by themselves, with their history.
 //!
 //! Rule: what an operator asks for is kept before it is in force and answered afterwards, so that
-//! nothing that was acknowledged is lost. What the files do is in force first and kept then.
+//! nothing that was acknowledged is lost. A step back waits for no disk: it is in force first, and
+//! taken back when it cannot be kept. What the files do is in force first and kept then.
 
 use std::time::{Duration, SystemTime};
 
@@ -88,9 +89,27 @@ impl Keeper {
         let outcome = self.ledger.consider(&order.model, order.change.clone())?;
         let version = outcome.version.as_ref();
         let entry = self.entry(&order.model, &order.actor, outcome.what, version);
-        self.archive
-            .keep(&order.model, &outcome.wishes, &entry)
-            .await?;
+        let before = match order.change {
+            Change::RollBack => self.ledger.wishes(&order.model).cloned(),
+            Change::Load(_)
+            | Change::Unload(_)
+            | Change::Pin(_)
+            | Change::Unpin
+            | Change::Label { .. }
+            | Change::Unlabel(_)
+            | Change::Split(_)
+            | Change::Unsplit => None,
+        };
+        if before.is_some() {
+            self.put_in_force(&order.model, outcome.wishes.clone());
+        }
+        let kept = self.archive.keep(&order.model, &outcome.wishes, &entry);
+        if let Err(error) = kept.await {
+            if let Some(before) = before {
+                self.put_in_force(&order.model, before);
+            }
+            return Err(error);
+        }
         tracing::info!(model = %order.model, actor = entry.actor, change = entry.what, "changed");
         self.ledger.adopt(&order.model, outcome.wishes);
         let settle = match &load {
@@ -103,6 +122,12 @@ impl Keeper {
         self.plan(&order.model, settle, false);
         self.defaults = self.ledger.defaults();
         Ok(load)
+    }
+
+    fn put_in_force(&mut self, model: &ModelName, wishes: Wishes) {
+        self.ledger.adopt(model, wishes);
+        self.plan(model, NEVER, false);
+        self.publish();
     }
 
     /// Answers the calls whose version serves or has failed.

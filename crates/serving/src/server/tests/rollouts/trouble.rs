@@ -201,6 +201,56 @@ async fn a_stale_generation_is_refused_and_changes_nothing() {
     assert_eq!(stage.status("state"), "step");
 }
 
+/// A store that keeps nothing any more once it is told so.
+#[derive(Debug, Default)]
+struct FullDisk {
+    store: MemoryStore,
+    is_full: std::sync::atomic::AtomicBool,
+}
+
+impl Store for FullDisk {
+    fn records(&self, collection: &str) -> Result<Vec<(String, String)>> {
+        self.store.records(collection)
+    }
+
+    fn entries(&self, journal: &str, key: &str, limit: usize) -> Result<Vec<String>> {
+        self.store.entries(journal, key, limit)
+    }
+
+    fn write(&self, writes: &[contract::Write]) -> Result<()> {
+        match self.is_full.load(Ordering::SeqCst) {
+            true => Err(Error::internal("the disk is full")),
+            false => self.store.write(writes),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_back_that_cannot_be_kept_is_taken_back() {
+    let disk = Arc::new(FullDisk::default());
+    let mut stage = Stage::new("add 1", "add 1").await;
+    stage.store = Arc::clone(&disk) as Arc<dyn Store>;
+    stage.restart(Duration::from_secs(1)).await;
+    for version in ["1", "2"] {
+        let pin = Change::Pin(version.to_owned());
+        stage.server.change(&name("m"), pin, "ada").await.unwrap();
+    }
+    disk.is_full.store(true, Ordering::SeqCst);
+    let refused = stage
+        .server
+        .change(&name("m"), Change::RollBack, "ada")
+        .await;
+    assert_eq!(refused.unwrap_err().code(), Code::Internal);
+    assert_eq!(stage.send(10).await, [0, 10], "as before");
+    disk.is_full.store(false, Ordering::SeqCst);
+    let back = stage
+        .server
+        .change(&name("m"), Change::RollBack, "ada")
+        .await;
+    assert_eq!(back.unwrap().pinned.unwrap().as_str(), "1");
+    assert_eq!(stage.send(10).await, [10, 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_model_with_a_split_takes_no_rollout() {
     let stage = Stage::new("add 1", "add 1").await;
