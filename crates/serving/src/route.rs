@@ -27,7 +27,7 @@ pub(crate) use choice::{ActiveSplit, ArmAtWork};
 pub(crate) use mirror::{Answered, Copied, Dropped, Drops, Mirror};
 #[cfg(test)]
 pub(crate) use results::ArmCounts;
-pub(crate) use results::{ArmTotals, Fingerprint, Histogram, Outcome};
+pub(crate) use results::{ArmTotals, Fingerprint, Histogram, Outcome, is_not_finite};
 pub use split::Assigner;
 pub(crate) use switch::Switch;
 

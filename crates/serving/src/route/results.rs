@@ -17,7 +17,7 @@ use contract::{ArmResult, Code, NamedTensor, OutputCounts, RewardResult, Timings
 
 pub(crate) use exposures::{Exposure, Exposures, Fingerprint};
 pub(crate) use histogram::Histogram;
-pub(crate) use outputs::Class;
+pub(crate) use outputs::{Class, is_not_finite};
 
 use crate::rollout::config::Span;
 use crate::rollout::statistics::means::difference::Moments;

@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
+use contract::NamedTensor;
 use contract::comparison::{self, Tolerance};
-use contract::{NamedTensor, Tensor};
 
 use crate::rollout::evidence::Pairs;
 use crate::rollout::statistics::Counts;
-use crate::route::Answered;
+use crate::route::{Answered, is_not_finite};
 
 /// What pairs have shown since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,13 +119,7 @@ fn is_slower(this: Duration, other: Duration) -> bool {
 }
 
 fn has_non_finite(outputs: &[NamedTensor]) -> bool {
-    outputs.iter().any(|output| is_non_finite(&output.tensor))
-}
-
-fn is_non_finite(tensor: &Tensor) -> bool {
-    let (singles, doubles) = (tensor.as_slice::<f32>(), tensor.as_slice::<f64>());
-    singles.is_some_and(|values| values.iter().any(|value| !value.is_finite()))
-        || doubles.is_some_and(|values| values.iter().any(|value| !value.is_finite()))
+    outputs.iter().any(|output| is_not_finite(&output.tensor))
 }
 
 #[cfg(test)]

@@ -321,8 +321,9 @@ fn half(bits: u16) -> f32 {
     }
 }
 
-/// A number is none, or infinite, when all bits of its exponent are set.
-fn is_not_finite(tensor: &Tensor) -> bool {
+/// Whether a NaN or an infinity is in a tensor. A number is one of them when all bits of its
+/// exponent are set.
+pub(crate) fn is_not_finite(tensor: &Tensor) -> bool {
     let data: &[u8] = tensor.data();
     match tensor.element_type() {
         ElementType::F32 => any(data, |word| {

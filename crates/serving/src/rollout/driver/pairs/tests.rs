@@ -1,6 +1,6 @@
 //! What pairs of answers show.
 
-use contract::Shape;
+use contract::{Shape, Tensor};
 
 use super::*;
 
