@@ -189,6 +189,12 @@ impl Pool {
         self.lock().scheduler.outlook(now)
     }
 
+    /// Threads that wait for a batch.
+    #[cfg(test)]
+    pub(crate) fn n_sleeping(&self) -> usize {
+        self.lock().n_sleeping
+    }
+
     /// Takes nothing new; instances end once nobody waits.
     pub(crate) fn close(&self) {
         self.lock().scheduler.close();

@@ -137,6 +137,10 @@ fn short_batches(luck: Code) -> Traced {
         let cost = &traced.variant.executor.cost;
         cost.observe(n_rows, Duration::from_micros(5));
     }
+    // A thread that is still starting looks for work without being woken.
+    while traced.variant.executor.pool.n_sleeping() == 0 {
+        thread::yield_now();
+    }
     traced
 }
 
