@@ -239,7 +239,9 @@ fn a_candidate_that_fails_in_a_step_goes_back_at_once_and_others_lose_nothing() 
     let arms = &evidence["metrics"][0]["arms"];
     let failed_on_trial = arms["candidate"]["events"].as_u64().unwrap();
     assert_eq!(arms["stable"]["events"], 0, "{evidence}");
-    assert_eq!(n_failed, failed_on_trial, "{evidence}");
+    // What each caller had in flight at the step back may come too late for the evidence.
+    let in_flight = failed_on_trial..=failed_on_trial + N_CALLERS as u64;
+    assert!(in_flight.contains(&n_failed), "{n_failed} {evidence}");
     assert_eq!(answering(&server), "2");
 }
 
