@@ -7,6 +7,7 @@ mod concurrency;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 pub use concurrency::{Concurrency, SessionLayout, SessionMode};
@@ -22,6 +23,9 @@ pub struct LoadSpec {
     pub path: PathBuf,
     /// How many sessions to open, and how.
     pub concurrency: Concurrency,
+    /// The most rows that waiting requests are joined to, where the signature allows it; `None`
+    /// where each request runs as it is.
+    pub max_batch_rows: Option<NonZeroUsize>,
     /// The execution provider, such as `cpu` or `openvino`; `None` for the engine's own choice.
     pub provider: Option<String>,
     /// Options of the provider and of the session, as the engine names them.

@@ -82,9 +82,9 @@ impl Tensor {
     /// # Errors
     /// `invalid_request` when the shape has too many elements.
     pub fn zeros(element_type: ElementType, shape: Shape) -> Result<Self> {
-        // A string is its length and its bytes, so an empty one is four zeros.
-        let size = element_type.size_bytes().unwrap_or(size_of::<u32>());
-        let n_bytes = shape.element_count()?.saturating_mul(size);
+        let n_bytes = shape
+            .element_count()?
+            .saturating_mul(zero_bytes(element_type));
         Self::new(element_type, shape, TensorBuffer::zeroed(n_bytes).freeze())
     }
 
@@ -248,6 +248,35 @@ impl Tensor {
         })
     }
 
+    /// The rows and behind them zeros, or empty strings, up to `n_rows` in one new buffer; shared
+    /// when there are as many already.
+    ///
+    /// # Errors
+    /// `internal` when the tensor is a scalar or has more rows: the caller counted wrong.
+    pub fn padded_rows(&self, n_rows: usize) -> Result<Self> {
+        if self.n_rows() == n_rows && self.shape.rank() > 0 {
+            return Ok(self.clone());
+        }
+        let missing = n_rows.checked_sub(self.n_rows());
+        let per_row = self.shape.row_elements();
+        let Some((n_missing, row_elements)) = missing.zip(per_row) else {
+            let shape = &self.shape;
+            return Err(Error::internal(format!(
+                "{n_rows} rows of a tensor of shape {shape}"
+            )));
+        };
+        let n_bytes = n_missing * row_elements * zero_bytes(self.element_type);
+        let mut buffer = TensorBuffer::zeroed(self.data.len() + n_bytes);
+        if let Some(rows) = buffer.as_mut_slice().get_mut(..self.data.len()) {
+            rows.copy_from_slice(&self.data);
+        }
+        Ok(Self {
+            element_type: self.element_type,
+            shape: self.shape.with_rows(n_rows),
+            data: buffer.freeze(),
+        })
+    }
+
     /// The same bytes under another shape.
     ///
     /// # Errors
@@ -264,6 +293,11 @@ impl Tensor {
             ..self.clone()
         })
     }
+}
+
+/// The size of a zero. A string is its length and its bytes, so an empty one is four zeros.
+fn zero_bytes(element_type: ElementType) -> usize {
+    element_type.size_bytes().unwrap_or(size_of::<u32>())
 }
 
 fn check_size(

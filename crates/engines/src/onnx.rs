@@ -4,6 +4,7 @@
 //! binary serves with whichever build of it a host has. Every type of the `ort` crate stays inside
 //! this module, and with `unsafe` code it is the same.
 
+mod buckets;
 mod environment;
 pub mod install;
 mod layout;

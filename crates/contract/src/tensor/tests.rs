@@ -110,6 +110,16 @@ fn rows_of_unlike_shapes_do_not_join() {
     assert!(Tensor::concat_rows(&[]).is_err());
 }
 
+#[test]
+fn rows_are_padded_upwards_only() {
+    let three = Tensor::from_values([3].into(), vec![1_u8, 2, 3]).unwrap();
+    assert!(three.padded_rows(2).is_err());
+    let scalar = Tensor::from_values(Shape::default(), vec![1_f32]).unwrap();
+    assert!(scalar.padded_rows(1).is_err());
+    let same = three.padded_rows(3).unwrap();
+    assert_eq!(same.data().as_ptr(), three.data().as_ptr());
+}
+
 fn strings() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..12)
 }
@@ -142,6 +152,21 @@ proptest! {
             start += tensor.n_rows();
         }
         prop_assert!(joined.slice_rows(start, 1).is_err());
+    }
+
+    #[test]
+    fn padded_rows_are_what_they_were_and_then_zeros(rows in strings(), n_more in 0_usize..5) {
+        let n_rows = rows.len() + n_more;
+        let texts = Tensor::from_strings([rows.len()].into(), &rows).unwrap();
+        let numbers = rows.iter().flat_map(|row| [row.len() as f32, -1.0]).collect();
+        let numbers = Tensor::from_values([rows.len(), 2].into(), numbers).unwrap();
+        for tensor in [texts, numbers] {
+            let padded = tensor.padded_rows(n_rows).unwrap();
+            prop_assert_eq!(padded.slice_rows(0, rows.len()).unwrap(), tensor.clone());
+            let rest = padded.slice_rows(rows.len(), n_more).unwrap();
+            let shape = rest.shape().clone();
+            prop_assert_eq!(rest, Tensor::zeros(tensor.element_type(), shape).unwrap());
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ fn spec(path: &Path, options: &[(&str, &str)]) -> LoadSpec {
     LoadSpec {
         path: path.to_owned(),
         concurrency: Concurrency::of(NonZeroUsize::MIN),
+        max_batch_rows: None,
         provider: None,
         options: options
             .iter()

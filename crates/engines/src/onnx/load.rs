@@ -9,19 +9,19 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use contract::{Code, Error, LoadSpec, LoadedModel, Result, Tensor};
+use contract::{Code, Error, LoadSpec, LoadedModel, Result, Signature, Tensor};
 use ort::logging::LogLevel;
 use ort::session::builder::SessionBuilder;
 use ort::session::{Session as RuntimeSession, SharedSessionInner};
 use ort::sys::OrtSession;
 use ort::{AsPointer, Error as RuntimeError, ErrorCode};
 
+use super::buckets::Buckets;
 use super::environment::Runtime;
-use super::layout;
 use super::memory::{GiveBack, Opening};
 use super::options::Settings;
 use super::session::OnnxSession;
-use super::{signature, trial};
+use super::{buckets, layout, signature, trial};
 
 /// The file name of a model, also inside a folder of that name that holds external data.
 pub(super) const ARTIFACT: &str = "model.onnx";
@@ -71,19 +71,28 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     let new = |session: &RuntimeSession| OpenSession::new(session, has_arena, &memory);
     let first = new(&first);
     let handle = OnnxSession::new(Arc::clone(&first), &signature)?;
-    let plan = layout::plan(
-        &spec.concurrency,
-        &settings.provider,
-        n_bytes(&spec.path),
-        || trial::run_time(&handle, &signature),
-    );
-    let mut sessions: Vec<Box<dyn contract::Session>> = vec![Box::new(handle)];
-    while sessions.len() < plan.n_sessions.get() {
-        let session = match plan.layout.is_shared {
-            true => Arc::clone(&first),
-            false => new(&open(runtime, &file, &settings, threads)?),
-        };
-        sessions.push(Box::new(OnnxSession::new(session, &signature)?));
+    let n_bytes = n_bytes(&spec.path);
+    let mut plan = layout::plan(&spec.concurrency, &settings.provider, n_bytes, || {
+        trial::run_time(&handle, &signature)
+    });
+    let asked = buckets::Asked {
+        sizes: &settings.batch_sizes,
+        max_rows: spec.max_batch_rows.filter(|_| settings.provider.is_cuda()),
+        signature: &signature,
+        n_bytes,
+        n_sessions: plan.n_sessions.get(),
+    };
+    let choice = buckets::choose(&asked, || trial::change_cost(&handle, &signature))?;
+    let mut spare = Some(handle);
+    let is_shared = plan.layout.is_shared;
+    let next = || match spare.take() {
+        Some(handle) => Ok(handle),
+        None if is_shared => OnnxSession::new(Arc::clone(&first), &signature),
+        None => OnnxSession::new(new(&open(runtime, &file, &settings, threads)?), &signature),
+    };
+    let sessions = sessions(plan.n_sessions.get(), choice.as_ref(), &signature, next)?;
+    if let Some(choice) = choice {
+        plan.layout.reason += &choice.reason;
     }
     Ok(LoadedModel {
         sessions,
@@ -91,6 +100,23 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
         metadata,
         layout: plan.layout,
     })
+}
+
+/// The sessions of all instances, each made of one handle or of one for each size of a batch.
+fn sessions(
+    n_sessions: usize,
+    choice: Option<&buckets::Choice>,
+    signature: &Signature,
+    mut next: impl FnMut() -> Result<OnnxSession>,
+) -> Result<Vec<Box<dyn contract::Session>>> {
+    let mut sessions: Vec<Box<dyn contract::Session>> = Vec::with_capacity(n_sessions);
+    for _ in 0..n_sessions {
+        sessions.push(match choice {
+            None => Box::new(next()?),
+            Some(choice) => Box::new(Buckets::open(&choice.sizes, signature, &mut next)?),
+        });
+    }
+    Ok(sessions)
 }
 
 fn check_provider(runtime: &Runtime, settings: &Settings) -> Result<()> {

@@ -9,10 +9,13 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use contract::{Code, Error, Result};
+use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{
     ArbitrarilyConfigurableExecutionProvider, CPU, CUDA, ExecutionProviderDispatch, OpenVINO,
 };
 use ort::session::builder::GraphOptimizationLevel;
+
+use super::buckets::BatchSizes;
 
 /// The providers that settings can name.
 pub(super) const PROVIDERS: [&str; 3] = ["cpu", "openvino", "cuda"];
@@ -28,6 +31,8 @@ pub(super) struct Settings {
     /// Whether memory is laid out ahead per set of shapes; `None` as above.
     pub(super) memory_pattern: Option<bool>,
     pub(super) has_optional_inputs: bool,
+    /// The numbers of rows that runs have.
+    pub(super) batch_sizes: BatchSizes,
     pub(super) entries: Vec<(String, String)>,
 }
 
@@ -53,6 +58,9 @@ pub(super) struct OpenVinoOptions {
 pub(super) struct CudaOptions {
     device_id: i32,
     memory_limit_bytes: Option<usize>,
+    conv_algo_search: ConvSearch,
+    prefer_nhwc: bool,
+    tf32: bool,
 }
 
 impl Settings {
@@ -75,6 +83,7 @@ impl Settings {
             arena: options.flag("arena")?,
             memory_pattern: options.flag("memory_pattern")?,
             has_optional_inputs: options.flag("optional_inputs")?.unwrap_or(true),
+            batch_sizes: options.batch_sizes("allowed_batch_sizes")?,
             entries: options.entries(),
             provider,
         };
@@ -110,6 +119,14 @@ impl Provider {
         match self {
             Self::Cpu => true,
             Self::OpenVino(_) | Self::Cuda(_) => false,
+        }
+    }
+
+    /// Whether a GPU computes.
+    pub(super) fn is_cuda(&self) -> bool {
+        match self {
+            Self::Cuda(_) => true,
+            Self::Cpu | Self::OpenVino(_) => false,
         }
     }
 
@@ -173,16 +190,48 @@ impl OpenVinoOptions {
     }
 }
 
+/// How cuDNN looks for the algorithm of a convolution. The runtime's third way, `DEFAULT`, is left
+/// out: since 1.20 it is a fallback, 5 to 200 times slower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ConvSearch {
+    /// By rules, which plans fast and ran as fast as the other for the networks measured.
+    Heuristic,
+    /// By a model of the hardware, the runtime's own choice.
+    Exhaustive,
+}
+
+impl ConvSearch {
+    fn to_runtime(self) -> ConvAlgorithmSearch {
+        match self {
+            Self::Heuristic => ConvAlgorithmSearch::Heuristic,
+            Self::Exhaustive => ConvAlgorithmSearch::Exhaustive,
+        }
+    }
+}
+
 impl CudaOptions {
     fn new(options: &mut Options<'_>) -> Result<Self> {
         Ok(Self {
             device_id: options.number("device_id")?.unwrap_or(0),
             memory_limit_bytes: options.number("memory_limit_bytes")?,
+            conv_algo_search: options.choice(
+                "conv_algo_search",
+                &[
+                    ("heuristic", ConvSearch::Heuristic),
+                    ("exhaustive", ConvSearch::Exhaustive),
+                ],
+            )?,
+            prefer_nhwc: options.flag("prefer_nhwc")?.unwrap_or(false),
+            tf32: options.flag("tf32")?.unwrap_or(true),
         })
     }
 
     fn dispatch(&self) -> ExecutionProviderDispatch {
-        let mut provider = CUDA::default().with_device_id(self.device_id);
+        let mut provider = CUDA::default()
+            .with_device_id(self.device_id)
+            .with_conv_algorithm_search(self.conv_algo_search.to_runtime())
+            .with_prefer_nhwc(self.prefer_nhwc)
+            .with_tf32(self.tf32);
         if let Some(bytes) = self.memory_limit_bytes {
             provider = provider.with_memory_limit(bytes);
         }
@@ -241,6 +290,14 @@ impl<'a> Options<'a> {
         };
         let number = value.parse().map_err(|_| refused(key, value, "a number"))?;
         Ok(Some(number))
+    }
+
+    fn batch_sizes(&mut self, key: &'static str) -> Result<BatchSizes> {
+        let Some(value) = self.text(key) else {
+            return Ok(BatchSizes::Auto);
+        };
+        let expected = "`auto`, `any` or numbers of rows such as `1, 8, 32`";
+        BatchSizes::parse(value).ok_or_else(|| refused(key, value, expected))
     }
 
     /// One of several words; the first is the default.

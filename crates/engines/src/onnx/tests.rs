@@ -1,5 +1,6 @@
 //! Models in the real runtime.
 
+mod buckets;
 mod conform;
 mod process;
 mod shared;
@@ -33,6 +34,7 @@ impl ModelFile {
         let spec = LoadSpec {
             path,
             concurrency: Concurrency::of(NonZeroUsize::MIN),
+            max_batch_rows: None,
             provider: None,
             options: Default::default(),
         };

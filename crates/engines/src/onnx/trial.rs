@@ -1,36 +1,43 @@
 //! How long a run takes, from a few runs on made-up inputs before a model serves.
 //!
-//! Rule: inputs are one row of zeros and empty strings, with 1 for every dynamic dimension; the
+//! Rule: inputs are rows of zeros and empty strings, with 1 for every other dynamic dimension; the
 //! shortest of some runs counts. A model that refuses such inputs has no time.
 //! Decision: the time of the processor is taken, not that of the clock, so that a busy machine gives
-//! the same answer as an idle one.
+//! the same answer as an idle one. What a GPU computes meanwhile is no time of the processor, so there
+//! the clock counts, for a difference that no busy machine makes.
 
 use std::time::Duration;
 
 use contract::{Dimension, Signature, Tensor, TensorSpec};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::buckets::ChangeCost;
 use super::session::OnnxSession;
+
+/// The time that this thread has computed for.
+const PROCESSOR: ClockId = ClockId::ThreadCPUTime;
 
 /// Enough for one of them to run undisturbed.
 const N_RUNS: usize = 10;
+
+/// Changes of the number of rows; two, because the first one may also reserve memory.
+const N_CHANGES: usize = 2;
 
 /// A model that takes this long needs no more runs to be called slow.
 const LONG: Duration = Duration::from_millis(20);
 
 /// The time of a run; `None` when the model cannot run these inputs.
 pub(super) fn run_time(session: &OnnxSession, signature: &Signature) -> Option<Duration> {
-    let inputs: contract::Result<Vec<_>> = signature.inputs.iter().map(one_row).collect();
-    let inputs = inputs.ok()?;
+    let inputs = rows(signature, 1)?;
     let run = || session.run_aligned(&inputs, &[]).ok();
     // The first run reserves memory.
     run()?;
     let mut shortest: Option<Duration> = None;
     let mut all = Duration::ZERO;
     for _ in 0..N_RUNS {
-        let start = processor_time();
+        let start = now(PROCESSOR);
         run()?;
-        let time = processor_time().saturating_sub(start);
+        let time = now(PROCESSOR).saturating_sub(start);
         shortest = Some(shortest.map_or(time, |shortest| shortest.min(time)));
         all += time;
         if all > LONG {
@@ -40,18 +47,56 @@ pub(super) fn run_time(session: &OnnxSession, signature: &Signature) -> Option<D
     shortest
 }
 
-fn one_row(spec: &TensorSpec) -> contract::Result<Option<Tensor>> {
-    if spec.is_optional {
-        return Ok(None);
+/// What a run of one row costs after another one, and after one of two rows.
+pub(super) fn change_cost(session: &OnnxSession, signature: &Signature) -> Option<ChangeCost> {
+    let (one, two) = (rows(signature, 1)?, rows(signature, 2)?);
+    let time = |inputs: &[Option<Tensor>]| {
+        let start = now(ClockId::Monotonic);
+        session.run_aligned(inputs, &[]).ok()?;
+        Some(now(ClockId::Monotonic).saturating_sub(start))
+    };
+    let mut cost: Option<ChangeCost> = None;
+    for _ in 0..N_CHANGES {
+        time(&two)?;
+        let changed = time(&one)?;
+        let steady = time(&one)?;
+        let so_far = cost.unwrap_or(ChangeCost { steady, changed });
+        cost = Some(ChangeCost {
+            steady: steady.min(so_far.steady),
+            changed: changed.min(so_far.changed),
+        });
     }
-    let sizes = spec
-        .dims
-        .iter()
-        .map(|dim| Dimension::fixed(dim).unwrap_or(1));
-    Tensor::zeros(spec.element_type, sizes.collect()).map(Some)
+    cost
 }
 
-/// The time that this thread has computed for.
-fn processor_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+/// Runs so many rows once, so that what the first run of a size does is done before a caller waits.
+pub(super) fn run_once(session: &OnnxSession, signature: &Signature, n_rows: usize) {
+    let inputs = rows(signature, n_rows);
+    let outcome = inputs.map(|inputs| session.run_aligned(&inputs, &[]));
+    if let Some(Err(error)) = outcome {
+        tracing::debug!(n_rows, %error, "a first run on zeros failed");
+    }
+}
+
+/// Inputs of so many rows; `None` where a model takes no such thing.
+fn rows(signature: &Signature, n_rows: usize) -> Option<Vec<Option<Tensor>>> {
+    let has_rows = signature.has_batch_dimension();
+    let input = |spec: &TensorSpec| {
+        if spec.is_optional {
+            return Ok(None);
+        }
+        let size = |(axis, dim): (usize, &Dimension)| match axis == 0 && has_rows {
+            true => n_rows,
+            false => dim.fixed().unwrap_or(1),
+        };
+        let shape = spec.dims.iter().enumerate().map(size).collect();
+        Tensor::zeros(spec.element_type, shape).map(Some)
+    };
+    let inputs: contract::Result<Vec<_>> = signature.inputs.iter().map(input).collect();
+    inputs.ok()
+}
+
+/// What a clock shows.
+fn now(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
 }

@@ -1,6 +1,8 @@
 //! `lockgate doctor`: what this machine has, and what to do about problems.
 
-use anyhow::Result;
+use std::num::NonZeroUsize;
+
+use anyhow::{Result, bail};
 use engines::onnx::probe::ProbeReport;
 
 use crate::command_line::SettingArguments;
@@ -18,18 +20,14 @@ pub(crate) fn run(arguments: &SettingArguments, environment: &Environment) -> Re
     let config = settings::read(arguments, environment)?;
     let machine = Machine::look();
     print_machine(&machine, &config);
-    let problems = print_runtime(&config, environment);
-    let advice = advice(&machine, &config);
-    for line in &advice {
+    let found = print_runtime(&config, environment);
+    let providers = found.as_deref().unwrap_or_default();
+    for line in advice(&machine, config.cores, providers) {
         println!("advice: {line}");
     }
-    match problems {
-        None => {
-            println!("everything that serving needs is here");
-            Ok(())
-        }
-        Some(problem) => anyhow::bail!("{problem}"),
-    }
+    found?;
+    println!("everything that serving needs is here");
+    Ok(())
 }
 
 fn print_machine(machine: &Machine, config: &Config) {
@@ -61,8 +59,9 @@ fn print_machine(machine: &Machine, config: &Config) {
     println!("{table}");
 }
 
-/// Prints the search for ONNX Runtime; gives what keeps models from being served.
-fn print_runtime(config: &Config, environment: &Environment) -> Option<String> {
+/// Prints the search for ONNX Runtime; gives the providers that run, or what keeps models from being
+/// served.
+fn print_runtime(config: &Config, environment: &Environment) -> Result<Vec<String>> {
     let candidates = onnxruntime::candidates(config, environment);
     let mut table = table(&["ONNX Runtime, in search order", "found"]);
     for candidate in &candidates {
@@ -77,17 +76,18 @@ fn print_runtime(config: &Config, environment: &Environment) -> Option<String> {
         .iter()
         .find_map(|candidate| candidate.library.as_ref().ok());
     let Some(chosen) = chosen else {
-        return Some("no ONNX Runtime was found; run `lockgate runtime install`".to_owned());
+        bail!("no ONNX Runtime was found; run `lockgate runtime install`");
     };
     match runtime::probe_in_child(chosen) {
         Ok(report) => {
             print_report(&report);
-            None
+            let running = report.providers.into_iter().filter(|p| p.error.is_none());
+            Ok(running.map(|provider| provider.name).collect())
         }
-        Err(error) => Some(format!(
+        Err(error) => bail!(
             "`{}` does not load: {error:#}; run `lockgate runtime install`",
             chosen.display()
-        )),
+        ),
     }
 }
 
@@ -105,24 +105,56 @@ fn print_report(report: &ProbeReport) {
     println!("{table}");
 }
 
-fn advice(machine: &Machine, config: &Config) -> Vec<String> {
+/// What would make this machine faster, given the providers that run on it.
+fn advice(machine: &Machine, cores: NonZeroUsize, providers: &[String]) -> Vec<String> {
+    let install = |flavor: &str| match providers.iter().any(|name| name == flavor) {
+        true => String::new(),
+        false => format!("`lockgate runtime install --flavor {flavor}` and, "),
+    };
     let mut advice = Vec::new();
-    if config.cores > machine.cores {
+    if cores > machine.cores {
         advice.push(format!(
-            "`cores` is {}, but the process may use {}; threads will wait for each other",
-            config.cores, machine.cores
+            "`cores` is {cores}, but the process may use {}; threads will wait for each other",
+            machine.cores
         ));
     }
     if machine.has_bf16() {
-        advice.push(
-            "this processor has bf16: `lockgate runtime install --flavor openvino` and, in \
-             model.yaml, `provider: openvino` with `options: {precision: bf16}` can make large \
-             networks several times faster; check the accuracy"
-                .to_owned(),
-        );
+        advice.push(format!(
+            "this processor has bf16: {}in model.yaml, `provider: openvino` with \
+             `options: {{precision: bf16}}` can make large networks several times faster; check \
+             the accuracy",
+            install("openvino")
+        ));
     }
     if machine.has_gpu {
-        advice.push("for the GPU, `lockgate runtime install --flavor cuda`".to_owned());
+        let install = install("cuda");
+        advice.push(format!(
+            "for the GPU: {install}in model.yaml, `provider: cuda`"
+        ));
     }
     advice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_already_is_not_advised_to_be_installed() {
+        let machine = Machine {
+            has_gpu: true,
+            ..Machine::look()
+        };
+        let gpu = |providers: &[&str]| {
+            let providers: Vec<_> = providers.iter().map(ToString::to_string).collect();
+            let mut lines = advice(&machine, machine.cores, &providers);
+            lines.retain(|line| line.starts_with("for the GPU"));
+            lines
+        };
+        let installed = "for the GPU: in model.yaml, `provider: cuda`";
+        assert_eq!(gpu(&["cpu", "cuda"]), [installed]);
+        let missing = "for the GPU: `lockgate runtime install --flavor cuda` and, in model.yaml, \
+                       `provider: cuda`";
+        assert_eq!(gpu(&["cpu", "openvino"]), [missing]);
+    }
 }

@@ -46,6 +46,7 @@ impl Opener {
         let loaded = engine.load(&LoadSpec {
             path: artifact.path.clone(),
             concurrency: settings.concurrency,
+            max_batch_rows: joined_rows(settings),
             provider: settings.provider.clone(),
             options: settings.options.clone(),
         })?;
@@ -135,6 +136,13 @@ fn tell_layout(info: &ModelInfo) {
         reason = info.session_layout.reason,
         "opened a model"
     );
+}
+
+/// The rows that requests are joined to, unless the settings keep them apart.
+fn joined_rows(settings: &VersionSettings) -> Option<NonZeroUsize> {
+    let max_rows = settings.batching.max_rows;
+    let is_joined = settings.batching.is_enabled != Some(false) && max_rows > NonZeroUsize::MIN;
+    is_joined.then_some(max_rows)
 }
 
 fn is_batching(signature: &Signature, settings: &VersionSettings) -> Result<bool> {

@@ -154,6 +154,7 @@ fn broken(fault: Fault) -> Vec<String> {
     let spec = LoadSpec {
         path: PathBuf::from("no model"),
         concurrency: Concurrency::of(NonZeroUsize::MIN),
+        max_batch_rows: None,
         provider: None,
         options: Default::default(),
     };

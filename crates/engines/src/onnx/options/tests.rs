@@ -32,7 +32,8 @@ fn mistakes_are_told_with_what_would_be_right() {
         (
             None,
             ("arenas", "true"),
-            "unknown option `arenas`; with provider `cpu` these are known: `allow_spinning`, `arena`",
+            "unknown option `arenas`; with provider `cpu` these are known: `allow_spinning`, \
+             `allowed_batch_sizes`, `arena`",
         ),
         (
             None,
@@ -103,4 +104,32 @@ fn openvino_is_told_the_precision_even_when_nobody_chose_one() {
         config(&[("precision", "bf16"), ("performance_hint", "throughput")]),
         r#"{"CPU":{"INFERENCE_PRECISION_HINT":"bf16","PERFORMANCE_HINT":"THROUGHPUT"}}"#
     );
+}
+
+#[test]
+fn cuda_plans_convolutions_by_rules_unless_told_otherwise() {
+    let search = |options: &[(&str, &str)]| {
+        let Provider::Cuda(options) = settings(Some("cuda"), options).unwrap().provider else {
+            panic!("another provider");
+        };
+        (options.conv_algo_search, options.prefer_nhwc, options.tf32)
+    };
+    assert_eq!(search(&[]), (ConvSearch::Heuristic, false, true));
+    let options = [
+        ("conv_algo_search", "exhaustive"),
+        ("prefer_nhwc", "true"),
+        ("tf32", "false"),
+    ];
+    assert_eq!(search(&options), (ConvSearch::Exhaustive, true, false));
+}
+
+#[test]
+fn sizes_and_searches_that_do_not_exist_are_refused() {
+    let told = |provider, option| settings(provider, &[option]).unwrap_err().to_string();
+    let text = told(None, ("allowed_batch_sizes", "8;32"));
+    let expected = "expected `auto`, `any` or numbers of rows such as `1, 8, 32`, got `8;32`";
+    assert!(text.contains(expected), "{text}");
+    let text = told(Some("cuda"), ("conv_algo_search", "default"));
+    let expected = "expected `heuristic`, `exhaustive`, got `default`";
+    assert!(text.contains(expected), "{text}");
 }

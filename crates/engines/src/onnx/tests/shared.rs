@@ -10,7 +10,7 @@ const N_HANDLES: usize = 6;
 const N_RUNS: usize = 200;
 
 /// A network of two layers behind a table, which fails for positions outside the table.
-fn looked_up() -> OnnxModel {
+pub(super) fn looked_up() -> OnnxModel {
     let table = |shape: [usize; 2]| {
         let values = (0..shape[0] * shape[1]).map(|i| (i % 23) as f32 / 23.0 - 0.5);
         Tensor::from_values(shape.into(), values.collect()).unwrap()

@@ -1,0 +1,238 @@
+//! Runs a model at a few numbers of rows only, with a session for each.
+//!
+//! Inputs: the sizes that settings allow, or what a run costs after one of another size.
+//! Rule: a batch is padded with zeros to the next allowed size and its outputs are cut back; one
+//! beyond the largest size runs in parts. Settings leave it to `auto`, which allows 1, 4, 16, ... and
+//! the largest batch on a GPU where a change of size is dear, and any size elsewhere.
+//! Why: the CUDA provider plans every convolution anew whenever the number of rows is not that of the
+//! run before, and keeps one plan. On an H200 that took 100 ms for `ResNet-50` and 500 ms for
+//! `MobileNetV2`, whose runs take 2 ms. A session that sees one size never plans again.
+//! Rejected: one session padded to the largest batch always, which makes a single row five times
+//! slower.
+
+use std::iter;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use contract::{Error, Result, Session, Signature, Tensor};
+
+use super::load::failed;
+use super::session::OnnxSession;
+use super::signature::varies_beyond_rows;
+use super::trial;
+
+/// Copies of the weights on a GPU that nobody asked for by number are worth their memory up to this.
+const MAX_COPIES_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// How much larger each allowed size is than the one before.
+const STEP: usize = 4;
+
+/// The sizes that settings allow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum BatchSizes {
+    /// By what a change of size costs.
+    #[default]
+    Auto,
+    /// Runs have the rows that callers send.
+    Any,
+    /// These, ascending.
+    Only(Vec<usize>),
+}
+
+impl BatchSizes {
+    /// What settings write: `auto`, `any`, or numbers such as `1, 8, 32`; `None` for anything else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => return Some(Self::Auto),
+            "any" => return Some(Self::Any),
+            _ => {}
+        }
+        let sizes = text.split(',').map(|size| size.trim().parse::<usize>());
+        let mut sizes: Vec<_> = sizes.collect::<Result<_, _>>().ok()?;
+        sizes.sort_unstable();
+        sizes.dedup();
+        (sizes.first()? > &0).then_some(Self::Only(sizes))
+    }
+}
+
+/// What a run costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChangeCost {
+    /// After one of the same size.
+    pub(super) steady: Duration,
+    /// After one of another size.
+    pub(super) changed: Duration,
+}
+
+impl ChangeCost {
+    /// Whether a change of size is worth a session more.
+    pub(super) fn is_dear(&self) -> bool {
+        self.changed > self.steady.saturating_mul(3) + Duration::from_millis(1)
+    }
+}
+
+/// What a choice of sizes follows from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// What settings say.
+    pub(super) sizes: &'a BatchSizes,
+    /// The most rows of a batch where a change of size may be dear; `None` where it never is.
+    pub(super) max_rows: Option<NonZeroUsize>,
+    pub(super) signature: &'a Signature,
+    pub(super) n_bytes: u64,
+    pub(super) n_sessions: usize,
+}
+
+/// The sizes that a model runs at, ascending and at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) sizes: Vec<usize>,
+    /// Why, to be added to a sentence.
+    pub(super) reason: String,
+}
+
+/// Chooses the sizes; `None` allows any. `cost` tries what a change costs, and is called when that
+/// matters.
+///
+/// # Errors
+/// `engine_failed` when sizes were asked for that the signature does not allow.
+pub(super) fn choose(
+    asked: &Asked<'_>,
+    cost: impl FnOnce() -> Option<ChangeCost>,
+) -> Result<Option<Choice>> {
+    let has_rows = asked.signature.has_batch_dimension();
+    match (asked.sizes, asked.max_rows) {
+        (BatchSizes::Any, _) | (BatchSizes::Auto, None) => Ok(None),
+        (BatchSizes::Only(_), _) if !has_rows => Err(failed(
+            "option `allowed_batch_sizes` needs a model whose inputs and outputs all start with the \
+             same dynamic dimension; leave it out"
+                .to_owned(),
+        )),
+        (BatchSizes::Only(sizes), _) => Ok(Some(Choice {
+            sizes: sizes.clone(),
+            reason: format!("; batches run at {} rows, as asked for", listed(sizes)),
+        })),
+        (BatchSizes::Auto, Some(_)) if !has_rows || varies_beyond_rows(asked.signature) => Ok(None),
+        (BatchSizes::Auto, Some(max_rows)) => {
+            let cost = cost().filter(ChangeCost::is_dear);
+            Ok(cost.map(|cost| {
+                let sizes = affordable(max_rows.get(), asked.n_bytes, asked.n_sessions);
+                let reason = format!(
+                    "; batches run at {} rows, because a run of another size than the one before \
+                     takes {} ms instead of {}",
+                    listed(&sizes),
+                    cost.changed.as_millis(),
+                    cost.steady.as_millis()
+                );
+                Choice { sizes, reason }
+            }))
+        }
+    }
+}
+
+/// The sizes for batches of at most `max_rows`, as many as `n_sessions` copies of `n_bytes` leave
+/// memory for: all of them, the two that matter most, or single rows.
+fn affordable(max_rows: usize, n_bytes: u64, n_sessions: usize) -> Vec<usize> {
+    let powers = iter::successors(Some(1), |size: &usize| size.checked_mul(STEP));
+    let mut all: Vec<_> = powers.take_while(|size| *size < max_rows).collect();
+    all.push(max_rows);
+    let fits = |sizes: &Vec<usize>| {
+        let n_copies = u64::try_from(sizes.len() * n_sessions).unwrap_or(u64::MAX);
+        n_bytes.saturating_mul(n_copies) <= MAX_COPIES_BYTES
+    };
+    let few = vec![1, max_rows];
+    [all, few].into_iter().find(fits).unwrap_or_else(|| vec![1])
+}
+
+fn listed(sizes: &[usize]) -> String {
+    let words: Vec<_> = sizes.iter().map(ToString::to_string).collect();
+    words.join(", ")
+}
+
+/// A session for each allowed size, ascending.
+#[derive(Debug)]
+pub(super) struct Buckets(Vec<(usize, OnnxSession)>);
+
+impl Buckets {
+    /// A session for each of the ascending sizes, which has run once.
+    pub(super) fn open(
+        sizes: &[usize],
+        signature: &Signature,
+        next: &mut impl FnMut() -> Result<OnnxSession>,
+    ) -> Result<Self> {
+        let mut sessions = Vec::with_capacity(sizes.len());
+        for &size in sizes {
+            let session = next()?;
+            trial::run_once(&session, signature, size);
+            sessions.push((size, session));
+        }
+        Ok(Self(sessions))
+    }
+
+    /// Runs at most as many rows as the largest size has.
+    fn run_padded(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>> {
+        let n_rows = n_rows(inputs);
+        let bucket = self.0.iter_mut().find(|(size, _)| *size >= n_rows);
+        let Some((size, session)) = bucket else {
+            return Err(Error::internal(format!("no session for {n_rows} rows")));
+        };
+        if *size == n_rows {
+            return session.run(inputs, outputs);
+        }
+        let padded = |input: &Option<Tensor>| {
+            let padded = input.as_ref().map(|tensor| tensor.padded_rows(*size));
+            padded.transpose()
+        };
+        let padded: Result<Vec<_>> = inputs.iter().map(padded).collect();
+        let tensors = session.run(&padded?, outputs)?;
+        tensors
+            .iter()
+            .map(|tensor| tensor.slice_rows(0, n_rows))
+            .collect()
+    }
+
+    /// Runs more rows than the largest size has, in parts.
+    fn run_parts(
+        &mut self,
+        inputs: &[Option<Tensor>],
+        outputs: &[usize],
+        largest: usize,
+    ) -> Result<Vec<Tensor>> {
+        let n_rows = n_rows(inputs);
+        let mut parts: Vec<Vec<Tensor>> = Vec::new();
+        for start in (0..n_rows).step_by(largest) {
+            let n = largest.min(n_rows - start);
+            let part = |input: &Option<Tensor>| {
+                let sliced = input.as_ref().map(|tensor| tensor.slice_rows(start, n));
+                sliced.transpose()
+            };
+            let part: Result<Vec<_>> = inputs.iter().map(part).collect();
+            parts.push(self.run_padded(&part?, outputs)?);
+        }
+        let joined = |output| {
+            let tensors: Vec<_> = parts.iter().filter_map(|part| part.get(output)).collect();
+            Tensor::concat_rows(&tensors)
+        };
+        (0..outputs.len()).map(joined).collect()
+    }
+}
+
+impl Session for Buckets {
+    fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>> {
+        match self.0.last() {
+            Some((largest, _)) if n_rows(inputs) > *largest => {
+                let largest = *largest;
+                self.run_parts(inputs, outputs, largest)
+            }
+            Some(_) | None => self.run_padded(inputs, outputs),
+        }
+    }
+}
+
+/// Rows of a batch, which all inputs have.
+fn n_rows(inputs: &[Option<Tensor>]) -> usize {
+    inputs.iter().flatten().next().map_or(1, Tensor::n_rows)
+}
+
+#[cfg(test)]
+mod tests;
