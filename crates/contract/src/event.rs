@@ -76,6 +76,13 @@ pub enum Event<'a> {
         /// Why, as one of a closed list of words.
         reason: &'static str,
     },
+    /// Somebody was told that a rollout went back, or will not be told.
+    RolloutNotified {
+        /// The model.
+        model: &'a ModelName,
+        /// What became of it, as one of a closed list of words.
+        outcome: &'static str,
+    },
     /// What is known about a rollout, about once a second.
     RolloutMeasured(&'a RolloutReading<'a>),
     /// A protocol server answered a call, whatever it was.

@@ -39,8 +39,8 @@ pub use observe::{Exposition, Observe};
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
 pub use response::{Answerer, InferResponse, Timings};
 pub use rollout::{
-    Act, ActKind, Assumptions, Document, GateAnswer, Gatekeeper, RolloutNews, RolloutWatch,
-    Rollouts,
+    Act, ActKind, Assumptions, Delivery, Document, GateAnswer, Gatekeeper, RolloutNews,
+    RolloutWatch, Rollouts,
 };
 pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
 pub use store::{Store, Write};

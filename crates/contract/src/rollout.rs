@@ -207,10 +207,21 @@ pub enum GateAnswer {
     RollBack,
 }
 
-/// Asks the gates of rollouts. Called by the driver of a rollout, which never waits for an answer
-/// before it looks at the evidence again.
+/// What became of an attempt to tell somebody something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It was taken.
+    Taken,
+    /// It was refused for good, with why: it would be refused again.
+    Refused(String),
+    /// It did not get through, with why: it may do so later.
+    Failed(String),
+}
+
+/// Asks the gates of rollouts, and tells others about rollouts. Called by the driver of a rollout,
+/// which never waits for an answer before it looks at the evidence again.
 pub trait Gatekeeper: Send + Sync + fmt::Debug {
-    /// Whether a gate at this address could be asked.
+    /// Whether somebody at this address could be asked or told something.
     ///
     /// # Errors
     /// `invalid_request` with what is wrong about the address.
@@ -223,6 +234,14 @@ pub trait Gatekeeper: Send + Sync + fmt::Debug {
         status: &'a Document,
         timeout: Duration,
     ) -> BoxFuture<'a, GateAnswer>;
+
+    /// Posts JSON to somebody who wants to know, once; whoever calls tries again.
+    fn tell<'a>(
+        &'a self,
+        url: &'a str,
+        message: &'a Document,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Delivery>;
 }
 
 #[cfg(test)]

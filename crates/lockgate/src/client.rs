@@ -103,16 +103,6 @@ impl Client {
         answer.map_err(|_| self.silence())?
     }
 
-    /// Posts JSON; gives the status of the reply, whatever it is.
-    ///
-    /// # Errors
-    /// When nobody answers.
-    pub(crate) async fn post(&self, path: &str, body: String) -> Result<u16> {
-        let open = timeout(self.timeout, self.open(Method::POST, path, body)).await;
-        let (_connection, reply) = open.map_err(|_| self.silence())??;
-        Ok(reply.status().as_u16())
-    }
-
     /// Follows the events of a path from now on.
     ///
     /// # Errors

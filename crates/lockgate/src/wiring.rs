@@ -53,6 +53,7 @@ pub(crate) async fn start(config: &Config, runtime: Runtime) -> Result<Running> 
         max_queue_rows: config.max_queue_rows,
         store: store::open(config)?.unwrap_or(options.store),
         gatekeeper: Arc::new(Webhooks),
+        public_url: config.public_url.clone(),
         rollout_leader: config.rollout_leader.clone(),
         ..options
     })?;

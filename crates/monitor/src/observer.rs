@@ -86,6 +86,9 @@ impl Observe for Monitor {
                 let transition = Transition { from, to, reason };
                 registry.rollouts.note_move(rollout, model, transition);
             }
+            Event::RolloutNotified { model, outcome } => {
+                registry.rollouts.note_notification(model, outcome);
+            }
             Event::RolloutMeasured(reading) => registry.rollouts.note_reading(reading),
             Event::CallFinished {
                 dialect,

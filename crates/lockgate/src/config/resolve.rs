@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use hyper::Uri;
 use protocols::Limits;
 
 use super::{Environment, Written};
@@ -30,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) poll_interval: Duration,
     pub(crate) is_model_control_enabled: bool,
     pub(crate) rollout_leader: Option<String>,
+    pub(crate) public_url: Option<String>,
     pub(crate) onnxruntime: Option<PathBuf>,
     pub(crate) data_dir: PathBuf,
     pub(crate) state_dir: Option<PathBuf>,
@@ -63,6 +65,7 @@ pub(crate) fn resolve(written: &Written, environment: &Environment) -> Result<Co
         poll_interval: positive_millis(written.poll_interval_ms, "poll_interval_ms")?,
         is_model_control_enabled: given(written.model_control, "model_control")?,
         rollout_leader: rollout_leader(written.rollout_leader.as_deref())?,
+        public_url: public_url(written.public_url.as_deref())?,
         onnxruntime: written.onnxruntime.clone(),
         data_dir: written.data_dir.clone().unwrap_or_else(data_dir),
         state_dir: written.state_dir.clone(),
@@ -122,6 +125,21 @@ fn rollout_leader(url: Option<&str>) -> Result<Option<String>> {
         client.map_err(|error| anyhow!("`rollout_leader`: {error}"))?;
     }
     Ok(url.map(str::to_owned))
+}
+
+/// An address that a browser takes; a path may be put behind it.
+fn public_url(url: Option<&str>) -> Result<Option<String>> {
+    let Some(url) = url else { return Ok(None) };
+    let uri: Option<Uri> = url.parse().ok();
+    let is_one = uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
+    });
+    if !is_one {
+        bail!("`public_url` must be an address such as https://models.example, got `{url}`");
+    }
+    Ok(Some(url.trim_end_matches('/').to_owned()))
 }
 
 fn log_format(text: &str) -> Result<LogFormat> {
@@ -238,6 +256,13 @@ mod tests {
                 "rollout_leader",
                 Written {
                     rollout_leader: Some("https://leader".to_owned()),
+                    ..none()
+                },
+            ),
+            (
+                "public_url",
+                Written {
+                    public_url: Some("models.example".to_owned()),
                     ..none()
                 },
             ),

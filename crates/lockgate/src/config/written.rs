@@ -36,6 +36,9 @@ pub(crate) struct Written {
     /// The server that decides about rollouts, when it is another one
     #[arg(long, value_name = "URL", help_heading = "Models")]
     pub(crate) rollout_leader: Option<String>,
+    /// Where others reach this server, for links in notifications
+    #[arg(long, value_name = "URL", help_heading = "Models")]
+    pub(crate) public_url: Option<String>,
     /// The ONNX Runtime library: a file, or the folder that holds it
     #[arg(long, value_name = "PATH", help_heading = "Machine")]
     pub(crate) onnxruntime: Option<PathBuf>,

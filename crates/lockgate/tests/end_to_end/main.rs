@@ -17,6 +17,7 @@ mod documents;
 mod examples;
 mod http;
 mod live_rollouts;
+mod notifications;
 mod process;
 mod python_clients;
 mod reload;

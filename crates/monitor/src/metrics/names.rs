@@ -4,7 +4,7 @@
 
 use Kind::{Counter, Gauge, Histogram};
 use Label::{Agree, Arm, EvidenceKind, From, Reason, Rollout, RolloutMetric, Side, State, To};
-use Label::{Dialect, Model, ModelVersion, ServerVersion, Status};
+use Label::{Dialect, Model, ModelVersion, Outcome, ServerVersion, Status};
 
 /// A metric that this server exposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +45,8 @@ pub enum Metric {
     RolloutTransitions,
     /// Rollouts that went back.
     RolloutRollbacks,
+    /// Notifications that a rollout went back.
+    RolloutNotifications,
     /// Compared answers to copies.
     ShadowPairs,
     /// Dropped copies.
@@ -111,11 +113,13 @@ pub enum Label {
     Reason,
     /// `true` or `false`.
     Agree,
+    /// `delivered`, `refused` or `given_up`.
+    Outcome,
 }
 
 impl Metric {
     /// Every metric, in the order of the exposition.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Predictions,
         Self::PredictionLatency,
         Self::ModelLoaded,
@@ -134,6 +138,7 @@ impl Metric {
         Self::RolloutBound,
         Self::RolloutTransitions,
         Self::RolloutRollbacks,
+        Self::RolloutNotifications,
         Self::ShadowPairs,
         Self::ShadowDropped,
         Self::SplitMismatch,
@@ -168,6 +173,7 @@ impl Metric {
             Self::RolloutBound => "lockgate_rollout_metric_bound",
             Self::RolloutTransitions => "lockgate_rollout_transitions_total",
             Self::RolloutRollbacks => "lockgate_rollout_rollbacks_total",
+            Self::RolloutNotifications => "lockgate_rollout_notifications_total",
             Self::ShadowPairs => "lockgate_shadow_pairs_total",
             Self::ShadowDropped => "lockgate_shadow_dropped_total",
             Self::SplitMismatch => "lockgate_srm_log_evidence",
@@ -205,6 +211,7 @@ impl Metric {
             Self::RolloutBound => "End of the interval in which the rate of a metric lies",
             Self::RolloutTransitions => "Moves of a rollout",
             Self::RolloutRollbacks => "Rollouts that went back to stable",
+            Self::RolloutNotifications => "Notifications that a rollout went back, by outcome",
             Self::ShadowPairs => "Answers to copies of requests that were compared",
             Self::ShadowDropped => "Copies of requests that were dropped",
             Self::SplitMismatch => {
@@ -229,6 +236,7 @@ impl Metric {
             | Self::ProcessCpu
             | Self::RolloutTransitions
             | Self::RolloutRollbacks
+            | Self::RolloutNotifications
             | Self::ShadowPairs
             | Self::ShadowDropped
             | Self::AssignFallback => Counter,
@@ -278,6 +286,7 @@ impl Metric {
             Self::RolloutBound => &[Model, Rollout, RolloutMetric, Arm, Side],
             Self::RolloutTransitions => &[Model, Rollout, From, To, Reason],
             Self::RolloutRollbacks => &[Model, Reason],
+            Self::RolloutNotifications => &[Model, Outcome],
             Self::ShadowPairs => &[Model, Rollout, Agree],
             Self::ShadowDropped => &[Model, Rollout, Reason],
             Self::SplitMismatch | Self::AssignFallback => &[Model, Rollout],
@@ -311,6 +320,7 @@ impl Label {
             Self::To => "to",
             Self::Reason => "reason",
             Self::Agree => "agree",
+            Self::Outcome => "outcome",
         }
     }
 }

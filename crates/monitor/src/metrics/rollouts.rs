@@ -51,6 +51,8 @@ struct State {
     by_name: BTreeMap<String, Series>,
     /// By model and reason; these outlive the rollouts.
     rollbacks: BTreeMap<(ModelName, &'static str), u64>,
+    /// By model and outcome; these outlive the rollouts, too.
+    notifications: BTreeMap<(ModelName, &'static str), u64>,
     n_begun: u64,
 }
 
@@ -106,6 +108,15 @@ impl Rollouts {
         }
     }
 
+    /// Counts a notification.
+    pub(crate) fn note_notification(&self, model: &ModelName, outcome: &'static str) {
+        let mut state = self.state();
+        *state
+            .notifications
+            .entry((model.clone(), outcome))
+            .or_default() += 1;
+    }
+
     /// Keeps what is known now.
     pub(crate) fn note_reading(&self, reading: &RolloutReading<'_>) {
         let mut state = self.state();
@@ -128,10 +139,16 @@ impl Rollouts {
                 })
             })?;
         }
-        write(encoder, Metric::RolloutRollbacks, |samples| {
-            let mut rollbacks = state.rollbacks.iter();
-            rollbacks.try_for_each(|((model, reason), count)| {
-                samples.counter(&[model.as_str(), reason], count)
+        let by_model = [
+            (Metric::RolloutRollbacks, &state.rollbacks),
+            (Metric::RolloutNotifications, &state.notifications),
+        ];
+        by_model.into_iter().try_for_each(|(metric, counts)| {
+            write(encoder, metric, |samples| {
+                let mut counts = counts.iter();
+                counts.try_for_each(|((model, word), count)| {
+                    samples.counter(&[model.as_str(), word], count)
+                })
             })
         })
     }

@@ -176,6 +176,8 @@ fn run_rollout(monitor: &Monitor, model: &ModelName, rollout: &str) {
     go("warmup", "step", "warmed_up");
     monitor.observe(&Event::RolloutMeasured(&reading(rollout, model)));
     go("step", "rolled_back", "worse");
+    let outcome = "delivered";
+    monitor.observe(&Event::RolloutNotified { model, outcome });
 }
 
 /// A monitor that has seen one of everything.

@@ -7,6 +7,7 @@
 
 mod file;
 mod resolve;
+pub mod rollback;
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use contract::{Arm, AssignmentHash, Layer, ModelName, Split, Unit, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::repository::settings::{say_in_plain_words, yaml_options};
+
+use rollback::OnRollback;
 
 /// What is wrong with a rollout file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -298,15 +301,6 @@ pub enum GateKind {
         /// How long one answer may take.
         timeout: Duration,
     },
-}
-
-/// What happens after a rollback.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnRollback {
-    /// How long the candidate stays loaded.
-    pub keep_candidate_warm: Duration,
-    /// Who is told.
-    pub notify: Vec<String>,
 }
 
 impl RolloutConfig {

@@ -11,6 +11,7 @@ mod course;
 mod fit;
 mod helm;
 mod meter;
+mod notices;
 mod pairs;
 mod record;
 mod registry;
@@ -23,7 +24,9 @@ mod warmup;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{BoxFuture, Code, Document, Error, GateAnswer, Gatekeeper, Observe, Result};
+use contract::{
+    BoxFuture, Code, Delivery, Document, Error, GateAnswer, Gatekeeper, Observe, Result,
+};
 
 use helm::Helm;
 
@@ -39,9 +42,11 @@ pub(crate) struct Tools {
     observe: Arc<dyn Observe>,
     /// From one look at the counts to the next.
     block: Duration,
+    /// Where others reach this server.
+    public_url: Option<String>,
 }
 
-/// Asks no gate: for servers that were given nothing to ask with.
+/// Asks no gate and tells nobody: for servers that were given nothing to do so with.
 #[derive(Debug)]
 pub(crate) struct NoGatekeeper;
 
@@ -49,7 +54,7 @@ impl Gatekeeper for NoGatekeeper {
     fn check(&self, url: &str) -> Result<()> {
         Err(Error::new(
             Code::Unsupported,
-            format!("this server asks no webhooks, so not `{url}`"),
+            format!("this server calls no webhooks, so not `{url}`"),
         ))
     }
 
@@ -60,5 +65,14 @@ impl Gatekeeper for NoGatekeeper {
         _timeout: Duration,
     ) -> BoxFuture<'a, GateAnswer> {
         Box::pin(async { GateAnswer::Wait })
+    }
+
+    fn tell<'a>(
+        &'a self,
+        _url: &'a str,
+        _message: &'a Document,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, Delivery> {
+        Box::pin(async { Delivery::Refused("this server posts nothing".to_owned()) })
     }
 }

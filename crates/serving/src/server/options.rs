@@ -44,10 +44,13 @@ pub struct ServerOptions {
     pub max_queue_rows: NonZeroUsize,
     /// Where labels, pins, splits, rollouts and their history are kept; by default in memory.
     pub store: Arc<dyn Store>,
-    /// Asks the gates of rollouts; by default nobody does, and such rollouts are refused.
+    /// Asks the gates of rollouts, and notifies; by default nobody does, and such rollouts are
+    /// refused.
     pub gatekeeper: Arc<dyn Gatekeeper>,
     /// The address of the server that decides about rollouts, when it is another one.
     pub rollout_leader: Option<String>,
+    /// Where others reach this server, for links; by default there are none.
+    pub public_url: Option<String>,
     /// From one look of a rollout at its counts to the next.
     pub rollout_block: Duration,
 }
@@ -73,6 +76,7 @@ impl ServerOptions {
             store: Arc::new(MemoryStore::default()),
             gatekeeper: Arc::new(NoGatekeeper),
             rollout_leader: None,
+            public_url: None,
             rollout_block: DEFAULT_ROLLOUT_BLOCK,
         }
     }

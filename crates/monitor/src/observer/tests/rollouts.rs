@@ -70,6 +70,7 @@ fn a_rollout_has_exactly_these_lines() {
         r#"lockgate_srm_log_evidence{model="digits",rollout="digits-2"} -1.5"#,
         r#"lockgate_assign_fallback_total{model="digits",rollout="digits-2"} 2"#,
         r#"lockgate_rollout_rollbacks_total{model="digits",reason="worse"} 1"#,
+        r#"lockgate_rollout_notifications_total{model="digits",outcome="delivered"} 1"#,
     ];
     let found = rollout_lines(&monitor);
     let found: BTreeSet<_> = found.iter().map(String::as_str).collect();

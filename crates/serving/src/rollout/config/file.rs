@@ -3,7 +3,11 @@
 //! Decision: every key is optional here and has no default, so that the resolve step alone decides
 //! and can name the path of what is missing.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::{Direction, MetricAction, OnUnknown, Span, Strategy};
 
@@ -187,5 +191,45 @@ pub(super) enum GateKindFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OnRollbackFile {
     pub(super) keep_candidate_warm: Option<String>,
-    pub(super) notify: Option<Vec<String>>,
+    pub(super) notify: Option<Vec<NotifyFile>>,
+}
+
+/// Somebody who is told: an address, or what stands there and its address.
+#[derive(Debug)]
+pub(super) enum NotifyFile {
+    Address(String),
+    Named(NamedAddressFile),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NamedAddressFile {
+    pub(super) alertmanager: Option<String>,
+    pub(super) webhook: Option<String>,
+}
+
+/// By hand, because the derived choice forgets which key was wrong.
+impl<'de> Deserialize<'de> for NotifyFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = NotifyFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, `alertmanager: ADDRESS` or `webhook: ADDRESS`")
+            }
+
+            fn visit_str<E: de::Error>(self, address: &str) -> Result<NotifyFile, E> {
+                Ok(NotifyFile::Address(address.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NotifyFile, A::Error> {
+                let map = MapAccessDeserializer::new(map);
+                NamedAddressFile::deserialize(map).map(NotifyFile::Named)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }

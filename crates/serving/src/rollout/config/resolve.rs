@@ -5,18 +5,19 @@
 
 mod assignment;
 mod metrics;
+mod rollback;
 
 use std::time::Duration;
 
 use contract::{ModelName, Version};
 
 use super::file::{
-    GateFile, GateKindFile, GuardsFile, OnRollbackFile, RolloutFile, ShadowFile, StepFile,
-    WarmupFile, WarmupSourceFile,
+    GateFile, GateKindFile, GuardsFile, RolloutFile, ShadowFile, StepFile, WarmupFile,
+    WarmupSourceFile,
 };
 use super::{
-    ConfigError, Gate, GateKind, GatePlace, Guards, OnRollback, RolloutConfig, Shadow, StepRule,
-    Strategy, Warmup, WarmupSource,
+    ConfigError, Gate, GateKind, GatePlace, Guards, RolloutConfig, Shadow, StepRule, Strategy,
+    Warmup, WarmupSource,
 };
 
 /// Percentages that find an outage with few users and still end within some hours.
@@ -72,7 +73,7 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
         beta: probability("rollout.beta", file.beta, DEFAULT_BETA)?,
         metrics: metrics::resolve(strategy, file.metrics, has_shadow)?,
         guards: guards(file.guards)?,
-        on_rollback: on_rollback(file.on_rollback.unwrap_or_default())?,
+        on_rollback: rollback::resolve(file.on_rollback.unwrap_or_default())?,
     };
     assignment::check(&config)?;
     Ok(config)
@@ -301,15 +302,6 @@ fn expected_places(text: &str, steps: &[f64]) -> String {
         .collect();
     let got = text.escape_debug();
     format!("expected one of {}`promote`, got `{got}`", names.concat())
-}
-
-fn on_rollback(file: OnRollbackFile) -> Result<OnRollback, ConfigError> {
-    let key = "rollout.on_rollback.keep_candidate_warm";
-    let default = Duration::from_secs(10 * 60);
-    Ok(OnRollback {
-        keep_candidate_warm: duration(key, file.keep_candidate_warm, default)?,
-        notify: file.notify.unwrap_or_default(),
-    })
 }
 
 /// A length of time such as `90s`, `30m` or `1h30m`.

@@ -31,7 +31,7 @@ rollout:
     - {name: reward,   event: feedback,       direction: decrease, action: report}
   guards: {nan_output: 2, memory_ratio: 1.5}
   gates: [{before: step_25, type: webhook, url: "https://ci.example/gate", timeout: 5s}, {before: promote, type: manual}]
-  on_rollback: {keep_candidate_warm: 10m, notify: [alertmanager]}
+  on_rollback: {keep_candidate_warm: 10m, notify: ["https://ci.example/back", {alertmanager: "http://alerts:9093"}, {webhook: "http://hook"}]}
 "#;
 
 const SHORTEST: &str = "rollout: {id: a, model: m, stable: 1, candidate: 2}";
@@ -152,6 +152,11 @@ const MISTAKES: &[&str] = &[
     "gates: [{before: step_30, type: manual}]",
     "gates: [{before: promote, type: webhook}]",
     "gates: [{before: promote, type: manual, url: x}]",
+    "on_rollback: {notify: [{slack: x}]}",
+    "on_rollback: {notify: [{}]}",
+    "on_rollback: {notify: [{alertmanager: x, webhook: y}]}",
+    "on_rollback: {notify: [[x]]}",
+    "on_rollback: {notify: [a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a]}",
 ];
 
 /// Whole files with a mistake.

@@ -18,6 +18,7 @@ use super::Tools;
 use super::burning::Burning;
 use super::copies::{SharedPairs, totals};
 use super::meter::{Meter, Sums, thresholds};
+use super::notices::Notices;
 use super::record::Record;
 use super::registry::steering;
 use super::view::{Ends, Order, Shown, View, winner};
@@ -76,6 +77,8 @@ pub(super) struct Course {
     kept: Option<Record>,
     /// Moves that are not kept yet.
     moves: Vec<String>,
+    /// Letters that are not posted yet.
+    notices: Option<Notices>,
     /// The longest run of errors since the counts were taken last.
     error_run: u64,
     /// Whether units were counted before a restart, which would count them again.
@@ -139,6 +142,7 @@ impl Course {
             events,
             kept: None,
             moves: Vec::new(),
+            notices: None,
             error_run: 0,
             has_counted_units: start.is_resumed && !is_random,
             warm: None,
@@ -329,7 +333,8 @@ impl Course {
             return;
         }
         let moves = self.moves.clone();
-        match self.tools.records.keep(self.id(), &record, moves).await {
+        let (records, notices) = (&self.tools.records, self.notices.as_ref());
+        match records.keep(self.id(), &record, moves, notices).await {
             Ok(()) => {
                 self.moves.clear();
                 self.kept = Some(record);
@@ -344,6 +349,7 @@ impl Course {
     /// Keeps what is known, and shows it.
     async fn publish(&mut self) {
         self.keep().await;
+        self.post_notices();
         match self.view() {
             Ok(view) => {
                 self.shown.view.store(Arc::new(view.clone()));

@@ -4,11 +4,13 @@
 //! rollout files. A record says the version of its format; one of another format is an error at the
 //! start instead of a guess.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use contract::{Error, Result, Store, Write};
 use serde::{Deserialize, Serialize};
 
+use super::notices::Notices;
 use super::replicas::Replicas;
 use super::told::{Told, ToldRollout};
 use crate::repository::archive::blocking;
@@ -23,6 +25,9 @@ const ROLLOUTS: &str = "rollouts";
 
 /// What the leader said last about each rollout that was followed.
 const FOLLOWED: &str = "followed_rollouts";
+
+/// Letters that nobody has taken yet, by the id of the rollout that they are about.
+const NOTICES: &str = "rollout_notices";
 
 /// The journals of moves, by the id of the rollout.
 const MOVES: &str = "rollout_moves";
@@ -95,11 +100,17 @@ impl Records {
             .collect()
     }
 
-    /// Keeps a rollout, and the moves that led to where it is.
+    /// Keeps a rollout, the moves that led to where it is, and who is to be told of it.
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
-    pub(super) async fn keep(&self, id: &str, record: &Record, moves: Vec<String>) -> Result<()> {
+    pub(super) async fn keep(
+        &self,
+        id: &str,
+        record: &Record,
+        moves: Vec<String>,
+        notices: Option<&Notices>,
+    ) -> Result<()> {
         let value = serde_json::to_string(record).map_err(|error| unwritable(&error))?;
         let put = Write::Put {
             collection: ROLLOUTS,
@@ -111,9 +122,31 @@ impl Records {
             key: id.to_owned(),
             entry,
         });
-        let writes: Vec<_> = std::iter::once(put).chain(moves).collect();
+        let notices = notices
+            .map(|notices| put_notices(id, notices))
+            .transpose()?;
+        let writes: Vec<_> = std::iter::once(put).chain(notices).chain(moves).collect();
         let store = Arc::clone(&self.0);
         blocking(move || store.write(&writes)).await
+    }
+
+    /// What has to be told about each rollout. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub(super) fn notices(&self) -> Result<BTreeMap<String, Notices>> {
+        let records = self.0.records(NOTICES)?.into_iter();
+        let notices = records.map(|(id, text)| Ok((id, Notices::read(&text)?)));
+        notices.collect()
+    }
+
+    /// Keeps what has still to be told about a rollout.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be written.
+    pub(super) async fn keep_notices(&self, id: &str, notices: &Notices) -> Result<()> {
+        let (store, put) = (Arc::clone(&self.0), put_notices(id, notices)?);
+        blocking(move || store.write(&[put])).await
     }
 
     /// Every rollout that was ever followed. Blocks.
@@ -155,6 +188,14 @@ impl Records {
         let (store, id) = (Arc::clone(&self.0), id.to_owned());
         blocking(move || store.entries(MOVES, &id, limit)).await
     }
+}
+
+fn put_notices(id: &str, notices: &Notices) -> Result<Write> {
+    Ok(Write::Put {
+        collection: NOTICES,
+        key: id.to_owned(),
+        value: notices.to_text()?,
+    })
 }
 
 fn read(text: &str) -> Result<Record> {

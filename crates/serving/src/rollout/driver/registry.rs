@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, oneshot};
 use super::Tools;
 use super::course::{Clock, Course, Start};
 use super::helm::Helm;
+use super::notices::{self, Post};
 use super::record::{Record, Records};
 use super::told::ToldRollout;
 use super::view::{Ends, Entry, View, array, document};
@@ -65,6 +66,9 @@ impl Registry {
         for (rollout, record) in past.ended {
             let split = split_of(&rollout)?;
             registry.enter_own(&rollout, &record, &split)?;
+        }
+        for (id, model, notices) in past.notices {
+            tokio::spawn(Post::new(&registry.tools).deliver(id, model, notices));
         }
         for (config, split, told) in past.followed {
             registry.go_on_following(config, split, told)?;
@@ -119,7 +123,8 @@ impl Registry {
         let record = Record::new(file, actor, now, rollout.progress().clone());
         let split = split_of(&rollout)?;
         let id = rollout.config().id.clone();
-        self.tools.records.keep(&id, &record, Vec::new()).await?;
+        let records = &self.tools.records;
+        records.keep(&id, &record, Vec::new(), None).await?;
         let config = rollout.config();
         let steering = steering(config, &split);
         self.tools.helm.steer(&config.model, steering).await?;
@@ -176,6 +181,11 @@ impl Registry {
                 let checked = self.tools.gatekeeper.check(url);
                 checked.map_err(|e| e.in_context(format!("`rollout.gates[{place}].url`")))?;
             }
+        }
+        for (place, notify) in config.on_rollback.notify.iter().enumerate() {
+            let checked = notices::check(notify, &*self.tools.gatekeeper);
+            let key = || format!("`rollout.on_rollback.notify[{place}]`");
+            checked.map_err(|e| e.in_context(key()))?;
         }
         Ok(())
     }
@@ -334,6 +344,7 @@ impl Tools {
             gatekeeper: Arc::clone(&options.gatekeeper),
             observe: Arc::clone(&options.observe),
             block: options.rollout_block,
+            public_url: options.public_url.clone(),
         }
     }
 }

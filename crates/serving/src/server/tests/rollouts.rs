@@ -1,6 +1,7 @@
 //! Rollouts of a whole server in virtual time: real requests, real counts, no clock that anybody
 //! waits for.
 
+mod notices;
 mod replicas;
 mod trouble;
 
@@ -8,7 +9,7 @@ use std::sync::Mutex;
 
 use contract::testing::RecordingObserver;
 use contract::{
-    Act, ActKind, Assumptions, Document, GateAnswer, Gatekeeper, NamedTensor, RequestId,
+    Act, ActKind, Assumptions, Delivery, Document, GateAnswer, Gatekeeper, NamedTensor, RequestId,
     RolloutNews, Rollouts, Shape, Store, Tensor,
 };
 use serde_json::Value;
@@ -62,6 +63,15 @@ impl Gatekeeper for ToldGate {
         assert!(status.as_str().contains("\"state\":\"held\""));
         let answer = self.0.lock().unwrap().pop();
         Box::pin(async move { answer.unwrap_or(GateAnswer::Wait) })
+    }
+
+    fn tell<'a>(
+        &'a self,
+        _url: &'a str,
+        _message: &'a Document,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, Delivery> {
+        Box::pin(async { Delivery::Taken })
     }
 }
 

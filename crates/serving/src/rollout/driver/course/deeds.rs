@@ -14,10 +14,11 @@ use crate::repository::snapshot::Served;
 use crate::rollout::config::{GateKind, WarmupSource};
 use crate::rollout::driver::copies::{Comparing, totals};
 use crate::rollout::driver::fit;
+use crate::rollout::driver::notices::{Notices, Post};
 use crate::rollout::driver::view::move_document;
 use crate::rollout::driver::warmup::warm_up;
 use crate::rollout::evidence::{ArmReport, MetricReport, Report};
-use crate::rollout::state::{Action, Alert, Arm, Event, Traffic, Transition};
+use crate::rollout::state::{Action, Alert, Arm, Event, Phase, Traffic, Transition};
 use crate::route::{ArmAtWork, Mirror};
 
 impl Course {
@@ -180,7 +181,6 @@ impl Course {
             reason = %made.reason,
             actor = made.actor,
             generation = made.generation,
-            notify = ?config.on_rollback.notify,
             "a rollout moved"
         );
         self.tools.observe.observe(&Observed::RolloutMoved {
@@ -190,7 +190,10 @@ impl Course {
             to,
             reason: made.reason.word(),
         });
-        match move_document(config, made) {
+        if made.to == Phase::RolledBack {
+            self.write_notices(made);
+        }
+        match move_document(self.rollout.config(), made) {
             Ok(document) => {
                 self.moves.push(document.as_str().to_owned());
                 self.tell_watchers(RolloutNews::Transition(document));
@@ -199,6 +202,28 @@ impl Course {
                 let diagnostic = error.diagnostic();
                 tracing::error!(rollout = self.id(), diagnostic, "a move cannot be written");
             }
+        }
+    }
+
+    /// Writes to those who are to know that it went back.
+    fn write_notices(&mut self, made: &Transition) {
+        let public_url = self.tools.public_url.as_deref();
+        match Notices::new(&self.rollout, made, public_url) {
+            Ok(notices) if notices.is_empty() => {}
+            Ok(notices) => self.notices = Some(notices),
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(rollout = self.id(), diagnostic, "nobody can be told");
+            }
+        }
+    }
+
+    /// Posts what was written, also when it cannot be kept.
+    pub(super) fn post_notices(&mut self) {
+        if let Some(notices) = self.notices.take() {
+            let config = self.rollout.config();
+            let (id, model) = (config.id.clone(), config.model.clone());
+            tokio::spawn(Post::new(&self.tools).deliver(id, model, notices));
         }
     }
 

@@ -81,7 +81,7 @@ async fn what_is_kept_goes_on_as_the_same_rollout() {
     let before = rollout();
     let record = Record::new(FILE, "ada", Moment(0), before.progress().clone());
     let moves = ["{\"n\":1}", "{\"n\":2}"].map(str::to_owned).to_vec();
-    records.keep("a", &record, moves).await.unwrap();
+    records.keep("a", &record, moves, None).await.unwrap();
     let all = records.all().unwrap();
     let [(id, kept)] = all.as_slice() else {
         panic!("{all:?}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use contract::{Code, Error, ModelName, Result};
 
 use super::super::course::Clock;
+use super::super::notices::Notices;
 use super::super::record::{Record, Records};
 use super::super::told::ToldRollout;
 use super::{split_of, steering};
@@ -18,6 +19,7 @@ use crate::route::ActiveSplit;
 pub(crate) struct Past {
     pub(super) running: Vec<(Rollout, Record, Vec<Action>, Arc<ActiveSplit>)>,
     pub(super) ended: Vec<(Rollout, Record)>,
+    pub(super) notices: Vec<(String, ModelName, Notices)>,
     pub(super) followed: Vec<(RolloutConfig, Arc<ActiveSplit>, ToldRollout)>,
 }
 
@@ -29,12 +31,17 @@ impl Past {
     pub(crate) fn read(records: &Records, leader: Option<&str>) -> Result<Self> {
         let now = Clock::start().now();
         let mut past = Self::default();
+        let mut notices = records.notices()?;
         for (id, record) in records.all()? {
             let foreign = |error: String| {
                 Error::internal(format!("the stored rollout {id} cannot go on: {error}"))
             };
             let config = RolloutConfig::parse(&record.file);
             let config = config.map_err(|error| foreign(error.to_string()))?;
+            if let Some(notices) = notices.remove(&id).filter(|notices| !notices.is_empty()) {
+                let model = config.model.clone();
+                past.notices.push((id.clone(), model, notices));
+            }
             let resumed = Rollout::resume(config, record.progress.clone(), now);
             let (rollout, actions) = resumed.map_err(|error| foreign(error.to_string()))?;
             if rollout.progress().phase.is_final() {

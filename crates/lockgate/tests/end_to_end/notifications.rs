@@ -1,0 +1,99 @@
+//! Who is told that a rollout went back: the real server and a receiver on this machine.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::http::{get, post_json};
+use crate::process::{Lockgate, copy_folder, examples};
+
+/// The head and the body of one request, which is not answered yet.
+fn read(stream: &TcpStream) -> (String, Value) {
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut n_bytes) = (String::new(), 0);
+    while !head.ends_with("\r\n\r\n") {
+        let mut line = String::new();
+        assert_ne!(reader.read_line(&mut line).unwrap(), 0, "{head}");
+        let length = line.strip_prefix("content-length: ");
+        n_bytes = length.map_or(n_bytes, |length| length.trim().parse().unwrap());
+        head.push_str(&line);
+    }
+    let mut body = vec![0; n_bytes];
+    reader.read_exact(&mut body).unwrap();
+    (head, serde_json::from_slice(&body).unwrap())
+}
+
+/// Where this server says that it is.
+const PUBLIC_URL: &str = "https://models.example";
+
+/// Starts a rollout of digits that tells an Alertmanager, and rolls it back in its first step.
+fn roll_back(server: &Lockgate, alertmanager: &str) {
+    let rollout = json!({"rollout": {
+        "id": "trial",
+        "model": "digits",
+        "stable": "1",
+        "candidate": "2",
+        "warmup": {"source": "synthetic"},
+        "on_rollback": {"notify": [{"alertmanager": alertmanager}]},
+    }});
+    let started = post_json(&server.address, "/api/rollouts", &rollout);
+    assert_eq!(started.status, 201, "{}", started.json());
+    while status(server)["state"] != "step" {
+        thread::yield_now();
+    }
+    let because = json!({"reason": "complaints"});
+    let back = post_json(&server.address, "/api/rollouts/trial/rollback", &because);
+    assert_eq!(back.json()["state"], "rolled_back");
+}
+
+fn status(server: &Lockgate) -> Value {
+    get(&server.address, "/api/rollouts/trial").json()
+}
+
+#[test]
+fn a_rollback_is_told_although_the_process_was_killed_before_anybody_took_it() {
+    let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+    let alertmanager = format!("http://{}/alerts/", receiver.local_addr().unwrap());
+    let (repository, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let digits = repository.path().join("digits");
+    copy_folder(&examples().join("models/digits"), &digits);
+    let state = state.path().display().to_string();
+    let flags = [
+        "--model-control",
+        "--state-dir",
+        &state,
+        "--public-url",
+        PUBLIC_URL,
+    ];
+    let mut server = Lockgate::serve(repository.path(), &flags);
+    roll_back(&server, &alertmanager);
+    let (unanswered, _) = receiver.accept().unwrap();
+    server.kill();
+    drop(unanswered);
+    let server = Lockgate::serve(repository.path(), &flags);
+    let (mut stream, _) = receiver.accept().unwrap();
+    let (head, alerts) = read(&stream);
+    let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    stream.write_all(reply).unwrap();
+    let expected = "POST /alerts/api/v2/alerts HTTP/1.1\r\n";
+    assert!(head.starts_with(expected), "{head}");
+    let labels = json!({
+        "alertname": "LockgateRollback",
+        "model": "digits",
+        "rollout": "trial",
+        "candidate": "2",
+        "stable": "1",
+        "reason": "operator",
+    });
+    assert_eq!(alerts[0]["labels"], labels);
+    assert_eq!(alerts[0]["startsAt"], status(&server)["since"]);
+    let link = format!("{PUBLIC_URL}/api/rollouts/trial");
+    assert_eq!(alerts[0]["generatorURL"], link.as_str());
+    let line = r#"lockgate_rollout_notifications_total{model="digits",outcome="delivered"} 1"#;
+    let metrics = || String::from_utf8(get(&server.address, "/metrics").body).unwrap();
+    while !metrics().contains(line) {
+        thread::yield_now();
+    }
+}
