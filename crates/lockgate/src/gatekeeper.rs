@@ -3,28 +3,39 @@
 //! Rule for a gate: the status of the rollout is posted as JSON; 200 is "go", 410 is "roll back",
 //! and anything else, silence included, is "ask again later". Rule for a notification: 2xx is taken;
 //! 3xx and 4xx are refused for good, except those that say "later" (408, 425 and 429); the rest may
-//! succeed later. Only plain HTTP is spoken, because the server has no TLS yet; an address of
-//! another kind is refused when the rollout is started.
+//! succeed later. An address that is neither HTTP nor HTTPS is refused when the rollout is started.
 
 mod address;
 mod post;
+mod trust;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use contract::{BoxFuture, Delivery, Document, Error, GateAnswer, Gatekeeper};
 
 use address::Address;
 use post::post;
+use trust::Trust;
 
-/// Calls webhooks over plain HTTP.
+/// Calls webhooks.
 #[derive(Debug)]
-pub(crate) struct Webhooks;
+pub(crate) struct Webhooks(Trust);
 
 impl Webhooks {
+    /// Webhooks whose certificates may be signed by authorities of the system, or of this file.
+    ///
+    /// # Errors
+    /// When the file has no certificate that can be read.
+    pub(crate) fn new(webhook_ca: Option<PathBuf>) -> anyhow::Result<Self> {
+        Trust::new(webhook_ca).map(Self)
+    }
+
     /// Posts JSON; gives the status of the reply.
     async fn post(&self, url: &str, json: &Document, timeout: Duration) -> anyhow::Result<u16> {
         let address = Address::parse(url)?;
-        let posting = tokio::time::timeout(timeout, post(&address, json.as_str().to_owned()));
+        let posting =
+            tokio::time::timeout(timeout, post(&address, &self.0, json.as_str().to_owned()));
         posting.await.unwrap_or_else(|_| {
             let seconds = timeout.as_secs_f64();
             Err(anyhow::anyhow!("no answer within {seconds} s"))

@@ -52,7 +52,7 @@ pub(crate) async fn start(config: &Config, runtime: Runtime) -> Result<Running> 
         default_timeout: config.default_timeout,
         max_queue_rows: config.max_queue_rows,
         store: store::open(config)?.unwrap_or(options.store),
-        gatekeeper: Arc::new(Webhooks),
+        gatekeeper: Arc::new(Webhooks::new(config.webhook_ca.clone())?),
         public_url: config.public_url.clone(),
         rollout_leader: config.rollout_leader.clone(),
         ..options

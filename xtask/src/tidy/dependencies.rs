@@ -1,12 +1,13 @@
 //! Which crate may depend on what: the star, sources, licences, and one version of each big crate.
 //!
-//! Decision: read from `cargo metadata` instead of another tool, which a clean machine would have
+//! Decision: read from `cargo metadata` and `cargo tree` instead of another tool, which a clean machine would have
 //! to build for minutes before every cold run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
 /// Leaf crates have one workspace dependency, the contract.
@@ -72,9 +73,37 @@ pub(crate) fn breaches(root: &Path) -> Result<Vec<String>> {
     let metadata = command.exec().context("cargo metadata")?;
     let mut breaches = star(&metadata);
     breaches.extend(purity(&metadata));
-    breaches.extend(metadata.packages.iter().filter_map(foreign_package));
-    breaches.extend(duplicates(&metadata));
+    let tree = tree_text(root)?;
+    let tree: BTreeSet<_> = tree.lines().filter_map(name_and_version).collect();
+    let is_built = |package: &&Package| {
+        let version = format!("v{}", package.version);
+        tree.contains(&(package.name.as_str(), version.as_str()))
+    };
+    let built: Vec<_> = metadata.packages.iter().filter(is_built).collect();
+    breaches.extend(built.iter().copied().filter_map(foreign_package));
+    breaches.extend(duplicates(&built));
     Ok(breaches)
+}
+
+/// All packages that something here is built from, tests included, a line each. The metadata also has
+/// packages that only features name which nobody switches on.
+fn tree_text(root: &Path) -> Result<String> {
+    let output = Command::new("cargo")
+        .args(["tree", "--workspace", "--all-features", "--target", "all"])
+        .args(["--locked", "--prefix", "none", "--format", "{p}"])
+        .current_dir(root)
+        .output()
+        .context("cannot start cargo tree")?;
+    if !output.status.success() {
+        bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The start of a line such as `serde v1.0.228 (*)`.
+fn name_and_version(line: &str) -> Option<(&str, &str)> {
+    let mut words = line.split_whitespace();
+    Some((words.next()?, words.next()?))
 }
 
 fn star(metadata: &Metadata) -> Vec<String> {
@@ -192,11 +221,10 @@ fn split_outside_parentheses<'a>(text: &'a str, separator: &str) -> Vec<&'a str>
     parts
 }
 
-fn duplicates(metadata: &Metadata) -> Vec<String> {
+fn duplicates(built: &[&Package]) -> Vec<String> {
     let mut breaches = Vec::new();
     for name in SINGLE {
-        let versions: Vec<_> = metadata
-            .packages
+        let versions: Vec<_> = built
             .iter()
             .filter(|package| package.name.as_str() == name)
             .map(|package| package.version.to_string())
@@ -233,6 +261,20 @@ mod tests {
             .filter(|(text, ok)| is_allowed(text) != *ok)
             .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_line_of_the_tree_starts_with_name_and_version() {
+        let serde = Some(("serde", "v1.0.228"));
+        for line in [
+            "serde v1.0.228",
+            "serde v1.0.228 (*)",
+            "serde v1.0.228 (/a/b)",
+        ] {
+            assert_eq!(name_and_version(line), serde, "{line}");
+        }
+        assert_eq!(name_and_version(""), None);
+        assert_eq!(name_and_version("serde"), None);
     }
 
     #[test]

@@ -190,8 +190,8 @@ fn as_yaml(key: &str, text: &str) -> String {
             let paths: Vec<_> = text.split(':').map(quote).collect();
             format!("[{}]", paths.join(", "))
         }
-        "host" | "rollout_leader" | "public_url" | "onnxruntime" | "data_dir" | "state_dir"
-        | "log_format" | "log_level" => quote(text),
+        "host" | "rollout_leader" | "public_url" | "webhook_ca" | "onnxruntime" | "data_dir"
+        | "state_dir" | "log_format" | "log_level" => quote(text),
         _ => text.to_owned(),
     }
 }

@@ -39,6 +39,9 @@ pub(crate) struct Written {
     /// Where others reach this server, for links in notifications
     #[arg(long, value_name = "URL", help_heading = "Models")]
     pub(crate) public_url: Option<String>,
+    /// File of certificates, beside those of the system, that HTTPS webhooks may be signed by
+    #[arg(long, value_name = "PATH", help_heading = "Models")]
+    pub(crate) webhook_ca: Option<PathBuf>,
     /// The ONNX Runtime library: a file, or the folder that holds it
     #[arg(long, value_name = "PATH", help_heading = "Machine")]
     pub(crate) onnxruntime: Option<PathBuf>,

@@ -2,46 +2,58 @@
 
 use anyhow::{Context, Result, bail};
 use hyper::Uri;
+use rustls::pki_types::ServerName;
 
 /// Where a webhook is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
-    /// Host and port.
+    /// The host, and the port where one was written.
     pub(super) authority: String,
+    /// Host and port.
+    pub(super) socket: String,
     /// The path with its query.
     pub(super) path: String,
+    /// Whom the certificate must name; none without TLS.
+    pub(super) tls_name: Option<ServerName<'static>>,
 }
 
 impl Address {
-    /// An address such as `http://ci.example:8080/gate?of=ci`.
+    /// An address such as `https://ci.example/gate?of=ci`.
     ///
     /// # Errors
     /// A sentence that says what is expected. It does not repeat a password.
     pub(super) fn parse(url: &str) -> Result<Self> {
-        let expected = "expected an address such as `http://ci.example:8080/gate`";
-        let uri: Uri = url
-            .parse()
-            .with_context(|| format!("{expected}, got `{url}`"))?;
-        let Some(authority) = uri
-            .authority()
-            .filter(|authority| !authority.host().is_empty())
-        else {
-            bail!("{expected}, got `{url}`");
-        };
+        let expected = "expected an address such as `https://ci.example/gate`";
+        let wrong = || format!("{expected}, got `{url}`");
+        let uri: Uri = url.parse().with_context(wrong)?;
+        let named = uri.authority();
+        let authority = named.filter(|authority| !authority.host().is_empty());
+        let authority = authority.with_context(wrong)?;
         if authority.as_str().contains('@') {
             bail!("{expected}; a user name and a password are not sent");
         }
-        let has_port = authority.as_str() != authority.host();
-        let port = match (uri.scheme_str(), has_port) {
-            (Some("http"), false) => Some(80),
-            (Some("http"), true) => authority.port_u16(),
-            _ => None,
+        let host = authority.host();
+        let (default_port, tls_name) = match uri.scheme_str() {
+            Some("http") => (80, None),
+            Some("https") => {
+                let name = host
+                    .trim_start_matches('[')
+                    .trim_end_matches(']')
+                    .to_owned();
+                (443, Some(ServerName::try_from(name).with_context(wrong)?))
+            }
+            _ => bail!(wrong()),
         };
-        let port = port.with_context(|| format!("{expected}, got `{url}`"))?;
+        let port = match authority.as_str() == host {
+            true => default_port,
+            false => authority.port_u16().with_context(wrong)?,
+        };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
-            authority: format!("{}:{port}", authority.host()),
+            authority: authority.to_string(),
+            socket: format!("{host}:{port}"),
             path: path.to_owned(),
+            tls_name,
         })
     }
 }
@@ -56,7 +68,10 @@ mod tests {
             ("http://ci:8080/gate?a=b", Some("ci:8080 /gate?a=b")),
             ("http://ci.example", Some("ci.example:80 /")),
             ("http://[::1]:9/x", Some("[::1]:9 /x")),
-            ("https://ci/gate", None),
+            ("https://ci.example/gate", Some("ci.example:443 /gate TLS")),
+            ("https://127.0.0.1:9", Some("127.0.0.1:9 / TLS")),
+            ("https://[::1]/x", Some("[::1]:443 /x TLS")),
+            ("https://no_host!/x", None),
             ("ftp://ci/gate", None),
             ("ci/gate", None),
             ("/gate", None),
@@ -67,7 +82,8 @@ mod tests {
         ];
         let found = |url: &str| {
             let address = Address::parse(url).ok()?;
-            Some(format!("{} {}", address.authority, address.path))
+            let tls = address.tls_name.map_or("", |_| " TLS");
+            Some(format!("{} {}{tls}", address.socket, address.path))
         };
         let wrong: Vec<_> = rows
             .into_iter()

@@ -1,11 +1,17 @@
 //! What the replies of receivers mean, over real connections.
 
+mod tls;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+fn plain() -> Webhooks {
+    Webhooks(Trust::default())
+}
 
 /// Reads one request to its end, and answers it with this status line.
 async fn receive(
@@ -43,7 +49,7 @@ async fn the_status_of_the_reply_is_the_answer_of_a_gate() {
     ] {
         let (url, received) = receiver(status).await;
         let document = Document::new("{\"id\":\"a\"}");
-        let answer = Webhooks.ask(&url, &document, PATIENCE).await;
+        let answer = plain().ask(&url, &document, PATIENCE).await;
         assert_eq!(answer, expected, "{status}");
         let request = received.await.unwrap();
         assert!(
@@ -70,7 +76,7 @@ async fn the_status_of_the_reply_says_whether_a_notification_is_taken() {
     ] {
         let (url, received) = receiver(status).await;
         let document = Document::new("{\"id\":\"a\"}");
-        let delivery = Webhooks.tell(&url, &document, PATIENCE).await;
+        let delivery = plain().tell(&url, &document, PATIENCE).await;
         assert_eq!(delivery, expected, "{status}");
         let request = received.await.unwrap();
         assert!(
@@ -83,9 +89,9 @@ async fn the_status_of_the_reply_says_whether_a_notification_is_taken() {
 #[tokio::test]
 async fn somebody_who_is_not_there_may_be_there_later() {
     let (url, document) = ("http://127.0.0.1:1/", Document::new("{}"));
-    let answer = Webhooks.ask(url, &document, PATIENCE).await;
+    let answer = plain().ask(url, &document, PATIENCE).await;
     assert_eq!(answer, GateAnswer::Wait);
-    let Delivery::Failed(why) = Webhooks.tell(url, &document, PATIENCE).await else {
+    let Delivery::Failed(why) = plain().tell(url, &document, PATIENCE).await else {
         panic!("it was delivered");
     };
     assert!(why.starts_with("nobody answers at 127.0.0.1:1"), "{why}");
@@ -96,16 +102,17 @@ async fn somebody_who_does_not_answer_is_waited_for_as_long_as_was_said() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let (document, moment) = (Document::new("{}"), Duration::from_millis(1));
-    let delivery = Webhooks.tell(&url, &document, moment).await;
+    let delivery = plain().tell(&url, &document, moment).await;
     let expected = "no answer within 0.001 s".to_owned();
     assert_eq!(delivery, Delivery::Failed(expected));
 }
 
 #[test]
 fn an_address_that_cannot_be_called_is_refused_with_an_example() {
-    assert!(Webhooks.check("http://ci:8080/gate?a=b").is_ok());
-    for url in ["https://ci/gate", "ci/gate", "http://", ""] {
-        let refused = Webhooks.check(url).unwrap_err();
-        assert!(refused.message().contains("such as `http://"), "{refused}");
+    assert!(plain().check("http://ci:8080/gate?a=b").is_ok());
+    assert!(plain().check("https://ci/gate").is_ok());
+    for url in ["ftp://ci/gate", "ci/gate", "http://", ""] {
+        let refused = plain().check(url).unwrap_err();
+        assert!(refused.message().contains("such as `https://"), "{refused}");
     }
 }

@@ -100,7 +100,7 @@ pub(super) fn check(notify: &Notify, gatekeeper: &dyn Gatekeeper) -> Result<()> 
     let address = notify.address();
     if !address.contains("://") {
         return Err(Error::invalid(format!(
-            "`{}` is no address; write `{{webhook: \"http://ci.example/hook\"}}` or \
+            "`{}` is no address; write `{{webhook: \"https://ci.example/hook\"}}` or \
              `{{alertmanager: \"http://alertmanager:9093\"}}`",
             address.escape_debug()
         )));
