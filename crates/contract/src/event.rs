@@ -6,6 +6,7 @@ use crate::control::VersionState;
 use crate::error::Code;
 use crate::model::{ModelName, Version};
 use crate::response::Timings;
+use crate::scheduling::SchedulingReading;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -85,6 +86,9 @@ pub enum Event<'a> {
     },
     /// What is known about a rollout, about once a second.
     RolloutMeasured(&'a RolloutReading<'a>),
+    /// How every version that serves takes requests right now, told before each
+    /// [`exposition`](crate::Observe::exposition); what is not among them serves no more.
+    SchedulingMeasured(&'a [SchedulingReading<'a>]),
     /// A protocol server answered a call, whatever it was.
     CallFinished {
         /// The dialect: `native`, `open_inference`, `grpc`, ...

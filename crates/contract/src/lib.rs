@@ -42,7 +42,7 @@ pub use rollout::{
     Act, ActKind, Assumptions, Delivery, Document, GateAnswer, Gatekeeper, RolloutNews,
     RolloutWatch, Rollouts,
 };
-pub use scheduling::{ExecutionPlace, RunCost, Scheduling};
+pub use scheduling::{AdmissionLevel, ExecutionPlace, RunCost, Scheduling, SchedulingReading};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
 pub use traffic::{

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::{ModelName, Version};
+
 /// Where requests of a version run while nobody is ahead of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecutionPlace {
@@ -54,4 +56,38 @@ pub struct Scheduling {
     pub n_queued_rows: usize,
     /// How long the answer to a request of one row would take now; `None` before the first run.
     pub predicted_wait: Option<Duration>,
+    /// The lowest priority of which a request of one row would be admitted now, with the time that
+    /// the version gives it.
+    pub admission_level: AdmissionLevel,
+}
+
+/// The lowest priority that is still admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdmissionLevel {
+    /// Requests of this priority and of every more urgent one; 0 is the least urgent of all.
+    Priority(u32),
+    /// Not even those of priority 1.
+    Nobody,
+}
+
+impl AdmissionLevel {
+    /// What callers and scrapers read: the priority, or -1 for nobody.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Priority(priority) => i64::from(priority),
+            Self::Nobody => -1,
+        }
+    }
+}
+
+/// How one version takes requests right now, for those who measure it.
+#[derive(Clone, Copy, Debug)]
+pub struct SchedulingReading<'a> {
+    /// The model.
+    pub model: &'a ModelName,
+    /// The version.
+    pub version: &'a Version,
+    /// How it schedules.
+    pub scheduling: &'a Scheduling,
 }

@@ -1,5 +1,6 @@
 //! Counters and histograms behind the events, and their text form.
 
+mod admission;
 mod exposition;
 mod histogram;
 mod names;

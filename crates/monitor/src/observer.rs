@@ -90,6 +90,7 @@ impl Observe for Monitor {
                 registry.rollouts.note_notification(model, outcome);
             }
             Event::RolloutMeasured(reading) => registry.rollouts.note_reading(reading),
+            Event::SchedulingMeasured(readings) => registry.admission.note(readings),
             Event::CallFinished {
                 dialect,
                 error,

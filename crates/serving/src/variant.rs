@@ -267,6 +267,7 @@ impl Variant {
             max_queue_rows: outlook.max_queue_rows,
             n_queued_rows: outlook.n_queued_rows,
             predicted_wait: outlook.predicted_wait,
+            admission_level: outlook.admission_level,
         }
     }
 

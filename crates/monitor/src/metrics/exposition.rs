@@ -17,6 +17,7 @@ use super::series::{Registry, VersionSeries};
 impl Collector for Registry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         encode_versions(self, &mut encoder)?;
+        self.admission.encode(&mut encoder)?;
         encode_dialects(self, &mut encoder)?;
         self.rollouts.encode(&mut encoder)?;
         write(&mut encoder, Metric::BuildInfo, |samples| {

@@ -25,6 +25,10 @@ pub enum Metric {
     InFlight,
     /// Duration of the last load.
     ModelLoad,
+    /// Time of an answer to a request that came now.
+    PredictedWait,
+    /// Lowest priority that is admitted.
+    AdmissionLevel,
     /// Calls over all protocols.
     Calls,
     /// Time to answer a call.
@@ -119,7 +123,7 @@ pub enum Label {
 
 impl Metric {
     /// Every metric, in the order of the exposition.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::Predictions,
         Self::PredictionLatency,
         Self::ModelLoaded,
@@ -128,6 +132,8 @@ impl Metric {
         Self::BatchCompute,
         Self::InFlight,
         Self::ModelLoad,
+        Self::PredictedWait,
+        Self::AdmissionLevel,
         Self::Calls,
         Self::CallLatency,
         Self::RolloutState,
@@ -163,6 +169,8 @@ impl Metric {
             Self::BatchCompute => "lockgate_batch_compute_seconds",
             Self::InFlight => "lockgate_in_flight_requests",
             Self::ModelLoad => "lockgate_model_load_seconds",
+            Self::PredictedWait => "lockgate_predicted_wait_seconds",
+            Self::AdmissionLevel => "lockgate_admission_level",
             Self::Calls => "lockgate_calls_total",
             Self::CallLatency => "lockgate_call_latency_seconds",
             Self::RolloutState => "lockgate_rollout_state",
@@ -199,6 +207,10 @@ impl Metric {
             Self::BatchCompute => "Time that the engine took for one batch",
             Self::InFlight => "Requests admitted and not answered yet",
             Self::ModelLoad => "Time that the last load of the version took",
+            Self::PredictedWait => "Time that the answer to a request of one row would take now",
+            Self::AdmissionLevel => {
+                "Lowest priority that would be admitted now, 0 for all of them, -1 for none"
+            }
             Self::Calls => "Calls that were answered, of all kinds, by outcome",
             Self::CallLatency => "Time from the head of a call to the head of its reply",
             Self::RolloutState => "1 for the state in which a rollout is, 0 for the others",
@@ -248,6 +260,8 @@ impl Metric {
             Self::ModelLoaded
             | Self::InFlight
             | Self::ModelLoad
+            | Self::PredictedWait
+            | Self::AdmissionLevel
             | Self::BuildInfo
             | Self::ProcessMemory
             | Self::ProcessOpenFiles
@@ -274,7 +288,9 @@ impl Metric {
             | Self::BatchRows
             | Self::BatchCompute
             | Self::InFlight
-            | Self::ModelLoad => &[Model, ModelVersion],
+            | Self::ModelLoad
+            | Self::PredictedWait
+            | Self::AdmissionLevel => &[Model, ModelVersion],
             Self::Calls => &[Dialect, Status],
             Self::CallLatency => &[Dialect],
             Self::RolloutState => &[Model, Rollout, State],

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use contract::{Code, ModelName, Timings, Version};
 
+use super::admission::Admission;
 use super::histogram::Histogram;
 use super::rollouts::Rollouts;
 use super::table::Table;
@@ -18,6 +19,7 @@ pub(crate) struct Registry {
     /// By model, then by version, so that a look-up copies no key.
     models: Table<ModelName, Table<Version, VersionSeries>>,
     dialects: Table<&'static str, CallSeries>,
+    pub(crate) admission: Admission,
     pub(crate) rollouts: Rollouts,
 }
 
@@ -27,6 +29,7 @@ impl Registry {
             server_version: server_version.to_owned(),
             models: Table::default(),
             dialects: Table::default(),
+            admission: Admission::default(),
             rollouts: Rollouts::default(),
         }
     }

@@ -1,7 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use contract::{Code, ModelName, RolloutRate, RolloutReading, RolloutScore, Timings, Version};
+use contract::{
+    AdmissionLevel, Code, ExecutionPlace, ModelName, RolloutRate, RolloutReading, RolloutScore,
+    Scheduling, SchedulingReading, Timings, Version,
+};
 
 use super::*;
 use crate::metrics::{Kind, Metric};
@@ -180,6 +183,36 @@ fn run_rollout(monitor: &Monitor, model: &ModelName, rollout: &str) {
     monitor.observe(&Event::RolloutNotified { model, outcome });
 }
 
+/// Tells how these versions take requests; one that admits nobody has not run yet.
+fn measure(monitor: &Monitor, versions: &[(&ModelName, &Version, AdmissionLevel)]) {
+    let scheduling = |admission_level| Scheduling {
+        place: ExecutionPlace::Pool,
+        place_reason: String::new(),
+        curve: Vec::new(),
+        efficient_rows: 1,
+        batch_rows: 1,
+        hold: Duration::ZERO,
+        max_queue_rows: 1,
+        n_queued_rows: 0,
+        predicted_wait: (admission_level != AdmissionLevel::Nobody)
+            .then_some(Duration::from_millis(25)),
+        admission_level,
+    };
+    let known: Vec<_> = versions
+        .iter()
+        .map(|&(model, version, level)| (model, version, scheduling(level)))
+        .collect();
+    let readings: Vec<_> = known
+        .iter()
+        .map(|(model, version, scheduling)| SchedulingReading {
+            model,
+            version,
+            scheduling,
+        })
+        .collect();
+    monitor.observe(&Event::SchedulingMeasured(&readings));
+}
+
 /// A monitor that has seen one of everything.
 fn busy_monitor() -> Arc<Monitor> {
     let monitor = Monitor::new("1.2.3");
@@ -207,6 +240,7 @@ fn busy_monitor() -> Arc<Monitor> {
         latency: Duration::from_millis(1),
     });
     run_rollout(&monitor, model, "digits-2");
+    measure(&monitor, &[(model, version, AdmissionLevel::Priority(3))]);
     monitor
 }
 
@@ -224,7 +258,7 @@ fn events_become_the_documented_series() {
     let version = of(&[]);
     let native = [("dialect", "native")];
     let not_found = [("dialect", "native"), ("status", "route_not_found")];
-    let expected: [(&str, Labels<'_>, f64); 15] = [
+    let expected: [(&str, Labels<'_>, f64); 17] = [
         ("model_predictions_total", &success, 1.0),
         ("model_predictions_total", &queue_full, 1.0),
         ("model_prediction_latency_seconds_count", &version, 1.0),
@@ -237,6 +271,8 @@ fn events_become_the_documented_series() {
         ("lockgate_batch_compute_seconds_sum", &version, 0.002),
         ("lockgate_in_flight_requests", &version, 1.0),
         ("lockgate_model_load_seconds", &version, 1.5),
+        ("lockgate_predicted_wait_seconds", &version, 0.025),
+        ("lockgate_admission_level", &version, 3.0),
         ("lockgate_calls_total", &not_found, 1.0),
         ("lockgate_call_latency_seconds_count", &native, 1.0),
         ("lockgate_build_info", &[("version", "1.2.3")], 1.0),
@@ -433,6 +469,7 @@ fn a_removed_version_leaves_no_series() {
         model: &model,
         version: &gone,
     });
+    measure(&monitor, &[]);
     let parsed = parse(&monitor.exposition().body);
     let versions: BTreeSet<_> = parsed
         .samples
@@ -459,6 +496,19 @@ fn a_version_that_unloads_is_not_loaded() {
         parsed.value("lockgate_model_load_seconds", &labels),
         Some(1.5)
     );
+}
+
+#[test]
+fn a_version_that_is_measured_no_more_has_no_wait_and_no_level() {
+    let monitor = busy_monitor();
+    let (model, version) = (model("digits"), version("3"));
+    measure(&monitor, &[(&model, &version, AdmissionLevel::Nobody)]);
+    let body = monitor.exposition().body;
+    let metrics = ["lockgate_predicted_wait", "lockgate_admission"];
+    let is_sample = |line: &&str| metrics.iter().any(|metric| line.starts_with(metric));
+    let lines: Vec<_> = body.lines().filter(is_sample).collect();
+    let expected = r#"lockgate_admission_level{model="digits",model_version="3"} -1.0"#;
+    assert_eq!(lines, [expected]);
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! `GET /metrics`: what was observed, for a scraper.
+//!
+//! Decision: what changes all the time without anything happening, as the wait does, is asked for
+//! here, once for each scrape, so that no request pays for it.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use contract::{Event, SchedulingReading, VersionState};
 use http::HeaderValue;
 
 use crate::context::Context;
@@ -12,9 +16,31 @@ use crate::rest::{Reply, handler};
 
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     let metrics = handler::<Native, _, _>(ctx, |ctx, _call| async move {
+        tell_scheduling(&ctx);
         let exposition = ctx.observe.exposition();
         let content_type = HeaderValue::from_static(exposition.content_type);
         Ok(Reply::new(content_type, exposition.body))
     });
     Router::new().route("/metrics", get(metrics))
+}
+
+/// Tells the observer how the versions that serve take requests now.
+fn tell_scheduling(ctx: &Context) {
+    let models = ctx.control.models();
+    let versions = models.iter().flat_map(|model| {
+        let ready = model.versions.iter();
+        ready
+            .filter(|status| status.state == VersionState::Ready)
+            .map(move |status| (model, status))
+    });
+    let readings: Vec<_> = versions
+        .filter_map(|(model, status)| {
+            Some(SchedulingReading {
+                model: &model.name,
+                version: &status.version,
+                scheduling: status.scheduling.as_ref()?,
+            })
+        })
+        .collect();
+    ctx.observe.observe(&Event::SchedulingMeasured(&readings));
 }

@@ -250,6 +250,22 @@ async fn metrics_have_the_media_type_of_their_observer() {
 }
 
 #[tokio::test]
+async fn what_versions_would_admit_is_told_once_for_each_scrape() {
+    let observer = Arc::new(RecordingObserver::default());
+    let ctx = context(Limits::default(), &observer);
+    for n_scrapes in 1..3 {
+        let request = Request::get("/metrics").body(axum::body::Body::empty());
+        let reply = router(&ctx, ListenerKind::Metrics).oneshot(request.unwrap());
+        let body = reply.await.unwrap().into_body().collect().await.unwrap();
+        let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+        let told = body
+            .lines()
+            .filter(|line| line.contains("predicted_wait: Some"));
+        assert_eq!(told.count(), n_scrapes, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_never_ends_is_closed() {
     let server = TestServer::start_with(Limits {
         header_timeout: Duration::from_millis(50),

@@ -16,6 +16,7 @@
 
 mod budget;
 pub(crate) mod exchange;
+mod forecast;
 mod lateness;
 mod sizing;
 mod slots;
@@ -24,12 +25,10 @@ mod turnaround;
 
 use std::time::{Duration, Instant};
 
-use contract::RunCost;
-
-use super::curve::{Curve, Point, float};
+use super::curve::Curve;
 use super::queue::{Cut, Place, Queue, Terms, Waiting};
 use budget::UsualTime;
-use exchange::{Admitted, Batch, Limits, Outlook, Ran, Refusal, Step};
+use exchange::{Admitted, Batch, Limits, Ran, Refusal, Step};
 use lateness::Lateness;
 use sizing::Sizing;
 use slots::Slots;
@@ -51,9 +50,6 @@ const MIN_LESSON_GAP: Duration = Duration::from_micros(200);
 
 /// How long the sizing stays as it is; it follows from averages that move slowly.
 const SIZING_AGE: Duration = Duration::from_millis(10);
-
-/// What was measured so long ago refuses nobody while everything is idle.
-const STALE_AGE: Duration = Duration::from_secs(1);
 
 /// Decides for one variant who runs when.
 #[derive(Debug)]
@@ -112,18 +108,6 @@ impl<T> Scheduler<T> {
             place: self.queue.push(waiting),
             displaced,
         })
-    }
-
-    /// A request with this deadline is about to arrive. Refuses it where a single row of the least
-    /// urgent class, which waits no longer than more rows do, would be refused for its deadline.
-    pub(crate) fn refuse_early(&mut self, deadline: Instant, now: Instant) -> Result<(), Refusal> {
-        let Some(refusal) = self.lateness_of(u32::MAX, 1, deadline, now) else {
-            return Ok(());
-        };
-        self.turnaround.arrived(now);
-        let time = deadline.saturating_duration_since(now);
-        self.usual_time.observe(time, now);
-        Err(refusal)
     }
 
     /// A caller went away. Gives its request when it was still waiting.
@@ -210,25 +194,6 @@ impl<T> Scheduler<T> {
         !self.queue.is_empty()
     }
 
-    /// What was measured, and what follows from it now.
-    pub(crate) fn outlook(&self, now: Instant) -> Outlook {
-        let run_cost = |point: &Point| RunCost {
-            rows: point.rows,
-            time: Duration::from_secs_f64(point.seconds),
-            deviation: point.deviation(),
-        };
-        let is_known = self.curve.points().next().is_some();
-        Outlook {
-            curve: self.curve.points().map(run_cost).collect(),
-            efficient_rows: self.sizing.efficient_rows,
-            batch_rows: self.sizing.batch_rows,
-            hold: self.limits.max_delay.or_else(|| self.current_hold()),
-            max_queue_rows: self.sizing.queue_rows,
-            n_queued_rows: self.queue.n_rows(),
-            predicted_wait: is_known.then(|| self.predict(u32::MAX, 1, now)),
-        }
-    }
-
     fn learn(&mut self, n_rows: usize, time: Duration, now: Instant) {
         let age = |at| now.saturating_duration_since(at);
         if self.learned_at.is_some_and(|at| age(at) < MIN_LESSON_GAP) {
@@ -267,49 +232,6 @@ impl<T> Scheduler<T> {
         }
     }
 
-    fn check_deadline(&mut self, waiting: &Waiting<T>, now: Instant) -> Result<(), Refusal> {
-        let Some(deadline) = waiting.deadline else {
-            return Ok(());
-        };
-        let time = deadline.saturating_duration_since(now);
-        self.usual_time.observe(time, now);
-        match self.lateness_of(waiting.class(), waiting.n_rows, deadline, now) {
-            Some(refusal) => Err(refusal),
-            None => Ok(()),
-        }
-    }
-
-    /// The refusal of a newcomer whose answer is predicted to come after `deadline`.
-    fn lateness_of(
-        &self,
-        class: u32,
-        n_rows: usize,
-        deadline: Instant,
-        now: Instant,
-    ) -> Option<Refusal> {
-        if self.is_stale(now) {
-            return None;
-        }
-        let wait = self.predict(class, n_rows, now);
-        let excess = wait.checked_sub(deadline.saturating_duration_since(now))?;
-        (!excess.is_zero()).then_some(Refusal::TooLate { wait, excess })
-    }
-
-    /// How long the answer to a newcomer takes; nothing as long as nothing is known.
-    fn predict(&self, class: u32, n_rows: usize, now: Instant) -> Duration {
-        let batch_rows = self.sizing.batch_rows;
-        if self.queue.len() < self.slots.n_free() {
-            let joined = batch_rows.min(self.queue.n_rows() + n_rows);
-            return self.upper(joined.max(n_rows));
-        }
-        let (rows_ahead, n_ahead) = self.queue.ahead_of(class);
-        // Requests above the size of a batch run one by one.
-        let size = batch_rows.max(rows_ahead.checked_div(n_ahead).unwrap_or(0));
-        let n_batches = float(rows_ahead / size.max(1)) / float(self.slots.n_left().max(1));
-        let ahead = self.upper(size).mul_f64(n_batches);
-        self.slots.time_to_free(now) + ahead + self.upper(batch_rows.max(n_rows))
-    }
-
     /// Checks the bound of the queue; a request that a free instance takes does not count as
     /// waiting. Gives those that a more urgent request displaces.
     fn make_room(
@@ -317,15 +239,13 @@ impl<T> Scheduler<T> {
         waiting: &Waiting<T>,
         now: Instant,
     ) -> Result<Vec<Waiting<T>>, Refusal> {
+        let (class, cost) = (waiting.class(), waiting.cost());
         let limit = self.sizing.queue_rows;
-        let is_taken_at_once = self.queue.len() < self.slots.n_free();
-        let n_rows = self.queue.n_rows().saturating_add(waiting.cost());
-        if is_taken_at_once || n_rows <= limit {
+        let Some(n_over) = self.n_over(cost) else {
             return Ok(Vec::new());
-        }
-        let class = waiting.class();
-        if waiting.cost() <= limit
-            && let Some(displaced) = self.queue.displace(class, n_rows - limit)
+        };
+        if cost <= limit
+            && let Some(displaced) = self.queue.displace(class, n_over)
         {
             return Ok(displaced);
         }
@@ -334,6 +254,14 @@ impl<T> Scheduler<T> {
             limit,
             wait: (!wait.is_zero()).then_some(wait),
         })
+    }
+
+    /// By how many rows the queue would be too long with a newcomer of this cost, if it would.
+    fn n_over(&self, cost: usize) -> Option<usize> {
+        let is_taken_at_once = self.queue.len() < self.slots.n_free();
+        let n_rows = self.queue.n_rows().saturating_add(cost);
+        let n_over = n_rows.saturating_sub(self.sizing.queue_rows);
+        (!is_taken_at_once && n_over > 0).then_some(n_over)
     }
 
     /// Until when a batch that is not full waits for company, if it does.
@@ -381,12 +309,6 @@ impl<T> Scheduler<T> {
     fn upper(&self, n_rows: usize) -> Duration {
         let upper = self.curve.upper(n_rows).unwrap_or_default();
         upper.mul_f64(self.lateness.factor())
-    }
-
-    /// Whether what is known about runs is too old to refuse anybody.
-    fn is_stale(&self, now: Instant) -> bool {
-        let is_recent = |at| now.saturating_duration_since(at) < STALE_AGE;
-        self.slots.n_free() == self.slots.n_left() && !self.last_run.is_some_and(is_recent)
     }
 }
 

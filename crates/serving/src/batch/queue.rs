@@ -155,6 +155,17 @@ impl<T> Queue<T> {
         self.classes.up_to(class)
     }
 
+    /// The classes that wait, in the order of service. What a newcomer finds ahead of it changes
+    /// from each of them on.
+    pub(crate) fn classes(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.classes.each()
+    }
+
+    /// Whether a newcomer of this class may take the place of so many rows of lower ones.
+    pub(crate) fn can_displace(&self, class: u32, n_rows: usize) -> bool {
+        self.n_rows - self.classes.up_to(class).0 >= n_rows
+    }
+
     /// Puts a request in line.
     pub(crate) fn push(&mut self, waiting: Waiting<T>) -> Place {
         let place = Place {
@@ -198,7 +209,7 @@ impl<T> Queue<T> {
     /// Takes the last requests of lower classes out of line until there is room for so many rows;
     /// nothing when that cannot be.
     pub(crate) fn displace(&mut self, class: u32, n_rows: usize) -> Option<Vec<Waiting<T>>> {
-        if self.n_rows - self.classes.up_to(class).0 < n_rows {
+        if !self.can_displace(class, n_rows) {
             return None;
         }
         let (mut displaced, mut n_freed) = (Vec::new(), 0);

@@ -14,7 +14,7 @@ use crate::infer::BoxFuture;
 use crate::model::{ModelName, SharedModelInfo};
 use crate::request::NamedTensor;
 use crate::rollout::Rollouts;
-use crate::scheduling::{ExecutionPlace, RunCost, Scheduling};
+use crate::scheduling::{AdmissionLevel, ExecutionPlace, RunCost, Scheduling};
 use crate::traffic::{Change, HistoryEntry, Routing};
 
 /// What is noted beyond this is forgotten.
@@ -36,6 +36,7 @@ fn scheduling() -> Scheduling {
         max_queue_rows: 100,
         n_queued_rows: 0,
         predicted_wait: Some(Duration::from_micros(13)),
+        admission_level: AdmissionLevel::Priority(0),
     }
 }
 

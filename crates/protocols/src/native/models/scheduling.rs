@@ -18,6 +18,8 @@ pub(super) struct SchedulingEntry<'a> {
     queued_rows: usize,
     /// How long the answer to one row would take.
     predicted_wait_us: Option<f64>,
+    /// The lowest priority of which one row would be admitted, -1 for none.
+    admission_level: i64,
 }
 
 /// A point of the curve.
@@ -42,6 +44,7 @@ impl<'a> SchedulingEntry<'a> {
             max_queue_rows: scheduling.max_queue_rows,
             queued_rows: scheduling.n_queued_rows,
             predicted_wait_us: scheduling.predicted_wait.map(micros),
+            admission_level: scheduling.admission_level.number(),
         }
     }
 }
@@ -67,7 +70,7 @@ fn rounded(number: f64, parts: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use contract::ExecutionPlace;
+    use contract::{AdmissionLevel, ExecutionPlace};
 
     use super::*;
 
@@ -87,6 +90,7 @@ mod tests {
             max_queue_rows: 120,
             n_queued_rows: 3,
             predicted_wait: Some(Duration::from_millis(2)),
+            admission_level: AdmissionLevel::Nobody,
         };
         let json = serde_json::to_string_pretty(&SchedulingEntry::new(&scheduling)).unwrap();
         insta::assert_snapshot!(json);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use contract::RunCost;
+use contract::{AdmissionLevel, RunCost};
 
 use crate::batch::queue::{Place, Waiting};
 
@@ -126,4 +126,6 @@ pub(crate) struct Outlook {
     pub(crate) n_queued_rows: usize,
     /// How long the answer to a row would take; `None` when nothing is known.
     pub(crate) predicted_wait: Option<Duration>,
+    /// The lowest priority of which a row would be admitted.
+    pub(crate) admission_level: AdmissionLevel,
 }

@@ -1,6 +1,7 @@
 //! The scheduler in virtual time: scenario files, and the published table of the delay.
 
 mod closed_loop;
+mod forecast;
 mod player;
 mod random;
 mod scenario;

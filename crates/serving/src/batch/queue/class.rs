@@ -75,6 +75,11 @@ impl Classes {
         })
     }
 
+    /// The classes, in the order of service.
+    pub(super) fn each(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.0.iter().map(|known| known.class)
+    }
+
     /// So many rows run while all of these wait.
     pub(super) fn credit(&mut self, n_rows: usize) {
         let n_lower = self.0.len().saturating_sub(1);

@@ -148,6 +148,7 @@ fn with_automatic_hold(case: Case, turnaround: f64) -> f64 {
             | Outcome::Refuse(..)
             | Outcome::Displace(_)
             | Outcome::GiveBack(_)
+            | Outcome::Seen(_)
             | Outcome::End => panic!("{outcome:?}"),
         });
         assert!(!is_over, "the loop has stopped");

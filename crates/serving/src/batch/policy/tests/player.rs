@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::time;
 
 use super::super::Scheduler;
-use super::super::exchange::{Limits, Ran, Refusal, Step};
+use super::super::exchange::{Limits, Outlook, Ran, Refusal, Step};
 use super::random::Random;
 use super::scenario::layout;
 use crate::batch::curve::{Curve, float};
@@ -23,6 +23,8 @@ pub(super) enum Event {
     /// The next instance that ends its batch dies.
     Lose,
     Close,
+    /// Somebody looks at what is predicted.
+    Look,
     /// The thread of this number has run its batch.
     Ran(usize, Vec<Option<Instant>>),
     /// A hold ends.
@@ -39,6 +41,7 @@ pub(super) enum Outcome {
     /// Requests that make room for a more urgent one.
     Displace(Vec<Waiting<usize>>),
     GiveBack(Vec<Waiting<usize>>),
+    Seen(Outlook),
     End,
 }
 
@@ -178,6 +181,7 @@ impl Player {
             }
             Event::Lose => self.n_to_lose += 1,
             Event::Close => self.scheduler.close(),
+            Event::Look => return Some(Outcome::Seen(self.scheduler.outlook(self.at(now)))),
             Event::Ran(index, deadlines) => return self.ran(index, &deadlines, now),
             Event::Timer => {}
         }

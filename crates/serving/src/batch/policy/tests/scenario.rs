@@ -43,6 +43,11 @@ pub(super) fn play(script: &str) -> String {
             Outcome::Displace(displaced) => format!("displace {}", list(displaced)),
             Outcome::Refuse(number, refusal) => format!("refuse {}: {refusal}", names[number]),
             Outcome::GiveBack(left) => format!("instance lost, gives back {}", list(left)),
+            Outcome::Seen(seen) => format!(
+                "level {}, predicted {} ms",
+                seen.admission_level.number(),
+                seen.predicted_wait.unwrap_or_default().as_millis()
+            ),
             Outcome::End => "end".to_owned(),
         };
         writeln!(trace, "{} {}", now.as_secs_f64() * 1000.0, text.trim_end()).unwrap();
@@ -99,6 +104,7 @@ fn parse_event<'a>(player: &Player, names: &mut Vec<&'a str>, line: &'a str) -> 
         }
         (Some("lose"), None) => Event::Lose,
         (Some("close"), None) => Event::Close,
+        (Some("look"), None) => Event::Look,
         _ => panic!("no event: {line}"),
     };
     (at, event)

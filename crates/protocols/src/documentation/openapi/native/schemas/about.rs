@@ -169,6 +169,14 @@ fn scheduling() -> AnySchema {
             required("max_queue_rows", count("The most rows that wait")),
             required("queued_rows", count("Rows that wait")),
             required("predicted_wait_us", waiting),
+            required(
+                "admission_level",
+                count(
+                    "The lowest priority of which one row would be admitted now: 0 for all of \
+                     them, -1 for none",
+                )
+                .minimum(Some(-1)),
+            ),
         ],
     )
 }

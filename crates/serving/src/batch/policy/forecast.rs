@@ -1,0 +1,141 @@
+//! What the scheduler predicts: how long an answer takes, and who would be refused.
+//!
+//! Rule: a newcomer waits for an instance, for full batches of what is ahead of its priority, and
+//! for a full batch of its own. What was measured is not believed after an idle second. The admission
+//! level is asked for by those who look, and by each refusal, so it is searched and not kept: what
+//! is ahead of a priority changes only at those that wait, which are few.
+
+use std::time::{Duration, Instant};
+
+use contract::{AdmissionLevel, RunCost};
+
+use super::Scheduler;
+use super::exchange::{Outlook, Refusal};
+use crate::batch::curve::{Point, float};
+use crate::batch::queue::Waiting;
+
+/// What was measured so long ago refuses nobody while everything is idle.
+const STALE_AGE: Duration = Duration::from_secs(1);
+
+/// The class of requests without a priority, which is the least urgent.
+const LAST_CLASS: u32 = u32::MAX;
+
+impl<T> Scheduler<T> {
+    /// A request with this deadline is about to arrive. Refuses it where a single row of the least
+    /// urgent class, which waits no longer than more rows do, would be refused for its deadline.
+    pub(crate) fn refuse_early(&mut self, deadline: Instant, now: Instant) -> Result<(), Refusal> {
+        let Some(refusal) = self.lateness_of(LAST_CLASS, 1, deadline, now) else {
+            return Ok(());
+        };
+        self.turnaround.arrived(now);
+        let time = deadline.saturating_duration_since(now);
+        self.usual_time.observe(time, now);
+        Err(refusal)
+    }
+
+    /// What was measured, and what follows from it now.
+    pub(crate) fn outlook(&self, now: Instant) -> Outlook {
+        let run_cost = |point: &Point| RunCost {
+            rows: point.rows,
+            time: Duration::from_secs_f64(point.seconds),
+            deviation: point.deviation(),
+        };
+        let is_known = self.curve.points().next().is_some();
+        Outlook {
+            curve: self.curve.points().map(run_cost).collect(),
+            efficient_rows: self.sizing.efficient_rows,
+            batch_rows: self.sizing.batch_rows,
+            hold: self.limits.max_delay.or_else(|| self.current_hold()),
+            max_queue_rows: self.sizing.queue_rows,
+            n_queued_rows: self.queue.n_rows(),
+            predicted_wait: is_known.then(|| self.predict(LAST_CLASS, 1, now)),
+            admission_level: self.admission_level(now),
+        }
+    }
+
+    /// The lowest priority of which a request of one row would be admitted now, with the time limit
+    /// of the model.
+    pub(crate) fn admission_level(&self, now: Instant) -> AdmissionLevel {
+        if self.is_closing || self.slots.n_left() == 0 {
+            return AdmissionLevel::Nobody;
+        }
+        // Up to the first class that waits, and from each to the next, all fare the same.
+        let before = self
+            .queue
+            .classes()
+            .rev()
+            .map(|class| class.saturating_sub(1));
+        let mut lowest = std::iter::once(LAST_CLASS).chain(before);
+        match lowest.find(|&class| class > 0 && self.would_admit(class, now)) {
+            Some(LAST_CLASS) => AdmissionLevel::Priority(0),
+            Some(class) => AdmissionLevel::Priority(class),
+            None => AdmissionLevel::Nobody,
+        }
+    }
+
+    fn would_admit(&self, class: u32, now: Instant) -> bool {
+        let deadline = self
+            .limits
+            .time_limit
+            .and_then(|limit| now.checked_add(limit));
+        let has_room = || match self.n_over(1) {
+            Some(n_over) => self.sizing.queue_rows > 0 && self.queue.can_displace(class, n_over),
+            None => true,
+        };
+        let lateness = deadline.and_then(|deadline| self.lateness_of(class, 1, deadline, now));
+        lateness.is_none() && has_room()
+    }
+
+    pub(super) fn check_deadline(
+        &mut self,
+        waiting: &Waiting<T>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let Some(deadline) = waiting.deadline else {
+            return Ok(());
+        };
+        let time = deadline.saturating_duration_since(now);
+        self.usual_time.observe(time, now);
+        match self.lateness_of(waiting.class(), waiting.n_rows, deadline, now) {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
+        }
+    }
+
+    /// The refusal of a newcomer whose answer is predicted to come after `deadline`.
+    pub(super) fn lateness_of(
+        &self,
+        class: u32,
+        n_rows: usize,
+        deadline: Instant,
+        now: Instant,
+    ) -> Option<Refusal> {
+        if self.is_stale(now) {
+            return None;
+        }
+        let wait = self.predict(class, n_rows, now);
+        let excess = wait.checked_sub(deadline.saturating_duration_since(now))?;
+        (!excess.is_zero()).then_some(Refusal::TooLate { wait, excess })
+    }
+
+    /// How long the answer to a newcomer takes; nothing as long as nothing is known.
+    pub(super) fn predict(&self, class: u32, n_rows: usize, now: Instant) -> Duration {
+        let batch_rows = self.sizing.batch_rows;
+        if self.queue.len() < self.slots.n_free() {
+            let joined = batch_rows.min(self.queue.n_rows() + n_rows);
+            return self.upper(joined.max(n_rows));
+        }
+        let (rows_ahead, n_ahead) = self.queue.ahead_of(class);
+        // Requests above the size of a batch run one by one.
+        let size = batch_rows.max(rows_ahead.checked_div(n_ahead).unwrap_or(0));
+        let n_batches = float(rows_ahead / size.max(1)) / float(self.slots.n_left().max(1));
+        let ahead = self.upper(size).mul_f64(n_batches);
+        self.slots.time_to_free(now) + ahead + self.upper(batch_rows.max(n_rows))
+    }
+
+    /// Whether what is known about runs is too old to refuse anybody.
+    pub(super) fn is_stale(&self, now: Instant) -> bool {
+        let is_recent = |at| now.saturating_duration_since(at) < STALE_AGE;
+        self.slots.n_free() == self.slots.n_left() && !self.last_run.is_some_and(is_recent)
+    }
+}

@@ -1,0 +1,113 @@
+//! What the scheduler says about a newcomer is what it does with one.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use tokio::time;
+
+use super::super::Scheduler;
+use super::super::exchange::{Limits, QueueLimit, Step};
+use super::player::millis;
+use super::scenario::layout;
+use crate::batch::curve::Curve;
+use crate::batch::queue::Waiting;
+
+/// Priorities from the most urgent to the least, and those that a level lies at beside them.
+const PRIORITIES: [u32; 8] = [1, 2, 3, 4, 5, u32::MAX - 2, u32::MAX - 1, 0];
+
+#[derive(Clone, Debug)]
+struct Case {
+    max_queue_rows: usize,
+    time_limit: Option<Duration>,
+    n_instances: usize,
+    /// The rows and the priority of each request, without a deadline of its own.
+    arrivals: Vec<(usize, u32)>,
+}
+
+fn row(priority: u32, now: Instant, limit: Option<Duration>) -> Waiting<usize> {
+    Waiting {
+        n_rows: 1,
+        layout: layout(1),
+        priority,
+        arrived: now,
+        deadline: limit.map(|limit| now + limit),
+        request: 0,
+    }
+}
+
+/// A scheduler whose instances are busy and whose requests wait.
+fn scheduler(case: &Case, now: Instant) -> Scheduler<usize> {
+    let mut curve = Curve::default();
+    for n_rows in [1_usize, 2, 4, 8] {
+        curve.observe(n_rows, millis(5.0));
+    }
+    let limits = Limits {
+        max_rows: 8,
+        max_delay: Some(Duration::ZERO),
+        queue: QueueLimit::Fixed(case.max_queue_rows),
+        time_limit: case.time_limit,
+        n_instances: case.n_instances,
+    };
+    let mut scheduler = Scheduler::new(limits, curve);
+    for &(n_rows, priority) in &case.arrivals {
+        let arrival = Waiting {
+            n_rows,
+            ..row(priority, now, None)
+        };
+        // What does not fit is no matter.
+        drop(scheduler.arrive(arrival));
+        if let Step::Run(batch) = scheduler.next(now) {
+            drop(batch);
+        }
+    }
+    scheduler
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let priority = prop::sample::select(vec![1, 2, 4, 5, u32::MAX - 1, 0]);
+    (
+        0..40_usize,
+        prop::option::of((1..60_u64).prop_map(Duration::from_millis)),
+        1..3_usize,
+        prop::collection::vec((1..20_usize, priority), 0..12),
+    )
+        .prop_map(|(max_queue_rows, time_limit, n_instances, arrivals)| Case {
+            max_queue_rows,
+            time_limit,
+            n_instances,
+            arrivals,
+        })
+}
+
+proptest! {
+    #[test]
+    fn the_level_is_the_last_priority_that_gets_in(case in case()) {
+        let now = time::Instant::now().into_std();
+        let level = scheduler(&case, now).admission_level(now).number();
+        let gets_in = |priority: u32| {
+            let newcomer = row(priority, now, case.time_limit);
+            scheduler(&case, now).arrive(newcomer).is_ok()
+        };
+        let last = PRIORITIES.into_iter().rfind(|&priority| gets_in(priority));
+        prop_assert_eq!(level, last.map_or(-1, i64::from));
+    }
+}
+
+#[test]
+fn a_scheduler_that_takes_nothing_admits_nobody() {
+    let now = time::Instant::now().into_std();
+    let case = Case {
+        max_queue_rows: 10,
+        time_limit: None,
+        n_instances: 1,
+        arrivals: Vec::new(),
+    };
+    let level = |change: fn(&mut Scheduler<usize>)| {
+        let mut scheduler = scheduler(&case, now);
+        change(&mut scheduler);
+        scheduler.admission_level(now).number()
+    };
+    let lose = |scheduler: &mut Scheduler<usize>| drop(scheduler.instance_lost(None));
+    let levels = [level(|_| {}), level(Scheduler::close), level(lose)];
+    assert_eq!(levels, [0, -1, -1]);
+}
