@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::scheduling::AdmissionLevel;
+
 /// `Result` with the shared error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -173,6 +175,7 @@ struct Parts {
     message: Cow<'static, str>,
     diagnostic: Option<String>,
     retry_after: Option<Duration>,
+    admission_level: Option<AdmissionLevel>,
 }
 
 impl Error {
@@ -186,6 +189,7 @@ impl Error {
             message,
             diagnostic: None,
             retry_after: None,
+            admission_level: None,
         }))
     }
 
@@ -219,6 +223,13 @@ impl Error {
         self
     }
 
+    /// Adds who would have been admitted in its place.
+    #[must_use]
+    pub fn with_admission_level(mut self, level: AdmissionLevel) -> Self {
+        self.0.admission_level = Some(level);
+        self
+    }
+
     /// Puts `context` and a colon before the sentence, as in `request 3: input ...`.
     #[must_use]
     pub fn in_context(mut self, context: impl fmt::Display) -> Self {
@@ -248,6 +259,12 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// The lowest priority that a model admitted when it refused this request for its load.
+    #[must_use]
+    pub fn admission_level(&self) -> Option<AdmissionLevel> {
+        self.0.admission_level
     }
 }
 
@@ -330,18 +347,21 @@ mod tests {
         let error = Error::new(Code::QueueFull, "the queue is full")
             .with_diagnostic("17 rows")
             .with_retry_after(Duration::from_secs(2))
+            .with_admission_level(AdmissionLevel::Nobody)
             .in_context("request 3")
             .in_context("batch");
         assert_eq!(error.to_string(), "batch: request 3: the queue is full");
         assert_eq!(error.code(), Code::QueueFull);
         assert_eq!(error.diagnostic(), Some("17 rows"));
         assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
+        assert_eq!(error.admission_level(), Some(AdmissionLevel::Nobody));
     }
 
     #[test]
     fn an_error_knows_nothing_that_it_was_not_told() {
         let error = Error::invalid("input `x` is missing");
         assert_eq!((error.diagnostic(), error.retry_after()), (None, None));
+        assert_eq!(error.admission_level(), None);
     }
 
     #[test]

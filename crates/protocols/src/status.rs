@@ -5,6 +5,15 @@
 use contract::{Code, Error};
 use http::StatusCode;
 
+/// The header, and the metadata key of gRPC, of the lowest priority that a model admits: 0 while it
+/// admits all of them, -1 when it admits none.
+///
+/// Decision: refusals have it, and no other reply. Whoever sheds in front of the server sees the
+/// refusals of a server that sheds, each with the level of its moment. To know the level at a good
+/// reply, each would have to lock the queue of its model once more, or read a copy that somebody must
+/// keep in step with a level that changes with every arrival and by time alone.
+pub(crate) const ADMISSION_LEVEL: &str = "x-lockgate-admission-level";
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status {

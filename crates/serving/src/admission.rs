@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use contract::{Code, Error, ModelInfo, NamedTensor, Result, Signature, Tensor};
+use contract::{AdmissionLevel, Code, Error, ModelInfo, NamedTensor, Result, Signature, Tensor};
 use tokio::sync::Notify;
 
 use crate::batch::join::RowLayout;
-use crate::batch::policy::exchange::Refusal;
+use crate::batch::policy::exchange::{Refusal, Refused};
 
 /// Seconds are the unit of the `Retry-After` header, so this is the shortest that it can tell.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -118,20 +118,24 @@ pub(crate) fn deadline_exceeded() -> Error {
 }
 
 /// A request without deadline waited in a queue that does not drain.
-pub(crate) fn waited_too_long() -> Error {
+pub(crate) fn waited_too_long(level: AdmissionLevel) -> Error {
     Error::new(
         Code::Overloaded,
         "the request waited for too long and was refused, because more requests come than the \
          model can answer; try again later",
     )
     .with_retry_after(RETRY_AFTER)
+    .with_admission_level(level)
 }
 
 /// Why a request was refused, in words for its caller.
-pub(crate) fn refused(info: &ModelInfo, refusal: Refusal) -> Error {
+pub(crate) fn refused(info: &ModelInfo, refused: Refused) -> Error {
     let (model, version) = (&info.model, &info.version);
+    let Refused { refusal, level } = refused;
     match refusal {
-        Refusal::QueueFull { limit, wait } => queue_full(info, limit, wait),
+        Refusal::QueueFull { limit, wait } => {
+            queue_full(info, limit, wait).with_admission_level(level)
+        }
         Refusal::TooLate { wait, excess } => Error::new(
             Code::Overloaded,
             format!(
@@ -141,7 +145,8 @@ pub(crate) fn refused(info: &ModelInfo, refusal: Refusal) -> Error {
                 millis(excess)
             ),
         )
-        .with_retry_after(excess.max(RETRY_AFTER)),
+        .with_retry_after(excess.max(RETRY_AFTER))
+        .with_admission_level(level),
         Refusal::Closing => Error::new(
             Code::ModelNotReady,
             format!("version `{version}` of model `{model}` is being unloaded"),
@@ -166,8 +171,8 @@ pub(crate) fn queue_full(info: &ModelInfo, limit: usize, wait: Option<Duration>)
 }
 
 /// A less urgent request made room in the queue.
-pub(crate) fn displaced(info: &ModelInfo) -> Error {
-    Error::new(
+pub(crate) fn displaced(info: &ModelInfo, level: Option<AdmissionLevel>) -> Error {
+    let error = Error::new(
         Code::QueueFull,
         format!(
             "Exceeds maximum queue size: a more urgent request took the place in the queue of \
@@ -175,7 +180,11 @@ pub(crate) fn displaced(info: &ModelInfo) -> Error {
             info.model
         ),
     )
-    .with_retry_after(RETRY_AFTER)
+    .with_retry_after(RETRY_AFTER);
+    match level {
+        Some(level) => error.with_admission_level(level),
+        None => error,
+    }
 }
 
 /// Milliseconds with as many digits as matter to a reader.

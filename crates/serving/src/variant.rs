@@ -154,10 +154,10 @@ impl Variant {
         if deadline <= now || self.is_short(1) {
             return Ok(());
         }
-        let Err(refusal) = self.executor.pool.refuse_early(deadline, now) else {
+        let Err(refused) = self.executor.pool.refuse_early(deadline, now) else {
             return Ok(());
         };
-        let refused = Err(admission::refused(&self.executor.info, refusal));
+        let refused = Err(admission::refused(&self.executor.info, refused));
         Flight::new(self).land(&refused);
         refused.map(|_| ())
     }
@@ -223,10 +223,10 @@ impl Variant {
 
     fn submit(&self, waiting: Waiting<Job>, needs_thread: bool) -> Result<Ticket<'_>> {
         let pool = &self.executor.pool;
-        let refused = |refusal| admission::refused(&self.executor.info, refusal);
+        let refused = |refused| admission::refused(&self.executor.info, refused);
         let admitted = pool.submit(waiting, needs_thread).map_err(refused)?;
         for displaced in admitted.displaced {
-            let error = admission::displaced(&self.executor.info);
+            let error = admission::displaced(&self.executor.info, admitted.level);
             // The caller may have gone away, which is no failure.
             drop(displaced.request.reply.send(Err(error)));
         }

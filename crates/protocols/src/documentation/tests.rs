@@ -415,3 +415,22 @@ async fn every_example_body_is_accepted() {
     assert!(refused.is_empty(), "{refused:#?}");
     assert!(n_accepted > 15, "{n_accepted}");
 }
+
+#[tokio::test]
+async fn refusals_for_load_tell_who_is_admitted() {
+    let document = document(two_models()).await;
+    let replies = document["components"]["responses"].as_object().unwrap();
+    let has_level = |reply: &Value| !reply["headers"]["x-lockgate-admission-level"].is_null();
+    let told: Vec<_> = replies
+        .iter()
+        .filter(|(_, reply)| has_level(reply))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let expected = [
+        "Error429",
+        "Error503",
+        "OpenInferenceError429",
+        "OpenInferenceError503",
+    ];
+    assert_eq!(told, expected);
+}

@@ -2,8 +2,8 @@ use std::sync::Mutex;
 
 use axum::Router;
 use axum::routing::{get, post};
-use contract::Code;
 use contract::testing::{EchoServer, RecordingObserver};
+use contract::{AdmissionLevel, Code};
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -45,7 +45,8 @@ fn routes() -> Router {
     });
     let overloaded = handler::<Native, _, _>(&ctx, |_, _| async {
         let wait = std::time::Duration::from_millis(1200);
-        Err(Error::new(Code::Overloaded, "too busy").with_retry_after(wait))
+        let error = Error::new(Code::Overloaded, "too busy").with_retry_after(wait);
+        Err(error.with_admission_level(AdmissionLevel::Priority(2)))
     });
     let large = handler::<Native, _, _>(&ctx, |_, call| async move {
         let body = "[1.5,2.5]".repeat(10_000);
@@ -102,6 +103,7 @@ async fn an_error_carries_code_message_id_and_retry_hint() {
     let (parts, body) = call(Request::get("/overloaded").header("x-request-id", "abc")).await;
     assert_eq!(parts.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(parts.headers[header::RETRY_AFTER], "2");
+    assert_eq!(parts.headers["x-lockgate-admission-level"], "2");
     assert_eq!(parts.headers[header::CONTENT_TYPE], "application/json");
     assert_eq!(parts.headers["x-request-id"], "abc");
     let expected = r#"{"error":{"code":"overloaded","message":"too busy","request_id":"abc"}}"#;

@@ -11,7 +11,9 @@ use super::frame::Refusal;
 use super::id::REQUEST_ID;
 use super::{Dialect, Endless, Reply, ReplyBody};
 use crate::caller::tell;
-use crate::status::{Success, status, success};
+use crate::status::{ADMISSION_LEVEL, Success, status, success};
+
+const LEVEL: HeaderName = HeaderName::from_static(ADMISSION_LEVEL);
 
 /// A reply or an error, ready to be written.
 #[derive(Debug)]
@@ -27,16 +29,20 @@ pub(super) struct Answer {
 impl Answer {
     /// The answer to a call; errors look as the dialect says.
     pub(super) fn new<D: Dialect>(result: Result<Reply, Refusal>, id: &RequestId) -> Self {
-        let (reply, retry_after, header) = match result {
-            Ok(reply) => (reply, None, None),
+        let (reply, retry_after) = match result {
+            Ok(reply) => (reply, None),
             Err(Refusal { error, header }) => {
                 let body = D::encode_error(&error, id);
-                let reply = Reply::json(body).with_code(error.code());
-                (reply, error.retry_after(), header)
+                let mut reply = Reply::json(body).with_code(error.code());
+                reply.headers.extend(header);
+                if let Some(level) = error.admission_level() {
+                    let level = HeaderValue::from(level.number());
+                    reply.headers.push((LEVEL, level));
+                }
+                (reply, error.retry_after())
             }
         };
         let mut headers = reply.headers;
-        headers.extend(header);
         if reply.code.is_some_and(|code| status(code).is_retryable) {
             let wait = retry_after.unwrap_or_default();
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -104,8 +104,10 @@ impl<T> Scheduler<T> {
         self.turnaround.arrived(now);
         self.check_deadline(&waiting, now)?;
         let displaced = self.make_room(&waiting, now)?;
+        let place = self.queue.push(waiting);
         Ok(Admitted {
-            place: self.queue.push(waiting),
+            place,
+            level: (!displaced.is_empty()).then(|| self.admission_level(now)),
             displaced,
         })
     }

@@ -6,14 +6,16 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use contract::Session;
+use contract::{AdmissionLevel, Session};
 use tokio::time;
 
 use super::Job;
 use crate::admission;
 use crate::batch::curve::Curve;
 use crate::batch::policy::Scheduler;
-use crate::batch::policy::exchange::{Admitted, Batch, Limits, Outlook, Ran, Refusal, Step};
+use crate::batch::policy::exchange::{
+    Admitted, Batch, Limits, Outlook, Ran, Refusal, Refused, Step,
+};
 use crate::batch::queue::{Place, Waiting};
 
 /// Waiting requests, idle sessions, and the threads that bring them together.
@@ -29,6 +31,15 @@ struct State {
     /// As many as the scheduler counts free instances.
     idle: Vec<Box<dyn Session>>,
     n_sleeping: usize,
+}
+
+impl State {
+    fn refused(&self, refusal: Refusal, now: Instant) -> Refused {
+        Refused {
+            refusal,
+            level: self.scheduler.admission_level(now),
+        }
+    }
 }
 
 /// A session that is taken, to be given back unless it is lost.
@@ -68,9 +79,13 @@ impl Pool {
         &self,
         waiting: Waiting<Job>,
         needs_thread: bool,
-    ) -> Result<Admitted<Job>, Refusal> {
+    ) -> Result<Admitted<Job>, Refused> {
+        let now = waiting.arrived;
         let mut state = self.lock();
-        let admitted = state.scheduler.arrive(waiting)?;
+        let admitted = match state.scheduler.arrive(waiting) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Err(state.refused(refusal, now)),
+        };
         if needs_thread {
             self.wake_one(state);
         }
@@ -78,8 +93,10 @@ impl Pool {
     }
 
     /// Refuses a request that is about to come and would be refused for its deadline.
-    pub(crate) fn refuse_early(&self, deadline: Instant, now: Instant) -> Result<(), Refusal> {
-        self.lock().scheduler.refuse_early(deadline, now)
+    pub(crate) fn refuse_early(&self, deadline: Instant, now: Instant) -> Result<(), Refused> {
+        let mut state = self.lock();
+        let refused = state.scheduler.refuse_early(deadline, now);
+        refused.map_err(|refusal| state.refused(refusal, now))
     }
 
     /// Takes a request out of line. Gives whether it was still waiting.
@@ -125,11 +142,13 @@ impl Pool {
     pub(crate) fn take_due(&self) -> Option<Taken> {
         let mut state = self.lock();
         loop {
-            match state.scheduler.next(time::Instant::now().into_std()) {
+            let now = time::Instant::now().into_std();
+            match state.scheduler.next(now) {
                 Step::Run(batch) => return self.taken(state, batch),
                 Step::Drop(dropped) => {
+                    let level = state.scheduler.admission_level(now);
                     drop(state);
-                    tell_dropped(dropped);
+                    tell_dropped(dropped, level);
                     state = self.lock();
                 }
                 Step::HoldUntil(_) | Step::Wait | Step::End => {
@@ -157,11 +176,13 @@ impl Pool {
 
     fn take<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Taken> {
         loop {
-            match state.scheduler.next(time::Instant::now().into_std()) {
+            let now = time::Instant::now().into_std();
+            match state.scheduler.next(now) {
                 Step::Run(batch) => return self.taken(state, batch),
                 Step::Drop(dropped) => {
+                    let level = state.scheduler.admission_level(now);
                     drop(state);
-                    tell_dropped(dropped);
+                    tell_dropped(dropped, level);
                     state = self.lock();
                 }
                 Step::HoldUntil(until) => state = self.sleep(state, Some(until)),
@@ -235,11 +256,11 @@ impl Pool {
     }
 }
 
-fn tell_dropped(dropped: Vec<Waiting<Job>>) {
+fn tell_dropped(dropped: Vec<Waiting<Job>>, level: AdmissionLevel) {
     for waiting in dropped {
         let error = match waiting.deadline {
             Some(_) => admission::deadline_exceeded(),
-            None => admission::waited_too_long(),
+            None => admission::waited_too_long(level),
         };
         // The caller may have gone away, which is no failure.
         drop(waiting.request.reply.send(Err(error)));

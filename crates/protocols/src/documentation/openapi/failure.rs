@@ -7,12 +7,16 @@ use std::collections::BTreeMap;
 
 use contract::Code;
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, Header, Ref, Response, ResponseBuilder, ResponsesBuilder,
+    ComponentsBuilder, ContentBuilder, Header, ObjectBuilder, Ref, Response, ResponseBuilder,
+    ResponsesBuilder,
 };
 
 use super::endpoint::Purpose;
 use super::schema::{AnySchema, component, count, object, required, text, word};
-use crate::status::status;
+use crate::status::{ADMISSION_LEVEL, status};
+
+/// What a model answers that sheds.
+const SHEDDING: [Code; 2] = [Code::QueueFull, Code::Overloaded];
 
 /// How a family of routes shows its errors.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,9 +127,23 @@ fn reply(shape: Shape, codes: &[Code]) -> Response {
     if !codes.iter().any(|&code| status(code).is_retryable) {
         return reply.build();
     }
-    let mut seconds = Header::new(count(""));
-    seconds.description = Some("Seconds after which a retry makes sense".to_owned());
-    reply.header("Retry-After", seconds).build()
+    let header = |schema: ObjectBuilder, description: &str| {
+        let mut header = Header::new(schema);
+        header.description = Some(description.to_owned());
+        header
+    };
+    let seconds = header(count(""), "Seconds after which a retry makes sense");
+    let level = header(
+        count("").minimum(Some(-1)),
+        "The lowest priority that the model admits now, where it refused for its load: 0 for all \
+         of them, -1 for none",
+    );
+    let reply = reply.header("Retry-After", seconds);
+    let may_shed = codes.iter().any(|code| SHEDDING.contains(code));
+    match may_shed {
+        true => reply.header(ADMISSION_LEVEL, level).build(),
+        false => reply.build(),
+    }
 }
 
 fn code_schema() -> AnySchema {

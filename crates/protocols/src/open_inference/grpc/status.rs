@@ -9,7 +9,7 @@ use tonic::Status;
 use tonic::metadata::MetadataValue;
 
 use crate::open_inference::inference::Origin;
-use crate::status::status as statuses;
+use crate::status::{ADMISSION_LEVEL, status as statuses};
 
 /// The metadata key of the stable code of an error, such as `invalid_request`.
 pub(super) const CODE_KEY: &str = "x-lockgate-code";
@@ -24,6 +24,9 @@ pub(super) fn status(error: &Error) -> Status {
     metadata.insert(CODE_KEY, MetadataValue::from_static(code.as_str()));
     if let Some(after) = error.retry_after() {
         metadata.insert(PUSHBACK_KEY, MetadataValue::from(millis(after)));
+    }
+    if let Some(level) = error.admission_level() {
+        metadata.insert(ADMISSION_LEVEL, MetadataValue::from(level.number()));
     }
     status
 }

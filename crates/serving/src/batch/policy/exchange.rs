@@ -65,6 +65,8 @@ pub(crate) struct Admitted<T> {
     pub(crate) place: Place,
     /// Less urgent requests that had to make room for it.
     pub(crate) displaced: Vec<Waiting<T>>,
+    /// Who is admitted from now on, for those that had to make room.
+    pub(crate) level: Option<AdmissionLevel>,
 }
 
 /// What an instance has run.
@@ -80,6 +82,15 @@ pub(crate) struct Ran {
     pub(crate) n_due: usize,
     /// Those of them that missed it.
     pub(crate) n_late: usize,
+}
+
+/// A request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Why.
+    pub(crate) refusal: Refusal,
+    /// Who is admitted in its place.
+    pub(crate) level: AdmissionLevel,
 }
 
 /// Why a request may not wait.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::{Code, ExecutionPlace, InferRequest};
+use contract::{AdmissionLevel, Code, ExecutionPlace, InferRequest};
 use tokio::time;
 
 use super::bench::{Bench, Verdict, echoed, failure, info, named, request, settings, tensor};
@@ -129,6 +129,8 @@ async fn an_answer_that_is_predicted_too_late_is_refused_with_the_prediction() {
     let error = failure(late).await;
     assert_eq!(error.code(), Code::Overloaded);
     assert!(error.retry_after() > Some(Duration::from_secs(3600)));
+    let all = Some(AdmissionLevel::Priority(0));
+    assert_eq!(error.admission_level(), all, "the model gives more time");
     for part in [
         "model `m` is overloaded",
         "is predicted in 34",
@@ -179,6 +181,7 @@ async fn a_more_urgent_request_takes_the_place_of_the_last_in_a_full_queue() {
     let error = failure(last).await;
     assert_eq!(error.code(), Code::QueueFull);
     assert!(error.retry_after().is_some());
+    assert_eq!(error.admission_level(), Some(AdmissionLevel::Nobody));
     run.end(Verdict::Echo);
     bench.run().await.end(Verdict::Echo);
     assert_eq!(echoed(urgent).await, [2.0]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::{Code, Error};
+use contract::{AdmissionLevel, Code, Error};
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
@@ -191,7 +191,9 @@ async fn mistakes_are_told_by_status_code_and_text() {
 #[tokio::test]
 async fn failures_of_the_server_have_the_statuses_of_the_table() {
     for code in Code::ALL {
-        let error = Error::new(code, "why").with_retry_after(Duration::from_secs(2));
+        let error = Error::new(code, "why")
+            .with_retry_after(Duration::from_secs(2))
+            .with_admission_level(AdmissionLevel::Nobody);
         let fixture = Fixture::start(Double::new(echo().failing(error)));
         let status = fixture
             .client()
@@ -204,6 +206,8 @@ async fn failures_of_the_server_have_the_statuses_of_the_table() {
             status.metadata().get("grpc-retry-pushback-ms").unwrap(),
             "2000"
         );
+        let level = status.metadata().get("x-lockgate-admission-level");
+        assert_eq!(level.unwrap(), "-1");
         assert!(status.metadata().contains_key("x-request-id"));
     }
 }
