@@ -29,6 +29,15 @@ pub struct Target {
     pub version: VersionSelector,
 }
 
+/// How urgent a request is, as far as that is known before it is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Urgency {
+    /// When its answer is worth nothing any more; what is not read yet may only tell an earlier time.
+    pub deadline: Instant,
+    /// Its priority; `None` while what is not read yet may tell any.
+    pub priority: Option<u32>,
+}
+
 /// What may be asked about the caller of a request, to assign it to an arm of a split.
 ///
 /// Nothing is read before it is asked for, so that a request without a split pays nothing.
@@ -84,14 +93,14 @@ pub trait Infer: Send + Sync + fmt::Debug {
         self.route(target)
     }
 
-    /// Refuses a request of which only the target and the deadline are known yet, where any request
-    /// of the default priority, however small, would be refused now. Called by the protocol servers
-    /// before they read and decode a body. Counts the refusal; whatever is not refused here comes
-    /// through [`Infer::infer`], which may refuse it too. By default nothing is refused.
+    /// Refuses a request that is not decoded yet, where any request with what is known of it, however
+    /// small, would be refused now. Called by the protocol servers, maybe more than once, before they
+    /// read a body or its tensors. Counts the refusal; whatever is not refused here comes through
+    /// [`Infer::infer`], which may refuse it too. By default nothing is refused.
     ///
     /// # Errors
     /// `overloaded`, with the predicted wait.
-    fn refuse_early(&self, _target: &Target, _deadline: Instant) -> Result<()> {
+    fn refuse_early(&self, _target: &Target, _urgency: Urgency) -> Result<()> {
         Ok(())
     }
 

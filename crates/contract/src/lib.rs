@@ -30,7 +30,7 @@ pub use engine::{Concurrency, Engine, LoadSpec, LoadedModel, Session, SessionLay
 pub use error::{Code, Error, Result};
 pub use event::{Event, RolloutRate, RolloutReading, RolloutScore};
 pub use feedback::{Feedback, Label, Subject, Verdict};
-pub use infer::{BoxFuture, Caller, Infer, Route, Target};
+pub use infer::{BoxFuture, Caller, Infer, Route, Target, Urgency};
 pub use model::{
     Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,
     OutputTreatment, SharedModelInfo, Signature, TensorSpec, Version, VersionSelector,

@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
-use contract::{Error, RequestId, Target};
+use contract::{Error, RequestId};
 
 use crate::context::Context;
-use crate::rest::{Dialect, Head, handler, native_error};
+use crate::rest::{Dialect, Early, Head, handler, native_error};
 
 pub(crate) use decode::PredictBody;
 pub(crate) use predict::predict;
@@ -42,8 +42,12 @@ impl Dialect for Native {
     }
 
     /// There are no priorities, and a body may name a model and a version, but no others than those.
-    fn early_target(head: &Head<'_>) -> Option<Target> {
-        head.query.is_empty().then(|| head.path_target()).flatten()
+    fn early(head: &Head<'_>) -> Option<Early> {
+        let target = head.query.is_empty().then(|| head.path_target()).flatten();
+        target.map(|target| Early {
+            target,
+            priority: Some(0),
+        })
     }
 }
 

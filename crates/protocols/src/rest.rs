@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use contract::{Error, ModelName, RequestId, Result, Target, VersionSelector};
+use contract::{Error, ModelName, RequestId, Result, Target, Urgency, VersionSelector};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 
@@ -41,9 +41,27 @@ pub(crate) trait Dialect: 'static {
     /// The JSON body of an error.
     fn encode_error(error: &Error, id: &RequestId) -> Vec<u8>;
 
-    /// What an inference is for, where its head says so for certain and its priority is the default.
-    fn early_target(_head: &Head<'_>) -> Option<Target> {
+    /// What an inference is for, where its head says so for certain.
+    fn early(_head: &Head<'_>) -> Option<Early> {
         None
+    }
+}
+
+/// What is certain of an inference before it is decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Early {
+    /// What it is for.
+    pub(crate) target: Target,
+    /// Its priority; `None` while what is not read yet may tell any.
+    pub(crate) priority: Option<u32>,
+}
+
+impl Early {
+    /// Refuses what would be refused after it was read and decoded too.
+    pub(crate) fn refuse(&self, ctx: &Context, deadline: Instant) -> Result<()> {
+        let priority = self.priority;
+        ctx.infer
+            .refuse_early(&self.target, Urgency { deadline, priority })
     }
 }
 
@@ -176,7 +194,7 @@ where
     Fut: Future<Output = Result<Reply>> + Send + 'static,
 {
     let work = async move |ctx: Arc<Context>, open| {
-        let call = read::call(&ctx, open, path, D::early_target).await?;
+        let call = read::call(&ctx, open, path, D::early).await?;
         Ok(run(ctx, call).await?)
     };
     Box::pin(frame::answer::<D, _, _>(ctx, request, work))

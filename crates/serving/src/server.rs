@@ -19,7 +19,7 @@ use bytes::Bytes;
 use contract::{
     Answerer, BoxFuture, Caller, Change, Code, Control, Error, Feedback, HistoryEntry, Infer,
     InferRequest, InferResponse, ModelName, ModelStatus, NamedTensor, Readiness, Result, Rollouts,
-    Route, Routing, Target, VersionStatistics,
+    Route, Routing, Target, Urgency, VersionStatistics,
 };
 use notify::RecommendedWatcher;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -266,11 +266,11 @@ impl Infer for Server {
         Ok(route)
     }
 
-    fn refuse_early(&self, target: &Target, deadline: std::time::Instant) -> Result<()> {
+    fn refuse_early(&self, target: &Target, urgency: Urgency) -> Result<()> {
         let snapshot = self.published.load();
         match snapshot.table.find_certain(target) {
-            Some(served) => served.variant.refuse_early(deadline),
-            None => Ok(()),
+            Some(served) if self.check_open().is_ok() => served.variant.refuse_early(urgency),
+            Some(_) | None => Ok(()),
         }
     }
 

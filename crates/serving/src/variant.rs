@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use contract::{
     Error, InferRequest, InferResponse, NamedTensor, Observe, Result, Scheduling, Session,
-    SharedModelInfo, VersionStatistics,
+    SharedModelInfo, Urgency, VersionStatistics,
 };
 use tokio::sync::oneshot;
 use tokio::time;
@@ -143,18 +143,27 @@ impl Variant {
         result
     }
 
-    /// Refuses a request that has only begun to arrive, where any of the default priority would be
-    /// refused for this deadline. A refusal is told like every other.
+    /// Refuses a request that is not decoded yet, where any as urgent would be refused. A refusal is
+    /// told like every other.
     ///
     /// # Errors
     /// `overloaded`.
-    pub(crate) fn refuse_early(&self, deadline: Instant) -> Result<()> {
-        let now = time::Instant::now().into_std();
-        // What its caller runs at once is not predicted, and what is late already is told otherwise.
-        if deadline <= now || self.is_short(1) {
+    pub(crate) fn refuse_early(&self, urgency: Urgency) -> Result<()> {
+        // What its caller runs at once is not predicted.
+        if self.is_short(1) {
             return Ok(());
         }
-        let Err(refused) = self.executor.pool.refuse_early(deadline, now) else {
+        let now = time::Instant::now().into_std();
+        let deadline = admission::deadline(Some(urgency.deadline), self.default_timeout, now);
+        // What is late already is told otherwise.
+        let Ok(Some(deadline)) = deadline else {
+            return Ok(());
+        };
+        let urgency = Urgency {
+            deadline,
+            ..urgency
+        };
+        let Err(refused) = self.executor.pool.refuse_early(urgency, now) else {
             return Ok(());
         };
         let refused = Err(admission::refused(&self.executor.info, refused));

@@ -9,6 +9,7 @@ mod codec;
 mod config;
 mod contents;
 mod decode;
+mod early;
 mod encode;
 mod frame;
 mod generated;

@@ -20,14 +20,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{MethodRouter, post};
-use contract::{Error, ModelName, RequestId, Result, Target, VersionSelector};
+use contract::{Error, ModelName, RequestId, Result, VersionSelector};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::open_inference::binary::HEADER_LENGTH;
-use crate::rest::{Call, Dialect, Head, Reply, handler, open_inference_error};
+use crate::rest::{Call, Dialect, Early, Head, Reply, handler, open_inference_error};
 
 pub(crate) use infer::infer;
 
@@ -43,9 +43,12 @@ impl Dialect for OpenInference {
     }
 
     /// Only a body without JSON has no priority of its own.
-    fn early_target(head: &Head<'_>) -> Option<Target> {
-        let length = head.headers.get(HEADER_LENGTH)?;
-        (length == "0").then(|| head.path_target()).flatten()
+    fn early(head: &Head<'_>) -> Option<Early> {
+        let length = head.headers.get(HEADER_LENGTH);
+        Some(Early {
+            target: head.path_target()?,
+            priority: length.is_some_and(|length| length == "0").then_some(0),
+        })
     }
 }
 

@@ -4,22 +4,22 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use contract::{Error, Result, Target};
+use contract::{Error, Result};
 use http::HeaderMap;
 
 use super::body::{self, Incoming};
 use super::decompress::{self, Coding};
 use super::frame::{OpenCall, Refusal};
-use super::{Call, Head, PathParameters};
+use super::{Call, Early, Head, PathParameters};
 use crate::context::Context;
 
 /// Reads a call; `path` are the parameters of its path, or `None` when the router knows them. With
-/// them the call is an inference, whose target `early_target` tells from its head.
+/// them the call is an inference, of which `early` tells from its head what is certain.
 pub(super) async fn call<B: Incoming>(
     ctx: &Context,
     open: OpenCall<B>,
     path: Option<PathParameters>,
-    early_target: fn(&Head<'_>) -> Option<Target>,
+    early: fn(&Head<'_>) -> Option<Early>,
 ) -> Result<Call, Refusal> {
     let OpenCall {
         id,
@@ -37,7 +37,9 @@ pub(super) async fn call<B: Incoming>(
                     headers: &parts.headers,
                     path: &path,
                 };
-                refuse_early(ctx, &head, deadline, early_target)?;
+                if let (Some(deadline), Some(early)) = (deadline, early(&head)) {
+                    early.refuse(ctx, deadline)?;
+                }
                 path
             }
             None => path_parameters(&mut parts).await?,
@@ -68,19 +70,6 @@ pub(super) async fn call<B: Incoming>(
         received,
         deadline,
     })
-}
-
-/// Refuses what would be refused after its body was read and decoded too.
-fn refuse_early(
-    ctx: &Context,
-    head: &Head<'_>,
-    deadline: Option<Instant>,
-    early_target: fn(&Head<'_>) -> Option<Target>,
-) -> Result<()> {
-    match deadline.and_then(|deadline| Some((early_target(head)?, deadline))) {
-        Some((target, deadline)) => ctx.infer.refuse_early(&target, deadline),
-        None => Ok(()),
-    }
 }
 
 async fn path_parameters(parts: &mut http::request::Parts) -> Result<PathParameters> {

@@ -34,6 +34,14 @@ pub(crate) struct Place {
     sequence: u64,
 }
 
+/// A priority as a number that grows with patience.
+pub(crate) fn class(priority: u32) -> u32 {
+    match priority {
+        0 => u32::MAX,
+        priority => priority,
+    }
+}
+
 /// One request that waits.
 #[derive(Debug)]
 pub(crate) struct Waiting<T> {
@@ -57,12 +65,9 @@ impl<T> Waiting<T> {
         self.n_rows.max(1)
     }
 
-    /// The priority as a number that grows with patience.
+    /// The class of its priority.
     pub(crate) fn class(&self) -> u32 {
-        match self.priority {
-            0 => u32::MAX,
-            priority => priority,
-        }
+        class(self.priority)
     }
 
     fn can_join(&self, other: &Self) -> bool {

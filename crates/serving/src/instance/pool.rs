@@ -6,7 +6,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use contract::{AdmissionLevel, Session};
+use contract::{AdmissionLevel, Session, Urgency};
 use tokio::time;
 
 use super::Job;
@@ -93,9 +93,9 @@ impl Pool {
     }
 
     /// Refuses a request that is about to come and would be refused for its deadline.
-    pub(crate) fn refuse_early(&self, deadline: Instant, now: Instant) -> Result<(), Refused> {
+    pub(crate) fn refuse_early(&self, urgency: Urgency, now: Instant) -> Result<(), Refused> {
         let mut state = self.lock();
-        let refused = state.scheduler.refuse_early(deadline, now);
+        let refused = state.scheduler.refuse_early(urgency, now);
         refused.map_err(|refusal| state.refused(refusal, now))
     }
 

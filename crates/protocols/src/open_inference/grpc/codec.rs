@@ -66,7 +66,7 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
 /// Counts the fields at the top level; what is malformed is left to the decoder.
 pub(super) fn check_fields(mut message: &[u8]) -> Result<()> {
     let mut n_fields = 0_usize;
-    while skip_field(&mut message).is_some() {
+    while next_field(&mut message).is_some() {
         n_fields += 1;
         if n_fields > MAX_FIELDS {
             return Err(Error::new(
@@ -78,8 +78,9 @@ pub(super) fn check_fields(mut message: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn skip_field(message: &mut &[u8]) -> Option<()> {
-    let (_, wire_type) = decode_key(message).ok()?;
+/// Takes the next field at the top level: its number, and its bytes when they are of any length.
+pub(super) fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
+    let (number, wire_type) = decode_key(message).ok()?;
     let n_bytes = match wire_type {
         WireType::Varint => {
             decode_varint(message).ok()?;
@@ -91,8 +92,10 @@ fn skip_field(message: &mut &[u8]) -> Option<()> {
         // No message here has groups, so their content counts as fields.
         WireType::StartGroup | WireType::EndGroup => 0,
     };
-    *message = message.get(n_bytes..)?;
-    Some(())
+    let (value, rest) = message.split_at_checked(n_bytes)?;
+    *message = rest;
+    let is_of_any_length = wire_type == WireType::LengthDelimited;
+    Some((number, is_of_any_length.then_some(value)))
 }
 
 #[cfg(test)]

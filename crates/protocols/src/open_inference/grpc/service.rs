@@ -5,13 +5,14 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use contract::{Answerer, Error, InferResponse, ModelName, Result, Target, VersionSelector};
+use contract::{Answerer, Error, InferResponse, Result, Target, VersionSelector};
 use http::{Extensions, HeaderMap};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::caller::GrpcCaller;
 use super::decode::Form;
+use super::early::target;
 use super::frame::CountsItself;
 use super::generated::inference as wire;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
@@ -137,10 +138,6 @@ fn told(mut inferred: Inferred) -> Response<wire::ModelInferResponse> {
     tell(std::mem::take(&mut inferred.answerer), &mut headers);
     let metadata = MetadataMap::from_headers(headers);
     Response::from_parts(metadata, inferred.into_message(), Extensions::default())
-}
-
-fn target(name: &str, version: &str) -> Result<(ModelName, VersionSelector)> {
-    Ok((ModelName::new(name)?, VersionSelector::parse(Some(version))))
 }
 
 /// What the frame knows about the call.

@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use contract::testing::{EchoServer, RecordingObserver, model_info};
 use contract::{
-    BoxFuture, Caller, Control, Dimension, ElementType, Infer, InferRequest, InferResponse,
-    ModelInfo, ModelName, ModelStatus, Readiness, Result, Route, Shape, Signature, Target, Tensor,
-    TensorSpec, VersionStatistics,
+    BoxFuture, Caller, Code, Control, Dimension, ElementType, Error, Infer, InferRequest,
+    InferResponse, ModelInfo, ModelName, ModelStatus, Readiness, Result, Route, Shape, Signature,
+    Target, Tensor, TensorSpec, Urgency, VersionStatistics,
 };
 use half::{bf16, f16};
 use tokio::sync::oneshot;
@@ -38,6 +38,8 @@ enum Behaviour {
     Echo,
     /// Panics when the request has a parameter, otherwise echoes.
     Panic,
+    /// Refuses early what has this priority.
+    Busy(Option<u32>),
     /// Never answers; tells when it started and when it was dropped.
     Hold(Mutex<Option<Signals>>),
 }
@@ -75,9 +77,18 @@ impl Infer for Double {
         self.echo.route_for(target, caller)
     }
 
+    fn refuse_early(&self, _: &Target, urgency: Urgency) -> Result<()> {
+        match self.behaviour {
+            Behaviour::Busy(priority) if priority == urgency.priority => {
+                Err(Error::new(Code::Overloaded, "too busy"))
+            }
+            Behaviour::Busy(_) | Behaviour::Echo | Behaviour::Panic | Behaviour::Hold(_) => Ok(()),
+        }
+    }
+
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
         match &self.behaviour {
-            Behaviour::Echo => self.echo.infer(route, request),
+            Behaviour::Echo | Behaviour::Busy(_) => self.echo.infer(route, request),
             Behaviour::Panic => {
                 assert!(request.parameters.is_empty(), "as the test wants it");
                 self.echo.infer(route, request)

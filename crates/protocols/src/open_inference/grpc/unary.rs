@@ -24,6 +24,7 @@ use tower::Service;
 
 use super::arrival::LimitedBody;
 use super::codec::check_fields;
+use super::early::refuse_early;
 use super::frame::STATUS_KEY;
 use super::generated::inference::ModelInferRequest;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
@@ -61,13 +62,12 @@ where
         true => open(&mut body, ctx.limits.body_bytes).await,
         false => Err(Seen::default()),
     };
-    let seen = match opened {
-        Ok(message) => {
-            let answer = infer(&ctx, &parts.headers, origin.clone(), message).await;
-            return answer
-                .and_then(reply)
-                .unwrap_or_else(|error| failure(&origin, &error).into_http());
-        }
+    let answered = match opened {
+        Ok(message) => answer_message(&ctx, &parts.headers, &origin, message).await,
+        Err(seen) => Err(seen),
+    };
+    let seen = match answered {
+        Ok(response) => return response,
         Err(seen) => seen,
     };
     parts.extensions.insert(origin);
@@ -77,6 +77,41 @@ where
         Ok(response) => response.map(Body::new),
         Err(never) => match never {},
     }
+}
+
+/// Answers a whole message, or gives it back when it cannot be decoded.
+async fn answer_message(
+    ctx: &Context,
+    metadata: &HeaderMap,
+    origin: &Origin,
+    framed: Bytes,
+) -> std::result::Result<Response, Seen> {
+    let refused = refuse_early(ctx, origin, message(&framed));
+    let answer = match refused {
+        Ok(()) => infer(ctx, metadata, origin.clone(), decode(framed)?).await,
+        Err(error) => Err(error),
+    };
+    let response = answer.and_then(reply);
+    Ok(response.unwrap_or_else(|error| failure(origin, &error).into_http()))
+}
+
+/// A message without its prefix.
+fn message(framed: &[u8]) -> &[u8] {
+    framed.get(PREFIX_BYTES..).unwrap_or_default()
+}
+
+/// A message from its bytes, or these when it cannot be decoded.
+fn decode(framed: Bytes) -> std::result::Result<ModelInferRequest, Seen> {
+    let message = framed.slice(PREFIX_BYTES.min(framed.len())..);
+    if check_fields(&message).is_ok()
+        && let Ok(message) = ModelInferRequest::decode(message)
+    {
+        return Ok(message);
+    }
+    Err(Seen {
+        bytes: framed,
+        last: Last::End,
+    })
 }
 
 /// Whether the messages come without compression.
@@ -108,11 +143,9 @@ fn prefix(bytes: &[u8], limit: usize) -> Prefix {
     }
 }
 
-/// Reads the only message of a body, and gives back what it read when it is anything else.
-async fn open<B>(
-    body: &mut LimitedBody<B>,
-    limit: usize,
-) -> std::result::Result<ModelInferRequest, Seen>
+/// Reads the only message of a body, with its prefix, and gives back what it read when it is
+/// anything else.
+async fn open<B>(body: &mut LimitedBody<B>, limit: usize) -> std::result::Result<Bytes, Seen>
 where
     B: Incoming,
     B::Error: Into<BoxError>,
@@ -127,10 +160,10 @@ where
         };
         let is_whole = expected == Some(n_bytes);
         if is_whole && body.is_end_stream() {
-            return gathered.decode();
+            return Ok(gathered.finish());
         }
         match body.frame().await {
-            None if is_whole => return gathered.decode(),
+            None if is_whole => return Ok(gathered.finish()),
             None => break Last::End,
             Some(Err(error)) => break Last::Frame(Box::new(Err(error))),
             Some(Ok(frame)) => match frame.into_data() {
@@ -178,21 +211,6 @@ impl Gathered {
             true => self.single,
             false => self.joined.freeze(),
         }
-    }
-
-    /// The message, when it can be decoded.
-    fn decode(self) -> std::result::Result<ModelInferRequest, Seen> {
-        let bytes = self.finish();
-        let message = bytes.slice(PREFIX_BYTES.min(bytes.len())..);
-        if check_fields(&message).is_ok()
-            && let Ok(message) = ModelInferRequest::decode(message)
-        {
-            return Ok(message);
-        }
-        Err(Seen {
-            bytes,
-            last: Last::End,
-        })
     }
 }
 

@@ -1,4 +1,7 @@
 //! An inference request in JSON, with binary tensors behind it.
+//!
+//! Decision: it is read in two steps. What is around the tensors costs little to read, and tells
+//! whether the request comes too late for the tensors to be worth reading.
 
 use contract::{Error, NamedTensor, Parameter, Result};
 
@@ -21,11 +24,38 @@ pub(super) struct Decoded {
     pub(super) inference: Inference,
 }
 
-/// Reads a request.
-pub(super) fn decode(json: &[u8], mut blobs: Blobs, limits: &JsonLimits) -> Result<Decoded> {
-    let request = Object::parse(json, "the request".to_owned(), limits)?;
-    let id = request.text("id")?;
-    let parameters = RequestParameters::new(request.parameters()?)?;
+/// A request of which the tensors have not been read.
+#[derive(Debug)]
+pub(super) struct Envelope<'a> {
+    request: Object<'a>,
+    id: Option<String>,
+    /// Its parameters.
+    pub(super) parameters: RequestParameters,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads what is around the tensors.
+    pub(super) fn read(json: &'a [u8], limits: &'a JsonLimits) -> Result<Self> {
+        let request = Object::parse(json, "the request".to_owned(), limits)?;
+        Ok(Self {
+            id: request.text("id")?,
+            parameters: RequestParameters::new(request.parameters()?)?,
+            request,
+        })
+    }
+}
+
+/// Reads the tensors of a request.
+pub(super) fn decode(
+    envelope: Envelope<'_>,
+    mut blobs: Blobs,
+    limits: &JsonLimits,
+) -> Result<Decoded> {
+    let Envelope {
+        request,
+        id,
+        parameters,
+    } = envelope;
     request.required("inputs")?;
     let mut inputs = Vec::new();
     for (index, json) in request.array("inputs")?.into_iter().enumerate() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use contract::{Result, Route, Target};
 use http::{HeaderMap, header};
 
-use super::decode::{Decoded, decode};
+use super::decode::{Decoded, Envelope, decode};
 use super::encode::encode;
 use super::raw::raw_request;
 use super::target;
@@ -16,7 +16,8 @@ use crate::context::Context;
 use crate::offload::{offload, output_bytes};
 use crate::open_inference::binary::{Parts, split};
 use crate::open_inference::inference::{Origin, run};
-use crate::rest::{Call, Reply};
+use crate::open_inference::parameters::RequestParameters;
+use crate::rest::{Call, Early, Reply};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
 
@@ -58,7 +59,9 @@ async fn read(ctx: &Arc<Context>, mut call: Call) -> Result<(Route, Decoded)> {
             let (ctx, json_bytes) = (Arc::clone(ctx), json.len());
             let read = move || {
                 let route = ctx.infer.route_for(&target, &call.caller(&json, limits))?;
-                Ok((route, decode(&json, blobs, &limits)?))
+                let envelope = Envelope::read(&json, &limits)?;
+                refuse_early(&ctx, &call, target, &envelope.parameters)?;
+                Ok((route, decode(envelope, blobs, &limits)?))
             };
             offload(json_bytes, read).await
         }
@@ -71,6 +74,23 @@ async fn read(ctx: &Arc<Context>, mut call: Call) -> Result<(Route, Decoded)> {
             Ok((route, decoded))
         }
     }
+}
+
+/// Refuses what would be refused after its tensors were read too.
+fn refuse_early(
+    ctx: &Context,
+    call: &Call,
+    target: Target,
+    parameters: &RequestParameters,
+) -> Result<()> {
+    let Some(deadline) = parameters.deadline(call.received, call.deadline) else {
+        return Ok(());
+    };
+    let early = Early {
+        target,
+        priority: Some(parameters.priority),
+    };
+    early.refuse(ctx, deadline)
 }
 
 /// Whether the caller names JSON among the media types that it takes; a wildcard names nothing.

@@ -1,10 +1,8 @@
 //! The short way finds what the router finds, and answers the same.
 
-use std::time::Instant;
-
-use contract::testing::{EchoServer, RecordingObserver};
+use contract::testing::RecordingObserver;
 use contract::{
-    BoxFuture as Later, Code, Error, Infer, InferRequest, InferResponse, Result, Route,
+    BoxFuture as Later, Code, Error, Infer, InferRequest, InferResponse, Result, Route, Urgency,
 };
 use http::{StatusCode, header};
 use http_body_util::BodyExt;
@@ -70,55 +68,113 @@ async fn every_path_of_inference_is_answered_as_the_router_does() {
     }
 }
 
-/// Refuses every request before its body.
+/// Refuses early what has this priority.
 #[derive(Debug)]
-struct Busy(EchoServer);
+struct Busy {
+    inner: Arc<dyn Infer>,
+    refused: Option<u32>,
+}
 
 impl Infer for Busy {
     fn route(&self, target: &contract::Target) -> Result<Route> {
-        self.0.route(target)
+        self.inner.route(target)
     }
 
-    fn refuse_early(&self, _: &contract::Target, _: Instant) -> Result<()> {
-        Err(Error::new(Code::Overloaded, "too busy"))
+    fn refuse_early(&self, _: &contract::Target, urgency: Urgency) -> Result<()> {
+        match urgency.priority == self.refused {
+            true => Err(Error::new(Code::Overloaded, "too busy")),
+            false => Ok(()),
+        }
     }
 
     fn infer(&self, route: Route, request: InferRequest) -> Later<'_, Result<InferResponse>> {
-        self.0.infer(route, request)
+        self.inner.infer(route, request)
+    }
+}
+
+/// What answers on the short way while the server refuses this priority early.
+fn busy(refused: Option<u32>) -> Direct {
+    let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
+    let ctx = Arc::new(Context {
+        infer: Arc::new(Busy {
+            inner: Arc::clone(&ctx.infer),
+            refused,
+        }),
+        ..Context::clone(&ctx)
+    });
+    Direct::new(&ctx, ListenerKind::All).unwrap()
+}
+
+const TIMEOUT: (&str, &str) = ("x-request-timeout-ms", "100");
+
+async fn status_of(
+    direct: &Direct,
+    path: &str,
+    headers: &[(&'static str, &'static str)],
+    body: Body,
+) -> StatusCode {
+    let mut request = call(path);
+    for (name, value) in headers {
+        let value = http::HeaderValue::from_static(value);
+        request.headers_mut().insert(*name, value);
+    }
+    let target = direct.find(&Method::POST, request.uri().path()).unwrap();
+    let (parts, _) = request.into_parts();
+    direct
+        .answer(target, Request::from_parts(parts, body))
+        .await
+        .status()
+}
+
+#[tokio::test]
+async fn an_inference_whose_head_tells_enough_is_refused_before_its_body() {
+    let raw = ("inference-header-content-length", "0");
+    let binary = ("inference-header-content-length", "90");
+    let (plain, open) = (Some(0), None);
+    let cases = [
+        ("/predict", vec![TIMEOUT], plain, true),
+        ("/models/a/predict", vec![TIMEOUT], plain, true),
+        ("/models/a/predict", vec![], plain, false),
+        ("/models/a/predict?version=1", vec![TIMEOUT], plain, false),
+        ("/v2/models/a/infer", vec![TIMEOUT, raw], plain, true),
+        ("/v2/models/a/infer", vec![TIMEOUT, binary], open, true),
+        ("/v2/models/a/infer", vec![TIMEOUT], open, true),
+        ("/v2/models/a/infer", vec![], open, false),
+    ];
+    for (path, headers, refused, is_refused) in cases {
+        // A body that breaks off as soon as it is read.
+        let broken = futures_util::stream::once(async { Err::<&[u8], _>(std::fmt::Error) });
+        let body = Body::from_stream(broken);
+        let status = status_of(&busy(refused), path, &headers, body).await;
+        let expected = match is_refused {
+            true => StatusCode::TOO_MANY_REQUESTS,
+            false => StatusCode::BAD_REQUEST,
+        };
+        assert_eq!(status, expected, "{path} {headers:?}");
     }
 }
 
 #[tokio::test]
-async fn an_inference_whose_head_tells_all_is_refused_before_its_body() {
-    let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
-    let ctx = Arc::new(Context {
-        infer: Arc::new(Busy(EchoServer::new([]))),
-        ..Context::clone(&ctx)
-    });
-    let direct = Direct::new(&ctx, ListenerKind::All).unwrap();
-    let raw = ("inference-header-content-length", "0");
-    let timeout = ("x-request-timeout-ms", "100");
+async fn an_inference_in_json_is_refused_before_its_tensors_are_read() {
+    let infer = |parameters: &str| {
+        format!(r#"{{"parameters": {{{parameters}}}, "inputs": [{{"name": 7}}]}}"#)
+    };
     let cases = [
-        ("/predict", vec![timeout], true),
-        ("/models/a/predict", vec![timeout], true),
-        ("/models/a/predict", vec![], false),
-        ("/models/a/predict?version=1", vec![timeout], false),
-        ("/v2/models/a/infer", vec![timeout, raw], true),
-        ("/v2/models/a/infer", vec![timeout], false),
+        (infer(""), vec![TIMEOUT], Some(0), true),
+        (infer(r#""priority": 2"#), vec![TIMEOUT], Some(2), true),
+        (infer(r#""priority": 2"#), vec![TIMEOUT], Some(0), false),
+        (infer(r#""timeout": 1000"#), vec![], Some(0), true),
+        (infer(""), vec![], Some(0), false),
+        (infer(r#""timeout": "soon""#), vec![TIMEOUT], Some(0), false),
     ];
-    for (path, headers, is_refused) in cases {
-        let mut request = call(path);
-        for (name, value) in headers {
-            let value = http::HeaderValue::from_static(value);
-            request.headers_mut().insert(name, value);
-        }
-        let target = direct.find(&Method::POST, request.uri().path()).unwrap();
-        let (status, _) = shown(direct.answer(target, request).await).await;
-        assert_eq!(
-            status == StatusCode::TOO_MANY_REQUESTS,
-            is_refused,
-            "{path}"
-        );
+    for (json, headers, refused, is_refused) in cases {
+        let (direct, body) = (busy(refused), Body::from(json.clone()));
+        let status = status_of(&direct, "/v2/models/a/infer", &headers, body).await;
+        let expected = match is_refused {
+            true => StatusCode::TOO_MANY_REQUESTS,
+            false => StatusCode::BAD_REQUEST,
+        };
+        assert_eq!(status, expected, "{json} {headers:?}");
     }
 }
 

@@ -7,12 +7,12 @@
 
 use std::time::{Duration, Instant};
 
-use contract::{AdmissionLevel, RunCost};
+use contract::{AdmissionLevel, RunCost, Urgency};
 
 use super::Scheduler;
 use super::exchange::{Outlook, Refusal};
 use crate::batch::curve::{Point, float};
-use crate::batch::queue::Waiting;
+use crate::batch::queue::{Waiting, class};
 
 /// What was measured so long ago refuses nobody while everything is idle.
 const STALE_AGE: Duration = Duration::from_secs(1);
@@ -20,17 +20,36 @@ const STALE_AGE: Duration = Duration::from_secs(1);
 /// The class of requests without a priority, which is the least urgent.
 const LAST_CLASS: u32 = u32::MAX;
 
+/// The most urgent class.
+const FIRST_CLASS: u32 = 1;
+
 impl<T> Scheduler<T> {
-    /// A request with this deadline is about to arrive. Refuses it where a single row of the least
-    /// urgent class, which waits no longer than more rows do, would be refused for its deadline.
-    pub(crate) fn refuse_early(&mut self, deadline: Instant, now: Instant) -> Result<(), Refusal> {
-        let Some(refusal) = self.lateness_of(LAST_CLASS, 1, deadline, now) else {
+    /// A request is about to arrive. Refuses it where a single row, which waits no longer than more
+    /// rows do, would be refused for its deadline: of its priority or, while that is not known, of
+    /// every priority. The wait that is told then is that of requests without one, as most are.
+    pub(crate) fn refuse_early(&mut self, urgency: Urgency, now: Instant) -> Result<(), Refusal> {
+        let Urgency { deadline, priority } = urgency;
+        if self.is_closing || self.slots.n_left() == 0 {
+            return Ok(());
+        }
+        let class = class(priority.unwrap_or_default());
+        let Some(refusal) = self.lateness_of(class, 1, deadline, now) else {
             return Ok(());
         };
+        if priority.is_none() && !self.is_late_for_all(deadline, now) {
+            return Ok(());
+        }
         self.turnaround.arrived(now);
         let time = deadline.saturating_duration_since(now);
         self.usual_time.observe(time, now);
         Err(refusal)
+    }
+
+    /// Whether a row of any priority would come too late. What is ahead of one changes only at those
+    /// that wait.
+    fn is_late_for_all(&self, deadline: Instant, now: Instant) -> bool {
+        let mut classes = std::iter::once(FIRST_CLASS).chain(self.queue.classes());
+        classes.all(|class| self.lateness_of(class, 1, deadline, now).is_some())
     }
 
     /// What was measured, and what follows from it now.

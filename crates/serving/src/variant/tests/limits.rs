@@ -1,8 +1,8 @@
 //! Limits: of time, of the queue, of a request.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use contract::{AdmissionLevel, Code, ExecutionPlace, InferRequest};
+use contract::{AdmissionLevel, Code, ExecutionPlace, InferRequest, Urgency};
 use tokio::time;
 
 use super::bench::{Bench, Verdict, echoed, failure, info, named, request, settings, tensor};
@@ -147,21 +147,78 @@ async fn an_answer_that_is_predicted_too_late_is_refused_with_the_prediction() {
     );
 }
 
+fn plain(deadline: Instant) -> Urgency {
+    Urgency {
+        deadline,
+        priority: Some(0),
+    }
+}
+
+#[tokio::test]
+async fn an_early_refusal_is_told_and_counted_as_a_late_one() {
+    for limit in [None, Some(Duration::from_millis(HOUR_MILLIS))] {
+        let mut settings = settings();
+        settings.default_timeout = limit;
+        let mut bench = Bench::with_curve(info(), settings, 1, slow());
+        let (_first, run) = bench.occupy().await;
+        // Both look at the same moment.
+        time::pause();
+        let late = within(2 * HOUR_MILLIS, request(&[1.0]));
+        let deadline = late.deadline.unwrap();
+        let early = bench.variant.refuse_early(plain(deadline)).unwrap_err();
+        let late = failure(bench.send(late).await).await;
+        assert_eq!(early.code(), Code::Overloaded);
+        assert_eq!(early.code(), late.code());
+        assert_eq!(early.message(), late.message());
+        assert_eq!(early.retry_after(), late.retry_after());
+        assert_eq!(early.admission_level(), late.admission_level());
+        let events = bench.observer.events();
+        let [_admitted, early, late] = &events[..] else {
+            panic!("{events:?}");
+        };
+        assert_eq!(early, late);
+        time::resume();
+        run.end(Verdict::Echo);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_be_urgent_is_refused_early_only_where_urgent_ones_would_be() {
+    let mut bench = Bench::with_curve(info(), settings(), 1, slow());
+    let (_first, run) = bench.occupy().await;
+    let _waiting = bench.send(request(&[1.0; 8])).await;
+    let now = time::Instant::now().into_std();
+    let urgency = |hours: u64, priority| Urgency {
+        deadline: now + Duration::from_millis(hours * HOUR_MILLIS),
+        priority,
+    };
+    // A batch takes up to nine hours: one runs for one hour, and one of the last priority waits.
+    let refused = [(15, Some(0)), (8, Some(1)), (8, None)];
+    for (hours, priority) in refused {
+        let refused = bench.variant.refuse_early(urgency(hours, priority));
+        assert!(refused.is_err(), "{hours} hours, {priority:?}");
+    }
+    for priority in [Some(1), None] {
+        assert!(bench.variant.refuse_early(urgency(15, priority)).is_ok());
+    }
+    run.end(Verdict::Echo);
+    bench.run().await.end(Verdict::Echo);
+}
+
 #[tokio::test]
 async fn a_refusal_needs_no_more_than_the_deadline() {
     let mut bench = Bench::with_curve(info(), settings(), 1, slow());
     let (first, run) = bench.occupy().await;
     let now = tokio::time::Instant::now().into_std();
     let after = |hours: u64| now + Duration::from_millis(hours * HOUR_MILLIS);
-    let error = bench.variant.refuse_early(after(1)).unwrap_err();
+    for deadline in [now, after(90)] {
+        assert!(bench.variant.refuse_early(plain(deadline)).is_ok());
+    }
+    assert_eq!(bench.events(), ["RequestAdmitted"]);
+    let error = bench.variant.refuse_early(plain(after(1))).unwrap_err();
     assert_eq!(error.code(), Code::Overloaded);
     assert!(error.message().contains("is predicted in 34"), "{error}");
-    assert_eq!(bench.events().last().unwrap(), "RequestFinished");
-    let n_events = bench.events().len();
-    for deadline in [now, after(90)] {
-        assert!(bench.variant.refuse_early(deadline).is_ok());
-    }
-    assert_eq!(bench.events().len(), n_events);
+    assert_eq!(bench.events(), ["RequestAdmitted", "RequestFinished"]);
     run.end(Verdict::Echo);
     assert_eq!(echoed(first).await, vec![0.0]);
 }

@@ -10,6 +10,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::open_inference::grpc::GrpcInference;
+use crate::open_inference::grpc::generated::inference::InferParameter;
+use crate::open_inference::grpc::generated::inference::infer_parameter::ParameterChoice;
 
 const METHOD: &str = "/inference.GRPCInferenceService/ModelInfer";
 
@@ -173,4 +175,51 @@ async fn a_plain_call_has_one_message_and_the_status_behind_it() {
         assert!(short.contains(words), "{short}");
     }
     assert_eq!(n_calls, 1);
+}
+
+/// A message whose only tensor is wrong, with the parameter `priority` or without.
+fn wrong(priority: Option<i64>) -> Vec<u8> {
+    let mut request = good_request();
+    request.inputs[0].shape = vec![1, 3];
+    let parameters = priority.map(|priority| {
+        let choice = Some(ParameterChoice::Int64Param(priority));
+        let value = InferParameter {
+            parameter_choice: choice,
+        };
+        ("priority".to_owned(), value)
+    });
+    request.parameters.extend(parameters);
+    framed(0, &request.encode_to_vec())
+}
+
+#[tokio::test]
+async fn a_message_that_would_be_too_late_is_refused_before_it_is_decoded() {
+    let timeout: &[(&str, &str)] = &[("grpc-timeout", "1H")];
+    let cases = [
+        (wrong(None), timeout, Some(0), "Some(Overloaded)"),
+        (wrong(None), timeout, None, "Some(InvalidRequest)"),
+        (wrong(None), &[], Some(0), "Some(InvalidRequest)"),
+        (wrong(Some(1)), timeout, None, "Some(Overloaded)"),
+        (wrong(Some(1)), timeout, Some(0), "Some(InvalidRequest)"),
+        (framed(0, b""), timeout, Some(0), "Some(InvalidRequest)"),
+        (
+            framed(0, &[0xff; 9]),
+            timeout,
+            Some(0),
+            "Some(InvalidRequest)",
+        ),
+    ];
+    for (index, (message, headers, refused, expected)) in cases.into_iter().enumerate() {
+        let double = Double {
+            behaviour: Behaviour::Busy(refused),
+            ..Double::new(echo())
+        };
+        let fixture = Fixture::start(double);
+        let request = request(vec![data(&message)], headers);
+        let response = GrpcInference::new(&fixture.ctx).answer(request).await;
+        let status = &response.headers()["grpc-status"];
+        let is_refused = expected == "Some(Overloaded)";
+        assert_eq!(status == "8", is_refused, "case {index}: {status:?}");
+        assert_eq!(fixture.calls(), [expected], "case {index}");
+    }
 }

@@ -3,6 +3,7 @@
 use contract::Tensor;
 
 use super::*;
+use crate::open_inference::rest::decode::{Envelope, decode};
 
 const REQUEST: &str = r#"{"id":"7","inputs":[{"name":"INPUT0","shape":[2,2],"datatype":"FP32","parameters":{"binary_data_size":16}},{"name":"INPUT1","shape":[2],"datatype":"BYTES","parameters":{"binary_data_size":11}}],"outputs":[{"name":"OUTPUT0","parameters":{"binary_data":true}}]}"#;
 const BLOBS: &str = "00 00 80 3f 00 00 00 40 00 00 40 40 00 00 80 40 | \
@@ -155,7 +156,8 @@ fn inputs_are_slices_of_the_body() {
         panic!("the body has JSON");
     };
     let limits = crate::tensor_json::JsonLimits::from(&Limits::default());
-    let decoded = super::super::decode::decode(&json, blobs, &limits).unwrap();
+    let envelope = Envelope::read(&json, &limits).unwrap();
+    let decoded = decode(envelope, blobs, &limits).unwrap();
     let offsets: Vec<_> = decoded
         .inference
         .inputs

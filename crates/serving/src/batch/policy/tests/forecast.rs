@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use contract::Urgency;
 use proptest::prelude::*;
 use tokio::time;
 
 use super::super::Scheduler;
-use super::super::exchange::{Limits, QueueLimit, Step};
+use super::super::exchange::{Limits, QueueLimit, Refusal, Step};
 use super::player::millis;
 use super::scenario::layout;
 use crate::batch::curve::Curve;
@@ -91,6 +92,62 @@ proptest! {
         let last = PRIORITIES.into_iter().rfind(|&priority| gets_in(priority));
         prop_assert_eq!(level, last.map_or(-1, i64::from));
     }
+}
+
+proptest! {
+    #[test]
+    fn an_early_refusal_is_the_late_one(case in case(), priority in 0..PRIORITIES.len()) {
+        let now = time::Instant::now().into_std();
+        let (priority, time) = (PRIORITIES[priority], case.time_limit.unwrap_or_default());
+        let early = scheduler(&case, now).refuse_early(urgency(Some(priority), now, time), now);
+        let late = late_refusal(&case, priority, now, time);
+        prop_assert_eq!(early.err(), late);
+    }
+
+    #[test]
+    fn a_request_that_may_have_any_priority_is_refused_early_where_all_would_be(case in case()) {
+        let now = time::Instant::now().into_std();
+        let time = case.time_limit.unwrap_or_default();
+        let early = scheduler(&case, now).refuse_early(urgency(None, now, time), now);
+        let late = PRIORITIES.map(|priority| late_refusal(&case, priority, now, time));
+        prop_assert_eq!(early.is_err(), late.iter().all(Option::is_some), "{:?}", late);
+        if let Err(refusal) = early {
+            prop_assert_eq!(Some(refusal), late_refusal(&case, 0, now, time));
+        }
+    }
+}
+
+fn urgency(priority: Option<u32>, now: Instant, time: Duration) -> Urgency {
+    Urgency {
+        deadline: now + time,
+        priority,
+    }
+}
+
+/// Why a row of this priority would come too late, if it would.
+fn late_refusal(case: &Case, priority: u32, now: Instant, time: Duration) -> Option<Refusal> {
+    let refusal = scheduler(case, now)
+        .arrive(row(priority, now, Some(time)))
+        .err();
+    refusal.filter(|refusal| matches!(refusal, Refusal::TooLate { .. }))
+}
+
+#[test]
+fn a_scheduler_that_takes_nothing_leaves_it_to_the_arrival_to_say_so() {
+    let now = time::Instant::now().into_std();
+    let case = Case {
+        max_queue_rows: 10,
+        time_limit: None,
+        n_instances: 1,
+        arrivals: vec![(1, 0)],
+    };
+    let mut closing = scheduler(&case, now);
+    let urgency = urgency(Some(0), now, millis(1.0));
+    assert!(closing.refuse_early(urgency, now).is_err());
+    closing.close();
+    assert_eq!(closing.refuse_early(urgency, now), Ok(()));
+    let late = closing.arrive(row(0, now, Some(millis(1.0))));
+    assert_eq!(late.err(), Some(Refusal::Closing));
 }
 
 #[test]
