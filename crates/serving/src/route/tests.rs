@@ -245,6 +245,45 @@ fn a_split_answers_callers_that_name_no_version() {
 }
 
 #[test]
+fn what_is_certain_of_a_target_is_what_every_caller_gets() {
+    let plain = table(&[
+        ("one", &["1 ready"]),
+        ("two", &["1 ready", "2 ready"]),
+        ("starting", &["1 loading copied"]),
+    ]);
+    let split = split_table(
+        &["1 ready", "2 ready"],
+        &[("canary", "2")],
+        halves("1", "2", Fallback::Random),
+    );
+    let rows = [
+        (&plain, "one/", Some("1")),
+        (&plain, "one/1", Some("1")),
+        (&plain, "two/", None),
+        (&plain, "two/2", Some("2")),
+        (&plain, "two/3", None),
+        (&plain, "starting/", None),
+        (&plain, "nobody/", None),
+        (&plain, "/", None),
+        (&split, "digits/", None),
+        (&split, "digits/1", Some("1")),
+        (&split, "/canary", Some("2")),
+    ];
+    for (table, text, expected) in rows {
+        let target = target(text);
+        let certain = table.find_certain(&target).map(String::as_str);
+        assert_eq!(certain, expected, "{text}");
+        for person in [Person::default(), unit("user_42"), forcing("control")] {
+            let given = answer(table, text, &person);
+            assert!(
+                expected.is_none_or(|version| given == format!("{version} -")),
+                "{text}: {given}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_request_without_unit_may_be_answered_as_without_a_split() {
     let rows = ["1 ready", "2 ready", "3 ready"];
     let table = split_table(&rows, &[], halves("1", "2", Fallback::Stable));
