@@ -12,6 +12,9 @@ use smallvec::SmallVec;
 use super::JsonLimits;
 use super::cursor::{Cursor, too_deep};
 
+/// Bytes that are looked at together in a long row of numbers.
+const BLOCK_BYTES: usize = 64;
+
 /// The members of the object that `json` is: key and raw value, in order.
 ///
 /// # Errors
@@ -156,9 +159,11 @@ fn skip_nested(cursor: &mut Cursor<'_>, limits: &JsonLimits) -> Result<()> {
     }
 }
 
-/// Goes to the next quote or bracket, eight bytes at a time; close to the end it may stop early.
+/// Goes to the next quote or bracket, eight bytes at a time, and by whole blocks where it is far;
+/// close to the end it may stop early.
 fn skip_plain(cursor: &mut Cursor<'_>) {
     let mut rest = cursor.rest();
+    let mut n_words = 0_u32;
     while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
@@ -167,8 +172,28 @@ fn skip_plain(cursor: &mut Cursor<'_>) {
             break;
         }
         rest = after;
+        n_words += 1;
+        if n_words.is_multiple_of(8) {
+            rest = behind_plain_blocks(rest);
+        }
     }
     cursor.set_rest(rest);
+}
+
+/// What follows the blocks without quotes and brackets. The compiler looks at sixteen bytes in one
+/// step here, but rows of a few numbers are too short for that.
+fn behind_plain_blocks(mut text: &[u8]) -> &[u8] {
+    let is_special = |byte: u8| byte == b'"' || matches!(byte | 0x20, b'{' | b'}');
+    while let Some((block, after)) = text.split_first_chunk::<BLOCK_BYTES>() {
+        if block
+            .iter()
+            .fold(false, |any, &byte| any | is_special(byte))
+        {
+            break;
+        }
+        text = after;
+    }
+    text
 }
 
 /// Has the top bit of the lowest byte set that is a quote or bracket; bytes above it may be wrong.

@@ -34,6 +34,19 @@ fn members_are_given_raw_and_in_order() {
 }
 
 #[test]
+fn a_bracket_or_quote_is_found_in_every_place_of_a_long_value() {
+    for n_numbers in 0..150 {
+        let plain = "1,".repeat(n_numbers);
+        for end in ["\"]\"", "[2]", "{\"a\":3}"] {
+            let value = format!("[{plain}{end}]");
+            let json = format!("{{\"a\":{value},\"b\":1}}");
+            let expected = [("a".to_owned(), value), ("b".to_owned(), "1".to_owned())];
+            assert_eq!(members(&json).unwrap(), expected);
+        }
+    }
+}
+
+#[test]
 fn malformed_objects_are_refused_with_the_place() {
     let cases = [
         (
