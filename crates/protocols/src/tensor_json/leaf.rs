@@ -7,7 +7,7 @@ use contract::{Element, Error, Result};
 use half::{bf16, f16};
 
 use super::cursor::Cursor;
-use super::number;
+use super::number::{self, Short};
 
 /// An element that JSON writes as a number.
 pub(super) trait Leaf: Element {
@@ -18,8 +18,8 @@ pub(super) trait Leaf: Element {
     /// are; `None` says nothing more than that [`Leaf::read`] has to look.
     fn read_plain(text: &[u8]) -> Option<(Self, &[u8])>;
 
-    /// The same for numbers of few digits, which is quicker still.
-    fn read_short(text: &[u8]) -> Option<(Self, &[u8])>;
+    /// The value of a number of few digits; `None` as before.
+    fn of_short(number: Short) -> Option<Self>;
 }
 
 macro_rules! integers {
@@ -36,16 +36,15 @@ macro_rules! integers {
                 })
             }
 
-            #[inline]
+            #[inline(always)]
             fn read_plain(text: &[u8]) -> Option<(Self, &[u8])> {
                 let (number, rest) = number::plain(text)?;
                 Some((number.to_whole()?.try_into().ok()?, rest))
             }
 
-            #[inline]
-            fn read_short(text: &[u8]) -> Option<(Self, &[u8])> {
-                let (number, rest) = number::short(text)?;
-                Some((number.to_whole()?.try_into().ok()?, rest))
+            #[inline(always)]
+            fn of_short(number: Short) -> Option<Self> {
+                number.to_whole()?.try_into().ok()
             }
         })*
     };
@@ -70,16 +69,15 @@ macro_rules! floats {
                 }
             }
 
-            #[inline]
+            #[inline(always)]
             fn read_plain(text: &[u8]) -> Option<(Self, &[u8])> {
                 let (number, rest) = number::plain(text)?;
                 Some((number.$round()?, rest))
             }
 
-            #[inline]
-            fn read_short(text: &[u8]) -> Option<(Self, &[u8])> {
-                let (number, rest) = number::short(text)?;
-                Some((number.$round()?, rest))
+            #[inline(always)]
+            fn of_short(number: Short) -> Option<Self> {
+                number.$round()
             }
         })*
     };

@@ -15,11 +15,13 @@ use half::{bf16, f16};
 
 use super::cursor::Cursor;
 
+mod form;
 mod plain;
 mod short;
 
+pub(super) use form::Form;
 pub(super) use plain::plain;
-pub(super) use short::short;
+pub(super) use short::{Short, short};
 
 /// Digits that always fit a `u64`.
 const MAX_DIGITS: usize = 19;

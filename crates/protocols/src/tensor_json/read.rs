@@ -7,14 +7,15 @@ use half::{bf16, f16};
 
 use super::JsonLimits;
 use super::cursor::Cursor;
-use super::leaf::{Leaf, read_bool};
+use super::leaf::read_bool;
 use super::nesting::{Nesting, Regularity};
+
+mod numbers;
+
+use numbers::Numbers;
 
 /// A typical number with its comma, to guess how many there are.
 const BYTES_PER_NUMBER: usize = 8;
-
-/// A sign, seven digits and a point.
-const MAX_SHORT_BYTES: usize = 9;
 
 /// Parses a JSON value (number, string, bool, nested arrays) into a tensor of `element_type`, with
 /// the shape that the arrays have.
@@ -86,18 +87,18 @@ impl Reader<'_> {
     fn read(self, element_type: ElementType) -> Result<Tensor> {
         match element_type {
             ElementType::Bool => self.read_into::<Booleans>(),
-            ElementType::U8 => self.read_into::<Vec<u8>>(),
-            ElementType::U16 => self.read_into::<Vec<u16>>(),
-            ElementType::U32 => self.read_into::<Vec<u32>>(),
-            ElementType::U64 => self.read_into::<Vec<u64>>(),
-            ElementType::I8 => self.read_into::<Vec<i8>>(),
-            ElementType::I16 => self.read_into::<Vec<i16>>(),
-            ElementType::I32 => self.read_into::<Vec<i32>>(),
-            ElementType::I64 => self.read_into::<Vec<i64>>(),
-            ElementType::F16 => self.read_into::<Vec<f16>>(),
-            ElementType::BF16 => self.read_into::<Vec<bf16>>(),
-            ElementType::F32 => self.read_into::<Vec<f32>>(),
-            ElementType::F64 => self.read_into::<Vec<f64>>(),
+            ElementType::U8 => self.read_into::<Numbers<u8>>(),
+            ElementType::U16 => self.read_into::<Numbers<u16>>(),
+            ElementType::U32 => self.read_into::<Numbers<u32>>(),
+            ElementType::U64 => self.read_into::<Numbers<u64>>(),
+            ElementType::I8 => self.read_into::<Numbers<i8>>(),
+            ElementType::I16 => self.read_into::<Numbers<i16>>(),
+            ElementType::I32 => self.read_into::<Numbers<i32>>(),
+            ElementType::I64 => self.read_into::<Numbers<i64>>(),
+            ElementType::F16 => self.read_into::<Numbers<f16>>(),
+            ElementType::BF16 => self.read_into::<Numbers<bf16>>(),
+            ElementType::F32 => self.read_into::<Numbers<f32>>(),
+            ElementType::F64 => self.read_into::<Numbers<f64>>(),
             ElementType::Bytes => self.read_into::<StringBuffer>(),
         }
     }
@@ -232,85 +233,6 @@ fn wrong_count(shape: &Shape, n_elements: usize, n_found: usize) -> Error {
         "shape does not match true shape of 'data' field: {shape} has {n_elements} elements, got \
          {at_least}{n_found}"
     ))
-}
-
-impl<T: Leaf> Sink for Vec<T> {
-    fn with_capacity(n_elements: usize) -> Self {
-        Self::with_capacity(n_elements)
-    }
-
-    fn take(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
-        self.push(T::read(cursor)?);
-        Ok(())
-    }
-
-    fn take_plain(&mut self, cursor: &mut Cursor<'_>, room: usize) -> bool {
-        let n_before = self.len();
-        let n_max = n_before.saturating_add(room);
-        let mut next = Some(cursor.rest());
-        // Numbers are mostly like the one before them, so long ones are not tried as short ones.
-        let mut is_short = true;
-        while let Some(rest) = next
-            && self.len() < n_max
-        {
-            if is_short {
-                next = take_short(self, cursor, rest, n_max);
-                is_short = false;
-                continue;
-            }
-            let Some((value, after)) = T::read_plain(rest) else {
-                break;
-            };
-            self.push(value);
-            cursor.set_rest(after);
-            is_short = rest.len() - after.len() <= MAX_SHORT_BYTES;
-            next = behind_comma(after);
-        }
-        self.len() > n_before
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn finish(self, shape: Shape) -> Result<Tensor> {
-        Tensor::from_values(shape, self)
-    }
-}
-
-/// Takes as many short numbers as follow, until there are `n_max` values, and moves `cursor` behind
-/// the last. Gives what follows the last comma, if there is one.
-fn take_short<'a, T: Leaf>(
-    values: &mut Vec<T>,
-    cursor: &mut Cursor<'a>,
-    start: &'a [u8],
-    n_max: usize,
-) -> Option<&'a [u8]> {
-    let mut rest = start;
-    let mut end = cursor.rest();
-    while values.len() < n_max
-        && let Some((value, after)) = T::read_short(rest)
-    {
-        end = after;
-        let next = behind_comma(after);
-        values.push(value);
-        let Some(next) = next else {
-            cursor.set_rest(end);
-            return None;
-        };
-        rest = next;
-    }
-    cursor.set_rest(end);
-    Some(rest)
-}
-
-/// What follows a comma and at most one space, which is where most numbers begin.
-#[inline]
-fn behind_comma(text: &[u8]) -> Option<&[u8]> {
-    match text {
-        [b',', b' ', next @ ..] | [b',', next @ ..] => Some(next),
-        _ => None,
-    }
 }
 
 /// Booleans are bytes in a tensor, yet not numbers.

@@ -22,7 +22,7 @@ pub(in crate::tensor_json) struct Plain {
 }
 
 /// The plain number at the start of `text`, and what follows it; `None` where none starts.
-#[inline]
+#[inline(always)]
 pub(in crate::tensor_json) fn plain(text: &[u8]) -> Option<(Plain, &[u8])> {
     let (is_negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -138,7 +138,7 @@ fn take_eights(mut value: u64, mut text: &[u8]) -> (u64, &[u8]) {
 }
 
 /// The powers of ten by which up to eight digits move a number.
-const SCALES: [u64; 9] = [
+pub(super) const SCALES: [u64; 9] = [
     1,
     10,
     100,

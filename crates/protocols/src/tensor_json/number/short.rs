@@ -9,13 +9,32 @@
 
 use half::{bf16, f16};
 
+use super::form::Layout;
 use super::plain::{Plain, joined};
 
 /// The bytes that are looked at: a sign, a word, and what follows it.
-const WINDOW_BYTES: usize = 16;
+pub(super) const WINDOW_BYTES: usize = 16;
 
-/// The powers of ten by which a short number is divided.
-const POWERS_OF_TEN: [f32; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
+/// What makes values of eight digits.
+pub(super) const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// Added to eight values, it brings all that are no digits to the upper bit.
+pub(super) const TO_HIGH: u64 = 0x7676_7676_7676_7676;
+
+/// The upper bit of every byte.
+pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The powers of ten by which a short number is divided, without and with its sign.
+const POWERS_OF_TEN: [[f32; 2]; 8] = [
+    [1e0, -1e0],
+    [1e1, -1e1],
+    [1e2, -1e2],
+    [1e3, -1e3],
+    [1e4, -1e4],
+    [1e5, -1e5],
+    [1e6, -1e6],
+    [1e7, -1e7],
+];
 
 /// A number of at most seven digits.
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +42,13 @@ pub(in crate::tensor_json) struct Short {
     is_negative: bool,
     digits: u64,
     n_fraction: usize,
+    /// The bytes beside the sign.
+    n_bytes: usize,
 }
 
 /// The short number at the start of `text`, and what follows it.
 #[inline(always)]
 pub(in crate::tensor_json) fn short(text: &[u8]) -> Option<(Short, &[u8])> {
-    const ZEROS: u64 = 0x3030_3030_3030_3030;
     let window = text.first_chunk::<WINDOW_BYTES>()?;
     let is_negative = window.first() == Some(&b'-');
     let start = usize::from(is_negative);
@@ -43,6 +63,7 @@ pub(in crate::tensor_json) fn short(text: &[u8]) -> Option<(Short, &[u8])> {
         is_negative,
         digits,
         n_fraction,
+        n_bytes: end,
     };
     matches!(rest, [b',' | b']', ..]).then_some((number, rest))
 }
@@ -85,8 +106,6 @@ fn with_late_point(values: u64, eight: &[u8; 8]) -> Option<(u64, usize, usize)> 
 /// before it, and for those behind a point as far as the next one.
 #[inline(always)]
 fn others(values: u64) -> u64 {
-    const TO_HIGH: u64 = 0x7676_7676_7676_7676;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     (values.wrapping_add(TO_HIGH) | values) & HIGH
 }
 
@@ -97,12 +116,33 @@ fn place(bits: u64) -> usize {
 }
 
 impl Short {
+    /// A number of `layout` that has these digits.
+    #[inline(always)]
+    pub(super) fn new(is_negative: bool, digits: u64, layout: Layout) -> Self {
+        Self {
+            is_negative,
+            digits,
+            n_fraction: layout.n_fraction,
+            n_bytes: layout.n_bytes,
+        }
+    }
+
+    /// How it is written, with a space behind the comma or without.
+    #[inline(always)]
+    pub(in crate::tensor_json) fn layout(self, has_space: bool) -> Layout {
+        Layout {
+            n_bytes: self.n_bytes,
+            n_fraction: self.n_fraction,
+            has_space,
+        }
+    }
+
     /// The nearest single.
     #[inline(always)]
     pub(in crate::tensor_json) fn to_f32(self) -> Option<f32> {
-        let magnitude = self.digits as f32 / POWERS_OF_TEN.get(self.n_fraction)?;
-        let sign = u32::from(self.is_negative) << 31;
-        Some(f32::from_bits(magnitude.to_bits() | sign))
+        let [power, negative] = POWERS_OF_TEN.get(self.n_fraction)?;
+        let signed = if self.is_negative { negative } else { power };
+        Some(self.digits as f32 / signed)
     }
 
     /// The nearest double.

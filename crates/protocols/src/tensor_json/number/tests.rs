@@ -204,6 +204,33 @@ fn sixteen_bit_floats_have_the_bits_of_the_reference() {
 
 proptest! {
     #[test]
+    fn numbers_of_one_form_have_the_bits_of_the_standard_library(
+        whole in 0..7_u32, fraction in 0..7_u32, digits in any::<u32>(), is_negative in any::<bool>(),
+    ) {
+        let n_whole = whole + 1;
+        let n_fraction = fraction.min(7 - n_whole);
+        let value = digits % 10_u32.pow(n_whole + n_fraction);
+        let text = match n_fraction {
+            0 => value.to_string(),
+            _ => {
+                let width = usize::try_from(n_fraction).unwrap() + 1;
+                let digits = format!("{value:0width$}");
+                let (whole, fraction) = digits.split_at(digits.len() - width + 1);
+                format!("{whole}.{fraction}")
+            }
+        };
+        let text = if is_negative { format!("-{text}") } else { text };
+        let before = text.replace(|c: char| c.is_ascii_digit(), "1");
+        let (number, _) = in_form_of(&before, ",", &text).unwrap();
+        let (single, double): (f32, f64) = (text.parse().unwrap(), text.parse().unwrap());
+        prop_assert_eq!(number.to_f32().map(f32::to_bits), Some(single.to_bits()));
+        prop_assert_eq!(number.to_f64().map(f64::to_bits), Some(double.to_bits()));
+        let whole = number.to_whole().map(|value| value.to_string());
+        let expected = (n_fraction == 0).then(|| text.parse::<i64>().unwrap().to_string());
+        prop_assert_eq!(whole, expected);
+    }
+
+    #[test]
     fn singles_and_doubles_have_the_bits_of_the_standard_library(text in number_text()) {
         let decimal = scanned(&text).unwrap();
         let single: f32 = text.parse().unwrap();
@@ -336,4 +363,67 @@ fn usual_numbers_take_the_quick_way() {
         .filter(|text| quick(text).and_then(Plain::to_f32).is_none())
         .collect();
     assert!(slow.is_empty(), "{slow:?}");
+}
+
+/// The number at the start of `text` and the length of it with its separator, by the form of
+/// `before`, which must be short.
+fn in_form_of(before: &str, separator: &str, text: &str) -> Option<(Short, usize)> {
+    let layout = quickest(before).unwrap().layout(separator == ", ");
+    let longer = format!("{text}{separator}77777777777777777777");
+    let form = Form::new(layout).unwrap();
+    let (number, rest) = form.next(longer.as_bytes())?;
+    let n_behind = longer.len() - form.behind(longer.as_bytes()).len();
+    assert_eq!(n_behind, text.len(), "{before} {text}");
+    Some((number, longer.len() - rest.len()))
+}
+
+#[test]
+fn a_form_takes_what_is_written_like_the_number_that_gave_it() {
+    let texts = [
+        "0", "-0", "7", "10", "42", "-99", "256", "1234567", "0.1", "-0.5", "9.999999", "0.000000",
+        "10.5", "-12.25", "123.4567", "999999.9", "00", "01", "-01.5", "00.5", "12345678", "1.",
+        ".5", "1.5e3", "1e3", "1.2.3", "--1", "+1", "-", "", ".", "1-2", "0.12345:", "12:", "1/2",
+        "0/5",
+    ];
+    let separators = [",", ", "];
+    for before in texts.iter().filter(|text| quickest(text).is_some()) {
+        let shape = |text: &str| {
+            text.trim_start_matches('-')
+                .bytes()
+                .map(|x| x == b'.')
+                .collect::<Vec<_>>()
+        };
+        for (text, separator) in texts.iter().flat_map(|text| separators.map(|s| (*text, s))) {
+            let expected = quickest(text).filter(|_| shape(text) == shape(before));
+            let got = in_form_of(before, separator, text);
+            assert_eq!(
+                got.map(|(number, n_bytes)| (format!("{number:?}"), n_bytes)),
+                expected.map(|number| (format!("{number:?}"), text.len() + separator.len())),
+                "`{text}{separator}` in the form of {before}"
+            );
+        }
+    }
+}
+
+#[test]
+fn any_wrong_byte_ends_a_form() {
+    for text in ["5", "0.5", "-12.5", "0.123456", "1234567"] {
+        for place in usize::from(text.starts_with('-'))..=text.len() {
+            let taken = (0..=u8::MAX).filter(|&byte| {
+                let mut longer = format!("{text},77777777777777777777").into_bytes();
+                longer[place] = byte;
+                let form = Form::new(quickest(text).unwrap().layout(false)).unwrap();
+                form.next(&longer).is_some()
+            });
+            let taken: Vec<_> = taken.collect();
+            let expected: &[u8] = match text.as_bytes().get(place) {
+                None => b",",
+                Some(b'.') => b".",
+                Some(b'1') if !text.starts_with("0.") => b"123456789",
+                Some(_) => b"0123456789",
+            };
+            // A sign in place of the only digit leaves none.
+            assert_eq!(taken, expected, "byte {place} of {text}");
+        }
+    }
 }

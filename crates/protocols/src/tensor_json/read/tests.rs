@@ -211,6 +211,40 @@ fn values_of_a_told_shape_may_be_nested_in_any_way() {
 }
 
 #[test]
+fn the_limit_holds_in_a_long_row_of_like_numbers() {
+    let limits = JsonLimits {
+        depth: 100,
+        elements: 64,
+    };
+    let row = |n: usize| format!("[{}]", vec!["0.25"; n].join(","));
+    let read = |n: usize| read_nested(row(n).as_bytes(), ElementType::F32, &limits);
+    assert_eq!(read(64).unwrap().to_vec::<f32>().unwrap(), [0.25; 64]);
+    let expected = "the tensor exceeds the limit of 64 elements (`max_elements`)";
+    assert_eq!(message(read(65)), expected);
+}
+
+#[test]
+fn a_wrong_value_behind_many_like_ones_is_refused_with_its_place() {
+    let row = |end: &str| format!("[{}{end}", "0.25,".repeat(40));
+    let cases = [
+        (
+            "0.2x]",
+            "malformed JSON at byte 204: expected `,` or `]`, got `x`",
+        ),
+        ("00.5]", "at [40]: expected a number for FP32, got `00.5`"),
+        ("]", "at [40]: expected a number for FP32, got `]`"),
+        ("[1]]", "ragged array: [40] is an array, [0] is a value"),
+    ];
+    for (end, expected) in cases {
+        assert_eq!(
+            message(read(&row(end), ElementType::F32)),
+            expected,
+            "{end}"
+        );
+    }
+}
+
+#[test]
 fn each_element_type_reads_its_own_values() {
     let flags = read("[true,false,1,0]", ElementType::Bool).unwrap();
     assert_eq!(flags.data().as_ref(), [1, 0, 1, 0]);
@@ -329,10 +363,34 @@ fn nested(rank: u32) -> impl Strategy<Value = String> {
     })
 }
 
+/// Rows of numbers of which most are written like the one before them.
+fn rows() -> impl Strategy<Value = String> {
+    let digits = |n_whole: usize, n_fraction: usize| match n_fraction {
+        0 => format!("-?[1-9][0-9]{{{}}}", n_whole - 1),
+        _ => format!("-?[1-9][0-9]{{{}}}\\.[0-9]{{{n_fraction}}}", n_whole - 1),
+    };
+    let alike =
+        (1..5_usize, 0..9_usize, 1..40_usize).prop_flat_map(move |(n_whole, n_fraction, n)| {
+            let number = proptest::string::string_regex(&digits(n_whole, n_fraction)).unwrap();
+            proptest::collection::vec(number, n)
+        });
+    let other = proptest::sample::select(vec![
+        "0", "-0.0", "1e5", "01", "1.", "-", "1 ", "[1]", "2 ,3", "x", "",
+    ]);
+    let numbers = prop_oneof![6 => alike, 1 => other.prop_map(|text| vec![text.to_owned()])];
+    let row = (proptest::collection::vec(numbers, 1..5), any::<bool>()).prop_map(
+        |(numbers, has_space)| {
+            let separator = if has_space { ", " } else { "," };
+            format!("[{}]", numbers.concat().join(separator))
+        },
+    );
+    (row, 1..4_usize).prop_map(|(row, n)| format!("[{}]", vec![row; n].join(",")))
+}
+
 proptest! {
     #[test]
     fn text_is_accepted_exactly_when_a_tree_reader_accepts_it(
-        json in prop_oneof![json_like(), nested(4)],
+        json in prop_oneof![json_like(), nested(4), rows()],
     ) {
         let (mut shape, mut numbers) = (Vec::new(), Vec::new());
         let expected = serde_json::from_str::<Value>(&json)

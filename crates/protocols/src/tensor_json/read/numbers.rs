@@ -1,0 +1,176 @@
+//! The numbers of a tensor, one after the other into its buffer.
+//!
+//! Rule: numbers are mostly written like those before them, so what the last number was is tried
+//! first: one of the known [`Form`], a short one, or a plain one. What is none of these is left to
+//! [`Leaf::read`]. At the start, a short number is expected and no form is known. At a look, numbers
+//! of the form are taken, and when they are few, the number behind them gives another form. Then
+//! the next look waits for twice as many short numbers, because a wrong guess costs more than a few
+//! numbers gain; a look that finds many halves the wait. Rejected: comparing the form of every short
+//! number with the one before, which costs more than it saves where forms change.
+
+use contract::{Result, Shape, Tensor};
+
+use super::Sink;
+use crate::tensor_json::cursor::Cursor;
+use crate::tensor_json::leaf::Leaf;
+use crate::tensor_json::number::{Form, short};
+
+/// Seven digits and a point; a longer number is seldom followed by one of fewer digits.
+const MAX_SHORT_BYTES: usize = 8;
+
+/// So many numbers of one form are worth a look.
+const MIN_ALIKE: usize = 4;
+
+/// The most short numbers between two looks, so that these cost next to nothing.
+const MAX_BETWEEN_LOOKS: usize = 1023;
+
+/// The values so far, and how the last ones were written.
+pub(super) struct Numbers<T> {
+    values: Vec<T>,
+    form: Option<Form>,
+    /// Short numbers until the next look, and from that to the one after it.
+    n_to_look: usize,
+    n_between_looks: usize,
+}
+
+impl<T: Leaf> Sink for Numbers<T> {
+    fn with_capacity(n_elements: usize) -> Self {
+        Self {
+            values: Vec::with_capacity(n_elements),
+            form: None,
+            n_to_look: 0,
+            n_between_looks: 0,
+        }
+    }
+
+    fn take(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+        self.values.push(T::read(cursor)?);
+        Ok(())
+    }
+
+    fn take_plain(&mut self, cursor: &mut Cursor<'_>, room: usize) -> bool {
+        let n_before = self.len();
+        let n_max = n_before.saturating_add(room);
+        let mut next = Some(cursor.rest());
+        let mut is_short = true;
+        while let Some(rest) = next
+            && self.len() < n_max
+        {
+            if is_short {
+                next = self.take_short(cursor, rest, n_max);
+                is_short = false;
+                continue;
+            }
+            let Some((value, after)) = T::read_plain(rest) else {
+                break;
+            };
+            self.values.push(value);
+            cursor.set_rest(after);
+            is_short = rest.len() - after.len() <= MAX_SHORT_BYTES;
+            next = behind_comma(after);
+        }
+        self.len() > n_before
+    }
+
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn finish(self, shape: Shape) -> Result<Tensor> {
+        Tensor::from_values(shape, self.values)
+    }
+}
+
+impl<T: Leaf> Numbers<T> {
+    /// Takes as many short numbers as follow, until there are `n_max` values, and moves `cursor`
+    /// behind the last. Gives what follows the last comma, if there is one.
+    fn take_short<'a>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        start: &'a [u8],
+        n_max: usize,
+    ) -> Option<&'a [u8]> {
+        let mut rest = start;
+        loop {
+            if self.n_to_look == 0 {
+                rest = self.look(cursor, rest, n_max);
+            }
+            let n_before = self.len();
+            let n_stop = n_max.min(n_before.saturating_add(self.n_to_look.max(1)));
+            let next = take_until(&mut self.values, cursor, rest, n_stop);
+            self.n_to_look = self.n_to_look.saturating_sub(self.len() - n_before);
+            rest = next?;
+            if self.len() < n_stop || n_stop == n_max {
+                return Some(rest);
+            }
+        }
+    }
+
+    /// Takes as many numbers of the known form as follow, until there are `n_max` values, and learns
+    /// a form where they were few. Moves `cursor` behind the last, and gives what follows its comma.
+    #[inline(never)]
+    fn look<'a>(&mut self, cursor: &mut Cursor<'a>, start: &'a [u8], n_max: usize) -> &'a [u8] {
+        let n_before = self.len();
+        let mut rest = start;
+        if let Some(form) = self.form {
+            let mut last = None;
+            while self.values.len() < n_max
+                && let Some((number, next)) = form.next(rest)
+                && let Some(value) = T::of_short(number)
+            {
+                self.values.push(value);
+                last = Some(rest);
+                rest = next;
+            }
+            if let Some(last) = last {
+                cursor.set_rest(form.behind(last));
+            }
+        }
+        if self.len() - n_before >= MIN_ALIKE {
+            self.n_between_looks /= 2;
+        } else {
+            self.n_between_looks = (2 * self.n_between_looks + 1).min(MAX_BETWEEN_LOOKS);
+            if let Some((number, after)) = short(rest) {
+                self.form = Form::new(number.layout(after.starts_with(b", ")));
+            }
+        }
+        self.n_to_look = self.n_between_looks;
+        rest
+    }
+}
+
+/// Takes as many short numbers as follow, until there are `n_max` values, and moves `cursor` behind
+/// the last. Gives what follows the last comma, if there is one.
+fn take_until<'a, T: Leaf>(
+    values: &mut Vec<T>,
+    cursor: &mut Cursor<'a>,
+    start: &'a [u8],
+    n_max: usize,
+) -> Option<&'a [u8]> {
+    let mut rest = start;
+    let mut end = cursor.rest();
+    while values.len() < n_max
+        && let Some((number, after)) = short(rest)
+        && let Some(value) = T::of_short(number)
+    {
+        end = after;
+        let next = behind_comma(after);
+        values.push(value);
+        let Some(next) = next else {
+            cursor.set_rest(end);
+            return None;
+        };
+        rest = next;
+    }
+    cursor.set_rest(end);
+    Some(rest)
+}
+
+/// What follows a comma and at most one space, which is where most numbers begin.
+#[inline]
+fn behind_comma(text: &[u8]) -> Option<&[u8]> {
+    match text {
+        [b',', b' ', next @ ..] | [b',', next @ ..] => Some(next),
+        _ => None,
+    }
+}
