@@ -162,7 +162,11 @@ impl Buckets {
     ) -> Result<Self> {
         let mut sessions = Vec::with_capacity(sizes.len());
         for &size in sizes {
-            let session = next()?;
+            let session = next().map_err(|error| {
+                error.in_context(format_args!(
+                    "session for batches of {size} rows; fewer `allowed_batch_sizes` take less memory"
+                ))
+            })?;
             trial::run_once(&session, signature, size);
             sessions.push((size, session));
         }

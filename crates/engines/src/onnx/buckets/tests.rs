@@ -130,3 +130,15 @@ fn a_large_model_gets_fewer_sizes_and_then_single_rows() {
         .collect();
     assert_eq!(wrong, []);
 }
+
+#[test]
+fn a_session_that_does_not_open_says_for_which_size_and_what_takes_less() {
+    let mut next = || Err(failed("out of memory".to_owned()));
+    let rows = signature(&[Dimension::Dynamic]);
+    let text = Buckets::open(&[4, 16], &rows, &mut next)
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("batches of 4 rows"), "{text}");
+    assert!(text.contains("fewer `allowed_batch_sizes`"), "{text}");
+    assert!(text.ends_with(": out of memory"), "{text}");
+}
