@@ -183,12 +183,8 @@ impl Buckets {
         if *size == n_rows {
             return session.run(inputs, outputs);
         }
-        let padded = |input: &Option<Tensor>| {
-            let padded = input.as_ref().map(|tensor| tensor.padded_rows(*size));
-            padded.transpose()
-        };
-        let padded: Result<Vec<_>> = inputs.iter().map(padded).collect();
-        let tensors = session.run(&padded?, outputs)?;
+        let padded = each(inputs, |tensor| tensor.padded_rows(*size))?;
+        let tensors = session.run(&padded, outputs)?;
         tensors
             .iter()
             .map(|tensor| tensor.slice_rows(0, n_rows))
@@ -206,12 +202,8 @@ impl Buckets {
         let mut parts: Vec<Vec<Tensor>> = Vec::new();
         for start in (0..n_rows).step_by(largest) {
             let n = largest.min(n_rows - start);
-            let part = |input: &Option<Tensor>| {
-                let sliced = input.as_ref().map(|tensor| tensor.slice_rows(start, n));
-                sliced.transpose()
-            };
-            let part: Result<Vec<_>> = inputs.iter().map(part).collect();
-            parts.push(self.run_padded(&part?, outputs)?);
+            let part = each(inputs, |tensor| tensor.slice_rows(start, n))?;
+            parts.push(self.run_padded(&part, outputs)?);
         }
         let joined = |output| {
             let tensors: Vec<_> = parts.iter().filter_map(|part| part.get(output)).collect();
@@ -231,6 +223,15 @@ impl Session for Buckets {
             Some(_) | None => self.run_padded(inputs, outputs),
         }
     }
+}
+
+/// The inputs that are present, changed.
+fn each(
+    inputs: &[Option<Tensor>],
+    change: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Vec<Option<Tensor>>> {
+    let changed = |input: &Option<Tensor>| input.as_ref().map(&change).transpose();
+    inputs.iter().map(changed).collect()
 }
 
 /// Rows of a batch, which all inputs have.

@@ -91,6 +91,19 @@ impl Fleet {
         }
     }
 
+    /// In a first step that nothing ends, with three seconds of requests counted at the leader.
+    async fn in_a_long_step(n_followers: usize) -> Self {
+        let mut fleet = Self::new(n_followers, "add 1").await;
+        let keys = "warmup: {source: none}, steps: [20, 50], step: {min_time: 1h, max_time: 2h}";
+        fleet.leader.start(keys).await;
+        fleet.until("step", 10, 10).await;
+        for _ in 0..3 {
+            fleet.second(10, 50).await;
+        }
+        fleet.second(0, 0).await;
+        fleet
+    }
+
     /// What each follower does once a second.
     async fn exchange(&self) {
         let told = self.leader.server.following().unwrap();
@@ -194,14 +207,7 @@ async fn a_run_of_errors_at_one_follower_is_enough() {
 
 #[tokio::test(start_paused = true)]
 async fn while_the_leader_is_away_the_weight_stays_and_nothing_is_lost() {
-    let mut fleet = Fleet::new(1, "add 1").await;
-    let keys = "warmup: {source: none}, steps: [20, 50], step: {min_time: 1h, max_time: 2h}";
-    fleet.leader.start(keys).await;
-    fleet.until("step", 10, 10).await;
-    for _ in 0..3 {
-        fleet.second(10, 50).await;
-    }
-    fleet.second(0, 0).await;
+    let mut fleet = Fleet::in_a_long_step(1).await;
     let before = fleet.n_stable();
     let mut meanwhile = 0;
     for _ in 0..100 {
@@ -216,14 +222,7 @@ async fn while_the_leader_is_away_the_weight_stays_and_nothing_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_was_killed_counts_nothing_twice_and_misses_nothing() {
-    let mut fleet = Fleet::new(2, "add 1").await;
-    let keys = "warmup: {source: none}, steps: [20, 50], step: {min_time: 1h, max_time: 2h}";
-    fleet.leader.start(keys).await;
-    fleet.until("step", 10, 10).await;
-    for _ in 0..3 {
-        fleet.second(10, 50).await;
-    }
-    fleet.second(0, 0).await;
+    let mut fleet = Fleet::in_a_long_step(2).await;
     let before = (fleet.n_stable(), fleet.leader.evidence());
     let follower = &mut fleet.followers[0].stage;
     let meanwhile = follower.send(100).await[0];
