@@ -6,6 +6,8 @@ mod admission;
 mod batch;
 #[cfg(test)]
 mod fake_engine;
+#[cfg(test)]
+mod fake_gatekeeper;
 mod instance;
 mod repository;
 pub mod rollout;

@@ -5,17 +5,16 @@ mod notices;
 mod replicas;
 mod trouble;
 
-use std::sync::Mutex;
-
 use contract::testing::RecordingObserver;
 use contract::{
-    Act, ActKind, Assumptions, Delivery, Document, GateAnswer, Gatekeeper, NamedTensor, RequestId,
-    RolloutNews, Rollouts, Shape, Store, Tensor,
+    Act, ActKind, Assumptions, Document, GateAnswer, NamedTensor, RequestId, RolloutNews, Rollouts,
+    Shape, Store, Tensor,
 };
 use serde_json::Value;
 
 use super::*;
 use crate::fake_engine::INPUT;
+use crate::fake_gatekeeper::FakeGatekeeper;
 use crate::store::MemoryStore;
 
 /// Steps and times that a test gets through in a minute of virtual time.
@@ -39,39 +38,6 @@ impl Caller for Anybody {
 
     fn field(&self, _path: &str) -> Option<Cow<'_, str>> {
         None
-    }
-}
-
-/// A gate that answers as it was told.
-#[derive(Debug)]
-struct ToldGate(Mutex<Vec<GateAnswer>>);
-
-impl Gatekeeper for ToldGate {
-    fn check(&self, url: &str) -> Result<()> {
-        match url.starts_with("http://") {
-            true => Ok(()),
-            false => Err(Error::invalid("no such gate")),
-        }
-    }
-
-    fn ask<'a>(
-        &'a self,
-        _url: &'a str,
-        status: &'a Document,
-        _timeout: Duration,
-    ) -> BoxFuture<'a, GateAnswer> {
-        assert!(status.as_str().contains("\"state\":\"held\""));
-        let answer = self.0.lock().unwrap().pop();
-        Box::pin(async move { answer.unwrap_or(GateAnswer::Wait) })
-    }
-
-    fn tell<'a>(
-        &'a self,
-        _url: &'a str,
-        _message: &'a Document,
-        _timeout: Duration,
-    ) -> BoxFuture<'a, Delivery> {
-        Box::pin(async { Delivery::Taken })
     }
 }
 
@@ -119,7 +85,7 @@ impl Stage {
     ) -> Arc<Server> {
         let server = Server::start(ServerOptions {
             store: Arc::clone(store),
-            gatekeeper: Arc::new(ToldGate(Mutex::new(answers))),
+            gatekeeper: Arc::new(FakeGatekeeper::gate(answers)),
             rollout_block: block,
             ..bench.options()
         });

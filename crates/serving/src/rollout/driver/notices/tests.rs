@@ -3,10 +3,10 @@
 use std::sync::Mutex;
 
 use contract::testing::RecordingObserver;
-use contract::{BoxFuture, GateAnswer};
 use serde_json::Value;
 
 use super::*;
+use crate::fake_gatekeeper::FakeGatekeeper;
 use crate::rollout::config::RolloutConfig;
 use crate::rollout::evidence::MetricBlock;
 use crate::rollout::moment::Moment;
@@ -132,36 +132,14 @@ struct Receiver {
     n_posted: Mutex<u32>,
 }
 
-impl Gatekeeper for Receiver {
-    fn check(&self, url: &str) -> Result<()> {
-        match url.starts_with("http://") {
-            true => Ok(()),
-            false => Err(Error::invalid("no such place")),
-        }
-    }
-
-    fn ask<'a>(
-        &'a self,
-        _url: &'a str,
-        _status: &'a Document,
-        _timeout: Duration,
-    ) -> BoxFuture<'a, GateAnswer> {
-        Box::pin(async { GateAnswer::Wait })
-    }
-
-    fn tell<'a>(
-        &'a self,
-        url: &'a str,
-        _message: &'a Document,
-        _timeout: Duration,
-    ) -> BoxFuture<'a, Delivery> {
+impl Receiver {
+    fn answer(&self, url: &str) -> Delivery {
         let answers = match url.starts_with("http://alerts:9093") {
             true => &self.at_alerts,
             false => &self.at_hook,
         };
         *self.n_posted.lock().unwrap() += 1;
-        let answer = answers.lock().unwrap().pop();
-        Box::pin(async { answer.unwrap_or(Delivery::Taken) })
+        answers.lock().unwrap().pop().unwrap_or(Delivery::Taken)
     }
 }
 
@@ -169,9 +147,12 @@ impl Gatekeeper for Receiver {
 async fn delivered(receiver: Receiver) -> (Vec<String>, u32, Duration) {
     let (receiver, observer) = (Arc::new(receiver), Arc::new(RecordingObserver::default()));
     let records = Records::new(Arc::new(MemoryStore::default()));
+    let answering = Arc::clone(&receiver);
     let post = Post {
         records: records.clone(),
-        gatekeeper: Arc::clone(&receiver) as Arc<dyn Gatekeeper>,
+        gatekeeper: Arc::new(FakeGatekeeper::receiver(move |url, _| {
+            answering.answer(url)
+        })),
         observe: Arc::clone(&observer) as Arc<dyn Observe>,
     };
     let (model, began) = (ModelName::new("digits").unwrap(), Instant::now());
@@ -217,7 +198,7 @@ async fn a_refusal_is_final_and_silence_is_given_up_after_ten_minutes() {
 
 #[test]
 fn a_name_without_an_address_is_refused_with_what_to_write() {
-    let receiver = Receiver::default();
+    let receiver = FakeGatekeeper::receiver(|_, _| Delivery::Taken);
     for name in ["alertmanager", "webhook", "ci.example/hook", ""] {
         let refused = check(&Notify::Webhook(name.to_owned()), &receiver).unwrap_err();
         let (said, advice) = (

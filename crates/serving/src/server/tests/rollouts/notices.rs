@@ -1,5 +1,6 @@
 //! Who is told when a rollout goes back.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use contract::Delivery;
@@ -13,39 +14,16 @@ struct Receiver {
     letters: Mutex<Vec<(String, Value)>>,
 }
 
-impl Gatekeeper for Receiver {
-    fn check(&self, url: &str) -> Result<()> {
-        match url.starts_with("http://") {
-            true => Ok(()),
-            false => Err(Error::invalid("no such place")),
-        }
-    }
-
-    fn ask<'a>(
-        &'a self,
-        _url: &'a str,
-        _status: &'a Document,
-        _timeout: Duration,
-    ) -> BoxFuture<'a, GateAnswer> {
-        Box::pin(async { GateAnswer::Wait })
-    }
-
-    fn tell<'a>(
-        &'a self,
-        url: &'a str,
-        message: &'a Document,
-        _timeout: Duration,
-    ) -> BoxFuture<'a, Delivery> {
+impl Receiver {
+    fn take(&self, url: &str, message: &Document) -> Delivery {
         if self.is_away.load(Ordering::SeqCst) {
-            return Box::pin(async { Delivery::Failed("nobody is there".to_owned()) });
+            return Delivery::Failed("nobody is there".to_owned());
         }
         let message = serde_json::from_str(message.as_str()).unwrap();
         self.letters.lock().unwrap().push((url.to_owned(), message));
-        Box::pin(async { Delivery::Taken })
+        Delivery::Taken
     }
-}
 
-impl Receiver {
     fn letters(&self) -> Vec<(String, Value)> {
         self.letters.lock().unwrap().clone()
     }
@@ -58,9 +36,11 @@ impl Stage {
             is_away: AtomicBool::new(is_away),
             ..Receiver::default()
         });
+        let taker = Arc::clone(&receiver);
+        let gatekeeper = FakeGatekeeper::receiver(move |url, message| taker.take(url, message));
         let server = Server::start(ServerOptions {
             store: Arc::clone(&self.store),
-            gatekeeper: Arc::clone(&receiver) as Arc<dyn Gatekeeper>,
+            gatekeeper: Arc::new(gatekeeper),
             public_url: Some("http://lockgate:8000".to_owned()),
             rollout_block: Duration::from_secs(1),
             ..self.bench.options()
