@@ -1,4 +1,4 @@
-//! `ARCHITECTURE.md` names every crate, and only files that exist.
+//! `ARCHITECTURE.md` names every crate; it and the decision records name only files that exist.
 
 use std::fs;
 use std::path::Path;
@@ -7,23 +7,60 @@ use anyhow::{Context, Result};
 
 const DOCUMENT: &str = "ARCHITECTURE.md";
 
-/// Every crate that the document forgets and every path that it invents.
+/// The folder of the decision records.
+const RECORDS: &str = "docs/adr";
+
+/// The table of the decision records.
+const INDEX: &str = "README.md";
+
+/// Returns every crate and record that is not listed and every path that does not exist.
 pub(crate) fn breaches(root: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(root.join(DOCUMENT)).context(DOCUMENT)?;
     let mut breaches = Vec::new();
-    for entry in fs::read_dir(root.join("crates")).context("crates")? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
+    for name in names(root, "crates")? {
         if !text.contains(&format!("crates/{name}")) {
             breaches.push(format!("{DOCUMENT}: does not name `crates/{name}`"));
         }
     }
-    for path in paths(&text).filter(|path| !root.join(path).exists()) {
-        breaches.push(format!("{DOCUMENT}: names `{path}`, which does not exist"));
+    breaches.extend(missing_paths(root, DOCUMENT, &text));
+    breaches.extend(record_breaches(root)?);
+    Ok(breaches)
+}
+
+/// Returns the breaches of the decision records: their paths, and their table.
+fn record_breaches(root: &Path) -> Result<Vec<String>> {
+    let index = format!("{RECORDS}/{INDEX}");
+    let table = fs::read_to_string(root.join(&index)).context(INDEX)?;
+    let mut breaches = Vec::new();
+    for name in names(root, RECORDS)? {
+        if name != INDEX && !table.contains(&format!("({name})")) {
+            breaches.push(format!("{index}: does not list `{name}`"));
+        }
+        let record = format!("{RECORDS}/{name}");
+        let text = fs::read_to_string(root.join(&record)).with_context(|| record.clone())?;
+        breaches.extend(missing_paths(root, &record, &text));
     }
     Ok(breaches)
 }
 
-/// What stands in backticks and is a path below one of our folders.
+/// Returns the sorted names of the entries of a folder.
+fn names(root: &Path, folder: &'static str) -> Result<Vec<String>> {
+    let entries = fs::read_dir(root.join(folder)).context(folder)?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// Returns a breach for each path in `text` that does not exist.
+fn missing_paths(root: &Path, document: &str, text: &str) -> Vec<String> {
+    let missing = paths(text).filter(|path| !root.join(path).exists());
+    missing
+        .map(|path| format!("{document}: names `{path}`, which does not exist"))
+        .collect()
+}
+
+/// Returns what stands in backticks and is a path below one of our folders.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     const FOLDERS: [&str; 9] = [
         "crates/",
@@ -57,16 +94,28 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_that_is_forgotten_and_a_file_that_is_invented_are_told() {
+    fn what_is_not_listed_and_what_does_not_exist_is_reported() {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["crates/known", "crates/forgotten"] {
+        for folder in ["crates/known", "crates/forgotten", RECORDS] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        let text = "Read `crates/known`, then `docs/invented.md` and `src/any.rs`.";
-        fs::write(root.path().join(DOCUMENT), text).unwrap();
+        let files = [
+            (
+                DOCUMENT,
+                "Read `crates/known`, then `docs/invented.md` and `src/any.rs`.",
+            ),
+            ("docs/adr/README.md", "[0001](0001-listed.md)"),
+            ("docs/adr/0001-listed.md", "See `crates/known`."),
+            ("docs/adr/0002-forgotten.md", "See `crates/renamed`."),
+        ];
+        for (file, text) in files {
+            fs::write(root.path().join(file), text).unwrap();
+        }
         let expected = [
             "ARCHITECTURE.md: does not name `crates/forgotten`",
             "ARCHITECTURE.md: names `docs/invented.md`, which does not exist",
+            "docs/adr/README.md: does not list `0002-forgotten.md`",
+            "docs/adr/0002-forgotten.md: names `crates/renamed`, which does not exist",
         ];
         assert_eq!(breaches(root.path()).unwrap(), expected);
     }
