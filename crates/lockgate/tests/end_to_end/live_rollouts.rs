@@ -138,6 +138,18 @@ fn pin(server: &Lockgate, version: &str) {
     assert!(command.output().unwrap().status.success());
 }
 
+/// Checks what Argo Rollouts and Flagger get after the end of a rollout that must not be promoted.
+fn refuses_to_promote(server: &Lockgate) {
+    let verdict = get(&server.address, "/api/rollouts/trial/verdict").json();
+    assert_eq!(verdict["value"], -1, "{verdict}");
+    let body = json!({"metadata": {"rollout": "trial"}});
+    for (hook, status) in [("confirm", 403), ("rollback", 200)] {
+        let path = format!("/api/hooks/flagger/{hook}");
+        let reply = post_json(&server.address, &path, &body);
+        assert_eq!(reply.status, status, "{hook}: {}", reply.json());
+    }
+}
+
 /// The version that answers when the caller names none.
 fn answering(server: &Lockgate) -> String {
     let reply = post_json(&server.address, "/models/digits/predict", &rows()[0]);
@@ -243,6 +255,7 @@ fn a_candidate_that_fails_in_a_step_goes_back_at_once_and_others_lose_nothing() 
     let in_flight = failed_on_trial..=failed_on_trial + N_CALLERS as u64;
     assert!(in_flight.contains(&n_failed), "{n_failed} {evidence}");
     assert_eq!(answering(&server), "2");
+    refuses_to_promote(&server);
 }
 
 #[test]
@@ -296,4 +309,5 @@ fn a_kill_in_the_middle_of_a_step_goes_on_where_it_was() {
         5,
     );
     assert_eq!(answering(&server), "1");
+    refuses_to_promote(&server);
 }

@@ -1,6 +1,7 @@
 //! Hooks for Flagger: it asks whether it may go on, and whether it must go back.
 //!
-//! Rule: 200 is yes and 403 is no. Flagger takes every status above 202 for a no, so mistakes keep
+//! Rule: 200 is yes and 403 is no. The verdict of `Rollouts` decides alone; after a rollback, failure
+//! or abort it is worse, whatever the scores were, so that no bad pods are promoted. Flagger takes every status above 202 for a no, so mistakes keep
 //! the statuses that they have elsewhere, and tell in its log what is wrong.
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::rest::{Call, Reply};
 /// The value of a candidate that is not worse.
 const NOT_WORSE: i8 = 1;
 
-/// The value of a candidate that is worse.
+/// The value of a candidate that is worse, and of every rollout that did not reach its end.
 const WORSE: i8 = -1;
 
 /// What Flagger sends, as far as it is needed.

@@ -26,7 +26,7 @@ pub struct Status {
     pub since: String,
     /// Why it is held, or why it ended.
     pub reason: Option<String>,
-    /// What is thought of the candidate.
+    /// The answer for whoever promotes or rolls back by it.
     pub verdict: Verdict,
     /// Stable and candidate.
     pub arms: [ArmStatus; 2],
@@ -114,17 +114,35 @@ impl Rollout {
         }
     }
 
-    /// What is thought of the candidate; unknown while the split is off.
+    /// Returns the answer for whoever promotes or rolls back by it, people and tools alike.
+    ///
+    /// Rule: a rollout that went back is worse, whatever its last scores were, and one that
+    /// completed is not worse. Before that, only evidence against an undisturbed split makes it not
+    /// worse; a candidate that looks worse is unknown until it has gone back.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if self.progress.phase.is_held_for(HoldReason::Srm) {
-            return Verdict::Unknown;
+        match self.progress.phase {
+            Phase::RolledBack | Phase::Aborted | Phase::Failed => Verdict::Worse,
+            Phase::Completed => Verdict::NotWorse,
+            Phase::Pending | Phase::Warmup => Verdict::Unknown,
+            Phase::Held {
+                reason: HoldReason::Srm,
+                ..
+            } => Verdict::Unknown,
+            Phase::Running(_) | Phase::Held { .. } => match self.is_candidate_not_worse() {
+                true => Verdict::NotWorse,
+                false => Verdict::Unknown,
+            },
         }
-        let soak = self.progress.soak.as_ref();
-        match soak.is_some_and(|soak| soak.is_worse(&self.config)) {
-            true => Verdict::Worse,
-            false => self.progress.evidence.verdict(&self.config),
-        }
+    }
+
+    /// Checks that the evidence says not worse, and that no rollback is waiting or due.
+    fn is_candidate_not_worse(&self) -> bool {
+        let progress = &self.progress;
+        let soak = progress.soak.as_ref();
+        progress.owed.is_none()
+            && !soak.is_some_and(|soak| soak.is_worse(&self.config))
+            && progress.evidence.verdict(&self.config) == Verdict::NotWorse
     }
 
     /// All numbers with their limits.

@@ -295,7 +295,7 @@ fn verdict() -> AnySchema {
                 "value",
                 scalar(
                     Type::Integer,
-                    "1 for not worse, 0 for unknown, -1 for worse",
+                    "1 for not worse and completed, 0 for unknown, -1 for rolled back, failed and aborted",
                 ),
             ),
             optional("state", text("Where the rollout stands")),

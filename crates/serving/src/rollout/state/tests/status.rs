@@ -65,6 +65,111 @@ fn verdicts_are_told_in_every_stage() {
     assert_eq!(status(&mismatched)["verdict"], "unknown");
 }
 
+/// Plays a course to its place, and names the verdict that is right there.
+type VerdictCase = (&'static str, &'static str, Make);
+
+/// The states of a rollout, each with a candidate that may look better or worse than the verdict.
+const VERDICTS: [VerdictCase; 14] = [
+    ("pending", "unknown", || Course::new(QUICK)),
+    ("warmup", "unknown", || {
+        let mut course = Course::new(QUICK);
+        course.tell(Event::CandidateReady);
+        course
+    }),
+    ("shadow", "unknown", || {
+        Course::warm(&format!("{QUICK}{SHADOW}"))
+    }),
+    ("step", "unknown", || Course::warm(QUICK)),
+    ("step", "not_worse", not_worse),
+    ("held", "not_worse", || {
+        let mut course = not_worse();
+        course.act(ActKind::Hold).unwrap();
+        course
+    }),
+    ("promoting", "not_worse", || {
+        let mut course = Course::warm(&format!("{QUICK}, steps: [50]"));
+        course.until(HEALTHY, |phase| phase == Phase::Running(Stage::Promoting));
+        course
+    }),
+    ("soak", "not_worse", || soaking(HEALTHY)),
+    ("completed", "not_worse", || {
+        let mut course = soaking(HEALTHY);
+        course.until(SILENT, Phase::is_final);
+        course
+    }),
+    ("rolled_back", "worse", || {
+        let mut course = Course::warm(QUICK);
+        course.until(BROKEN, Phase::is_final);
+        course
+    }),
+    // A guard fires, an operator sends it back or ends it, while the scores still say "not worse".
+    ("rolled_back", "worse", || {
+        let mut course = not_worse();
+        course.step(HEALTHY, |tick| tick.guards.nan_output = 1000);
+        course
+    }),
+    ("rolled_back", "worse", || {
+        let mut course = not_worse();
+        course.act(ActKind::Rollback).unwrap();
+        course
+    }),
+    ("aborted", "worse", || {
+        let mut course = not_worse();
+        course.act(ActKind::Abort).unwrap();
+        course
+    }),
+    ("failed", "worse", || {
+        let mut course = Course::new(QUICK);
+        course.tell(Event::CandidateFailed("no file".to_owned()));
+        course
+    }),
+];
+
+/// A course in a step that its evidence would allow to leave.
+fn not_worse() -> Course {
+    let keys =
+        "step: {min_time: 10h, max_time: 20h}, soak: 2m, steps: [50], guards: {nan_output: 3}";
+    let mut course = Course::warm(&format!(", {keys}"));
+    for _ in 0..300 {
+        course.step(HEALTHY, |_| {});
+    }
+    course
+}
+
+fn soaking(world: World) -> Course {
+    let mut course = Course::warm(&format!("{QUICK}, steps: [50]"));
+    course.until(world, |phase| phase == Phase::Running(Stage::Soak));
+    course
+}
+
+#[test]
+fn the_verdict_is_worse_after_every_way_back_whatever_the_scores_say() {
+    let found: Vec<_> = VERDICTS
+        .iter()
+        .map(|(_, _, make)| {
+            let status = status(&make());
+            (status["state"].clone(), status["verdict"].clone())
+        })
+        .collect();
+    let wanted: Vec<_> = VERDICTS
+        .iter()
+        .map(|(state, verdict, _)| (json!(state), json!(verdict)))
+        .collect();
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn a_rollback_that_waits_for_stable_is_not_called_not_worse() {
+    let mut course = not_worse();
+    assert_eq!(status(&course)["verdict"], "not_worse");
+    course.step(HEALTHY, |tick| {
+        tick.is_stable_ready = false;
+        tick.guards.nan_output = 1000;
+    });
+    assert!(!course.phase().is_final());
+    assert_eq!(status(&course)["verdict"], "unknown");
+}
+
 #[test]
 fn the_numbers_name_guards_and_the_soak_with_their_limits() {
     let mut course = Course::warm(&format!(
