@@ -143,15 +143,18 @@ fn batch_reply() -> AnySchema {
 
 fn image_reply() -> AnySchema {
     let label = text("The name of the class, when the model has labels");
+    let probability = "From 0 to 1, when the scores of all classes sum to 1 within 0.01";
+    let score = "In place of `probability` otherwise, as for logits without `output.softmax`";
     let class = object(
         "",
         [
             required("class_id", count("The number of the class")),
-            required("probability", scalar(Type::Number, "")),
+            optional("probability", scalar(Type::Number, probability)),
+            optional("score", scalar(Type::Number, score)),
             optional("label", label),
         ],
     );
-    let classes = list("The most probable classes, best first", class);
+    let classes = list("The best classes, the highest score first", class);
     let (name, version) = (text("The model that answered"), text("Its version"));
     object("", reply_fields(classes, name, version))
 }
