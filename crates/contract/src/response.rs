@@ -37,6 +37,8 @@ pub struct InferResponse {
 /// all their replies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answerer {
+    /// The model.
+    pub model: Bytes,
     /// The version.
     pub version: Bytes,
     /// The arm of the split that the request was assigned to, or forced into.

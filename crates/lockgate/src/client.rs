@@ -22,6 +22,8 @@ use tokio::time::timeout;
 
 pub(crate) use events::{Event, Events};
 
+use crate::output::OutputError;
+
 /// Loading a large model takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -218,10 +220,10 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
-/// Whether a failure may be over when the call is made again.
+/// Checks that a failure may be over when the call is made again.
 pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
     let refused = error.downcast_ref::<Refused>();
-    refused.is_none_or(|refused| refused.is_passing)
+    refused.is_none_or(|refused| refused.is_passing) && !error.is::<OutputError>()
 }
 
 /// What runs the calls of a sub-command.

@@ -18,6 +18,7 @@ use clap::CommandFactory;
 
 use crate::command_line::{Command, CommandLine};
 use crate::config::Environment;
+use crate::output;
 
 /// Runs the sub-command of a command line; gives how the process ends.
 ///
@@ -37,8 +38,10 @@ pub(crate) fn run(command_line: CommandLine) -> Result<ExitCode> {
         Command::Runtime(arguments) => runtime::run(arguments, &environment),
         Command::Completions { shell } => {
             let mut command = CommandLine::command();
-            clap_complete::generate(shell, &mut command, "lockgate", &mut std::io::stdout());
-            Ok(())
+            // Into memory first: the generator panics when its writer fails.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "lockgate", &mut script);
+            output::text(String::from_utf8_lossy(&script)).map_err(Into::into)
         }
     }?;
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@
 
 mod environment;
 mod layers;
+mod log_level;
 mod resolve;
 mod written;
 

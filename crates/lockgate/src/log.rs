@@ -1,33 +1,60 @@
-//! The log: human or JSON, to standard error.
+//! The log of a server: human or JSON, to standard error, never waited for.
 
-use std::io::IsTerminal;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, IsTerminal};
+use std::panic;
 
+use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
+use crate::output::ServerOutput;
 
-/// Starts logging for the rest of the process.
+/// Starts the output of a server, and logging for the rest of the process.
 ///
 /// # Errors
-/// When the filter of `log_level` cannot be read.
-pub(crate) fn start(config: &Config) -> anyhow::Result<()> {
-    let access = if config.is_access_log_enabled {
-        "info"
-    } else {
-        "off"
-    };
-    // What the user names comes last and wins.
-    let directives = format!("ort=warn,access={access},{}", config.log_level);
-    let filter = EnvFilter::try_new(&directives).map_err(|error| {
-        anyhow::anyhow!("`log_level` cannot be read: {error}; try `info` or `info,serving=debug`")
-    })?;
+/// When the filter of `log_level` cannot be read, or the system gives no thread.
+pub(crate) fn start(config: &Config) -> anyhow::Result<ServerOutput> {
+    let output = ServerOutput::start().context("cannot start the threads of the log")?;
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    let is_terminal = std::io::stderr().is_terminal();
+        .with_env_filter(filter(config)?)
+        .log_internal_errors(false)
+        .with_writer(output.log());
+    let is_terminal = io::stderr().is_terminal();
     match config.log_format {
         LogFormat::Human => log.with_ansi(is_terminal).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
-    Ok(())
+    log_panics();
+    for name in &config.unknown_variables {
+        tracing::warn!(
+            name,
+            "environment variable is no setting; see `lockgate config`"
+        );
+    }
+    Ok(output)
+}
+
+fn filter(config: &Config) -> anyhow::Result<EnvFilter> {
+    // Access lines are of the level `info`, like any other line; what the user names comes last and
+    // wins.
+    let access = match config.is_access_log_enabled {
+        true => "",
+        false => ",access=off",
+    };
+    let directives = format!("ort=warn{access},{}", config.log_level);
+    EnvFilter::try_new(&directives).context("`log_level`")
+}
+
+/// Sends the messages of panics to the log, because the usual way writes to standard error at once,
+/// and would wait there for a reader.
+fn log_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        let payload = panic.payload_as_str().unwrap_or("no message");
+        let backtrace = Backtrace::capture();
+        let backtrace =
+            (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        tracing::error!(location, payload, backtrace, "thread panicked");
+    }));
 }

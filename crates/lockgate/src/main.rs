@@ -3,12 +3,6 @@
 //! Decision: nothing here knows how to serve. `config` says what to do, `wiring` builds the parts
 //! and connects them, and each sub-command is one file.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line tool talks"
-)]
-
 mod client;
 mod command_line;
 mod commands;
@@ -18,6 +12,7 @@ mod gatekeeper;
 mod log;
 mod machine;
 mod onnxruntime;
+mod output;
 mod store;
 mod wiring;
 
@@ -35,12 +30,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     engines::onnx::disable_telemetry();
-    let command_line = CommandLine::parse();
-    match commands::run(command_line) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+    match CommandLine::try_parse() {
+        Ok(command_line) => {
+            commands::run(command_line).unwrap_or_else(|error| output::exit_code(&error))
         }
+        Err(error) => output::usage(&error),
     }
 }

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::follower::Follower;
 use crate::gatekeeper::Webhooks;
 use crate::machine::Machine;
+use crate::output::ServerOutput;
 use crate::store;
 
 /// The parts at work.
@@ -38,8 +39,12 @@ pub(crate) struct Running {
 ///
 /// # Errors
 /// When a port is taken, or a rollout runs here that another server is to decide about.
-pub(crate) async fn start(config: &Config, runtime: Runtime) -> Result<Running> {
-    let observe = observe(config);
+pub(crate) async fn start(
+    config: &Config,
+    runtime: Runtime,
+    output: &ServerOutput,
+) -> Result<Running> {
+    let observe = observe(config, output);
     let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(runtime));
     let options = ServerOptions::new(
         config.repositories.clone(),
@@ -98,33 +103,34 @@ pub(crate) async fn start(config: &Config, runtime: Runtime) -> Result<Running> 
 }
 
 /// The monitor, unless metrics are switched off.
-fn observe(config: &Config) -> Arc<dyn Observe> {
+fn observe(config: &Config, output: &ServerOutput) -> Arc<dyn Observe> {
     match config.is_metrics_enabled {
-        true => Monitor::new(env!("CARGO_PKG_VERSION")),
+        true => Monitor::with_log_counter(env!("CARGO_PKG_VERSION"), output.dropped_log_lines()),
         false => Arc::new(Silent),
     }
 }
 
 impl Running {
-    /// Prints the addresses, then `greeting` once the models are there; runs until a signal.
+    /// Announces the addresses, then `greeting` once the models are there; runs until a signal.
     ///
     /// # Errors
     /// When the signals of the system cannot be listened to.
     pub(crate) async fn run(
         self,
         config: &Config,
+        output: &ServerOutput,
         greeting: impl FnOnce(SocketAddr) -> String,
     ) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-        self.print_addresses();
+        self.announce_addresses(output);
         let server = Arc::clone(&self.server);
         let address = self.listeners.first().map(|(_, listener)| listener.addr());
         let announce = async {
             all_tried(&server).await;
-            print_models(&server);
+            announce_models(&server, output);
             if let Some(address) = address {
-                println!("{}", greeting(address));
+                output.announce(greeting(address));
             }
             std::future::pending::<()>().await;
         };
@@ -160,14 +166,15 @@ impl Running {
         }
     }
 
-    fn print_addresses(&self) {
+    fn announce_addresses(&self, output: &ServerOutput) {
         for (kind, listener) in &self.listeners {
             let what = match kind {
                 ListenerKind::All => "REST, gRPC and metrics",
                 ListenerKind::Grpc => "gRPC",
                 ListenerKind::Metrics => "metrics and health",
             };
-            println!("listening on http://{} ({what})", listener.addr());
+            let address = listener.addr();
+            output.announce(format_args!("listening on http://{address} ({what})"));
         }
     }
 }
@@ -193,11 +200,12 @@ async fn all_tried(server: &Server) {
     }
 }
 
-/// One line for each model: its ready versions, or why it has none.
-fn print_models(server: &Server) {
+/// Prints one line for each model: its ready versions, or why it has none.
+fn announce_models(server: &Server, output: &ServerOutput) {
     let models = server.models();
     if models.is_empty() {
-        println!("ready, but there are no models yet; add <repository>/<model>/1/model.onnx");
+        output
+            .announce("ready, but there are no models yet; add <repository>/<model>/1/model.onnx");
     }
     for model in models {
         let versions: Vec<_> = model
@@ -206,12 +214,12 @@ fn print_models(server: &Server) {
             .filter(|version| version.state == VersionState::Ready)
             .map(|version| version.version.to_string())
             .collect();
-        let name = &model.name;
+        let (name, versions) = (&model.name, in_words(&versions));
         match (model.not_ready_reason(), model.problem()) {
-            (Some(reason), _) => println!("not ready: {name}: {reason}"),
-            (None, None) => println!("ready: {name} ({})", in_words(&versions)),
+            (Some(reason), _) => output.announce(format_args!("not ready: {name}: {reason}")),
+            (None, None) => output.announce(format_args!("ready: {name} ({versions})")),
             (None, Some(problem)) => {
-                println!("ready: {name} ({}), but {problem}", in_words(&versions));
+                output.announce(format_args!("ready: {name} ({versions}), but {problem}"));
             }
         }
     }

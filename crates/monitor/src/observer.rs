@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use contract::{Event, Exposition, Observe, VersionState};
 use prometheus_client::encoding::text;
@@ -25,7 +26,13 @@ impl Monitor {
     /// A monitor of the server of this version, which has seen nothing yet.
     #[must_use]
     pub fn new(version: &str) -> Arc<Self> {
-        let registry = Arc::new(Registry::new(version));
+        Self::with_log_counter(version, Arc::default())
+    }
+
+    /// Returns such a monitor for a server whose log counts the lines that it could not write.
+    #[must_use]
+    pub fn with_log_counter(version: &str, n_dropped_log_lines: Arc<AtomicU64>) -> Arc<Self> {
+        let registry = Arc::new(Registry::new(version, n_dropped_log_lines));
         let mut families = Families::default();
         families.register_collector(Box::new(Arc::clone(&registry)));
         Arc::new(Self { registry, families })

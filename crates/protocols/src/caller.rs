@@ -66,6 +66,19 @@ pub(crate) fn tell(answerer: Answerer, headers: &mut HeaderMap) {
     }
 }
 
+/// Returns model, version and arm for the access log.
+pub(crate) fn answerer_fields(answerer: Option<&Answerer>) -> [Option<&str>; 3] {
+    let Some(answerer) = answerer else {
+        return [None; 3];
+    };
+    let fields = [
+        Some(&answerer.model),
+        Some(&answerer.version),
+        answerer.arm.as_ref(),
+    ];
+    fields.map(|field| str::from_utf8(field?).ok())
+}
+
 /// The value of a header, when it is text.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
     let value = headers.get(name)?;

@@ -11,6 +11,8 @@ mod documentation;
 mod native;
 mod offload;
 mod open_inference;
+#[cfg(test)]
+mod recorded_log;
 mod rest;
 mod server;
 mod status;

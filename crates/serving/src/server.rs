@@ -231,6 +231,7 @@ fn route(served: &Arc<Served>, arm: Option<&Bytes>, propensity: Option<&Bytes>) 
     Route {
         info: Arc::clone(served.variant.info()),
         answerer: Answerer {
+            model: served.model.clone(),
             version: served.version.clone(),
             arm: arm.cloned(),
             propensity: propensity.cloned(),

@@ -189,6 +189,7 @@ impl Infer for EchoServer {
         Ok(Route {
             info: Arc::clone(info),
             answerer: Answerer {
+                model: Bytes::copy_from_slice(info.model.as_str().as_bytes()),
                 version: Bytes::copy_from_slice(info.version.as_str().as_bytes()),
                 arm: None,
                 propensity: None,

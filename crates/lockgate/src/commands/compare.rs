@@ -18,6 +18,7 @@ use self::data::Data;
 use self::report::Report;
 use crate::client::Client;
 use crate::command_line::CompareArguments;
+use crate::output;
 
 /// How often the spinner turns: ten times a second looks alive.
 const TICK: Duration = Duration::from_millis(100);
@@ -40,11 +41,14 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<()> {
         fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;
     }
     match arguments.server.json {
-        true => println!("{answer:#}"),
-        false => print::print(&report),
+        true => output::line(format_args!("{answer:#}"))?,
+        false => print::print(&report)?,
     }
     if let (Some(file), false) = (&arguments.html, arguments.server.json) {
-        println!("the report with plots is in {}", file.display());
+        output::line(format_args!(
+            "the report with plots is in {}",
+            file.display()
+        ))?;
     }
     Ok(())
 }
@@ -77,10 +81,10 @@ fn body(arguments: &CompareArguments) -> Result<(Value, String)> {
     let n_all = data.items.len();
     data.truncate(arguments.limit);
     if data.items.len() < n_all {
-        eprintln!(
+        output::note(format_args!(
             "the first {} of {n_all} items are compared; `--limit` changes that",
             data.items.len()
-        );
+        ));
     }
     let waiting_for = format!("comparing on {} items", data.items.len());
     keys.insert("items".to_owned(), Value::Array(data.items));

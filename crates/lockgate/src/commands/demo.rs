@@ -13,6 +13,7 @@ use engines::onnx::Runtime;
 use crate::command_line::DemoArguments;
 use crate::commands::{runtime, serve, settings};
 use crate::config::{Config, Environment};
+use crate::output::ServerOutput;
 use crate::{log, onnxruntime};
 
 macro_rules! example {
@@ -57,19 +58,23 @@ pub(crate) fn run(arguments: DemoArguments, environment: &Environment) -> Result
     config.repositories = vec![models.clone()];
     // The demo is for trying things out, and it listens on this machine only.
     config.is_model_control_enabled = written.model_control.unwrap_or(true);
-    log::start(&config)?;
-    let runtime = open_or_install(&config, environment)?;
-    serve::serve(&config, runtime, |address| {
+    let output = log::start(&config)?;
+    let runtime = open_or_install(&config, environment, &output)?;
+    serve::serve(&config, runtime, &output, |address| {
         greeting(address, &config, &models)
     })
 }
 
 /// The library that is here, or else the one that pip gets. A library that the user named must do.
-fn open_or_install(config: &Config, environment: &Environment) -> Result<Runtime> {
+fn open_or_install(
+    config: &Config,
+    environment: &Environment,
+    output: &ServerOutput,
+) -> Result<Runtime> {
     match onnxruntime::open(config, environment) {
         Err(_) if config.onnxruntime.is_none() => {
-            println!("ONNX Runtime is not here yet; getting it with pip");
-            runtime::install_default(&config.data_dir)?;
+            output.announce("ONNX Runtime is not here yet; getting it with pip");
+            output.announce(runtime::install_default(&config.data_dir)?);
             onnxruntime::open(config, environment)
         }
         opened => opened,

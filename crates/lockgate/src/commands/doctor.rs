@@ -10,7 +10,7 @@ use crate::commands::table::table;
 use crate::commands::{runtime, settings};
 use crate::config::{Config, Environment};
 use crate::machine::Machine;
-use crate::onnxruntime;
+use crate::{onnxruntime, output};
 
 /// Prints the machine, every place where ONNX Runtime is looked for, and advice.
 ///
@@ -18,19 +18,20 @@ use crate::onnxruntime;
 /// When the settings are wrong, or models cannot be served on this machine.
 pub(crate) fn run(arguments: &SettingArguments, environment: &Environment) -> Result<()> {
     let config = settings::read(arguments, environment)?;
+    settings::note_unknown_variables(&config.unknown_variables);
     let machine = Machine::look();
-    print_machine(&machine, &config);
+    print_machine(&machine, &config)?;
     let found = print_runtime(&config, environment);
     let providers = found.as_deref().unwrap_or_default();
     for line in advice(&machine, config.cores, providers) {
-        println!("advice: {line}");
+        output::line(format_args!("advice: {line}"))?;
     }
     found?;
-    println!("everything that serving needs is here");
+    output::line("everything that serving needs is here")?;
     Ok(())
 }
 
-fn print_machine(machine: &Machine, config: &Config) {
+fn print_machine(machine: &Machine, config: &Config) -> Result<()> {
     let gibibytes = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
     let limit = machine
         .memory_limit_bytes
@@ -56,7 +57,8 @@ fn print_machine(machine: &Machine, config: &Config) {
         "data folder".to_owned(),
         config.data_dir.display().to_string(),
     ]);
-    println!("{table}");
+    output::line(table)?;
+    Ok(())
 }
 
 /// Prints the search for ONNX Runtime; gives the providers that run, or what keeps models from being
@@ -71,7 +73,7 @@ fn print_runtime(config: &Config, environment: &Environment) -> Result<Vec<Strin
         };
         table.add_row([candidate.source.to_string(), found]);
     }
-    println!("{table}");
+    output::line(table)?;
     let chosen = candidates
         .iter()
         .find_map(|candidate| candidate.library.as_ref().ok());
@@ -80,7 +82,7 @@ fn print_runtime(config: &Config, environment: &Environment) -> Result<Vec<Strin
     };
     match runtime::probe_in_child(chosen) {
         Ok(report) => {
-            print_report(&report);
+            print_report(&report)?;
             let running = report.providers.into_iter().filter(|p| p.error.is_none());
             Ok(running.map(|provider| provider.name).collect())
         }
@@ -91,7 +93,7 @@ fn print_runtime(config: &Config, environment: &Environment) -> Result<Vec<Strin
     }
 }
 
-fn print_report(report: &ProbeReport) {
+fn print_report(report: &ProbeReport) -> Result<()> {
     let mut table = table(&["chosen", ""]);
     table.add_row(["library".to_owned(), report.library.display().to_string()]);
     table.add_row(["version".to_owned(), report.version.clone()]);
@@ -102,7 +104,8 @@ fn print_report(report: &ProbeReport) {
             .unwrap_or_else(|| "runs a model".to_owned());
         table.add_row([format!("provider {}", provider.name), outcome]);
     }
-    println!("{table}");
+    output::line(table)?;
+    Ok(())
 }
 
 /// What would make this machine faster, given the providers that run on it.

@@ -8,6 +8,7 @@ use crate::client::{Client, segment};
 use crate::command_line::{ModelsArguments, ModelsCommand};
 use crate::commands::table::table;
 use crate::commands::traffic::show_routing;
+use crate::output;
 
 /// Carries out a sub-command.
 ///
@@ -17,27 +18,27 @@ pub(crate) fn run(arguments: &ModelsArguments) -> Result<()> {
     let client = Client::new(&arguments.server.url)?;
     let answer = call(&client, &arguments.command)?;
     if arguments.server.json {
-        println!("{answer:#}");
+        output::line(format_args!("{answer:#}"))?;
         return Ok(());
     }
     match &arguments.command {
-        ModelsCommand::List => show_models(&answer),
-        ModelsCommand::History { .. } => show_history(&answer),
+        ModelsCommand::List => show_models(&answer)?,
+        ModelsCommand::History { .. } => show_history(&answer)?,
         ModelsCommand::Load {
             model,
             version: None,
-        } => println!("loaded: {model}"),
+        } => output::line(format_args!("loaded: {model}"))?,
         ModelsCommand::Unload {
             model,
             version: None,
-        } => println!("unloaded: {model}"),
+        } => output::line(format_args!("unloaded: {model}"))?,
         ModelsCommand::Load { .. }
         | ModelsCommand::Unload { .. }
         | ModelsCommand::Pin { .. }
         | ModelsCommand::Unpin { .. }
         | ModelsCommand::Label { .. }
         | ModelsCommand::Unlabel { .. }
-        | ModelsCommand::Rollback { .. } => show_routing(&answer),
+        | ModelsCommand::Rollback { .. } => show_routing(&answer)?,
     }
     Ok(())
 }
@@ -89,7 +90,7 @@ fn call(client: &Client, command: &ModelsCommand) -> Result<Value> {
 }
 
 /// One line for each version.
-fn show_models(answer: &Value) {
+fn show_models(answer: &Value) -> Result<()> {
     let mut rows = table(&["model", "version", "state", "labels", "answers by default"]);
     for model in items(answer, "models") {
         for version in items(model, "versions") {
@@ -110,15 +111,17 @@ fn show_models(answer: &Value) {
             ]);
         }
     }
-    println!("{rows}");
+    output::line(rows)?;
+    Ok(())
 }
 
-fn show_history(answer: &Value) {
+fn show_history(answer: &Value) -> Result<()> {
     let mut rows = table(&["at", "actor", "what", "content"]);
     for line in items(answer, "history") {
         rows.add_row(["at", "actor", "what", "fingerprint"].map(|key| text(line, key)));
     }
-    println!("{rows}");
+    output::line(rows)?;
+    Ok(())
 }
 
 fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::command_line::{RuntimeArguments, RuntimeCommand};
 use crate::commands::table::table;
 use crate::config::Environment;
+use crate::output;
 
 /// How often the spinner turns.
 const TICK: Duration = Duration::from_millis(120);
@@ -36,29 +37,28 @@ pub(crate) fn run(arguments: RuntimeArguments, environment: &Environment) -> Res
                     .join(", ");
                 format!("flavor `{flavor}` is unknown; choose one of {known}")
             })?;
-            install(&InstallRequest {
+            let installed = install(&InstallRequest {
                 flavor,
                 version: runtime_version,
                 python,
                 data_folder,
-            })
+            })?;
+            output::line(installed)?;
         }
-        RuntimeCommand::List => {
-            list(&data_folder);
-            Ok(())
-        }
+        RuntimeCommand::List => list(&data_folder)?,
         RuntimeCommand::Probe { file } => {
-            println!("{}", serde_json::to_string_pretty(&probe::probe(&file)?)?);
-            Ok(())
+            output::line(serde_json::to_string_pretty(&probe::probe(&file)?)?)?;
         }
     }
+    Ok(())
 }
 
-/// Installs the tested version of the build that runs everywhere.
+/// Installs the tested version of the build that runs everywhere; returns what there is now, as a
+/// sentence.
 ///
 /// # Errors
 /// The same as of `lockgate runtime install`.
-pub(super) fn install_default(data_folder: &Path) -> Result<()> {
+pub(super) fn install_default(data_folder: &Path) -> Result<String> {
     install(&InstallRequest {
         flavor: Flavor::Cpu,
         version: None,
@@ -76,7 +76,7 @@ pub(super) fn probe_in_child(library: &Path) -> Result<ProbeReport> {
     Ok(probe::probe_in_child(&executable, library)?)
 }
 
-fn install(request: &InstallRequest) -> Result<()> {
+fn install(request: &InstallRequest) -> Result<String> {
     let executable = std::env::current_exe().context("the path of this program")?;
     let progress = ProgressBar::new_spinner();
     progress.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
@@ -88,13 +88,12 @@ fn install(request: &InstallRequest) -> Result<()> {
     );
     progress.finish_and_clear();
     let installed = installed?;
-    println!(
+    Ok(format!(
         "installed ONNX Runtime {} ({}) in {}",
         installed.version,
         installed.flavor,
         installed.folder.display()
-    );
-    Ok(())
+    ))
 }
 
 fn describe(step: &InstallStep) -> String {
@@ -106,12 +105,15 @@ fn describe(step: &InstallStep) -> String {
     }
 }
 
-fn list(data_folder: &Path) {
+fn list(data_folder: &Path) -> Result<()> {
     let installed = install::installed(data_folder);
     if installed.is_empty() {
-        println!("nothing is installed in {}", data_folder.display());
-        println!("next: lockgate runtime install");
-        return;
+        output::line(format_args!(
+            "nothing is installed in {}",
+            data_folder.display()
+        ))?;
+        output::line("next: lockgate runtime install")?;
+        return Ok(());
     }
     let mut table = table(&["in use", "flavor", "version", "folder"]);
     for runtime in installed {
@@ -119,5 +121,6 @@ fn list(data_folder: &Path) {
         let folder = runtime.folder.display().to_string();
         table.add_row([mark.to_owned(), runtime.flavor, runtime.version, folder]);
     }
-    println!("{table}");
+    output::line(table)?;
+    Ok(())
 }

@@ -6,6 +6,7 @@ use engines::onnx::Runtime;
 use crate::command_line::ServeArguments;
 use crate::commands::settings;
 use crate::config::{Config, Environment};
+use crate::output::ServerOutput;
 use crate::{log, onnxruntime, wiring};
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -17,9 +18,9 @@ pub(crate) fn run(mut arguments: ServeArguments, environment: &Environment) -> R
         arguments.settings.written.repository = Some(arguments.paths);
     }
     let config = settings::read(&arguments.settings, environment)?;
-    log::start(&config)?;
+    let output = log::start(&config)?;
     let runtime = onnxruntime::open(&config, environment)?;
-    serve(&config, runtime, |address| {
+    serve(&config, runtime, &output, |address| {
         format!("http://{address}/docs documents the API")
     })
 }
@@ -31,6 +32,7 @@ pub(crate) fn run(mut arguments: ServeArguments, environment: &Environment) -> R
 pub(super) fn serve(
     config: &Config,
     runtime: Runtime,
+    output: &ServerOutput,
     greeting: impl FnOnce(std::net::SocketAddr) -> String,
 ) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread()
@@ -39,7 +41,7 @@ pub(super) fn serve(
         .build()
         .context("cannot start the I/O threads")?
         .block_on(async {
-            let running = wiring::start(config, runtime).await?;
-            running.run(config, greeting).await
+            let running = wiring::start(config, runtime, output).await?;
+            running.run(config, output, greeting).await
         })
 }

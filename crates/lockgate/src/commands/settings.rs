@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::command_line::{ConfigArguments, SettingArguments};
 use crate::commands::table::table;
 use crate::config::{Config, DEFAULT_FILE, Environment, Layers, resolve};
+use crate::output;
 
 /// Prints the table of settings, or a commented default file.
 ///
@@ -14,16 +15,17 @@ use crate::config::{Config, DEFAULT_FILE, Environment, Layers, resolve};
 /// When a layer of the settings is wrong.
 pub(crate) fn print(arguments: &ConfigArguments, environment: &Environment) -> Result<()> {
     if arguments.defaults {
-        print!("{DEFAULT_FILE}");
+        output::text(DEFAULT_FILE)?;
         return Ok(());
     }
     if arguments.model {
-        print!("{}", serving::DEFAULT_MODEL_SETTINGS);
+        output::text(serving::DEFAULT_MODEL_SETTINGS)?;
         return Ok(());
     }
     let layers = layers(&arguments.settings, environment)?;
+    note_unknown_variables(layers.unknown_variables());
     resolve(&layers.merged()?, environment)?;
-    println!("{}", overview(&layers));
+    output::line(overview(&layers))?;
     Ok(())
 }
 
@@ -32,17 +34,26 @@ pub(crate) fn print(arguments: &ConfigArguments, environment: &Environment) -> R
 /// # Errors
 /// What is wrong with which setting, and where it stands.
 pub(crate) fn read(arguments: &SettingArguments, environment: &Environment) -> Result<Config> {
-    resolve(&layers(arguments, environment)?.merged()?, environment)
+    let layers = layers(arguments, environment)?;
+    Ok(Config {
+        unknown_variables: layers.unknown_variables().to_vec(),
+        ..resolve(&layers.merged()?, environment)?
+    })
 }
 
 fn layers(arguments: &SettingArguments, environment: &Environment) -> Result<Layers> {
     let named = arguments.config.clone();
     let file = named.or_else(|| environment.path("LOCKGATE_CONFIG"));
-    let layers = Layers::read(file.as_deref(), environment, &arguments.written)?;
-    for name in layers.unknown_variables() {
-        eprintln!("warning: {name} is no setting; `lockgate config` lists them");
+    Layers::read(file.as_deref(), environment, &arguments.written)
+}
+
+/// Warns of variables that look like settings; a server does so in its log.
+pub(super) fn note_unknown_variables(names: &[String]) {
+    for name in names {
+        output::note(format_args!(
+            "warning: {name} is no setting; `lockgate config` lists them"
+        ));
     }
-    Ok(layers)
 }
 
 fn overview(layers: &Layers) -> Table {

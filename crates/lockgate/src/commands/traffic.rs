@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::client::{Client, segment};
 use crate::command_line::{RuleArguments, TrafficArguments, TrafficCommand, WrittenArm};
 use crate::commands::table::table;
+use crate::output;
 
 /// Carries out a sub-command.
 ///
@@ -46,8 +47,8 @@ pub(crate) fn run(arguments: &TrafficArguments) -> Result<()> {
     let path = format!("/api/models/{}/traffic", segment(model));
     let answer = client.call(method, &path, body.as_ref())?;
     match arguments.server.json {
-        true => println!("{answer:#}"),
-        false => show_routing(&answer),
+        true => output::line(format_args!("{answer:#}"))?,
+        false => show_routing(&answer)?,
     }
     Ok(())
 }
@@ -80,12 +81,15 @@ fn unit_body(unit: &str, fallback: &str) -> Result<Value> {
 }
 
 /// What decides between the versions of a model, for people.
-pub(super) fn show_routing(answer: &Value) {
+pub(super) fn show_routing(answer: &Value) -> Result<()> {
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("none");
-    println!("model {}", text("model"));
+    output::line(format_args!("model {}", text("model")))?;
     match answer.get("pinned").and_then(Value::as_str) {
-        Some(pinned) => println!("version {pinned} is pinned"),
-        None => println!("version {} answers by default", text("default")),
+        Some(pinned) => output::line(format_args!("version {pinned} is pinned"))?,
+        None => output::line(format_args!(
+            "version {} answers by default",
+            text("default")
+        ))?,
     }
     for (label, version) in answer
         .get("labels")
@@ -93,25 +97,28 @@ pub(super) fn show_routing(answer: &Value) {
         .into_iter()
         .flatten()
     {
-        println!(
+        output::line(format_args!(
             "label {label} is on version {}",
             version.as_str().unwrap_or_default()
-        );
+        ))?;
     }
     match answer.get("traffic").filter(|traffic| !traffic.is_null()) {
         Some(traffic) => {
-            show_split(traffic, answer.get("results"));
-            results::show(answer);
+            show_split(traffic, answer.get("results"))?;
+            results::show(answer)?;
         }
-        None => println!("no split"),
+        None => output::line("no split")?,
     }
     match answer.get("requests_without_unit").and_then(Value::as_u64) {
         None | Some(0) => {}
-        Some(count) => println!("{count} requests had no unit where the split looks for it"),
+        Some(count) => output::line(format_args!(
+            "{count} requests had no unit where the split looks for it"
+        ))?,
     }
+    Ok(())
 }
 
-fn show_split(traffic: &Value, results: Option<&Value>) {
+fn show_split(traffic: &Value, results: Option<&Value>) -> Result<()> {
     let text = |value: &Value, key: &str| match value.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
@@ -120,16 +127,16 @@ fn show_split(traffic: &Value, results: Option<&Value>) {
     let unit = traffic.get("unit").map_or(String::new(), |unit| {
         format!("{} {}", text(unit, "from"), text(unit, "name"))
     });
-    println!(
+    output::line(format_args!(
         "split by {}, unit {}",
         text(traffic, "hash"),
         unit.trim_end()
-    );
+    ))?;
     if let Some(bandit) = traffic.get("bandit") {
-        println!(
+        output::line(format_args!(
             "the weights follow the rewards every {}",
             text(bandit, "period")
-        );
+        ))?;
     }
     let header = [
         "arm", "version", "weight", "units", "requests", "errors", "p50 ms", "p99 ms", "reward",
@@ -157,7 +164,8 @@ fn show_split(traffic: &Value, results: Option<&Value>) {
         }
         rows.add_row(row);
     }
-    println!("{rows}");
+    output::line(rows)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use hyper::Uri;
 use protocols::Limits;
 
+use super::log_level::log_level;
 use super::{Environment, Written};
 use crate::client::Client;
 
@@ -44,9 +45,12 @@ pub(crate) struct Config {
     pub(crate) drain_timeout: Duration,
     pub(crate) is_metrics_enabled: bool,
     pub(crate) log_format: LogFormat,
+    /// A filter of `tracing_subscriber`.
     pub(crate) log_level: String,
     pub(crate) is_access_log_enabled: bool,
     pub(crate) is_strict_json: bool,
+    /// The variables of the environment that look like settings and are none.
+    pub(crate) unknown_variables: Vec<String>,
 }
 
 /// Checks and converts the merged settings.
@@ -82,9 +86,10 @@ pub(crate) fn resolve(written: &Written, environment: &Environment) -> Result<Co
         drain_timeout: millis(written.drain_timeout_ms, "drain_timeout_ms")?,
         is_metrics_enabled: given(written.metrics, "metrics")?,
         log_format: log_format(given(written.log_format.as_deref(), "log_format")?)?,
-        log_level: given(written.log_level.clone(), "log_level")?,
+        log_level: log_level(given(written.log_level.as_deref(), "log_level")?)?,
         is_access_log_enabled: given(written.access_log, "access_log")?,
         is_strict_json: given(written.strict_json, "strict_json")?,
+        unknown_variables: Vec::new(),
     })
 }
 

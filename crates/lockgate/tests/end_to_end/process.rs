@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -14,7 +14,8 @@ const GREETING: &str = "documents the API";
 #[derive(Debug)]
 pub(crate) struct Lockgate {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    /// Until it is closed.
+    stdout: Option<BufReader<ChildStdout>>,
     /// The address of REST and gRPC, such as `127.0.0.1:4711`.
     pub(crate) address: String,
     /// What the server printed until it was ready.
@@ -40,12 +41,32 @@ impl Lockgate {
         Self::start(&command, GREETING)
     }
 
+    /// Serves a repository with further flags and a log that goes to `stderr`.
+    pub(crate) fn serve_with_log(repository: &Path, flags: &[&str], stderr: Stdio) -> Self {
+        let prepare = |command: &mut Command| {
+            command
+                .arg("serve")
+                .arg(repository)
+                .args(flags)
+                .stderr(stderr);
+        };
+        Self::launch(prepare, GREETING)
+    }
+
     /// Starts any serving sub-command on a free port, and waits until it prints `until`.
     pub(crate) fn start(arguments: &[String], until: &str) -> Self {
+        let prepare = |command: &mut Command| {
+            command.args(arguments).args(["--log-level", "warn"]);
+        };
+        Self::launch(prepare, until)
+    }
+
+    fn launch(prepare: impl FnOnce(&mut Command), until: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = lockgate(folder.path())
-            .args(arguments)
-            .args(["--port", "0", "--log-level", "warn"])
+        let mut command = lockgate(folder.path());
+        prepare(&mut command);
+        let mut child = command
+            .args(["--port", "0"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -62,7 +83,7 @@ impl Lockgate {
         let address = address.split_whitespace().next().unwrap().to_owned();
         Self {
             child,
-            stdout,
+            stdout: Some(stdout),
             address,
             greeting,
             folder,
@@ -86,10 +107,22 @@ impl Lockgate {
         self.child.wait().unwrap();
     }
 
+    /// Closes the pipe that the server prints to.
+    pub(crate) fn close_stdout(&mut self) {
+        self.stdout = None;
+    }
+
+    /// The pipe of a log that goes to one.
+    pub(crate) fn log(&mut self) -> BufReader<ChildStderr> {
+        BufReader::new(self.child.stderr.take().unwrap())
+    }
+
     /// Waits for the end and tells whether it was a success.
     pub(crate) fn wait(&mut self) -> bool {
         let mut rest = String::new();
-        while self.stdout.read_line(&mut rest).unwrap() > 0 {}
+        if let Some(stdout) = &mut self.stdout {
+            while stdout.read_line(&mut rest).unwrap() > 0 {}
+        }
         self.child.wait().unwrap().success()
     }
 

@@ -4,6 +4,7 @@
 //! Prometheus and a look with `grep` find what the docs name.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -20,6 +21,9 @@ impl Collector for Registry {
         self.admission.encode(&mut encoder)?;
         encode_dialects(self, &mut encoder)?;
         self.rollouts.encode(&mut encoder)?;
+        write(&mut encoder, Metric::LogLinesDropped, |samples| {
+            samples.counter(&[], &self.n_dropped_log_lines.load(Ordering::Relaxed))
+        })?;
         write(&mut encoder, Metric::BuildInfo, |samples| {
             samples.gauge(&[&self.server_version], 1.0)
         })?;

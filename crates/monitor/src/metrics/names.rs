@@ -59,6 +59,8 @@ pub enum Metric {
     SplitMismatch,
     /// Requests without a unit.
     AssignFallback,
+    /// Log lines that could not be written.
+    LogLinesDropped,
     /// The version of the server.
     BuildInfo,
     /// Processor time of the process.
@@ -123,7 +125,7 @@ pub enum Label {
 
 impl Metric {
     /// Every metric, in the order of the exposition.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Predictions,
         Self::PredictionLatency,
         Self::ModelLoaded,
@@ -149,6 +151,7 @@ impl Metric {
         Self::ShadowDropped,
         Self::SplitMismatch,
         Self::AssignFallback,
+        Self::LogLinesDropped,
         Self::BuildInfo,
         Self::ProcessCpu,
         Self::ProcessMemory,
@@ -186,6 +189,7 @@ impl Metric {
             Self::ShadowDropped => "lockgate_shadow_dropped_total",
             Self::SplitMismatch => "lockgate_srm_log_evidence",
             Self::AssignFallback => "lockgate_assign_fallback_total",
+            Self::LogLinesDropped => "lockgate_log_lines_dropped_total",
             Self::BuildInfo => "lockgate_build_info",
             Self::ProcessCpu => "process_cpu_seconds_total",
             Self::ProcessMemory => "process_resident_memory_bytes",
@@ -230,6 +234,7 @@ impl Metric {
                 "Logarithm of the evidence that the arms do not get their shares"
             }
             Self::AssignFallback => "Requests without a unit where the rollout looks for it",
+            Self::LogLinesDropped => "Log lines that nobody took, or that could not be written",
             Self::BuildInfo => "Always 1; the label tells the version of the server",
             Self::ProcessCpu => "Processor time of the process, user and system",
             Self::ProcessMemory => "Physical memory of the process",
@@ -251,7 +256,8 @@ impl Metric {
             | Self::RolloutNotifications
             | Self::ShadowPairs
             | Self::ShadowDropped
-            | Self::AssignFallback => Counter,
+            | Self::AssignFallback
+            | Self::LogLinesDropped => Counter,
             Self::PredictionLatency
             | Self::Queue
             | Self::BatchRows
@@ -307,7 +313,8 @@ impl Metric {
             Self::ShadowDropped => &[Model, Rollout, Reason],
             Self::SplitMismatch | Self::AssignFallback => &[Model, Rollout],
             Self::BuildInfo => &[ServerVersion],
-            Self::ProcessCpu
+            Self::LogLinesDropped
+            | Self::ProcessCpu
             | Self::ProcessMemory
             | Self::ProcessOpenFiles
             | Self::ProcessThreads

@@ -16,6 +16,8 @@ use super::table::Table;
 pub(crate) struct Registry {
     /// The version of the server.
     pub(crate) server_version: String,
+    /// The log lines that could not be written, counted elsewhere.
+    pub(crate) n_dropped_log_lines: Arc<AtomicU64>,
     /// By model, then by version, so that a look-up copies no key.
     models: Table<ModelName, Table<Version, VersionSeries>>,
     dialects: Table<&'static str, CallSeries>,
@@ -24,9 +26,10 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(server_version: &str) -> Self {
+    pub(crate) fn new(server_version: &str, n_dropped_log_lines: Arc<AtomicU64>) -> Self {
         Self {
             server_version: server_version.to_owned(),
+            n_dropped_log_lines,
             models: Table::default(),
             dialects: Table::default(),
             admission: Admission::default(),
@@ -252,7 +255,7 @@ mod tests {
 
     #[test]
     fn versions_are_listed_by_model_and_version() {
-        let registry = Registry::new("0");
+        let registry = Registry::new("0", Arc::default());
         let name = |text| ModelName::new(text).unwrap();
         let version = |text| Version::new(text).unwrap();
         for (model, number) in [("b", "1"), ("a", "10"), ("a", "2"), ("b", "1")] {

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use contract::{
@@ -215,7 +216,7 @@ fn measure(monitor: &Monitor, versions: &[(&ModelName, &Version, AdmissionLevel)
 
 /// A monitor that has seen one of everything.
 fn busy_monitor() -> Arc<Monitor> {
-    let monitor = Monitor::new("1.2.3");
+    let monitor = Monitor::with_log_counter("1.2.3", Arc::new(AtomicU64::new(7)));
     let (model, version) = (&model("digits"), &version("2"));
     monitor.observe(&Event::VersionChanged {
         model,
@@ -258,7 +259,7 @@ fn events_become_the_documented_series() {
     let version = of(&[]);
     let native = [("dialect", "native")];
     let not_found = [("dialect", "native"), ("status", "route_not_found")];
-    let expected: [(&str, Labels<'_>, f64); 17] = [
+    let expected: [(&str, Labels<'_>, f64); 18] = [
         ("model_predictions_total", &success, 1.0),
         ("model_predictions_total", &queue_full, 1.0),
         ("model_prediction_latency_seconds_count", &version, 1.0),
@@ -275,6 +276,7 @@ fn events_become_the_documented_series() {
         ("lockgate_admission_level", &version, 3.0),
         ("lockgate_calls_total", &not_found, 1.0),
         ("lockgate_call_latency_seconds_count", &native, 1.0),
+        ("lockgate_log_lines_dropped_total", &[], 7.0),
         ("lockgate_build_info", &[("version", "1.2.3")], 1.0),
     ];
     let failed: Vec<_> = expected

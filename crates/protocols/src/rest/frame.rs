@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use contract::{Code, Error, Event, RequestId};
+use contract::{Answerer, Code, Error, Event, RequestId};
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use tracing::Level;
 
 use super::{Dialect, Reply, compress, log_millis, request_id, write};
+use crate::caller::answerer_fields;
 use crate::context::Context;
 
 /// A request whose body is still to be read.
@@ -78,6 +79,7 @@ where
         Box::pin(compress::apply(&mut answer, coding, name)).await;
     }
     let n_bytes = answer.body.whole().map_or(0, Bytes::len);
+    record.note_answerer(answer.answerer.as_ref());
     let code = answer.code;
     let response = answer.into_response(&id);
     record.finish(code, response.status().as_u16(), n_bytes);
@@ -112,6 +114,7 @@ struct Record<'a> {
     id: RequestId,
     received: Instant,
     line: Option<(Method, Uri)>,
+    answerer: Option<Answerer>,
     is_finished: bool,
 }
 
@@ -124,7 +127,15 @@ impl<'a> Record<'a> {
             id: id.clone(),
             received: now(),
             line: is_logged.then(|| (parts.method.clone(), parts.uri.clone())),
+            answerer: None,
             is_finished: false,
+        }
+    }
+
+    /// Keeps who answers, when that will be logged.
+    fn note_answerer(&mut self, answerer: Option<&Answerer>) {
+        if self.line.is_some() {
+            self.answerer = answerer.cloned();
         }
     }
 
@@ -141,6 +152,7 @@ impl<'a> Record<'a> {
                 method,
                 path: uri.path(),
                 status,
+                answerer: self.answerer.as_ref(),
                 latency,
                 n_bytes,
             };
@@ -162,6 +174,7 @@ struct AccessLine<'a> {
     method: &'a Method,
     path: &'a str,
     status: u16,
+    answerer: Option<&'a Answerer>,
     latency: Duration,
     n_bytes: usize,
 }
@@ -169,12 +182,16 @@ struct AccessLine<'a> {
 impl AccessLine<'_> {
     fn write(&self, id: &RequestId) {
         let latency_ms = log_millis(self.latency);
+        let [model, version, arm] = answerer_fields(self.answerer);
         tracing::info!(
             target: "access",
             %id,
             method = %self.method,
             path = self.path,
             status = self.status,
+            model,
+            version,
+            arm,
             latency_ms,
             bytes = self.n_bytes,
             "call answered"

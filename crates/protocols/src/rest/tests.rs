@@ -1,19 +1,15 @@
-use std::sync::Mutex;
-
 use axum::Router;
 use axum::routing::{get, post};
 use contract::testing::{EchoServer, RecordingObserver};
-use contract::{AdmissionLevel, Code};
+use contract::{AdmissionLevel, Answerer, Code};
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Level, Metadata, Subscriber};
 
 use super::*;
 use crate::context::{Limits, ServerInfo};
 use crate::native::Native;
+use crate::recorded_log::RecordedLog;
 
 fn context() -> Arc<Context> {
     let echo = Arc::new(EchoServer::new([]));
@@ -56,11 +52,20 @@ fn routes() -> Router {
         })
     });
     let small = handler::<Native, _, _>(&ctx, |_, _| async { Ok(Reply::json("{}")) });
+    let answered = handler::<Native, _, _>(&ctx, |_, _| async {
+        Ok(Reply::json("{}").answered_by(Answerer {
+            model: Bytes::from_static(b"digits"),
+            version: Bytes::from_static(b"2"),
+            arm: Some(Bytes::from_static(b"treatment")),
+            propensity: None,
+        }))
+    });
     let boom = handler::<Native, _, _>(&ctx, |_, call| async move {
         assert!(call.body.len() > 9, "the secret of the handler");
         Ok(Reply::json("{}"))
     });
     Router::new()
+        .route("/answered", get(answered))
         .route("/boom", get(boom))
         .route("/models/{model}/{version}", post(describe))
         .route("/overloaded", get(overloaded))
@@ -156,56 +161,15 @@ async fn what_was_compressed_inflates_to_what_it_was() {
     }
 }
 
-/// Remembers the log lines of this thread.
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-struct Line<'a>(&'a mut String);
-
-impl Visit for Line<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        if field.name() != "latency_ms" {
-            self.0.push_str(&format!(" {field}={value:?}"));
-        }
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let metadata = event.metadata();
-        let mut line = format!("{} {}", metadata.level(), metadata.target());
-        event.record(&mut Line(&mut line));
-        self.0.lock().unwrap().push(line);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[tokio::test]
 async fn every_call_is_one_access_line_and_our_failures_are_errors() {
-    let log = Log::default();
-    // While there is one subscriber alone, threads without it decide for all that nobody listens.
-    let _another = tracing::Dispatch::new(log.clone());
-    let _guard = tracing::subscriber::set_default(log.clone());
-    for path in ["/small?q=1", "/overloaded", "/boom"] {
+    let log = RecordedLog::start();
+    for path in ["/small?q=1", "/answered", "/overloaded", "/boom"] {
         call(Request::get(path).header("x-request-id", "t1")).await;
     }
-    insta::assert_snapshot!(log.0.lock().unwrap().join("\n"), @r#"
+    insta::assert_snapshot!(log.text(), @r#"
     INFO access message=call answered id=t1 method=GET path="/small" status=200 bytes=2
+    INFO access message=call answered id=t1 method=GET path="/answered" status=200 model="digits" version="2" arm="treatment" bytes=2
     INFO access message=call answered id=t1 method=GET path="/overloaded" status=429 bytes=70
     ERROR protocols::rest::frame message=call failed id=t1 code="internal" error=the server failed to answer this request; its log says why diagnostic="a handler panicked: the secret of the handler"
     INFO access message=call answered id=t1 method=GET path="/boom" status=500 bytes=118

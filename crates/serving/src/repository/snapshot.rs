@@ -21,6 +21,8 @@ pub(crate) struct Served {
     pub(crate) variant: Arc<Variant>,
     /// How long it took to load.
     pub(crate) load_time: Duration,
+    /// The model as the access log carries it.
+    pub(crate) model: Bytes,
     /// The version as replies carry it.
     pub(crate) version: Bytes,
     /// What identifies its files.
@@ -50,9 +52,10 @@ impl Served {
     /// Wraps a variant that has just been loaded.
     pub(crate) fn new(variant: Arc<Variant>, load: Load) -> (Arc<Self>, Released) {
         let (release, released) = oneshot::channel();
-        let version = variant.info().version.as_str().as_bytes();
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         let served = Self {
-            version: Bytes::copy_from_slice(version),
+            model: bytes(variant.info().model.as_str()),
+            version: bytes(variant.info().version.as_str()),
             variant,
             load_time: load.time,
             content: load.content,

@@ -1,29 +1,33 @@
 //! The report as tables.
 
+use anyhow::Result;
+
 use super::report::{
     OutputReport, PairReport, Report, VersionReport, difference, millis, percent, rate, size,
 };
 use crate::commands::table::table;
+use crate::output;
 
 /// Lines of a list that still fit a screen.
 const MAX_LINES: usize = 10;
 
-pub(super) fn print(report: &Report) {
+pub(super) fn print(report: &Report) -> Result<()> {
     let source = match report.source.as_str() {
         "recorded" => "as callers sent them",
         _ => "as given",
     };
-    println!(
+    output::line(format_args!(
         "{}: {} items with {} rows, {source}",
         report.model, report.items, report.rows
-    );
-    print_versions(report);
+    ))?;
+    print_versions(report)?;
     for pair in &report.pairs {
-        print_pair(report, pair);
+        print_pair(report, pair)?;
     }
+    Ok(())
 }
 
-fn print_versions(report: &Report) {
+fn print_versions(report: &Report) -> Result<()> {
     let together = format!("rows/s, {} at once", report.concurrency);
     let mut header = vec![
         "version", "answers", "errors", "correct", "p50 ms", "p95 ms", "p99 ms", "rows/s",
@@ -36,12 +40,16 @@ fn print_versions(report: &Report) {
     for version in &report.versions {
         rows.add_row(version_row(version, report.concurrency > 1));
     }
-    println!("{rows}");
+    output::line(rows)?;
     for version in &report.versions {
         if let Some(error) = &version.first_error {
-            println!("version {} failed first with: {error}", version.version);
+            output::line(format_args!(
+                "version {} failed first with: {error}",
+                version.version
+            ))?;
         }
     }
+    Ok(())
 }
 
 fn version_row(version: &VersionReport, is_together: bool) -> Vec<String> {
@@ -69,26 +77,29 @@ fn version_row(version: &VersionReport, is_together: bool) -> Vec<String> {
     row
 }
 
-fn print_pair(report: &Report, pair: &PairReport) {
-    println!("version {} beside version {}", pair.other, pair.reference);
+fn print_pair(report: &Report, pair: &PairReport) -> Result<()> {
+    output::line(format_args!(
+        "version {} beside version {}",
+        pair.other, pair.reference
+    ))?;
     if let Some(classes) = &pair.classes {
-        println!(
+        output::line(format_args!(
             "  same class: {} ({} of {} rows)",
             percent(classes.agreement),
             classes.same,
             classes.rows
-        );
+        ))?;
     }
-    println!(
+    output::line(format_args!(
         "  outputs agree within {} + {} of the number: {} ({} of {} items)",
         report.atol,
         report.rtol,
         percent(pair.agreement),
         pair.agreeing,
         pair.pairs
-    );
+    ))?;
     for sentence in remarks(pair) {
-        println!("  {sentence}");
+        output::line(format_args!("  {sentence}"))?;
     }
     let header = [
         "output",
@@ -102,8 +113,8 @@ fn print_pair(report: &Report, pair: &PairReport) {
     for output in &pair.outputs {
         rows.add_row(output_row(output));
     }
-    println!("{rows}");
-    print_confusion(pair);
+    output::line(rows)?;
+    print_confusion(pair)
 }
 
 /// What is only said when there is something to say.
@@ -159,10 +170,10 @@ fn output_row(output: &OutputReport) -> [String; 6] {
     ]
 }
 
-fn print_confusion(pair: &PairReport) {
+fn print_confusion(pair: &PairReport) -> Result<()> {
     let differences = pair.classes.as_ref().map(|classes| classes.differences());
     let Some(differences) = differences.filter(|differences| !differences.is_empty()) else {
-        return;
+        return Ok(());
     };
     let says = [&pair.reference, &pair.other].map(|version| format!("version {version} says"));
     let [reference, other] = &says;
@@ -170,7 +181,8 @@ fn print_confusion(pair: &PairReport) {
     for cell in differences.into_iter().take(MAX_LINES) {
         rows.add_row([cell.reference, cell.other, cell.rows.to_string()]);
     }
-    println!("{rows}");
+    output::line(rows)?;
+    Ok(())
 }
 
 #[cfg(test)]

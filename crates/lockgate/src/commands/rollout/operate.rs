@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{path, show};
 use crate::client::Client;
 use crate::command_line::{ActArguments, RolloutCommand};
+use crate::output;
 
 /// Makes the call of a sub-command and shows the answer.
 ///
@@ -41,8 +42,8 @@ pub(super) fn run(client: &Client, command: &RolloutCommand, is_json: bool) -> R
         }
     };
     match is_json {
-        true => println!("{answer:#}"),
-        false => println!("{}", text(&answer)),
+        true => output::line(format_args!("{answer:#}"))?,
+        false => output::line(text(&answer))?,
     }
     Ok(())
 }

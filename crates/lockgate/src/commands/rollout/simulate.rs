@@ -21,6 +21,7 @@ use serving::rollout::simulate::{
 };
 
 use crate::command_line::{MetricRate, SimulateArguments};
+use crate::output;
 
 /// Far above what a page of results needs, and few enough to end within minutes.
 const MAX_RUNS: u64 = 1_000_000;
@@ -101,9 +102,9 @@ pub(super) fn run(arguments: &SimulateArguments, is_json: bool) -> Result<()> {
     let outcomes = play_all(&config, &assumptions, arguments);
     let results = results(&config, &assumptions, arguments.seed, &outcomes);
     if is_json {
-        println!("{}", serde_json::to_string_pretty(&results)?);
+        output::line(serde_json::to_string_pretty(&results)?)?;
     } else {
-        print::print(&config, &results);
+        print::print(&config, &results)?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 //!
 //! Rule: it asks once a second, so that a server that restarts costs nothing but the wait. What the
 //! server refuses for good ends it at once; what may pass does not, once the server has answered.
+//! The exit code is what it is for, so it goes on when its output is closed or full.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{is_end, path};
 use crate::client::{Client, is_passing, runtime};
 use crate::command_line::WaitArguments;
+use crate::output;
 
 /// Between two questions.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -49,16 +52,16 @@ pub(super) fn run(client: Client, arguments: &WaitArguments, is_json: bool) -> R
     let client = client.with_timeout(PATIENCE);
     let (outcome, status) = runtime()?.block_on(wait(&client, arguments, is_json))?;
     if is_json {
-        println!("{status:#}");
+        print(format_args!("{status:#}"));
     }
     if outcome == Outcome::NotInTime {
-        eprintln!(
+        output::note(format_args!(
             "{} is not at `{}` after {:?}; it is at `{}`",
             arguments.rollout,
             arguments.place,
             arguments.timeout.0,
             text(&status, "state")
-        );
+        ));
     }
     Ok(ExitCode::from(outcome.code()))
 }
@@ -97,8 +100,13 @@ async fn wait(
 
 fn tell(status: &Value, is_json: bool) {
     if !is_json {
-        println!("{}", super::show::headline(status));
+        print(super::show::headline(status));
     }
+}
+
+/// Prints a line for whoever still reads.
+fn print(text: impl Display) {
+    drop(output::line(text));
 }
 
 /// How waiting for `place` ended, if it did.

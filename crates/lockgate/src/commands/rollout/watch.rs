@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use self::screen::Screen;
 use super::{is_end, path};
 use crate::client::{Client, Event, is_passing, runtime};
+use crate::output;
 
 /// Before the first try to connect again.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -81,7 +82,7 @@ impl Watch<'_> {
         }
         while let Some(event) = events.next().await? {
             self.wait = FIRST_WAIT;
-            self.take(&event);
+            self.take(&event)?;
             if self.show_status().await? {
                 break;
             }
@@ -92,14 +93,15 @@ impl Watch<'_> {
         self.show_status().await
     }
 
-    fn take(&mut self, event: &Event) {
+    fn take(&mut self, event: &Event) -> Result<()> {
         match event.name.as_str() {
-            "transition" => self.tell_move(&event.data),
-            "evidence" if self.is_json => tell_json("evidence", &event.data),
+            "transition" => self.tell_move(&event.data)?,
+            "evidence" if self.is_json => tell_json("evidence", &event.data)?,
             "evidence" => self.screen.show_evidence(&event.data),
             // A newer server may have more to tell.
             _ => {}
         }
+        Ok(())
     }
 
     /// Tells the moves that were not told yet, the oldest first.
@@ -107,15 +109,15 @@ impl Watch<'_> {
         let moves = path(self.rollout, &format!("/moves?limit={MAX_MOVES}"));
         let moves = self.client.get(&moves).await?;
         for made in moves.as_array().into_iter().flatten().rev() {
-            self.tell_move(made);
+            self.tell_move(made)?;
         }
         Ok(())
     }
 
-    fn tell_move(&mut self, made: &Value) {
+    fn tell_move(&mut self, made: &Value) -> Result<()> {
         let generation = made.get("generation").and_then(Value::as_u64);
         if generation.is_some() && generation <= self.last_generation {
-            return;
+            return Ok(());
         }
         self.last_generation = generation.or(self.last_generation);
         match self.is_json {
@@ -134,6 +136,7 @@ impl Watch<'_> {
     }
 }
 
-fn tell_json(event: &str, data: &Value) {
-    println!("{}", json!({"event": event, "data": data}));
+fn tell_json(event: &str, data: &Value) -> Result<()> {
+    output::line(json!({"event": event, "data": data}))?;
+    Ok(())
 }

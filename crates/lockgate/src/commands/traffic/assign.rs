@@ -7,6 +7,7 @@ use serving::Assigner;
 
 use crate::command_line::{RuleArguments, WrittenArm};
 use crate::commands::table::table;
+use crate::output;
 
 /// Prints a line for each unit.
 ///
@@ -34,7 +35,7 @@ pub(super) fn run(
         let lines: Vec<Value> = assigned
             .map(|(unit, bucket, arm)| json!({"unit": unit, "bucket": bucket, "arm": arm}))
             .collect();
-        println!("{:#}", Value::from(lines));
+        output::line(format_args!("{:#}", Value::from(lines)))?;
         return Ok(());
     }
     let mut rows = table(&["unit", "bucket", "arm"]);
@@ -45,7 +46,7 @@ pub(super) fn run(
             arm.unwrap_or("none: outside of all ranges"),
         ]);
     }
-    println!("{rows}");
+    output::line(rows)?;
     Ok(())
 }
 

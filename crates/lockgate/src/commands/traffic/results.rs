@@ -1,8 +1,10 @@
 //! What the arms of a split have measured, as tables for people.
 
+use anyhow::Result;
 use serde_json::Value;
 
 use crate::commands::table::table;
+use crate::output;
 
 /// More kinds of answers of one arm make a line hard to read.
 const MAX_KINDS: usize = 5;
@@ -13,13 +15,13 @@ const SCORES: [&str; 12] = [
 ];
 
 /// Everything beside the counts of the arms.
-pub(super) fn show(answer: &Value) {
-    show_outputs(list(answer, "results"));
-    show_comparison(list(answer, "comparison"));
-    show_ratio(answer.get("sample_ratio").unwrap_or(&Value::Null));
+pub(super) fn show(answer: &Value) -> Result<()> {
+    show_outputs(list(answer, "results"))?;
+    show_comparison(list(answer, "comparison"))?;
+    show_ratio(answer.get("sample_ratio").unwrap_or(&Value::Null))
 }
 
-fn show_outputs(results: &[Value]) {
+fn show_outputs(results: &[Value]) -> Result<()> {
     let mut rows = table(&["arm", "answers"]);
     for result in results {
         if let Some(outputs) = result.get("outputs").filter(|outputs| outputs.is_object()) {
@@ -27,8 +29,9 @@ fn show_outputs(results: &[Value]) {
         }
     }
     if !rows.is_empty() {
-        println!("{rows}");
+        output::line(rows)?;
     }
+    Ok(())
 }
 
 /// The most frequent answers, with their share.
@@ -53,7 +56,7 @@ fn distribution(outputs: &Value) -> String {
     shown.join(", ")
 }
 
-fn show_comparison(comparison: &[Value]) {
+fn show_comparison(comparison: &[Value]) -> Result<()> {
     let header = [
         "arm",
         "with",
@@ -85,19 +88,21 @@ fn show_comparison(comparison: &[Value]) {
         }
     }
     if !rows.is_empty() {
-        println!("{rows}");
+        output::line(rows)?;
     }
+    Ok(())
 }
 
-fn show_ratio(ratio: &Value) {
+fn show_ratio(ratio: &Value) -> Result<()> {
     if ratio.get("is_off") == Some(&Value::Bool(true)) {
-        println!(
+        output::line(format_args!(
             "the units do not follow the weights (ln BF {} of {}); the split is broken, and no \
              comparison holds",
             number(ratio.get("ln_bf")),
             number(ratio.get("limit"))
-        );
+        ))?;
     }
+    Ok(())
 }
 
 /// The mean reward of an arm and how often feedback came, as two cells.

@@ -14,15 +14,16 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use contract::{Code, Error, Event, Result};
+use contract::{Answerer, Code, Error, Event, Result};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use tonic::Status;
 use tracing::Level;
 
 use super::DIALECT;
 use super::arrival::limited;
 use super::status::{code_of, failure, status};
+use crate::caller::answerer_fields;
 use crate::context::{Context, Limits};
 use crate::open_inference::inference::Origin;
 use crate::rest::{log_millis, request_id};
@@ -89,8 +90,8 @@ where
         Some(CountsItself) => record.forget(),
         None => record.finish(code),
     }
-    if tracing::enabled!(target: "access", Level::INFO) {
-        log_access(&origin, uri.path(), code);
+    if is_logged() {
+        log_access(&origin, uri.path(), code, response.extensions().get());
     }
     if let Ok(id) = HeaderValue::from_str(origin.id.as_str()) {
         response.headers_mut().insert(ID_KEY, id);
@@ -107,13 +108,28 @@ fn settle(limits: &Limits, path: &str, response: &mut Response) -> Option<Code> 
     code_of(response.headers())
 }
 
-fn log_access(origin: &Origin, path: &str, code: Option<Code>) {
+fn is_logged() -> bool {
+    tracing::enabled!(target: "access", Level::INFO)
+}
+
+/// Keeps who answers among the extensions of a reply, when the call will be logged.
+pub(super) fn keep_for_log(answerer: &Answerer, extensions: &mut Extensions) {
+    if is_logged() {
+        extensions.insert(answerer.clone());
+    }
+}
+
+fn log_access(origin: &Origin, path: &str, code: Option<Code>, answerer: Option<&Answerer>) {
+    let [model, version, arm] = answerer_fields(answerer);
     let latency_ms = log_millis(now().saturating_duration_since(origin.received));
     tracing::info!(
         target: "access",
         id = %origin.id,
         path,
         code = code.map_or("ok", Code::as_str),
+        model,
+        version,
+        arm,
         latency_ms,
         "call answered"
     );

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::caller::GrpcCaller;
 use super::decode::Form;
 use super::early::target;
-use super::frame::CountsItself;
+use super::frame::{CountsItself, keep_for_log};
 use super::generated::inference as wire;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
 use super::generated::inference::model_repository::model_repository_service_server::ModelRepositoryService;
@@ -134,10 +134,12 @@ pub(super) async fn infer(
 
 /// The answer with who gave it in its metadata.
 fn told(mut inferred: Inferred) -> Response<wire::ModelInferResponse> {
-    let mut headers = HeaderMap::new();
-    tell(std::mem::take(&mut inferred.answerer), &mut headers);
+    let answerer = std::mem::take(&mut inferred.answerer);
+    let (mut headers, mut extensions) = (HeaderMap::new(), Extensions::default());
+    keep_for_log(&answerer, &mut extensions);
+    tell(answerer, &mut headers);
     let metadata = MetadataMap::from_headers(headers);
-    Response::from_parts(metadata, inferred.into_message(), Extensions::default())
+    Response::from_parts(metadata, inferred.into_message(), extensions)
 }
 
 /// What the frame knows about the call.

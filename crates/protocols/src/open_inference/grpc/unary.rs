@@ -25,7 +25,7 @@ use tower::Service;
 use super::arrival::LimitedBody;
 use super::codec::check_fields;
 use super::early::refuse_early;
-use super::frame::STATUS_KEY;
+use super::frame::{STATUS_KEY, keep_for_log};
 use super::generated::inference::ModelInferRequest;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::service::{InferenceService, Inferred, infer};
@@ -282,6 +282,7 @@ fn reply(mut inferred: Inferred) -> Result<Response> {
     let answerer = std::mem::take(&mut inferred.answerer);
     let data = framed(&inferred.into_message())?;
     let mut response = Response::new(Body::new(Reply::Message(data)));
+    keep_for_log(&answerer, response.extensions_mut());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
     tell(answerer, headers);

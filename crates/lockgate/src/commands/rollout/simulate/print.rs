@@ -1,14 +1,16 @@
 //! The results of a simulation as tables.
 
+use anyhow::Result;
 use serving::rollout::config::{MetricKind, RolloutConfig};
 use serving::rollout::simulate::Quantiles;
 
 use super::{JUDGE, Results, THRESHOLDS};
 use crate::commands::table::table;
+use crate::output;
 
-pub(super) fn print(config: &RolloutConfig, results: &Results) {
+pub(super) fn print(config: &RolloutConfig, results: &Results) -> Result<()> {
     let summary = &results.summary;
-    println!(
+    output::line(format_args!(
         "{}: `{}` from version {} to {}, {} requests/s, {} runs, seed {}",
         config.id,
         config.model,
@@ -17,8 +19,8 @@ pub(super) fn print(config: &RolloutConfig, results: &Results) {
         results.requests_per_second,
         summary.n_runs,
         results.seed
-    );
-    print_rates(config, results);
+    ))?;
+    print_rates(config, results)?;
     let mut outcomes = table(&["outcome", "probability"]);
     outcomes.add_row(["promoted", &percent(summary.p_promote)]);
     outcomes.add_row(["rolled back", &percent(summary.p_rollback)]);
@@ -27,7 +29,7 @@ pub(super) fn print(config: &RolloutConfig, results: &Results) {
         &format!("held, or not decided after {horizon}"),
         &percent(summary.p_held),
     ]);
-    println!("{outcomes}");
+    output::line(outcomes)?;
     let mut quantiles = table(&[
         "of all runs",
         "1 in 10 below",
@@ -46,11 +48,11 @@ pub(super) fn print(config: &RolloutConfig, results: &Results) {
         &summary.failed_requests,
         count,
     ));
-    println!("{quantiles}");
-    print_judge(results);
+    output::line(quantiles)?;
+    print_judge(results)
 }
 
-fn print_rates(config: &RolloutConfig, results: &Results) {
+fn print_rates(config: &RolloutConfig, results: &Results) -> Result<()> {
     let mut rates = table(&["assumed", "stable", "candidate"]);
     for (metric, assumed) in config.metrics.iter().zip(&results.rates) {
         let (stable, candidate) = (
@@ -67,19 +69,20 @@ fn print_rates(config: &RolloutConfig, results: &Results) {
             }
         };
     }
-    println!("{rates}");
+    output::line(rates)?;
+    Ok(())
 }
 
-fn print_judge(results: &Results) {
+fn print_judge(results: &Results) -> Result<()> {
     if results.fixed_limit.is_empty() {
-        return;
+        return Ok(());
     }
-    println!(
+    output::line(format_args!(
         "For comparison, a judge that checks each minute for {} success, {} checks in a step,\n\
          and rolls back after a number of failed checks:",
         percent(JUDGE.success),
         JUDGE.n_checks
-    );
+    ))?;
     let mut header = vec![
         "weight".to_owned(),
         "requests/check".to_owned(),
@@ -97,7 +100,8 @@ fn print_judge(results: &Results) {
         cells.extend(step.rolls_back.iter().map(|at| percent(at.p)));
         judged.add_row(cells);
     }
-    println!("{judged}");
+    output::line(judged)?;
+    Ok(())
 }
 
 fn row(name: &str, quantiles: &Quantiles, show: fn(f64) -> String) -> [String; 5] {

@@ -5,10 +5,12 @@
 
 use std::io::{IsTerminal, stdout};
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use crate::commands::rollout::show;
+use crate::output;
 
 /// Where news go.
 pub(super) struct Screen {
@@ -34,13 +36,14 @@ impl Screen {
     }
 
     /// A move, as a line that stays.
-    pub(super) fn tell(&mut self, made: &Value) {
+    pub(super) fn tell(&mut self, made: &Value) -> Result<()> {
         let line = show::transition(made);
         match &self.table {
             Some(table) => table.println(&line),
-            None => println!("{line}"),
+            None => output::line(&line)?,
         }
         self.last_move = line;
+        Ok(())
     }
 
     /// Something about the watching itself; until the next news, on a terminal alone.

@@ -12,6 +12,7 @@ use super::*;
 use crate::open_inference::grpc::GrpcInference;
 use crate::open_inference::grpc::generated::inference::InferParameter;
 use crate::open_inference::grpc::generated::inference::infer_parameter::ParameterChoice;
+use crate::recorded_log::RecordedLog;
 
 const METHOD: &str = "/inference.GRPCInferenceService/ModelInfer";
 
@@ -160,6 +161,21 @@ async fn every_head_is_answered_as_by_the_service() {
     for head in heads {
         let [short, routed] = both(|| request(vec![data(&good())], head)).await;
         assert_eq!(short, routed, "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn both_ways_log_the_model_and_the_version_that_answered() {
+    let log = RecordedLog::start();
+    both(|| request(vec![data(&good())], &[])).await;
+    let log = log.text();
+    let lines: Vec<_> = log.lines().collect();
+    let [short, routed] = lines[..] else {
+        panic!("{lines:?}");
+    };
+    assert_eq!(short, routed);
+    for words in ["code=\"ok\"", "model=\"UINT8\"", "version=\"3\""] {
+        assert!(short.contains(words), "{short}");
     }
 }
 
