@@ -10,13 +10,13 @@ mod history;
 mod rollouts;
 mod routing;
 mod traffic;
+mod version_text;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post, put};
-use contract::{Error, ModelName, RequestId, Result};
-use serde::Deserialize;
+use contract::{Error, RequestId, Result};
 
 use crate::context::Context;
 use crate::rest::{Call, Dialect, handler, native_error};
@@ -85,12 +85,6 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
         .merge(rollouts::routes(ctx))
 }
 
-/// The model of the path.
-fn model(call: &Call) -> Result<ModelName> {
-    call.model()?
-        .ok_or_else(|| Error::internal("a route without a model asked for it"))
-}
-
 /// A parameter of the path.
 fn path(call: &Call, name: &str) -> Result<String> {
     let value = call.path_parameter(name).map(str::to_owned);
@@ -106,28 +100,6 @@ fn actor(call: &Call) -> &str {
     value
         .filter(|text| (1..=MAX_ACTOR_BYTES).contains(&text.len()))
         .unwrap_or(UNNAMED)
-}
-
-/// Reads a body; an error names the key that is wrong, such as `split[0].weight`.
-pub(crate) fn body<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T> {
-    let mut json = serde_json::Deserializer::from_slice(&call.body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let message = error.into_inner().to_string();
-        // The place in the text says less than the path of the key.
-        let message = message
-            .split(" at line ")
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        match path.as_str() {
-            "." => Error::invalid(message).in_context("the body"),
-            path => Error::invalid(message).in_context(format_args!("`{path}`")),
-        }
-    })?;
-    json.end()
-        .map_err(|_| Error::invalid("the body goes on after its end"))?;
-    Ok(value)
 }
 
 #[cfg(test)]

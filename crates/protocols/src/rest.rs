@@ -10,6 +10,7 @@ mod error_body;
 mod frame;
 mod id;
 mod read;
+mod refusal;
 mod reply;
 mod write;
 
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use contract::{Error, ModelName, RequestId, Result, Target, Urgency, VersionSelector};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
+use serde::Deserialize;
 
 pub(crate) use body::Incoming;
 pub(crate) use error_body::{native_error, open_inference_error};
@@ -123,6 +125,40 @@ impl Call {
     /// `{model}` of the path.
     pub(crate) fn model(&self) -> Result<Option<ModelName>> {
         self.path_parameter("model").map(ModelName::new).transpose()
+    }
+
+    /// Returns `{model}` of a path that has one.
+    ///
+    /// # Errors
+    /// `invalid_request` for a name that no model can have.
+    pub(crate) fn required_model(&self) -> Result<ModelName> {
+        self.model()?
+            .ok_or_else(|| Error::internal("a route without `{model}` asked for the model"))
+    }
+
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the key that is wrong, such as `split[0].weight`.
+    pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        let mut json = serde_json::Deserializer::from_slice(&self.body);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            let message = error.into_inner().to_string();
+            // The path of the key says more than the place in the text.
+            let message = message
+                .split(" at line ")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            match path.as_str() {
+                "." => Error::invalid(message).in_context("the body"),
+                path => Error::invalid(message).in_context(format_args!("`{path}`")),
+            }
+        })?;
+        json.end()
+            .map_err(|_| Error::invalid("the body goes on after its end"))?;
+        Ok(value)
     }
 
     /// `{version}` of the path.

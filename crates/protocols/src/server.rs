@@ -10,13 +10,16 @@ mod direct;
 mod fallback;
 mod listener;
 mod metrics;
+mod options;
+mod phase;
 mod service;
 
 use std::sync::Arc;
 
 use axum::Router;
 
-pub use listener::{ListenerHandle, ServeOptions, serve};
+pub use listener::{ListenerHandle, serve};
+pub use options::ServeOptions;
 
 use direct::Direct;
 

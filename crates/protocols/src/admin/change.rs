@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use contract::{Change, Result, Version};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::routing::reply;
 use super::traffic::TrafficBody;
-use super::{actor, body, model, path};
+use super::version_text::VersionText;
+use super::{actor, path};
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
@@ -15,30 +16,13 @@ use crate::rest::{Call, Reply};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VersionBody {
-    version: WrittenVersion,
-}
-
-/// A version, with or without quotes.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a version or a label")]
-pub(super) enum WrittenVersion {
-    Number(u64),
-    Text(String),
-}
-
-impl WrittenVersion {
-    pub(super) fn into_text(self) -> String {
-        match self {
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text,
-        }
-    }
+    version: VersionText,
 }
 
 /// Answers `PUT .../traffic`.
 pub(super) async fn split(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
-    let split = body::<TrafficBody>(&call)?.into_split()?;
+    let split = call.json::<TrafficBody>()?.into_split()?;
     change(&ctx, &call, Change::Split(split)).await
 }
 
@@ -50,7 +34,7 @@ pub(super) async fn unsplit(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 /// Answers `PUT .../labels/{label}`.
 pub(super) async fn label(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
-    let version = body::<VersionBody>(&call)?.version.into_text();
+    let version = call.json::<VersionBody>()?.version.into_text();
     let label = path(&call, "label")?;
     change(&ctx, &call, Change::Label { label, version }).await
 }
@@ -64,7 +48,7 @@ pub(super) async fn unlabel(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 /// Answers `PUT .../default`.
 pub(super) async fn pin(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
-    let version = body::<VersionBody>(&call)?.version.into_text();
+    let version = call.json::<VersionBody>()?.version.into_text();
     change(&ctx, &call, Change::Pin(version)).await
 }
 
@@ -92,7 +76,7 @@ pub(super) async fn roll_back(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 
 async fn change(ctx: &Context, call: &Call, change: Change) -> Result<Reply> {
     ctx.check_control()?;
-    let model = model(call)?;
+    let model = call.required_model()?;
     ctx.control.change(&model, change, actor(call)).await?;
     reply(ctx, &model)
 }

@@ -7,7 +7,6 @@ use contract::{Error, HistoryEntry, Result};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::model;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
@@ -46,7 +45,7 @@ impl<'a> Line<'a> {
 
 /// Answers `GET .../history`.
 pub(super) async fn show(ctx: Arc<Context>, call: Call) -> Result<Reply> {
-    let model = model(&call)?;
+    let model = call.required_model()?;
     let entries = ctx.control.history(&model, limit(&call)?).await?;
     let reply = HistoryReply {
         model: model.as_str(),

@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use contract::{Act, ActKind, Code, Document, Error, Result, Rollouts};
 use serde::{Deserialize, Serialize};
 
-use super::{Admin, actor, body, history, path};
+use super::{Admin, actor, history, path};
 use crate::context::Context;
 use crate::rest::{Call, Reply, handler};
 
@@ -131,7 +131,7 @@ async fn act(ctx: Arc<Context>, call: Call, kind: ActKind) -> Result<Reply> {
     ctx.check_control()?;
     let ActBody { reason, generation } = match call.body.is_empty() {
         true => ActBody::default(),
-        false => body(&call)?,
+        false => call.json()?,
     };
     if reason.len() > MAX_REASON_BYTES {
         return Err(Error::invalid(format!(

@@ -9,7 +9,6 @@ use contract::{
 };
 use serde::Serialize;
 
-use super::model;
 use super::traffic::TrafficBody;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
@@ -158,7 +157,7 @@ impl From<SampleRatio> for SampleRatioReply {
 
 /// Answers `GET .../traffic`.
 pub(super) async fn show(ctx: Arc<Context>, call: Call) -> Result<Reply> {
-    reply(&ctx, &model(&call)?)
+    reply(&ctx, &call.required_model()?)
 }
 
 /// What decides now.

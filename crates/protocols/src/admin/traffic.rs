@@ -5,7 +5,7 @@ mod bandit;
 use contract::{Arm, AssignmentHash, Error, Fallback, Layer, Result, Split, Unit, UnitSource};
 use serde::{Deserialize, Serialize};
 
-use super::change::WrittenVersion;
+use super::version_text::VersionText;
 use bandit::BanditBody;
 
 /// Where most callers say who they are asking for.
@@ -35,7 +35,7 @@ pub(super) struct TrafficBody {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ArmBody {
-    version: WrittenVersion,
+    version: VersionText,
     weight: f64,
     #[serde(default)]
     name: Option<String>,
@@ -160,7 +160,7 @@ impl From<&Split> for TrafficBody {
             UnitSource::Random => (Place::Random, None),
         };
         let arms = split.arms.iter().map(|arm| ArmBody {
-            version: WrittenVersion::Text(arm.version.clone()),
+            version: VersionText::Text(arm.version.clone()),
             weight: arm.weight,
             name: Some(arm.name.clone()),
         });

@@ -10,6 +10,7 @@ mod media;
 mod model;
 mod native;
 mod open_inference;
+mod purpose;
 mod schema;
 mod tensor;
 

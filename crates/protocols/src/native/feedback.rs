@@ -11,7 +11,6 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::media::require_json;
-use crate::admin;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 use crate::status::{Success, status, success};
@@ -70,8 +69,8 @@ pub(super) async fn feedback(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
     let is_list = call.body.trim_ascii_start().starts_with(b"[");
     let items = match is_list {
-        true => many(admin::body(&call)?, ctx.limits.batch_requests)?,
-        false => vec![item(admin::body(&call)?)?],
+        true => many(call.json()?, ctx.limits.batch_requests)?,
+        false => vec![item(call.json()?)?],
     };
     let mut results = ctx.control.feedback(&items);
     if !is_list && results.iter().any(Result::is_err) {

@@ -29,10 +29,7 @@ pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
 
 /// Answers `GET /models/{model}`, and with `/versions/{version}` for one version.
 pub(super) async fn model(ctx: Arc<Context>, call: Call) -> Result<Reply> {
-    let Some(name) = call.model()? else {
-        return Err(Error::internal("a route without `{model}`"));
-    };
-    let model = ctx.control.model(&name)?;
+    let model = ctx.control.model(&call.required_model()?)?;
     match call.path_parameter("version") {
         None => json_reply(&ModelEntry::detail(&model)),
         Some(version) => version_reply(&model, version),

@@ -14,6 +14,7 @@ mod encode;
 mod frame;
 mod generated;
 mod health;
+mod infer;
 mod parameter;
 mod repository;
 mod service;

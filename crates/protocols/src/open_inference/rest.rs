@@ -82,13 +82,7 @@ fn plain(
 
 /// The model and version of the path.
 fn target(call: &Call) -> Result<(ModelName, VersionSelector)> {
-    Ok((model(call)?, call.version()))
-}
-
-/// The model of the path.
-fn model(call: &Call) -> Result<ModelName> {
-    call.model()?
-        .ok_or_else(|| Error::internal("a route without a model asked for it"))
+    Ok((call.required_model()?, call.version()))
 }
 
 fn json_reply(value: &Value) -> Reply {

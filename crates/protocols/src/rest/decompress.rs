@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::consume_budget;
 
 use super::body::too_large;
-use super::frame::Refusal;
+use super::refusal::Refusal;
 
 /// What is inflated between two chances for other tasks.
 const PIECE_BYTES: usize = 64 << 10;

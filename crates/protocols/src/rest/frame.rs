@@ -13,9 +13,10 @@ use bytes::Bytes;
 use contract::{Answerer, Code, Error, Event, RequestId};
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
 use tracing::Level;
 
+use super::refusal::Refusal;
 use super::{Dialect, Reply, compress, log_millis, request_id, write};
 use crate::caller::answerer_fields;
 use crate::context::Context;
@@ -27,22 +28,6 @@ pub(super) struct OpenCall<B> {
     pub(super) received: Instant,
     pub(super) parts: Parts,
     pub(super) body: B,
-}
-
-/// An error, and the header that the reply needs to explain it.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) error: Error,
-    pub(super) header: Option<(HeaderName, HeaderValue)>,
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            header: None,
-        }
-    }
 }
 
 /// Runs `work` on a request and gives the reply, whatever happens.

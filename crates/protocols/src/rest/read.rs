@@ -9,7 +9,8 @@ use http::HeaderMap;
 
 use super::body::{self, Incoming};
 use super::decompress::{self, Coding};
-use super::frame::{OpenCall, Refusal};
+use super::frame::OpenCall;
+use super::refusal::Refusal;
 use super::{Call, Early, Head, PathParameters};
 use crate::context::Context;
 

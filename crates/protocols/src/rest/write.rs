@@ -7,8 +7,8 @@ use contract::{Answerer, Code, RequestId};
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue, Response, header};
 
-use super::frame::Refusal;
 use super::id::REQUEST_ID;
+use super::refusal::Refusal;
 use super::{Dialect, Endless, Reply, ReplyBody};
 use crate::caller::tell;
 use crate::status::{ADMISSION_LEVEL, Success, status, success};

@@ -21,7 +21,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Endpoint;
 use super::activity::{Activity, Snapshot, TrackedStream};
-use super::listener::{Phase, ServeOptions};
+use super::options::ServeOptions;
+use super::phase::Phase;
 use super::service::{Calls, Parts};
 
 /// Long enough for the kernel and the runtime to hand over what had arrived when a drain began.

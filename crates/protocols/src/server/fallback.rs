@@ -8,9 +8,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use contract::{Code, Error, RequestId};
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 
-use super::service::is_grpc;
 use crate::context::Context;
 use crate::native::Native;
 use crate::open_inference::rest::OpenInference;
@@ -53,6 +52,13 @@ fn wrong_method(request: &Request<Body>) -> Error {
         Code::MethodNotAllowed,
         format!("`{path}` does not take `{method}`; header `allow` lists what it takes"),
     )
+}
+
+/// Returns whether the headers are those of a gRPC call.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn is_open_inference(path: &str) -> bool {

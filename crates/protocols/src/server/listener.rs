@@ -20,7 +20,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Endpoint;
 use super::connection::{SETTLE, Shared, http, serve as serve_connection};
 use super::fallback;
-use crate::context::Limits;
+use super::options::ServeOptions;
+use super::phase::Phase;
 use crate::rest::new_request_id;
 
 /// Connections that the kernel completes ahead of us, so that a burst is not refused.
@@ -34,43 +35,6 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long to wait for resources, such as file descriptors, after a failed accept.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-
-/// Longer than the idle time of common proxies, which else meet closed connections.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// What a listener allows.
-#[derive(Clone, Debug)]
-pub struct ServeOptions {
-    /// The time in which the head of a request must arrive.
-    pub header_timeout: Duration,
-    /// How long a connection stays open on which nothing happens.
-    pub idle_timeout: Duration,
-    /// Headers of one request.
-    pub max_headers: usize,
-    /// Connections that are open at once.
-    pub max_connections: usize,
-}
-
-impl From<&Limits> for ServeOptions {
-    fn from(limits: &Limits) -> Self {
-        Self {
-            header_timeout: limits.header_timeout,
-            idle_timeout: IDLE_TIMEOUT,
-            max_headers: limits.headers,
-            max_connections: limits.connections,
-        }
-    }
-}
-
-/// Where a listener stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Serving,
-    /// Still accepting, asking clients to move on.
-    Draining,
-    /// Answering what was received, accepting nothing.
-    Closing,
-}
 
 /// A listener at work. Dropping it drops its connections.
 #[derive(Debug)]

@@ -12,14 +12,14 @@ use axum::body::Body;
 use bytes::Bytes;
 use contract::Error;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
+use http::{HeaderValue, Request, Response, Uri, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use tower::Service;
 
 use super::activity::{Activity, InFlight};
-use super::listener::Phase;
+use super::phase::Phase;
 use super::{Endpoint, fallback};
 use crate::rest::{Endless, new_request_id};
 
@@ -44,7 +44,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
     fn call(&self, request: Request<Incoming>) -> Answering {
         let call = self.0.activity.begin_call();
         Answering {
-            is_grpc: is_grpc(request.headers()),
+            is_grpc: fallback::is_grpc(request.headers()),
             version: request.version(),
             uri: request.uri().clone(),
             answer: answer(&self.0.endpoint, request),
@@ -147,13 +147,6 @@ impl http_body::Body for Reply {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-/// Whether the headers are those of a gRPC call.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// The REST frame catches the panics of its handlers; what comes here is outside of it.

@@ -7,8 +7,7 @@ use contract::{Error, ModelName, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::admin::body;
-use crate::admin::change::WrittenVersion;
+use crate::admin::version_text::VersionText;
 use crate::rest::Call;
 
 /// Items of one comparison: enough for an agreement within a few percent, and soon done.
@@ -34,7 +33,7 @@ const MAX_CONCURRENCY: usize = 256;
 )]
 struct Written<'a> {
     model: String,
-    versions: Vec<WrittenVersion>,
+    versions: Vec<VersionText>,
     #[serde(borrow, default)]
     items: Option<Vec<&'a RawValue>>,
     #[serde(default)]
@@ -109,11 +108,11 @@ pub(super) struct Recorded {
 impl<'a> CompareBody<'a> {
     /// Reads and checks a body.
     pub(super) fn read(call: &'a Call) -> Result<Self> {
-        let written: Written<'a> = body(call)?;
+        let written: Written<'a> = call.json()?;
         let versions: Vec<_> = written
             .versions
             .into_iter()
-            .map(WrittenVersion::into_text)
+            .map(VersionText::into_text)
             .collect();
         if !(2..=MAX_VERSIONS).contains(&versions.len()) {
             return Err(Error::invalid(format!(

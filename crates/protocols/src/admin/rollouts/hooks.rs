@@ -11,7 +11,7 @@ use axum::routing::post;
 use contract::{Code, Error, Result};
 use serde::Deserialize;
 
-use super::{Admin, body, handler, reply, rollouts};
+use super::{Admin, handler, reply, rollouts};
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
@@ -55,7 +55,7 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
 
 /// Yes when the verdict is the wanted one; the verdict is told either way.
 fn answer(ctx: &Context, call: &Call, wanted: i8) -> Result<Reply> {
-    let hook: HookBody = body(call)?;
+    let hook: HookBody = call.json()?;
     let id = hook.metadata.rollout.ok_or_else(|| {
         Error::invalid("`metadata.rollout` is missing; it is the name of a rollout of this server")
     })?;

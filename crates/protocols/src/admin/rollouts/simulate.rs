@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::{body, reply, rollouts};
+use super::{reply, rollouts};
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
@@ -70,7 +70,7 @@ impl Simulator {
     /// Answers `POST /api/rollouts:simulate`.
     pub(super) async fn answer(self, ctx: Arc<Context>, call: Call) -> Result<Reply> {
         rollouts(&ctx)?;
-        let (file, assumptions) = read(body(&call)?)?;
+        let (file, assumptions) = read(call.json()?)?;
         let permit = self.0.try_acquire_owned().map_err(|_| {
             Error::new(
                 Code::Overloaded,

@@ -8,9 +8,10 @@ use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::schema::Type;
 
-use super::endpoint::{Endpoint, Purpose, query};
+use super::endpoint::{Endpoint, query};
 use super::failure::Shape;
 use super::media::{json_body, json_reply};
+use super::purpose::Purpose;
 use super::schema::{
     AnySchema, component, count, either, list, map, object, one_of, optional, required, scalar,
     text, word,

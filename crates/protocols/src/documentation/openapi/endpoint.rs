@@ -14,51 +14,9 @@ use utoipa::openapi::{
 
 use super::failure::{self, Shape};
 use super::media::json_reply;
+use super::purpose::Purpose;
 use super::schema::{count, text};
-use crate::status::{Success, status, success};
-
-/// What an operation is for; it decides which failures it may answer with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Tells about the server.
-    Server,
-    /// Tells about a model.
-    Model,
-    /// Runs a model.
-    Infer,
-    /// Changes what is served.
-    Change,
-    /// Tells about a rollout.
-    Rollout,
-    /// Tells what only the server knows that decides about a rollout.
-    RolloutLeader,
-    /// Makes a rollout.
-    RolloutStart,
-    /// Moves a rollout.
-    RolloutAct,
-    /// Plays a rollout.
-    RolloutSimulation,
-    /// Tells what answers were worth.
-    Feedback,
-}
-
-impl Purpose {
-    /// What its success is.
-    fn success(self) -> Success {
-        match self {
-            Self::Server
-            | Self::Model
-            | Self::Infer
-            | Self::Change
-            | Self::Rollout
-            | Self::RolloutLeader
-            | Self::RolloutAct
-            | Self::RolloutSimulation => Success::Done,
-            Self::RolloutStart => Success::Created,
-            Self::Feedback => Success::Accepted,
-        }
-    }
-}
+use crate::status::{status, success};
 
 /// One operation.
 pub(super) struct Endpoint {

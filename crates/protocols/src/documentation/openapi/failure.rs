@@ -11,7 +11,7 @@ use utoipa::openapi::{
     ResponsesBuilder,
 };
 
-use super::endpoint::Purpose;
+use super::purpose::Purpose;
 use super::schema::{AnySchema, component, count, object, required, text, word};
 use crate::status::{ADMISSION_LEVEL, status};
 

@@ -13,10 +13,11 @@ use utoipa::openapi::path::{HttpMethod, Parameter};
 use utoipa::openapi::request_body::RequestBody;
 
 use self::model::predict_examples;
-use super::endpoint::{Endpoint, Purpose, query, refusing};
+use super::endpoint::{Endpoint, query, refusing};
 use super::failure::Shape;
 use super::media::{image_body, json_body, json_reply, text_reply};
 use super::model::Model;
+use super::purpose::Purpose;
 
 pub(super) use self::model::{endpoints as model_endpoints, schemas as model_schemas};
 pub(super) use self::schemas::schemas;

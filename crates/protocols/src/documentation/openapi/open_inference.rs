@@ -12,10 +12,11 @@ use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
 
 use self::model::infer_examples;
-use super::endpoint::{Endpoint, Purpose, refusing};
+use super::endpoint::{Endpoint, refusing};
 use super::failure::Shape;
 use super::media::{binary_body, binary_reply, json_reply, optional_json_body};
 use super::model::Model;
+use super::purpose::Purpose;
 
 pub(super) use self::model::{endpoints as model_endpoints, schemas as model_schemas};
 pub(super) use self::schemas::schemas;

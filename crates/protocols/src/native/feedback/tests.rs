@@ -155,8 +155,8 @@ proptest! {
                 received: tokio::time::Instant::now().into_std(),
                 deadline: None,
             };
-            drop(admin::body::<FeedbackBody>(&call).and_then(item));
-            drop(admin::body::<Vec<FeedbackBody>>(&call).and_then(|items| many(items, 3)));
+            drop(call.json::<FeedbackBody>().and_then(item));
+            drop(call.json::<Vec<FeedbackBody>>().and_then(|items| many(items, 3)));
         }
     }
 }

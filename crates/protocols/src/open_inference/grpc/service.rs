@@ -5,25 +5,24 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use contract::{Answerer, Error, InferResponse, Result, Target, VersionSelector};
+use contract::{Error, Result, VersionSelector};
 use http::{Extensions, HeaderMap};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::caller::GrpcCaller;
-use super::decode::Form;
 use super::early::target;
 use super::frame::{CountsItself, keep_for_log};
 use super::generated::inference as wire;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
 use super::generated::inference::model_repository::model_repository_service_server::ModelRepositoryService;
+use super::infer::{Inferred, infer};
 use super::repository::{Order, carry_out, list};
 use super::status::{failure, status};
 use super::stream::{Answers, Requests, STATUS_KEY, answers};
-use super::{config, decode, encode, settings, statistics};
+use super::{config, settings, statistics};
 use crate::caller::tell;
 use crate::context::Context;
-use crate::open_inference::inference::{Origin, run};
+use crate::open_inference::inference::Origin;
 use crate::open_inference::metadata::{
     EXTENSIONS, SERVER_NAME, TensorMetadata, model_metadata, not_ready_reason,
 };
@@ -81,55 +80,6 @@ impl InferenceService {
             model_stats: list.iter().map(statistics::model_statistics).collect(),
         })
     }
-}
-
-/// What an inference gave, before it is a message.
-#[derive(Debug)]
-pub(super) struct Inferred {
-    /// Who answered.
-    pub(super) answerer: Answerer,
-    /// The answer.
-    pub(super) response: InferResponse,
-    /// The id that the caller wants to see again.
-    pub(super) id: String,
-    /// The form in which the caller wants the answer.
-    pub(super) form: Form,
-}
-
-impl Inferred {
-    /// The message that tells it.
-    pub(super) fn into_message(self) -> wire::ModelInferResponse {
-        encode::encode(&self.response, self.id, self.form)
-    }
-}
-
-/// Runs one inference. `metadata` is that of the call.
-pub(super) async fn infer(
-    ctx: &Context,
-    metadata: &HeaderMap,
-    origin: Origin,
-    mut request: wire::ModelInferRequest,
-) -> Result<Inferred> {
-    let (name, version) = target(&request.model_name, &request.model_version)?;
-    let target = Target {
-        model: Some(name),
-        version,
-    };
-    let caller = GrpcCaller {
-        metadata,
-        parameters: &request.parameters,
-    };
-    let mut route = ctx.infer.route_for(&target, &caller)?;
-    let answerer = std::mem::take(&mut route.answerer);
-    let id = std::mem::take(&mut request.id);
-    let (inference, form) = decode::decode(request)?;
-    let response = run(ctx, route, origin, inference).await?;
-    Ok(Inferred {
-        answerer,
-        response,
-        id,
-        form,
-    })
 }
 
 /// The answer with who gave it in its metadata.

@@ -21,7 +21,7 @@ use super::generated::inference::infer_parameter::ParameterChoice;
 use super::generated::inference::{
     InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
 };
-use super::service::{Inferred, infer};
+use super::infer::{Inferred, infer};
 use super::status::failure;
 use crate::context::Context;
 use crate::open_inference::inference::Origin;

@@ -7,7 +7,7 @@ use axum::routing::get;
 use contract::{Code, Result};
 use serde_json::{Value, json};
 
-use super::{json_reply, model, plain, target, versioned};
+use super::{json_reply, plain, target, versioned};
 use crate::context::Context;
 use crate::open_inference::metadata::{
     EXTENSIONS, SERVER_NAME, TensorMetadata, model_metadata, not_ready_reason,
@@ -107,6 +107,6 @@ fn all_stats(ctx: &Context, call: &Call) -> Result<Reply> {
 }
 
 fn stats(ctx: &Context, call: &Call) -> Result<Reply> {
-    let list = statistics(ctx, Some(&model(call)?), &call.version())?;
+    let list = statistics(ctx, Some(&call.required_model()?), &call.version())?;
     Ok(json_reply(&super::counters::statistics_json(&list)))
 }

@@ -8,7 +8,7 @@ use contract::Result;
 use serde_json::{Map, Value, json};
 
 use super::object::Object;
-use super::{OpenInference, json_reply, model, plain};
+use super::{OpenInference, json_reply, plain};
 use crate::context::Context;
 use crate::open_inference::repository::{
     Action, ControlParameter, IndexRow, control, index, named_repository,
@@ -69,7 +69,7 @@ async fn unload(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 async fn apply(ctx: &Context, call: &Call, action: Action) -> Result<String> {
     // Nobody learns from the errors of a body whether control would be allowed.
     ctx.check_control()?;
-    let name = model(call)?;
+    let name = call.required_model()?;
     let limits = JsonLimits::from(&ctx.limits);
     let parameters = Object::body(&call.body, &limits)?.parameters()?;
     let parameters = parameters

@@ -8,7 +8,7 @@ use contract::Result;
 use serde_json::{Map, Value, json};
 
 use super::object::Object;
-use super::{json_reply, model, plain};
+use super::{json_reply, plain};
 use crate::context::Context;
 use crate::open_inference::settings::{LOG, Setting, Settings, TRACE, Wanted, check_change};
 use crate::rest::{Call, Reply};
@@ -40,12 +40,12 @@ fn change_trace(ctx: &Context, call: &Call) -> Result<Reply> {
 }
 
 fn model_trace(ctx: &Context, call: &Call) -> Result<Reply> {
-    ctx.control.model(&model(call)?)?;
+    ctx.control.model(&call.required_model()?)?;
     Ok(show(TRACE))
 }
 
 fn change_model_trace(ctx: &Context, call: &Call) -> Result<Reply> {
-    ctx.control.model(&model(call)?)?;
+    ctx.control.model(&call.required_model()?)?;
     change(ctx, call, TRACE)
 }
 

@@ -9,24 +9,13 @@
 //! convert them side by side, which takes fewer instructions and no less time.
 
 use super::plain::SCALES;
-use super::short::{HIGH, Short, TO_HIGH, WINDOW_BYTES, ZEROS};
+use super::short::{HIGH, Layout, Short, TO_HIGH, WINDOW_BYTES, ZEROS};
 
 /// The bytes of the word that holds a number without its sign.
 const WORD_BYTES: usize = 8;
 
 /// A point in every place, as a value.
 const POINTS: u64 = u64::from_le_bytes([b'.' ^ b'0'; 8]);
-
-/// How a short number is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::tensor_json) struct Layout {
-    /// The bytes beside the sign.
-    pub(super) n_bytes: usize,
-    /// The digits behind the point, which stands nowhere without any.
-    pub(super) n_fraction: usize,
-    /// Whether a space follows the comma.
-    pub(super) has_space: bool,
-}
 
 /// How to read a number of one layout.
 #[derive(Clone, Copy, Debug)]

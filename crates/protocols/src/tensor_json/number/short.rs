@@ -9,7 +9,6 @@
 
 use half::{bf16, f16};
 
-use super::form::Layout;
 use super::plain::{Plain, joined};
 
 /// The bytes that are looked at: a sign, a word, and what follows it.
@@ -35,6 +34,17 @@ const POWERS_OF_TEN: [[f32; 2]; 8] = [
     [1e6, -1e6],
     [1e7, -1e7],
 ];
+
+/// How a short number is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::tensor_json) struct Layout {
+    /// The bytes beside the sign.
+    pub(super) n_bytes: usize,
+    /// The digits behind the point, which stands nowhere without any.
+    pub(super) n_fraction: usize,
+    /// Whether a space follows the comma.
+    pub(super) has_space: bool,
+}
 
 /// A number of at most seven digits.
 #[derive(Clone, Copy, Debug)]

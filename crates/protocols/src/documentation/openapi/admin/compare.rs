@@ -4,7 +4,7 @@ use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::{Endpoint, json_body, json_reply, post};
-use crate::documentation::openapi::endpoint::Purpose;
+use crate::documentation::openapi::purpose::Purpose;
 use crate::documentation::openapi::schema::{
     AnySchema, anything, count, either, list, object, optional, required, scalar, text, word,
 };

@@ -7,9 +7,10 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::schema::Type;
 
-use super::super::endpoint::{Endpoint, Purpose, query, refusing};
+use super::super::endpoint::{Endpoint, query, refusing};
 use super::super::failure::Shape;
 use super::super::media::{events_reply, json_body, json_reply, optional_json_body, rollout_body};
+use super::super::purpose::Purpose;
 use super::super::schema::{
     AnySchema, anything, component, count, either, list, map, object, optional, required, scalar,
     text, word,

@@ -4,9 +4,10 @@ use contract::TensorSpec;
 use serde_json::{Value, json};
 use utoipa::openapi::schema::ArrayBuilder;
 
-use super::super::endpoint::{Endpoint, Purpose};
+use super::super::endpoint::Endpoint;
 use super::super::media::{Examples, binary_body, binary_reply};
 use super::super::model::Model;
+use super::super::purpose::Purpose;
 use super::super::schema::{AnySchema, object, one_of, word};
 use super::super::tensor::{wire_example, wire_input, wire_output};
 use super::post;

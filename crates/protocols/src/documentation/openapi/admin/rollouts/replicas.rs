@@ -3,8 +3,9 @@
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::schema::Type;
 
-use super::super::super::endpoint::{Endpoint, Purpose};
+use super::super::super::endpoint::Endpoint;
 use super::super::super::media::json_body;
+use super::super::super::purpose::Purpose;
 use super::super::super::schema::{
     AnySchema, component, count, either, list, map, object, required, scalar, text,
 };

@@ -1,0 +1,32 @@
+//! The limits of a listener.
+
+use std::time::Duration;
+
+use crate::context::Limits;
+
+/// Longer than the idle time of common proxies, which else meet closed connections.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// What a listener allows.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// The time in which the head of a request must arrive.
+    pub header_timeout: Duration,
+    /// How long a connection stays open on which nothing happens.
+    pub idle_timeout: Duration,
+    /// Headers of one request.
+    pub max_headers: usize,
+    /// Connections that are open at once.
+    pub max_connections: usize,
+}
+
+impl From<&Limits> for ServeOptions {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            header_timeout: limits.header_timeout,
+            idle_timeout: IDLE_TIMEOUT,
+            max_headers: limits.headers,
+            max_connections: limits.connections,
+        }
+    }
+}

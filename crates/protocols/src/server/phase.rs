@@ -1,0 +1,11 @@
+//! The phases of a listener, from serving to closing.
+
+/// The phase of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Serving,
+    /// Still accepting, asking clients to move on.
+    Draining,
+    /// Answering what was received, accepting nothing.
+    Closing,
+}
