@@ -6,6 +6,7 @@ mod histogram;
 mod names;
 mod process;
 mod rollouts;
+mod samples;
 mod series;
 mod table;
 

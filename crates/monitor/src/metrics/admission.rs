@@ -10,8 +10,8 @@ use arc_swap::ArcSwap;
 use contract::{ModelName, SchedulingReading, Version};
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::exposition::write;
 use super::names::Metric;
+use super::samples::write;
 
 /// The last readings, by model and version.
 #[derive(Debug, Default)]

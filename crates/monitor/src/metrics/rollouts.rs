@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use contract::{ModelName, RolloutReading};
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::exposition::{Samples, write};
 use super::names::Metric;
+use super::samples::{Samples, write};
 
 /// Some months of rollouts, and still few thousand series.
 const MAX_ROLLOUTS: usize = 100;
