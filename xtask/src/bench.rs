@@ -13,6 +13,7 @@ mod engine;
 mod figures;
 mod generator;
 mod goal;
+mod launch;
 mod machine;
 mod measure;
 mod measured;
@@ -27,6 +28,7 @@ mod rollout;
 mod schedule;
 mod server;
 mod swap;
+mod unit;
 mod usage;
 
 use std::path::{Path, PathBuf};

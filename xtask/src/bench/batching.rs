@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::contender::{Contender, Launch};
+use super::contender::Contender;
 use super::figures::{Figures, Round};
+use super::launch::Launch;
 use super::measure::Bench;
 use super::repository::Model;
 use super::request::{Request, Tensor};

@@ -8,8 +8,9 @@ use anyhow::Result;
 
 use super::contender::Contender::{Bentoml, Echo, Fastapi, GrpcEcho, Litserve, Lockgate, Mlserver};
 use super::figures::Round;
-use super::goal::{Bound, Goal, Unit};
+use super::goal::{Bound, Goal};
 use super::measure::{self, Bench, Comparison};
+use super::unit::Unit;
 use super::{batching, engine, overload, resources, rollout, swap};
 
 /// What is measured, and what it should show.

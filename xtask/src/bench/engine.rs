@@ -9,13 +9,14 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::contender::{Contender, Launch};
+use super::contender::Contender;
 use super::figures::Round;
 use super::generator::last_line;
-use super::goal::Unit;
+use super::launch::Launch;
 use super::measure::{Bench, Skip};
 use super::repository::Model;
 use super::request::{Request, Tensor};
+use super::unit::Unit;
 
 pub(super) const BEST_LOOP: &str = "best in-process loop, rows/s";
 pub(super) const OPENVINO: &str = "Lockgate, OpenVINO in bf16";

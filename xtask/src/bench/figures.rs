@@ -6,7 +6,7 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use super::contender::Contender;
-use super::goal::Unit;
+use super::unit::Unit;
 
 /// One measurement in closed loop, or the medians of several.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::figures::Figures;
+use super::unit::Unit;
 
 /// What a case should show.
 #[derive(Debug)]
@@ -26,22 +27,6 @@ pub(super) struct Goal {
 pub(super) enum Bound {
     AtLeast(f64),
     AtMost(f64),
-}
-
-/// How a number is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
-    /// Of one.
-    Share,
-    /// A multiple.
-    Times,
-    Percent,
-    Microseconds,
-    Milliseconds,
-    Seconds,
-    /// Multiples of the deadline of a request.
-    Deadlines,
-    Count,
 }
 
 /// What became of a goal.

@@ -9,9 +9,10 @@ use anyhow::{Context, Result};
 
 use super::build::Built;
 use super::chosen;
-use super::contender::{Contender, Launch};
+use super::contender::Contender;
 use super::figures::{Round, Run};
 use super::generator::{Generator, Load};
+use super::launch::Launch;
 use super::repository::{self, Model};
 use super::request::{self, Request};
 use super::server::Server;

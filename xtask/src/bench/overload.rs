@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::contender::Launch;
 use super::figures::Round;
-use super::goal::{Bound, Goal, Unit};
+use super::goal::{Bound, Goal};
+use super::launch::Launch;
 use super::measure::Bench;
 use super::open_loop::{self, Player, Record, Tally};
 use super::repository::Model;
 use super::request::{Request, Tensor};
 use super::schedule::Phase;
 use super::server::Server;
+use super::unit::Unit;
 
 pub(super) const RECOVERY: &str = "deadlines until 99 % are on time";
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::contender::Launch;
 use super::figures::Round;
-use super::goal::Unit;
+use super::launch::Launch;
 use super::measure::{self, Bench, Skip};
 use super::repository::{self, Model};
 use super::request::{Request, Tensor};
+use super::unit::Unit;
 
 pub(super) const ONE: &str = "memory with 1 instance, MB";
 pub(super) const FOUR_INSTANCES: &str = "memory with 4 instances, MB";

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::contender::Launch;
 use super::figures::Round;
+use super::launch::Launch;
 use super::measure::{self, Bench, Skip};
 use super::probe;
 use super::repository::{self, Model};

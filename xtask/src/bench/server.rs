@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::build::Built;
-use super::contender::Launch;
+use super::launch::Launch;
 use super::request::Request;
 use super::usage::{self, Usage};
 use super::{generator, probe};

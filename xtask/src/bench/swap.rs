@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::contender::Launch;
 use super::figures::{Round, median};
-use super::goal::Unit;
+use super::launch::Launch;
 use super::measure::Bench;
 use super::open_loop::{self, Player, Record, Tally};
 use super::probe;
 use super::repository::{self, Model};
 use super::request::{Request, Tensor};
 use super::schedule::Phase;
+use super::unit::Unit;
 
 pub(super) const FAILED: &str = "failed requests";
 pub(super) const SLOW: &str = "time with a high p99 after the swap";

@@ -3,7 +3,7 @@
 use super::*;
 use crate::bench::case::CASES;
 use crate::bench::figures::{Round, Run};
-use crate::bench::goal::Unit;
+use crate::bench::unit::Unit;
 
 fn run(who: &str, requests_per_second: f64) -> Run {
     Run {

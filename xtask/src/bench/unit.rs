@@ -1,0 +1,17 @@
+//! The units of figures.
+
+/// The unit in which a figure is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Of one.
+    Share,
+    /// A multiple.
+    Times,
+    Percent,
+    Microseconds,
+    Milliseconds,
+    Seconds,
+    /// Multiples of the deadline of a request.
+    Deadlines,
+    Count,
+}
