@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use concurrency::{Concurrency, SessionLayout, SessionMode};
 
@@ -41,6 +42,9 @@ pub struct LoadedModel {
     pub metadata: BTreeMap<String, String>,
     /// How the sessions were made, and why.
     pub layout: SessionLayout,
+    /// Why the cost of a run depends on the values of its inputs and not on their shapes alone, such
+    /// as "operator `Loop`"; `None` where it follows from the shapes.
+    pub data_dependent_cost: Option<String>,
     /// The sessions, at least one, and as many as asked for when a number was given.
     pub sessions: Vec<Box<dyn Session>>,
 }
@@ -79,4 +83,22 @@ pub trait Session: Send + fmt::Debug {
     /// # Errors
     /// `engine_failed` when this run failed and the session can go on; `engine_lost` when it cannot.
     fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>>;
+
+    /// A handle that ends the run in progress; `None` where the engine cannot end one. Asked for
+    /// once, before the first run that is watched.
+    fn terminator(&self) -> Option<Arc<dyn Terminate>> {
+        None
+    }
+}
+
+/// Ends the run of one session from another thread. Called by the watchdog of runs.
+///
+/// What must hold: neither method blocks. The caller sees to it that [`Terminate::reset`] follows
+/// [`Terminate::terminate`] before the session runs again, and never overlaps with it.
+pub trait Terminate: Send + Sync + fmt::Debug {
+    /// Asks the run in progress to end as soon as it can. It then fails with any error.
+    fn terminate(&self);
+
+    /// Lets the session run again after it was asked to end a run.
+    fn reset(&self);
 }

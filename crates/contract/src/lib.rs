@@ -26,7 +26,9 @@ pub use control::{
     BatchStatistics, Control, CountAndTime, ModelStatus, Readiness, VersionState,
     VersionStatistics, VersionStatus,
 };
-pub use engine::{Concurrency, Engine, LoadSpec, LoadedModel, Session, SessionLayout, SessionMode};
+pub use engine::{
+    Concurrency, Engine, LoadSpec, LoadedModel, Session, SessionLayout, SessionMode, Terminate,
+};
 pub use error::{Code, Error, Result};
 pub use event::{Event, RolloutRate, RolloutReading, RolloutScore};
 pub use feedback::{Feedback, Label, Subject, Verdict};

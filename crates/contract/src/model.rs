@@ -37,6 +37,9 @@ pub struct ModelInfo {
     pub n_instances: usize,
     /// How the engine made their sessions, and why.
     pub session_layout: SessionLayout,
+    /// Why the cost of a run depends on the values of its inputs and not on their shapes alone;
+    /// `None` where it follows from the shapes.
+    pub data_dependent_cost: Option<String>,
     /// The platform in the words of the Open Inference Protocol, such as `onnxruntime_onnx`.
     pub platform: String,
     /// The framework in plain words, such as `onnx`.

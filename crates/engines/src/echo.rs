@@ -101,6 +101,7 @@ impl Engine for EchoEngine {
             sessions: (0..n_sessions.get()).map(boxed).collect(),
             signature,
             metadata: BTreeMap::new(),
+            data_dependent_cost: None,
             layout: SessionLayout {
                 is_shared: false,
                 threads,

@@ -6,6 +6,7 @@
 
 mod buckets;
 mod environment;
+mod graph;
 pub mod install;
 mod layout;
 pub mod library;

@@ -154,6 +154,7 @@ impl Engine for FakeEngine {
         Ok(LoadedModel {
             signature: signature(&words),
             metadata: BTreeMap::new(),
+            data_dependent_cost: None,
             layout: SessionLayout {
                 is_shared: false,
                 threads,

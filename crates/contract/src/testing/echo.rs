@@ -48,6 +48,7 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
             provider: "cpu".to_owned(),
             reason: "it is a test".to_owned(),
         },
+        data_dependent_cost: None,
         platform: "onnxruntime_onnx".to_owned(),
         framework: "onnx".to_owned(),
         description: String::new(),

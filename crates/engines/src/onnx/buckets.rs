@@ -12,9 +12,10 @@
 
 use std::iter;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Error, Result, Session, Signature, Tensor};
+use contract::{Error, Result, Session, Signature, Tensor, Terminate};
 
 use super::load::failed;
 use super::session::OnnxSession;
@@ -222,6 +223,26 @@ impl Session for Buckets {
             }
             Some(_) | None => self.run_padded(inputs, outputs),
         }
+    }
+
+    fn terminator(&self) -> Option<Arc<dyn Terminate>> {
+        let sessions = self.0.iter();
+        let each = sessions.filter_map(|(_, session)| session.terminator());
+        Some(Arc::new(EachBucket(each.collect())))
+    }
+}
+
+/// Ends the run of whichever session is running; one run may use several.
+#[derive(Debug)]
+struct EachBucket(Vec<Arc<dyn Terminate>>);
+
+impl Terminate for EachBucket {
+    fn terminate(&self) {
+        self.0.iter().for_each(|session| session.terminate());
+    }
+
+    fn reset(&self) {
+        self.0.iter().for_each(|session| session.reset());
     }
 }
 

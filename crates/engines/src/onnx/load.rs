@@ -21,7 +21,7 @@ use super::environment::Runtime;
 use super::memory::{GiveBack, Opening};
 use super::options::Settings;
 use super::session::OnnxSession;
-use super::{buckets, layout, signature, trial};
+use super::{buckets, graph, layout, signature, trial};
 
 /// The file name of a model, also inside a folder of that name that holds external data.
 pub(super) const ARTIFACT: &str = "model.onnx";
@@ -99,6 +99,7 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
         signature,
         metadata,
         layout: plan.layout,
+        data_dependent_cost: graph::data_dependent_cost(&file),
     })
 }
 

@@ -10,11 +10,12 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
+use std::iter;
 use std::mem;
 use std::ptr;
 use std::sync::Arc;
 
-use contract::{Code, Error, Result, Signature, Tensor};
+use contract::{Code, Error, Result, Signature, Tensor, Terminate};
 use ort::logging::LogLevel;
 use ort::memory::MemoryInfo;
 use ort::session::{NoSelectedOutputs, RunOptions};
@@ -30,14 +31,50 @@ use super::value::{Value, is_aligned};
 /// Inputs or outputs of one run; more than this are rare and cost an allocation.
 type Few<T> = SmallVec<[T; 4]>;
 
+/// The options of the runs of one handle, through which another thread ends its run.
+struct Options {
+    usual: RunOptions<NoSelectedOutputs>,
+    /// For the run after one far larger than usual; `None` where no memory is kept between runs.
+    returning: Option<RunOptions<NoSelectedOutputs>>,
+}
+
+impl Options {
+    fn each(&self) -> impl Iterator<Item = &RunOptions<NoSelectedOutputs>> {
+        iter::once(&self.usual).chain(&self.returning)
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").finish_non_exhaustive()
+    }
+}
+
+/// The runtime looks at its flag before each node, in the bodies of loops too.
+impl Terminate for Options {
+    fn terminate(&self) {
+        for options in self.each() {
+            if let Err(error) = options.terminate() {
+                tracing::warn!(%error, "failed to ask the runtime to end a run");
+            }
+        }
+    }
+
+    fn reset(&self) {
+        for options in self.each() {
+            if let Err(error) = options.unterminate() {
+                tracing::warn!(%error, "failed to let a session run again");
+            }
+        }
+    }
+}
+
 /// A handle of a session: what one caller needs to run it.
 pub(super) struct OnnxSession {
     session: Arc<OpenSession>,
     input_names: Vec<CString>,
     output_names: Vec<CString>,
-    options: RunOptions<NoSelectedOutputs>,
-    /// For the run after one far larger than usual; `None` where no memory is kept between runs.
-    returning: Option<RunOptions<NoSelectedOutputs>>,
+    options: Arc<Options>,
     usual: UsualSize,
     was_outlier: bool,
     memory: MemoryInfo<'static>,
@@ -48,12 +85,15 @@ impl OnnxSession {
     pub(super) fn new(session: Arc<OpenSession>, signature: &Signature) -> Result<Self> {
         let options = |returns| run_options(returns).map_err(|error| failed(words(&error)));
         let returning = session.has_arena().then(|| options(true));
+        let options = Options {
+            usual: options(false)?,
+            returning: returning.transpose()?,
+        };
         Ok(Self {
             session,
             input_names: names(signature.inputs.iter().map(|spec| spec.name.as_str()))?,
             output_names: names(signature.outputs.iter().map(|spec| spec.name.as_str()))?,
-            options: options(false)?,
-            returning: returning.transpose()?,
+            options: Arc::new(options),
             usual: UsualSize::default(),
             was_outlier: false,
             memory: MemoryInfo::default(),
@@ -66,7 +106,7 @@ impl OnnxSession {
         inputs: &[Option<Tensor>],
         wanted: &[usize],
     ) -> ort::Result<Vec<Tensor>> {
-        self.run_with(&self.options, inputs, wanted)
+        self.run_with(&self.options.usual, inputs, wanted)
     }
 
     /// As [`Self::run_aligned`], and gives back what a run far larger than usual has taken.
@@ -78,8 +118,9 @@ impl OnnxSession {
         let n_elements = inputs.iter().flatten().map(Tensor::n_elements).sum();
         // The outputs of the large run itself lie in what it took, so it is the next one that returns.
         let follows_outlier = mem::replace(&mut self.was_outlier, self.usual.note(n_elements));
-        match self.returning.as_ref().filter(|_| follows_outlier) {
-            None => self.run_with(&self.options, inputs, wanted),
+        let returning = self.options.returning.as_ref();
+        match returning.filter(|_| follows_outlier) {
+            None => self.run_with(&self.options.usual, inputs, wanted),
             Some(returning) => {
                 let _memory = GiveBack;
                 self.run_with(returning, inputs, wanted)
@@ -193,6 +234,10 @@ impl contract::Session for OnnxSession {
             }
         };
         outcome.map_err(|error| run_error(&error))
+    }
+
+    fn terminator(&self) -> Option<Arc<dyn Terminate>> {
+        Some(Arc::<Options>::clone(&self.options))
     }
 }
 

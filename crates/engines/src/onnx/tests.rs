@@ -4,6 +4,7 @@ mod buckets;
 mod conform;
 mod process;
 mod shared;
+mod terminate;
 
 use std::fs;
 use std::num::NonZeroUsize;

@@ -215,6 +215,7 @@ fn describe(
         },
         n_instances: loaded.sessions.len(),
         session_layout: loaded.layout.clone(),
+        data_dependent_cost: loaded.data_dependent_cost.clone(),
         platform: engine.platform().to_owned(),
         framework: engine.framework().to_owned(),
         description: settings.description.clone(),

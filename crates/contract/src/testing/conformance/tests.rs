@@ -79,6 +79,7 @@ impl Engine for Doubler {
             },
             metadata: Default::default(),
             layout: layout(spec),
+            data_dependent_cost: None,
             sessions: (0..n_sessions).map(session).collect(),
         })
     }

@@ -1,0 +1,290 @@
+//! Finds models whose cost depends on the values of their inputs, by a look into the graph.
+//!
+//! Input: the file of the model. Rule: the cost depends on values when a node carries a subgraph
+//! (`Loop`, `If`, `Scan`, `SequenceMap`, generation), when a size of a tensor is computed from the
+//! values of an input (the shape of a `Reshape`, the limit of a `Range`, the count of a `NonZero`),
+//! and when the file cannot be read. Values of `Shape` and `Size` follow from shapes, so a size that
+//! is computed from them does not count. Functions of the model are looked at as if each of their
+//! inputs were data. Rejected: measuring alone, because one request then decides about the next,
+//! and a list of operators alone, which calls every export with a computed `Reshape` dangerous.
+
+mod protobuf;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::iter;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use protobuf::{Malformed, Message, Source};
+
+/// Nodes of one model; the largest that are known have some tens of thousands.
+const MAX_NODES: usize = 1_000_000;
+
+/// Rounds in which data may spread to nodes that stand before those that they read from. The format
+/// asks for a sorted list, which takes two.
+const MAX_ROUNDS: usize = 64;
+
+/// Since this version of the format, an initializer that is also an input may be replaced by
+/// callers; before, every initializer had to be listed as an input.
+const FIRST_WITH_OVERRIDES: u64 = 4;
+
+/// Operators whose outputs follow from shapes, whatever the values.
+const OF_SHAPES: [&str; 2] = ["Shape", "Size"];
+
+/// Operators that give as much as they find in their input.
+const COUNTING: [&str; 4] = ["NonZero", "Unique", "Compress", "NonMaxSuppression"];
+
+/// Operators that generate until a condition holds.
+const GENERATING: [&str; 4] = [
+    "BeamSearch",
+    "GreedySearch",
+    "Sampling",
+    "WhisperBeamSearch",
+];
+
+/// Operators with inputs that give sizes, and the positions of these from `first` to `last`.
+const SIZED: [(&str, usize, usize); 20] = [
+    ("Reshape", 1, 1),
+    ("Expand", 1, 1),
+    ("ConstantOfShape", 0, 0),
+    ("Range", 0, 2),
+    ("Tile", 1, 2),
+    ("Resize", 1, 3),
+    ("Upsample", 1, 1),
+    ("Pad", 1, 3),
+    ("TopK", 1, 1),
+    ("OneHot", 1, 1),
+    ("Slice", 1, 4),
+    ("Split", 1, 1),
+    ("CenterCropPad", 1, 1),
+    ("AffineGrid", 1, 1),
+    ("MaxUnpool", 2, 2),
+    ("Col2Im", 1, 2),
+    ("DFT", 1, 1),
+    ("STFT", 1, 3),
+    ("MelWeightMatrix", 0, 4),
+    ("SplitToSequence", 1, 1),
+];
+
+/// Windows are as long as their only input says.
+const WINDOWS: [&str; 3] = ["HannWindow", "HammingWindow", "BlackmanWindow"];
+
+/// Why the cost of a run depends on the values of its inputs; `None` where it follows from shapes.
+pub(super) fn data_dependent_cost(file: &Path) -> Option<String> {
+    let model = File::open(file)
+        .map_err(Malformed::from)
+        .and_then(|file| Model::read(BufReader::new(file)));
+    match model {
+        Ok(model) => model.data_dependent_cost(),
+        Err(_) => Some("the operators of the model are not known".to_owned()),
+    }
+}
+
+/// What matters of a model file.
+#[derive(Debug, Default)]
+struct Model {
+    format: u64,
+    graph: Graph,
+    functions: Vec<Graph>,
+}
+
+/// What matters of a graph or a function.
+#[derive(Debug, Default)]
+struct Graph {
+    nodes: Vec<Node>,
+    inputs: Vec<String>,
+    initializers: HashSet<String>,
+}
+
+/// What matters of a node.
+#[derive(Debug, Default)]
+struct Node {
+    operator: String,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+    has_subgraph: bool,
+}
+
+impl Model {
+    fn read(source: impl Read + Seek) -> Result<Self, Malformed> {
+        let mut model = Self::default();
+        let mut n_nodes = 0;
+        Source::new(source).message()?.each(|field| {
+            match field.number() {
+                1 => model.format = field.varint()?,
+                7 => model
+                    .graph
+                    .read(&mut field.message()?, &GRAPH, &mut n_nodes)?,
+                25 => {
+                    let mut function = Graph::default();
+                    function.read(&mut field.message()?, &FUNCTION, &mut n_nodes)?;
+                    model.functions.push(function);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(model)
+    }
+
+    fn data_dependent_cost(mut self) -> Option<String> {
+        if self.format < FIRST_WITH_OVERRIDES {
+            let initializers = &self.graph.initializers;
+            self.graph
+                .inputs
+                .retain(|name| !initializers.contains(name));
+        }
+        let graphs = iter::once(&self.graph).chain(&self.functions);
+        graphs.filter_map(Graph::data_dependent_cost).next()
+    }
+}
+
+/// The numbers of the fields of a message that holds nodes.
+struct Numbers {
+    node: u64,
+    input: u64,
+    /// Whether inputs are messages with a name, and not names.
+    has_typed_inputs: bool,
+    initializer: Option<u64>,
+}
+
+const GRAPH: Numbers = Numbers {
+    node: 1,
+    input: 11,
+    has_typed_inputs: true,
+    initializer: Some(5),
+};
+
+const FUNCTION: Numbers = Numbers {
+    node: 7,
+    input: 4,
+    has_typed_inputs: false,
+    initializer: None,
+};
+
+impl Graph {
+    fn read<R: Read + Seek>(
+        &mut self,
+        message: &mut Message<'_, R>,
+        numbers: &Numbers,
+        n_nodes: &mut usize,
+    ) -> Result<(), Malformed> {
+        message.each(|field| {
+            let number = field.number();
+            if number == numbers.node {
+                *n_nodes += 1;
+                if *n_nodes > MAX_NODES {
+                    return Err(Malformed);
+                }
+                self.nodes.push(Node::read(&mut field.message()?)?);
+            } else if number == numbers.input {
+                self.inputs.push(match numbers.has_typed_inputs {
+                    true => name(&mut field.message()?, 1)?,
+                    false => field.text()?,
+                });
+            } else if Some(number) == numbers.initializer {
+                self.initializers.insert(name(&mut field.message()?, 8)?);
+            }
+            Ok(())
+        })
+    }
+
+    fn data_dependent_cost(&self) -> Option<String> {
+        if let Some(node) = self.nodes.iter().find(|node| node.has_own_control()) {
+            return Some(format!("operator `{}`", node.operator));
+        }
+        let mut data: HashSet<&str> = self.inputs.iter().map(String::as_str).collect();
+        for _ in 0..MAX_ROUNDS {
+            let n_before = data.len();
+            for node in &self.nodes {
+                if let ControlFlow::Break(input) = node.spread(&mut data) {
+                    let operator = &node.operator;
+                    return Some(format!(
+                        "the size `{input}` of operator `{operator}`, which is computed from values"
+                    ));
+                }
+            }
+            if data.len() == n_before {
+                return None;
+            }
+        }
+        Some("the order of the operators of the model".to_owned())
+    }
+}
+
+impl Node {
+    fn read<R: Read + Seek>(message: &mut Message<'_, R>) -> Result<Self, Malformed> {
+        let mut node = Self::default();
+        message.each(|field| {
+            match field.number() {
+                1 => node.inputs.push(field.text()?),
+                2 => node.outputs.push(field.text()?),
+                4 => node.operator = field.text()?,
+                5 => node.has_subgraph |= has_subgraph(&mut field.message()?)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(node)
+    }
+
+    fn has_own_control(&self) -> bool {
+        self.has_subgraph || GENERATING.contains(&self.operator.as_str())
+    }
+
+    /// Marks the outputs as data where an input is. Breaks with a size that is.
+    fn spread<'a>(&'a self, data: &mut HashSet<&'a str>) -> ControlFlow<&'a str> {
+        let inputs = self.inputs.iter().enumerate();
+        let mut data_inputs = inputs.filter(|(_, name)| data.contains(name.as_str()));
+        let Some((first, name)) = data_inputs.next() else {
+            return ControlFlow::Continue(());
+        };
+        let mut data_inputs = iter::once((first, name)).chain(data_inputs);
+        if let Some((_, name)) = data_inputs.find(|(index, _)| self.is_size(*index)) {
+            return ControlFlow::Break(name);
+        }
+        if !OF_SHAPES.contains(&self.operator.as_str()) {
+            // An output without a name is left out, as is an input.
+            let outputs = self.outputs.iter().map(String::as_str);
+            data.extend(outputs.filter(|name| !name.is_empty()));
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Tells whether the values of input `index` decide how large an output is.
+    fn is_size(&self, index: usize) -> bool {
+        let operator = self.operator.as_str();
+        let sized = |&(name, first, last): &(&str, usize, usize)| {
+            name == operator && (first..=last).contains(&index)
+        };
+        let by_all = COUNTING.contains(&operator) || WINDOWS.contains(&operator);
+        by_all || SIZED.iter().any(sized)
+    }
+}
+
+/// The name that a message has in field `number`; empty where it has none.
+fn name<R: Read + Seek>(message: &mut Message<'_, R>, number: u64) -> Result<String, Malformed> {
+    let mut name = String::new();
+    message.each(|field| {
+        if field.number() == number {
+            name = field.text()?;
+        }
+        Ok(())
+    })?;
+    Ok(name)
+}
+
+/// Tells whether an attribute is a graph or a list of graphs.
+fn has_subgraph<R: Read + Seek>(attribute: &mut Message<'_, R>) -> Result<bool, Malformed> {
+    let mut has_subgraph = false;
+    attribute.each(|field| {
+        has_subgraph |= matches!(field.number(), 6 | 11);
+        Ok(())
+    })?;
+    Ok(has_subgraph)
+}
+
+#[cfg(test)]
+mod tests;

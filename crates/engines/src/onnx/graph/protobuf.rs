@@ -1,0 +1,174 @@
+//! Reads the wire format of protobuf from a file, field by field, and skips what nobody asks for.
+//!
+//! Decision: by hand, because weights stand between the nodes of a model: a generated decoder would
+//! read gigabytes into memory to find a few names. Nothing is kept but what a caller reads.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Names of tensors and operators are short; a longer one is no name.
+const MAX_TEXT_BYTES: u64 = 64 * 1024;
+
+/// A varint of 64 bits has at most this many bytes.
+const MAX_VARINT_BYTES: u32 = 10;
+
+/// The bytes are no message of this format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+impl From<io::Error> for Malformed {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+/// Bytes with a position that is known without asking the system.
+#[derive(Debug)]
+pub(super) struct Source<R> {
+    bytes: R,
+    position: u64,
+}
+
+impl<R: Read + Seek> Source<R> {
+    /// The start of `bytes`.
+    pub(super) fn new(bytes: R) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    /// The message that all of the bytes are, from their start.
+    pub(super) fn message(&mut self) -> Result<Message<'_, R>, Malformed> {
+        let end = self.bytes.seek(SeekFrom::End(0))?;
+        self.bytes.rewind()?;
+        self.position = 0;
+        Ok(Message { source: self, end })
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Malformed> {
+        self.bytes.read_exact(buffer)?;
+        self.position += u64::try_from(buffer.len()).map_err(|_| Malformed)?;
+        Ok(())
+    }
+
+    fn skip_to(&mut self, position: u64) -> Result<(), Malformed> {
+        let distance = position.checked_sub(self.position).ok_or(Malformed)?;
+        // A short way stays inside the buffer of the reader.
+        self.bytes
+            .seek_relative(i64::try_from(distance).map_err(|_| Malformed)?)?;
+        self.position = position;
+        Ok(())
+    }
+
+    fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0;
+        for index in 0..MAX_VARINT_BYTES {
+            let mut byte = [0];
+            self.fill(&mut byte)?;
+            let [byte] = byte;
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed)
+    }
+}
+
+/// A message that is being read.
+#[derive(Debug)]
+pub(super) struct Message<'a, R> {
+    source: &'a mut Source<R>,
+    end: u64,
+}
+
+/// One field of a message. What is not read of it is skipped.
+#[derive(Debug)]
+pub(super) struct Field<'a, R> {
+    source: &'a mut Source<R>,
+    number: u64,
+    value: FieldValue,
+}
+
+/// The value of a field, or where it ends.
+#[derive(Clone, Copy, Debug)]
+enum FieldValue {
+    Varint(u64),
+    /// Bytes from the position of the source up to this one.
+    Bytes(u64),
+}
+
+impl<R: Read + Seek> Message<'_, R> {
+    /// Shows every field to `visit`, in the order of the bytes.
+    pub(super) fn each(
+        &mut self,
+        mut visit: impl FnMut(&mut Field<'_, R>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        let (source, end) = (&mut *self.source, self.end);
+        while source.position < end {
+            let key = source.varint()?;
+            let value = match key & 7 {
+                0 => FieldValue::Varint(source.varint()?),
+                1 => FieldValue::Bytes(source.position + 8),
+                2 => {
+                    let length = source.varint()?;
+                    FieldValue::Bytes(source.position.checked_add(length).ok_or(Malformed)?)
+                }
+                5 => FieldValue::Bytes(source.position + 4),
+                _ => return Err(Malformed),
+            };
+            visit(&mut Field {
+                source: &mut *source,
+                number: key >> 3,
+                value,
+            })?;
+            match value {
+                FieldValue::Varint(_) => {}
+                FieldValue::Bytes(next) if next > end => return Err(Malformed),
+                FieldValue::Bytes(next) => source.skip_to(next)?,
+            }
+        }
+        match source.position == end {
+            true => Ok(()),
+            false => Err(Malformed),
+        }
+    }
+}
+
+impl<R: Read + Seek> Field<'_, R> {
+    /// Its number.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Its value as a whole number.
+    pub(super) fn varint(&self) -> Result<u64, Malformed> {
+        match self.value {
+            FieldValue::Varint(value) => Ok(value),
+            FieldValue::Bytes(_) => Err(Malformed),
+        }
+    }
+
+    /// Its value as a text.
+    pub(super) fn text(&mut self) -> Result<String, Malformed> {
+        let n_bytes = self.end()?.saturating_sub(self.source.position);
+        if n_bytes > MAX_TEXT_BYTES {
+            return Err(Malformed);
+        }
+        let mut text = vec![0; usize::try_from(n_bytes).map_err(|_| Malformed)?];
+        self.source.fill(&mut text)?;
+        String::from_utf8(text).map_err(|_| Malformed)
+    }
+
+    /// Its value as a message.
+    pub(super) fn message(&mut self) -> Result<Message<'_, R>, Malformed> {
+        Ok(Message {
+            end: self.end()?,
+            source: &mut *self.source,
+        })
+    }
+
+    fn end(&self) -> Result<u64, Malformed> {
+        match self.value {
+            FieldValue::Bytes(end) => Ok(end),
+            FieldValue::Varint(_) => Err(Malformed),
+        }
+    }
+}
