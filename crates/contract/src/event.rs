@@ -64,6 +64,25 @@ pub enum Event<'a> {
         /// The run of the engine.
         compute: Duration,
     },
+    /// The watchdog asked the engine to end a run that took too long.
+    RunTerminated {
+        /// The model.
+        model: &'a ModelName,
+        /// The version.
+        version: &'a Version,
+        /// `deadline`, `limit` or `shutdown`.
+        reason: &'static str,
+    },
+    /// The number of stuck instances of a version changed: those whose run goes on although the
+    /// engine was asked to end it.
+    InstancesStuck {
+        /// The model.
+        model: &'a ModelName,
+        /// The version.
+        version: &'a Version,
+        /// The stuck instances now.
+        n_stuck: usize,
+    },
     /// A rollout moved.
     RolloutMoved {
         /// Its name.

@@ -3,7 +3,7 @@
 //! Decision: the order of starting and stopping stands in two functions. Starting: monitor, engines,
 //! repository, what the leader of rollouts says, listeners. Stopping on a signal: say "not ready",
 //! go on accepting for the delay, close the listeners while they answer what they accepted, let the
-//! models finish.
+//! models finish, end the runs that are left.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use protocols::{Context, ListenerHandle, ListenerKind, ServeOptions, ServerInfo}
 use serving::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::follower::Follower;
@@ -154,10 +155,18 @@ impl Running {
             .into_iter()
             .map(|(_, listener)| tokio::spawn(listener.close(config.drain_timeout)));
         let mut n_cut = 0;
+        // I/O threads that are all held by runs close nothing.
+        let latest = Instant::now() + config.drain_timeout + END_OF_RUNS;
         for close in closing.collect::<Vec<_>>() {
-            n_cut += close.await.unwrap_or_default();
+            let closed = tokio::time::timeout_at(latest, close).await;
+            n_cut += closed.map_or(Ok(0), |n_cut| n_cut).unwrap_or_default();
         }
         let drained = tokio::time::timeout(config.drain_timeout, self.server.drain()).await;
+        self.server.end_runs();
+        if drained.is_err() {
+            // What was ended gives its threads back now; what goes on is left behind.
+            drop(tokio::time::timeout(END_OF_RUNS, self.server.drain()).await);
+        }
         match (n_cut, drained) {
             (0, Ok(())) => tracing::info!("drained: every accepted request was answered"),
             (n_cut, _) => {
@@ -178,6 +187,9 @@ impl Running {
         }
     }
 }
+
+/// How long runs may take to end once they are asked to: the exit waits for no run that is stuck.
+const END_OF_RUNS: Duration = Duration::from_millis(500);
 
 /// How often to look whether files that were just written have settled.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

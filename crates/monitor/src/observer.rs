@@ -83,6 +83,16 @@ impl Observe for Monitor {
                 n_requests: _,
                 compute,
             } => registry.version(model, version).run_batch(n_rows, compute),
+            Event::RunTerminated {
+                model,
+                version,
+                reason,
+            } => registry.version(model, version).terminate_run(reason),
+            Event::InstancesStuck {
+                model,
+                version,
+                n_stuck,
+            } => registry.version(model, version).set_stuck(n_stuck),
             Event::RolloutMoved {
                 rollout,
                 model,

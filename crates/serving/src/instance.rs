@@ -7,7 +7,13 @@
 pub(crate) mod company;
 pub(crate) mod cost;
 pub(crate) mod executor;
+pub(crate) mod overrun;
+pub(crate) mod part;
 pub(crate) mod pool;
+mod stopwatch;
+mod thread_name;
+pub(crate) mod watch;
+pub(crate) mod watchdog;
 
 use contract::{Result, Tensor, Timings};
 use tokio::sync::oneshot;
@@ -26,6 +32,8 @@ pub(crate) struct Work {
 pub(crate) struct Job {
     /// What to run.
     pub(crate) work: Work,
+    /// Whether it may run on the thread of a caller, in company too.
+    pub(crate) is_short: bool,
     /// Where its answer goes; the caller may have gone away.
     pub(crate) reply: oneshot::Sender<Result<Answer>>,
 }

@@ -9,7 +9,6 @@ mod readiness;
 mod rollouts;
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -27,6 +26,7 @@ use tokio::time::Instant;
 
 pub use options::ServerOptions;
 
+use crate::instance::watchdog::Watchdog;
 use crate::repository::archive::Archive;
 use crate::repository::keeper::{Command, Intervals, Keeper, Order, Past, Tools};
 use crate::repository::layout::Scanner;
@@ -114,9 +114,7 @@ impl Server {
     /// `invalid_request` when a root cannot be read, `internal` when the store cannot be, or
     /// `conflict` when a rollout runs here and another server is to decide.
     pub fn start(options: ServerOptions) -> Result<Arc<Self>> {
-        for root in &options.roots {
-            check_root(root)?;
-        }
+        options.check_roots()?;
         let leader = options.rollout_leader.clone();
         let records = Records::new(Arc::clone(&options.store));
         let past_rollouts = rollout::driver::Past::read(&records, leader.as_deref())?;
@@ -136,9 +134,12 @@ impl Server {
                 timeout: options.default_timeout,
             },
         };
+        let watchdog = Watchdog::start()
+            .map_err(|error| Error::internal(format!("no thread for the watchdog: {error}")))?;
         let opener = Opener {
             engines: options.engines,
             observe: options.observe,
+            watchdog: Arc::new(watchdog),
         };
         let intervals = Intervals {
             poll: options.poll_interval,
@@ -200,6 +201,13 @@ impl Server {
         }
     }
 
+    /// Ends the runs that go on although nobody waits for them any more. Returns at once.
+    pub fn end_runs(&self) {
+        for variant in self.published.load_full().variants() {
+            variant.end_runs();
+        }
+    }
+
     fn check_open(&self) -> Result<()> {
         match self.is_closed.load(Ordering::Acquire) {
             true => Err(Error::new(Code::Unavailable, "the server is shutting down")),
@@ -211,20 +219,6 @@ impl Server {
         let sent = self.commands.send(command).await;
         sent.map_err(|_| keeper_is_gone())
     }
-}
-
-fn check_root(root: &Path) -> Result<()> {
-    let readable = match std::fs::metadata(root) {
-        Ok(metadata) if metadata.is_dir() => std::fs::read_dir(root).map(|_| ()),
-        Ok(_) => std::fs::File::open(root).map(|_| ()),
-        Err(error) => Err(error),
-    };
-    readable.map_err(|error| {
-        Error::invalid(format!(
-            "the model repository `{}` cannot be read: {error}",
-            root.display()
-        ))
-    })
 }
 
 fn route(served: &Arc<Served>, arm: Option<&Bytes>, propensity: Option<&Bytes>) -> Route {
@@ -313,7 +307,8 @@ impl Control for Server {
 
     fn readiness(&self) -> Readiness {
         let is_shutting_down = self.is_shutting_down.load(Ordering::Acquire);
-        readiness::readiness(&self.published.load().table, is_shutting_down)
+        let stuck = |served: &Arc<Served>| served.variant.stuck_reason();
+        readiness::readiness(&self.published.load().table, is_shutting_down, stuck)
     }
 
     fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {

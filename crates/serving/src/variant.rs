@@ -1,8 +1,9 @@
 //! A variant: one loaded version of a model that answers requests.
 //!
-//! Decision: where a request runs follows from its measured cost. A short run happens on the thread
-//! of its caller, when a session is idle and nobody is ahead: two hand-offs would cost more than the
-//! run. While such requests follow each other closely, each lets the other connections of its
+//! Decision: where a request runs follows from the measured cost of its size. A short run happens on
+//! the thread of its caller, when a session is idle and nobody is ahead: two hand-offs would cost
+//! more than the run. A model whose cost depends on values, or whose run was once too long for such
+//! a thread, gets threads of its own. While such requests follow each other closely, each lets the other connections of its
 //! thread go first, and the first that comes back runs all of them as one batch. Everything else runs on threads of the model, one for each session, and its request waits
 //! for the answer on a one-shot channel.
 //!
@@ -15,13 +16,14 @@
 
 mod flight;
 mod place;
+mod ticket;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::{
-    Error, InferRequest, InferResponse, NamedTensor, Observe, Result, Scheduling, Session,
-    SharedModelInfo, Urgency, VersionStatistics,
+    AdmissionLevel, Error, InferRequest, InferResponse, NamedTensor, Observe, Result, Scheduling,
+    Session, SharedModelInfo, Urgency, VersionStatistics,
 };
 use tokio::sync::oneshot;
 use tokio::time;
@@ -29,15 +31,21 @@ use tokio::time;
 use crate::admission::{self, Gate};
 use crate::batch::curve::Curve;
 use crate::batch::policy::exchange::{Limits, QueueLimit};
-use crate::batch::queue::{Place, Waiting};
+use crate::batch::queue::Waiting;
 use crate::instance::company::Company;
-use crate::instance::cost::CostCurve;
+use crate::instance::cost::{CostCurve, RunSize};
 use crate::instance::executor::Executor;
+use crate::instance::overrun::FirstOverrun;
+use crate::instance::part::Part;
 use crate::instance::pool::Pool;
+use crate::instance::watch::{RunWatch, WatchedSession};
+use crate::instance::watchdog::Watchdog;
 use crate::instance::{Answer, Job, Work};
 use crate::statistics::Statistics;
 use flight::Flight;
 pub(crate) use place::Execution;
+use place::Hazards;
+use ticket::Ticket;
 
 /// How requests are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +65,8 @@ pub(crate) struct VariantSettings {
     pub(crate) queue: QueueLimit,
     /// The longest that a request may take, whatever deadline it names.
     pub(crate) default_timeout: Option<Duration>,
+    /// The longest that a run may take.
+    pub(crate) run_timeout: Duration,
     /// Where requests run.
     pub(crate) execution: Execution,
 }
@@ -102,8 +112,15 @@ impl Variant {
         }
         let statistics = Statistics::new(info.model.clone(), info.version.clone());
         let n_instances = sessions.len();
+        let now = time::Instant::now().into_std();
+        let told = Arc::clone(&observe);
+        let limit = settings.run_timeout;
+        let watch = RunWatch::new(Arc::clone(&info), told, limit, &sessions, now);
+        let sessions = WatchedSession::all(&watch, sessions);
         let executor = Arc::new(Executor {
-            cost: CostCurve::new(&curve),
+            cost: CostCurve::new(&curve, &info),
+            watch,
+            overrun: FirstOverrun::default(),
             pool: Pool::new(settings.limits(n_instances), curve, sessions),
             statistics,
             observe,
@@ -114,7 +131,7 @@ impl Variant {
             execution: settings.execution,
             max_delay: settings.batch.max_delay,
             max_rows: settings.batch.max_rows,
-            company: Company::new(time::Instant::now().into_std()),
+            company: Company::new(now),
             gate: Arc::default(),
             executor: Arc::clone(&executor),
         });
@@ -129,6 +146,17 @@ impl Variant {
     /// What is known about the version.
     pub(crate) fn info(&self) -> &SharedModelInfo {
         &self.executor.info
+    }
+
+    /// Lets a watchdog look after the runs.
+    pub(crate) fn watched_by(&self, watchdog: &Watchdog) {
+        watchdog.watch(&self.executor);
+    }
+
+    /// Why none of the instances can run anything for now; `None` while one can.
+    pub(crate) fn stuck_reason(&self) -> Option<String> {
+        let watch = &self.executor.watch;
+        watch.is_stuck().then(|| watch.reason())
     }
 
     /// Answers a request. Dropping the future cancels it.
@@ -150,7 +178,7 @@ impl Variant {
     /// `overloaded`.
     pub(crate) fn refuse_early(&self, urgency: Urgency) -> Result<()> {
         // What its caller runs at once is not predicted.
-        if self.is_short(1) {
+        if self.allows_inline(self.executor.cost.one_row()) {
             return Ok(());
         }
         let now = time::Instant::now().into_std();
@@ -177,6 +205,9 @@ impl Variant {
         flight: &mut Flight<'_>,
     ) -> Result<InferResponse> {
         let fitting = admission::fit(&self.executor.info, request.inputs, &request.outputs)?;
+        if self.executor.watch.is_stuck() {
+            return Err(self.executor.watch.refusal());
+        }
         let started = flight.started();
         let deadline = admission::deadline(request.deadline, self.default_timeout, started)?;
         let positions = fitting.outputs.clone();
@@ -186,24 +217,37 @@ impl Variant {
             outputs: fitting.outputs,
         };
         let permit = self.gate.enter();
-        let is_short = self.is_short(n_rows);
-        let has_company = is_short && self.has_company(fitting.layout.is_some(), started);
+        let size = RunSize::new(n_rows, &work.inputs);
+        let is_short = self.is_short(size);
+        let can_be_joined = fitting.layout.is_some();
+        let has_company = is_short && self.has_company(can_be_joined, size, started);
         if is_short
             && !has_company
             && let Some(instance) = self.executor.pool.take_idle(n_rows, started)
         {
             flight.admitted(permit, n_rows);
-            let answer = self.executor.run_here(instance, &work, n_rows, started)?;
+            let part = Part {
+                work: &work,
+                n_rows,
+                arrived: started,
+                deadline,
+            };
+            let answer = self.executor.run_here(instance, part)?;
             return Ok(self.response(&positions, answer));
         }
         let (reply, answer) = oneshot::channel();
+        let is_short = is_short && (!can_be_joined || self.is_short_in_company(size));
         let waiting = Waiting {
             n_rows,
             layout: fitting.layout,
             priority: request.priority,
             arrived: started,
             deadline,
-            request: Job { work, reply },
+            request: Job {
+                work,
+                is_short,
+                reply,
+            },
         };
         let ticket = self.submit(waiting, !has_company)?;
         flight.admitted(permit, n_rows);
@@ -216,18 +260,34 @@ impl Variant {
         Ok(self.response(&positions, answer))
     }
 
-    /// Whether a run of so many rows is short enough for the thread of the caller.
-    fn is_short(&self, n_rows: usize) -> bool {
-        let estimate = self.executor.cost.estimate(n_rows);
-        self.execution.allows_inline(estimate)
+    /// Whether a run of this size is short enough for the thread of the caller.
+    fn is_short(&self, size: RunSize) -> bool {
+        self.allows_inline(self.executor.cost.estimate(size))
+    }
+
+    /// Whether the largest batch of requests of this size is short enough for it too.
+    fn is_short_in_company(&self, size: RunSize) -> bool {
+        self.is_short(size.with_rows(self.max_rows))
+    }
+
+    fn allows_inline(&self, estimate: Option<Duration>) -> bool {
+        self.execution.allows_inline(estimate, &self.hazards())
+    }
+
+    fn hazards(&self) -> Hazards<'_> {
+        Hazards {
+            data_dependent_cost: self.executor.info.data_dependent_cost.as_deref(),
+            overrun: self.executor.overrun.get(),
+        }
     }
 
     /// Whether others are likely to be ready on the thread of this caller, and the largest batch is
     /// short enough for it too.
-    fn has_company(&self, can_be_joined: bool, now: Instant) -> bool {
+    fn has_company(&self, can_be_joined: bool, size: RunSize, now: Instant) -> bool {
         let is_delayed = self.max_delay.is_some_and(|delay| !delay.is_zero());
         let is_near = self.company.arrive(now);
-        is_near && can_be_joined && self.max_rows > 1 && !is_delayed && self.is_short(self.max_rows)
+        let is_possible = can_be_joined && self.max_rows > 1 && !is_delayed;
+        is_near && is_possible && self.is_short_in_company(size)
     }
 
     fn submit(&self, waiting: Waiting<Job>, needs_thread: bool) -> Result<Ticket<'_>> {
@@ -239,11 +299,7 @@ impl Variant {
             // The caller may have gone away, which is no failure.
             drop(displaced.request.reply.send(Err(error)));
         }
-        Ok(Ticket {
-            pool,
-            place: admitted.place,
-            is_answered: false,
-        })
+        Ok(Ticket::new(pool, admitted.place))
     }
 
     fn response(&self, positions: &[usize], answer: Answer) -> InferResponse {
@@ -264,8 +320,11 @@ impl Variant {
     /// How requests are scheduled right now.
     pub(crate) fn scheduling(&self) -> Scheduling {
         let outlook = self.executor.pool.outlook();
-        let estimate = self.executor.cost.estimate(1);
-        let (place, place_reason) = self.execution.place(estimate, self.max_delay);
+        let estimate = self.executor.cost.one_row();
+        let hazards = self.hazards();
+        let (place, place_reason) = self.execution.place(estimate, self.max_delay, &hazards);
+        // Nothing is answered while no instance can run.
+        let is_stuck = self.executor.watch.is_stuck();
         Scheduling {
             place,
             place_reason,
@@ -275,8 +334,11 @@ impl Variant {
             hold: outlook.hold.unwrap_or_default(),
             max_queue_rows: outlook.max_queue_rows,
             n_queued_rows: outlook.n_queued_rows,
-            predicted_wait: outlook.predicted_wait,
-            admission_level: outlook.admission_level,
+            predicted_wait: outlook.predicted_wait.filter(|_| !is_stuck),
+            admission_level: match is_stuck {
+                true => AdmissionLevel::Nobody,
+                false => outlook.admission_level,
+            },
         }
     }
 
@@ -295,6 +357,11 @@ impl Variant {
         self.gate.emptied().await;
     }
 
+    /// Asks the engine to end every run, because the server ends.
+    pub(crate) fn end_runs(&self) {
+        self.executor.watch.end_all();
+    }
+
     /// Takes nothing new; the threads end once the queue is empty.
     pub(crate) fn stop(&self) {
         self.executor.pool.close();
@@ -304,39 +371,6 @@ impl Variant {
 impl Drop for Variant {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// A place in the queue; dropping it gives the place up.
-#[derive(Debug)]
-struct Ticket<'a> {
-    pool: &'a Pool,
-    place: Place,
-    is_answered: bool,
-}
-
-impl Ticket<'_> {
-    async fn redeem(
-        mut self,
-        answer: oneshot::Receiver<Result<Answer>>,
-        deadline: Option<time::Instant>,
-    ) -> Result<Answer> {
-        let answer = match deadline {
-            None => answer.await,
-            Some(deadline) => time::timeout_at(deadline, answer)
-                .await
-                .map_err(|_| admission::deadline_exceeded())?,
-        };
-        self.is_answered = true;
-        answer.unwrap_or_else(|_| Err(Error::internal("an instance forgot a request")))
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        if !self.is_answered {
-            self.pool.cancel(self.place);
-        }
     }
 }
 

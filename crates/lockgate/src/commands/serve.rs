@@ -1,5 +1,7 @@
 //! `lockgate serve`: serve models until a signal comes.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use engines::onnx::Runtime;
 
@@ -8,6 +10,9 @@ use crate::commands::settings;
 use crate::config::{Config, Environment};
 use crate::output::ServerOutput;
 use crate::{log, onnxruntime, wiring};
+
+/// How long the exit waits for threads that still work, such as one that writes to disk.
+const END_OF_THREADS: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT, then drains.
 ///
@@ -35,13 +40,16 @@ pub(super) fn serve(
     output: &ServerOutput,
     greeting: impl FnOnce(std::net::SocketAddr) -> String,
 ) -> Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
+    let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.cores.get())
         .enable_all()
         .build()
-        .context("cannot start the I/O threads")?
-        .block_on(async {
-            let running = wiring::start(config, runtime, output).await?;
-            running.run(config, output, greeting).await
-        })
+        .context("cannot start the I/O threads")?;
+    let outcome = threads.block_on(async {
+        let running = wiring::start(config, runtime, output).await?;
+        running.run(config, output, greeting).await
+    });
+    // Dropping the threads would wait for a run or a load that never ends.
+    threads.shutdown_timeout(END_OF_THREADS);
+    outcome
 }

@@ -14,6 +14,7 @@
 mod command_line;
 mod compare;
 mod documents;
+mod endless_runs;
 mod examples;
 mod http;
 mod live_rollouts;

@@ -44,6 +44,14 @@ fn encode_versions(registry: &Registry, encoder: &mut DescriptorEncoder<'_>) -> 
         }
         Ok(())
     })?;
+    write(encoder, Metric::TerminatedRuns, |samples| {
+        for (model, version, series) in &versions {
+            for (reason, count) in series.terminated_runs() {
+                samples.counter(&[model.as_str(), version.as_str(), reason], &count)?;
+            }
+        }
+        Ok(())
+    })?;
     for (metric, read) in version_gauges() {
         write(encoder, metric, |samples| {
             versions.iter().try_for_each(|(model, version, series)| {
@@ -67,7 +75,7 @@ type ReadGauge = fn(&VersionSeries) -> f64;
     clippy::cast_precision_loss,
     reason = "the exposition has floating point numbers"
 )]
-fn version_gauges() -> [(Metric, ReadGauge); 3] {
+fn version_gauges() -> [(Metric, ReadGauge); 4] {
     [
         (Metric::ModelLoaded, |series| {
             f64::from(u8::from(series.is_loaded()))
@@ -75,6 +83,7 @@ fn version_gauges() -> [(Metric, ReadGauge); 3] {
         (Metric::InFlight, |series| {
             series.n_in_flight().max(0) as f64
         }),
+        (Metric::StuckInstances, |series| series.n_stuck() as f64),
         (Metric::ModelLoad, |series| series.load_time().as_secs_f64()),
     ]
 }

@@ -23,6 +23,10 @@ pub enum Metric {
     BatchCompute,
     /// Admitted requests without an answer.
     InFlight,
+    /// Runs that were ended before they were over.
+    TerminatedRuns,
+    /// Instances whose run goes on although it was asked to end.
+    StuckInstances,
     /// Duration of the last load.
     ModelLoad,
     /// Time of an answer to a request that came now.
@@ -125,7 +129,7 @@ pub enum Label {
 
 impl Metric {
     /// Every metric, in the order of the exposition.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::Predictions,
         Self::PredictionLatency,
         Self::ModelLoaded,
@@ -133,6 +137,8 @@ impl Metric {
         Self::BatchRows,
         Self::BatchCompute,
         Self::InFlight,
+        Self::TerminatedRuns,
+        Self::StuckInstances,
         Self::ModelLoad,
         Self::PredictedWait,
         Self::AdmissionLevel,
@@ -171,6 +177,8 @@ impl Metric {
             Self::BatchRows => "lockgate_batch_rows",
             Self::BatchCompute => "lockgate_batch_compute_seconds",
             Self::InFlight => "lockgate_in_flight_requests",
+            Self::TerminatedRuns => "lockgate_runs_terminated_total",
+            Self::StuckInstances => "lockgate_stuck_instances",
             Self::ModelLoad => "lockgate_model_load_seconds",
             Self::PredictedWait => "lockgate_predicted_wait_seconds",
             Self::AdmissionLevel => "lockgate_admission_level",
@@ -210,6 +218,10 @@ impl Metric {
             Self::BatchRows => "Rows of the batches that the engine ran",
             Self::BatchCompute => "Time that the engine took for one batch",
             Self::InFlight => "Requests admitted and not answered yet",
+            Self::TerminatedRuns => "Runs that were ended before they were over, by reason",
+            Self::StuckInstances => {
+                "Instances whose run goes on although the engine was asked to end it"
+            }
             Self::ModelLoad => "Time that the last load of the version took",
             Self::PredictedWait => "Time that the answer to a request of one row would take now",
             Self::AdmissionLevel => {
@@ -249,6 +261,7 @@ impl Metric {
     pub const fn kind(self) -> Kind {
         match self {
             Self::Predictions
+            | Self::TerminatedRuns
             | Self::Calls
             | Self::ProcessCpu
             | Self::RolloutTransitions
@@ -265,6 +278,7 @@ impl Metric {
             | Self::CallLatency => Histogram,
             Self::ModelLoaded
             | Self::InFlight
+            | Self::StuckInstances
             | Self::ModelLoad
             | Self::PredictedWait
             | Self::AdmissionLevel
@@ -294,9 +308,11 @@ impl Metric {
             | Self::BatchRows
             | Self::BatchCompute
             | Self::InFlight
+            | Self::StuckInstances
             | Self::ModelLoad
             | Self::PredictedWait
             | Self::AdmissionLevel => &[Model, ModelVersion],
+            Self::TerminatedRuns => &[Model, ModelVersion, Reason],
             Self::Calls => &[Dialect, Status],
             Self::CallLatency => &[Dialect],
             Self::RolloutState => &[Model, Rollout, State],

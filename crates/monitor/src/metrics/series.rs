@@ -1,7 +1,7 @@
 //! The counters of one version, of one dialect, and of everything.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use contract::{Code, ModelName, Timings, Version};
@@ -69,6 +69,9 @@ impl Registry {
     }
 }
 
+/// Why runs are ended.
+const TERMINATIONS: [&str; 3] = ["deadline", "limit", "shutdown"];
+
 /// What one version has done.
 #[derive(Debug)]
 pub(crate) struct VersionSeries {
@@ -80,6 +83,8 @@ pub(crate) struct VersionSeries {
     n_in_flight: AtomicI64,
     is_loaded: AtomicBool,
     load_nanos: AtomicU64,
+    terminated: [AtomicU64; TERMINATIONS.len()],
+    n_stuck: AtomicUsize,
 }
 
 impl Default for VersionSeries {
@@ -93,6 +98,8 @@ impl Default for VersionSeries {
             n_in_flight: AtomicI64::new(0),
             is_loaded: AtomicBool::new(false),
             load_nanos: AtomicU64::new(0),
+            terminated: Default::default(),
+            n_stuck: AtomicUsize::new(0),
         }
     }
 }
@@ -134,6 +141,31 @@ impl VersionSeries {
         let n_rows = u64::try_from(n_rows).unwrap_or(u64::MAX);
         self.batch_rows.observe(n_rows);
         self.batch_compute.observe_time(compute);
+    }
+
+    /// Counts a run that was ended.
+    pub(crate) fn terminate_run(&self, reason: &str) {
+        for (known, count) in TERMINATIONS.into_iter().zip(&self.terminated) {
+            if known == reason {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Runs that were ended, by reason.
+    pub(crate) fn terminated_runs(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.terminated.iter();
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        TERMINATIONS.into_iter().zip(counts)
+    }
+
+    /// Notes how many instances are stuck.
+    pub(crate) fn set_stuck(&self, n_stuck: usize) {
+        self.n_stuck.store(n_stuck, Ordering::Relaxed);
+    }
+
+    pub(crate) fn n_stuck(&self) -> usize {
+        self.n_stuck.load(Ordering::Relaxed)
     }
 
     /// Requests admitted and not ended; below zero for a moment in which an end was seen before

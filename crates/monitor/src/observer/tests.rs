@@ -388,6 +388,36 @@ fn the_oldest_rollout_that_has_ended_makes_room() {
 }
 
 #[test]
+fn runs_that_were_ended_and_instances_that_are_stuck_are_counted() {
+    let monitor = Monitor::new("0");
+    let (model, version) = (&ModelName::new("m").unwrap(), &Version::new("1").unwrap());
+    for reason in ["deadline", "limit", "deadline"] {
+        monitor.observe(&Event::RunTerminated {
+            model,
+            version,
+            reason,
+        });
+    }
+    for n_stuck in [1, 2, 1] {
+        monitor.observe(&Event::InstancesStuck {
+            model,
+            version,
+            n_stuck,
+        });
+    }
+    let body = monitor.exposition().body;
+    let labels = "model=\"m\",model_version=\"1\"";
+    for line in [
+        format!("lockgate_runs_terminated_total{{{labels},reason=\"deadline\"}} 2\n"),
+        format!("lockgate_runs_terminated_total{{{labels},reason=\"limit\"}} 1\n"),
+        format!("lockgate_runs_terminated_total{{{labels},reason=\"shutdown\"}} 0\n"),
+        format!("lockgate_stuck_instances{{{labels}}} 1.0\n"),
+    ] {
+        assert!(body.contains(&line), "{line} is missing in\n{body}");
+    }
+}
+
+#[test]
 fn the_exposition_has_the_names_and_labels_of_the_enum_and_no_others() {
     let parsed = parse(&busy_monitor().exposition().body);
     let mut unknown: BTreeSet<_> = parsed

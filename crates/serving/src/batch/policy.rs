@@ -136,6 +136,15 @@ impl<T> Scheduler<T> {
 
     /// A thread asks what to do. While no instance is free, there is nothing to do.
     pub(crate) fn next(&mut self, now: Instant) -> Step<T> {
+        self.step(now, None)
+    }
+
+    /// As [`Self::next`], for a thread that runs only batches of which it may run every request.
+    pub(crate) fn next_if(&mut self, now: Instant, may_run: impl Fn(&T) -> bool) -> Step<T> {
+        self.step(now, Some(&may_run))
+    }
+
+    fn step(&mut self, now: Instant, may_run: Option<&dyn Fn(&T) -> bool>) -> Step<T> {
         if self.has_waiting() && self.slots.n_free() == 0 {
             return Step::Wait;
         }
@@ -153,6 +162,9 @@ impl<T> Scheduler<T> {
             && let Some(until) = self.hold(&cut, now)
         {
             return Step::HoldUntil(until);
+        }
+        if may_run.is_some_and(|may_run| !self.queue.all(&cut, may_run)) {
+            return Step::Wait;
         }
         let Some(slot) = self.slots.occupy(now + self.upper(cut.n_rows)) else {
             return Step::Wait;
@@ -184,6 +196,11 @@ impl<T> Scheduler<T> {
             0 => self.queue.drain(),
             _ => Vec::new(),
         }
+    }
+
+    /// Takes all requests out of line, because no instance will run them.
+    pub(crate) fn drain(&mut self) -> Vec<Waiting<T>> {
+        self.queue.drain()
     }
 
     /// Takes nothing new from now on.

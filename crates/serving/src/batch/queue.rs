@@ -201,6 +201,16 @@ impl<T> Queue<T> {
             .collect()
     }
 
+    /// Whether all requests of the batch of a cut are so.
+    pub(crate) fn all(&self, cut: &Cut, is_so: impl Fn(&T) -> bool) -> bool {
+        let mut batch = cut.batch.iter();
+        batch.all(|place| {
+            self.waiting
+                .get(place)
+                .is_some_and(|waiting| is_so(&waiting.request))
+        })
+    }
+
     /// Takes the batch of a cut out of line, which the lower classes that wait are credited for.
     pub(crate) fn take_batch(&mut self, cut: &Cut) -> Vec<Waiting<T>> {
         self.classes.credit(cut.n_rows);

@@ -1,18 +1,29 @@
-//! What a run costs by its number of rows: the curve that decides where a run happens.
+//! What a run costs by the size of its inputs: the curve that decides where a run happens.
 //!
-//! Input: rows and run time of every batch. Rule: one moving average for each doubling of the rows,
-//! a sample counting an eighth and at most four times what was expected, so that one interrupted
-//! run does not change the mode. Cold start: a size that never ran has no estimate, and runs on a
-//! thread of its own, which measures it. Recovery: every run counts, wherever it happened.
-//! Rejected: a fitted line, which small models with fixed costs bend.
+//! Input: rows, bytes of all inputs, and run time of every batch. Rule: one moving average for each
+//! doubling of the rows and of the bytes, a sample counting an eighth and at most four times what was
+//! expected, so that one interrupted run does not change the mode. The bytes stand for all
+//! dimensions and for the length of texts: one text of 8192 tokens is another size than 512 texts of
+//! 16. Cold start: a size that never ran has no estimate, and runs on a thread of its own, which
+//! measures it; so has a size beyond the table. Recovery: every run counts, wherever it happened.
+//! Rejected: rows alone, which take a long text for a short one; a fitted line, which small models
+//! with fixed costs bend and attention leaves.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use contract::{Dimension, ModelInfo, Tensor, TensorSpec};
+
 use crate::batch::curve::{Curve, whole};
 
-/// Up to 2^15 rows are told apart; larger requests count as the last size.
-const N_SIZES: usize = 16;
+/// Up to 2^15 rows are told apart.
+const N_ROW_SIZES: usize = 16;
+
+/// Up to 2^31 bytes are told apart; together a table of 4 KiB.
+const N_BYTE_SIZES: usize = 32;
+
+/// An empty string in a tensor: its length alone.
+const EMPTY_STRING_BYTES: usize = 4;
 
 /// The share of a new sample, as a power of two.
 const WEIGHT_SHIFT: u32 = 3;
@@ -20,48 +31,123 @@ const WEIGHT_SHIFT: u32 = 3;
 /// How far one sample can pull, in multiples of what was expected.
 const MAX_SURPRISE: u64 = 4;
 
+/// The size of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunSize {
+    /// Rows; 1 where the model knows none.
+    pub(crate) n_rows: usize,
+    /// Bytes of all inputs.
+    pub(crate) n_bytes: usize,
+}
+
+impl RunSize {
+    /// The size of a run of these inputs.
+    pub(crate) fn new(n_rows: usize, inputs: &[Option<Tensor>]) -> Self {
+        let inputs = inputs.iter().flatten();
+        Self {
+            n_rows,
+            n_bytes: inputs.map(|tensor| tensor.data().len()).sum(),
+        }
+    }
+
+    /// The size of a run of `n_rows` rows of the same kind.
+    pub(crate) fn with_rows(self, n_rows: usize) -> Self {
+        let row_bytes = self.n_bytes / self.n_rows.max(1);
+        Self {
+            n_rows,
+            n_bytes: row_bytes.saturating_mul(n_rows),
+        }
+    }
+
+    /// The size of one row of a version whose inputs have it by their signature.
+    fn of_one_row(info: &ModelInfo) -> Option<Self> {
+        let n_batch_dims = usize::from(info.max_request_rows.is_some());
+        let given = info.signature.inputs.iter();
+        let given = given.filter(|spec| !spec.is_optional);
+        let n_bytes: Option<usize> = given.map(|spec| fixed_bytes(spec, n_batch_dims)).sum();
+        n_bytes.map(|n_bytes| Self { n_rows: 1, n_bytes })
+    }
+}
+
+/// The bytes of an input without its first dimensions; `None` where another one is dynamic.
+fn fixed_bytes(spec: &TensorSpec, n_batch_dims: usize) -> Option<usize> {
+    let element_bytes = spec.element_type.size_bytes().unwrap_or(EMPTY_STRING_BYTES);
+    let mut dims = spec.dims.iter().skip(n_batch_dims).map(Dimension::fixed);
+    dims.try_fold(element_bytes, |n, dim| n.checked_mul(dim?))
+}
+
 /// Run times by size. Written by every run and read by every request, without a lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CostCurve {
-    /// Nanoseconds; 0 for a size that never ran.
-    sizes: [AtomicU64; N_SIZES],
+    /// Nanoseconds by rows and bytes; 0 for a size that never ran.
+    sizes: [[AtomicU64; N_BYTE_SIZES]; N_ROW_SIZES],
+    /// Nanoseconds that runs of one row took lately, whatever their bytes; 0 before the first.
+    one_row: AtomicU64,
+}
+
+impl Default for CostCurve {
+    fn default() -> Self {
+        Self {
+            sizes: [const { [const { AtomicU64::new(0) }; N_BYTE_SIZES] }; N_ROW_SIZES],
+            one_row: AtomicU64::new(0),
+        }
+    }
 }
 
 impl CostCurve {
-    /// What is known from runs before.
-    pub(crate) fn new(curve: &Curve) -> Self {
+    /// What is known from runs before, as far as their bytes follow from the signature.
+    pub(crate) fn new(curve: &Curve, info: &ModelInfo) -> Self {
         let cost = Self::default();
-        for point in curve.points() {
-            cost.observe(whole(point.rows), Duration::from_secs_f64(point.seconds));
+        if let Some(row) = RunSize::of_one_row(info) {
+            for point in curve.points() {
+                let size = row.with_rows(whole(point.rows));
+                cost.observe(size, Duration::from_secs_f64(point.seconds));
+            }
         }
         cost
     }
 
-    /// A run of `n_rows` took this long.
-    pub(crate) fn observe(&self, n_rows: usize, run_time: Duration) {
+    /// A run of this size took this long.
+    pub(crate) fn observe(&self, size: RunSize, run_time: Duration) {
         let sample = u64::try_from(run_time.as_nanos())
             .unwrap_or(u64::MAX)
             .max(1);
-        if let Some(size) = self.size(n_rows) {
+        if let Some(cell) = self.cell(size) {
             // Two threads may write at once; either sample is as good.
-            let updated = blend(size.load(Ordering::Relaxed), sample);
-            size.store(updated, Ordering::Relaxed);
+            let updated = blend(cell.load(Ordering::Relaxed), sample);
+            cell.store(updated, Ordering::Relaxed);
+            if size.n_rows <= 1 {
+                self.one_row.store(updated, Ordering::Relaxed);
+            }
         }
     }
 
-    /// How long a run of `n_rows` will take; `None` when nothing of its size ever ran.
-    pub(crate) fn estimate(&self, n_rows: usize) -> Option<Duration> {
-        match self.size(n_rows)?.load(Ordering::Relaxed) {
-            0 => None,
-            nanoseconds => Some(Duration::from_nanos(nanoseconds)),
-        }
+    /// How long a run of this size will take; `None` when nothing of its size ever ran.
+    pub(crate) fn estimate(&self, size: RunSize) -> Option<Duration> {
+        time(self.cell(size)?.load(Ordering::Relaxed))
     }
 
-    fn size(&self, n_rows: usize) -> Option<&AtomicU64> {
-        let doublings = n_rows.max(1).next_power_of_two().trailing_zeros();
-        let index = usize::try_from(doublings).unwrap_or(N_SIZES);
-        self.sizes.get(index.min(N_SIZES - 1))
+    /// How long runs of one row took lately.
+    pub(crate) fn one_row(&self) -> Option<Duration> {
+        time(self.one_row.load(Ordering::Relaxed))
     }
+
+    fn cell(&self, size: RunSize) -> Option<&AtomicU64> {
+        let by_bytes = self.sizes.get(doublings(size.n_rows))?;
+        by_bytes.get(doublings(size.n_bytes))
+    }
+}
+
+fn doublings(n: usize) -> usize {
+    let doublings = n
+        .max(1)
+        .checked_next_power_of_two()
+        .map(usize::trailing_zeros);
+    doublings.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX))
+}
+
+fn time(nanoseconds: u64) -> Option<Duration> {
+    (nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds))
 }
 
 fn blend(expected: u64, sample: u64) -> u64 {
@@ -75,49 +161,101 @@ fn blend(expected: u64, sample: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use contract::testing::model_info;
+    use contract::{ElementType, Signature};
+
     use super::*;
 
     const fn micros(n: u64) -> Duration {
         Duration::from_micros(n)
     }
 
+    const fn size(n_rows: usize, n_bytes: usize) -> RunSize {
+        RunSize { n_rows, n_bytes }
+    }
+
     #[test]
     fn a_size_that_never_ran_has_no_estimate() {
         let curve = CostCurve::default();
-        curve.observe(1, micros(5));
-        assert_eq!(curve.estimate(1), Some(micros(5)));
-        assert_eq!(curve.estimate(2), None);
+        curve.observe(size(1, 64), micros(5));
+        assert_eq!(curve.estimate(size(1, 64)), Some(micros(5)));
+        for other in [
+            size(2, 64),
+            size(2, 128),
+            size(1, 65),
+            size(1, 32),
+            size(1, 8192),
+        ] {
+            assert_eq!(curve.estimate(other), None, "{other:?}");
+        }
     }
 
     #[test]
     fn sizes_up_to_the_next_doubling_share_an_estimate() {
         let curve = CostCurve::default();
-        curve.observe(5, micros(9));
-        assert_eq!(curve.estimate(8), Some(micros(9)));
-        assert_eq!(curve.estimate(4), None);
-        curve.observe(usize::MAX >> 1, micros(70));
-        assert_eq!(curve.estimate(1 << 20), Some(micros(70)));
+        curve.observe(size(5, 40), micros(9));
+        assert_eq!(curve.estimate(size(8, 64)), Some(micros(9)));
+        assert_eq!(curve.estimate(size(4, 64)), None);
+    }
+
+    #[test]
+    fn a_size_beyond_the_table_has_no_estimate() {
+        let curve = CostCurve::default();
+        for vast in [
+            size(1 << 16, 64),
+            size(1, 1 << 32),
+            size(usize::MAX, usize::MAX),
+        ] {
+            curve.observe(vast, micros(70));
+            assert_eq!(curve.estimate(vast), None, "{vast:?}");
+        }
     }
 
     #[test]
     fn one_interrupted_run_moves_the_estimate_by_less_than_half() {
         let curve = CostCurve::default();
-        curve.observe(1, micros(100));
-        curve.observe(1, micros(50_000));
-        assert!(curve.estimate(1).unwrap() < micros(150));
+        curve.observe(size(1, 1), micros(100));
+        curve.observe(size(1, 1), micros(50_000));
+        assert!(curve.estimate(size(1, 1)).unwrap() < micros(150));
     }
 
     #[test]
     fn the_estimate_follows_a_lasting_change() {
         let curve = CostCurve::default();
-        curve.observe(1, micros(10));
+        curve.observe(size(1, 1), micros(10));
         for _ in 0..60 {
-            curve.observe(1, micros(1000));
+            curve.observe(size(1, 1), micros(1000));
         }
-        let estimate = curve.estimate(1).unwrap();
+        let estimate = curve.estimate(size(1, 1)).unwrap();
         assert!(
             estimate > micros(950) && estimate <= micros(1000),
             "{estimate:?}"
         );
+        assert_eq!(curve.one_row(), Some(estimate));
+    }
+
+    #[test]
+    fn what_warm_up_measured_counts_where_the_signature_tells_the_bytes() {
+        let mut warm = Curve::default();
+        warm.observe(1, micros(7));
+        warm.observe(8, micros(20));
+        let spec = |name: &str, dims| TensorSpec {
+            name: name.to_owned(),
+            element_type: ElementType::F32,
+            dims,
+            is_optional: false,
+        };
+        let info = |width| {
+            let signature = Signature {
+                inputs: vec![spec("x", vec![Dimension::Dynamic, width])],
+                outputs: vec![spec("y", vec![Dimension::Dynamic])],
+            };
+            model_info("m", "1", signature)
+        };
+        let curve = CostCurve::new(&warm, &info(Dimension::Fixed(10)));
+        assert_eq!(curve.estimate(size(1, 40)), Some(micros(7)));
+        assert_eq!(curve.estimate(size(8, 320)), Some(micros(20)));
+        let curve = CostCurve::new(&warm, &info(Dimension::Dynamic));
+        assert_eq!(curve.one_row(), None);
     }
 }

@@ -7,25 +7,27 @@
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 use std::{io, thread};
 
 use contract::{Code, Error, Event, Observe, Result, Session, SharedModelInfo, Tensor, Timings};
 use smallvec::SmallVec;
 use tokio::time;
 
-use super::cost::CostCurve;
+use super::cost::{CostCurve, RunSize};
+use super::overrun::{FirstOverrun, InlineRun};
+use super::part::{Part, latest_deadline};
 use super::pool::{Instance, Pool, Taken};
-use super::{Answer, Job, Work};
+use super::stopwatch::Stopwatch;
+use super::thread_name::thread_name;
+use super::watch::{RunWatch, Sight, WatchedSession};
+use super::{Answer, Job};
 use crate::admission::{is_batching, no_instance};
 use crate::batch::join::{join_inputs, join_outputs};
 use crate::batch::policy::exchange::Ran;
 use crate::batch::queue::Waiting;
 use crate::batch::split::{BatchOutputs, Share};
 use crate::statistics::Statistics;
-
-/// Linux keeps this many bytes of the name of a thread.
-const MAX_THREAD_NAME_BYTES: usize = 15;
 
 /// What the instances of a variant share.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub(crate) struct Executor {
     pub(crate) pool: Pool,
     /// What runs cost.
     pub(crate) cost: CostCurve,
+    /// The runs in progress.
+    pub(crate) watch: Arc<RunWatch>,
+    /// The first run that was too long for the thread of its caller.
+    pub(crate) overrun: FirstOverrun,
     /// What is counted.
     pub(crate) statistics: Statistics,
     /// Who is told.
@@ -86,7 +92,7 @@ impl Executor {
         }) = next
         {
             seat.slot = Some(instance.slot);
-            let ran = match self.run_batch(instance.session.as_mut(), batch) {
+            let ran = match self.run_batch(&mut instance.session, batch) {
                 Ok(ran) => ran,
                 Err(Lost(error)) => return self.tell_lost(&error),
             };
@@ -101,27 +107,32 @@ impl Executor {
         tracing::error!(%model, %version, %error, diagnostic, "an instance is lost");
     }
 
+    /// Ends runs that took too long. Refuses what waits while no instance could run it.
+    pub(crate) fn look_after_runs(&self, now: Instant) -> Sight {
+        let sight = self.watch.look(now);
+        if sight.is_stuck {
+            for waiting in self.pool.drain() {
+                reply(waiting.request, Err(self.watch.refusal()));
+            }
+        }
+        sight
+    }
+
     /// Runs one request on an idle session, on the thread of its caller.
     ///
     /// # Errors
-    /// `engine_failed`, `engine_lost`, `internal`.
-    pub(crate) fn run_here(
-        &self,
-        mut instance: Instance,
-        work: &Work,
-        n_rows: usize,
-        arrived: Instant,
-    ) -> Result<Answer> {
-        let part = Part {
-            work,
-            n_rows,
-            arrived,
-        };
-        let result = self.attempt(instance.session.as_mut(), &[part]);
+    /// `deadline_exceeded`, `engine_failed`, `engine_lost`, `internal`.
+    pub(crate) fn run_here(&self, mut instance: Instance, part: Part<'_>) -> Result<Answer> {
+        let run = InlineRun::start(part.arrived);
+        let result = self.attempt(&mut instance.session, &[part]);
+        let now = self.end_inline(run);
         match &result {
             Err(error) if error.code() == Code::EngineLost => self.lose(instance, error),
-            Ok(answers) => self.give_back(instance, &ran(answers)),
-            Err(_) => self.give_back(instance, &Ran::default()),
+            Ok(answers) => self.pool.give_back(instance, &ran(answers), now),
+            Err(_) => {
+                let ran = ended(&instance.session, part.n_rows);
+                self.pool.give_back(instance, &ran, now);
+            }
         }
         result.and_then(|answers| {
             let answer = answers.into_iter().next();
@@ -138,10 +149,24 @@ impl Executor {
         else {
             return;
         };
-        match self.run_batch(instance.session.as_mut(), batch) {
-            Ok(ran) => self.give_back(instance, &ran),
+        let run = InlineRun::start(time::Instant::now().into_std());
+        let result = self.run_batch(&mut instance.session, batch);
+        let now = self.end_inline(run);
+        match result {
+            Ok(ran) => self.pool.give_back(instance, &ran, now),
             Err(Lost(error)) => self.lose(instance, &error),
         }
+    }
+
+    /// Takes note of a run on the thread of a caller that ends now. Gives the time.
+    fn end_inline(&self, run: InlineRun) -> Instant {
+        let now = time::Instant::now().into_std();
+        let overrun = run.overrun(now);
+        if let Some(elapsed) = overrun.filter(|&elapsed| self.overrun.note(elapsed)) {
+            let (model, version) = (&self.info.model, &self.info.version);
+            tracing::warn!(%model, %version, ?elapsed, "run on I/O thread took too long");
+        }
+        now
     }
 
     /// Takes an instance away that cannot go on.
@@ -155,18 +180,17 @@ impl Executor {
         });
     }
 
-    fn give_back(&self, instance: Instance, ran: &Ran) {
-        let now = time::Instant::now().into_std();
-        self.pool.give_back(instance, ran, now);
-    }
-
     /// Runs a batch and answers all of it.
-    fn run_batch(&self, session: &mut dyn Session, batch: Vec<Waiting<Job>>) -> Result<Ran, Lost> {
+    fn run_batch(
+        &self,
+        session: &mut WatchedSession,
+        batch: Vec<Waiting<Job>>,
+    ) -> Result<Ran, Lost> {
         let jobs = wanted(batch);
         if jobs.is_empty() {
             return Ok(Ran::default());
         }
-        let parts: SmallVec<[_; 1]> = jobs.iter().map(part).collect();
+        let parts: SmallVec<[_; 1]> = jobs.iter().map(Part::of).collect();
         let attempt = self.attempt(session, &parts);
         drop(parts);
         let error = match attempt {
@@ -180,17 +204,23 @@ impl Executor {
             Err(error) => error,
         };
         let is_lost = error.code() == Code::EngineLost;
-        if jobs.len() > 1 && !is_lost {
+        // Alone, the requests of a run that was ended could only take as long again.
+        if jobs.len() > 1 && !is_lost && session.terminated_after().is_none() {
             return self.run_alone(session, jobs);
         }
+        let n_rows = jobs.iter().map(|job| job.n_rows).sum();
         reply_all(jobs, &error);
         match is_lost {
             true => Err(Lost(error)),
-            false => Ok(Ran::default()),
+            false => Ok(ended(session, n_rows)),
         }
     }
 
-    fn run_alone(&self, session: &mut dyn Session, jobs: Vec<Waiting<Job>>) -> Result<Ran, Lost> {
+    fn run_alone(
+        &self,
+        session: &mut WatchedSession,
+        jobs: Vec<Waiting<Job>>,
+    ) -> Result<Ran, Lost> {
         let mut jobs = jobs.into_iter();
         while let Some(job) = jobs.next() {
             if let Err(Lost(error)) = self.run_batch(session, vec![job]) {
@@ -202,9 +232,9 @@ impl Executor {
     }
 
     /// Joins, runs and splits once.
-    fn attempt(&self, session: &mut dyn Session, parts: &[Part<'_>]) -> Result<Vec<Answer>> {
+    fn attempt(&self, session: &mut WatchedSession, parts: &[Part<'_>]) -> Result<Vec<Answer>> {
         let mut clock = Stopwatch::start();
-        let started = clock.at;
+        let started = clock.at();
         let batch_rows = parts.iter().map(|part| part.n_rows).sum();
         let inputs: SmallVec<[_; 1]> = parts.iter().map(|part| &*part.work.inputs).collect();
         let inputs = join_inputs(&inputs)?;
@@ -212,8 +242,16 @@ impl Executor {
         let outputs = join_outputs(&outputs);
         let compute_input = clock.lap();
 
-        let tensors = self.call(session, &inputs, &outputs)?;
+        let deadline = latest_deadline(parts);
+        let tensors = session.run(started, deadline, |session| {
+            self.call(session, &inputs, &outputs)
+        });
         let compute = clock.lap();
+        let size = RunSize::new(batch_rows, &inputs);
+        if tensors.is_ok() || session.terminated_after().is_some() {
+            self.cost.observe(size, compute);
+        }
+        let tensors = tensors?;
 
         let tensors = BatchOutputs::new(&self.info.signature, &outputs, tensors)?;
         if is_batching(&self.info) {
@@ -250,7 +288,6 @@ impl Executor {
     }
 
     fn note(&self, timings: &Timings, n_requests: usize) {
-        self.cost.observe(timings.batch_rows, timings.compute);
         self.statistics.executed(timings, SystemTime::now());
         self.observe.observe(&Event::BatchExecuted {
             model: &self.info.model,
@@ -259,27 +296,6 @@ impl Executor {
             n_requests,
             compute: timings.compute,
         });
-    }
-}
-
-/// Gives the time since it was last asked.
-#[derive(Debug)]
-struct Stopwatch {
-    at: Instant,
-}
-
-impl Stopwatch {
-    fn start() -> Self {
-        Self {
-            at: time::Instant::now().into_std(),
-        }
-    }
-
-    fn lap(&mut self) -> Duration {
-        let now = time::Instant::now().into_std();
-        let lap = now.saturating_duration_since(self.at);
-        self.at = now;
-        lap
     }
 }
 
@@ -302,6 +318,15 @@ fn ran(answers: &[Answer]) -> Ran {
     }
 }
 
+/// What a failed run tells the scheduler: one that was ended takes at least as long.
+fn ended(session: &WatchedSession, n_rows: usize) -> Ran {
+    Ran {
+        n_rows,
+        time: session.terminated_after(),
+        ..Ran::default()
+    }
+}
+
 fn with_deadlines(ran: Ran, jobs: &[Waiting<Job>]) -> Ran {
     let deadlines = || jobs.iter().filter_map(|job| job.deadline);
     if deadlines().next().is_none() {
@@ -312,22 +337,6 @@ fn with_deadlines(ran: Ran, jobs: &[Waiting<Job>]) -> Ran {
         n_due: deadlines().count(),
         n_late: deadlines().filter(|deadline| *deadline < now).count(),
         ..ran
-    }
-}
-
-/// One request of a run.
-#[derive(Clone, Copy, Debug)]
-struct Part<'a> {
-    work: &'a Work,
-    n_rows: usize,
-    arrived: Instant,
-}
-
-fn part(job: &Waiting<Job>) -> Part<'_> {
-    Part {
-        work: &job.request.work,
-        n_rows: job.n_rows,
-        arrived: job.arrived,
     }
 }
 
@@ -369,27 +378,4 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&'static str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic without a text")
-}
-
-/// `model/version#0`, where the number stays readable when the rest has to be cut.
-fn thread_name(variant: &str, index: usize) -> String {
-    let number = format!("#{index}");
-    let room = MAX_THREAD_NAME_BYTES.saturating_sub(number.len());
-    let (head, _) = variant.split_at(variant.floor_char_boundary(room));
-    format!("{head}{number}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threads_are_named_after_their_variant_and_number() {
-        let check = |variant, index, expected: &str| {
-            assert_eq!(thread_name(variant, index), expected);
-        };
-        check("iris/1", 0, "iris/1#0");
-        check("sentiment-analysis/1", 12, "sentiment-an#12");
-        check("ééééééééé/1", 3, "éééééé#3");
-    }
 }

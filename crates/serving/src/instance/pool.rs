@@ -6,10 +6,11 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use contract::{AdmissionLevel, Session, Urgency};
+use contract::{AdmissionLevel, Urgency};
 use tokio::time;
 
 use super::Job;
+use super::watch::WatchedSession;
 use crate::admission;
 use crate::batch::curve::Curve;
 use crate::batch::policy::Scheduler;
@@ -29,7 +30,7 @@ pub(crate) struct Pool {
 struct State {
     scheduler: Scheduler<Job>,
     /// As many as the scheduler counts free instances.
-    idle: Vec<Box<dyn Session>>,
+    idle: Vec<WatchedSession>,
     n_sleeping: usize,
 }
 
@@ -46,7 +47,7 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Instance {
     /// The session.
-    pub(crate) session: Box<dyn Session>,
+    pub(crate) session: WatchedSession,
     /// Its number at the scheduler, until it is given back.
     pub(crate) slot: usize,
 }
@@ -62,7 +63,7 @@ pub(crate) struct Taken {
 
 impl Pool {
     /// A pool without requests, whose sessions, as many as `limits` says, are all idle.
-    pub(crate) fn new(limits: Limits, curve: Curve, sessions: Vec<Box<dyn Session>>) -> Self {
+    pub(crate) fn new(limits: Limits, curve: Curve, sessions: Vec<WatchedSession>) -> Self {
         Self {
             state: Mutex::new(State {
                 scheduler: Scheduler::new(limits, curve),
@@ -137,13 +138,13 @@ impl Pool {
         self.take(state)
     }
 
-    /// The batch that is due now, for a thread that does not wait for one. What is not due is left
-    /// to the threads of the pool.
+    /// The batch that is due now, for a thread that does not wait for one. What is not due, or too
+    /// long for the thread of a caller, is left to the threads of the pool.
     pub(crate) fn take_due(&self) -> Option<Taken> {
         let mut state = self.lock();
         loop {
             let now = time::Instant::now().into_std();
-            match state.scheduler.next(now) {
+            match state.scheduler.next_if(now, |job| job.is_short) {
                 Step::Run(batch) => return self.taken(state, batch),
                 Step::Drop(dropped) => {
                     let level = state.scheduler.admission_level(now);
@@ -202,6 +203,11 @@ impl Pool {
     /// nobody can run any more.
     pub(crate) fn instance_lost(&self, slot: Option<usize>) -> Vec<Waiting<Job>> {
         self.lock().scheduler.instance_lost(slot)
+    }
+
+    /// Takes all requests out of line.
+    pub(crate) fn drain(&self) -> Vec<Waiting<Job>> {
+        self.lock().scheduler.drain()
     }
 
     /// What was measured, and what follows from it now.

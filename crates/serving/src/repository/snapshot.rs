@@ -116,10 +116,17 @@ impl Snapshot {
             is_it.then(|| draining.variant.upgrade()).flatten()
         });
         let variants: Vec<_> = served.into_iter().chain(leaving).collect();
+        let stuck = match row.state {
+            VersionState::Ready => variants.first().and_then(|variant| variant.stuck_reason()),
+            VersionState::Loading | VersionState::Unloading | VersionState::Unavailable => None,
+        };
         VersionStatus {
             version: row.version.clone(),
-            state: row.state,
-            reason: row.reason.clone(),
+            state: match stuck {
+                Some(_) => VersionState::Unavailable,
+                None => row.state,
+            },
+            reason: stuck.unwrap_or_else(|| row.reason.clone()),
             info: variants.first().map(|variant| Arc::clone(variant.info())),
             n_in_flight: variants.iter().map(|variant| variant.n_in_flight()).sum(),
             scheduling: variants.first().map(|variant| variant.scheduling()),

@@ -19,6 +19,7 @@ use super::settings::VersionSettings;
 use super::warmup::calibration::calibrate;
 use super::warmup::warm_up;
 use crate::batch::curve::Curve;
+use crate::instance::watchdog::Watchdog;
 use crate::variant::{BatchSettings, Variant, VariantSettings};
 
 /// What opening needs beside the content.
@@ -28,6 +29,8 @@ pub(crate) struct Opener {
     pub(crate) engines: Vec<Arc<dyn Engine>>,
     /// Where the variants report.
     pub(crate) observe: Arc<dyn Observe>,
+    /// Looks after their runs.
+    pub(crate) watchdog: Arc<Watchdog>,
 }
 
 impl Opener {
@@ -76,9 +79,13 @@ impl Opener {
             },
             queue: settings.queue,
             default_timeout: settings.timeout,
+            run_timeout: settings.run_timeout,
             execution: settings.execution,
         };
-        Variant::start(info, sessions, settings, curve, Arc::clone(&self.observe))
+        let observe = Arc::clone(&self.observe);
+        let variant = Variant::start(info, sessions, settings, curve, observe)?;
+        variant.watched_by(&self.watchdog);
+        Ok(variant)
     }
 
     fn choose<'a>(&'a self, content: &'a Content) -> Result<(&'a dyn Engine, &'a Artifact)> {

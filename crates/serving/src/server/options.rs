@@ -1,11 +1,11 @@
 //! What a server is started with.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Engine, Gatekeeper, Observe, Store};
+use contract::{Engine, Error, Gatekeeper, Observe, Result, Store};
 
 use crate::rollout::driver::NoGatekeeper;
 use crate::store::MemoryStore;
@@ -80,4 +80,23 @@ impl ServerOptions {
             rollout_block: DEFAULT_ROLLOUT_BLOCK,
         }
     }
+
+    /// Checks that every root can be read.
+    pub(super) fn check_roots(&self) -> Result<()> {
+        self.roots.iter().try_for_each(|root| check_root(root))
+    }
+}
+
+fn check_root(root: &Path) -> Result<()> {
+    let readable = match std::fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => std::fs::read_dir(root).map(|_| ()),
+        Ok(_) => std::fs::File::open(root).map(|_| ()),
+        Err(error) => Err(error),
+    };
+    readable.map_err(|error| {
+        Error::invalid(format!(
+            "the model repository `{}` cannot be read: {error}",
+            root.display()
+        ))
+    })
 }

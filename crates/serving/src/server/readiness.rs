@@ -1,15 +1,19 @@
 //! Readiness: whether the server wants traffic.
 //!
-//! Rule: every model that was there at the start serves a version, and nobody has asked to shut
-//! down. A model that comes later never takes the readiness away, one that was unloaded or deleted
+//! Rule: every model that was there at the start serves a version that is not stuck, and nobody has
+//! asked to shut down. A model that comes later never takes the readiness away, one that was unloaded or deleted
 //! is no longer waited for, and an empty repository is ready.
 
 use contract::Readiness;
 
 use crate::route::Table;
 
-/// Decides from what is served.
-pub(crate) fn readiness<T>(table: &Table<T>, is_shutting_down: bool) -> Readiness {
+/// Decides from what is served. `stuck` gives why a version can run nothing for now, if that is so.
+pub(crate) fn readiness<T>(
+    table: &Table<T>,
+    is_shutting_down: bool,
+    stuck: impl Fn(&T) -> Option<String>,
+) -> Readiness {
     if is_shutting_down {
         return Readiness {
             is_ready: false,
@@ -18,8 +22,12 @@ pub(crate) fn readiness<T>(table: &Table<T>, is_shutting_down: bool) -> Readines
     }
     let mut reasons = Vec::new();
     for (name, model) in &table.models {
-        if model.is_required && model.latest().is_none() {
-            reasons.push(format!("model `{name}`: {}", model.reasons()));
+        let problem = match model.latest() {
+            None => Some(model.reasons()),
+            Some(latest) => stuck(latest),
+        };
+        if let Some(problem) = problem.filter(|_| model.is_required) {
+            reasons.push(format!("model `{name}`: {problem}"));
         }
         for arm in model.waiting_arms() {
             let version = &arm.version;
@@ -121,11 +129,26 @@ mod tests {
             let table = Table {
                 models: names.zip(models).collect(),
             };
-            let got = readiness(&table, is_shutting_down);
+            let got = readiness(&table, is_shutting_down, |()| None);
             if got.reason != expected || got.is_ready != expected.is_empty() {
                 failures.push(format!("{promise}: {got:?}"));
             }
         }
         assert!(failures.is_empty(), "{failures:#?}");
+    }
+
+    #[test]
+    fn a_required_model_that_is_stuck_is_not_ready() {
+        use VersionState::Ready;
+        let names = ["m", "n"].map(|name| ModelName::new(name).unwrap());
+        let models = [model(true, "", &[Ready]), model(false, "", &[Ready])];
+        let table = Table {
+            models: names.into_iter().zip(models).collect(),
+        };
+        let got = readiness(&table, false, |()| Some("it is stuck".to_owned()));
+        assert_eq!(
+            (got.is_ready, &*got.reason),
+            (false, "model `m`: it is stuck")
+        );
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Decision: other connections of a thread wait for a run that it makes, and two hand-offs cost a
 //! tenth of the longest run that it may make. So cheap models are run where the request is, and
-//! company is waited for only where requests wait anyway.
+//! company is waited for only where requests wait anyway. A model is never run there by its measured
+//! cost when that says nothing about the next request, or was far too low once.
 
 use std::time::Duration;
 
@@ -24,13 +25,39 @@ pub(crate) enum Execution {
     Inline,
 }
 
+/// Reasons not to trust a measured cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hazards<'a> {
+    /// Why the cost depends on the values of the inputs.
+    pub(super) data_dependent_cost: Option<&'a str>,
+    /// How long the first run took that was too long for the thread of its caller.
+    pub(super) overrun: Option<Duration>,
+}
+
+impl Hazards<'_> {
+    fn reason(&self) -> Option<String> {
+        if let Some(reason) = self.data_dependent_cost {
+            return Some(format!(
+                "the cost of a run depends on the values of its inputs, by {reason}"
+            ));
+        }
+        let overrun = self.overrun?;
+        Some(format!(
+            "a run on the thread of the connection took {}, where one of {} was the most expected",
+            micros(overrun),
+            micros(MAX_INLINE)
+        ))
+    }
+}
+
 impl Execution {
     /// Whether a caller may run a request that will take `estimate`.
-    pub(super) fn allows_inline(self, estimate: Option<Duration>) -> bool {
+    pub(super) fn allows_inline(self, estimate: Option<Duration>, hazards: &Hazards<'_>) -> bool {
+        let is_safe = hazards.data_dependent_cost.is_none() && hazards.overrun.is_none();
         match self {
             Self::Pool => false,
             Self::Inline => true,
-            Self::Auto => estimate.is_some_and(|estimate| estimate <= MAX_INLINE),
+            Self::Auto => is_safe && estimate.is_some_and(|estimate| estimate <= MAX_INLINE),
         }
     }
 
@@ -40,12 +67,15 @@ impl Execution {
         self,
         estimate: Option<Duration>,
         max_delay: Option<Duration>,
+        hazards: &Hazards<'_>,
     ) -> (ExecutionPlace, String) {
-        let micros = |time: Duration| format!("{:.0} µs", time.as_secs_f64() * 1e6);
         let limit = micros(MAX_INLINE);
         if max_delay.is_some_and(|delay| !delay.is_zero()) {
             let reason = "`batching.max_delay_ms` makes requests wait for company";
             return (ExecutionPlace::Pool, reason.to_owned());
+        }
+        if let (Self::Auto, Some(reason)) = (self, hazards.reason()) {
+            return (ExecutionPlace::Pool, reason);
         }
         match (self, estimate) {
             (Self::Pool, _) => (ExecutionPlace::Pool, "`execution` is `pool`".to_owned()),
@@ -74,6 +104,10 @@ impl Execution {
     }
 }
 
+fn micros(time: Duration) -> String {
+    format!("{:.0} µs", time.as_secs_f64() * 1e6)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +129,7 @@ mod tests {
         let wrong: Vec<_> = cases
             .iter()
             .filter(|(execution, estimate, expected)| {
-                execution.allows_inline(*estimate) != *expected
+                execution.allows_inline(*estimate, &Hazards::default()) != *expected
             })
             .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
@@ -143,12 +177,43 @@ mod tests {
         ];
         let mut failures = Vec::new();
         for (execution, estimate, max_delay, expected) in cases {
-            let (place, reason) = execution.place(estimate, max_delay);
+            let (place, reason) = execution.place(estimate, max_delay, &Hazards::default());
             let text = format!("{}: {reason}", place.as_str());
             if !text.starts_with(expected) {
                 failures.push(format!("{text}, not {expected}"));
             }
         }
         assert!(failures.is_empty(), "{failures:#?}");
+    }
+
+    #[test]
+    fn a_cost_that_cannot_be_trusted_keeps_runs_off_the_thread_of_the_caller() {
+        let values = Hazards {
+            data_dependent_cost: Some("operator `Loop`"),
+            overrun: None,
+        };
+        let overrun = Hazards {
+            data_dependent_cost: None,
+            overrun: micros(2500),
+        };
+        let cases = [
+            (
+                values,
+                "the cost of a run depends on the values of its inputs, by operator `Loop`",
+            ),
+            (
+                overrun,
+                "a run on the thread of the connection took 2500 µs, where one of 200 µs",
+            ),
+        ];
+        for (hazards, expected) in cases {
+            assert!(!Execution::Auto.allows_inline(micros(1), &hazards));
+            assert!(Execution::Inline.allows_inline(micros(1), &hazards));
+            let (place, reason) = Execution::Auto.place(micros(1), None, &hazards);
+            assert_eq!(place, ExecutionPlace::Pool);
+            assert!(reason.starts_with(expected), "{reason}");
+            let (place, _) = Execution::Inline.place(micros(1), None, &hazards);
+            assert_eq!(place, ExecutionPlace::Inline);
+        }
     }
 }

@@ -4,6 +4,7 @@ mod bench;
 mod failures;
 mod inline;
 mod limits;
+mod stuck;
 
 use std::sync::Arc;
 use std::time::Duration;

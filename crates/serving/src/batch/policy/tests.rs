@@ -1,5 +1,6 @@
 //! The scheduler in virtual time: scenario files, and the published table of the delay.
 
+mod callers;
 mod closed_loop;
 mod forecast;
 mod player;

@@ -41,6 +41,8 @@ pub(crate) struct ModelFile {
     pub(crate) queue: Option<QueueFile>,
     /// The longest that a request may take.
     pub(crate) timeout_ms: Option<NonZeroU32>,
+    /// The longest that a run may take.
+    pub(crate) run_timeout_ms: Option<NonZeroU32>,
     /// Runs before the version takes requests.
     pub(crate) warmup: Option<WarmupFile>,
     /// Names of the classes.

@@ -37,6 +37,10 @@ const MAX_INSTANCES: usize = 1024;
 /// A request that waits longer for company is better refused.
 const MAX_BATCH_DELAY_MS: f64 = 60_000.0;
 
+/// A batch of thousands of rows through a large network takes a minute or two; one that takes longer
+/// has gone wrong, and its instance is worth more than its answer.
+pub(crate) const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Pixels are bytes, and most networks were trained on numbers from 0 to 1.
 const DEFAULT_SCALE: f32 = 1.0 / 255.0;
 
@@ -118,6 +122,8 @@ pub(crate) struct VersionSettings {
     pub(crate) queue: QueueLimit,
     /// The longest that a request may take.
     pub(crate) timeout: Option<Duration>,
+    /// The longest that a run may take.
+    pub(crate) run_timeout: Duration,
     /// Runs before the version takes requests.
     pub(crate) warmup: Warmup,
     /// Names of the classes.
@@ -170,6 +176,7 @@ pub(crate) fn resolve(
         batching,
         queue: queue(&file.queue.unwrap_or_default(), defaults),
         timeout: file.timeout_ms.map(millis).or(defaults.timeout),
+        run_timeout: file.run_timeout_ms.map_or(DEFAULT_RUN_TIMEOUT, millis),
         labels: labels(keys, file.labels, file.labels_file, read_text)?,
         image: file
             .image

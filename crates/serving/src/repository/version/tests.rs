@@ -34,6 +34,7 @@ fn open(artifact: &str, settings: &str) -> Result<Arc<Variant>> {
     let opener = Opener {
         engines: vec![Arc::new(FakeEngine::default())],
         observe: Arc::new(RecordingObserver::default()),
+        watchdog: Arc::new(Watchdog::start().unwrap()),
     };
     let (model, version) = (ModelName::new("m").unwrap(), Version::new("1").unwrap());
     opener.open(&model, &version, &content)

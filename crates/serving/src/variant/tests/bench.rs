@@ -194,6 +194,7 @@ pub(super) fn settings() -> VariantSettings {
         },
         queue: QueueLimit::Fixed(100),
         default_timeout: None,
+        run_timeout: Duration::from_secs(3600),
         execution: Execution::Pool,
     }
 }

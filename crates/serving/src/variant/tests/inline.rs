@@ -5,15 +5,17 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use contract::testing::RecordingObserver;
-use contract::{Code, Error, Result, Session, Tensor};
+use contract::{Code, Error, ModelInfo, Result, Session, Tensor};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::super::{Execution, Variant, VariantSettings};
-use super::bench::{EchoSession, info, request, settings};
+use super::bench::{EchoSession, info, named, request, settings, tensor};
 use crate::batch::curve::Curve;
+use crate::instance::cost::RunSize;
 
-/// Repeats its input and remembers on which threads it ran; a first value of 13 is bad luck.
+/// Repeats its input and remembers on which threads it ran; a first value of 13 is bad luck, and one
+/// of 14 takes two seconds.
 #[derive(Debug)]
 struct TracedSession {
     threads: Arc<Mutex<Vec<ThreadId>>>,
@@ -24,6 +26,9 @@ impl Session for TracedSession {
     fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>> {
         self.threads.lock().unwrap().push(thread::current().id());
         let values: Vec<f32> = inputs[0].as_ref().unwrap().to_vec().unwrap();
+        if values.first() == Some(&14.0) {
+            tokio::time::advance(Duration::from_secs(2)).now_or_never();
+        }
         match values.first() == Some(&13.0) {
             true => Err(Error::new(self.luck, "bad luck")),
             false => EchoSession.run(inputs, outputs),
@@ -38,6 +43,10 @@ struct Traced {
 
 impl Traced {
     fn new(execution: Execution, luck: Code) -> Self {
+        Self::with(info(), execution, luck)
+    }
+
+    fn with(info: ModelInfo, execution: Execution, luck: Code) -> Self {
         let threads = Arc::default();
         let session = TracedSession {
             threads: Arc::clone(&threads),
@@ -51,7 +60,7 @@ impl Traced {
         let sessions: Vec<Box<dyn Session>> = vec![Box::new(session)];
         Self {
             variant: Variant::start(
-                Arc::new(info()),
+                Arc::new(info),
                 sessions,
                 settings,
                 Curve::default(),
@@ -60,6 +69,16 @@ impl Traced {
             .unwrap(),
             threads,
         }
+    }
+
+    /// Makes runs of so many rows of one value known to be short.
+    fn know_cost(&self, n_rows: usize) {
+        let size = RunSize {
+            n_rows,
+            n_bytes: 4 * n_rows,
+        };
+        let cost = &self.variant.executor.cost;
+        cost.observe(size, Duration::from_micros(5));
     }
 
     async fn ask(&self, value: f32) -> Result<Vec<f32>, Code> {
@@ -79,8 +98,7 @@ impl Traced {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_known_to_be_short_happens_on_the_thread_of_its_caller() {
     let traced = Traced::new(Execution::Auto, Code::EngineFailed);
-    let cost = &traced.variant.executor.cost;
-    cost.observe(1, Duration::from_micros(5));
+    traced.know_cost(1);
     for value in [1.0, 2.0, 3.0] {
         assert_eq!(traced.ask(value).await, Ok(vec![value]));
     }
@@ -133,10 +151,9 @@ async fn a_stopped_variant_runs_nothing_on_the_thread_of_a_caller() {
 fn short_batches(luck: Code) -> Traced {
     let traced = Traced::new(Execution::Auto, luck);
     let n_rows = [1, settings().batch.max_rows];
-    for n_rows in n_rows {
-        let cost = &traced.variant.executor.cost;
-        cost.observe(n_rows, Duration::from_micros(5));
-    }
+    n_rows
+        .into_iter()
+        .for_each(|n_rows| traced.know_cost(n_rows));
     // A thread that is still starting looks for work without being woken.
     while traced.variant.executor.pool.n_sleeping() == 0 {
         thread::yield_now();
@@ -175,4 +192,50 @@ async fn a_session_lost_with_a_shared_run_answers_all_of_it() {
     let lost = Err(Code::EngineLost);
     assert_eq!(answers, [Ok(vec![1.0]), lost.clone(), lost.clone()]);
     assert_eq!(traced.ask(4.0).await, lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_larger_than_what_was_measured_is_kept_off_the_thread_of_its_caller() {
+    let traced = Traced::new(Execution::Auto, Code::EngineFailed);
+    traced.know_cost(1);
+    assert_eq!(traced.ask(1.0).await, Ok(vec![1.0]));
+    let mut long = request(&[]);
+    long.inputs = vec![named("x", tensor(&[1, 8192], vec![1.0; 8192]))];
+    traced.variant.infer(long).await.unwrap();
+    assert_eq!(traced.were_here(), [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_whose_cost_depends_on_values_has_threads_of_its_own() {
+    let info = ModelInfo {
+        data_dependent_cost: Some("operator `Loop`".to_owned()),
+        ..info()
+    };
+    let traced = Traced::with(info, Execution::Auto, Code::EngineFailed);
+    traced.know_cost(1);
+    assert_eq!(traced.ask(1.0).await, Ok(vec![1.0]));
+    assert_eq!(traced.were_here(), [false]);
+    let reason = traced.variant.scheduling().place_reason;
+    assert!(reason.ends_with("by operator `Loop`"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_run_that_is_far_too_long_moves_the_model_to_its_own_threads() {
+    let traced = Traced::new(Execution::Auto, Code::EngineFailed);
+    traced.know_cost(1);
+    for value in [14.0, 1.0, 2.0] {
+        assert_eq!(traced.ask(value).await, Ok(vec![value]));
+    }
+    assert_eq!(traced.were_here(), [true, false, false]);
+    let reason = traced.variant.scheduling().place_reason;
+    assert!(reason.contains("took 2000000 µs"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_asks_for_the_thread_of_the_caller_gets_it_after_a_long_run_too() {
+    let traced = Traced::new(Execution::Inline, Code::EngineFailed);
+    for value in [14.0, 1.0] {
+        assert_eq!(traced.ask(value).await, Ok(vec![value]));
+    }
+    assert_eq!(traced.were_here(), [true, true]);
 }
