@@ -46,6 +46,7 @@ impl fmt::Debug for Monitor {
 }
 
 impl Observe for Monitor {
+    #[expect(clippy::too_many_lines, reason = "a table with one arm for each event")]
     fn observe(&self, event: &Event<'_>) {
         let registry = &self.registry;
         match *event {

@@ -209,10 +209,14 @@ impl Executor {
             return self.run_alone(session, jobs);
         }
         let n_rows = jobs.iter().map(|job| job.n_rows).sum();
+        let ran = match session.terminated_after() {
+            Some(_) => with_deadlines(ended(session, n_rows), &jobs),
+            None => Ran::default(),
+        };
         reply_all(jobs, &error);
         match is_lost {
             true => Err(Lost(error)),
-            false => Ok(ended(session, n_rows)),
+            false => Ok(ran),
         }
     }
 
