@@ -45,6 +45,9 @@ pub struct LoadedModel {
     /// Why the cost of a run depends on the values of its inputs and not on their shapes alone, such
     /// as "operator `Loop`"; `None` where it follows from the shapes.
     pub data_dependent_cost: Option<String>,
+    /// Whether the sessions add rows to a run or cut it into parts, which only models with
+    /// independent rows allow.
+    pub pads_rows: bool,
     /// The sessions, at least one, and as many as asked for when a number was given.
     pub sessions: Vec<Box<dyn Session>>,
 }

@@ -64,6 +64,15 @@ pub enum Event<'a> {
         /// The run of the engine.
         compute: Duration,
     },
+    /// A request that had run in a batch was run again alone, and the answers were compared.
+    BatchVerified {
+        /// The model.
+        model: &'a ModelName,
+        /// The version.
+        version: &'a Version,
+        /// Whether the answers agree.
+        agrees: bool,
+    },
     /// The watchdog asked the engine to end a run that took too long.
     RunTerminated {
         /// The model.

@@ -24,13 +24,15 @@ pub struct ModelInfo {
     pub version: Version,
     /// Inputs and outputs.
     pub signature: Signature,
-    /// The most rows of one request; `None` when the first dimension is no batch dimension.
+    /// The most rows of one request; `None` when requests are not joined, so that nothing counts
+    /// or cuts their rows.
     pub max_request_rows: Option<NonZeroUsize>,
-    /// The most rows of a batch of several requests; `None` when the first dimension is no batch
-    /// dimension.
+    /// The most rows of a batch of several requests; `None` when requests are not joined.
     pub max_batch_rows: Option<NonZeroUsize>,
     /// Whether waiting requests are joined into batches.
     pub is_batching: bool,
+    /// Why they are, or why not and what would change that.
+    pub batching_reason: String,
     /// The longest that a request waits for company.
     pub max_batch_delay: Duration,
     /// The number of instances.
@@ -68,6 +70,19 @@ impl ModelInfo {
     #[must_use]
     pub fn label(&self, index: usize) -> Option<&str> {
         self.labels.get(index).map(String::as_str)
+    }
+
+    /// Returns the same version, whose requests run one by one for this reason.
+    #[must_use]
+    pub fn without_batching(&self, reason: String) -> Self {
+        Self {
+            max_request_rows: None,
+            max_batch_rows: None,
+            is_batching: false,
+            batching_reason: reason,
+            max_batch_delay: Duration::ZERO,
+            ..self.clone()
+        }
     }
 }
 

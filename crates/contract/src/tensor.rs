@@ -133,6 +133,31 @@ impl Tensor {
         (T::TYPE == self.element_type).then(|| bytemuck::pod_collect_to_vec(&self.data[..]))
     }
 
+    /// The elements of a tensor of floating point numbers, widened; `None` for another type.
+    #[must_use]
+    pub fn to_f64_vec(&self) -> Option<Vec<f64>> {
+        fn widened<T: Element + Into<f64>>(tensor: &Tensor) -> Option<Vec<f64>> {
+            let elements = tensor.to_vec::<T>()?;
+            Some(elements.into_iter().map(Into::into).collect())
+        }
+        match self.element_type {
+            ElementType::F16 => widened::<half::f16>(self),
+            ElementType::BF16 => widened::<half::bf16>(self),
+            ElementType::F32 => widened::<f32>(self),
+            ElementType::F64 => self.to_vec(),
+            ElementType::Bool
+            | ElementType::U8
+            | ElementType::U16
+            | ElementType::U32
+            | ElementType::U64
+            | ElementType::I8
+            | ElementType::I16
+            | ElementType::I32
+            | ElementType::I64
+            | ElementType::Bytes => None,
+        }
+    }
+
     /// The elements of a `BYTES` tensor in order; nothing for another element type.
     #[must_use]
     pub fn strings(&self) -> Strings<'_> {

@@ -108,6 +108,7 @@ impl Engine for EchoEngine {
                 provider: "cpu".to_owned(),
                 reason: "an echo has no weights to share".to_owned(),
             },
+            pads_rows: false,
         })
     }
 }

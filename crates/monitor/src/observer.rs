@@ -84,6 +84,11 @@ impl Observe for Monitor {
                 n_requests: _,
                 compute,
             } => registry.version(model, version).run_batch(n_rows, compute),
+            Event::BatchVerified {
+                model,
+                version,
+                agrees,
+            } => registry.version(model, version).verify_batch(agrees),
             Event::RunTerminated {
                 model,
                 version,

@@ -4,6 +4,7 @@
 //! channels and locks are the business of `instance`, so that the rules can be played in virtual
 //! time.
 
+pub(crate) mod agreement;
 pub(crate) mod curve;
 pub(crate) mod join;
 pub(crate) mod policy;

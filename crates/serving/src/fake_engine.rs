@@ -2,7 +2,8 @@
 //!
 //! One word per line: `add 3` (the output is the input plus 3), `fixed` (no batch dimension),
 //! `wide` (a second dynamic dimension), `fail` (cannot be opened), `panic` (opening panics),
-//! `refuse 2` (every run with 2 rows fails), `gate` (runs wait until the gate opens).
+//! `refuse 2` (every run with 2 rows fails), `lose` (every run loses the session), `peak` (the output
+//! is divided by the largest number of all rows), `pads` (sessions pad runs unless batching is off), `gate` (runs wait until the gate opens).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,6 +62,8 @@ impl Gate {
 struct FakeSession {
     addend: f32,
     refused_rows: Option<usize>,
+    is_lost: bool,
+    has_peak: bool,
     gate: Option<Arc<Gate>>,
     n_open: Arc<AtomicUsize>,
     n_runs: Arc<AtomicUsize>,
@@ -78,12 +81,24 @@ impl Session for FakeSession {
         if let Some(gate) = &self.gate {
             gate.pass();
         }
+        if self.is_lost {
+            return Err(Error::new(Code::EngineLost, "the device is gone"));
+        }
         let input = inputs[0].as_ref().unwrap();
         if self.refused_rows == Some(input.n_rows()) {
             return Err(Error::new(Code::EngineFailed, "node `Reshape` refuses"));
         }
         let values = input.to_vec::<f32>().unwrap();
-        let values: Vec<_> = values.iter().map(|value| value + self.addend).collect();
+        let peak = match self.has_peak {
+            true => values
+                .iter()
+                .fold(0.0, |peak: f32, value| peak.max(value.abs())),
+            false => 1.0,
+        };
+        let values = values
+            .iter()
+            .map(|value| value / peak + self.addend)
+            .collect();
         let output = Tensor::from_values(input.shape().clone(), values)?;
         Ok(outputs.iter().map(|_| output.clone()).collect())
     }
@@ -145,6 +160,8 @@ impl Engine for FakeEngine {
             Box::new(FakeSession {
                 addend: words.get("add").map_or(0.0, |word| word.parse().unwrap()),
                 refused_rows: words.get("refuse").map(|word| word.parse().unwrap()),
+                is_lost: words.contains_key("lose"),
+                has_peak: words.contains_key("peak"),
                 gate: words.contains_key("gate").then(|| Arc::clone(&self.gate)),
                 n_open: Arc::clone(&self.n_open),
                 n_runs: Arc::clone(&self.n_runs),
@@ -161,6 +178,7 @@ impl Engine for FakeEngine {
                 provider: "cpu".to_owned(),
                 reason: "a fake shares nothing".to_owned(),
             },
+            pads_rows: words.contains_key("pads") && spec.max_batch_rows.is_some(),
             sessions: (0..n_sessions.get()).map(|_| session()).collect(),
         })
     }

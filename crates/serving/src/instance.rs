@@ -12,6 +12,7 @@ pub(crate) mod part;
 pub(crate) mod pool;
 mod stopwatch;
 mod thread_name;
+pub(crate) mod verification;
 pub(crate) mod watch;
 pub(crate) mod watchdog;
 

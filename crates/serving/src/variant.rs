@@ -18,7 +18,7 @@ mod flight;
 mod place;
 mod ticket;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use contract::{
@@ -38,6 +38,7 @@ use crate::instance::executor::Executor;
 use crate::instance::overrun::FirstOverrun;
 use crate::instance::part::Part;
 use crate::instance::pool::Pool;
+use crate::instance::verification::{Verification, Verifier};
 use crate::instance::watch::{RunWatch, WatchedSession};
 use crate::instance::watchdog::Watchdog;
 use crate::instance::{Answer, Job, Work};
@@ -54,6 +55,8 @@ pub(crate) struct BatchSettings {
     pub(crate) max_rows: usize,
     /// The longest that an idle instance waits for company; `None` leaves it to the scheduler.
     pub(crate) max_delay: Option<Duration>,
+    /// Whether joined requests are verified.
+    pub(crate) verification: Verification,
 }
 
 /// How a variant treats its requests.
@@ -125,6 +128,8 @@ impl Variant {
             statistics,
             observe,
             info,
+            verifier: Verifier::new(settings.batch.verification),
+            unbatched: OnceLock::new(),
         });
         let variant = Arc::new(Self {
             default_timeout: settings.default_timeout,
@@ -145,7 +150,7 @@ impl Variant {
 
     /// What is known about the version.
     pub(crate) fn info(&self) -> &SharedModelInfo {
-        &self.executor.info
+        self.executor.current_info()
     }
 
     /// Lets a watchdog look after the runs.
@@ -204,7 +209,7 @@ impl Variant {
         request: InferRequest,
         flight: &mut Flight<'_>,
     ) -> Result<InferResponse> {
-        let fitting = admission::fit(&self.executor.info, request.inputs, &request.outputs)?;
+        let fitting = admission::fit(self.info(), request.inputs, &request.outputs)?;
         if self.executor.watch.is_stuck() {
             return Err(self.executor.watch.refusal());
         }
@@ -311,7 +316,7 @@ impl Variant {
             }
         }
         InferResponse {
-            info: Arc::clone(&self.executor.info),
+            info: Arc::clone(self.info()),
             outputs,
             timings: answer.timings,
         }

@@ -7,8 +7,6 @@
 
 use std::fmt;
 
-use half::{bf16, f16};
-
 use super::pair::elements;
 use crate::request::NamedTensor;
 use crate::tensor::{ElementType, Tensor};
@@ -147,29 +145,7 @@ fn label(labels: &Tensor, row: usize) -> Option<Class> {
 }
 
 fn row_scores(scores: &Tensor, row: usize) -> Option<Vec<f64>> {
-    let line = scores.slice_rows(row, 1).ok()?;
-    match line.element_type() {
-        ElementType::F16 => Some(elements::<f16>(&line).iter().map(|v| v.to_f64()).collect()),
-        ElementType::BF16 => Some(elements::<bf16>(&line).iter().map(|v| v.to_f64()).collect()),
-        ElementType::F32 => Some(
-            elements::<f32>(&line)
-                .iter()
-                .copied()
-                .map(f64::from)
-                .collect(),
-        ),
-        ElementType::F64 => Some(elements::<f64>(&line).into_owned()),
-        ElementType::Bool
-        | ElementType::U8
-        | ElementType::U16
-        | ElementType::U32
-        | ElementType::U64
-        | ElementType::I8
-        | ElementType::I16
-        | ElementType::I32
-        | ElementType::I64
-        | ElementType::Bytes => None,
-    }
+    scores.slice_rows(row, 1).ok()?.to_f64_vec()
 }
 
 /// The first place of the highest score; `None` when no score is a number.

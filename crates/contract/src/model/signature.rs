@@ -84,8 +84,9 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Whether the first dimension of every input and output is dynamic, so that rows of several
-    /// requests can run as one.
+    /// Returns whether the first dimension of every input and output looks like one batch
+    /// dimension. Shapes cannot prove that rows are independent of each other; who joins requests
+    /// tries it.
     ///
     /// Symbols must agree: two first dimensions with two symbols are no batch dimension. The symbol
     /// must stand nowhere else, as in a matrix of similarities between all rows, whose columns
@@ -105,6 +106,16 @@ impl Signature {
         };
         let mut specs = self.inputs.iter().chain(&self.outputs);
         !self.inputs.is_empty() && starts_alike && !specs.any(stands_elsewhere)
+    }
+
+    /// Returns whether the first dimension of every input and output may have any size, whatever
+    /// its name, so that rows can be joined where somebody says that they are independent.
+    #[must_use]
+    pub fn starts_dynamically(&self) -> bool {
+        let mut specs = self.inputs.iter().chain(&self.outputs);
+        let is_dynamic =
+            |spec: &TensorSpec| spec.dims.first().is_some_and(|dim| dim.fixed().is_none());
+        !self.inputs.is_empty() && specs.all(is_dynamic)
     }
 
     /// The input of that name and its position.

@@ -39,6 +39,7 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
         max_request_rows: signature.has_batch_dimension().then_some(NonZeroUsize::MIN),
         max_batch_rows: signature.has_batch_dimension().then_some(NonZeroUsize::MIN),
         is_batching: signature.has_batch_dimension(),
+        batching_reason: "it is a test".to_owned(),
         signature,
         max_batch_delay: Duration::ZERO,
         n_instances: 1,

@@ -91,11 +91,13 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
         None => OnnxSession::new(new(&open(runtime, &file, &settings, threads)?), &signature),
     };
     let sessions = sessions(plan.n_sessions.get(), choice.as_ref(), &signature, next)?;
+    let pads_rows = choice.is_some();
     if let Some(choice) = choice {
         plan.layout.reason += &choice.reason;
     }
     Ok(LoadedModel {
         sessions,
+        pads_rows,
         signature,
         metadata,
         layout: plan.layout,

@@ -70,7 +70,7 @@ fn tensor_spec(
         let symbol = symbols.get(index).map_or("", String::as_str);
         match (usize::try_from(size), symbol) {
             (Ok(size), _) => Dimension::Fixed(size),
-            (Err(_), "") => Dimension::Dynamic,
+            (Err(_), symbol) if is_placeholder(symbol) => Dimension::Dynamic,
             (Err(_), symbol) => Dimension::Symbol(symbol.to_owned()),
         }
     });
@@ -80,6 +80,28 @@ fn tensor_spec(
         dims: dims.collect(),
         is_optional,
     })
+}
+
+/// Returns whether a name of a dimension only says that its size is unknown, as exporters write it
+/// for each dimension anew or for all of them alike. Such a name binds no sizes to each other.
+fn is_placeholder(symbol: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "", "?", "-1", "none", "null", "nan", "any", "dynamic", "unknown",
+    ];
+    // TensorFlow, PyTorch without names for its axes, and Paddle: all with a number behind.
+    const NUMBERED: [&str; 5] = [
+        "unk",
+        "unknown",
+        "dynamicdimension.",
+        "dyn",
+        "dynamic_axes_",
+    ];
+    let symbol = symbol.trim().to_ascii_lowercase();
+    let stem = symbol.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    let is_numbered = |end: &str| stem.trim_end_matches('_') == end.trim_end_matches('_');
+    WORDS.contains(&&*symbol)
+        || stem.len() < symbol.len()
+            && (NUMBERED.iter().any(|end| is_numbered(end)) || stem.ends_with("_dynamic_axes_"))
 }
 
 /// Whether any dimension but the first of a tensor differs from run to run.
@@ -118,4 +140,50 @@ pub(super) fn metadata(session: &Session) -> BTreeMap<String, String> {
     let opset = session.opset_for_domain("");
     put("onnx.opset", opset.map(|opset| opset.to_string()));
     metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_only_say_unknown_bind_nothing() {
+        let placeholders = [
+            "",
+            " ",
+            "?",
+            "-1",
+            "None",
+            "none",
+            "dynamic",
+            "Unknown",
+            "unk__13",
+            "unk__0",
+            "unknown_2",
+            "DynamicDimension.0",
+            "input_dynamic_axes_1",
+            "dyn3",
+        ];
+        let wrong: Vec<_> = placeholders
+            .iter()
+            .filter(|name| !is_placeholder(name))
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let names = [
+            "batch",
+            "N",
+            "n",
+            "batch_size",
+            "sequence",
+            "unk",
+            "dynamic_axes",
+            "s0",
+            "None1",
+            "dynamo",
+            "unk__13x",
+            "time_2",
+        ];
+        let wrong: Vec<_> = names.iter().filter(|name| is_placeholder(name)).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
 }

@@ -136,6 +136,21 @@ impl OnnxModel {
         self.field(1, &node)
     }
 
+    /// Adds a node that exchanges the dimensions of a tensor.
+    #[must_use]
+    pub fn transpose(self, input: &str, output: &str, permutation: &[u32]) -> Self {
+        let mut attribute = Message::default().bytes(1, "perm");
+        for &axis in permutation {
+            attribute = attribute.number(8, axis.into());
+        }
+        let node = Message::default()
+            .bytes(1, input)
+            .bytes(2, output)
+            .bytes(4, "Transpose")
+            .message(5, &attribute.number(20, 7));
+        self.field(1, &node)
+    }
+
     /// Adds a constant. An input of the same name makes it the default of that input, which is
     /// then optional.
     #[must_use]

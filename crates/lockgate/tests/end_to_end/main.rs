@@ -11,6 +11,7 @@
     reason = "a test ends at the first thing that is wrong"
 )]
 
+mod batch_invariance;
 mod command_line;
 mod compare;
 mod documents;

@@ -52,6 +52,14 @@ fn encode_versions(registry: &Registry, encoder: &mut DescriptorEncoder<'_>) -> 
         }
         Ok(())
     })?;
+    write(encoder, Metric::BatchVerifications, |samples| {
+        for (model, version, series) in &versions {
+            for (agrees, count) in series.verifications() {
+                samples.counter(&[model.as_str(), version.as_str(), agrees], &count)?;
+            }
+        }
+        Ok(())
+    })?;
     for (metric, read) in version_gauges() {
         write(encoder, metric, |samples| {
             versions.iter().try_for_each(|(model, version, series)| {

@@ -21,6 +21,8 @@ pub enum Metric {
     BatchRows,
     /// Run time per batch.
     BatchCompute,
+    /// Joined requests that were run again alone.
+    BatchVerifications,
     /// Admitted requests without an answer.
     InFlight,
     /// Runs that were ended before they were over.
@@ -129,13 +131,14 @@ pub enum Label {
 
 impl Metric {
     /// Every metric, in the order of the exposition.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Predictions,
         Self::PredictionLatency,
         Self::ModelLoaded,
         Self::Queue,
         Self::BatchRows,
         Self::BatchCompute,
+        Self::BatchVerifications,
         Self::InFlight,
         Self::TerminatedRuns,
         Self::StuckInstances,
@@ -176,6 +179,7 @@ impl Metric {
             Self::Queue => "lockgate_queue_seconds",
             Self::BatchRows => "lockgate_batch_rows",
             Self::BatchCompute => "lockgate_batch_compute_seconds",
+            Self::BatchVerifications => "lockgate_batch_verifications_total",
             Self::InFlight => "lockgate_in_flight_requests",
             Self::TerminatedRuns => "lockgate_runs_terminated_total",
             Self::StuckInstances => "lockgate_stuck_instances",
@@ -217,6 +221,9 @@ impl Metric {
             Self::Queue => "Time from admission until an instance took the request",
             Self::BatchRows => "Rows of the batches that the engine ran",
             Self::BatchCompute => "Time that the engine took for one batch",
+            Self::BatchVerifications => {
+                "Requests of a batch that were run again alone, by whether the answers agree"
+            }
             Self::InFlight => "Requests admitted and not answered yet",
             Self::TerminatedRuns => "Runs that were ended before they were over, by reason",
             Self::StuckInstances => {
@@ -269,6 +276,7 @@ impl Metric {
             | Self::RolloutNotifications
             | Self::ShadowPairs
             | Self::ShadowDropped
+            | Self::BatchVerifications
             | Self::AssignFallback
             | Self::LogLinesDropped => Counter,
             Self::PredictionLatency
@@ -313,6 +321,7 @@ impl Metric {
             | Self::PredictedWait
             | Self::AdmissionLevel => &[Model, ModelVersion],
             Self::TerminatedRuns => &[Model, ModelVersion, Reason],
+            Self::BatchVerifications => &[Model, ModelVersion, Agree],
             Self::Calls => &[Dialect, Status],
             Self::CallLatency => &[Dialect],
             Self::RolloutState => &[Model, Rollout, State],

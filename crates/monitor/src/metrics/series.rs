@@ -80,6 +80,8 @@ pub(crate) struct VersionSeries {
     pub(crate) queue: Histogram,
     pub(crate) batch_rows: Histogram,
     pub(crate) batch_compute: Histogram,
+    n_agreeing: AtomicU64,
+    n_differing: AtomicU64,
     n_in_flight: AtomicI64,
     is_loaded: AtomicBool,
     load_nanos: AtomicU64,
@@ -95,6 +97,8 @@ impl Default for VersionSeries {
             queue: Histogram::of_seconds(),
             batch_rows: Histogram::of_rows(),
             batch_compute: Histogram::of_seconds(),
+            n_agreeing: AtomicU64::new(0),
+            n_differing: AtomicU64::new(0),
             n_in_flight: AtomicI64::new(0),
             is_loaded: AtomicBool::new(false),
             load_nanos: AtomicU64::new(0),
@@ -166,6 +170,25 @@ impl VersionSeries {
 
     pub(crate) fn n_stuck(&self) -> usize {
         self.n_stuck.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request of a batch that was run again alone.
+    pub(crate) fn verify_batch(&self, agrees: bool) {
+        let count = if agrees {
+            &self.n_agreeing
+        } else {
+            &self.n_differing
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests of batches that were run again alone, by whether their answers agree.
+    pub(crate) fn verifications(&self) -> [(&'static str, u64); 2] {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [
+            ("true", read(&self.n_agreeing)),
+            ("false", read(&self.n_differing)),
+        ]
     }
 
     /// Requests admitted and not ended; below zero for a moment in which an end was seen before

@@ -227,7 +227,7 @@ fn read_input(
 ) -> Result<NamedTensor> {
     let tensor = read_nested(json, spec.element_type, limits)
         .map_err(|error| error.in_context(format_args!("input `{}`", spec.name)))?;
-    let tensor = match info.max_request_rows.is_some() && is_one_row(spec, &tensor) {
+    let tensor = match info.signature.has_batch_dimension() && is_one_row(spec, &tensor) {
         true => {
             let dims = std::iter::once(1).chain(tensor.shape().dims().iter().copied());
             tensor.reshaped(dims.collect::<Shape>())?

@@ -6,7 +6,7 @@
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 use std::{io, thread};
 
@@ -20,9 +20,10 @@ use super::part::{Part, latest_deadline};
 use super::pool::{Instance, Pool, Taken};
 use super::stopwatch::Stopwatch;
 use super::thread_name::thread_name;
+use super::verification::Verifier;
 use super::watch::{RunWatch, Sight, WatchedSession};
 use super::{Answer, Job};
-use crate::admission::{is_batching, no_instance};
+use crate::admission::no_instance;
 use crate::batch::join::{join_inputs, join_outputs};
 use crate::batch::policy::exchange::Ran;
 use crate::batch::queue::Waiting;
@@ -46,11 +47,15 @@ pub(crate) struct Executor {
     pub(crate) statistics: Statistics,
     /// Who is told.
     pub(crate) observe: Arc<dyn Observe>,
+    /// What checks that joined requests get the answers that they get alone.
+    pub(crate) verifier: Verifier,
+    /// The version without batching, once it was found to change answers.
+    pub(crate) unbatched: OnceLock<SharedModelInfo>,
 }
 
 /// The session cannot go on, for this reason.
 #[derive(Debug)]
-struct Lost(Error);
+pub(super) struct Lost(pub(super) Error);
 
 /// Leaves the pool when the thread ends, for whatever reason.
 #[derive(Debug)]
@@ -92,7 +97,9 @@ impl Executor {
         }) = next
         {
             seat.slot = Some(instance.slot);
-            let ran = match self.run_batch(&mut instance.session, batch) {
+            let session = &mut instance.session;
+            let ran = self.run_batch(session, batch);
+            let ran = match ran.and_then(|ran| self.verify(session).map(|()| ran)) {
                 Ok(ran) => ran,
                 Err(Lost(error)) => return self.tell_lost(&error),
             };
@@ -141,7 +148,7 @@ impl Executor {
     }
 
     /// Runs the batch that is due, on the thread of a caller, and answers all of it.
-    pub(crate) fn run_due_here(&self) {
+    pub(crate) fn run_due_here(self: &Arc<Self>) {
         let Some(Taken {
             batch,
             mut instance,
@@ -153,7 +160,10 @@ impl Executor {
         let result = self.run_batch(&mut instance.session, batch);
         let now = self.end_inline(run);
         match result {
-            Ok(ran) => self.pool.give_back(instance, &ran, now),
+            Ok(ran) => {
+                self.pool.give_back(instance, &ran, now);
+                self.verify_elsewhere();
+            }
             Err(Lost(error)) => self.lose(instance, &error),
         }
     }
@@ -170,7 +180,7 @@ impl Executor {
     }
 
     /// Takes an instance away that cannot go on.
-    fn lose(&self, instance: Instance, error: &Error) {
+    pub(super) fn lose(&self, instance: Instance, error: &Error) {
         self.tell_lost(error);
         let slot = Some(instance.slot);
         drop(instance);
@@ -190,12 +200,16 @@ impl Executor {
         if jobs.is_empty() {
             return Ok(Ran::default());
         }
+        if jobs.len() > 1 && self.unbatched.get().is_some() {
+            return self.run_alone(session, jobs);
+        }
         let parts: SmallVec<[_; 1]> = jobs.iter().map(Part::of).collect();
         let attempt = self.attempt(session, &parts);
         drop(parts);
         let error = match attempt {
             Ok(answers) => {
                 let ran = with_deadlines(ran(&answers), &jobs);
+                self.verifier.offer(&jobs, &answers);
                 for (job, answer) in jobs.into_iter().zip(answers) {
                     reply(job.request, Ok(answer));
                 }
@@ -258,8 +272,11 @@ impl Executor {
         let tensors = tensors?;
 
         let tensors = BatchOutputs::new(&self.info.signature, &outputs, tensors)?;
-        if is_batching(&self.info) {
-            tensors.check_rows(batch_rows)?;
+        if parts.len() > 1
+            && let Err(error) = tensors.check_rows(batch_rows)
+        {
+            self.joining_differs(error.message());
+            return Err(error);
         }
         let shares: SmallVec<[_; 1]> = parts.iter().map(share).collect();
         let split = tensors.split(&shares)?;
@@ -274,7 +291,7 @@ impl Executor {
         Ok(answers(parts, split, started, timings))
     }
 
-    fn call(
+    pub(super) fn call(
         &self,
         session: &mut dyn Session,
         inputs: &[Option<Tensor>],

@@ -13,12 +13,14 @@ use contract::{
     Observe, Result, Signature, Version,
 };
 
+use super::batching::{BatchingDecision, decide};
 use super::layout::Artifact;
 use super::plan::Content;
 use super::settings::VersionSettings;
 use super::warmup::calibration::calibrate;
 use super::warmup::warm_up;
 use crate::batch::curve::Curve;
+use crate::instance::verification::Verification;
 use crate::instance::watchdog::Watchdog;
 use crate::variant::{BatchSettings, Variant, VariantSettings};
 
@@ -46,44 +48,35 @@ impl Opener {
     ) -> Result<Arc<Variant>> {
         let settings = &content.settings;
         let (engine, artifact) = self.choose(content)?;
-        let loaded = engine.load(&LoadSpec {
-            path: artifact.path.clone(),
-            concurrency: settings.concurrency,
-            max_batch_rows: joined_rows(settings),
-            provider: settings.provider.clone(),
-            options: settings.options.clone(),
-        })?;
-        let is_batching = is_batching(&loaded.signature, settings)?;
+        let (mut loaded, batching) = load(engine, artifact, settings)?;
         check_image(&loaded.signature, settings)?;
-        check_count(loaded.sessions.len(), settings)?;
         let names = (model.clone(), version.clone());
-        let info = describe(names, engine, artifact, settings, &loaded, is_batching);
-        tell_layout(&info);
-        let (info, mut sessions) = (Arc::new(info), loaded.sessions);
+        let info = describe(names, engine, artifact, settings, &loaded, &batching);
+        log_loaded(&info, &batching);
         let mut curve = Curve::default();
         if settings.warmup.is_enabled {
-            warm_up(&info, &settings.warmup, &mut sessions)?;
-            if let Some(session) = sessions.first_mut() {
+            warm_up(&info, &settings.warmup, &mut loaded.sessions)?;
+            if let Some(session) = loaded.sessions.first_mut() {
                 curve = calibrate(&info, &settings.warmup, session.as_mut());
             }
         }
-        let max_rows = if is_batching {
-            settings.batching.max_rows.get()
-        } else {
-            1
+        let max_rows = match batching.is_batching {
+            true => settings.batching.max_rows.get(),
+            false => 1,
         };
         let settings = VariantSettings {
             batch: BatchSettings {
                 max_rows,
                 max_delay: settings.batching.max_delay,
+                verification: verification(settings, &batching),
             },
             queue: settings.queue,
             default_timeout: settings.timeout,
             run_timeout: settings.run_timeout,
             execution: settings.execution,
         };
-        let observe = Arc::clone(&self.observe);
-        let variant = Variant::start(info, sessions, settings, curve, observe)?;
+        let (info, observe) = (Arc::new(info), Arc::clone(&self.observe));
+        let variant = Variant::start(info, loaded.sessions, settings, curve, observe)?;
         variant.watched_by(&self.watchdog);
         Ok(variant)
     }
@@ -119,6 +112,49 @@ impl Opener {
     }
 }
 
+/// Opens the artefact and decides about batching. Sessions that pad runs or cut them into parts are
+/// opened again without that, where rows are not known to be independent.
+fn load(
+    engine: &dyn Engine,
+    artifact: &Artifact,
+    settings: &VersionSettings,
+) -> Result<(LoadedModel, BatchingDecision)> {
+    let spec = LoadSpec {
+        path: artifact.path.clone(),
+        concurrency: settings.concurrency,
+        max_batch_rows: joined_rows(settings),
+        provider: settings.provider.clone(),
+        options: settings.options.clone(),
+    };
+    let mut loaded = engine.load(&spec)?;
+    check_count(loaded.sessions.len(), settings)?;
+    let Some(session) = loaded.sessions.first_mut() else {
+        return Err(Error::internal("the engine opened no session"));
+    };
+    let batching = decide(&loaded.signature, settings, session.as_mut())?;
+    if loaded.pads_rows && !batching.is_batching && spec.max_batch_rows.is_some() {
+        drop(loaded);
+        let max_batch_rows = None;
+        loaded = engine.load(&LoadSpec {
+            max_batch_rows,
+            ..spec
+        })?;
+        check_count(loaded.sessions.len(), settings)?;
+    }
+    Ok((loaded, batching))
+}
+
+fn verification(settings: &VersionSettings, batching: &BatchingDecision) -> Verification {
+    match (
+        batching.is_batching && settings.batching.is_verified,
+        batching.is_guess,
+    ) {
+        (false, _) => Verification::Off,
+        (true, true) => Verification::OfGuess,
+        (true, false) => Verification::OfRequest,
+    }
+}
+
 /// An engine opens as many sessions as it was asked for, and at least one.
 fn check_count(n_sessions: usize, settings: &VersionSettings) -> Result<()> {
     let asked = settings.concurrency.n_sessions;
@@ -132,10 +168,11 @@ fn check_count(n_sessions: usize, settings: &VersionSettings) -> Result<()> {
     }
 }
 
-fn tell_layout(info: &ModelInfo) {
+fn log_loaded(info: &ModelInfo, batching: &BatchingDecision) {
+    let (model, version) = (&info.model, &info.version);
     tracing::info!(
-        model = %info.model,
-        version = %info.version,
+        %model,
+        %version,
         instances = info.n_instances,
         threads = info.session_layout.threads,
         provider = info.session_layout.provider,
@@ -143,6 +180,14 @@ fn tell_layout(info: &ModelInfo) {
         reason = info.session_layout.reason,
         "opened a model"
     );
+    let reason = &batching.reason;
+    match (batching.is_doubtful, batching.is_batching) {
+        (true, true) => tracing::warn!(%model, %version, %reason, "joining requests without proof"),
+        (true, false) => tracing::warn!(%model, %version, %reason, "running requests one by one"),
+        (false, is_batching) => {
+            tracing::info!(%model, %version, is_batching, %reason, "decided about batching");
+        }
+    }
 }
 
 /// The rows that requests are joined to, unless the settings keep them apart.
@@ -150,18 +195,6 @@ fn joined_rows(settings: &VersionSettings) -> Option<NonZeroUsize> {
     let max_rows = settings.batching.max_rows;
     let is_joined = settings.batching.is_enabled != Some(false) && max_rows > NonZeroUsize::MIN;
     is_joined.then_some(max_rows)
-}
-
-fn is_batching(signature: &Signature, settings: &VersionSettings) -> Result<bool> {
-    let can_batch = signature.has_batch_dimension();
-    match settings.batching.is_enabled {
-        Some(true) if !can_batch => Err(Error::invalid(
-            "`batching.enabled` in `model.yaml` is true, but the first dimension of the inputs and \
-             outputs is not the same dynamic one everywhere",
-        )),
-        Some(is_enabled) => Ok(is_enabled),
-        None => Ok(can_batch && settings.batching.max_rows > NonZeroUsize::MIN),
-    }
 }
 
 /// Image settings need one input with batch, channel, row and column, and as many channels.
@@ -199,9 +232,9 @@ fn describe(
     artifact: &Artifact,
     settings: &VersionSettings,
     loaded: &LoadedModel,
-    is_batching: bool,
+    batching: &BatchingDecision,
 ) -> ModelInfo {
-    let has_rows = loaded.signature.has_batch_dimension();
+    let is_batching = batching.is_batching;
     let file = fs::metadata(&artifact.path).ok();
     let modified = file.as_ref().and_then(|file| file.modified().ok());
     let mut metadata = loaded.metadata.clone();
@@ -212,9 +245,10 @@ fn describe(
         model,
         version,
         signature: loaded.signature.clone(),
-        max_request_rows: has_rows.then_some(settings.batching.max_request_rows),
-        max_batch_rows: has_rows.then_some(settings.batching.max_rows),
+        max_request_rows: is_batching.then_some(settings.batching.max_request_rows),
+        max_batch_rows: is_batching.then_some(settings.batching.max_rows),
         is_batching,
+        batching_reason: batching.reason.clone(),
         max_batch_delay: if is_batching {
             settings.batching.max_delay.unwrap_or_default()
         } else {

@@ -1,9 +1,9 @@
 //! Warm-up: runs with made-up inputs before a version takes requests.
 //!
 //! Rule: every session runs once for each number of rows, on zeros and empty strings; a dynamic
-//! dimension is what the settings give for it, or 1. A failure with a shape that callers will
-//! certainly send refuses the version. A failure with a guessed shape is only logged, because 1 may
-//! be no legal size for that dimension.
+//! dimension is what the settings give for it, or 1. A run that fails is logged with the sentence of
+//! the runtime, and the version serves: zeros and empty text are no legal input of many models.
+//! Only a session that cannot go on refuses the version, and settings that do not fit it.
 
 pub(crate) mod calibration;
 
@@ -19,8 +19,6 @@ use super::settings::Warmup;
 struct Run {
     /// What it tries, for messages.
     title: String,
-    /// The rows that every output must have; `None` when the model does not batch.
-    n_rows: Option<usize>,
     inputs: Vec<Option<Tensor>>,
     /// Whether callers can send these shapes for sure.
     is_certain: bool,
@@ -29,55 +27,49 @@ struct Run {
 /// Runs every session of a version.
 ///
 /// # Errors
-/// `engine_failed` when the version cannot answer what callers will send, `invalid_request` when
-/// the settings of the warm-up do not fit the signature.
+/// `engine_lost` when a session cannot go on, `invalid_request` when the settings of the warm-up do
+/// not fit the signature.
 pub(crate) fn warm_up(
     info: &ModelInfo,
     settings: &Warmup,
     sessions: &mut [Box<dyn Session>],
 ) -> Result<()> {
     let outputs: Vec<_> = (0..info.signature.outputs.len()).collect();
+    let mut first_failure = None;
     for run in runs(info, settings)? {
         for session in &mut *sessions {
             let answered = session.run(&run.inputs, &outputs);
-            let checked = answered.and_then(|tensors| check(&run, &info.signature, &tensors));
+            let checked = answered.and_then(|tensors| check_count(&info.signature, &tensors));
             let Err(error) = checked else { continue };
-            let is_fatal = run.is_certain || error.code() == Code::EngineLost;
             let error = error.in_context(format!("warm-up with {}", run.title));
-            if is_fatal {
+            if error.code() == Code::EngineLost {
                 return Err(error);
             }
-            tracing::warn!(
-                model = %info.model,
-                version = %info.version,
-                %error,
-                "warm-up failed with guessed sizes; give them in `warmup.shapes`"
-            );
+            first_failure.get_or_insert(error);
         }
+    }
+    if let Some(error) = first_failure {
+        let (model, version) = (&info.model, &info.version);
+        tracing::warn!(
+            %model, %version, %error,
+            runtime = error.diagnostic(),
+            hint = "made-up inputs need not be legal; give sizes in `warmup.shapes`, or set \
+                    `warmup.enabled: false`",
+            "failed to warm up model version"
+        );
     }
     Ok(())
 }
 
-fn check(run: &Run, signature: &Signature, outputs: &[Tensor]) -> Result<()> {
-    let failed = |message: String| Err(Error::new(Code::EngineFailed, message));
-    if outputs.len() != signature.outputs.len() {
-        let (given, wanted) = (outputs.len(), signature.outputs.len());
-        return failed(format!("the engine gave {given} outputs of {wanted}"));
+fn check_count(signature: &Signature, outputs: &[Tensor]) -> Result<()> {
+    let (given, wanted) = (outputs.len(), signature.outputs.len());
+    match given == wanted {
+        true => Ok(()),
+        false => Err(Error::new(
+            Code::EngineFailed,
+            format!("the engine gave {given} outputs of {wanted}"),
+        )),
     }
-    let Some(n_rows) = run.n_rows else {
-        return Ok(());
-    };
-    for (spec, tensor) in signature.outputs.iter().zip(outputs) {
-        if tensor.shape().dims().first() != Some(&n_rows) {
-            return failed(format!(
-                "output `{}` has shape {} for {n_rows} rows of input, so rows cannot be told \
-                 apart; turn `batching.enabled` off",
-                spec.name,
-                tensor.shape()
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn runs(info: &ModelInfo, settings: &Warmup) -> Result<Vec<Run>> {
@@ -119,7 +111,6 @@ fn run(info: &ModelInfo, settings: &Warmup, n_rows: Option<NonZeroUsize>) -> Res
     };
     Ok(Run {
         title,
-        n_rows: n_rows.filter(|_| info.is_batching),
         inputs,
         is_certain,
     })
@@ -167,7 +158,11 @@ impl<'a> Sizes<'a> {
     }
 }
 
-fn check_shapes(signature: &Signature, settings: &Warmup) -> Result<()> {
+/// Checks the shapes that the settings give for inputs.
+///
+/// # Errors
+/// `invalid_request` that names the input and tells what would be right.
+pub(crate) fn check_shapes(signature: &Signature, settings: &Warmup) -> Result<()> {
     for (name, shape) in &settings.shapes {
         let Some((_, spec)) = signature.input(name) else {
             return Err(Error::invalid(format!(

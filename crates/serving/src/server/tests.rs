@@ -320,7 +320,10 @@ async fn a_request_keeps_the_version_that_it_was_routed_to() {
 #[tokio::test]
 async fn a_removed_version_answers_what_it_accepted() {
     let bench = Bench::new(&[("a/1/model.fake", "add 1\ngate")]);
-    bench.write("a/model.yaml", "warmup: {enabled: false}");
+    bench.write(
+        "a/model.yaml",
+        "batching: {enabled: false}\nwarmup: {enabled: false}",
+    );
     let server = bench.server().await;
     let client = {
         let server = Arc::clone(&server);

@@ -5,6 +5,7 @@ mod failures;
 mod inline;
 mod limits;
 mod stuck;
+mod verification;
 
 use std::sync::Arc;
 use std::time::Duration;

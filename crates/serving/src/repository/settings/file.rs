@@ -109,6 +109,8 @@ pub(crate) struct BatchingFile {
     pub(crate) max_request_rows: Option<NonZeroUsize>,
     /// The longest that a request waits for company.
     pub(crate) max_delay_ms: Option<f64>,
+    /// Whether a sample of joined requests is run again alone.
+    pub(crate) verify: Option<bool>,
 }
 
 /// `queue`.

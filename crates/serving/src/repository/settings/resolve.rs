@@ -69,7 +69,7 @@ pub(crate) enum VersionPolicy {
 /// Joining requests into batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Batching {
-    /// `None` when the signature decides: yes for a model with a batch dimension.
+    /// `None` when a trial decides, of models that have a batch dimension by their signature.
     pub(crate) is_enabled: Option<bool>,
     /// The most rows of one batch of several requests.
     pub(crate) max_rows: NonZeroUsize,
@@ -77,6 +77,8 @@ pub(crate) struct Batching {
     pub(crate) max_request_rows: NonZeroUsize,
     /// The longest that a request waits for company; `None` when the scheduler decides.
     pub(crate) max_delay: Option<Duration>,
+    /// Whether a sample of joined requests is run again alone.
+    pub(crate) is_verified: bool,
 }
 
 /// Runs before a version takes requests.
@@ -274,6 +276,7 @@ fn batching(keys: Keys<'_>, file: &BatchingFile) -> Result<Batching, SettingsErr
         max_rows,
         max_request_rows: max_request_rows.max(max_rows),
         max_delay: file.max_delay_ms.map(delay),
+        is_verified: file.verify.unwrap_or(true),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Opening versions with a fake engine: what is refused, and what is told about the rest.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use contract::testing::RecordingObserver;
 
@@ -11,6 +12,10 @@ use crate::fake_engine::FakeEngine;
 
 /// Opens an artefact of this text under these settings.
 fn open(artifact: &str, settings: &str) -> Result<Arc<Variant>> {
+    open_with(artifact, settings, Arc::default())
+}
+
+fn open_with(artifact: &str, settings: &str, engine: Arc<FakeEngine>) -> Result<Arc<Variant>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.fake");
     fs::write(&path, artifact).unwrap();
@@ -32,7 +37,7 @@ fn open(artifact: &str, settings: &str) -> Result<Arc<Variant>> {
         settings: settings.each,
     };
     let opener = Opener {
-        engines: vec![Arc::new(FakeEngine::default())],
+        engines: vec![engine],
         observe: Arc::new(RecordingObserver::default()),
         watchdog: Arc::new(Watchdog::start().unwrap()),
     };
@@ -46,11 +51,10 @@ fn settings_that_a_model_cannot_obey_refuse_it() {
         ("add 1", "engine: onnx"),
         ("fixed", "batching: {enabled: true}"),
         ("add 1", "image: {channels: rgb}"),
-        ("refuse 32", ""),
-        ("refuse 4", "warmup: {batch_sizes: [4]}"),
-        ("wide\nrefuse 1", "warmup: {shapes: {x: [1, 9]}}"),
         ("add 1", "warmup: {shapes: {z: [1]}}"),
         ("fail", ""),
+        ("lose", ""),
+        ("lose", "batching: {enabled: false}"),
     ];
     let mut shown = String::new();
     for (artifact, settings) in cases {
@@ -66,6 +70,11 @@ fn settings_that_a_model_cannot_obey_refuse_it() {
 #[test]
 fn what_a_model_can_obey_is_accepted() {
     let cases = [
+        ("refuse 32", ""),
+        ("refuse 4", "warmup: {batch_sizes: [4]}"),
+        ("wide\nrefuse 1", "warmup: {shapes: {x: [1, 9]}}"),
+        ("refuse 1", "batching: {enabled: true}"),
+        ("peak", "batching: {enabled: true}"),
         ("refuse 32", "batching: {enabled: false}"),
         ("refuse 32", "batching: {max_size: 8}"),
         ("refuse 1", "warmup: {enabled: false}"),
@@ -104,6 +113,65 @@ fn what_is_known_comes_from_artefact_engine_and_settings() {
     assert_eq!(info.metadata["provider"], "cpu");
 }
 
+/// Whether requests are joined, and why.
+fn decided(artifact: &str, settings: &str) -> (bool, String) {
+    let variant = open(artifact, settings).unwrap();
+    let info = variant.info();
+    assert_eq!(
+        info.max_request_rows.is_some(),
+        info.is_batching,
+        "{artifact} {settings}"
+    );
+    assert_eq!(
+        info.max_batch_rows.is_some(),
+        info.is_batching,
+        "{artifact} {settings}"
+    );
+    (info.is_batching, info.batching_reason.clone())
+}
+
+#[test]
+fn requests_are_joined_where_that_is_proven_or_asked_for() {
+    let cases = [
+        ("add 1", ""),
+        ("wide", ""),
+        ("peak", ""),
+        ("refuse 1", ""),
+        ("refuse 6", ""),
+        ("fixed", ""),
+        ("add 1", "batching: {max_size: 1}"),
+        ("add 1", "batching: {enabled: false}"),
+        ("add 1", "warmup: {enabled: false}"),
+        ("add 1", "batching: {enabled: true}"),
+        ("peak", "batching: {enabled: true}"),
+        (
+            "peak",
+            "batching: {enabled: true}\nwarmup: {enabled: false}",
+        ),
+        ("refuse 1", "batching: {enabled: true}"),
+    ];
+    let mut shown = String::new();
+    for (artifact, settings) in cases {
+        let (is_batching, reason) = decided(artifact, settings);
+        shown.push_str(&format!(
+            "{artifact:?} with {settings:?}: {is_batching}\n    {reason}\n"
+        ));
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn sessions_that_pad_runs_are_opened_again_without_where_rows_meet() {
+    let engine = |artifact: &str| {
+        let engine = Arc::new(FakeEngine::default());
+        open_with(artifact, "", Arc::clone(&engine)).unwrap();
+        engine.n_loads.load(Ordering::SeqCst)
+    };
+    assert_eq!(engine("peak\npads"), 2);
+    assert_eq!(engine("add 1\npads"), 1);
+    assert_eq!(engine("peak"), 1);
+}
+
 #[test]
 fn warm_up_measures_what_batches_cost() {
     let variant = open("add 1", "batching: {max_size: 4}").unwrap();
@@ -111,6 +179,12 @@ fn warm_up_measures_what_batches_cost() {
     assert!(
         curve.len() > 1 && (curve[0].rows - 1.0).abs() < 1e-9,
         "{curve:?}"
+    );
+    let variant = open("refuse 1", "").unwrap();
+    assert_eq!(
+        variant.scheduling().curve,
+        [],
+        "zeros that fail measure nothing"
     );
     let variant = open("add 1", "warmup: {enabled: false}").unwrap();
     assert_eq!(variant.scheduling().curve, []);

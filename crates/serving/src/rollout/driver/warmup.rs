@@ -1,8 +1,9 @@
 //! The warm-up of a rollout: requests to the candidate that nobody counts.
 //!
 //! Rule: copies of what callers send to stable, until there were enough; when too few come in time,
-//! the rest is made from the signature, because no traffic is no failure. More than half of them
-//! must be answered. Cold start and recovery: after a restart it begins again.
+//! the rest is made from the signature, because no traffic is no failure. More than half of the
+//! copies must be answered; made-up requests may fail, because zeros and empty text are no legal
+//! input of many models. Cold start and recovery: after a restart it begins again.
 
 use std::sync::Arc;
 
@@ -30,6 +31,18 @@ impl Tally {
         if let Err(error) = run_copy(candidate, copy).await {
             self.n_failed += 1;
             self.last = Some(error);
+        }
+    }
+
+    async fn run_made_up(&mut self, candidate: &Served, copy: &Copied) {
+        self.n_run += 1;
+        match run_copy(candidate, copy).await {
+            Err(error) if error.code() == Code::EngineLost => {
+                self.n_failed = self.n_run;
+                self.last = Some(error);
+            }
+            Err(error) => tracing::debug!(%error, "made-up request of a rollout failed"),
+            Ok(_) => {}
         }
     }
 
@@ -66,7 +79,7 @@ pub(super) async fn warm_up(
     // A model that takes no made-up input is warm from its loading.
     if let Ok(copy) = made_up(candidate.variant.info()) {
         while tally.n_run < rule.n_requests {
-            tally.run(&candidate, &copy).await;
+            tally.run_made_up(&candidate, &copy).await;
         }
     }
     tally.event()

@@ -18,6 +18,7 @@ use tokio::task::{self, JoinHandle};
 use super::super::{BatchSettings, Execution, Variant, VariantSettings};
 use crate::batch::curve::Curve;
 use crate::batch::policy::exchange::QueueLimit;
+use crate::instance::verification::Verification;
 
 /// What a run of the engine comes to.
 #[derive(Debug)]
@@ -191,6 +192,7 @@ pub(super) fn settings() -> VariantSettings {
         batch: BatchSettings {
             max_rows: 8,
             max_delay: Some(Duration::ZERO),
+            verification: Verification::Off,
         },
         queue: QueueLimit::Fixed(100),
         default_timeout: None,

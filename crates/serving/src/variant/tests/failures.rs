@@ -114,16 +114,30 @@ async fn an_instance_that_is_lost_while_a_batch_is_run_one_by_one_answers_all_of
 #[tokio::test]
 async fn outputs_that_do_not_have_the_rows_of_the_batch_are_never_split() {
     let mut bench = Bench::new();
-    let caller = bench.send(request(&[1.0, 2.0])).await;
+    let (_first, run) = bench.occupy().await;
+    let callers = [
+        bench.send(request(&[1.0])).await,
+        bench.send(request(&[2.0])).await,
+    ];
+    run.end(Verdict::Echo);
     let wrong = tensor(&[1, 2], vec![1.0, 2.0]);
-    bench
-        .run()
-        .await
-        .end(Verdict::Give(vec![wrong.clone(), wrong]));
-    let error = failure(caller).await;
-    assert_eq!(error.code(), Code::EngineFailed);
-    assert!(
-        error.message().contains("output `same`: expected 2 rows"),
-        "{error}"
-    );
+    let run = bench.run().await;
+    assert_eq!(run.values(), [1.0, 2.0]);
+    run.end(Verdict::Give(vec![wrong.clone(), wrong]));
+    for (caller, value) in callers.into_iter().zip([1.0, 2.0]) {
+        let run = bench.run().await;
+        assert_eq!(run.values(), [value]);
+        run.end(Verdict::Echo);
+        assert_eq!(echoed(caller).await, [value]);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_runs_alone_gets_its_outputs_whatever_their_rows() {
+    let mut bench = Bench::new();
+    let caller = bench.send(request(&[1.0, 2.0])).await;
+    let outputs = tensor(&[3, 1], vec![1.0, 2.0, 3.0]);
+    let run = bench.run().await;
+    run.end(Verdict::Give(vec![outputs.clone(), outputs]));
+    assert_eq!(echoed(caller).await, [1.0, 2.0, 3.0]);
 }

@@ -72,7 +72,7 @@ pub(in super::super) fn schemas(model: &Model<'_>) -> Vec<(String, AnySchema)> {
 
 fn request(model: &Model<'_>) -> AnySchema {
     let inputs = &model.info.signature.inputs;
-    let tensor = |spec| rows(spec, model.info.max_request_rows.is_some());
+    let tensor = |spec| rows(spec, model.info.signature.has_batch_dimension());
     let named = inputs.iter().map(|spec| match spec.is_optional {
         true => optional(&spec.name, tensor(spec)),
         false => required(&spec.name, tensor(spec)),

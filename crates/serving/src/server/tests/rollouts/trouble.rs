@@ -34,7 +34,7 @@ async fn versions_of(stage: &Stage, header: &'static str, users: &[String]) -> V
 #[tokio::test(start_paused = true)]
 async fn a_candidate_that_never_answers_costs_copies_and_nothing_else() {
     // The version on trial hangs from its first run, so nothing may run while it is loaded.
-    let settings = "execution: pool\nwarmup: {enabled: false}";
+    let settings = "execution: pool\nbatching: {enabled: true}\nwarmup: {enabled: false}";
     let mut stage = Stage::with_settings(["add 1", "gate", settings], Vec::new()).await;
     let shadow = "warmup: {source: none}, shadow: {min_pairs: 50, max_extra_load: 10}, \
                   metrics: [{name: errors, event: error, not_worse_than: {abs: 0.05}}]";
