@@ -31,7 +31,7 @@ static SERVER: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
 });
 
 /// The gRPC statuses that blame the server: unknown, internal and lost data.
-const GRPC_BLAMES: [&str; 3] = ["2", "13", "15"];
+const GRPC_SERVER_ERRORS: [&str; 3] = ["2", "13", "15"];
 
 /// Rows of a batch, so that replies of several rows are seen too.
 const MAX_BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(16).expect("more than 0");
@@ -70,7 +70,7 @@ fn check(status: StatusCode, headers: &HeaderMap, trailers: &HeaderMap, body: &B
     for fields in [headers, trailers] {
         let is_blame = fields
             .get("grpc-status")
-            .is_some_and(|status| GRPC_BLAMES.iter().any(|blame| status == blame));
+            .is_some_and(|status| GRPC_SERVER_ERRORS.iter().any(|blame| status == blame));
         assert!(!is_blame, "{fields:?}");
     }
     let is_json = |value: &http::HeaderValue| value.as_bytes().starts_with(b"application/json");
@@ -82,9 +82,9 @@ fn check(status: StatusCode, headers: &HeaderMap, trailers: &HeaderMap, body: &B
 
 /// Forgets every event, so that memory that grows is a finding.
 #[derive(Debug)]
-struct Forgetful;
+struct DiscardingObserver;
 
-impl Observe for Forgetful {
+impl Observe for DiscardingObserver {
     fn observe(&self, _: &Event<'_>) {}
 
     fn exposition(&self) -> Exposition {
@@ -101,7 +101,7 @@ fn router() -> Router {
     let context = Context {
         infer: Arc::clone(&server) as _,
         control: server,
-        observe: Arc::new(Forgetful),
+        observe: Arc::new(DiscardingObserver),
         limits: Limits {
             body_bytes: 1 << 20,
             image_pixels: 1 << 16,

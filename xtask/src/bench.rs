@@ -8,15 +8,15 @@
 mod batching;
 mod build;
 mod case;
+mod case_result;
 mod contender;
 mod engine;
+mod environment;
 mod figures;
 mod generator;
 mod goal;
 mod launch;
-mod machine;
 mod measure;
-mod measured;
 mod open_loop;
 mod overload;
 mod probe;
@@ -39,10 +39,10 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use case::{CASES, Case};
+use case_result::CaseResult;
 use contender::Contender;
 use generator::Generator;
 use measure::Bench as Measurement;
-use measured::Measured;
 
 use crate::steps::stopwatch;
 
@@ -92,9 +92,9 @@ pub(crate) struct Compare {
 
 impl Compare {
     fn cases(&self) -> Vec<&'static Case> {
-        let is_wanted = |case: &&Case| self.cases.iter().any(|name| name == case.name);
+        let is_selected = |case: &&Case| self.cases.iter().any(|name| name == case.name);
         let cases = CASES.iter();
-        let cases = cases.filter(|case| self.cases.is_empty() || is_wanted(case));
+        let cases = cases.filter(|case| self.cases.is_empty() || is_selected(case));
         cases.collect()
     }
 
@@ -104,8 +104,8 @@ impl Compare {
 }
 
 /// Those of `all` that are wanted, in the order of `all`; no wish is all.
-fn chosen<T: Copy + PartialEq>(all: &[T], wanted: &[T]) -> Vec<T> {
-    let is_chosen = |item: &&T| wanted.is_empty() || wanted.contains(item);
+fn chosen<T: Copy + PartialEq>(all: &[T], selected: &[T]) -> Vec<T> {
+    let is_chosen = |item: &&T| selected.is_empty() || selected.contains(item);
     all.iter().filter(is_chosen).copied().collect()
 }
 
@@ -130,11 +130,11 @@ fn list() {
 }
 
 fn run_compare(root: &Path, compare: &Compare) -> Result<()> {
-    let built = build::prepare(root, compare.onnxruntime.as_deref(), compare.skip_build)?;
-    let generator = Generator::find(root, &built, compare.own_generator);
-    let machine = machine::describe(root, &built, &generator)?;
+    let artifacts = build::prepare(root, compare.onnxruntime.as_deref(), compare.skip_build)?;
+    let generator = Generator::find(root, &artifacts, compare.own_generator);
+    let environment = environment::describe(root, &artifacts, &generator)?;
     let bench = Measurement {
-        built,
+        artifacts,
         generator,
         seconds: compare.seconds,
         only: compare.only.clone(),
@@ -147,7 +147,7 @@ fn run_compare(root: &Path, compare: &Compare) -> Result<()> {
         report::print(&case);
         measured.push(case);
     }
-    report::write(root, compare, &machine, &measured)
+    report::write(root, compare, &environment, &measured)
 }
 
 /// All rounds of a case; a case that cannot be measured here is not tried again.
@@ -156,7 +156,7 @@ fn measure(
     case: &'static Case,
     repeat: u32,
     elapsed: &impl Fn() -> Duration,
-) -> Measured {
+) -> CaseResult {
     let n_rounds = if case.is_once { 1 } else { repeat };
     let mut rounds = Vec::new();
     for round in 1..=n_rounds {
@@ -174,7 +174,7 @@ fn measure(
             break;
         }
     }
-    Measured::new(case, rounds)
+    CaseResult::new(case, rounds)
 }
 
 #[cfg(test)]
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_wish_everything_is_measured() {
+    fn everything_is_measured_without_a_filter() {
         let compare = compare(&[]).unwrap();
         assert_eq!(names(&compare).len(), CASES.len());
         assert!(compare.is_complete());
     }
 
     #[test]
-    fn wishes_are_kept_to_in_the_order_of_the_table() {
+    fn filters_keep_the_order_of_the_table() {
         let compare = compare(&["--case", "overload,predict", "--only", "echo"]).unwrap();
         assert_eq!(names(&compare), ["predict", "overload"]);
         assert_eq!(compare.only, [Contender::Echo]);

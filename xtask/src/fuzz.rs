@@ -9,14 +9,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// Runs each target, or only `wanted`, for `seconds`; the first finding ends it.
-pub(crate) fn run(root: &Path, wanted: Option<&str>, seconds: u32) -> Result<()> {
+/// Runs each target, or only `selected`, for `seconds`; the first finding ends it.
+pub(crate) fn run(root: &Path, selected: Option<&str>, seconds: u32) -> Result<()> {
     let is_ready = cargo_fuzz(root).arg("--version").output();
     if !is_ready.is_ok_and(|output| output.status.success()) {
         bail!("fuzzing needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`");
     }
     let mut names = targets(root)?;
-    names.retain(|name| wanted.is_none_or(|wanted| wanted == name));
+    names.retain(|name| selected.is_none_or(|selected| selected == name));
     if names.is_empty() {
         bail!("no fuzz target has that name; they are in fuzz/fuzz_targets");
     }

@@ -28,11 +28,11 @@ pub(crate) fn is_installed(folder: &Path) -> bool {
 /// Makes the environment `folder`, unless it was made from the same requirements before.
 pub(crate) fn install(root: &Path, list: &str, folder: &str) -> Result<()> {
     let requirements = root.join(list);
-    let wanted = fs::read_to_string(&requirements)
+    let requirements_text = fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let path = root.join(folder);
     let stamp = path.join(STAMP);
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == requirements_text) {
         return Ok(());
     }
     println!("installing {list} into {folder}");
@@ -50,7 +50,8 @@ pub(crate) fn install(root: &Path, list: &str, folder: &str) -> Result<()> {
     run(Command::new(path.join("bin/python"))
         .args(pip)
         .arg(&requirements))?;
-    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+    fs::write(&stamp, requirements_text)
+        .with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 fn run(command: &mut Command) -> Result<()> {

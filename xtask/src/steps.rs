@@ -184,10 +184,10 @@ mod tests {
 
     #[test]
     fn what_tests_need_is_prepared_before_them() {
-        let place = |name| STEPS.iter().position(|step| step.name == name).unwrap();
-        assert!(place("prepare") < place("tests"));
+        let position = |name| STEPS.iter().position(|step| step.name == name).unwrap();
+        assert!(position("prepare") < position("tests"));
         assert!(
-            place("format") < place("clippy"),
+            position("format") < position("clippy"),
             "the quickest comes first"
         );
     }

@@ -11,7 +11,7 @@ use crate::tally::Tally;
 
 /// Starts the threads; each runs `send` once for each of its connections, on a runtime of its own,
 /// with the time at which to stop. Returns the sum of what all saw.
-pub fn drive<F>(
+pub fn run_threads<F>(
     n_threads: usize,
     n_connections: usize,
     duration: Duration,
@@ -24,7 +24,7 @@ where
         .map(|thread| {
             let send = send.clone();
             let n_connections = share(n_connections, n_threads, thread);
-            std::thread::spawn(move || drive_one(n_connections, duration, send))
+            std::thread::spawn(move || run_connections(n_connections, duration, send))
         })
         .collect();
     let mut total = Tally::new()?;
@@ -36,7 +36,7 @@ where
 }
 
 /// Runs the connections of one thread to their end.
-fn drive_one<F>(
+fn run_connections<F>(
     n_connections: usize,
     duration: Duration,
     send: impl Fn(Instant) -> F,

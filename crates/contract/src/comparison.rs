@@ -7,7 +7,7 @@
 mod class;
 mod pair;
 mod report;
-mod tally;
+mod report_builder;
 
 pub use class::{Class, has_class_output, predicted_class, same_class};
 pub use pair::{OutputDifference, PairComparison, Tolerance, compare};
@@ -15,7 +15,7 @@ pub use report::{
     Accuracy, ClassReport, Confusion, LabelReport, Latency, OutputReport, PairReport, Report,
     VersionReport,
 };
-pub use tally::{Answer, Item, Tally};
+pub use report_builder::{Answer, Item, ReportBuilder};
 
 #[cfg(test)]
 mod tests;

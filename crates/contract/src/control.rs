@@ -251,8 +251,8 @@ pub trait Control: Send + Sync + fmt::Debug {
         change: Change,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Routing>> {
-        let refusal = refusal(format!("{actor} cannot change `{name}` here: {change:?}"));
-        Box::pin(async move { Err(refusal) })
+        let unsupported = unsupported(format!("{actor} cannot change `{name}` here: {change:?}"));
+        Box::pin(async move { Err(unsupported) })
     }
 
     /// The rollouts of the server; `None` where there can be none.
@@ -269,14 +269,14 @@ pub trait Control: Send + Sync + fmt::Debug {
         name: &'a ModelName,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
-        let refusal = refusal(format!(
+        let unsupported = unsupported(format!(
             "no history of `{name}`, {limit} lines of it wanted"
         ));
-        Box::pin(async move { Err(refusal) })
+        Box::pin(async move { Err(unsupported) })
     }
 
     /// The inputs of the next `n_requests` for a model that callers send, or of fewer when
-    /// `patience` ends before that. They are answered as always.
+    /// `timeout` ends before that. They are answered as always.
     ///
     /// # Errors
     /// `model_not_found`, or `unsupported` where traffic is not recorded, which is the default.
@@ -284,9 +284,9 @@ pub trait Control: Send + Sync + fmt::Debug {
         &'a self,
         name: &'a ModelName,
         n_requests: usize,
-        patience: Duration,
+        timeout: Duration,
     ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
-        let diagnostic = format!("{n_requests} of `{name}` within {patience:?}");
+        let diagnostic = format!("{n_requests} of `{name}` within {timeout:?}");
         let error = Error::new(Code::Unsupported, "requests are not recorded here");
         Box::pin(async move { Err(error.with_diagnostic(diagnostic)) })
     }
@@ -298,13 +298,14 @@ pub trait Control: Send + Sync + fmt::Debug {
     /// `request_not_found` for an answer or a unit that is not known, `model_not_found`, and
     /// `invalid_request` for a label of an answer without a class.
     fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
-        let refusal = |feedback| refusal(format!("feedback is not taken here: {feedback:?}"));
-        feedback.iter().map(|item| Err(refusal(item))).collect()
+        let unsupported =
+            |feedback| unsupported(format!("feedback is not taken here: {feedback:?}"));
+        feedback.iter().map(|item| Err(unsupported(item))).collect()
     }
 }
 
 /// What a server says that cannot be changed, which is the default.
-fn refusal(diagnostic: String) -> Error {
+fn unsupported(diagnostic: String) -> Error {
     let sentence = "labels, pins, splits, their history and feedback are not offered here";
     Error::new(Code::Unsupported, sentence).with_diagnostic(diagnostic)
 }

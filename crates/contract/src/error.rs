@@ -167,10 +167,10 @@ impl fmt::Display for Code {
 ///
 /// It is one pointer wide, so that `Result<T, Error>` stays small on the request path.
 #[derive(Clone, Debug)]
-pub struct Error(Box<Parts>);
+pub struct Error(Box<ErrorInner>);
 
 #[derive(Clone, Debug)]
-struct Parts {
+struct ErrorInner {
     code: Code,
     message: Cow<'static, str>,
     diagnostic: Option<String>,
@@ -184,7 +184,7 @@ impl Error {
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Self(Box::new(Parts {
+        Self(Box::new(ErrorInner {
             code,
             message,
             diagnostic: None,
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_never_blames_the_caller_for_its_own_trouble() {
+    fn server_errors_are_never_client_mistakes() {
         let ours = [
             Code::ModelNotReady,
             Code::QueueFull,
@@ -347,18 +347,18 @@ mod tests {
         let error = Error::new(Code::QueueFull, "the queue is full")
             .with_diagnostic("17 rows")
             .with_retry_after(Duration::from_secs(2))
-            .with_admission_level(AdmissionLevel::Nobody)
+            .with_admission_level(AdmissionLevel::Closed)
             .in_context("request 3")
             .in_context("batch");
         assert_eq!(error.to_string(), "batch: request 3: the queue is full");
         assert_eq!(error.code(), Code::QueueFull);
         assert_eq!(error.diagnostic(), Some("17 rows"));
         assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
-        assert_eq!(error.admission_level(), Some(AdmissionLevel::Nobody));
+        assert_eq!(error.admission_level(), Some(AdmissionLevel::Closed));
     }
 
     #[test]
-    fn an_error_knows_nothing_that_it_was_not_told() {
+    fn new_error_has_no_optional_details() {
         let error = Error::invalid("input `x` is missing");
         assert_eq!((error.diagnostic(), error.retry_after()), (None, None));
         assert_eq!(error.admission_level(), None);

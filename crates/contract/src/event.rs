@@ -93,7 +93,7 @@ pub enum Event<'a> {
         n_stuck: usize,
     },
     /// A rollout moved.
-    RolloutMoved {
+    RolloutTransitioned {
         /// Its name.
         rollout: &'a str,
         /// The model.

@@ -8,14 +8,14 @@ pub struct Feedback {
     /// The model; any model when `None`.
     pub model: Option<ModelName>,
     /// Whom or what it is about.
-    pub subject: Subject,
+    pub target: FeedbackTarget,
     /// What became known.
-    pub verdict: Verdict,
+    pub value: FeedbackValue,
 }
 
 /// Whom or what feedback is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum FeedbackTarget {
     /// The answer to the request of this id.
     Request(String),
     /// Whoever was assigned by this unit.
@@ -24,7 +24,7 @@ pub enum Subject {
 
 /// What became known.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum FeedbackValue {
     /// What the answer was worth.
     Reward(f64),
     /// What the right answer would have been: the reward is 1 when it was given, and 0 otherwise.

@@ -15,7 +15,7 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::model::{ModelName, SharedModelInfo, VersionSelector};
 use crate::request::InferRequest;
-use crate::response::{Answerer, InferResponse};
+use crate::response::{InferResponse, ServedBy};
 
 /// A boxed future, so that the traits stay object-safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -41,7 +41,7 @@ pub struct Urgency {
 /// What may be asked about the caller of a request, to assign it to an arm of a split.
 ///
 /// Nothing is read before it is asked for, so that a request without a split pays nothing.
-pub trait Caller {
+pub trait AssignmentAttributes {
     /// The value of a header, or of the metadata of gRPC.
     fn header(&self, name: &str) -> Option<Cow<'_, str>>;
 
@@ -59,7 +59,7 @@ pub struct Route {
     /// What decoding and validation need to know about the version.
     pub info: SharedModelInfo,
     /// What the reply says about who answered.
-    pub answerer: Answerer,
+    pub served_by: ServedBy,
     /// What the implementation of [`Infer`] keeps for itself.
     pub handle: Arc<dyn Any + Send + Sync>,
 }
@@ -89,7 +89,7 @@ pub trait Infer: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Those of [`Infer::route`], and `invalid_request` when the caller forces an arm that is none.
-    fn route_for(&self, target: &Target, _caller: &dyn Caller) -> Result<Route> {
+    fn route_for(&self, target: &Target, _attributes: &dyn AssignmentAttributes) -> Result<Route> {
         self.route(target)
     }
 

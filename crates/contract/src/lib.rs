@@ -31,20 +31,20 @@ pub use engine::{
 };
 pub use error::{Code, Error, Result};
 pub use event::{Event, RolloutRate, RolloutReading, RolloutScore};
-pub use feedback::{Feedback, Label, Subject, Verdict};
-pub use infer::{BoxFuture, Caller, Infer, Route, Target, Urgency};
+pub use feedback::{Feedback, FeedbackTarget, FeedbackValue, Label};
+pub use infer::{AssignmentAttributes, BoxFuture, Infer, Route, Target, Urgency};
 pub use model::{
     Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,
-    OutputTreatment, SharedModelInfo, Signature, TensorSpec, Version, VersionSelector,
+    OutputPostprocessing, SharedModelInfo, Signature, TensorSpec, Version, VersionSelector,
 };
 pub use observe::{Exposition, Observe};
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
-pub use response::{Answerer, InferResponse, Timings};
+pub use response::{InferResponse, ServedBy, Timings};
 pub use rollout::{
-    Act, ActKind, Assumptions, Delivery, Document, GateAnswer, Gatekeeper, RolloutNews,
-    RolloutWatch, Rollouts,
+    ActionKind, DeliveryOutcome, GateDecision, OperatorAction, RawJson, RolloutEvent, RolloutWatch,
+    Rollouts, SimulationInput, Webhooks,
 };
-pub use scheduling::{AdmissionLevel, ExecutionPlace, RunCost, Scheduling, SchedulingReading};
+pub use scheduling::{AdmissionLevel, ExecutionTarget, RunCost, Scheduling, SchedulingReading};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
 pub use traffic::{

@@ -56,7 +56,7 @@ pub struct ModelInfo {
     /// How an image becomes the input tensor, for models that take images.
     pub image: Option<ImageInput>,
     /// What is done with the scores before they become predictions.
-    pub output: OutputTreatment,
+    pub output: OutputPostprocessing,
     /// The longest time that a request may take, whatever the caller asks for.
     pub default_timeout: Option<Duration>,
     /// The modification time of the model file.
@@ -154,14 +154,14 @@ pub enum ImageLayout {
 
 /// What is done with the scores of a classifier before they become predictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputTreatment {
+pub struct OutputPostprocessing {
     /// Whether the scores are logits, to be turned into probabilities.
     pub softmax: bool,
     /// How many of the best classes a reply to an image lists.
     pub top_k: usize,
 }
 
-impl Default for OutputTreatment {
+impl Default for OutputPostprocessing {
     fn default() -> Self {
         Self {
             softmax: false,

@@ -36,7 +36,7 @@ pub struct InferResponse {
 /// Who answers, as the bytes that replies carry: made once for a version and an arm, and shared by
 /// all their replies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answerer {
+pub struct ServedBy {
     /// The model.
     pub model: Bytes,
     /// The version.

@@ -13,9 +13,9 @@ use crate::infer::BoxFuture;
 
 /// A JSON document that is passed on as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document(Arc<str>);
+pub struct RawJson(Arc<str>);
 
-impl Document {
+impl RawJson {
     /// A document of text that is JSON.
     #[must_use]
     pub fn new(json: &str) -> Self {
@@ -31,9 +31,9 @@ impl Document {
 
 /// Something that an operator wants of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Act {
+pub struct OperatorAction {
     /// What.
-    pub kind: ActKind,
+    pub kind: ActionKind,
     /// Who.
     pub actor: String,
     /// Why, in the words of the operator.
@@ -44,7 +44,7 @@ pub struct Act {
 
 /// What an operator may want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActKind {
+pub enum ActionKind {
     /// Open the gates before the next weight, or take it without a verdict.
     Promote,
     /// Freeze the weight.
@@ -57,7 +57,7 @@ pub enum ActKind {
     Abort,
 }
 
-impl ActKind {
+impl ActionKind {
     /// Every act.
     pub const ALL: [Self; 5] = [
         Self::Promote,
@@ -82,23 +82,23 @@ impl ActKind {
 
 /// Something that those who watch a rollout are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RolloutNews {
+pub enum RolloutEvent {
     /// It moved: the transition with its reason.
-    Transition(Document),
+    Transition(RawJson),
     /// What is known now; at most once a second.
-    Evidence(Document),
+    Evidence(RawJson),
 }
 
 /// The news of one rollout, from now on.
 pub trait RolloutWatch: Send + fmt::Debug {
     /// The next piece of news; `None` when the rollout has ended and everything was told. Somebody
     /// who is slow misses evidence, and never the last transition.
-    fn next(&mut self) -> BoxFuture<'_, Option<RolloutNews>>;
+    fn next(&mut self) -> BoxFuture<'_, Option<RolloutEvent>>;
 }
 
 /// What somebody assumes about a rollout, to see how it would go.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Assumptions {
+pub struct SimulationInput {
     /// Requests for the model each second.
     pub requests_per_second: f64,
     /// Events per request of stable, by metric; the rest is as the simulator assumes.
@@ -119,40 +119,44 @@ pub trait Rollouts: Send + Sync + fmt::Debug {
     /// # Errors
     /// `invalid_request` with the path of the key that is wrong, `model_not_found`,
     /// `version_not_found`, `conflict` when another rollout has the model.
-    fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<Document>>;
+    fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<RawJson>>;
 
     /// The status of every rollout, those that run first, as a JSON array.
-    fn list(&self) -> Document;
+    fn list(&self) -> RawJson;
 
     /// Where a rollout stands.
     ///
     /// # Errors
     /// `rollout_not_found`.
-    fn status(&self, id: &str) -> Result<Document>;
+    fn status(&self, id: &str) -> Result<RawJson>;
 
     /// All numbers of a rollout with their limits.
     ///
     /// # Errors
     /// `rollout_not_found`.
-    fn evidence(&self, id: &str) -> Result<Document>;
+    fn evidence(&self, id: &str) -> Result<RawJson>;
 
     /// The verdict as a number, for other tools: 1 for not worse, 0 for unknown, -1 for worse.
     ///
     /// # Errors
     /// `rollout_not_found`.
-    fn verdict(&self, id: &str) -> Result<Document>;
+    fn verdict(&self, id: &str) -> Result<RawJson>;
 
     /// The last `limit` moves of a rollout, the newest first, as a JSON array.
     ///
     /// # Errors
     /// `rollout_not_found`, or `internal` when they cannot be read.
-    fn moves<'a>(&'a self, id: &'a str, limit: usize) -> BoxFuture<'a, Result<Document>>;
+    fn transitions<'a>(&'a self, id: &'a str, limit: usize) -> BoxFuture<'a, Result<RawJson>>;
 
     /// Does what an operator wants; gives the status after it.
     ///
     /// # Errors
     /// `rollout_not_found`, or `conflict` when the state does not allow it or has moved on.
-    fn act<'a>(&'a self, id: &'a str, act: Act) -> BoxFuture<'a, Result<Document>>;
+    fn apply_action<'a>(
+        &'a self,
+        id: &'a str,
+        action: OperatorAction,
+    ) -> BoxFuture<'a, Result<RawJson>>;
 
     /// Follows a rollout from now on.
     ///
@@ -164,22 +168,25 @@ pub trait Rollouts: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// `rollout_not_found`, or `invalid_request` for the empty unit.
-    fn assign(&self, id: &str, unit: &str) -> Result<Document>;
+    fn assign(&self, id: &str, unit: &str) -> Result<RawJson>;
 
     /// What followers of this server are told: where each rollout is that runs, and who has won the
     /// last one of a model.
     ///
     /// # Errors
     /// `conflict` when this server follows another one itself.
-    fn following(&self) -> Result<Document>;
+    fn leader_state(&self) -> Result<RawJson>;
 
-    /// Does here what the leader told by [`Rollouts::following`], which may be told any number of
+    /// Does here what the leader told by [`Rollouts::leader_state`], which may be told any number of
     /// times; gives what was counted here since it began to follow, by the id of each rollout that
     /// runs. A rollout that cannot be followed is logged and keeps nobody from the others.
     ///
     /// # Errors
     /// `conflict` when this server follows nobody, or `invalid_request` for what no leader says.
-    fn follow<'a>(&'a self, told: &'a Document) -> BoxFuture<'a, Result<Vec<(String, Document)>>>;
+    fn follow<'a>(
+        &'a self,
+        leader_state: &'a RawJson,
+    ) -> BoxFuture<'a, Result<Vec<(String, RawJson)>>>;
 
     /// Takes what a replica has counted so far, as it got it from [`Rollouts::follow`]; a new
     /// process is a new replica. The same counts may come twice.
@@ -187,20 +194,20 @@ pub trait Rollouts: Send + Sync + fmt::Debug {
     /// # Errors
     /// `rollout_not_found`, `conflict` when the rollout has ended, has too many replicas or is
     /// decided elsewhere, or `invalid_request` with the path of what cannot be.
-    fn count_replica(&self, id: &str, replica: &str, counts: &Document) -> Result<Document>;
+    fn record_replica_counts(&self, id: &str, replica: &str, counts: &RawJson) -> Result<RawJson>;
 
     /// Plays a rollout on a virtual clock. Blocks for as long as that takes.
     ///
     /// # Errors
     /// `invalid_request` with the path of the key that is wrong.
-    fn simulate(&self, file: &str, assumptions: &Assumptions) -> Result<Document>;
+    fn simulate(&self, file: &str, input: &SimulationInput) -> Result<RawJson>;
 }
 
 /// What a gate said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GateAnswer {
+pub enum GateDecision {
     /// Go on.
-    Go,
+    Proceed,
     /// Not yet, or no answer at all: it is asked again later.
     Wait,
     /// Roll back.
@@ -209,9 +216,9 @@ pub enum GateAnswer {
 
 /// What became of an attempt to tell somebody something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub enum DeliveryOutcome {
     /// It was taken.
-    Taken,
+    Delivered,
     /// It was refused for good, with why: it would be refused again.
     Refused(String),
     /// It did not get through, with why: it may do so later.
@@ -220,28 +227,28 @@ pub enum Delivery {
 
 /// Asks the gates of rollouts, and tells others about rollouts. Called by the driver of a rollout,
 /// which never waits for an answer before it looks at the evidence again.
-pub trait Gatekeeper: Send + Sync + fmt::Debug {
+pub trait Webhooks: Send + Sync + fmt::Debug {
     /// Whether somebody at this address could be asked or told something.
     ///
     /// # Errors
     /// `invalid_request` with what is wrong about the address.
     fn check(&self, url: &str) -> Result<()>;
 
-    /// Posts the status of a rollout to a gate. A failure of any kind is [`GateAnswer::Wait`].
-    fn ask<'a>(
+    /// Posts the status of a rollout to a gate. A failure of any kind is [`GateDecision::Wait`].
+    fn query_gate<'a>(
         &'a self,
         url: &'a str,
-        status: &'a Document,
+        status: &'a RawJson,
         timeout: Duration,
-    ) -> BoxFuture<'a, GateAnswer>;
+    ) -> BoxFuture<'a, GateDecision>;
 
     /// Posts JSON to somebody who wants to know, once; whoever calls tries again.
-    fn tell<'a>(
+    fn notify<'a>(
         &'a self,
         url: &'a str,
-        message: &'a Document,
+        message: &'a RawJson,
         timeout: Duration,
-    ) -> BoxFuture<'a, Delivery>;
+    ) -> BoxFuture<'a, DeliveryOutcome>;
 }
 
 #[cfg(test)]
@@ -249,15 +256,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn acts_are_named_as_operators_type_them() {
-        let names = ActKind::ALL.map(ActKind::as_str);
+    fn action_names_match_the_operator_commands() {
+        let names = ActionKind::ALL.map(ActionKind::as_str);
         assert_eq!(names, ["promote", "hold", "resume", "rollback", "abort"]);
     }
 
     #[test]
-    fn a_document_is_passed_on_byte_for_byte() {
+    fn raw_json_is_passed_on_byte_for_byte() {
         let text = "{ \"b\": 1,\n \"a\": [ ] }";
-        let document = Document::new(text);
+        let document = RawJson::new(text);
         assert_eq!(document.as_str(), text);
         assert_eq!(
             document.clone().as_str().as_ptr(),

@@ -6,14 +6,14 @@ use crate::model::{ModelName, Version};
 
 /// Where requests of a version run while nobody is ahead of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExecutionPlace {
+pub enum ExecutionTarget {
     /// On the thread of the connection.
     Inline,
     /// On threads of the model.
     Pool,
 }
 
-impl ExecutionPlace {
+impl ExecutionTarget {
     /// The word that settings use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -39,9 +39,9 @@ pub struct RunCost {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scheduling {
     /// Where requests of one row run.
-    pub place: ExecutionPlace,
+    pub execution_target: ExecutionTarget,
     /// Why they run there.
-    pub place_reason: String,
+    pub execution_target_reason: String,
     /// The measured curve, by rows; empty before the first run.
     pub curve: Vec<RunCost>,
     /// The smallest batch with nearly the best throughput.
@@ -67,7 +67,7 @@ pub enum AdmissionLevel {
     /// Requests of this priority and of every more urgent one; 0 is the least urgent of all.
     Priority(u32),
     /// Not even those of priority 1.
-    Nobody,
+    Closed,
 }
 
 impl AdmissionLevel {
@@ -76,7 +76,7 @@ impl AdmissionLevel {
     pub fn number(self) -> i64 {
         match self {
             Self::Priority(priority) => i64::from(priority),
-            Self::Nobody => -1,
+            Self::Closed => -1,
         }
     }
 }

@@ -118,7 +118,7 @@ pub struct SampleRatio {
     /// From where on they do not.
     pub limit: f64,
     /// Whether it is reached.
-    pub is_off: bool,
+    pub is_mismatch: bool,
 }
 
 /// A change of what is served, as an operator asks for it. Where it says text, a label is as good
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_that_there_is_not_is_told_beside_all_that_there_are() {
+    fn unknown_hash_is_rejected_with_the_known_names() {
         for name in ["", "XXH3", "xxh3 ", "md5\n"] {
             let error = AssignmentHash::parse(name).unwrap_err();
             assert_eq!(error.code(), crate::error::Code::InvalidRequest);
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_chose_is_what_changes_least() {
+    fn defaults_change_the_least() {
         assert_eq!(AssignmentHash::default(), AssignmentHash::Xxh3);
         assert_eq!(Fallback::default(), Fallback::Random);
         assert_eq!(OutputCounts::default(), OutputCounts::Nothing);

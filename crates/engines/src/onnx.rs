@@ -5,6 +5,7 @@
 //! this module, and with `unsafe` code it is the same.
 
 mod buckets;
+mod calibration;
 mod environment;
 mod graph;
 pub mod install;
@@ -13,12 +14,11 @@ pub mod library;
 mod load;
 mod memory;
 mod options;
+mod outlier;
 pub mod probe;
 mod session;
 mod signature;
 mod strings;
-mod trial;
-mod usual;
 mod value;
 
 use std::path::{Path, PathBuf};

@@ -23,8 +23,8 @@ pub use onnx_model::{OnnxModel, dims};
 pub fn onnx_runtime() -> PathBuf {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../target/lockgate-data/onnxruntime/current");
-    let place = std::env::var_os("LOCKGATE_ONNXRUNTIME").map_or(installed, PathBuf::from);
-    match crate::onnx::library::library_in(&place) {
+    let path = std::env::var_os("LOCKGATE_ONNXRUNTIME").map_or(installed, PathBuf::from);
+    match crate::onnx::library::library_in(&path) {
         Ok(library) => library,
         Err(reason) => panic!(
             "no ONNX Runtime for tests: {reason}; run `cargo xtask test`, which installs it, or set \

@@ -81,7 +81,7 @@ impl Client {
     pub(crate) fn call_with_text(&self, method: Method, path: &str, body: String) -> Result<Value> {
         runtime()?.block_on(async {
             let answer = timeout(self.timeout, self.send(method, path, body)).await;
-            answer.map_err(|_| self.silence())?
+            answer.map_err(|_| self.timeout_error())?
         })
     }
 
@@ -92,7 +92,7 @@ impl Client {
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         let call = self.send(Method::GET, path, String::new());
         let answer = timeout(self.timeout, call).await;
-        answer.map_err(|_| self.silence())?
+        answer.map_err(|_| self.timeout_error())?
     }
 
     /// Posts JSON, from a program that does more than one thing at a time.
@@ -102,7 +102,7 @@ impl Client {
     pub(crate) async fn send_json(&self, path: &str, body: String) -> Result<Value> {
         let call = self.send(Method::POST, path, body);
         let answer = timeout(self.timeout, call).await;
-        answer.map_err(|_| self.silence())?
+        answer.map_err(|_| self.timeout_error())?
     }
 
     /// Follows the events of a path from now on.
@@ -113,12 +113,12 @@ impl Client {
         let open = self.open(Method::GET, path, String::new());
         let (connection, reply) = timeout(self.timeout, open)
             .await
-            .map_err(|_| self.silence())??;
+            .map_err(|_| self.timeout_error())??;
         match reply.status().is_success() {
             true => Ok(Events::new(connection, reply.into_body())),
             false => Err(match self.read(reply).await {
-                Err(refused) => refused,
-                Ok(_) => self.silence(),
+                Err(server_error) => server_error,
+                Ok(_) => self.timeout_error(),
             }),
         }
     }
@@ -164,16 +164,16 @@ impl Client {
     async fn read(&self, reply: Response<Incoming>) -> Result<Value> {
         let is_success = reply.status().is_success();
         // The server says so with every status that may pass.
-        let is_passing = reply.headers().contains_key("retry-after");
+        let is_retryable = reply.headers().contains_key("retry-after");
         let bytes = reply.into_body().collect().await?.to_bytes();
         match (is_success, serde_json::from_slice(&bytes)) {
             (true, Ok(value)) => Ok(value),
-            (false, Ok(value)) => Err(Refused::new(&value, is_passing).into()),
+            (false, Ok(value)) => Err(ServerError::new(&value, is_retryable).into()),
             (_, Err(_)) => bail!("what answers at {} is no Lockgate", self.authority),
         }
     }
 
-    fn silence(&self) -> anyhow::Error {
+    fn timeout_error(&self) -> anyhow::Error {
         anyhow!("the server at {} does not answer", self.authority)
     }
 }
@@ -190,40 +190,40 @@ impl Drop for Connection {
 
 /// What the server says when it will not.
 #[derive(Debug)]
-pub(crate) struct Refused {
-    sentence: String,
+pub(crate) struct ServerError {
+    message: String,
     /// Whether the same call may succeed later: the server is on its way up or down, or busy.
-    pub(crate) is_passing: bool,
+    pub(crate) is_retryable: bool,
 }
 
-impl Refused {
+impl ServerError {
     /// The sentence is in either of two shapes.
-    fn new(value: &Value, is_passing: bool) -> Self {
-        let sentence = value
+    fn new(value: &Value, is_retryable: bool) -> Self {
+        let message = value
             .pointer("/error/message")
             .or_else(|| value.get("error"));
         Self {
-            sentence: match sentence.and_then(Value::as_str) {
-                Some(sentence) => sentence.to_owned(),
+            message: match message.and_then(Value::as_str) {
+                Some(message) => message.to_owned(),
                 None => value.to_string(),
             },
-            is_passing,
+            is_retryable,
         }
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence)
+        f.write_str(&self.message)
     }
 }
 
-impl Error for Refused {}
+impl Error for ServerError {}
 
 /// Checks that a failure may be over when the call is made again.
-pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
-    let refused = error.downcast_ref::<Refused>();
-    refused.is_none_or(|refused| refused.is_passing) && !error.is::<OutputError>()
+pub(crate) fn is_retryable(error: &anyhow::Error) -> bool {
+    let server_error = error.downcast_ref::<ServerError>();
+    server_error.is_none_or(|server_error| server_error.is_retryable) && !error.is::<OutputError>()
 }
 
 /// What runs the calls of a sub-command.
@@ -238,7 +238,7 @@ pub(crate) fn runtime() -> Result<Runtime> {
 }
 
 /// A name as one segment of a path.
-pub(crate) fn segment(name: &str) -> String {
+pub(crate) fn path_segment(name: &str) -> String {
     let mut path = String::new();
     for byte in name.bytes() {
         match byte {
@@ -281,26 +281,26 @@ mod tests {
 
     #[test]
     fn names_are_safe_in_paths() {
-        assert_eq!(segment("digits-1.0_b~"), "digits-1.0_b~");
-        assert_eq!(segment("a/é?"), "a%2F%C3%A9%3F");
+        assert_eq!(path_segment("digits-1.0_b~"), "digits-1.0_b~");
+        assert_eq!(path_segment("a/é?"), "a%2F%C3%A9%3F");
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_words_of_the_server() {
+    fn a_refusal_shows_the_message_of_the_server() {
         let native = serde_json::json!({"error": {"message": "no such model", "code": "c"}});
         let open = serde_json::json!({"error": "no such model"});
         for value in [native, open] {
-            let refused = Refused::new(&value, false);
-            assert_eq!(refused.to_string(), "no such model");
-            assert!(!is_passing(&refused.into()));
+            let server_error = ServerError::new(&value, false);
+            assert_eq!(server_error.to_string(), "no such model");
+            assert!(!is_retryable(&server_error.into()));
         }
-        let busy = Refused::new(&serde_json::json!([1]), true);
+        let busy = ServerError::new(&serde_json::json!([1]), true);
         assert_eq!(busy.to_string(), "[1]");
-        assert!(is_passing(&busy.into()));
+        assert!(is_retryable(&busy.into()));
     }
 
     #[test]
-    fn a_server_that_is_not_there_is_told_with_its_address() {
+    fn an_unreachable_server_is_reported_with_its_address() {
         let error = Client::new("http://127.0.0.1:1").unwrap();
         let error = error.call(Method::GET, "/", None).unwrap_err().to_string();
         assert_eq!(

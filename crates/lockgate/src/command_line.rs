@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Written;
+use crate::config::RawConfig;
 
 pub(crate) use operator::{
-    CompareArguments, ModelsArguments, ModelsCommand, RuleArguments, ServerArguments,
-    TrafficArguments, TrafficCommand, WrittenArm,
+    ArmArgument, CompareArguments, ModelsArguments, ModelsCommand, RuleArguments, ServerArguments,
+    TrafficArguments, TrafficCommand,
 };
 pub(crate) use rollout::{
-    ActArguments, MetricRate, RolloutArguments, RolloutCommand, SimulateArguments, WaitArguments,
+    ActionArguments, MetricRate, RolloutArguments, RolloutCommand, SimulateArguments, WaitArguments,
 };
 
 /// Serve machine-learning models over REST and gRPC.
@@ -111,7 +111,7 @@ pub(crate) struct SettingArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) written: Written,
+    pub(crate) raw: RawConfig,
 }
 
 #[derive(Debug, Args)]

@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use contract::{Document, Rollouts};
+use contract::{RawJson, Rollouts};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::client::{Client, segment};
+use crate::client::{Client, path_segment};
 
 /// From one exchange with the leader to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A leader that takes longer is as good as silent.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One server that follows another.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Follower<R> {
     rollouts: Arc<R>,
     /// A new one for every process, because its counts begin at nothing.
     replica: String,
-    is_silent: bool,
+    is_leader_unreachable: bool,
 }
 
 impl<R: Rollouts> Follower<R> {
@@ -38,18 +38,18 @@ impl<R: Rollouts> Follower<R> {
     /// When the address is none.
     pub(crate) fn new(leader: &str, rollouts: Arc<R>) -> Result<Self> {
         Ok(Self {
-            leader: Client::new(leader)?.with_timeout(PATIENCE),
+            leader: Client::new(leader)?.with_timeout(TIMEOUT),
             rollouts,
             replica: replica(),
-            is_silent: false,
+            is_leader_unreachable: false,
         })
     }
 
     /// Asks for the first time, so that a server that is new knows which version answers before
     /// anybody asks it; a leader that is silent keeps nobody from serving.
-    pub(crate) async fn begin(&mut self) {
+    pub(crate) async fn initial_exchange(&mut self) {
         // Silence is logged by the exchange, unless it is cut off here.
-        let _late = timeout(PATIENCE, self.exchange_and_log()).await;
+        let _late = timeout(TIMEOUT, self.exchange_and_log()).await;
     }
 
     /// Follows for as long as it is polled.
@@ -64,8 +64,9 @@ impl<R: Rollouts> Follower<R> {
 
     async fn exchange_and_log(&mut self) {
         let exchanged = self.exchange().await;
-        let was_silent = std::mem::replace(&mut self.is_silent, exchanged.is_err());
-        match (exchanged, was_silent) {
+        let was_leader_unreachable =
+            std::mem::replace(&mut self.is_leader_unreachable, exchanged.is_err());
+        match (exchanged, was_leader_unreachable) {
             (Ok(()), false) | (Err(_), true) => {}
             (Ok(()), true) => tracing::info!("the leader of rollouts is back"),
             (Err(error), false) => {
@@ -76,14 +77,14 @@ impl<R: Rollouts> Follower<R> {
     }
 
     async fn exchange(&self) -> Result<()> {
-        let told = self.leader.get("/api/rollouts/following").await?;
-        let told = Document::new(&told.to_string());
-        let counted = self.rollouts.follow(&told).await?;
+        let followed = self.leader.get("/api/rollouts/following").await?;
+        let followed = RawJson::new(&followed.to_string());
+        let counted = self.rollouts.follow(&followed).await?;
         let mut all_sent = Ok(());
         for (rollout, counts) in counted {
             let path = format!(
                 "/api/rollouts/{}/replicas/{}",
-                segment(&rollout),
+                path_segment(&rollout),
                 self.replica
             );
             let sent = self.leader.send_json(&path, counts.as_str().to_owned());
@@ -104,7 +105,10 @@ fn replica() -> String {
 
 #[cfg(test)]
 mod tests {
-    use contract::{Act, Assumptions, BoxFuture, Code, Error, Result as Answer, RolloutWatch};
+    use contract::{
+        BoxFuture, Code, Error, OperatorAction, Result as ContractResult, RolloutWatch,
+        SimulationInput,
+    };
     use std::sync::Mutex;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -113,68 +117,76 @@ mod tests {
 
     /// Notes what it is told, and has counted for two rollouts.
     #[derive(Debug, Default)]
-    struct Noting(Mutex<Vec<String>>);
+    struct RecordingRollouts(Mutex<Vec<String>>);
 
-    fn no<T>() -> Answer<T> {
+    fn unsupported<T>() -> ContractResult<T> {
         Err(Error::new(Code::Unsupported, "not here"))
     }
 
-    impl Rollouts for Noting {
+    impl Rollouts for RecordingRollouts {
         fn follow<'a>(
             &'a self,
-            told: &'a Document,
-        ) -> BoxFuture<'a, Answer<Vec<(String, Document)>>> {
-            self.0.lock().unwrap().push(told.as_str().to_owned());
-            let counted = ["a", "b/c"].map(|id| (id.to_owned(), Document::new("{\"n\":1}")));
+            followed: &'a RawJson,
+        ) -> BoxFuture<'a, ContractResult<Vec<(String, RawJson)>>> {
+            self.0.lock().unwrap().push(followed.as_str().to_owned());
+            let counted = ["a", "b/c"].map(|id| (id.to_owned(), RawJson::new("{\"n\":1}")));
             Box::pin(async move { Ok(counted.into()) })
         }
 
-        fn start<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Answer<Document>> {
-            Box::pin(async { no() })
+        fn start<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, ContractResult<RawJson>> {
+            Box::pin(async { unsupported() })
         }
 
-        fn list(&self) -> Document {
-            Document::new("[]")
+        fn list(&self) -> RawJson {
+            RawJson::new("[]")
         }
 
-        fn status(&self, _: &str) -> Answer<Document> {
-            no()
+        fn status(&self, _: &str) -> ContractResult<RawJson> {
+            unsupported()
         }
 
-        fn evidence(&self, _: &str) -> Answer<Document> {
-            no()
+        fn evidence(&self, _: &str) -> ContractResult<RawJson> {
+            unsupported()
         }
 
-        fn verdict(&self, _: &str) -> Answer<Document> {
-            no()
+        fn verdict(&self, _: &str) -> ContractResult<RawJson> {
+            unsupported()
         }
 
-        fn moves<'a>(&'a self, _: &'a str, _: usize) -> BoxFuture<'a, Answer<Document>> {
-            Box::pin(async { no() })
+        fn transitions<'a>(
+            &'a self,
+            _: &'a str,
+            _: usize,
+        ) -> BoxFuture<'a, ContractResult<RawJson>> {
+            Box::pin(async { unsupported() })
         }
 
-        fn act<'a>(&'a self, _: &'a str, _: Act) -> BoxFuture<'a, Answer<Document>> {
-            Box::pin(async { no() })
+        fn apply_action<'a>(
+            &'a self,
+            _: &'a str,
+            _: OperatorAction,
+        ) -> BoxFuture<'a, ContractResult<RawJson>> {
+            Box::pin(async { unsupported() })
         }
 
-        fn watch(&self, _: &str) -> Answer<Box<dyn RolloutWatch>> {
-            no()
+        fn watch(&self, _: &str) -> ContractResult<Box<dyn RolloutWatch>> {
+            unsupported()
         }
 
-        fn assign(&self, _: &str, _: &str) -> Answer<Document> {
-            no()
+        fn assign(&self, _: &str, _: &str) -> ContractResult<RawJson> {
+            unsupported()
         }
 
-        fn following(&self) -> Answer<Document> {
-            no()
+        fn leader_state(&self) -> ContractResult<RawJson> {
+            unsupported()
         }
 
-        fn count_replica(&self, _: &str, _: &str, _: &Document) -> Answer<Document> {
-            no()
+        fn record_replica_counts(&self, _: &str, _: &str, _: &RawJson) -> ContractResult<RawJson> {
+            unsupported()
         }
 
-        fn simulate(&self, _: &str, _: &Assumptions) -> Answer<Document> {
-            no()
+        fn simulate(&self, _: &str, _: &SimulationInput) -> ContractResult<RawJson> {
+            unsupported()
         }
     }
 
@@ -204,20 +216,24 @@ mod tests {
         calls
     }
 
-    async fn follower() -> (TcpListener, Arc<Noting>, Follower<Noting>) {
+    async fn follower() -> (
+        TcpListener,
+        Arc<RecordingRollouts>,
+        Follower<RecordingRollouts>,
+    ) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let noting = Arc::<Noting>::default();
-        let follower = Follower::new(&url, Arc::clone(&noting)).unwrap();
-        (listener, noting, follower)
+        let recording = Arc::<RecordingRollouts>::default();
+        let follower = Follower::new(&url, Arc::clone(&recording)).unwrap();
+        (listener, recording, follower)
     }
 
     #[tokio::test]
-    async fn what_the_leader_tells_is_done_and_what_counted_is_sent() {
-        let (listener, noting, mut follower) = follower().await;
+    async fn state_of_the_leader_is_applied_and_counts_are_sent() {
+        let (listener, recording, mut follower) = follower().await;
         let name = follower.replica.clone();
         let statuses = ["200 OK", "409 Conflict", "200 OK"];
-        let (calls, ()) = tokio::join!(leader(listener, &statuses), follower.begin());
+        let (calls, ()) = tokio::join!(leader(listener, &statuses), follower.initial_exchange());
         let posted =
             |id: &str| format!("POST /api/rollouts/{id}/replicas/{name} HTTP/1.1 {{\"n\":1}}");
         let expected = [
@@ -226,20 +242,20 @@ mod tests {
             posted("b%2Fc"),
         ];
         assert_eq!(calls, expected, "a refusal keeps nobody from the others");
-        assert_eq!(*noting.0.lock().unwrap(), ["{\"format\":1}"]);
-        assert!(follower.is_silent);
+        assert_eq!(*recording.0.lock().unwrap(), ["{\"format\":1}"]);
+        assert!(follower.is_leader_unreachable);
     }
 
     #[tokio::test]
-    async fn a_leader_that_is_away_tells_nothing_and_may_come_back() {
-        let (listener, noting, mut follower) = follower().await;
+    async fn an_unreachable_leader_changes_nothing_and_may_return() {
+        let (listener, recording, mut follower) = follower().await;
         let (_, ()) = tokio::join!(
             leader(listener, &["503 Service Unavailable"]),
-            follower.begin()
+            follower.initial_exchange()
         );
-        assert!(follower.is_silent);
+        assert!(follower.is_leader_unreachable);
         assert!(follower.exchange().await.is_err(), "nobody listens");
-        assert_eq!(noting.0.lock().unwrap().len(), 0);
+        assert_eq!(recording.0.lock().unwrap().len(), 0);
     }
 
     #[test]

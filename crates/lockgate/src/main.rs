@@ -8,12 +8,12 @@ mod command_line;
 mod commands;
 mod config;
 mod follower;
-mod gatekeeper;
+mod host;
 mod log;
-mod machine;
 mod onnxruntime;
 mod output;
 mod store;
+mod webhooks;
 mod wiring;
 
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use engines::onnx::Runtime;
-use engines::onnx::library::{self, Candidate, SearchInput};
+use engines::onnx::library::{self, SearchInput, SearchResult};
 
 use crate::config::{Config, Environment};
 
@@ -25,8 +25,8 @@ pub(crate) fn open(config: &Config, environment: &Environment) -> Result<Runtime
 }
 
 /// Every place, with what is there.
-pub(crate) fn candidates(config: &Config, environment: &Environment) -> Vec<Candidate> {
-    library::candidates(&search_input(config, environment), &library::python_package)
+pub(crate) fn search_results(config: &Config, environment: &Environment) -> Vec<SearchResult> {
+    library::search_results(&search_input(config, environment), &library::python_package)
 }
 
 fn search_input(config: &Config, environment: &Environment) -> SearchInput {

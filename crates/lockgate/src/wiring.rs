@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use contract::{Control, Engine, Infer, Observe, VersionState};
 use engines::OnnxEngine;
 use engines::onnx::Runtime;
-use monitor::{Monitor, Silent};
+use monitor::{Monitor, NoopObserver};
 use protocols::{Context, ListenerHandle, ListenerKind, ServeOptions, ServerInfo};
 use serving::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,10 +22,10 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::follower::Follower;
-use crate::gatekeeper::Webhooks;
-use crate::machine::Machine;
+use crate::host::Host;
 use crate::output::ServerOutput;
 use crate::store;
+use crate::webhooks::WebhookClient;
 
 /// The parts at work.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub(crate) async fn start(
         default_timeout: config.default_timeout,
         max_queue_rows: config.max_queue_rows,
         store: store::open(config)?.unwrap_or(options.store),
-        gatekeeper: Arc::new(Webhooks::new(config.webhook_ca.clone())?),
+        webhooks: Arc::new(WebhookClient::new(config.webhook_ca.clone())?),
         public_url: config.public_url.clone(),
         rollout_leader: config.rollout_leader.clone(),
         ..options
@@ -66,7 +66,7 @@ pub(crate) async fn start(
     let mut tasks = JoinSet::new();
     if let Some(leader) = &config.rollout_leader {
         let mut follower = Follower::new(leader, Arc::clone(&server))?;
-        follower.begin().await;
+        follower.initial_exchange().await;
         tasks.spawn(follower.run());
     }
     let ctx = Arc::new(Context {
@@ -76,7 +76,7 @@ pub(crate) async fn start(
         limits: config.limits.clone(),
         server: ServerInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            is_gpu_available: Machine::look().has_gpu,
+            is_gpu_available: Host::detect().has_gpu,
             is_control_enabled: config.is_model_control_enabled,
             is_strict_json: config.is_strict_json,
         },
@@ -107,7 +107,7 @@ pub(crate) async fn start(
 fn observe(config: &Config, output: &ServerOutput) -> Arc<dyn Observe> {
     match config.is_metrics_enabled {
         true => Monitor::with_log_counter(env!("CARGO_PKG_VERSION"), output.dropped_log_lines()),
-        false => Arc::new(Silent),
+        false => Arc::new(NoopObserver),
     }
 }
 
@@ -128,7 +128,7 @@ impl Running {
         let server = Arc::clone(&self.server);
         let address = self.listeners.first().map(|(_, listener)| listener.addr());
         let announce = async {
-            all_tried(&server).await;
+            wait_until_loaded(&server).await;
             announce_models(&server, output);
             if let Some(address) = address {
                 output.announce(greeting(address));
@@ -154,12 +154,14 @@ impl Running {
             .listeners
             .into_iter()
             .map(|(_, listener)| tokio::spawn(listener.close(config.drain_timeout)));
-        let mut n_cut = 0;
+        let mut n_aborted = 0;
         // I/O threads that are all held by runs close nothing.
         let latest = Instant::now() + config.drain_timeout + END_OF_RUNS;
         for close in closing.collect::<Vec<_>>() {
             let closed = tokio::time::timeout_at(latest, close).await;
-            n_cut += closed.map_or(Ok(0), |n_cut| n_cut).unwrap_or_default();
+            n_aborted += closed
+                .map_or(Ok(0), |n_aborted| n_aborted)
+                .unwrap_or_default();
         }
         let drained = tokio::time::timeout(config.drain_timeout, self.server.drain()).await;
         self.server.end_runs();
@@ -167,10 +169,13 @@ impl Running {
             // What was ended gives its threads back now; what goes on is left behind.
             drop(tokio::time::timeout(END_OF_RUNS, self.server.drain()).await);
         }
-        match (n_cut, drained) {
+        match (n_aborted, drained) {
             (0, Ok(())) => tracing::info!("drained: every accepted request was answered"),
-            (n_cut, _) => {
-                tracing::warn!(n_cut, "the drain ended before every request was answered")
+            (n_aborted, _) => {
+                tracing::warn!(
+                    n_aborted,
+                    "the drain ended before every request was answered"
+                )
             }
         }
     }
@@ -192,10 +197,10 @@ impl Running {
 const END_OF_RUNS: Duration = Duration::from_millis(500);
 
 /// How often to look whether files that were just written have settled.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const RESCAN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Resolves when no version waits to be loaded.
-async fn all_tried(server: &Server) {
+async fn wait_until_loaded(server: &Server) {
     let is_loading = |server: &Server| {
         let mut versions = server.models().into_iter().flat_map(|model| model.versions);
         versions.any(|version| version.state == VersionState::Loading)
@@ -208,7 +213,7 @@ async fn all_tried(server: &Server) {
         if !is_loading(server) {
             return;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(RESCAN_INTERVAL).await;
     }
 }
 
@@ -226,7 +231,7 @@ fn announce_models(server: &Server, output: &ServerOutput) {
             .filter(|version| version.state == VersionState::Ready)
             .map(|version| version.version.to_string())
             .collect();
-        let (name, versions) = (&model.name, in_words(&versions));
+        let (name, versions) = (&model.name, versions_text(&versions));
         match (model.not_ready_reason(), model.problem()) {
             (Some(reason), _) => output.announce(format_args!("not ready: {name}: {reason}")),
             (None, None) => output.announce(format_args!("ready: {name} ({versions})")),
@@ -237,7 +242,7 @@ fn announce_models(server: &Server, output: &ServerOutput) {
     }
 }
 
-fn in_words(versions: &[String]) -> String {
+fn versions_text(versions: &[String]) -> String {
     match versions {
         [version] => format!("version {version}"),
         versions => format!("versions {}", versions.join(", ")),

@@ -5,9 +5,9 @@
 //! dashboards and docs can be checked.
 
 mod metrics;
+mod noop;
 mod observer;
-mod silent;
 
 pub use metrics::{Kind, Label, Metric};
+pub use noop::NoopObserver;
 pub use observer::Monitor;
-pub use silent::Silent;

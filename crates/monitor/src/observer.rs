@@ -74,7 +74,7 @@ impl Observe for Monitor {
                 let series = registry.version(model, version);
                 series.finish(error, latency, timings);
                 if was_admitted {
-                    series.leave();
+                    series.release();
                 }
             }
             Event::BatchExecuted {
@@ -83,7 +83,9 @@ impl Observe for Monitor {
                 n_rows,
                 n_requests: _,
                 compute,
-            } => registry.version(model, version).run_batch(n_rows, compute),
+            } => registry
+                .version(model, version)
+                .record_batch(n_rows, compute),
             Event::BatchVerified {
                 model,
                 version,
@@ -99,7 +101,7 @@ impl Observe for Monitor {
                 version,
                 n_stuck,
             } => registry.version(model, version).set_stuck(n_stuck),
-            Event::RolloutMoved {
+            Event::RolloutTransitioned {
                 rollout,
                 model,
                 from,
@@ -107,13 +109,15 @@ impl Observe for Monitor {
                 reason,
             } => {
                 let transition = Transition { from, to, reason };
-                registry.rollouts.note_move(rollout, model, transition);
+                registry
+                    .rollouts
+                    .record_transition(rollout, model, transition);
             }
             Event::RolloutNotified { model, outcome } => {
-                registry.rollouts.note_notification(model, outcome);
+                registry.rollouts.record_notification(model, outcome);
             }
-            Event::RolloutMeasured(reading) => registry.rollouts.note_reading(reading),
-            Event::SchedulingMeasured(readings) => registry.admission.note(readings),
+            Event::RolloutMeasured(reading) => registry.rollouts.record_reading(reading),
+            Event::SchedulingMeasured(readings) => registry.admission.record(readings),
             Event::CallFinished {
                 dialect,
                 error,

@@ -21,7 +21,7 @@ use crate::rest::{self, Reply};
 
 /// `/openapi.json` and `/docs`.
 pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
-    let latest = Arc::new(Latest::default());
+    let latest = Arc::new(DocumentCache::default());
     let document = rest::handler::<Documentation, _, _>(ctx, move |ctx, _| {
         let latest = Arc::clone(&latest);
         async move { latest.reply(&ctx) }
@@ -52,15 +52,15 @@ impl rest::Dialect for Documentation {
 
 /// The last document that was built.
 #[derive(Default)]
-struct Latest(ArcSwapOption<Built>);
+struct DocumentCache(ArcSwapOption<CachedDocument>);
 
 /// A document, and the versions that it describes.
-struct Built {
+struct CachedDocument {
     ready: Vec<SharedModelInfo>,
     json: Bytes,
 }
 
-impl Latest {
+impl DocumentCache {
     fn reply(&self, ctx: &Context) -> Result<Reply> {
         let json = self.json(ready_versions(&*ctx.control), &ctx.server.version)?;
         let mut reply = Reply::json(json);
@@ -71,14 +71,19 @@ impl Latest {
 
     /// Two callers at once may both build; both documents are right.
     fn json(&self, ready: Vec<SharedModelInfo>, server_version: &str) -> Result<Bytes> {
-        if let Some(built) = self.0.load().as_ref().filter(|built| built.is_of(&ready)) {
+        if let Some(built) = self
+            .0
+            .load()
+            .as_ref()
+            .filter(|built| built.describes(&ready))
+        {
             return Ok(built.json.clone());
         }
         let document = openapi::document(&ready, server_version);
         let json = serde_json::to_vec(&document)
             .map_err(|error| Error::internal(format!("openapi document: {error}")))?;
         let json = Bytes::from(json);
-        self.0.store(Some(Arc::new(Built {
+        self.0.store(Some(Arc::new(CachedDocument {
             ready,
             json: json.clone(),
         })));
@@ -86,9 +91,9 @@ impl Latest {
     }
 }
 
-impl Built {
+impl CachedDocument {
     /// Compares identities: a version that was loaded again may have another signature.
-    fn is_of(&self, ready: &[SharedModelInfo]) -> bool {
+    fn describes(&self, ready: &[SharedModelInfo]) -> bool {
         self.ready.len() == ready.len()
             && self
                 .ready

@@ -5,7 +5,7 @@
 //! for all of them.
 
 mod admin;
-mod caller;
+mod attributes;
 mod context;
 mod documentation;
 mod native;

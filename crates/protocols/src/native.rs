@@ -22,7 +22,7 @@ use axum::routing::{get, post};
 use contract::{Error, RequestId};
 
 use crate::context::Context;
-use crate::rest::{Dialect, Early, Head, handler, native_error};
+use crate::rest::{Dialect, EarlyAdmission, Head, handler, native_error};
 
 pub(crate) use decode::PredictBody;
 pub(crate) use predict::predict;
@@ -42,9 +42,9 @@ impl Dialect for Native {
     }
 
     /// There are no priorities, and a body may name a model and a version, but no others than those.
-    fn early(head: &Head<'_>) -> Option<Early> {
+    fn early_admission(head: &Head<'_>) -> Option<EarlyAdmission> {
         let target = head.query.is_empty().then(|| head.path_target()).flatten();
-        target.map(|target| Early {
+        target.map(|target| EarlyAdmission {
             target,
             priority: Some(0),
         })
@@ -75,11 +75,11 @@ fn predictions(ctx: &Arc<Context>) -> Router {
 }
 
 fn images(ctx: &Arc<Context>) -> Router {
-    let workshop = image::Workshop::default();
+    let decode_limiter = image::DecodeLimiter::default();
     let predict = || {
-        let workshop = workshop.clone();
+        let decode_limiter = decode_limiter.clone();
         post(handler::<Native, _, _>(ctx, move |ctx, call| {
-            image::predict_image(ctx, call, workshop.clone())
+            image::predict_image(ctx, call, decode_limiter.clone())
         }))
     };
     Router::new()

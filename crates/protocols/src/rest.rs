@@ -26,12 +26,12 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use serde::Deserialize;
 
-pub(crate) use body::Incoming;
+pub(crate) use body::RequestBody;
 pub(crate) use error_body::{native_error, open_inference_error};
 pub(crate) use id::{new_request_id, request_id};
-pub(crate) use reply::{Endless, Reply, ReplyBody};
+pub(crate) use reply::{Reply, ReplyBody, StreamingReply};
 
-use crate::caller::RestCaller;
+use crate::attributes::RestAttributes;
 use crate::context::Context;
 use crate::tensor_json::JsonLimits;
 
@@ -44,21 +44,21 @@ pub(crate) trait Dialect: 'static {
     fn encode_error(error: &Error, id: &RequestId) -> Vec<u8>;
 
     /// What an inference is for, where its head says so for certain.
-    fn early(_head: &Head<'_>) -> Option<Early> {
+    fn early_admission(_head: &Head<'_>) -> Option<EarlyAdmission> {
         None
     }
 }
 
 /// What is certain of an inference before it is decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Early {
+pub(crate) struct EarlyAdmission {
     /// What it is for.
     pub(crate) target: Target,
     /// Its priority; `None` while what is not read yet may tell any.
     pub(crate) priority: Option<u32>,
 }
 
-impl Early {
+impl EarlyAdmission {
     /// Refuses what would be refused after it was read and decoded too.
     pub(crate) fn refuse(&self, ctx: &Context, deadline: Instant) -> Result<()> {
         let priority = self.priority;
@@ -167,8 +167,12 @@ impl Call {
     }
 
     /// Who asks, with the body or the part of it that is the request.
-    pub(crate) fn caller<'a>(&'a self, json: &'a [u8], limits: JsonLimits) -> RestCaller<'a> {
-        RestCaller {
+    pub(crate) fn attributes<'a>(
+        &'a self,
+        json: &'a [u8],
+        limits: JsonLimits,
+    ) -> RestAttributes<'a> {
+        RestAttributes {
             headers: &self.headers,
             query: &self.query,
             json,
@@ -202,7 +206,7 @@ where
 }
 
 /// Answers a call that came around the router, with the parameters of its path.
-pub(crate) fn answer<D, B, F, Fut>(
+pub(crate) fn call_fast<D, B, F, Fut>(
     ctx: Arc<Context>,
     request: Request<B>,
     path: PathParameters,
@@ -210,7 +214,7 @@ pub(crate) fn answer<D, B, F, Fut>(
 ) -> BoxFuture<'static, Response<Body>>
 where
     D: Dialect,
-    B: Incoming,
+    B: RequestBody,
     F: FnOnce(Arc<Context>, Call) -> Fut + Send + 'static,
     Fut: Future<Output = Result<Reply>> + Send + 'static,
 {
@@ -225,15 +229,15 @@ fn run_framed<D, B, F, Fut>(
 ) -> BoxFuture<'static, Response<Body>>
 where
     D: Dialect,
-    B: Incoming,
+    B: RequestBody,
     F: FnOnce(Arc<Context>, Call) -> Fut + Send + 'static,
     Fut: Future<Output = Result<Reply>> + Send + 'static,
 {
-    let work = async move |ctx: Arc<Context>, open| {
-        let call = read::call(&ctx, open, path, D::early).await?;
+    let work = async move |ctx: Arc<Context>, unread| {
+        let call = read::call(&ctx, unread, path, D::early_admission).await?;
         Ok(run(ctx, call).await?)
     };
-    Box::pin(frame::answer::<D, _, _>(ctx, request, work))
+    Box::pin(frame::with_frame::<D, _, _>(ctx, request, work))
 }
 
 /// A time in milliseconds for the access log, to the microsecond.
@@ -247,8 +251,8 @@ pub(crate) async fn refuse<D: Dialect>(
     request: Request<Body>,
     error: Error,
 ) -> Response<Body> {
-    frame::answer::<D, _, _>(ctx, request, async move |_ctx, open| {
-        body::discard(&open.parts.headers, open.body);
+    frame::with_frame::<D, _, _>(ctx, request, async move |_ctx, unread| {
+        body::discard(&unread.parts.headers, unread.body);
         Err(error.into())
     })
     .await

@@ -6,8 +6,8 @@
 
 mod activity;
 mod connection;
-mod direct;
 mod fallback;
+mod fast_path;
 mod listener;
 mod metrics;
 mod options;
@@ -21,7 +21,7 @@ use axum::Router;
 pub use listener::{ListenerHandle, serve};
 pub use options::ServeOptions;
 
-use direct::Direct;
+use fast_path::FastPath;
 
 use crate::context::Context;
 use crate::{admin, documentation, native, open_inference};
@@ -42,14 +42,14 @@ pub enum ListenerKind {
 pub struct Endpoint {
     router: Router,
     /// Answers calls of inference before the router is asked.
-    direct: Option<Direct>,
+    fast_path: Option<FastPath>,
 }
 
 impl From<Router> for Endpoint {
     fn from(router: Router) -> Self {
         Self {
             router,
-            direct: None,
+            fast_path: None,
         }
     }
 }
@@ -58,7 +58,7 @@ impl From<Router> for Endpoint {
 pub fn endpoint(ctx: &Arc<Context>, kind: ListenerKind) -> Endpoint {
     Endpoint {
         router: router(ctx, kind),
-        direct: Direct::new(ctx, kind),
+        fast_path: FastPath::new(ctx, kind),
     }
 }
 
@@ -74,7 +74,7 @@ pub fn router(ctx: &Arc<Context>, kind: ListenerKind) -> Router {
         ListenerKind::Grpc => open_inference::grpc::routes(ctx),
         ListenerKind::Metrics => metrics::routes(ctx).merge(native::checks(ctx)),
     };
-    fallback::complete(routes, ctx)
+    fallback::with_fallback(routes, ctx)
 }
 
 #[cfg(test)]

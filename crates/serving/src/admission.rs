@@ -11,14 +11,14 @@ use contract::{AdmissionLevel, Code, Error, ModelInfo, NamedTensor, Result, Sign
 use tokio::sync::Notify;
 
 use crate::batch::join::RowLayout;
-use crate::batch::policy::exchange::{Refusal, Refused};
+use crate::batch::policy::types::{Refusal, Refused};
 
 /// Seconds are the unit of the `Retry-After` header, so this is the shortest that it can tell.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A request that fits the version.
 #[derive(Debug)]
-pub(crate) struct Fitting {
+pub(crate) struct ValidatedRequest {
     /// The inputs in the order of the signature.
     pub(crate) inputs: Vec<Option<Tensor>>,
     /// The positions of the outputs that it asks for.
@@ -38,11 +38,11 @@ pub(crate) fn is_batching(info: &ModelInfo) -> bool {
 ///
 /// # Errors
 /// `invalid_request` that says what would be right.
-pub(crate) fn fit(
+pub(crate) fn validate(
     info: &ModelInfo,
     inputs: Vec<NamedTensor>,
     outputs: &[String],
-) -> Result<Fitting> {
+) -> Result<ValidatedRequest> {
     let inputs = info.signature.bind_inputs(inputs)?;
     let outputs = info.signature.bind_outputs(outputs)?;
     let mut n_rows = 1;
@@ -55,7 +55,7 @@ pub(crate) fn fit(
         check_limit(info, n_rows)?;
         layout = (n_rows > 0).then(|| RowLayout::of(&inputs));
     }
-    Ok(Fitting {
+    Ok(ValidatedRequest {
         inputs,
         outputs,
         n_rows,
@@ -209,29 +209,29 @@ pub(crate) fn no_instance(info: &ModelInfo) -> Error {
 
 /// Counts the requests that are admitted and not answered.
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
-    n_inside: AtomicUsize,
+pub(crate) struct InFlightCounter {
+    count: AtomicUsize,
     empty: Notify,
 }
 
-impl Gate {
+impl InFlightCounter {
     /// Counts a request until the permit is dropped.
-    pub(crate) fn enter(self: &Arc<Self>) -> Permit {
-        self.n_inside.fetch_add(1, Ordering::AcqRel);
-        Permit(Arc::clone(self))
+    pub(crate) fn track(self: &Arc<Self>) -> InFlightGuard {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        InFlightGuard(Arc::clone(self))
     }
 
     /// Requests inside.
-    pub(crate) fn n_inside(&self) -> usize {
-        self.n_inside.load(Ordering::Acquire)
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
     }
 
     /// Resolves when nobody is inside.
-    pub(crate) async fn emptied(&self) {
+    pub(crate) async fn drained(&self) {
         loop {
             // Made before the count is read, so that a permit dropped in between is noticed.
             let empty = self.empty.notified();
-            if self.n_inside() == 0 {
+            if self.count() == 0 {
                 return;
             }
             empty.await;
@@ -241,11 +241,11 @@ impl Gate {
 
 /// One request inside; dropping it lets the request out.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<Gate>);
+pub(crate) struct InFlightGuard(Arc<InFlightCounter>);
 
-impl Drop for Permit {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        if self.0.n_inside.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.empty.notify_waiters();
         }
     }

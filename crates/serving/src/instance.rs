@@ -4,7 +4,7 @@
 //! one. So it always has the newest view of the queue, and there is no assignment to take back when
 //! it dies. A caller whose run is short may take an idle session itself, and spare both hand-offs.
 
-pub(crate) mod company;
+pub(crate) mod coalescing;
 pub(crate) mod cost;
 pub(crate) mod executor;
 pub(crate) mod overrun;

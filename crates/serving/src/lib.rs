@@ -4,19 +4,19 @@
 
 mod admission;
 mod batch;
+mod counters;
 #[cfg(test)]
 mod fake_engine;
 #[cfg(test)]
-mod fake_gatekeeper;
+mod fake_webhooks;
 mod instance;
+mod loaded_version;
 mod repository;
 pub mod rollout;
 mod route;
 mod server;
-mod statistics;
 mod store;
 mod tap;
-mod variant;
 
 pub use repository::settings::DEFAULT_MODEL_SETTINGS;
 pub use route::Assigner;

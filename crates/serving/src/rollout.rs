@@ -7,7 +7,7 @@
 pub mod config;
 pub(crate) mod driver;
 pub mod evidence;
-pub mod moment;
 pub mod simulate;
 pub mod state;
 pub mod statistics;
+pub mod timestamp;

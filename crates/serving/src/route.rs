@@ -3,16 +3,16 @@
 //! Decision: a pure function over an immutable table. The table is swapped whole, so a request sees
 //! one state of the repository and takes no lock.
 
+mod active_split;
+mod attribution;
 mod bandit;
-mod census;
-mod choice;
-mod credit;
+mod counters;
 mod hash;
 mod mirror;
 mod report;
-mod results;
+mod rules;
+mod seen_units;
 mod split;
-mod switch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,18 +20,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contract::{
-    Arm, Caller, Code, Error, ModelName, Result, Target, Version, VersionSelector, VersionState,
+    Arm, AssignmentAttributes, Code, Error, ModelName, Result, Target, Version, VersionSelector,
+    VersionState,
 };
 
-pub(crate) use choice::{ActiveSplit, ArmAtWork};
-pub(crate) use mirror::{Answered, Copied, Dropped, Drops, Mirror};
+pub(crate) use active_split::{ActiveArm, ActiveSplit};
 #[cfg(test)]
-pub(crate) use results::ArmCounts;
-pub(crate) use results::{ArmTotals, Fingerprint, Histogram, Outcome, is_not_finite};
+pub(crate) use counters::ArmCounters;
+pub(crate) use counters::{ArmTotals, Histogram, Outcome, RequestFingerprint, is_not_finite};
+pub(crate) use mirror::{DropCounters, DropReason, Mirror, MirroredRequest, MirroredResponse};
+pub(crate) use rules::RoutingRules;
 pub use split::Assigner;
-pub(crate) use switch::Switch;
 
-use choice::Choice;
+use active_split::ArmAssignment;
 
 /// Loading a small model takes about this long; for a large one the client asks again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ const MAX_NAMES: usize = 8;
 
 /// What is served, for routing and for status.
 #[derive(Debug)]
-pub(crate) struct Table<T> {
+pub(crate) struct RoutingTable<T> {
     /// The models by name.
     pub(crate) models: BTreeMap<ModelName, ModelRow<T>>,
 }
@@ -56,12 +57,12 @@ pub(crate) struct ModelRow<T> {
     /// Its versions, ascending.
     pub(crate) versions: Vec<VersionRow<T>>,
     /// What decides between them.
-    pub(crate) switch: Switch,
+    pub(crate) rules: RoutingRules,
 }
 
 /// What answers a request.
 #[derive(Debug)]
-pub(crate) struct Found<'a, T> {
+pub(crate) struct RouteMatch<'a, T> {
     /// What answers.
     pub(crate) handle: &'a T,
     /// The arm of the split.
@@ -69,7 +70,7 @@ pub(crate) struct Found<'a, T> {
     /// The probability of the arm, when a bandit has drawn it.
     pub(crate) propensity: Option<&'a Bytes>,
     /// Where the request is counted; nowhere when it belongs to no arm, or was forced into it.
-    pub(crate) counts: Option<&'a Arc<ArmAtWork>>,
+    pub(crate) counted_arm: Option<&'a Arc<ActiveArm>>,
     /// Where a copy of the request goes.
     pub(crate) mirror: Option<&'a Arc<Mirror>>,
 }
@@ -87,19 +88,19 @@ pub(crate) struct VersionRow<T> {
     pub(crate) handle: Option<T>,
 }
 
-impl<'a, T> Found<'a, T> {
+impl<'a, T> RouteMatch<'a, T> {
     fn without_arm(handle: &'a T) -> Self {
         Self {
             handle,
             arm: None,
             propensity: None,
-            counts: None,
+            counted_arm: None,
             mirror: None,
         }
     }
 }
 
-impl<T> Default for Table<T> {
+impl<T> Default for RoutingTable<T> {
     fn default() -> Self {
         Self {
             models: BTreeMap::new(),
@@ -110,7 +111,7 @@ impl<T> Default for Table<T> {
 impl<T> ModelRow<T> {
     /// What answers when no version is named: the pinned version, or the highest that is ready.
     pub(crate) fn latest(&self) -> Option<&T> {
-        if let Some(pinned) = &self.switch.pinned {
+        if let Some(pinned) = &self.rules.pinned {
             return self.version(pinned.as_str())?.handle.as_ref();
         }
         let ready = self.versions.iter().rev();
@@ -123,12 +124,12 @@ impl<T> ModelRow<T> {
             let mut rows = self.versions.iter();
             rows.find(|row| row.version.as_str() == text)
         };
-        find(text).or_else(|| find(self.switch.labels.get(text)?.as_str()))
+        find(text).or_else(|| find(self.rules.labels.get(text)?.as_str()))
     }
 
     /// The arms of the split whose version is being loaded.
-    pub(crate) fn waiting_arms(&self) -> impl Iterator<Item = &Arm> {
-        let arms = self.switch.split.iter().flat_map(|on| &on.split().arms);
+    pub(crate) fn loading_arms(&self) -> impl Iterator<Item = &Arm> {
+        let arms = self.rules.split.iter().flat_map(|on| &on.split().arms);
         arms.filter(|arm| {
             let row = self.version(&arm.version);
             row.is_some_and(|row| row.handle.is_none() && is_changing(row.state))
@@ -160,7 +161,7 @@ impl<T> ModelRow<T> {
     }
 }
 
-impl<T> Table<T> {
+impl<T> RoutingTable<T> {
     /// What answers a target by name alone.
     ///
     /// # Errors
@@ -172,9 +173,9 @@ impl<T> Table<T> {
 
     /// What answers every request with this target, whoever asks and whatever else it says; nothing
     /// where that is not certain.
-    pub(crate) fn find_certain(&self, target: &Target) -> Option<&T> {
+    pub(crate) fn find_unambiguous(&self, target: &Target) -> Option<&T> {
         let (name, model) = self.row(target).ok()?;
-        let is_alone = model.versions.len() == 1 && model.switch.split.is_none();
+        let is_alone = model.versions.len() == 1 && model.rules.split.is_none();
         match (&target.version, is_alone) {
             (VersionSelector::Latest, false) => None,
             (VersionSelector::Latest, true) | (VersionSelector::Named(_), _) => {
@@ -190,38 +191,37 @@ impl<T> Table<T> {
     pub(crate) fn find_for(
         &self,
         target: &Target,
-        caller: &dyn Caller,
+        attributes: &dyn AssignmentAttributes,
         draw: impl FnOnce() -> u64,
-    ) -> Result<Found<'_, T>> {
+    ) -> Result<RouteMatch<'_, T>> {
         let (name, model) = self.row(target)?;
-        let (VersionSelector::Latest, Some(split)) = (&target.version, &model.switch.split) else {
+        let (VersionSelector::Latest, Some(split)) = (&target.version, &model.rules.split) else {
             let handle = find_named(name, model, &target.version)?;
-            return Ok(Found::without_arm(handle));
+            return Ok(RouteMatch::without_arm(handle));
         };
-        let found = match split.choose(caller, draw)? {
-            Choice::Assigned(arm, at_work, propensity) => {
-                assigned(name, model, arm)?.map(|handle| Found {
+        let found = match split.assign(attributes, draw)? {
+            ArmAssignment::Assigned(arm, active_arm, propensity) => find_arm(name, model, arm)?
+                .map(|handle| RouteMatch {
                     handle,
-                    arm: Some(&at_work.name),
+                    arm: Some(&active_arm.name),
                     propensity,
-                    counts: Some(at_work),
-                    mirror: model.switch.mirror.as_ref(),
-                })
-            }
-            Choice::Forced(arm, at_work) => Some(Found {
+                    counted_arm: Some(active_arm),
+                    mirror: model.rules.mirror.as_ref(),
+                }),
+            ArmAssignment::Forced(arm, active_arm) => Some(RouteMatch {
                 handle: find_version(name, model, &arm.version)?,
-                arm: Some(&at_work.name),
+                arm: Some(&active_arm.name),
                 propensity: None,
-                counts: None,
+                counted_arm: None,
                 mirror: None,
             }),
-            Choice::Outside => None,
+            ArmAssignment::Excluded => None,
         };
         match found {
             Some(found) => Ok(found),
-            None => Ok(Found {
-                mirror: model.switch.mirror.as_ref(),
-                ..Found::without_arm(find_named(name, model, &VersionSelector::Latest)?)
+            None => Ok(RouteMatch {
+                mirror: model.rules.mirror.as_ref(),
+                ..RouteMatch::without_arm(find_named(name, model, &VersionSelector::Latest)?)
             }),
         }
     }
@@ -288,7 +288,7 @@ fn find_named<'a, T>(
     model: &'a ModelRow<T>,
     version: &VersionSelector,
 ) -> Result<&'a T> {
-    match (version, &model.switch.pinned) {
+    match (version, &model.rules.pinned) {
         (VersionSelector::Named(version), _) => find_version(name, model, version),
         (VersionSelector::Latest, Some(pinned)) => find_version(name, model, pinned.as_str()),
         (VersionSelector::Latest, None) => model.latest().ok_or_else(|| no_version(name, model)),
@@ -297,7 +297,7 @@ fn find_named<'a, T>(
 
 /// What answers for an arm; `None` when its version cannot serve, which is no reason to fail the
 /// caller. One that is being loaded is waited for, or a restart would move units between arms.
-fn assigned<'a, T>(name: &ModelName, model: &'a ModelRow<T>, arm: &Arm) -> Result<Option<&'a T>> {
+fn find_arm<'a, T>(name: &ModelName, model: &'a ModelRow<T>, arm: &Arm) -> Result<Option<&'a T>> {
     let row = model.version(&arm.version);
     match row.map(|row| (row, is_changing(row.state))) {
         Some((row, true)) if row.handle.is_none() => {

@@ -3,9 +3,9 @@
 //! Decision: the server itself only reads. It looks into the published snapshot and sends commands
 //! to the keeper of the repository, so a request never waits for a load.
 
-mod draw;
 mod options;
 mod readiness;
+mod rng;
 mod rollouts;
 
 use std::fmt;
@@ -16,9 +16,9 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use contract::{
-    Answerer, BoxFuture, Caller, Change, Code, Control, Error, Feedback, HistoryEntry, Infer,
+    AssignmentAttributes, BoxFuture, Change, Code, Control, Error, Feedback, HistoryEntry, Infer,
     InferRequest, InferResponse, ModelName, ModelStatus, NamedTensor, Readiness, Result, Rollouts,
-    Route, Routing, Target, Urgency, VersionStatistics,
+    Route, Routing, ServedBy, Target, Urgency, VersionStatistics,
 };
 use notify::RecommendedWatcher;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -27,18 +27,20 @@ use tokio::time::Instant;
 pub use options::ServerOptions;
 
 use crate::instance::watchdog::Watchdog;
-use crate::repository::archive::Archive;
-use crate::repository::keeper::{Command, Intervals, Keeper, Order, Past, Tools};
+use crate::repository::controller::{
+    ChangeRequest, Command, ControllerDependencies, Intervals, RepositoryController, RestoredState,
+};
 use crate::repository::layout::Scanner;
+use crate::repository::persistence::DesiredStateStore;
 use crate::repository::settings::SettingsDefaults;
-use crate::repository::snapshot::{Served, Snapshot};
-use crate::repository::version::Opener;
+use crate::repository::snapshot::{ServedVersion, Snapshot};
+use crate::repository::version::VersionLoader;
 use crate::repository::watch::watch;
 use crate::rollout;
-use crate::rollout::driver::{Reach, Records, Registry};
-use crate::route::{ArmAtWork, Fingerprint, Mirror, Outcome};
+use crate::rollout::driver::{Records, Registry, RepositoryHandle};
+use crate::route::{ActiveArm, Mirror, Outcome, RequestFingerprint};
 use crate::tap::Tap;
-use draw::Draws;
+use rng::RequestRng;
 
 /// Calls that change what is served are rare; more than this wait at the caller.
 const MAX_COMMANDS: usize = 16;
@@ -67,8 +69,8 @@ const MAX_COMMANDS: usize = 16;
 /// ```
 pub struct Server {
     published: Arc<ArcSwap<Snapshot>>,
-    archive: Archive,
-    draws: Draws,
+    persistence: DesiredStateStore,
+    rng: RequestRng,
     tap: Tap,
     commands: mpsc::Sender<Command>,
     rollouts: Registry,
@@ -80,15 +82,20 @@ pub struct Server {
 
 /// The handle of a request that counts for an arm of a split, or may be copied.
 #[derive(Debug)]
-struct Counted {
-    served: Arc<Served>,
-    arm: Option<Arc<ArmAtWork>>,
+struct CountedRoute {
+    served: Arc<ServedVersion>,
+    arm: Option<Arc<ActiveArm>>,
     mirror: Option<Arc<Mirror>>,
 }
 
-impl Counted {
+impl CountedRoute {
     /// Takes note of the answer for the arm, if there is one.
-    fn note(&self, request: Fingerprint, result: &Result<InferResponse>, latency: Duration) {
+    fn record(
+        &self,
+        request: RequestFingerprint,
+        result: &Result<InferResponse>,
+        latency: Duration,
+    ) {
         let Some(arm) = &self.arm else { return };
         let response = result.as_ref().ok();
         let outcome = Outcome {
@@ -117,14 +124,14 @@ impl Server {
         options.check_roots()?;
         let leader = options.rollout_leader.clone();
         let records = Records::new(Arc::clone(&options.store));
-        let past_rollouts = rollout::driver::Past::read(&records, leader.as_deref())?;
+        let past_rollouts = rollout::driver::Restored::read(&records, leader.as_deref())?;
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let published = Arc::new(ArcSwap::default());
-        let reach = Reach {
+        let repository_handle = RepositoryHandle {
             commands: commands.clone(),
             published: Arc::clone(&published),
         };
-        let driver = rollout::driver::Tools::new(reach, records, &options);
+        let driver = rollout::driver::Dependencies::new(repository_handle, records, &options);
         let scanner = Scanner {
             roots: options.roots,
             engines: options.engines.clone(),
@@ -136,37 +143,37 @@ impl Server {
         };
         let watchdog = Watchdog::start()
             .map_err(|error| Error::internal(format!("no thread for the watchdog: {error}")))?;
-        let opener = Opener {
+        let version_loader = VersionLoader {
             engines: options.engines,
             observe: options.observe,
             watchdog: Arc::new(watchdog),
         };
         let intervals = Intervals {
             poll: options.poll_interval,
-            settle: options.settle,
+            debounce: options.debounce,
         };
         let changes = Arc::new(Notify::new());
         // The watch comes first: what changes during the first scan is found by the next.
         let watcher = watch(&scanner.roots, Arc::clone(&changes));
         let scan = scanner.scan(SystemTime::now());
-        let archive = Archive::new(options.store);
-        let past = Past {
-            wishes: archive.wishes()?,
-            steerings: past_rollouts.steerings(),
+        let persistence = DesiredStateStore::new(options.store);
+        let restored = RestoredState {
+            desired: persistence.desired()?,
+            rollout_routings: past_rollouts.rollout_routings(),
         };
-        let tools = Tools {
+        let dependencies = ControllerDependencies {
             scanner,
-            opener,
+            version_loader,
             published: Arc::clone(&published),
             intervals,
-            archive: archive.clone(),
+            persistence: persistence.clone(),
         };
-        let keeper = Keeper::new(tools, scan, past);
-        tokio::spawn(keeper.run(receiver, changes));
+        let controller = RepositoryController::new(dependencies, scan, restored);
+        tokio::spawn(controller.run(receiver, changes));
         Ok(Arc::new(Self {
             published,
-            archive,
-            draws: Draws::default(),
+            persistence,
+            rng: RequestRng::default(),
             tap: Tap::default(),
             commands,
             rollouts: Registry::new(driver, past_rollouts, leader)?,
@@ -184,7 +191,7 @@ impl Server {
     pub async fn rescan(&self) -> Result<()> {
         let (done, answer) = oneshot::channel();
         self.send(Command::Rescan { done }).await?;
-        answer.await.map_err(|_| keeper_is_gone())
+        answer.await.map_err(|_| controller_is_gone())
     }
 
     /// Says goodbye: the server is not ready from now on, and goes on serving.
@@ -196,15 +203,15 @@ impl Server {
     pub async fn drain(&self) {
         self.begin_shutdown();
         self.is_closed.store(true, Ordering::Release);
-        for variant in self.published.load_full().variants() {
-            variant.drained().await;
+        for loaded_version in self.published.load_full().loaded_versions() {
+            loaded_version.drained().await;
         }
     }
 
     /// Ends the runs that go on although nobody waits for them any more. Returns at once.
     pub fn end_runs(&self) {
-        for variant in self.published.load_full().variants() {
-            variant.end_runs();
+        for loaded_version in self.published.load_full().loaded_versions() {
+            loaded_version.end_runs();
         }
     }
 
@@ -217,14 +224,14 @@ impl Server {
 
     async fn send(&self, command: Command) -> Result<()> {
         let sent = self.commands.send(command).await;
-        sent.map_err(|_| keeper_is_gone())
+        sent.map_err(|_| controller_is_gone())
     }
 }
 
-fn route(served: &Arc<Served>, arm: Option<&Bytes>, propensity: Option<&Bytes>) -> Route {
+fn route(served: &Arc<ServedVersion>, arm: Option<&Bytes>, propensity: Option<&Bytes>) -> Route {
     Route {
-        info: Arc::clone(served.variant.info()),
-        answerer: Answerer {
+        info: Arc::clone(served.loaded_version.info()),
+        served_by: ServedBy {
             model: served.model.clone(),
             version: served.version.clone(),
             arm: arm.cloned(),
@@ -234,7 +241,7 @@ fn route(served: &Arc<Served>, arm: Option<&Bytes>, propensity: Option<&Bytes>) 
     }
 }
 
-fn keeper_is_gone() -> Error {
+fn controller_is_gone() -> Error {
     Error::internal("the task that keeps the repository has ended")
 }
 
@@ -245,16 +252,16 @@ impl Infer for Server {
         Ok(route(snapshot.table.find(target)?, None, None))
     }
 
-    fn route_for(&self, target: &Target, caller: &dyn Caller) -> Result<Route> {
+    fn route_for(&self, target: &Target, attributes: &dyn AssignmentAttributes) -> Result<Route> {
         self.check_open()?;
         let snapshot = self.published.load();
-        let draw = || self.draws.next();
-        let found = snapshot.table.find_for(target, caller, draw)?;
+        let rng = || self.rng.next();
+        let found = snapshot.table.find_for(target, attributes, rng)?;
         let mut route = route(found.handle, found.arm, found.propensity);
-        if found.counts.is_some() || found.mirror.is_some() {
-            route.handle = Arc::new(Counted {
+        if found.counted_arm.is_some() || found.mirror.is_some() {
+            route.handle = Arc::new(CountedRoute {
                 served: Arc::clone(found.handle),
-                arm: found.counts.cloned(),
+                arm: found.counted_arm.cloned(),
                 mirror: found.mirror.cloned(),
             });
         }
@@ -263,8 +270,8 @@ impl Infer for Server {
 
     fn refuse_early(&self, target: &Target, urgency: Urgency) -> Result<()> {
         let snapshot = self.published.load();
-        match snapshot.table.find_certain(target) {
-            Some(served) if self.check_open().is_ok() => served.variant.refuse_early(urgency),
+        match snapshot.table.find_unambiguous(target) {
+            Some(found) if self.check_open().is_ok() => found.loaded_version.refuse_early(urgency),
             Some(_) | None => Ok(()),
         }
     }
@@ -272,17 +279,18 @@ impl Infer for Server {
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>> {
         self.tap.offer(&route.info.model, &request);
         Box::pin(async move {
-            let handle = match route.handle.downcast::<Served>() {
-                Ok(served) => return served.variant.infer(request).await,
+            let handle = match route.handle.downcast::<ServedVersion>() {
+                Ok(served) => return served.loaded_version.infer(request).await,
                 Err(handle) => handle,
             };
-            let counted = handle.downcast::<Counted>();
+            let counted = handle.downcast::<CountedRoute>();
             let counted = counted.map_err(|_| Error::internal("a route of another server"))?;
             let mirror = counted.mirror.as_ref();
-            let copy = mirror.and_then(|mirror| mirror.copy(&request, self.draws.next()));
-            let (start, request_id) = (Instant::now(), Fingerprint::new(request.id.as_str()));
-            let result = counted.served.variant.infer(request).await;
-            counted.note(request_id, &result, start.elapsed());
+            let copy = mirror.and_then(|mirror| mirror.copy(&request, self.rng.next()));
+            let (start, request_id) =
+                (Instant::now(), RequestFingerprint::new(request.id.as_str()));
+            let result = counted.served.loaded_version.infer(request).await;
+            counted.record(request_id, &result, start.elapsed());
             if let (Some(mirror), Some(copy)) = (mirror, copy) {
                 mirror.send(copy, &result);
             }
@@ -307,7 +315,7 @@ impl Control for Server {
 
     fn readiness(&self) -> Readiness {
         let is_shutting_down = self.is_shutting_down.load(Ordering::Acquire);
-        let stuck = |served: &Arc<Served>| served.variant.stuck_reason();
+        let stuck = |served: &Arc<ServedVersion>| served.loaded_version.stuck_reason();
         readiness::readiness(&self.published.load().table, is_shutting_down, stuck)
     }
 
@@ -319,7 +327,8 @@ impl Control for Server {
         };
         let versions = rows.into_iter().flat_map(|row| &row.versions);
         let served = versions.filter_map(|row| row.handle.as_ref());
-        Ok(served.map(|served| served.variant.statistics()).collect())
+        let counters = served.map(|served| served.loaded_version.counters());
+        Ok(counters.collect())
     }
 
     fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
@@ -327,7 +336,7 @@ impl Control for Server {
             let (done, answer) = oneshot::channel();
             let model = name.clone();
             self.send(Command::Load { model, done }).await?;
-            answer.await.map_err(|_| keeper_is_gone())?
+            answer.await.map_err(|_| controller_is_gone())?
         })
     }
 
@@ -336,7 +345,7 @@ impl Control for Server {
             let (done, answer) = oneshot::channel();
             let model = name.clone();
             self.send(Command::Unload { model, done }).await?;
-            answer.await.map_err(|_| keeper_is_gone())?
+            answer.await.map_err(|_| controller_is_gone())?
         })
     }
 
@@ -348,13 +357,13 @@ impl Control for Server {
     ) -> BoxFuture<'a, Result<Routing>> {
         Box::pin(async move {
             let (done, answer) = oneshot::channel();
-            let order = Order {
+            let request = ChangeRequest {
                 model: name.clone(),
                 change,
                 actor: actor.to_owned(),
             };
-            self.send(Command::Change { order, done }).await?;
-            answer.await.map_err(|_| keeper_is_gone())?
+            self.send(Command::Change { request, done }).await?;
+            answer.await.map_err(|_| controller_is_gone())?
         })
     }
 
@@ -369,7 +378,7 @@ impl Control for Server {
     ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
         Box::pin(async move {
             self.model(name)?;
-            self.archive.history(name, limit).await
+            self.persistence.history(name, limit).await
         })
     }
 
@@ -377,18 +386,18 @@ impl Control for Server {
         &'a self,
         name: &'a ModelName,
         n_requests: usize,
-        patience: Duration,
+        timeout: Duration,
     ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
         Box::pin(async move {
             self.model(name)?;
-            Ok(self.tap.record(name, n_requests).collect(patience).await)
+            Ok(self.tap.record(name, n_requests).collect(timeout).await)
         })
     }
 
     fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
         let snapshot = self.published.load();
         let items = feedback.iter();
-        items.map(|item| snapshot.table.credit(item)).collect()
+        items.map(|item| snapshot.table.attribute(item)).collect()
     }
 }
 

@@ -10,24 +10,24 @@ const MAX_ENTRIES: usize = 1000;
 
 /// Keeps everything in memory.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryStore(Mutex<Kept>);
+pub(crate) struct MemoryStore(Mutex<Contents>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Contents {
     records: BTreeMap<(&'static str, String), String>,
     journals: BTreeMap<(&'static str, String), Vec<String>>,
 }
 
 impl MemoryStore {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Store for MemoryStore {
     fn records(&self, collection: &str) -> Result<Vec<(String, String)>> {
-        let kept = self.kept();
-        let records = kept.records.iter();
+        let contents = self.contents();
+        let records = contents.records.iter();
         Ok(records
             .filter(|((known, _), _)| *known == collection)
             .map(|((_, key), value)| (key.clone(), value.clone()))
@@ -35,8 +35,8 @@ impl Store for MemoryStore {
     }
 
     fn entries(&self, journal: &str, key: &str, limit: usize) -> Result<Vec<String>> {
-        let kept = self.kept();
-        let found = kept.journals.iter();
+        let contents = self.contents();
+        let found = contents.journals.iter();
         let mut found = found.filter(|((known, of), _)| *known == journal && of == key);
         let entries = found.next().map(|(_, entries)| entries.as_slice());
         let entries = entries.unwrap_or_default().iter().rev();
@@ -44,7 +44,7 @@ impl Store for MemoryStore {
     }
 
     fn write(&self, writes: &[Write]) -> Result<()> {
-        let mut kept = self.kept();
+        let mut contents = self.contents();
         for write in writes.iter().cloned() {
             match write {
                 Write::Put {
@@ -52,14 +52,14 @@ impl Store for MemoryStore {
                     key,
                     value,
                 } => {
-                    kept.records.insert((collection, key), value);
+                    contents.records.insert((collection, key), value);
                 }
                 Write::Append {
                     journal,
                     key,
                     entry,
                 } => {
-                    let entries = kept.journals.entry((journal, key)).or_default();
+                    let entries = contents.journals.entry((journal, key)).or_default();
                     entries.push(entry);
                     if entries.len() > MAX_ENTRIES {
                         entries.remove(0);
@@ -107,9 +107,9 @@ mod tests {
         let store = MemoryStore::default();
         let entries: Vec<_> = (0..=MAX_ENTRIES).map(|n| append(&n.to_string())).collect();
         store.write(&entries).unwrap();
-        let kept = store.entries("history", "digits", usize::MAX).unwrap();
+        let contents = store.entries("history", "digits", usize::MAX).unwrap();
         assert_eq!(
-            (kept.len(), kept.last().unwrap().as_str()),
+            (contents.len(), contents.last().unwrap().as_str()),
             (MAX_ENTRIES, "1")
         );
     }

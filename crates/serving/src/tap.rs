@@ -80,19 +80,19 @@ impl Shared {
     }
 
     fn offer(&self, model: &ModelName, inputs: &[NamedTensor]) {
-        self.keep(|listener| listener.model != *model || listener.take(inputs));
+        self.retain(|listener| listener.model != *model || listener.receive(inputs));
     }
 
-    fn keep(&self, wanted: impl FnMut(&mut Listener) -> bool) {
+    fn retain(&self, is_kept: impl FnMut(&mut Listener) -> bool) {
         let mut listeners = self.listeners();
-        listeners.retain_mut(wanted);
+        listeners.retain_mut(is_kept);
         self.n_listeners.store(listeners.len(), Ordering::Relaxed);
     }
 }
 
 impl Listener {
     /// Takes one request; tells whether it waits for more.
-    fn take(&mut self, inputs: &[NamedTensor]) -> bool {
+    fn receive(&mut self, inputs: &[NamedTensor]) -> bool {
         let n_bytes: usize = inputs.iter().map(|input| input.tensor.data().len()).sum();
         let Some(bytes_left) = self.bytes_left.checked_sub(n_bytes) else {
             return false;
@@ -109,9 +109,9 @@ impl Recording {
         self.requests.recv().await
     }
 
-    /// The inputs of all requests that come until the recording is full or `patience` ends.
-    pub(crate) async fn collect(mut self, patience: Duration) -> Vec<Vec<NamedTensor>> {
-        let end = Instant::now() + patience;
+    /// The inputs of all requests that come until the recording is full or `timeout` ends.
+    pub(crate) async fn collect(mut self, timeout: Duration) -> Vec<Vec<NamedTensor>> {
+        let end = Instant::now() + timeout;
         let mut recorded = Vec::new();
         while let Ok(Some(inputs)) = timeout_at(end, self.next()).await {
             recorded.push(inputs);
@@ -123,7 +123,8 @@ impl Recording {
 impl Drop for Recording {
     fn drop(&mut self) {
         self.requests.close();
-        self.shared.keep(|listener| !listener.requests.is_closed());
+        self.shared
+            .retain(|listener| !listener.requests.is_closed());
     }
 }
 
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn impatience_gets_what_has_come() {
+    async fn a_timeout_returns_what_was_recorded() {
         let tap = Tap::default();
         let recording = tap.record(&name("digits"), 5);
         tap.offer(&name("digits"), &request(1));
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_listens_after_the_end() {
+    async fn no_listener_is_left_after_the_end() {
         let tap = Tap::default();
         let (first, mut second) = (tap.record(&name("a"), 1), tap.record(&name("a"), 1));
         assert_eq!(n_listeners(&tap), 2);

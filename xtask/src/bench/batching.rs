@@ -25,12 +25,12 @@ pub(super) fn friendly(bench: &Bench) -> Result<Round> {
         shape: vec![1, 64],
     };
     let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
-    let model = Model::network(&bench.built, "friendly");
+    let model = Model::network(&bench.artifacts, "friendly");
     let mut round = default_settings(bench, &request, &model)?;
     for delay_ms in DELAYS_MS {
         let settings = format!("batching:\n  max_delay_ms: {delay_ms}\n");
         let models = bench.repository(model.clone().with_settings(settings))?;
-        let launch = Launch::lockgate(&bench.built, &models).labelled(delayed(delay_ms));
+        let launch = Launch::lockgate(&bench.artifacts, &models).labelled(delayed(delay_ms));
         round
             .runs
             .extend(bench.runs(&launch, &request, &CONNECTIONS)?);
@@ -42,10 +42,10 @@ pub(super) fn friendly(bench: &Bench) -> Result<Round> {
 pub(super) fn hostile(bench: &Bench) -> Result<Round> {
     let tensor = Tensor::picture("hostile", 32);
     let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
-    let model = Model::network(&bench.built, "hostile");
+    let model = Model::network(&bench.artifacts, "hostile");
     let mut round = default_settings(bench, &request, &model)?;
     let models = bench.repository(model.with_settings("batching:\n  enabled: false\n"))?;
-    let launch = Launch::lockgate(&bench.built, &models).labelled(OFF);
+    let launch = Launch::lockgate(&bench.artifacts, &models).labelled(OFF);
     round
         .runs
         .extend(bench.runs(&launch, &request, &CONNECTIONS)?);
@@ -54,7 +54,7 @@ pub(super) fn hostile(bench: &Bench) -> Result<Round> {
 
 fn default_settings(bench: &Bench, request: &Request, model: &Model) -> Result<Round> {
     let models = bench.repository(model.clone())?;
-    let launch = Launch::lockgate(&bench.built, &models);
+    let launch = Launch::lockgate(&bench.artifacts, &models);
     Ok(Round {
         runs: bench.runs(&launch, request, &CONNECTIONS)?,
         ..Round::default()
@@ -81,8 +81,8 @@ mod tests {
 
     #[test]
     fn the_best_delay_is_the_yardstick() {
-        let run = |who: String, requests_per_second| Run {
-            who,
+        let run = |server_name: String, requests_per_second| Run {
+            server_name,
             n_connections: 8,
             requests_per_second,
             p50_us: 1.0,

@@ -38,7 +38,7 @@ pub(super) const PEERS: [(Contender, &str, &str); 4] = [
 
 /// Where everything is.
 #[derive(Debug)]
-pub(super) struct Built {
+pub(super) struct Artifacts {
     pub(super) lockgate: PathBuf,
     pub(super) echo: PathBuf,
     pub(super) grpc_echo: PathBuf,
@@ -69,7 +69,7 @@ pub(super) struct Built {
 }
 
 /// Builds and installs what is missing.
-pub(super) fn prepare(root: &Path, library: Option<&Path>, is_built: bool) -> Result<Built> {
+pub(super) fn prepare(root: &Path, library: Option<&Path>, is_built: bool) -> Result<Artifacts> {
     let target = target(root)?;
     let load = target.join("bench-load");
     if !is_built {
@@ -80,7 +80,7 @@ pub(super) fn prepare(root: &Path, library: Option<&Path>, is_built: bool) -> Re
     let folder = target.join("bench");
     let interpreter = |folder: &str| root.join(folder).join("bin/python");
     let [fastapi, litserve, bentoml, mlserver] = PEERS.map(|(_, _, folder)| interpreter(folder));
-    let mut built = Built {
+    let mut artifacts = Artifacts {
         lockgate: target.join("release/lockgate"),
         echo: load.join("echo"),
         grpc_echo: load.join("grpc_echo"),
@@ -101,13 +101,13 @@ pub(super) fn prepare(root: &Path, library: Option<&Path>, is_built: bool) -> Re
         n_cores: std::thread::available_parallelism()?.get(),
         missing: Vec::new(),
     };
-    check(&built)?;
+    check(&artifacts)?;
     if library.is_none() {
-        built.onnxruntime = built.install("cpu", &root.join("target/lockgate-data"))?;
+        artifacts.onnxruntime = artifacts.install("cpu", &root.join("target/lockgate-data"))?;
     }
-    built.missing = missing(root);
-    make_networks(&built)?;
-    Ok(built)
+    artifacts.missing = missing(root);
+    make_networks(&artifacts)?;
+    Ok(artifacts)
 }
 
 /// The target folder, wherever the user has put it.
@@ -156,10 +156,10 @@ fn missing(root: &Path) -> Vec<Contender> {
     missing.collect()
 }
 
-fn make_networks(built: &Built) -> Result<()> {
-    let status = Command::new(&built.python)
-        .arg(built.peers.join("make_models.py"))
-        .arg(&built.networks)
+fn make_networks(artifacts: &Artifacts) -> Result<()> {
+    let status = Command::new(&artifacts.python)
+        .arg(artifacts.peers.join("make_models.py"))
+        .arg(&artifacts.networks)
         .status()
         .context("cannot start Python")?;
     if !status.success() {
@@ -168,16 +168,16 @@ fn make_networks(built: &Built) -> Result<()> {
     Ok(())
 }
 
-fn check(built: &Built) -> Result<()> {
+fn check(artifacts: &Artifacts) -> Result<()> {
     let files = [
-        &built.lockgate,
-        &built.echo,
-        &built.grpc_echo,
-        &built.load,
-        &built.grpc_load,
-        &built.open_load,
-        &built.serde_decode,
-        &built.python,
+        &artifacts.lockgate,
+        &artifacts.echo,
+        &artifacts.grpc_echo,
+        &artifacts.load,
+        &artifacts.grpc_load,
+        &artifacts.open_load,
+        &artifacts.serde_decode,
+        &artifacts.python,
     ];
     for file in files {
         if !file.exists() {
@@ -187,7 +187,7 @@ fn check(built: &Built) -> Result<()> {
     Ok(())
 }
 
-impl Built {
+impl Artifacts {
     /// What a flag of `lockgate serve` is called in its help, if it has it.
     pub(super) fn has_flag(&self, flag: &str) -> Result<bool> {
         let output = Command::new(&self.lockgate)

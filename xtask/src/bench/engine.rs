@@ -45,8 +45,8 @@ pub(super) fn beside_loop(bench: &Bench, network: &'static str, n: usize) -> Res
     round.set(BEST_LOOP, Unit::Count, best.rows_per_second);
     let tensor = Tensor::picture(network, SIDE);
     let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
-    let models = bench.repository(Model::network(&bench.built, network))?;
-    let launch = Launch::lockgate(&bench.built, &models);
+    let models = bench.repository(Model::network(&bench.artifacts, network))?;
+    let launch = Launch::lockgate(&bench.artifacts, &models);
     round.runs = bench.runs(&launch, &request, &[n])?;
     Ok(round)
 }
@@ -60,11 +60,11 @@ struct Layout {
 }
 
 fn in_process(bench: &Bench, network: &str) -> Result<Vec<Layout>> {
-    let mut command = Command::new(&bench.built.python);
+    let mut command = Command::new(&bench.artifacts.python);
     command
-        .arg(bench.built.peers.join("onnxruntime_loop.py"))
-        .arg(bench.built.networks.join(format!("{network}.onnx")))
-        .args(["--cores", &bench.built.n_cores.to_string()])
+        .arg(bench.artifacts.peers.join("onnxruntime_loop.py"))
+        .arg(bench.artifacts.networks.join(format!("{network}.onnx")))
+        .args(["--cores", &bench.artifacts.n_cores.to_string()])
         .args(["--seconds", &bench.seconds.to_string()]);
     let output = command.output().context("cannot start Python")?;
     if !output.status.success() {
@@ -88,24 +88,24 @@ pub(super) fn openvino(bench: &Bench) -> Result<Round> {
         Bf16::None => bail!(Skip("this CPU does not compute in bf16".to_owned())),
     };
     let library = bench
-        .built
+        .artifacts
         .install("openvino", &bench.folder().join("openvino"))
         .map_err(|error| Skip(format!("OpenVINO does not install: {error:#}")))?;
     let tensor = Tensor::picture("resnet50", SIDE);
     let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
-    let model = Model::network(&bench.built, "resnet50");
+    let model = Model::network(&bench.artifacts, "resnet50");
     let mut round = Round {
         waiver,
         ..Round::default()
     };
     let models = bench.repository(model.clone())?;
-    let own = Launch::lockgate(&bench.built, &models).labelled(OWN_PROVIDER);
+    let own = Launch::lockgate(&bench.artifacts, &models).labelled(OWN_PROVIDER);
     round.runs = bench.runs(&own, &request, &[4])?;
     let settings = "provider: openvino\noptions:\n  precision: bf16\n";
     let models = bench.repository(model.with_settings(settings))?;
     let openvino = Launch {
         library,
-        ..Launch::lockgate(&bench.built, &models).labelled(OPENVINO)
+        ..Launch::lockgate(&bench.artifacts, &models).labelled(OPENVINO)
     };
     round.runs.extend(bench.runs(&openvino, &request, &[4])?);
     Ok(round)
@@ -142,13 +142,13 @@ pub(super) fn decode(bench: &Bench) -> Result<Round> {
     let body = format!("{{\"data\":[{}]}}", nested(&elements, SIDE));
     let as_json = Request::predict(bench.folder(), "picture-json", body.as_bytes())?;
     let as_binary = Request::infer_binary(bench.folder(), &tensor, &elements)?;
-    let models = bench.repository(Model::network(&bench.built, "channel_means"))?;
+    let models = bench.repository(Model::network(&bench.artifacts, "channel_means"))?;
     let mut round = Round::default();
     let mut beyond_echo_us = Vec::new();
     for (form, request) in [("JSON", &as_json), ("binary", &as_binary)] {
         let mut p50_us = Vec::new();
         for contender in [Contender::Echo, Contender::Lockgate] {
-            let launch = Launch::new(&bench.built, contender, &models)
+            let launch = Launch::new(&bench.artifacts, contender, &models)
                 .labelled(format!("{contender}, {form}"));
             let runs = bench.runs(&launch, request, &[1])?;
             p50_us.extend(runs.iter().map(|run| run.p50_us));
@@ -156,7 +156,7 @@ pub(super) fn decode(bench: &Bench) -> Result<Round> {
         }
         beyond_echo_us.push(difference(&p50_us).context("two contenders")?);
     }
-    let mut serde = Command::new(&bench.built.serde_decode);
+    let mut serde = Command::new(&bench.artifacts.serde_decode);
     serde.arg("--body").arg(&as_json.body);
     serde.args(["--seconds", &bench.seconds.to_string()]);
     let line: serde_json::Value = serde_json::from_str(&last_line(&mut serde)?)?;
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bf16_is_told_by_the_flags() {
+    fn bf16_is_detected_by_the_flags() {
         let table = [
             ("flags\t: fpu amx_bf16 avx512_bf16\n", Bf16::Tiles),
             ("processor: 0\nflags\t: avx512_bf16\n", Bf16::Vectors),

@@ -11,7 +11,7 @@ use super::unit::Unit;
 /// One measurement in closed loop, or the medians of several.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Run {
-    pub(super) who: String,
+    pub(super) server_name: String,
     pub(super) n_connections: usize,
     pub(super) requests_per_second: f64,
     pub(super) p50_us: f64,
@@ -99,10 +99,10 @@ impl Figures {
         Some(self.value(name)? / self.value(by)?)
     }
 
-    /// The median requests per second of `who`.
-    pub(super) fn rate(&self, who: impl Display, n_connections: usize) -> Option<f64> {
+    /// The median requests per second of `server_name`.
+    pub(super) fn rate(&self, server_name: impl Display, n_connections: usize) -> Option<f64> {
         Some(
-            self.row(&who.to_string(), n_connections)?
+            self.row(&server_name.to_string(), n_connections)?
                 .requests_per_second,
         )
     }
@@ -110,26 +110,27 @@ impl Figures {
     /// Requests per second of one as a multiple of another's.
     pub(super) fn rate_ratio(
         &self,
-        who: impl Display,
+        server_name: impl Display,
         to: impl Display,
         n_connections: usize,
     ) -> Option<f64> {
-        Some(self.rate(who, n_connections)? / self.rate(to, n_connections)?)
+        Some(self.rate(server_name, n_connections)? / self.rate(to, n_connections)?)
     }
 
     /// How much longer the median request of one takes than another's.
     pub(super) fn added_us(
         &self,
-        who: impl Display,
+        server_name: impl Display,
         to: impl Display,
         n_connections: usize,
     ) -> Option<f64> {
-        let row = self.row(&who.to_string(), n_connections)?;
+        let row = self.row(&server_name.to_string(), n_connections)?;
         Some(row.p50_us - self.row(&to.to_string(), n_connections)?.p50_us)
     }
 
-    fn row(&self, who: &str, n_connections: usize) -> Option<&Run> {
-        let is_it = |run: &Run| run.who == who && run.n_connections == n_connections;
+    fn row(&self, server_name: &str, n_connections: usize) -> Option<&Run> {
+        let is_it =
+            |run: &Run| run.server_name == server_name && run.n_connections == n_connections;
         let mut medians = self.rows.iter().map(|row| &row.median);
         medians.find(|run| is_it(run))
     }
@@ -164,7 +165,7 @@ fn rows(runs: &[&Run]) -> Vec<Row> {
     let ratio = |of: &Run, bases: &[Contender]| {
         let is_base = |run: &Run| {
             run.n_connections == of.n_connections
-                && bases.iter().any(|base| run.who == base.to_string())
+                && bases.iter().any(|base| run.server_name == base.to_string())
         };
         let base = medians.iter().find(|(median, _)| is_base(median))?;
         Some(of.requests_per_second / base.0.requests_per_second)
@@ -182,7 +183,7 @@ fn rows(runs: &[&Run]) -> Vec<Row> {
 }
 
 fn is_same(one: &Run, other: &Run) -> bool {
-    one.who == other.who && one.n_connections == other.n_connections
+    one.server_name == other.server_name && one.n_connections == other.n_connections
 }
 
 /// The medians of all runs like this one, and their rates.
@@ -190,7 +191,7 @@ fn median_of(runs: &[&Run], like: &Run) -> (Run, Vec<f64>) {
     let same: Vec<_> = runs.iter().filter(|run| is_same(run, like)).collect();
     let of = |value: fn(&Run) -> f64| median(same.iter().map(|run| value(run)).collect());
     let median = Run {
-        who: like.who.clone(),
+        server_name: like.server_name.clone(),
         n_connections: like.n_connections,
         requests_per_second: of(|run| run.requests_per_second),
         p50_us: of(|run| run.p50_us),

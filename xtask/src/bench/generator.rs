@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::build::Built;
+use super::build::Artifacts;
 use super::request::{Request, Tensor};
 
 /// Sends the load.
@@ -42,7 +42,7 @@ pub(super) struct Load<'a> {
 
 /// What a generator prints.
 #[derive(Debug, PartialEq, Deserialize)]
-pub(super) struct Sent {
+pub(super) struct LoadResult {
     pub(super) n_requests: u64,
     pub(super) seconds: f64,
     pub(super) n_errors: u64,
@@ -52,7 +52,7 @@ pub(super) struct Sent {
 
 impl Generator {
     /// Takes `wrk` when it starts. It has half of the cores, since the server needs some as well.
-    pub(super) fn find(root: &Path, built: &Built, is_own: bool) -> Self {
+    pub(super) fn find(root: &Path, artifacts: &Artifacts, is_own: bool) -> Self {
         let version = match is_own {
             true => None,
             false => wrk_version(),
@@ -63,25 +63,25 @@ impl Generator {
                 version,
             },
             None => Kind::Own {
-                load: built.load.clone(),
+                load: artifacts.load.clone(),
             },
         };
         Self {
             kind,
-            grpc: built.grpc_load.clone(),
-            n_threads: (built.n_cores / 2).max(1),
-            n_grpc_threads: built.n_cores,
+            grpc: artifacts.grpc_load.clone(),
+            n_threads: (artifacts.n_cores / 2).max(1),
+            n_grpc_threads: artifacts.n_cores,
         }
     }
 
     /// Sends the load and waits for its end; a failed request is an error.
-    pub(super) fn run(&self, load: &Load<'_>) -> Result<Sent> {
+    pub(super) fn run(&self, load: &Load<'_>) -> Result<LoadResult> {
         let n_threads = self.n_threads.min(load.n_connections);
         let n_grpc_threads = self.n_grpc_threads.min(load.n_connections);
         let sent = match (&load.request.grpc, &self.kind) {
-            (Some(tensor), _) => sent(grpc(&self.grpc, n_grpc_threads, load, tensor)),
-            (None, Kind::Wrk { script, .. }) => sent(wrk(script, n_threads, load)),
-            (None, Kind::Own { load: program }) => sent(own(program, n_threads, load)),
+            (Some(tensor), _) => run_generator(grpc(&self.grpc, n_grpc_threads, load, tensor)),
+            (None, Kind::Wrk { script, .. }) => run_generator(wrk(script, n_threads, load)),
+            (None, Kind::Own { load: program }) => run_generator(own(program, n_threads, load)),
         }?;
         if sent.n_errors > 0 || sent.n_requests == 0 {
             bail!("{} requests, {} failed", sent.n_requests, sent.n_errors);
@@ -91,7 +91,7 @@ impl Generator {
 }
 
 /// Sends one request over gRPC.
-pub(super) fn check_grpc(built: &Built, request: &Request, port: u16) -> Result<()> {
+pub(super) fn check_grpc(artifacts: &Artifacts, request: &Request, port: u16) -> Result<()> {
     let tensor = request.grpc.as_ref().context("a request over gRPC")?;
     let load = Load {
         request,
@@ -99,7 +99,7 @@ pub(super) fn check_grpc(built: &Built, request: &Request, port: u16) -> Result<
         n_connections: 1,
         duration: Duration::ZERO,
     };
-    sent(grpc(&built.grpc_load, 1, &load, tensor)).map(drop)
+    run_generator(grpc(&artifacts.grpc_load, 1, &load, tensor)).map(drop)
 }
 
 impl fmt::Display for Generator {
@@ -132,7 +132,7 @@ fn wrk(script: &Path, n_threads: usize, load: &Load<'_>) -> Command {
 }
 
 fn own(program: &Path, n_threads: usize, load: &Load<'_>) -> Command {
-    let mut command = ours(program, n_threads, load);
+    let mut command = own_arguments(program, n_threads, load);
     command.args(["--path", &load.request.path]);
     for (name, value) in &load.request.headers {
         command.args(["--header", &format!("{name}: {value}")]);
@@ -141,7 +141,7 @@ fn own(program: &Path, n_threads: usize, load: &Load<'_>) -> Command {
 }
 
 fn grpc(program: &Path, n_threads: usize, load: &Load<'_>, tensor: &Tensor) -> Command {
-    let mut command = ours(program, n_threads, load);
+    let mut command = own_arguments(program, n_threads, load);
     let shape: Vec<_> = tensor.shape.iter().map(ToString::to_string).collect();
     command
         .args(["--model", tensor.model, "--input", tensor.input])
@@ -150,7 +150,7 @@ fn grpc(program: &Path, n_threads: usize, load: &Load<'_>, tensor: &Tensor) -> C
 }
 
 /// What our own generators have in common.
-fn ours(program: &Path, n_threads: usize, load: &Load<'_>) -> Command {
+fn own_arguments(program: &Path, n_threads: usize, load: &Load<'_>) -> Command {
     let mut command = Command::new(program);
     command
         .args(["--address", &format!("127.0.0.1:{}", load.port)])
@@ -170,7 +170,7 @@ fn wrk_version() -> Option<String> {
     Some(words.join(" "))
 }
 
-fn sent(mut command: Command) -> Result<Sent> {
+fn run_generator(mut command: Command) -> Result<LoadResult> {
     let text = last_line(&mut command)?;
     serde_json::from_str(&text).with_context(|| format!("{command:?}: no figures in {text}"))
 }
@@ -203,20 +203,20 @@ mod tests {
     fn figures_are_the_last_line() {
         let text = "Running 5s test\n  1 threads\n{\"n_requests\":10,\"seconds\":2.0,\
                     \"n_errors\":0,\"p50_us\":90,\"p99_us\":210.5}\n";
-        let expected = Sent {
+        let expected = LoadResult {
             n_requests: 10,
             seconds: 2.0,
             n_errors: 0,
             p50_us: 90.0,
             p99_us: 210.5,
         };
-        assert_eq!(sent(printing(text)).unwrap(), expected);
+        assert_eq!(run_generator(printing(text)).unwrap(), expected);
     }
 
     #[test]
     fn output_without_figures_is_an_error() {
         for text in ["", "unable to connect\n", "{\"n_requests\":1}\n"] {
-            assert!(sent(printing(text)).is_err(), "{text:?}");
+            assert!(run_generator(printing(text)).is_err(), "{text:?}");
         }
     }
 

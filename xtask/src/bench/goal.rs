@@ -36,7 +36,7 @@ pub(super) enum Outcome {
     Reached,
     Missed,
     /// The goal does not count here, for this reason; the number is told all the same.
-    Told(String),
+    Waived(String),
     /// There is no number, for this reason.
     NotMeasured(String),
 }
@@ -80,13 +80,13 @@ impl Unit {
 
 impl Goal {
     /// Holds the figures of `case` against the goal; an error says why there are none.
-    pub(super) fn judge(&self, case: &'static str, figures: Result<&Figures, &str>) -> Verdict {
+    pub(super) fn evaluate(&self, case: &'static str, figures: Result<&Figures, &str>) -> Verdict {
         let value = figures.ok().and_then(self.value);
         let outcome = match (value, figures) {
             (_, Err(reason)) => Outcome::NotMeasured(reason.to_owned()),
             (None, Ok(_)) => Outcome::NotMeasured("what it compares was left out".to_owned()),
             (Some(_), Ok(figures)) if figures.waiver.is_some() => {
-                Outcome::Told(figures.waiver.clone().unwrap_or_default())
+                Outcome::Waived(figures.waiver.clone().unwrap_or_default())
             }
             (Some(value), Ok(_)) if self.bound.holds(value) => Outcome::Reached,
             (Some(_), Ok(_)) => Outcome::Missed,
@@ -121,7 +121,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Reached => formatter.write_str("reached"),
             Self::Missed => formatter.write_str("**missed**"),
-            Self::Told(reason) => write!(formatter, "no goal here: {reason}"),
+            Self::Waived(reason) => write!(formatter, "no goal here: {reason}"),
             Self::NotMeasured(reason) => write!(formatter, "not measured: {reason}"),
         }
     }
@@ -182,29 +182,29 @@ mod tests {
     #[test]
     fn a_number_is_judged_and_written() {
         let (good, bad) = (figures(0.58), figures(0.5));
-        let verdict = GOAL.judge("case", Ok(&good));
+        let verdict = GOAL.evaluate("case", Ok(&good));
         assert_eq!(verdict.goal, "requests/s of the echo: at least 0.55");
         assert_eq!(verdict.measured, "0.58");
         assert_eq!(verdict.outcome, Outcome::Reached);
-        assert_eq!(GOAL.judge("case", Ok(&bad)).outcome, Outcome::Missed);
+        assert_eq!(GOAL.evaluate("case", Ok(&bad)).outcome, Outcome::Missed);
     }
 
     #[test]
     fn what_is_not_measured_is_never_reached() {
-        let verdict = GOAL.judge("case", Err("no AMX"));
+        let verdict = GOAL.evaluate("case", Err("no AMX"));
         assert_eq!(verdict.outcome, Outcome::NotMeasured("no AMX".to_owned()));
         assert_eq!(verdict.value, None);
         let empty = Figures::of("case", &[Round::default()]);
-        let verdict = GOAL.judge("case", Ok(&empty));
+        let verdict = GOAL.evaluate("case", Ok(&empty));
         assert!(matches!(verdict.outcome, Outcome::NotMeasured(_)));
     }
 
     #[test]
-    fn a_waived_goal_tells_its_number_and_why() {
+    fn a_waived_goal_shows_its_number_and_the_reason() {
         let mut figures = figures(0.1);
         figures.waiver = Some("no AMX".to_owned());
-        let verdict = GOAL.judge("case", Ok(&figures));
+        let verdict = GOAL.evaluate("case", Ok(&figures));
         assert_eq!(verdict.measured, "0.10");
-        assert_eq!(verdict.outcome, Outcome::Told("no AMX".to_owned()));
+        assert_eq!(verdict.outcome, Outcome::Waived("no AMX".to_owned()));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::build::Built;
+use super::build::Artifacts;
 use super::contender::Contender;
 
 /// A contender with what it serves.
@@ -21,18 +21,18 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    pub(super) fn new(built: &Built, contender: Contender, models: &Path) -> Self {
+    pub(super) fn new(artifacts: &Artifacts, contender: Contender, models: &Path) -> Self {
         Self {
             contender,
             label: None,
             models: models.to_owned(),
-            library: built.onnxruntime.clone(),
+            library: artifacts.onnxruntime.clone(),
             arguments: Vec::new(),
         }
     }
 
-    pub(super) fn lockgate(built: &Built, models: &Path) -> Self {
-        Self::new(built, Contender::Lockgate, models)
+    pub(super) fn lockgate(artifacts: &Artifacts, models: &Path) -> Self {
+        Self::new(artifacts, Contender::Lockgate, models)
     }
 
     /// With another name in tables.
@@ -43,31 +43,31 @@ impl Launch {
         }
     }
 
-    pub(super) fn who(&self) -> String {
+    pub(super) fn server_name(&self) -> String {
         let own = || self.contender.to_string();
         self.label.clone().unwrap_or_else(own)
     }
 
-    pub(super) fn command(&self, built: &Built, port: u16) -> Command {
+    pub(super) fn command(&self, artifacts: &Artifacts, port: u16) -> Command {
         let port = port.to_string();
-        let workers = built.n_cores.to_string();
+        let workers = artifacts.n_cores.to_string();
         match self.contender {
-            Contender::Echo => echo(&built.echo, &port, &workers),
-            Contender::GrpcEcho => echo(&built.grpc_echo, &port, &workers),
-            Contender::Fastapi => fastapi(built, &port, &workers),
+            Contender::Echo => echo(&artifacts.echo, &port, &workers),
+            Contender::GrpcEcho => echo(&artifacts.grpc_echo, &port, &workers),
+            Contender::Fastapi => fastapi(artifacts, &port, &workers),
             Contender::Litserve => {
-                let mut command = python(built, &built.litserve, &workers);
+                let mut command = python(artifacts, &artifacts.litserve, &workers);
                 command.arg("litserve_service.py").env("PORT", port);
                 command
             }
-            Contender::Bentoml => bentoml(built, &port, &workers),
-            Contender::Mlserver => mlserver(built, &port, &workers),
-            Contender::Lockgate => self.lockgate_command(built, &port),
+            Contender::Bentoml => bentoml(artifacts, &port, &workers),
+            Contender::Mlserver => mlserver(artifacts, &port, &workers),
+            Contender::Lockgate => self.lockgate_command(artifacts, &port),
         }
     }
 
-    fn lockgate_command(&self, built: &Built, port: &str) -> Command {
-        let mut command = Command::new(&built.lockgate);
+    fn lockgate_command(&self, artifacts: &Artifacts, port: &str) -> Command {
+        let mut command = Command::new(&artifacts.lockgate);
         command
             .arg("serve")
             .arg(&self.models)
@@ -75,7 +75,7 @@ impl Launch {
             .arg("--onnxruntime")
             .arg(&self.library)
             .args(&self.arguments)
-            .current_dir(&built.folder);
+            .current_dir(&artifacts.folder);
         command
     }
 }
@@ -87,18 +87,18 @@ fn echo(program: &Path, port: &str, workers: &str) -> Command {
 }
 
 /// A service in Python, in the folder of the peers.
-fn python(built: &Built, interpreter: &Path, workers: &str) -> Command {
+fn python(artifacts: &Artifacts, interpreter: &Path, workers: &str) -> Command {
     let mut command = Command::new(interpreter);
     command
-        .current_dir(&built.peers)
+        .current_dir(&artifacts.peers)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("WORKERS", workers)
-        .env("MODEL", &built.digits);
+        .env("MODEL", &artifacts.digits);
     command
 }
 
-fn fastapi(built: &Built, port: &str, workers: &str) -> Command {
-    let mut command = python(built, &built.python, workers);
+fn fastapi(artifacts: &Artifacts, port: &str, workers: &str) -> Command {
+    let mut command = python(artifacts, &artifacts.python, workers);
     command
         .args(["-m", "uvicorn", "fastapi_service:app"])
         .args(["--loop", "uvloop", "--http", "httptools", "--no-access-log"])
@@ -106,25 +106,25 @@ fn fastapi(built: &Built, port: &str, workers: &str) -> Command {
     command
 }
 
-fn bentoml(built: &Built, port: &str, workers: &str) -> Command {
-    let mut command = python(built, &built.bentoml, workers);
+fn bentoml(artifacts: &Artifacts, port: &str, workers: &str) -> Command {
+    let mut command = python(artifacts, &artifacts.bentoml, workers);
     command
         .args(["-m", "bentoml", "serve", "bentoml_service:Digits"])
         .args(["--host", "127.0.0.1", "--port", port])
-        .env("BENTOML_HOME", built.folder.join("bentoml"))
+        .env("BENTOML_HOME", artifacts.folder.join("bentoml"))
         .env("BENTOML_DO_NOT_TRACK", "True");
     command
 }
 
 /// Its ports for gRPC and metrics, which nobody asks, are any.
-fn mlserver(built: &Built, port: &str, workers: &str) -> Command {
-    let program = built.mlserver.with_file_name("mlserver");
-    let mut command = python(built, &program, workers);
+fn mlserver(artifacts: &Artifacts, port: &str, workers: &str) -> Command {
+    let program = artifacts.mlserver.with_file_name("mlserver");
+    let mut command = python(artifacts, &program, workers);
     command
         .arg("start")
-        .arg(built.peers.join("mlserver"))
-        .current_dir(&built.folder)
-        .env("PYTHONPATH", &built.peers)
+        .arg(artifacts.peers.join("mlserver"))
+        .current_dir(&artifacts.folder)
+        .env("PYTHONPATH", &artifacts.peers)
         .env("MLSERVER_HOST", "127.0.0.1")
         .env("MLSERVER_HTTP_PORT", port)
         .env("MLSERVER_GRPC_PORT", "0")
@@ -139,9 +139,9 @@ mod tests {
 
     use super::*;
 
-    fn built() -> Built {
+    fn artifacts() -> Artifacts {
         let path = PathBuf::from;
-        Built {
+        Artifacts {
             lockgate: path("lockgate"),
             echo: path("echo"),
             grpc_echo: path("grpc_echo"),
@@ -179,8 +179,8 @@ mod tests {
     #[test]
     fn every_contender_gets_its_port_and_every_peer_the_model_and_all_cores() {
         for contender in Contender::value_variants() {
-            let launch = Launch::new(&built(), *contender, Path::new("models"));
-            let words = words(&launch.command(&built(), 8123));
+            let launch = Launch::new(&artifacts(), *contender, Path::new("models"));
+            let words = words(&launch.command(&artifacts(), 8123));
             let has = |word: &str| words.iter().any(|found| found == word);
             assert!(words.iter().any(|word| word.ends_with("8123")), "{words:?}");
             let is_complete = match (contender.is_peer(), *contender == Contender::Lockgate) {
@@ -197,10 +197,10 @@ mod tests {
         let launch = Launch {
             library: PathBuf::from("other.so"),
             arguments: vec!["--metrics".to_owned(), "false".to_owned()],
-            ..Launch::lockgate(&built(), Path::new("models")).labelled("no metrics")
+            ..Launch::lockgate(&artifacts(), Path::new("models")).labelled("no metrics")
         };
-        assert_eq!(launch.who(), "no metrics");
-        let words = words(&launch.command(&built(), 1)).join(" ");
+        assert_eq!(launch.server_name(), "no metrics");
+        let words = words(&launch.command(&artifacts(), 1)).join(" ");
         assert!(
             words.ends_with("--onnxruntime other.so --metrics false"),
             "{words}"

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::build::Built;
+use super::build::Artifacts;
 use super::chosen;
 use super::contender::Contender;
 use super::figures::{Round, Run};
@@ -20,7 +20,7 @@ use super::server::Server;
 /// Everything that the measurements of one invocation share.
 #[derive(Debug)]
 pub(super) struct Bench {
-    pub(super) built: Built,
+    pub(super) artifacts: Artifacts,
     pub(super) generator: Generator,
     /// Length of a measurement.
     pub(super) seconds: u64,
@@ -52,7 +52,7 @@ pub(super) struct Comparison {
 
 impl Bench {
     pub(super) fn folder(&self) -> &Path {
-        &self.built.folder
+        &self.artifacts.folder
     }
 
     pub(super) fn seconds(&self) -> Duration {
@@ -65,13 +65,13 @@ impl Bench {
     }
 
     pub(super) fn start(&self, launch: &Launch, request: &Request) -> Result<Server> {
-        Server::start(&self.built, launch, request)
+        Server::start(&self.artifacts, launch, request)
     }
 
     /// Warms up, then sends in closed loop.
     pub(super) fn run(
         &self,
-        who: String,
+        server_name: String,
         server: &Server,
         request: &Request,
         n_connections: usize,
@@ -82,7 +82,7 @@ impl Bench {
             n_connections,
             duration: self.seconds(),
         };
-        let what = || format!("{who}, {n_connections} connections");
+        let what = || format!("{server_name}, {n_connections} connections");
         let duration = Duration::from_secs(self.seconds.div_ceil(2).min(2));
         self.generator
             .run(&Load { duration, ..load })
@@ -91,7 +91,7 @@ impl Bench {
         let sent = self.generator.run(&load).with_context(what)?;
         let after = server.usage()?;
         Ok(Run {
-            who,
+            server_name,
             n_connections,
             requests_per_second: sent.n_requests as f64 / sent.seconds,
             p50_us: sent.p50_us,
@@ -113,7 +113,7 @@ impl Bench {
         let server = self.start(launch, request)?;
         let runs = connections
             .iter()
-            .map(|&n| self.run(launch.who(), &server, request, n))
+            .map(|&n| self.run(launch.server_name(), &server, request, n))
             .collect::<Result<_>>()?;
         server.stop()?;
         Ok(runs)
@@ -121,20 +121,20 @@ impl Bench {
 
     /// All contenders of a comparison in turn.
     pub(super) fn compare(&self, comparison: &Comparison) -> Result<Round> {
-        let example = fs::read_to_string(&self.built.example).context("the example request")?;
+        let example = fs::read_to_string(&self.artifacts.example).context("the example request")?;
         let request = (comparison.request)(self.folder(), &example)?;
-        let models = self.repository(Model::digits(&self.built))?;
+        let models = self.repository(Model::digits(&self.artifacts))?;
         let connections = match self.connections.is_empty() {
             true => comparison.connections,
             false => &self.connections,
         };
         let mut round = Round::default();
         for contender in chosen(comparison.contenders, &self.only) {
-            if self.built.missing.contains(&contender) {
+            if self.artifacts.missing.contains(&contender) {
                 round.notes.push(format!("{contender} is not installed"));
                 continue;
             }
-            let launch = Launch::new(&self.built, contender, &models);
+            let launch = Launch::new(&self.artifacts, contender, &models);
             match self.runs(&launch, &request, connections) {
                 Ok(runs) => round.runs.extend(runs),
                 Err(error) if contender.is_peer() => {

@@ -103,7 +103,7 @@ impl Tally {
     }
 
     /// Says when the client could not keep up with its own schedule.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(super) fn client_warning(&self) -> Option<String> {
         let percent = 100.0 * self.n_sent_late as f64 / self.n.max(1) as f64;
         (percent > 1.0).then(|| format!("the client sent {percent:.1} % of the requests late"))
     }
@@ -157,15 +157,15 @@ fn quantile(mut values: Vec<u64>, share: f64) -> u64 {
 
 /// Plays the phases against a server.
 #[derive(Debug)]
-pub(super) struct Player<'a> {
+pub(super) struct ScheduleRunner<'a> {
     pub(super) program: &'a Path,
     /// For the schedule and the records.
     pub(super) folder: &'a Path,
     pub(super) port: u16,
 }
 
-impl Player<'_> {
-    pub(super) fn play(&self, request: &Request, phases: &[Phase]) -> Result<Vec<Record>> {
+impl ScheduleRunner<'_> {
+    pub(super) fn run_schedule(&self, request: &Request, phases: &[Phase]) -> Result<Vec<Record>> {
         let due = schedule::poisson(phases, SEED);
         let schedule = self.folder.join("schedule.txt");
         let records = self.folder.join("records.txt");

@@ -12,7 +12,7 @@ use super::figures::Round;
 use super::goal::{Bound, Goal};
 use super::launch::Launch;
 use super::measure::Bench;
-use super::open_loop::{self, Player, Record, Tally};
+use super::open_loop::{self, Record, ScheduleRunner, Tally};
 use super::repository::Model;
 use super::request::{Request, Tensor};
 use super::schedule::Phase;
@@ -23,12 +23,12 @@ pub(super) const RECOVERY: &str = "deadlines until 99 % are on time";
 
 const DEADLINE: Duration = Duration::from_millis(100);
 /// Time at the offered load before anything counts.
-const SETTLE: Duration = Duration::from_secs(1);
+const WARM_UP: Duration = Duration::from_secs(1);
 /// Connections of the closed loop that finds the capacity.
 const N_FOR_CAPACITY: usize = 8;
 /// Length of the measurement before and after the long overload, and of the overload.
-const CALM: Duration = Duration::from_secs(3);
-const STORM: Duration = Duration::from_secs(10);
+const NORMAL_TIME: Duration = Duration::from_secs(3);
+const OVERLOAD_TIME: Duration = Duration::from_secs(10);
 
 const LOADS: [(f64, Names); 2] = [
     (
@@ -114,10 +114,10 @@ impl Target {
     fn start(bench: &Bench) -> Result<Self> {
         let tensor = Tensor::picture("hostile", 32);
         let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
-        let models = bench.repository(Model::network(&bench.built, "hostile"))?;
-        let launch = Launch::lockgate(&bench.built, &models);
+        let models = bench.repository(Model::network(&bench.artifacts, "hostile"))?;
+        let launch = Launch::lockgate(&bench.artifacts, &models);
         let server = bench.start(&launch, &request)?;
-        let run = bench.run(launch.who(), &server, &request, N_FOR_CAPACITY)?;
+        let run = bench.run(launch.server_name(), &server, &request, N_FOR_CAPACITY)?;
         let capacity = run.requests_per_second;
         let deadline_ms = DEADLINE.as_millis().to_string();
         Ok(Self {
@@ -132,9 +132,9 @@ impl Target {
     }
 
     /// Sends by these phases, each a multiple of the capacity and a length.
-    fn play(&self, bench: &Bench, phases: &[(f64, Duration)]) -> Result<Vec<Record>> {
-        let player = Player {
-            program: &bench.built.open_load,
+    fn run_schedule(&self, bench: &Bench, phases: &[(f64, Duration)]) -> Result<Vec<Record>> {
+        let runner = ScheduleRunner {
+            program: &bench.artifacts.open_load,
             folder: bench.folder(),
             port: self.server.port(),
         };
@@ -145,7 +145,7 @@ impl Target {
                 duration: *duration,
             })
             .collect();
-        player.play(&self.request, &phases)
+        runner.run_schedule(&self.request, &phases)
     }
 }
 
@@ -154,9 +154,9 @@ pub(super) fn offered(bench: &Bench) -> Result<Round> {
     let mut target = Target::start(bench)?;
     for (times, names) in LOADS {
         let duration = bench.seconds();
-        let records = target.play(bench, &[(times, SETTLE + duration)])?;
-        let settled = SETTLE.as_secs_f64();
-        let counted = open_loop::between(&records, settled, f64::INFINITY);
+        let records = target.run_schedule(bench, &[(times, WARM_UP + duration)])?;
+        let warm_up_seconds = WARM_UP.as_secs_f64();
+        let counted = open_loop::between(&records, warm_up_seconds, f64::INFINITY);
         let tally = Tally::of(&counted, DEADLINE);
         report(&mut target.round, names, &tally);
         let goodput = tally.n_on_time as f64 / duration.as_secs_f64() / target.capacity;
@@ -175,16 +175,19 @@ fn report(round: &mut Round, names: Names, tally: &Tally) {
         let n = tally.n_failed;
         round.notes.push(format!("{n} requests failed otherwise"));
     }
-    round.notes.extend(tally.complaint());
+    round.notes.extend(tally.client_warning());
 }
 
 /// A long overload, and how soon it is over.
 pub(super) fn recovery(bench: &Bench) -> Result<Round> {
     let mut target = Target::start(bench)?;
-    let records = target.play(bench, &[(0.5, CALM), (5.0, STORM), (0.5, CALM)])?;
-    let end = (CALM + STORM).as_secs_f64();
-    let before = open_loop::between(&records, 0.0, CALM.as_secs_f64());
-    let during = open_loop::between(&records, CALM.as_secs_f64(), end);
+    let records = target.run_schedule(
+        bench,
+        &[(0.5, NORMAL_TIME), (5.0, OVERLOAD_TIME), (0.5, NORMAL_TIME)],
+    )?;
+    let end = (NORMAL_TIME + OVERLOAD_TIME).as_secs_f64();
+    let before = open_loop::between(&records, 0.0, NORMAL_TIME.as_secs_f64());
+    let during = open_loop::between(&records, NORMAL_TIME.as_secs_f64(), end);
     let after = open_loop::between(&records, end + 1.0, f64::INFINITY);
     let round = &mut target.round;
     for (name, records) in [
@@ -197,7 +200,7 @@ pub(super) fn recovery(bench: &Bench) -> Result<Round> {
     }
     let late = Tally::of(&during, DEADLINE);
     round.set("late replies during", Unit::Percent, late.late_percent());
-    round.notes.extend(late.complaint());
+    round.notes.extend(late.client_warning());
     let recovery = open_loop::recovery(&records, end, DEADLINE).context("it did not recover")?;
     round.set(RECOVERY, Unit::Deadlines, recovery);
     target.server.stop()?;

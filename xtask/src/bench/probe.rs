@@ -80,26 +80,26 @@ mod tests {
     }
 
     /// What the probe says to a server that gives this reply, and what the server was asked.
-    fn asked<T>(reply: &str, ask: impl FnOnce(u16) -> T) -> (T, String) {
+    fn serve_once<T>(reply: &str, query: impl FnOnce(u16) -> T) -> (T, String) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::scope(|scope| {
             let server = scope.spawn(move || {
                 let (mut stream, _) = listener.accept().unwrap();
-                let mut seen = vec![0; 4096];
-                let mut n_seen = 0;
-                let is_whole = |seen: &[u8]| match seen.starts_with(b"GET ") {
-                    true => seen.ends_with(b"\r\n\r\n"),
+                let mut received = vec![0; 4096];
+                let mut n_received = 0;
+                let is_whole = |received: &[u8]| match received.starts_with(b"GET ") {
+                    true => received.ends_with(b"\r\n\r\n"),
                     // The bodies of these tests end in a bang.
-                    false => seen.ends_with(b"!"),
+                    false => received.ends_with(b"!"),
                 };
-                while !is_whole(&seen[..n_seen]) {
-                    n_seen += stream.read(&mut seen[n_seen..]).unwrap();
+                while !is_whole(&received[..n_received]) {
+                    n_received += stream.read(&mut received[n_received..]).unwrap();
                 }
                 stream.write_all(reply.as_bytes()).unwrap();
-                String::from_utf8_lossy(&seen[..n_seen]).into_owned()
+                String::from_utf8_lossy(&received[..n_received]).into_owned()
             });
-            (ask(port), server.join().unwrap())
+            (query(port), server.join().unwrap())
         })
     }
 
@@ -115,28 +115,29 @@ mod tests {
             ("", false),
         ];
         for (reply, is_good) in table {
-            let (answer, seen) = asked(reply, |port| check(port, &request));
+            let (answer, received) = serve_once(reply, |port| check(port, &request));
             assert_eq!(answer.is_ok(), is_good, "{reply:?}");
-            assert!(seen.starts_with("POST /predict "), "{seen}");
+            assert!(received.starts_with("POST /predict "), "{received}");
         }
-        let (answer, _) = asked("HTTP/1.1 503 x\r\n\r\nlater", |port| check(port, &request));
+        let (answer, _) = serve_once("HTTP/1.1 503 x\r\n\r\nlater", |port| check(port, &request));
         let error = answer.unwrap_err();
         assert!(error.to_string().ends_with("later"), "{error}");
     }
 
     #[test]
     fn a_get_names_its_path_and_a_post_sends_its_text() {
-        let (reply, seen) = asked("HTTP/1.1 200 OK\r\n\r\nhi", |port| get(port, "/v2/x"));
+        let (reply, received) = serve_once("HTTP/1.1 200 OK\r\n\r\nhi", |port| get(port, "/v2/x"));
         assert!(reply.unwrap().ends_with("hi"));
-        assert!(seen.starts_with("GET /v2/x HTTP/1.1\r\n"), "{seen}");
-        let (reply, seen) = asked("HTTP/1.1 201 Made\r\n\r\n", |port| post(port, "/a", "hey!"));
+        assert!(received.starts_with("GET /v2/x HTTP/1.1\r\n"), "{received}");
+        let (reply, received) =
+            serve_once("HTTP/1.1 201 Made\r\n\r\n", |port| post(port, "/a", "hey!"));
         assert!(reply.unwrap().starts_with("HTTP/1.1 201"));
-        assert!(seen.contains("Content-Length: 4\r\n"), "{seen}");
-        assert!(seen.ends_with("\r\n\r\nhey!"), "{seen}");
+        assert!(received.contains("Content-Length: 4\r\n"), "{received}");
+        assert!(received.ends_with("\r\n\r\nhey!"), "{received}");
     }
 
     #[test]
-    fn nobody_at_the_port_is_an_error() {
+    fn a_closed_port_is_an_error() {
         // Nobody can listen at the port 0.
         assert!(get(0, "/").is_err());
     }

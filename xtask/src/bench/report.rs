@@ -8,10 +8,10 @@ use comfy_table::{CellAlignment, Table, TableStyle, presets};
 use serde_json::json;
 
 use super::Compare;
+use super::case_result::CaseResult;
+use super::environment::Environment;
 use super::figures::{Figures, Row};
 use super::goal::Verdict;
-use super::machine::Machine;
-use super::measured::Measured;
 
 const FOLDER: &str = "bench/results";
 
@@ -37,7 +37,7 @@ const HEADER: [&str; 10] = [
 const N_ALWAYS: usize = 8;
 
 /// Prints the figures of a case.
-pub(super) fn print(measured: &Measured) {
+pub(super) fn print(measured: &CaseResult) {
     println!("{}", section(measured, presets::UTF8_BORDERS_ONLY));
 }
 
@@ -46,18 +46,18 @@ pub(super) fn print(measured: &Measured) {
 pub(super) fn write(
     root: &Path,
     compare: &Compare,
-    machine: &Machine,
-    measured: &[Measured],
+    environment: &Environment,
+    measured: &[CaseResult],
 ) -> Result<()> {
     let folder = root.join(FOLDER);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     println!("{}", goals(measured, presets::UTF8_BORDERS_ONLY));
     for case in measured {
-        let path = folder.join(format!("{}-{}.json", machine.date, case.case.name));
-        write_file(&path, &json(compare, machine, case)?)?;
+        let path = folder.join(format!("{}-{}.json", environment.date, case.case.name));
+        write_file(&path, &json(compare, environment, case)?)?;
     }
     if compare.is_complete() {
-        let tables = markdown(compare, machine, measured);
+        let tables = markdown(compare, environment, measured);
         write_file(&folder.join("latest.md"), &tables)?;
         let document = root.join(DOCUMENT);
         let text = fs::read_to_string(&document).context(DOCUMENT)?;
@@ -84,11 +84,11 @@ fn filled(document: &str, tables: &str) -> Result<String> {
     ))
 }
 
-fn json(compare: &Compare, machine: &Machine, measured: &Measured) -> Result<String> {
+fn json(compare: &Compare, environment: &Environment, measured: &CaseResult) -> Result<String> {
     let value = json!({
         "format": 2,
         "case": measured.case.name,
-        "machine": machine,
+        "machine": environment,
         "seconds": compare.seconds,
         "repeat": compare.repeat,
         "verdicts": measured.verdicts(),
@@ -99,16 +99,16 @@ fn json(compare: &Compare, machine: &Machine, measured: &Measured) -> Result<Str
     Ok(serde_json::to_string_pretty(&value).context("the figures")? + "\n")
 }
 
-fn markdown(compare: &Compare, machine: &Machine, measured: &[Measured]) -> String {
+fn markdown(compare: &Compare, environment: &Environment, measured: &[CaseResult]) -> String {
     let mut text = format!(
         "Measured on {} with {} cores of {}, Linux {}; {}.\n\
          Medians of {} rounds with measurements of {} s; requests/s with the slowest and the \
          fastest round.\n\n",
-        machine.date,
-        machine.n_cores,
-        machine.processor,
-        machine.kernel,
-        machine.generator,
+        environment.date,
+        environment.n_cores,
+        environment.processor,
+        environment.kernel,
+        environment.generator,
         compare.repeat,
         compare.seconds,
     );
@@ -120,11 +120,11 @@ fn markdown(compare: &Compare, machine: &Machine, measured: &[Measured]) -> Stri
 }
 
 /// All goals with what became of them.
-fn goals(measured: &[Measured], style: TableStyle) -> Table {
+fn goals(measured: &[CaseResult], style: TableStyle) -> Table {
     let mut table = Table::new();
     table.load_style(style);
     table.set_header(["Case", "Goal", "Measured", ""]);
-    for verdict in measured.iter().flat_map(Measured::verdicts) {
+    for verdict in measured.iter().flat_map(CaseResult::verdicts) {
         let Verdict {
             case,
             goal,
@@ -138,7 +138,7 @@ fn goals(measured: &[Measured], style: TableStyle) -> Table {
 }
 
 /// The figures of a case under its title.
-fn section(measured: &Measured, style: TableStyle) -> String {
+fn section(measured: &CaseResult, style: TableStyle) -> String {
     let case = measured.case;
     let mut text = format!("Case `{}`: {}.\n\n", case.name, case.title);
     match &measured.figures {
@@ -197,7 +197,7 @@ fn cells(row: &Row) -> [String; HEADER.len()] {
     let of_fastapi = row.of_fastapi.map(|ratio| format!("{ratio:.1} x"));
     [
         median.n_connections.to_string(),
-        median.who.clone(),
+        median.server_name.clone(),
         format!(
             "{:.0} ({:.0} to {:.0})",
             median.requests_per_second, row.slowest, row.fastest

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::build::Built;
+use super::build::Artifacts;
 
 /// A model of a repository.
 #[derive(Debug, Clone)]
@@ -18,19 +18,19 @@ pub(super) struct Model {
 
 impl Model {
     /// The small network that reads digits, with default settings.
-    pub(super) fn digits(built: &Built) -> Self {
+    pub(super) fn digits(artifacts: &Artifacts) -> Self {
         Self {
             name: "digits".to_owned(),
-            file: built.digits.clone(),
+            file: artifacts.digits.clone(),
             settings: String::new(),
         }
     }
 
     /// A network that `make_models.py` builds, with default settings.
-    pub(super) fn network(built: &Built, name: &str) -> Self {
+    pub(super) fn network(artifacts: &Artifacts, name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            file: built.networks.join(format!("{name}.onnx")),
+            file: artifacts.networks.join(format!("{name}.onnx")),
             settings: String::new(),
         }
     }

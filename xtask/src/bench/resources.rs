@@ -20,7 +20,7 @@ const N_IDLE_MODELS: usize = 50;
 /// Ten seconds tell a tenth of a percent of a core from none, with the clock that Linux counts by.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 /// After the start, until everything has settled.
-const SETTLE: Duration = Duration::from_secs(3);
+const START_UP_TIME: Duration = Duration::from_secs(3);
 
 /// Memory of instances, then CPU of an idle server.
 pub(super) fn measure(bench: &Bench) -> Result<Round> {
@@ -41,10 +41,10 @@ fn instances(bench: &Bench, round: &mut Round) -> Result<()> {
     let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
     for (n, name) in [(1, ONE), (4, FOUR_INSTANCES)] {
         let settings = format!("instances: {n}\nthreads: 1\nbatching:\n  enabled: false\n");
-        let model = Model::network(&bench.built, "wide").with_settings(settings);
+        let model = Model::network(&bench.artifacts, "wide").with_settings(settings);
         let models = bench.repository(model)?;
-        let who = format!("Lockgate, {n} instances");
-        let launch = Launch::lockgate(&bench.built, &models).labelled(who);
+        let server_name = format!("Lockgate, {n} instances");
+        let launch = Launch::lockgate(&bench.artifacts, &models).labelled(server_name);
         let runs = bench.runs(&launch, &request, &[8])?;
         let memory_mb = runs.iter().map(|run| run.memory_mb).fold(0.0, f64::max);
         round.set(name, Unit::Count, memory_mb);
@@ -54,7 +54,7 @@ fn instances(bench: &Bench, round: &mut Round) -> Result<()> {
 }
 
 fn idle(bench: &Bench, round: &mut Round) -> Result<()> {
-    let digits = Model::digits(&bench.built);
+    let digits = Model::digits(&bench.artifacts);
     let mut models: Vec<_> = (1..N_IDLE_MODELS)
         .map(|n| Model {
             name: format!("digits-{n}"),
@@ -63,10 +63,10 @@ fn idle(bench: &Bench, round: &mut Round) -> Result<()> {
         .collect();
     models.push(digits);
     let models = repository::write(bench.folder(), &models)?;
-    let example = std::fs::read_to_string(&bench.built.example)?;
+    let example = std::fs::read_to_string(&bench.artifacts.example)?;
     let request = measure::infer_binary(bench.folder(), &example)?;
-    let server = bench.start(&Launch::lockgate(&bench.built, &models), &request)?;
-    std::thread::sleep(SETTLE);
+    let server = bench.start(&Launch::lockgate(&bench.artifacts, &models), &request)?;
+    std::thread::sleep(START_UP_TIME);
     let before = server.usage()?;
     std::thread::sleep(IDLE_TIME);
     let after = server.usage()?;
@@ -80,13 +80,13 @@ fn idle(bench: &Bench, round: &mut Round) -> Result<()> {
 /// The small network with and without metrics.
 pub(super) fn metrics(bench: &Bench) -> Result<Round> {
     const FLAG: &str = "--metrics";
-    if !bench.built.has_flag(FLAG)? {
+    if !bench.artifacts.has_flag(FLAG)? {
         bail!(Skip("this build has no setting without metrics".to_owned()));
     }
-    let example = std::fs::read_to_string(&bench.built.example)?;
+    let example = std::fs::read_to_string(&bench.artifacts.example)?;
     let request = measure::predict(bench.folder(), &example)?;
-    let models = bench.repository(Model::digits(&bench.built))?;
-    let with = Launch::lockgate(&bench.built, &models);
+    let models = bench.repository(Model::digits(&bench.artifacts))?;
+    let with = Launch::lockgate(&bench.artifacts, &models);
     let mut without = with.clone().labelled(WITHOUT_METRICS);
     without.arguments = vec![FLAG.to_owned(), "false".to_owned()];
     let mut round = Round::default();

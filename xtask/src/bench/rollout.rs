@@ -19,22 +19,22 @@ pub(super) const WITH_ROLLOUT: &str = "Lockgate, in a rollout";
 const FILE: &str = "rollout: {id: bench, model: digits, stable: 1, candidate: 2, \
                     warmup: {source: none}, steps: [10, 50], step: {min_time: 1h, max_time: 2h}}";
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The small network with and without a rollout.
 pub(super) fn measure(bench: &Bench) -> Result<Round> {
     const FLAG: &str = "--model-control";
-    if !bench.built.has_flag(FLAG)? {
+    if !bench.artifacts.has_flag(FLAG)? {
         bail!(Skip(
             "this build cannot be told to start rollouts".to_owned()
         ));
     }
-    let example = std::fs::read_to_string(&bench.built.example)?;
+    let example = std::fs::read_to_string(&bench.artifacts.example)?;
     let request = measure::predict(bench.folder(), &example)?;
-    let model = Model::digits(&bench.built);
+    let model = Model::digits(&bench.artifacts);
     let models = bench.repository(model.clone())?;
     repository::add_version(&models, &model, "2").context("the candidate")?;
-    let without = Launch::lockgate(&bench.built, &models);
+    let without = Launch::lockgate(&bench.artifacts, &models);
     let mut with = without.clone().labelled(WITH_ROLLOUT);
     // An id is used once, so each round has a state of its own.
     let state = tempfile::tempdir().context("a folder for the state")?;
@@ -44,7 +44,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     let mut round = Round::default();
     round.runs.extend(bench.runs(&without, &request, &[64])?);
     let server = bench.start(&with, &request)?;
-    until(
+    wait_for(
         "its versions",
         || probe::get(server.port(), "/v2/models/digits/versions/1/ready"),
         "HTTP/1.1 200",
@@ -54,23 +54,23 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
         bail!("the rollout does not start: {started}");
     }
     let status = || probe::get(server.port(), "/api/rollouts/bench");
-    until("its first step", status, "\"state\":\"step\"")?;
+    wait_for("its first step", status, "\"state\":\"step\"")?;
     round
         .runs
-        .push(bench.run(with.who(), &server, &request, 64)?);
+        .push(bench.run(with.server_name(), &server, &request, 64)?);
     server.stop()?;
     Ok(round)
 }
 
 /// Asks until the answer has a text in it.
-fn until(what: &str, ask: impl Fn() -> Result<String>, text: &str) -> Result<()> {
+fn wait_for(what: &str, query: impl Fn() -> Result<String>, text: &str) -> Result<()> {
     let waited = crate::steps::stopwatch();
     loop {
-        let answer = ask()?;
+        let answer = query()?;
         if answer.contains(text) {
             return Ok(());
         }
-        if waited() > PATIENCE {
+        if waited() > TIMEOUT {
             bail!("the server does not come to {what}: {answer}");
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::build::Built;
+use super::build::Artifacts;
 use super::launch::Launch;
 use super::request::Request;
 use super::usage::{self, Usage};
@@ -32,12 +32,12 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts the contender and waits until it answers the request.
-    pub(super) fn start(built: &Built, launch: &Launch, request: &Request) -> Result<Self> {
+    pub(super) fn start(artifacts: &Artifacts, launch: &Launch, request: &Request) -> Result<Self> {
         let port = free_port()?;
-        let log = built
+        let log = artifacts
             .folder
             .join(format!("{}.log", launch.contender.name()));
-        let mut command = launch.command(built, port);
+        let mut command = launch.command(artifacts, port);
         let output = File::create(&log).with_context(|| log.display().to_string())?;
         command.stdout(output.try_clone()?).stderr(output);
         let elapsed = stopwatch();
@@ -51,8 +51,14 @@ impl Server {
             first_reply: Duration::ZERO,
         };
         server
-            .wait_until_it_answers(built, request, &elapsed)
-            .with_context(|| format!("{} does not answer, see {}", launch.who(), log.display()))?;
+            .wait_until_it_answers(artifacts, request, &elapsed)
+            .with_context(|| {
+                format!(
+                    "{} does not answer, see {}",
+                    launch.server_name(),
+                    log.display()
+                )
+            })?;
         server.first_reply = elapsed();
         Ok(server)
     }
@@ -67,14 +73,14 @@ impl Server {
 
     fn wait_until_it_answers(
         &mut self,
-        built: &Built,
+        artifacts: &Artifacts,
         request: &Request,
         elapsed: &impl Fn() -> Duration,
     ) -> Result<()> {
         loop {
             let result = match request.grpc {
                 None => probe::check(self.port, request),
-                Some(_) => generator::check_grpc(built, request, self.port),
+                Some(_) => generator::check_grpc(artifacts, request, self.port),
             };
             if result.is_ok() || elapsed() > MAX_START {
                 return result;
@@ -148,17 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_asked_to_end_ends() {
+    fn a_server_ends_on_sigterm() {
         server("tail", &["-f", "/dev/null"]).stop().unwrap();
     }
 
     #[test]
-    fn a_server_that_has_ended_already_needs_no_end() {
+    fn a_server_that_has_ended_can_be_stopped() {
         server("true", &[]).stop().unwrap();
     }
 
     #[test]
-    fn a_running_server_has_memory_to_tell() {
+    fn a_running_server_reports_its_memory() {
         let server = server("tail", &["-f", "/dev/null"]);
         assert!(server.usage().unwrap().resident_bytes > 0);
         server.stop().unwrap();

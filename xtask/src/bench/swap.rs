@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::figures::{Round, median};
 use super::launch::Launch;
 use super::measure::Bench;
-use super::open_loop::{self, Player, Record, Tally};
+use super::open_loop::{self, Record, ScheduleRunner, Tally};
 use super::probe;
 use super::repository::{self, Model};
 use super::request::{Request, Tensor};
@@ -29,7 +29,7 @@ const SWAP: Duration = Duration::from_secs(6);
 const END: Duration = Duration::from_secs(12);
 const WINDOW: Duration = Duration::from_millis(500);
 /// A window is slow above this multiple of the median window before the swap.
-const BUMP: f64 = 1.5;
+const SLOW_FACTOR: f64 = 1.5;
 
 /// Swaps once under load.
 pub(super) fn measure(bench: &Bench) -> Result<Round> {
@@ -39,11 +39,12 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
         shape: vec![1, 64],
     };
     let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
-    let model = Model::network(&bench.built, "friendly").with_settings("versions: {latest: 1}\n");
+    let model =
+        Model::network(&bench.artifacts, "friendly").with_settings("versions: {latest: 1}\n");
     let models = bench.repository(model.clone())?;
-    let server = bench.start(&Launch::lockgate(&bench.built, &models), &request)?;
-    let player = Player {
-        program: &bench.built.open_load,
+    let server = bench.start(&Launch::lockgate(&bench.artifacts, &models), &request)?;
+    let runner = ScheduleRunner {
+        program: &bench.artifacts.open_load,
         folder: bench.folder(),
         port: server.port(),
     };
@@ -53,7 +54,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     }];
     let (records, swapped) = std::thread::scope(|scope| {
         let swap = scope.spawn(|| swap(&models, &model));
-        (player.play(&request, &phases), swap.join())
+        (runner.run_schedule(&request, &phases), swap.join())
     });
     let records = records?;
     swapped.map_err(|_| anyhow::anyhow!("the swap panicked"))??;
@@ -62,7 +63,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
         bail!("the new version does not serve: {reply}");
     }
     server.stop()?;
-    judge(&records)
+    evaluate(&records)
 }
 
 fn swap(models: &Path, model: &Model) -> Result<()> {
@@ -70,12 +71,15 @@ fn swap(models: &Path, model: &Model) -> Result<()> {
     repository::add_version(models, model, "2").context("the new version")
 }
 
-fn judge(records: &[Record]) -> Result<Round> {
+fn evaluate(records: &[Record]) -> Result<Round> {
     let before = windows(records, WARM_UP, SWAP);
     let after = windows(records, SWAP, END);
     let usual = median(before.clone());
     let seconds_above = |windows: &[f64]| {
-        let n_slow = windows.iter().filter(|p99| **p99 > usual * BUMP).count();
+        let n_slow = windows
+            .iter()
+            .filter(|p99| **p99 > usual * SLOW_FACTOR)
+            .count();
         n_slow as f64 * WINDOW.as_secs_f64()
     };
     let tally = Tally::of(records, Duration::MAX);
@@ -99,7 +103,7 @@ fn judge(records: &[Record]) -> Result<Round> {
     );
     round.set(SLOW, Unit::Seconds, seconds_above(&after));
     round.set(FAILED, Unit::Count, n_failed as f64);
-    round.notes.extend(tally.complaint());
+    round.notes.extend(tally.client_warning());
     Ok(round)
 }
 
@@ -140,7 +144,7 @@ mod tests {
 
     #[test]
     fn slow_windows_after_the_swap_add_up() {
-        let round = judge(&records(500, 200)).unwrap();
+        let round = evaluate(&records(500, 200)).unwrap();
         let figures = Figures::of("case", &[round]);
         assert_eq!(figures.value(SLOW), Some(0.5));
         assert_eq!(
@@ -154,7 +158,7 @@ mod tests {
     #[test]
     fn any_other_reply_is_a_failure() {
         for status in [0, 404, 429, 500, 503] {
-            let figures = Figures::of("case", &[judge(&records(0, status)).unwrap()]);
+            let figures = Figures::of("case", &[evaluate(&records(0, status)).unwrap()]);
             assert_eq!(figures.value(FAILED), Some(1.0), "{status}");
         }
     }

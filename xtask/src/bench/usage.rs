@@ -121,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_told_in_bytes() {
+    fn memory_is_reported_in_bytes() {
         let status = "Name:\tx\nVmHWM:\t  99 kB\nVmRSS:\t   12 kB\n";
         assert_eq!(resident_bytes(status), Some(12 * 1024));
         assert_eq!(resident_bytes("Name:\tx\n"), None);
     }
 
     #[test]
-    fn a_tree_has_the_children_of_children_and_nobody_else() {
+    fn a_tree_has_descendants_and_no_other_process() {
         let parents = BTreeMap::from([(2, 1), (10, 2), (11, 10), (12, 11), (13, 1)]);
         assert_eq!(below(10, &parents), [10, 11, 12]);
     }

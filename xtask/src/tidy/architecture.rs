@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_and_places_to_fill_in_are_no_paths() {
+    fn patterns_and_placeholders_are_no_paths() {
         for code in [
             "crates/*/src",
             "docs/<name>.md",

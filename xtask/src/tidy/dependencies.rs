@@ -71,7 +71,7 @@ pub(crate) fn breaches(root: &Path) -> Result<Vec<String>> {
         .manifest_path(root.join("Cargo.toml"))
         .other_options(vec!["--locked".to_owned()]);
     let metadata = command.exec().context("cargo metadata")?;
-    let mut breaches = star(&metadata);
+    let mut breaches = check_leaf_dependencies(&metadata);
     breaches.extend(purity(&metadata));
     let tree = tree_text(root)?;
     let tree: BTreeSet<_> = tree.lines().filter_map(name_and_version).collect();
@@ -106,7 +106,7 @@ fn name_and_version(line: &str) -> Option<(&str, &str)> {
     Some((words.next()?, words.next()?))
 }
 
-fn star(metadata: &Metadata) -> Vec<String> {
+fn check_leaf_dependencies(metadata: &Metadata) -> Vec<String> {
     let members: BTreeSet<_> = metadata
         .workspace_packages()
         .iter()

@@ -49,11 +49,11 @@ async fn serve(port: u16) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await.context("cannot accept")?;
         stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
-        tokio::spawn(answer(stream));
+        tokio::spawn(handle_connection(stream));
     }
 }
 
-async fn answer(stream: TcpStream) {
+async fn handle_connection(stream: TcpStream) {
     // A client that goes away is the usual end of a connection.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service_fn(echo))

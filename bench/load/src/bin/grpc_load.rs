@@ -57,7 +57,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let message = message(&arguments)?;
     let address = arguments.address;
-    let tally = threads::drive(
+    let tally = threads::run_threads(
         arguments.threads,
         arguments.connections,
         Duration::from_secs_f64(arguments.seconds),

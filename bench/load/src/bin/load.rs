@@ -50,7 +50,7 @@ fn main() -> Result<()> {
         &arguments.headers,
     )?;
     let request: Arc<[u8]> = request.into();
-    let tally = threads::drive(
+    let tally = threads::run_threads(
         arguments.threads,
         arguments.connections,
         Duration::from_secs_f64(arguments.seconds),

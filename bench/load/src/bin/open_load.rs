@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let records = runtime.block_on(LocalSet::new().run_until(play(&arguments, schedule)))?;
+    let records = runtime.block_on(LocalSet::new().run_until(run_schedule(&arguments, schedule)))?;
     let mut text = String::new();
     for record in &records {
         let Record {
@@ -101,7 +101,7 @@ struct Sender {
     permits: Semaphore,
 }
 
-async fn play(arguments: &Arguments, schedule: Vec<u64>) -> Result<Vec<Record>> {
+async fn run_schedule(arguments: &Arguments, schedule: Vec<u64>) -> Result<Vec<Record>> {
     let address = arguments.address;
     let mut idle = Vec::new();
     for _ in 0..N_READY.min(arguments.connections) {

@@ -58,7 +58,7 @@ pub fn predicted_class(outputs: &[NamedTensor], row: usize) -> Option<Class> {
 #[must_use]
 pub fn same_class(reference: &[NamedTensor], other: &[NamedTensor], row: usize) -> Option<bool> {
     let is_same = predicted_class(reference, row)? == predicted_class(other, row)?;
-    Some(is_same || share_a_tie(reference, other, row))
+    Some(is_same || share_top_class(reference, other, row))
 }
 
 /// Whether outputs are those of a classifier, as far as types and names can tell: labels, or
@@ -72,7 +72,7 @@ pub fn has_class_output(outputs: &[NamedTensor]) -> bool {
     label_output(outputs).is_some() || score_output(outputs).is_some_and(is_named_so)
 }
 
-fn share_a_tie(reference: &[NamedTensor], other: &[NamedTensor], row: usize) -> bool {
+fn share_top_class(reference: &[NamedTensor], other: &[NamedTensor], row: usize) -> bool {
     if label_output(reference).is_some() || label_output(other).is_some() {
         return false;
     }

@@ -128,25 +128,25 @@ fn output_difference(
     if expected.tensor.data() == found.data() {
         return difference;
     }
-    let mut walk = Walk {
+    let mut comparison = ElementComparison {
         reference: &expected.tensor,
         other: found,
         tolerance,
         difference,
     };
-    walk.by_element_type();
-    walk.difference
+    comparison.by_element_type();
+    comparison.difference
 }
 
 /// Goes through two tensors of one type and shape.
-struct Walk<'a> {
+struct ElementComparison<'a> {
     reference: &'a Tensor,
     other: &'a Tensor,
     tolerance: Tolerance,
     difference: OutputDifference,
 }
 
-impl Walk<'_> {
+impl ElementComparison<'_> {
     fn by_element_type(&mut self) {
         match self.reference.element_type() {
             ElementType::F16 => self.fractions::<f16>(),
@@ -177,7 +177,7 @@ impl Walk<'_> {
                     .filter(|difference| !difference.is_nan())
                     .map_or(f64::INFINITY, f64::abs),
             };
-            self.note(reference, distance, agrees);
+            self.record(reference, distance, agrees);
         }
     }
 
@@ -186,7 +186,7 @@ impl Walk<'_> {
         for (&reference, &other) in reference.iter().zip(other.iter()) {
             let (reference, other) = (reference.into(), other.into());
             let distance = float(reference.abs_diff(other));
-            self.note(
+            self.record(
                 float(reference.unsigned_abs()),
                 distance,
                 reference == other,
@@ -198,7 +198,7 @@ impl Walk<'_> {
         let (reference, other) = (self.reference.data().clone(), self.other.data().clone());
         for (&reference, &other) in reference.iter().zip(other.iter()) {
             let distance = f64::from(reference.abs_diff(other));
-            self.note(f64::from(reference), distance, reference == other);
+            self.record(f64::from(reference), distance, reference == other);
         }
     }
 
@@ -207,7 +207,7 @@ impl Walk<'_> {
         self.difference.n_differing = count(pairs.filter(|(left, right)| left != right).count());
     }
 
-    fn note(&mut self, reference: f64, distance: f64, agrees: bool) {
+    fn record(&mut self, reference: f64, distance: f64, agrees: bool) {
         let difference = &mut self.difference;
         difference.largest_absolute = difference.largest_absolute.max(distance);
         if distance.is_finite() {

@@ -222,21 +222,21 @@ fn only_labels_and_names_that_speak_of_scores_make_a_classifier() {
 /// An answer, and how many milliseconds it took.
 type Said = (Result<Vec<NamedTensor>>, u64);
 
-fn tally(items: &[[Said; 2]], labels: &[&str]) -> Report {
+fn report_builder(items: &[[Said; 2]], labels: &[&str]) -> Report {
     let names = vec!["zero".to_owned(), "one".to_owned()];
-    let mut tally = Tally::new(vec![names, vec![]], Tolerance::default());
+    let mut report_builder = ReportBuilder::new(vec![names, vec![]], Tolerance::default());
     for (item, label) in items.iter().zip(labels) {
         let answers = item.clone().map(|(outputs, millis)| Answer {
             outputs,
             latency: Duration::from_millis(millis),
         });
-        tally.note(&Item {
+        report_builder.add(&Item {
             answers: &answers,
             n_rows: 1,
             labels: &[(*label).to_owned()],
         });
     }
-    tally.finish()
+    report_builder.finish()
 }
 
 fn label(class: i64) -> Vec<NamedTensor> {
@@ -244,9 +244,9 @@ fn label(class: i64) -> Vec<NamedTensor> {
 }
 
 #[test]
-fn a_report_counts_what_both_versions_said() {
+fn report_counts_the_answers_of_both_versions() {
     let failure = || Error::invalid("it is broken");
-    let report = tally(
+    let report = report_builder(
         &[
             [(Ok(label(1)), 1), (Ok(label(1)), 2)],
             [(Ok(label(0)), 2), (Ok(label(1)), 2)],
@@ -301,7 +301,7 @@ fn quantiles_are_answers_that_were_measured() {
     let items: Vec<_> = (1..=100)
         .map(|millis| [(Ok(label(0)), millis), (Ok(label(0)), 1)])
         .collect();
-    let report = tally(&items, &["0"; 100]);
+    let report = report_builder(&items, &["0"; 100]);
     let latency = report.versions[0].latency.clone().unwrap();
     let millis = [
         latency.p50,
@@ -325,7 +325,7 @@ fn sums_become_means_over_all_pairs() {
             (Ok(values(&[1], vec![other])), 1),
         ]
     };
-    let report = tally(&[item(1.0), item(3.0)], &["", ""]);
+    let report = report_builder(&[item(1.0), item(3.0)], &["", ""]);
     let pair = &report.pairs[0];
     assert_eq!(pair.outputs[0].mean_absolute, 1.0);
     assert_eq!(pair.outputs[0].largest_absolute, 2.0);
@@ -334,8 +334,8 @@ fn sums_become_means_over_all_pairs() {
 }
 
 #[test]
-fn nothing_makes_an_empty_report() {
-    let report = tally(&[], &[]);
+fn report_without_items_is_empty() {
+    let report = report_builder(&[], &[]);
     assert_eq!(report.versions[0].latency, None);
     assert_eq!(report.versions[0].rows_per_second(), None);
     assert_eq!(report.pairs[0].agreement(), 0.0);
@@ -347,7 +347,7 @@ fn a_confusion_table_keeps_the_most_frequent_classes() {
         .map(|class| [(Ok(label(class)), 1), (Ok(label(class)), 1)])
         .collect();
     items.extend((20..40).map(|class| [(Ok(label(class)), 1), (Ok(label(class)), 1)]));
-    let report = tally(&items, &[""; 60]);
+    let report = report_builder(&items, &[""; 60]);
     let confusion = &report.pairs[0].classes.as_ref().unwrap().confusion;
     let classes: Vec<_> = confusion
         .iter()
@@ -406,7 +406,7 @@ fn the_largest_integers_are_compared_exactly() {
 #[test]
 fn a_pair_of_which_one_failed_counts_against_the_agreement() {
     let failure = || Error::invalid("it is broken");
-    let report = tally(
+    let report = report_builder(
         &[
             [(Err(failure()), 1), (Ok(label(1)), 1)],
             [(Ok(label(1)), 1), (Ok(label(1)), 1)],
@@ -427,7 +427,7 @@ fn at_most_a_hundred_items_that_differ_are_kept() {
     let items: Vec<_> = (0..150)
         .map(|_| [(Ok(label(0)), 1), (Ok(label(1)), 1)])
         .collect();
-    let report = tally(&items, &[""; 150]);
+    let report = report_builder(&items, &[""; 150]);
     assert_eq!(report.pairs[0].differing_items.len(), 100);
     assert_eq!(report.pairs[0].classes.as_ref().unwrap().n_same, 0);
 }

@@ -2,7 +2,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::VersionState::{Loading, Ready, Unavailable, Unloading};
 use super::*;
-use crate::feedback::{Subject, Verdict};
+use crate::feedback::{FeedbackTarget, FeedbackValue};
 
 fn version(text: &str) -> Version {
     Version::new(text).unwrap()
@@ -104,7 +104,7 @@ fn a_model_that_serves_nothing_says_why() {
 }
 
 #[test]
-fn what_is_wrong_with_the_model_as_a_whole_comes_first() {
+fn model_reason_takes_precedence() {
     let mut broken = status(&[("1", Unavailable, "no file")]);
     broken.reason = "`model.yaml` is broken".to_owned();
     let expected = Some("`model.yaml` is broken");
@@ -113,7 +113,7 @@ fn what_is_wrong_with_the_model_as_a_whole_comes_first() {
 }
 
 #[test]
-fn a_problem_may_be_told_while_the_model_serves() {
+fn problem_is_reported_while_the_model_serves() {
     let mut status = status(&[("1", Ready, ""), ("2", Unavailable, "no file")]);
     assert_eq!(status.problem(), None);
     status.reason = "version 2 failed to load".to_owned();
@@ -125,7 +125,7 @@ fn a_problem_may_be_told_while_the_model_serves() {
 }
 
 #[test]
-fn a_pin_that_is_not_ready_makes_the_model_say_so() {
+fn unready_pinned_version_is_reported() {
     let mut status = status(&[("1", Loading, ""), ("2", Ready, "")]);
     status.routing.pinned = Some(version("1"));
     let reason = status.not_ready_reason().unwrap();
@@ -152,9 +152,9 @@ fn statistics_begin_at_nothing() {
 
 /// A server that has the required methods alone.
 #[derive(Debug)]
-struct Plain;
+struct MinimalControl;
 
-impl Control for Plain {
+impl Control for MinimalControl {
     fn models(&self) -> Vec<ModelStatus> {
         Vec::new()
     }
@@ -192,21 +192,27 @@ fn refused<T>(mut future: BoxFuture<'_, Result<T>>) -> Error {
 }
 
 #[test]
-fn what_a_server_does_not_offer_is_refused_without_waiting() {
+fn unsupported_calls_fail_at_once() {
     let name = ModelName::new("digits").unwrap();
     let feedback = Feedback {
         model: None,
-        subject: Subject::Unit("user-1".to_owned()),
-        verdict: Verdict::Reward(1.0),
+        target: FeedbackTarget::Unit("user-1".to_owned()),
+        value: FeedbackValue::Reward(1.0),
     };
     let refusals = [
-        (refused(Plain.change(&name, Change::Unpin, "ada")), "ada"),
-        (refused(Plain.history(&name, 7)), "7 lines"),
         (
-            refused(Plain.record(&name, 9, Duration::from_secs(1))),
+            refused(MinimalControl.change(&name, Change::Unpin, "ada")),
+            "ada",
+        ),
+        (refused(MinimalControl.history(&name, 7)), "7 lines"),
+        (
+            refused(MinimalControl.record(&name, 9, Duration::from_secs(1))),
             "9 of",
         ),
-        (Plain.feedback(&[feedback]).remove(0).unwrap_err(), "user-1"),
+        (
+            MinimalControl.feedback(&[feedback]).remove(0).unwrap_err(),
+            "user-1",
+        ),
     ];
     for (error, told) in refusals {
         assert_eq!(error.code(), Code::Unsupported, "{error}");
@@ -214,17 +220,17 @@ fn what_a_server_does_not_offer_is_refused_without_waiting() {
         assert!(diagnostic.contains(told), "{diagnostic}");
         assert!(!error.message().contains(told), "{error}");
     }
-    assert!(Plain.rollouts().is_none());
+    assert!(MinimalControl.rollouts().is_none());
 }
 
 #[test]
-fn every_piece_of_feedback_has_an_answer_of_its_own() {
+fn each_feedback_item_gets_its_own_result() {
     let feedback = Feedback {
         model: None,
-        subject: Subject::Request("r".to_owned()),
-        verdict: Verdict::Reward(0.0),
+        target: FeedbackTarget::Request("r".to_owned()),
+        value: FeedbackValue::Reward(0.0),
     };
     for n in [0, 1, 5] {
-        assert_eq!(Plain.feedback(&vec![feedback.clone(); n]).len(), n);
+        assert_eq!(MinimalControl.feedback(&vec![feedback.clone(); n]).len(), n);
     }
 }

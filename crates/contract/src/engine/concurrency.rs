@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_asked_for_follows_from_the_cores() {
+    fn unset_concurrency_is_derived_from_the_cores() {
         let count = |n| NonZeroUsize::new(n);
         let cases = [
             (None, None, 16, (16, 1)),

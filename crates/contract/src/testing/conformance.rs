@@ -20,7 +20,7 @@ mod sample;
 pub use sample::sample_inputs;
 
 /// A check: nothing, or what was seen instead.
-type Check = fn(&Subject<'_>) -> Result<(), String>;
+type Check = fn(&Fixture<'_>) -> Result<(), String>;
 
 /// Every promise in its own words, with the check of it.
 const PROMISES: [(&str, Check); 12] = [
@@ -45,20 +45,20 @@ pub fn check(engine: &dyn Engine, spec: &LoadSpec) -> Vec<String> {
         Ok(loaded) => loaded.signature,
         Err(error) => return vec![format!("the model loads: {error}")],
     };
-    let subject = Subject {
+    let fixture = Fixture {
         engine,
         spec,
         signature,
     };
     let broken = |(promise, check): (&str, Check)| {
-        let seen = check(&subject).err()?;
+        let seen = check(&fixture).err()?;
         Some(format!("{promise}: {seen}"))
     };
     PROMISES.into_iter().filter_map(broken).collect()
 }
 
 /// One engine with one model.
-struct Subject<'a> {
+struct Fixture<'a> {
     engine: &'a dyn Engine,
     spec: &'a LoadSpec,
     signature: Signature,
@@ -67,7 +67,7 @@ struct Subject<'a> {
 type Inputs = Vec<Option<Tensor>>;
 type Sessions = Vec<Box<dyn Session>>;
 
-impl Subject<'_> {
+impl Fixture<'_> {
     fn load(&self, n_sessions: usize) -> Result<LoadedModel, String> {
         let spec = LoadSpec {
             concurrency: Concurrency {
@@ -126,9 +126,9 @@ fn equal(what: &str, left: &[Tensor], right: &[Tensor]) -> Result<(), String> {
     }
 }
 
-fn opens_as_many(subject: &Subject<'_>) -> Result<(), String> {
+fn opens_as_many(fixture: &Fixture<'_>) -> Result<(), String> {
     for n_sessions in [1, 3] {
-        let loaded = subject.load(n_sessions)?;
+        let loaded = fixture.load(n_sessions)?;
         if loaded.sessions.len() != n_sessions {
             return Err(format!("{} for {n_sessions}", loaded.sessions.len()));
         }
@@ -139,28 +139,28 @@ fn opens_as_many(subject: &Subject<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn finds_artifact(subject: &Subject<'_>) -> Result<(), String> {
-    let path = &subject.spec.path;
+fn finds_artifact(fixture: &Fixture<'_>) -> Result<(), String> {
+    let path = &fixture.spec.path;
     let Some(folder) = path.parent().filter(|_| path.is_file()) else {
         return Ok(());
     };
-    match subject.engine.find_artifact(folder) {
+    match fixture.engine.find_artifact(folder) {
         Some(found) if found == *path => {}
         found => return Err(format!("{found:?} in the folder of `{}`", path.display())),
     }
     let nowhere = path.with_file_name("no-such-folder");
-    match subject.engine.find_artifact(&nowhere) {
+    match fixture.engine.find_artifact(&nowhere) {
         None => Ok(()),
         Some(found) => Err(format!("`{}`, where nothing is", found.display())),
     }
 }
 
-fn outputs_fit(subject: &Subject<'_>) -> Result<(), String> {
-    let mut session = subject.session()?;
-    let is_batching = subject.signature.has_batch_dimension();
+fn outputs_fit(fixture: &Fixture<'_>) -> Result<(), String> {
+    let mut session = fixture.session()?;
+    let is_batching = fixture.signature.has_batch_dimension();
     for n_rows in [1, 2, 5] {
-        let outputs = subject.run(&mut *session, &subject.inputs(n_rows, 1)?)?;
-        for (spec, output) in subject.signature.outputs.iter().zip(&outputs) {
+        let outputs = fixture.run(&mut *session, &fixture.inputs(n_rows, 1)?)?;
+        for (spec, output) in fixture.signature.outputs.iter().zip(&outputs) {
             let has_rows = !is_batching || output.n_rows() == n_rows;
             if !(fits(spec, output) && has_rows) {
                 return Err(format!(
@@ -185,24 +185,24 @@ fn fits(spec: &TensorSpec, tensor: &Tensor) -> bool {
             .all(|(fixed, size)| fixed.is_none_or(|fixed| fixed == *size))
 }
 
-fn repeats(subject: &Subject<'_>) -> Result<(), String> {
-    let mut session = subject.session()?;
-    let (one, other) = (subject.inputs(2, 1)?, subject.inputs(3, 2)?);
-    let first = subject.run(&mut *session, &one)?;
-    subject.run(&mut *session, &other)?;
-    let second = subject.run(&mut *session, &one)?;
+fn repeats(fixture: &Fixture<'_>) -> Result<(), String> {
+    let mut session = fixture.session()?;
+    let (one, other) = (fixture.inputs(2, 1)?, fixture.inputs(3, 2)?);
+    let first = fixture.run(&mut *session, &one)?;
+    fixture.run(&mut *session, &other)?;
+    let second = fixture.run(&mut *session, &one)?;
     equal("before and after another run", &first, &second)
 }
 
-fn survives_failures(subject: &Subject<'_>) -> Result<(), String> {
-    let mut session = subject.session()?;
-    let right = subject.inputs(2, 1)?;
-    let before = subject.run(&mut *session, &right)?;
-    let all = subject.all_outputs();
-    let unknown = [subject.signature.outputs.len()];
+fn survives_failures(fixture: &Fixture<'_>) -> Result<(), String> {
+    let mut session = fixture.session()?;
+    let right = fixture.inputs(2, 1)?;
+    let before = fixture.run(&mut *session, &right)?;
+    let all = fixture.all_outputs();
+    let unknown = [fixture.signature.outputs.len()];
     let nothing = vec![None; right.len()];
     let mut mistakes = vec![("an unknown output", right.clone(), &unknown[..])];
-    if subject
+    if fixture
         .signature
         .inputs
         .iter()
@@ -217,7 +217,7 @@ fn survives_failures(subject: &Subject<'_>) -> Result<(), String> {
             Err(error) => return Err(format!("{mistake}: `{}`: {error}", error.code())),
             Ok(_) => return Err(format!("{mistake} is not an error")),
         }
-        let after = subject.run(&mut *session, &right)?;
+        let after = fixture.run(&mut *session, &right)?;
         equal(mistake, &before, &after)?;
     }
     Ok(())
@@ -239,34 +239,34 @@ fn retyped(inputs: &Inputs) -> Result<Inputs, String> {
     inputs.iter().map(retype).collect()
 }
 
-fn keeps_order(subject: &Subject<'_>) -> Result<(), String> {
-    let mut session = subject.session()?;
-    let inputs = subject.inputs(2, 1)?;
-    let all = subject.run(&mut *session, &inputs)?;
+fn keeps_order(fixture: &Fixture<'_>) -> Result<(), String> {
+    let mut session = fixture.session()?;
+    let inputs = fixture.inputs(2, 1)?;
+    let all = fixture.run(&mut *session, &inputs)?;
     for (index, output) in all.iter().enumerate() {
         let alone = run(&mut *session, &inputs, &[index])?;
         equal("alone and among all", &alone, std::slice::from_ref(output))?;
     }
-    let backwards: Vec<usize> = subject.all_outputs().into_iter().rev().collect();
+    let backwards: Vec<usize> = fixture.all_outputs().into_iter().rev().collect();
     let mut reversed = run(&mut *session, &inputs, &backwards)?;
     reversed.reverse();
     equal("backwards", &all, &reversed)?;
     run(&mut *session, &inputs, &[]).map(|_| ())
 }
 
-fn keeps_rows_apart(subject: &Subject<'_>) -> Result<(), String> {
+fn keeps_rows_apart(fixture: &Fixture<'_>) -> Result<(), String> {
     const N_ROWS: usize = 4;
-    if !subject.signature.has_batch_dimension() {
+    if !fixture.signature.has_batch_dimension() {
         return Ok(());
     }
-    let mut session = subject.session()?;
-    let inputs = subject.inputs(N_ROWS, 1)?;
-    let joined = subject.run(&mut *session, &inputs)?;
+    let mut session = fixture.session()?;
+    let inputs = fixture.inputs(N_ROWS, 1)?;
+    let joined = fixture.run(&mut *session, &inputs)?;
     for row in 0..N_ROWS {
         let slice = |tensor: &Tensor| tensor.slice_rows(row, 1).map_err(|error| error.to_string());
         let one_row = |input: &Option<Tensor>| input.as_ref().map(slice).transpose();
         let inputs: Inputs = inputs.iter().map(one_row).collect::<Result<_, _>>()?;
-        let alone = subject.run(&mut *session, &inputs)?;
+        let alone = fixture.run(&mut *session, &inputs)?;
         for (alone, joined) in alone.iter().zip(&joined) {
             let joined = slice(joined)?;
             if !compare::is_near(alone, &joined) {
@@ -279,50 +279,50 @@ fn keeps_rows_apart(subject: &Subject<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn takes_no_rows(subject: &Subject<'_>) -> Result<(), String> {
-    if !subject.signature.has_batch_dimension() {
+fn takes_no_rows(fixture: &Fixture<'_>) -> Result<(), String> {
+    if !fixture.signature.has_batch_dimension() {
         return Ok(());
     }
-    let mut session = subject.session()?;
-    let outputs = subject.run(&mut *session, &subject.inputs(0, 1)?)?;
+    let mut session = fixture.session()?;
+    let outputs = fixture.run(&mut *session, &fixture.inputs(0, 1)?)?;
     let is_right =
         |(spec, output): (&TensorSpec, &Tensor)| fits(spec, output) && output.n_rows() == 0;
-    match subject.signature.outputs.iter().zip(&outputs).all(is_right) {
+    match fixture.signature.outputs.iter().zip(&outputs).all(is_right) {
         true => Ok(()),
         false => Err(format!("{outputs:?}")),
     }
 }
 
-fn outlive_each_other(subject: &Subject<'_>) -> Result<(), String> {
-    let inputs = subject.inputs(2, 1)?;
-    let mut sessions = subject.sessions(2)?;
+fn outlive_each_other(fixture: &Fixture<'_>) -> Result<(), String> {
+    let inputs = fixture.inputs(2, 1)?;
+    let mut sessions = fixture.sessions(2)?;
     let (Some(mut one), Some(mut other)) = (sessions.pop(), sessions.pop()) else {
         return Err("two were asked for".to_owned());
     };
-    let first = subject.run(&mut *one, &inputs)?;
+    let first = fixture.run(&mut *one, &inputs)?;
     drop(one);
-    let second = subject.run(&mut *other, &inputs)?;
+    let second = fixture.run(&mut *other, &inputs)?;
     drop(other);
     equal("in two sessions", &first, &second)?;
-    let third = subject.run(&mut *subject.session()?, &inputs)?;
+    let third = fixture.run(&mut *fixture.session()?, &inputs)?;
     equal("after all were dropped", &first, &third)
 }
 
-fn run_together(subject: &Subject<'_>) -> Result<(), String> {
+fn run_together(fixture: &Fixture<'_>) -> Result<(), String> {
     const N_RUNS: usize = 50;
-    let mut sessions = subject.sessions(3)?;
+    let mut sessions = fixture.sessions(3)?;
     let mut expected = Vec::new();
     for (seed, session) in sessions.iter_mut().enumerate() {
-        expected.push(subject.run(&mut **session, &subject.inputs(seed + 1, seed)?)?);
+        expected.push(fixture.run(&mut **session, &fixture.inputs(seed + 1, seed)?)?);
     }
     let outcomes: Vec<Result<(), String>> = thread::scope(|scope| {
         let work = |(seed, (session, expected)): (usize, (&mut Box<dyn Session>, &Vec<Tensor>))| {
-            let inputs = subject.inputs(seed + 1, seed)?;
+            let inputs = fixture.inputs(seed + 1, seed)?;
             for _ in 0..N_RUNS {
                 equal(
                     "alone and together",
                     expected,
-                    &subject.run(&mut **session, &inputs)?,
+                    &fixture.run(&mut **session, &inputs)?,
                 )?;
             }
             Ok(())
@@ -337,27 +337,27 @@ fn run_together(subject: &Subject<'_>) -> Result<(), String> {
     outcomes.into_iter().collect()
 }
 
-fn refuses_options(subject: &Subject<'_>) -> Result<(), String> {
+fn refuses_options(fixture: &Fixture<'_>) -> Result<(), String> {
     const UNKNOWN: &str = "no_such_option";
-    let mut spec = subject.spec.clone();
+    let mut spec = fixture.spec.clone();
     spec.options.insert(UNKNOWN.to_owned(), "1".to_owned());
-    refused(subject, &spec, UNKNOWN)
+    refused(fixture, &spec, UNKNOWN)
 }
 
-fn refuses_missing(subject: &Subject<'_>) -> Result<(), String> {
+fn refuses_missing(fixture: &Fixture<'_>) -> Result<(), String> {
     const MISSING: &str = "no-such-file";
-    if !subject.spec.path.is_file() {
+    if !fixture.spec.path.is_file() {
         return Ok(());
     }
     let spec = LoadSpec {
-        path: subject.spec.path.with_file_name(MISSING),
-        ..subject.spec.clone()
+        path: fixture.spec.path.with_file_name(MISSING),
+        ..fixture.spec.clone()
     };
-    refused(subject, &spec, MISSING)
+    refused(fixture, &spec, MISSING)
 }
 
-fn refused(subject: &Subject<'_>, spec: &LoadSpec, named: &str) -> Result<(), String> {
-    match subject.engine.load(spec) {
+fn refused(fixture: &Fixture<'_>, spec: &LoadSpec, named: &str) -> Result<(), String> {
+    match fixture.engine.load(spec) {
         Ok(_) => Err("it loads".to_owned()),
         Err(error) if error.code() != Code::EngineFailed => Err(format!("`{}`", error.code())),
         Err(error) if !error.message().contains(named) => Err(error.to_string()),

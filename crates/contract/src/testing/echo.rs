@@ -14,12 +14,13 @@ use bytes::Bytes;
 
 use crate::engine::SessionLayout;
 use crate::error::{Code, Error, Result};
-use crate::infer::{BoxFuture, Caller, Infer, Route, Target};
+use crate::infer::{AssignmentAttributes, BoxFuture, Infer, Route, Target};
 use crate::model::{
-    ModelInfo, ModelName, OutputTreatment, SharedModelInfo, Signature, Version, VersionSelector,
+    ModelInfo, ModelName, OutputPostprocessing, SharedModelInfo, Signature, Version,
+    VersionSelector,
 };
 use crate::request::{InferRequest, NamedTensor};
-use crate::response::{Answerer, InferResponse, Timings};
+use crate::response::{InferResponse, ServedBy, Timings};
 use crate::rollout::Rollouts;
 use crate::traffic::{HistoryEntry, Routing, UnitSource};
 
@@ -56,7 +57,7 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
         metadata: BTreeMap::new(),
         labels: Vec::new(),
         image: None,
-        output: OutputTreatment::default(),
+        output: OutputPostprocessing::default(),
         default_timeout: None,
         created_at: SystemTime::UNIX_EPOCH,
         file_bytes: Some(1234),
@@ -74,7 +75,7 @@ pub struct EchoServer {
     rollouts: Option<Arc<dyn Rollouts>>,
     recorded: Vec<Vec<NamedTensor>>,
     routing: Mutex<Routing>,
-    journal: Mutex<Vec<HistoryEntry>>,
+    history: Mutex<Vec<HistoryEntry>>,
 }
 
 impl EchoServer {
@@ -190,7 +191,7 @@ impl Infer for EchoServer {
         };
         Ok(Route {
             info: Arc::clone(info),
-            answerer: Answerer {
+            served_by: ServedBy {
                 model: Bytes::copy_from_slice(info.model.as_str().as_bytes()),
                 version: Bytes::copy_from_slice(info.version.as_str().as_bytes()),
                 arm: None,
@@ -200,17 +201,17 @@ impl Infer for EchoServer {
         })
     }
 
-    fn route_for(&self, target: &Target, caller: &dyn Caller) -> Result<Route> {
+    fn route_for(&self, target: &Target, attributes: &dyn AssignmentAttributes) -> Result<Route> {
         let unit = match &self.unit {
-            Some(UnitSource::Field(path)) => caller.field(path),
-            Some(UnitSource::Header(name)) => caller.header(name),
-            Some(UnitSource::Cookie(name)) => caller.cookie(name),
+            Some(UnitSource::Field(path)) => attributes.field(path),
+            Some(UnitSource::Header(name)) => attributes.header(name),
+            Some(UnitSource::Cookie(name)) => attributes.cookie(name),
             Some(UnitSource::Random) | None => None,
         };
         let mut route = self.route(target)?;
-        route.answerer.arm = unit.map(|unit| Bytes::copy_from_slice(unit.as_bytes()));
-        if route.answerer.arm.is_some() {
-            route.answerer.propensity = self.propensity.clone();
+        route.served_by.arm = unit.map(|unit| Bytes::copy_from_slice(unit.as_bytes()));
+        if route.served_by.arm.is_some() {
+            route.served_by.propensity = self.propensity.clone();
         }
         Ok(route)
     }

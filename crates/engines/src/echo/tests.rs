@@ -109,9 +109,9 @@ fn mistakes_in_the_file_and_the_options_are_told() {
     ];
     let mut wrong = Vec::new();
     for (file, option, expected) in cases {
-        let told = load(file, &[option]).map(|_| ()).unwrap_err().to_string();
-        if !told.contains(expected) {
-            wrong.push((expected, told));
+        let message = load(file, &[option]).map(|_| ()).unwrap_err().to_string();
+        if !message.contains(expected) {
+            wrong.push((expected, message));
         }
     }
     assert_eq!(wrong, []);

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use contract::{Error, Result, Session, Signature, Tensor, Terminate};
 
+use super::calibration;
 use super::load::failed;
 use super::session::OnnxSession;
 use super::signature::varies_beyond_rows;
-use super::trial;
 
 /// Copies of the weights on a GPU that nobody asked for by number are worth their memory up to this.
 const MAX_COPIES_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -67,14 +67,14 @@ pub(super) struct ChangeCost {
 
 impl ChangeCost {
     /// Whether a change of size is worth a session more.
-    pub(super) fn is_dear(&self) -> bool {
+    pub(super) fn is_expensive(&self) -> bool {
         self.changed > self.steady.saturating_mul(3) + Duration::from_millis(1)
     }
 }
 
 /// What a choice of sizes follows from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct SizeInput<'a> {
     /// What settings say.
     pub(super) sizes: &'a BatchSizes,
     /// The most rows of a batch where a change of size may be dear; `None` where it never is.
@@ -86,7 +86,7 @@ pub(super) struct Asked<'a> {
 
 /// The sizes that a model runs at, ascending and at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct SizeChoice {
     pub(super) sizes: Vec<usize>,
     /// Why, to be added to a sentence.
     pub(super) reason: String,
@@ -98,26 +98,26 @@ pub(super) struct Choice {
 /// # Errors
 /// `engine_failed` when sizes were asked for that the signature does not allow.
 pub(super) fn choose(
-    asked: &Asked<'_>,
+    input: &SizeInput<'_>,
     cost: impl FnOnce() -> Option<ChangeCost>,
-) -> Result<Option<Choice>> {
-    let has_rows = asked.signature.has_batch_dimension();
-    match (asked.sizes, asked.max_rows) {
+) -> Result<Option<SizeChoice>> {
+    let has_rows = input.signature.has_batch_dimension();
+    match (input.sizes, input.max_rows) {
         (BatchSizes::Any, _) | (BatchSizes::Auto, None) => Ok(None),
         (BatchSizes::Only(_), _) if !has_rows => Err(failed(
             "option `allowed_batch_sizes` needs a model whose inputs and outputs all start with the \
              same dynamic dimension; leave it out"
                 .to_owned(),
         )),
-        (BatchSizes::Only(sizes), _) => Ok(Some(Choice {
+        (BatchSizes::Only(sizes), _) => Ok(Some(SizeChoice {
             sizes: sizes.clone(),
             reason: format!("; batches run at {} rows, as asked for", listed(sizes)),
         })),
-        (BatchSizes::Auto, Some(_)) if !has_rows || varies_beyond_rows(asked.signature) => Ok(None),
+        (BatchSizes::Auto, Some(_)) if !has_rows || varies_beyond_rows(input.signature) => Ok(None),
         (BatchSizes::Auto, Some(max_rows)) => {
-            let cost = cost().filter(ChangeCost::is_dear);
+            let cost = cost().filter(ChangeCost::is_expensive);
             Ok(cost.map(|cost| {
-                let sizes = affordable(max_rows.get(), asked.n_bytes, asked.n_sessions);
+                let sizes = affordable(max_rows.get(), input.n_bytes, input.n_sessions);
                 let reason = format!(
                     "; batches run at {} rows, because a run of another size than the one before \
                      takes {} ms instead of {}",
@@ -125,7 +125,7 @@ pub(super) fn choose(
                     cost.changed.as_millis(),
                     cost.steady.as_millis()
                 );
-                Choice { sizes, reason }
+                SizeChoice { sizes, reason }
             }))
         }
     }
@@ -168,7 +168,7 @@ impl Buckets {
                     "session for batches of {size} rows; fewer `allowed_batch_sizes` take less memory"
                 ))
             })?;
-            trial::run_once(&session, signature, size);
+            calibration::run_once(&session, signature, size);
             sessions.push((size, session));
         }
         Ok(Self(sessions))
@@ -184,7 +184,7 @@ impl Buckets {
         if *size == n_rows {
             return session.run(inputs, outputs);
         }
-        let padded = each(inputs, |tensor| tensor.padded_rows(*size))?;
+        let padded = map_present(inputs, |tensor| tensor.padded_rows(*size))?;
         let tensors = session.run(&padded, outputs)?;
         tensors
             .iter()
@@ -203,7 +203,7 @@ impl Buckets {
         let mut parts: Vec<Vec<Tensor>> = Vec::new();
         for start in (0..n_rows).step_by(largest) {
             let n = largest.min(n_rows - start);
-            let part = each(inputs, |tensor| tensor.slice_rows(start, n))?;
+            let part = map_present(inputs, |tensor| tensor.slice_rows(start, n))?;
             parts.push(self.run_padded(&part, outputs)?);
         }
         let joined = |output| {
@@ -227,8 +227,8 @@ impl Session for Buckets {
 
     fn terminator(&self) -> Option<Arc<dyn Terminate>> {
         let sessions = self.0.iter();
-        let each = sessions.filter_map(|(_, session)| session.terminator());
-        Some(Arc::new(EachBucket(each.collect())))
+        let map_present = sessions.filter_map(|(_, session)| session.terminator());
+        Some(Arc::new(EachBucket(map_present.collect())))
     }
 }
 
@@ -247,7 +247,7 @@ impl Terminate for EachBucket {
 }
 
 /// The inputs that are present, changed.
-fn each(
+fn map_present(
     inputs: &[Option<Tensor>],
     change: impl Fn(&Tensor) -> Result<Tensor>,
 ) -> Result<Vec<Option<Tensor>>> {

@@ -120,7 +120,7 @@ impl Runtime {
         &self.0.environment
     }
 
-    pub(super) fn turn_to_create(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn lock_creation(&self) -> MutexGuard<'_, ()> {
         self.0
             .creation
             .lock()
@@ -176,7 +176,7 @@ fn open_library(path: &Path) -> Result<(Library, String)> {
 }
 
 /// What to do about the usual complaints of the system's loader.
-fn hint(complaint: &str) -> &'static str {
+fn hint(loader_error: &str) -> &'static str {
     const HINTS: [(&str, &str); 4] = [
         (
             "GLIBC_",
@@ -194,7 +194,7 @@ fn hint(complaint: &str) -> &'static str {
     ];
     HINTS
         .into_iter()
-        .find(|(sign, _)| complaint.contains(sign))
+        .find(|(sign, _)| loader_error.contains(sign))
         .map_or("", |(_, hint)| hint)
 }
 

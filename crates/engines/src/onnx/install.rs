@@ -98,8 +98,8 @@ pub fn install(
     let root = request.data_folder.join("onnxruntime");
     fs::create_dir_all(&root).map_err(at(&root))?;
     let name = format!("{}-{version}", flavor.name());
-    let stage = Temporary::new(root.join(format!(".stage-{name}-{}", std::process::id())))?;
-    let fresh = Temporary::new(root.join(format!("{name}.tmp")))?;
+    let stage = TemporaryFolder::new(root.join(format!(".stage-{name}-{}", std::process::id())))?;
+    let fresh = TemporaryFolder::new(root.join(format!("{name}.tmp")))?;
 
     on_step(InstallStep::Download {
         package: flavor.package(),
@@ -282,9 +282,9 @@ fn point_current_at(root: &Path, name: &str) -> Result<()> {
 }
 
 /// A folder that is removed when it is no longer needed, unless it was renamed.
-struct Temporary(PathBuf);
+struct TemporaryFolder(PathBuf);
 
-impl Temporary {
+impl TemporaryFolder {
     fn new(path: PathBuf) -> Result<Self> {
         if path.exists() {
             fs::remove_dir_all(&path).map_err(at(&path))?;
@@ -294,7 +294,7 @@ impl Temporary {
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0)
             && error.kind() != io::ErrorKind::NotFound

@@ -30,7 +30,7 @@ const RUN_TIME_PER_CALLER: Duration = Duration::from_micros(10);
 
 /// Copies of large weights that nobody asked for by number: a machine with many cores has memory for
 /// some of them, not for one on each core.
-const MAX_UNASKED_COPIES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+const MAX_DEFAULT_COPIES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// One batch computes while the data of the other one travels.
 const SESSIONS_OF_A_GPU: NonZeroUsize = NonZeroUsize::new(2).unwrap();
@@ -45,27 +45,27 @@ pub(super) struct Plan {
 }
 
 /// The number of sessions and the threads of each, where nothing is said about them or one of them.
-pub(super) fn counts(asked: &Concurrency, provider: &Provider) -> (NonZeroUsize, NonZeroUsize) {
-    asked.or(match provider {
-        Provider::Cpu => (asked.cores, ONE),
-        Provider::OpenVino(_) => (ONE, asked.cores),
+pub(super) fn counts(requested: &Concurrency, provider: &Provider) -> (NonZeroUsize, NonZeroUsize) {
+    requested.or(match provider {
+        Provider::Cpu => (requested.cores, ONE),
+        Provider::OpenVino(_) => (ONE, requested.cores),
         Provider::Cuda(_) => (SESSIONS_OF_A_GPU, ONE),
     })
 }
 
-/// Decides what `asked` leaves open. `n_bytes` is the size of the model with its external data;
+/// Decides what `requested` leaves open. `n_bytes` is the size of the model with its external data;
 /// `run_time` tries how long a run takes, and is called when that matters.
 pub(super) fn plan(
-    asked: &Concurrency,
+    requested: &Concurrency,
     provider: &Provider,
     n_bytes: u64,
     run_time: impl FnOnce() -> Option<Duration>,
 ) -> Plan {
-    let (n_sessions, threads) = counts(asked, provider);
-    let (is_shared, reason) = match (asked.mode, provider) {
+    let (n_sessions, threads) = counts(requested, provider);
+    let (is_shared, reason) = match (requested.mode, provider) {
         (SessionMode::Shared | SessionMode::Instances, _) => (
-            asked.mode == SessionMode::Shared,
-            format!("`session_mode: {}` asks for it", asked.mode.as_str()),
+            requested.mode == SessionMode::Shared,
+            format!("`session_mode: {}` asks for it", requested.mode.as_str()),
         ),
         (SessionMode::Auto, Provider::Cpu) => on_cpu(n_sessions, n_bytes, run_time),
         (SessionMode::Auto, Provider::OpenVino(_)) => (
@@ -78,8 +78,8 @@ pub(super) fn plan(
         ),
     };
     let is_small = n_bytes < SMALL_MODEL_BYTES;
-    let n_sessions = match asked.n_sessions {
-        None if !is_shared && !is_small => n_sessions.min(MAX_UNASKED_COPIES),
+    let n_sessions = match requested.n_sessions {
+        None if !is_shared && !is_small => n_sessions.min(MAX_DEFAULT_COPIES),
         None | Some(_) => n_sessions,
     };
     Plan {
@@ -126,8 +126,8 @@ fn on_cpu(
 }
 
 /// Refuses to share where the runtime does not allow it.
-pub(super) fn check(asked: &Concurrency, provider: &Provider) -> Result<()> {
-    match (asked.mode, provider) {
+pub(super) fn check(requested: &Concurrency, provider: &Provider) -> Result<()> {
+    match (requested.mode, provider) {
         (SessionMode::Auto | SessionMode::Instances, _) | (_, Provider::Cpu) => Ok(()),
         (SessionMode::Shared, Provider::OpenVino(_) | Provider::Cuda(_)) => Err(Error::new(
             Code::EngineFailed,

@@ -87,7 +87,7 @@ impl fmt::Display for Source {
 
 /// One place, and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub struct SearchResult {
     /// Who names the place.
     pub source: Source,
     /// The library file there, or why there is none. What the system's loader would find is known
@@ -99,11 +99,13 @@ pub struct Candidate {
 ///
 /// `package_of` tells where a Python interpreter keeps the package `onnxruntime`; see
 /// [`python_package`].
-pub fn candidates(
+pub fn search_results(
     input: &SearchInput,
     package_of: &dyn Fn(&Path) -> Result<PathBuf, String>,
-) -> Vec<Candidate> {
-    places(input).map(|place| place.look(package_of)).collect()
+) -> Vec<SearchResult> {
+    locations(input)
+        .map(|location| location.resolve(package_of))
+        .collect()
 }
 
 /// The library to use: the first place that has one.
@@ -113,17 +115,17 @@ pub fn candidates(
 pub fn search(
     input: &SearchInput,
     package_of: &dyn Fn(&Path) -> Result<PathBuf, String>,
-) -> Result<Candidate> {
+) -> Result<SearchResult> {
     let mut tried = Vec::new();
-    for place in places(input) {
-        let candidate = place.look(package_of);
-        match &candidate.library {
-            Ok(_) => return Ok(candidate),
-            Err(reason) if candidate.source.is_explicit() => {
-                let text = format!("no ONNX Runtime at {}: {reason}", candidate.source);
+    for location in locations(input) {
+        let result = location.resolve(package_of);
+        match &result.library {
+            Ok(_) => return Ok(result),
+            Err(reason) if result.source.is_explicit() => {
+                let text = format!("no ONNX Runtime at {}: {reason}", result.source);
                 return Err(Error::new(Code::EngineFailed, text));
             }
-            Err(_) => tried.push(candidate),
+            Err(_) => tried.push(result),
         }
     }
     Err(not_found(&tried))
@@ -142,54 +144,56 @@ pub fn open_first(
         return Err(not_found(&[found]));
     };
     match Runtime::open(library) {
-        Err(_) if found.source == Source::System => Err(not_found(&candidates(input, package_of))),
+        Err(_) if found.source == Source::System => {
+            Err(not_found(&search_results(input, package_of)))
+        }
         opened => opened.map_err(|error| error.in_context(&found.source)),
     }
 }
 
-fn not_found(tried: &[Candidate]) -> Error {
+fn not_found(tried: &[SearchResult]) -> Error {
     let mut text = String::from(
         "no ONNX Runtime is installed; `lockgate runtime install` gets it. Tried in this order:",
     );
-    for candidate in tried {
-        let reason = match &candidate.library {
+    for result in tried {
+        let reason = match &result.library {
             Ok(library) => format!("`{}` is not known there", library.display()),
             Err(reason) => reason.clone(),
         };
-        text.push_str(&format!("\n  {}: {reason}", candidate.source));
+        text.push_str(&format!("\n  {}: {reason}", result.source));
     }
     Error::new(Code::EngineFailed, text)
 }
 
 /// A place before anybody looked.
-struct Place<'a> {
+struct SearchLocation<'a> {
     source: Source,
-    path: Where<'a>,
+    path: LocationPath<'a>,
 }
 
-enum Where<'a> {
+enum LocationPath<'a> {
     At(PathBuf),
     InPackageOf(&'a Path),
     Loader,
 }
 
-impl Place<'_> {
-    fn look(self, package_of: &dyn Fn(&Path) -> Result<PathBuf, String>) -> Candidate {
+impl SearchLocation<'_> {
+    fn resolve(self, package_of: &dyn Fn(&Path) -> Result<PathBuf, String>) -> SearchResult {
         let library = match self.path {
-            Where::At(path) => library_in(&path),
-            Where::InPackageOf(python) => {
+            LocationPath::At(path) => library_in(&path),
+            LocationPath::InPackageOf(python) => {
                 package_of(python).and_then(|package| library_in(&package.join("capi")))
             }
-            Where::Loader => Ok(PathBuf::from(LOADER_NAME)),
+            LocationPath::Loader => Ok(PathBuf::from(LOADER_NAME)),
         };
-        Candidate {
+        SearchResult {
             source: self.source,
             library,
         }
     }
 }
 
-fn places(input: &SearchInput) -> impl Iterator<Item = Place<'_>> {
+fn locations(input: &SearchInput) -> impl Iterator<Item = SearchLocation<'_>> {
     let beside = |folder: &PathBuf| folder.join("../lib/onnxruntime");
     let installed = |folder: &PathBuf| folder.join("onnxruntime/current");
     let paths = [
@@ -204,18 +208,18 @@ fn places(input: &SearchInput) -> impl Iterator<Item = Place<'_>> {
         (Source::Installed, input.data_folder.as_ref().map(installed)),
     ];
     let paths = paths.into_iter().filter_map(|(source, path)| {
-        path.map(|path| Place {
+        path.map(|path| SearchLocation {
             source,
-            path: Where::At(path),
+            path: LocationPath::At(path),
         })
     });
-    let pythons = input.pythons.iter().map(|python| Place {
+    let pythons = input.pythons.iter().map(|python| SearchLocation {
         source: Source::Python(python.clone()),
-        path: Where::InPackageOf(python),
+        path: LocationPath::InPackageOf(python),
     });
-    let system = Place {
+    let system = SearchLocation {
         source: Source::System,
-        path: Where::Loader,
+        path: LocationPath::Loader,
     };
     paths.chain(pythons).chain([system])
 }

@@ -18,10 +18,10 @@ use ort::{AsPointer, Error as RuntimeError, ErrorCode};
 
 use super::buckets::Buckets;
 use super::environment::Runtime;
-use super::memory::{GiveBack, Opening};
+use super::memory::{LoadGuard, TrimOnDrop};
 use super::options::Settings;
 use super::session::OnnxSession;
-use super::{buckets, graph, layout, signature, trial};
+use super::{buckets, calibration, graph, layout, signature};
 
 /// The file name of a model, also inside a folder of that name that holds external data.
 pub(super) const ARTIFACT: &str = "model.onnx";
@@ -31,11 +31,11 @@ pub(super) struct OpenSession {
     inner: Arc<SharedSessionInner>,
     has_arena: bool,
     /// Shared by all sessions of a model; dropped after the session, as fields are in their order.
-    _memory: Arc<GiveBack>,
+    _memory: Arc<TrimOnDrop>,
 }
 
 impl OpenSession {
-    fn new(session: &RuntimeSession, has_arena: bool, memory: &Arc<GiveBack>) -> Arc<Self> {
+    fn new(session: &RuntimeSession, has_arena: bool, memory: &Arc<TrimOnDrop>) -> Arc<Self> {
         Arc::new(Self {
             inner: session.inner(),
             has_arena,
@@ -65,7 +65,7 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     let signature = signature::signature(&first, settings.has_optional_inputs)
         .map_err(|error| error.in_context(format_args!("`{}`", file.display())))?;
     let metadata = signature::metadata(&first);
-    let memory = Arc::new(GiveBack);
+    let memory = Arc::new(TrimOnDrop);
     // The order to give memory back is known to hold for the CPU.
     let has_arena = settings.provider.is_cpu() && has_arena(&settings);
     let new = |session: &RuntimeSession| OpenSession::new(session, has_arena, &memory);
@@ -73,16 +73,18 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     let handle = OnnxSession::new(Arc::clone(&first), &signature)?;
     let n_bytes = n_bytes(&spec.path);
     let mut plan = layout::plan(&spec.concurrency, &settings.provider, n_bytes, || {
-        trial::run_time(&handle, &signature)
+        calibration::run_time(&handle, &signature)
     });
-    let asked = buckets::Asked {
+    let size_input = buckets::SizeInput {
         sizes: &settings.batch_sizes,
         max_rows: spec.max_batch_rows.filter(|_| settings.provider.is_cuda()),
         signature: &signature,
         n_bytes,
         n_sessions: plan.n_sessions.get(),
     };
-    let choice = buckets::choose(&asked, || trial::change_cost(&handle, &signature))?;
+    let choice = buckets::choose(&size_input, || {
+        calibration::change_cost(&handle, &signature)
+    })?;
     let mut spare = Some(handle);
     let is_shared = plan.layout.is_shared;
     let next = || match spare.take() {
@@ -108,7 +110,7 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
 /// The sessions of all instances, each made of one handle or of one for each size of a batch.
 fn sessions(
     n_sessions: usize,
-    choice: Option<&buckets::Choice>,
+    choice: Option<&buckets::SizeChoice>,
     signature: &Signature,
     mut next: impl FnMut() -> Result<OnnxSession>,
 ) -> Result<Vec<Box<dyn contract::Session>>> {
@@ -123,14 +125,14 @@ fn sessions(
 }
 
 fn check_provider(runtime: &Runtime, settings: &Settings) -> Result<()> {
-    let wanted = settings.provider.name();
+    let requested = settings.provider.name();
     let available = runtime.providers();
-    if available.contains(&wanted) {
+    if available.contains(&requested) {
         return Ok(());
     }
     Err(failed(format!(
-        "provider `{wanted}` is not in `{}` (ONNX Runtime {}), which has `{}`; install it with \
-         `lockgate runtime install --flavor {wanted}`",
+        "provider `{requested}` is not in `{}` (ONNX Runtime {}), which has `{}`; install it with \
+         `lockgate runtime install --flavor {requested}`",
         runtime.library().display(),
         runtime.version(),
         available.join("`, `")
@@ -185,16 +187,16 @@ fn open_first(
         ..settings.clone()
     };
     let is_open = settings.arena.is_none() || settings.memory_pattern.is_none();
-    let keeping = resolved(true);
-    let session = open(runtime, file, &keeping, threads)?;
+    let with_arena = resolved(true);
+    let session = open(runtime, file, &with_arena, threads)?;
     let varies = signature::signature(&session, settings.has_optional_inputs)
         .is_ok_and(|signature| signature::varies_beyond_rows(&signature));
     if !(is_open && varies && settings.provider.is_cpu()) {
-        return Ok((session, keeping));
+        return Ok((session, with_arena));
     }
     drop(session);
-    let returning = resolved(false);
-    Ok((open(runtime, file, &returning, threads)?, returning))
+    let without_arena = resolved(false);
+    Ok((open(runtime, file, &without_arena, threads)?, without_arena))
 }
 
 fn open(
@@ -203,8 +205,8 @@ fn open(
     settings: &Settings,
     threads: NonZeroUsize,
 ) -> Result<RuntimeSession> {
-    let _turn = runtime.turn_to_create();
-    let _opening = Opening::start();
+    let _creation = runtime.lock_creation();
+    let _load_guard = LoadGuard::start();
     builder(runtime, settings, threads)
         .and_then(|mut builder| builder.commit_from_file(file))
         .map_err(|error| load_error(file, &error))
@@ -248,19 +250,19 @@ pub(super) const ONE_NODE: &[u8] =
 pub(super) fn try_provider(runtime: &Runtime, provider: &str) -> Result<()> {
     let settings = Settings::new(Some(provider), &BTreeMap::new())?;
     let session = {
-        let _turn = runtime.turn_to_create();
+        let _creation = runtime.lock_creation();
         builder(runtime, &settings, NonZeroUsize::MIN)
             .and_then(|mut builder| builder.commit_from_memory(ONE_NODE))
     };
-    let session = session.map_err(|error| failed(words(&error)))?;
+    let session = session.map_err(|error| failed(error_text(&error)))?;
     let signature = signature::signature(&session, true)?;
     let input = Tensor::from_values([1].into(), vec![2_f32])?;
     let outputs = OnnxSession::new(
-        OpenSession::new(&session, false, &Arc::new(GiveBack)),
+        OpenSession::new(&session, false, &Arc::new(TrimOnDrop)),
         &signature,
     )?
     .run_aligned(&[Some(input.clone())], &[0])
-    .map_err(|error| failed(words(&error)))?;
+    .map_err(|error| failed(error_text(&error)))?;
     match outputs.first() == Some(&input) {
         true => Ok(()),
         false => Err(failed(format!("it computed {outputs:?} from {input:?}"))),
@@ -278,21 +280,21 @@ fn load_error(file: &Path, error: &RuntimeError) -> Error {
     ];
     let known = KNOWN.into_iter().find(|(code, _)| *code == error.code());
     let what = known.map_or("cannot be loaded", |(_, what)| what);
-    let said = without_path(file, words(error));
-    failed(format!("`{}` {what}: {said}", file.display()))
+    let message = without_path(file, error_text(error));
+    failed(format!("`{}` {what}: {message}", file.display()))
 }
 
 /// What the runtime says about `file`, without the start that repeats its path.
-fn without_path(file: &Path, said: String) -> String {
+fn without_path(file: &Path, message: String) -> String {
     let start = format!("Load model from {} failed:", file.display());
-    match said.strip_prefix(&start) {
+    match message.strip_prefix(&start) {
         Some(reason) => reason.trim_start().to_owned(),
-        None => said,
+        None => message,
     }
 }
 
 /// What the runtime says, without the line ends that some of its sentences carry.
-pub(super) fn words(error: &RuntimeError) -> String {
+pub(super) fn error_text(error: &RuntimeError) -> String {
     error.message().trim().to_owned()
 }
 

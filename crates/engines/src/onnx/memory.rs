@@ -14,7 +14,7 @@ use glibc as allocator;
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod allocator {
     pub(super) fn map_blocks_from(_n_bytes: i32) {}
-    pub(super) fn give_back() {}
+    pub(super) fn trim() {}
 }
 
 /// Smaller blocks than this are most of the number and little of the size of a model.
@@ -25,29 +25,29 @@ const MAPPED_WHILE_SERVING_BYTES: i32 = 32 * 1024 * 1024;
 
 /// While it lives, large blocks are mapped one by one. There is one at a time: sessions are created
 /// in turn.
-pub(super) struct Opening;
+pub(super) struct LoadGuard;
 
-impl Opening {
+impl LoadGuard {
     pub(super) fn start() -> Self {
         allocator::map_blocks_from(MAPPED_WHILE_OPENING_BYTES);
         Self
     }
 }
 
-impl Drop for Opening {
+impl Drop for LoadGuard {
     fn drop(&mut self) {
         allocator::map_blocks_from(MAPPED_WHILE_SERVING_BYTES);
         // The file as it was parsed, and weights as they were before they were rearranged.
-        allocator::give_back();
+        allocator::trim();
     }
 }
 
 /// Gives memory back when it is dropped, which is to be after what holds much of it.
-pub(super) struct GiveBack;
+pub(super) struct TrimOnDrop;
 
-impl Drop for GiveBack {
+impl Drop for TrimOnDrop {
     fn drop(&mut self) {
-        allocator::give_back();
+        allocator::trim();
     }
 }
 
@@ -76,7 +76,7 @@ mod glibc {
     }
 
     /// Takes milliseconds, in which other threads may have to wait for memory.
-    pub(super) fn give_back() {
+    pub(super) fn trim() {
         // SAFETY: the function takes a number, keeps the allocator consistent by its own locks, and
         // touches only memory that is free.
         unsafe { malloc_trim(0) };

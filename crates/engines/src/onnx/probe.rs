@@ -68,9 +68,9 @@ pub fn probe_in_child(executable: &Path, library: &Path) -> Result<ProbeReport> 
         .output()
         .map_err(|error| failed(format!("cannot run `{}`: {error}", executable.display())))?;
     if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        let complaint = complaint.trim();
-        return Err(failed(format!("{}: {complaint}", output.status)));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let stderr = stderr.trim();
+        return Err(failed(format!("{}: {stderr}", output.status)));
     }
     serde_json::from_slice(&output.stdout)
         .map_err(|error| failed(format!("the report cannot be read: {error}")))

@@ -23,9 +23,9 @@ use ort::sys::OrtValue;
 use ort::{AsPointer, Error as RuntimeError, ErrorCode};
 use smallvec::{SmallVec, smallvec};
 
-use super::load::{OpenSession, failed, words};
-use super::memory::GiveBack;
-use super::usual::UsualSize;
+use super::load::{OpenSession, error_text, failed};
+use super::memory::TrimOnDrop;
+use super::outlier::RunSizeAverage;
 use super::value::{Value, is_aligned};
 
 /// Inputs or outputs of one run; more than this are rare and cost an allocation.
@@ -33,14 +33,14 @@ type Few<T> = SmallVec<[T; 4]>;
 
 /// The options of the runs of one handle, through which another thread ends its run.
 struct Options {
-    usual: RunOptions<NoSelectedOutputs>,
+    run_size: RunOptions<NoSelectedOutputs>,
     /// For the run after one far larger than usual; `None` where no memory is kept between runs.
-    returning: Option<RunOptions<NoSelectedOutputs>>,
+    trimming: Option<RunOptions<NoSelectedOutputs>>,
 }
 
 impl Options {
     fn each(&self) -> impl Iterator<Item = &RunOptions<NoSelectedOutputs>> {
-        iter::once(&self.usual).chain(&self.returning)
+        iter::once(&self.run_size).chain(&self.trimming)
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) struct OnnxSession {
     input_names: Vec<CString>,
     output_names: Vec<CString>,
     options: Arc<Options>,
-    usual: UsualSize,
+    run_size: RunSizeAverage,
     was_outlier: bool,
     memory: MemoryInfo<'static>,
 }
@@ -83,18 +83,18 @@ pub(super) struct OnnxSession {
 impl OnnxSession {
     /// A handle of `session`, which has this signature.
     pub(super) fn new(session: Arc<OpenSession>, signature: &Signature) -> Result<Self> {
-        let options = |returns| run_options(returns).map_err(|error| failed(words(&error)));
-        let returning = session.has_arena().then(|| options(true));
+        let options = |trims| run_options(trims).map_err(|error| failed(error_text(&error)));
+        let trimming = session.has_arena().then(|| options(true));
         let options = Options {
-            usual: options(false)?,
-            returning: returning.transpose()?,
+            run_size: options(false)?,
+            trimming: trimming.transpose()?,
         };
         Ok(Self {
             session,
             input_names: names(signature.inputs.iter().map(|spec| spec.name.as_str()))?,
             output_names: names(signature.outputs.iter().map(|spec| spec.name.as_str()))?,
             options: Arc::new(options),
-            usual: UsualSize::default(),
+            run_size: RunSizeAverage::default(),
             was_outlier: false,
             memory: MemoryInfo::default(),
         })
@@ -104,26 +104,27 @@ impl OnnxSession {
     pub(super) fn run_aligned(
         &self,
         inputs: &[Option<Tensor>],
-        wanted: &[usize],
+        requested: &[usize],
     ) -> ort::Result<Vec<Tensor>> {
-        self.run_with(&self.options.usual, inputs, wanted)
+        self.run_with(&self.options.run_size, inputs, requested)
     }
 
     /// As [`Self::run_aligned`], and gives back what a run far larger than usual has taken.
-    fn run_noted(
+    fn run_and_trim(
         &mut self,
         inputs: &[Option<Tensor>],
-        wanted: &[usize],
+        requested: &[usize],
     ) -> ort::Result<Vec<Tensor>> {
         let n_elements = inputs.iter().flatten().map(Tensor::n_elements).sum();
         // The outputs of the large run itself lie in what it took, so it is the next one that returns.
-        let follows_outlier = mem::replace(&mut self.was_outlier, self.usual.note(n_elements));
-        let returning = self.options.returning.as_ref();
-        match returning.filter(|_| follows_outlier) {
-            None => self.run_with(&self.options.usual, inputs, wanted),
-            Some(returning) => {
-                let _memory = GiveBack;
-                self.run_with(returning, inputs, wanted)
+        let follows_outlier =
+            mem::replace(&mut self.was_outlier, self.run_size.observe(n_elements));
+        let trimming = self.options.trimming.as_ref();
+        match trimming.filter(|_| follows_outlier) {
+            None => self.run_with(&self.options.run_size, inputs, requested),
+            Some(trimming) => {
+                let _memory = TrimOnDrop;
+                self.run_with(trimming, inputs, requested)
             }
         }
     }
@@ -132,7 +133,7 @@ impl OnnxSession {
         &self,
         options: &RunOptions<NoSelectedOutputs>,
         inputs: &[Option<Tensor>],
-        wanted: &[usize],
+        requested: &[usize],
     ) -> ort::Result<Vec<Tensor>> {
         let mut given: Few<(&CStr, Value<'_>)> = Few::new();
         for (name, tensor) in self.input_names.iter().zip(inputs) {
@@ -147,7 +148,7 @@ impl OnnxSession {
                 "the model gave no output {index}"
             ))),
         };
-        wanted.iter().map(tensor).collect()
+        requested.iter().map(tensor).collect()
     }
 
     /// Calls the runtime with inputs by name, and gives all outputs.
@@ -165,9 +166,9 @@ impl OnnxSession {
             .iter()
             .map(|(_, value)| value.pointer().cast_const())
             .collect();
-        let wanted: Few<*const c_char> =
+        let requested: Few<*const c_char> =
             self.output_names.iter().map(|name| name.as_ptr()).collect();
-        let mut outputs: Few<*mut OrtValue> = smallvec![ptr::null_mut(); wanted.len()];
+        let mut outputs: Few<*mut OrtValue> = smallvec![ptr::null_mut(); requested.len()];
         // SAFETY: the session lives as long as this handle, and a session of several handles is one
         // on the CPU, which the runtime lets several threads run at once. Names end with NUL,
         // and they and the values are borrowed until the call is over; each array has as many
@@ -179,8 +180,8 @@ impl OnnxSession {
                 names.as_ptr(),
                 inputs.as_ptr(),
                 inputs.len(),
-                wanted.as_ptr(),
-                wanted.len(),
+                requested.as_ptr(),
+                requested.len(),
                 outputs.as_mut_ptr(),
             )
         };
@@ -202,12 +203,12 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<CString>> {
         .collect()
 }
 
-/// Options of runs, which give the memory that an arena holds back when they are over if `returns`.
-fn run_options(returns: bool) -> ort::Result<RunOptions<NoSelectedOutputs>> {
+/// Options of runs, which give the memory that an arena holds back when they are over if `trims`.
+fn run_options(trims: bool) -> ort::Result<RunOptions<NoSelectedOutputs>> {
     let mut options = RunOptions::new()?;
     // A failed run comes back as an error; the runtime need not log it as well.
     options.set_log_level(LogLevel::Fatal)?;
-    if returns {
+    if trims {
         options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
     }
     Ok(options)
@@ -224,13 +225,13 @@ impl fmt::Debug for OnnxSession {
 impl contract::Session for OnnxSession {
     fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>> {
         let outcome = match inputs.iter().flatten().all(is_aligned) {
-            true => self.run_noted(inputs, outputs),
+            true => self.run_and_trim(inputs, outputs),
             false => {
                 let aligned: Vec<_> = inputs
                     .iter()
                     .map(|tensor| tensor.as_ref().map(Tensor::aligned))
                     .collect();
-                self.run_noted(&aligned, outputs)
+                self.run_and_trim(&aligned, outputs)
             }
         };
         outcome.map_err(|error| run_error(&error))
@@ -247,5 +248,5 @@ fn run_error(error: &RuntimeError) -> Error {
         true => Error::new(Code::EngineLost, "the device of the model was reset"),
         false => failed("the model failed on these inputs".to_owned()),
     };
-    failed.with_diagnostic(words(error))
+    failed.with_diagnostic(error_text(error))
 }

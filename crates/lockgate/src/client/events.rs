@@ -1,6 +1,6 @@
 //! Server-sent events, as a client reads them.
 //!
-//! Rule: a stream on which nothing comes for [`MAX_SILENCE`] counts as broken, because a server that
+//! Rule: a stream on which nothing comes for [`IDLE_TIMEOUT`] counts as broken, because a server that
 //! lost its power says no good-bye; who follows connects again.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::Connection;
 
 /// Far above the second in which a rollout that is being measured tells something.
-const MAX_SILENCE: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Far above any event; a stream without the end of an event is none of ours.
 const MAX_EVENT_BYTES: usize = 16 << 20;
@@ -53,7 +53,7 @@ impl Events {
             if let Some(event) = self.decoder.next()? {
                 return Ok(Some(event));
             }
-            let frame = timeout(MAX_SILENCE, self.body.frame()).await;
+            let frame = timeout(IDLE_TIMEOUT, self.body.frame()).await;
             match frame.map_err(|_| anyhow!("nothing comes any more"))? {
                 Some(frame) => self.decoder.push(&frame?.into_data().unwrap_or_default()),
                 None => return Ok(None),

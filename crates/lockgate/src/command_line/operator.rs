@@ -116,7 +116,7 @@ pub(crate) enum TrafficCommand {
         model: String,
         /// The arms: a version or a label, its share, and a name before it when it needs one
         #[arg(required = true, value_name = "[NAME:]VERSION=WEIGHT")]
-        arms: Vec<WrittenArm>,
+        arms: Vec<ArmArgument>,
         #[command(flatten)]
         rule: RuleArguments,
         /// What is assigned: a key of the body, `header:NAME`, `cookie:NAME` or `random`
@@ -149,7 +149,7 @@ pub(crate) enum TrafficCommand {
             value_delimiter = ',',
             value_name = "NAME=WEIGHT,..."
         )]
-        arms: Vec<WrittenArm>,
+        arms: Vec<ArmArgument>,
         #[command(flatten)]
         rule: RuleArguments,
         /// The units
@@ -217,13 +217,13 @@ pub(crate) struct RuleArguments {
 
 /// `control:1=0.5`
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct WrittenArm {
+pub(crate) struct ArmArgument {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) weight: f64,
 }
 
-impl FromStr for WrittenArm {
+impl FromStr for ArmArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn arms_are_read_as_they_are_typed() {
         let read = |text: &str| {
-            let arm: WrittenArm = text.parse().ok()?;
+            let arm: ArmArgument = text.parse().ok()?;
             Some((arm.name, arm.version, arm.weight))
         };
         let arm = |name: &str, version: &str, weight| Some((name.into(), version.into(), weight));

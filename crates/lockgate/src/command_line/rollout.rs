@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::ServerArguments;
 
 /// Where a rollout can be waited for: the ends, and the places that a script may want.
-const PLACES: [&str; 7] = [
+const WAIT_STATES: [&str; 7] = [
     "step",
     "held",
     "soak",
@@ -60,24 +60,24 @@ second. When the connection breaks it connects again."
         /// The rollout
         rollout: String,
     },
-    /// Show the moves of a rollout, the newest first
-    Moves {
+    /// Show the transitions of a rollout, the newest first
+    Transitions {
         /// The rollout
         rollout: String,
-        /// How many moves to show
+        /// How many transitions to show
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: usize,
     },
     /// Open the gates before the next weight, or take it without a verdict
-    Promote(ActArguments),
+    Promote(ActionArguments),
     /// Freeze the weight; a candidate that is worse still goes back
-    Hold(ActArguments),
+    Hold(ActionArguments),
     /// Go on after a hold
-    Resume(ActArguments),
+    Resume(ActionArguments),
     /// Back to stable: the candidate is worse
-    Rollback(ActArguments),
+    Rollback(ActionArguments),
     /// Back to stable: never mind
-    Abort(ActArguments),
+    Abort(ActionArguments),
     /// Wait until a rollout has come somewhere, for scripts
     #[command(after_help = "Examples:
   lockgate rollout wait digits-2                       until it has completed, at most 1 h
@@ -103,7 +103,7 @@ percentile of the metric says. Gates agree at once, and guards are quiet. No ser
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ActArguments {
+pub(crate) struct ActionArguments {
     /// The rollout
     pub(crate) rollout: String,
     /// Why, for the record
@@ -123,9 +123,9 @@ pub(crate) struct WaitArguments {
         long = "for",
         default_value = "completed",
         value_name = "STATE",
-        value_parser = PLACES
+        value_parser = WAIT_STATES
     )]
-    pub(crate) place: String,
+    pub(crate) target_state: String,
     /// How long to wait, such as 90s, 30m or 2h
     #[arg(long, default_value = "1h", value_name = "TIME")]
     pub(crate) timeout: WaitTime,

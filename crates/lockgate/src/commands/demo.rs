@@ -46,18 +46,18 @@ const FILES: [(&str, &[u8]); 10] = [
 /// port is taken.
 pub(crate) fn run(arguments: DemoArguments, environment: &Environment) -> Result<()> {
     let mut config = settings::read(&arguments.settings, environment)?;
-    let written = arguments.settings.written;
+    let raw = arguments.settings.raw;
     let folder = config.data_dir.join("demo");
-    let models = match written.repository.as_deref() {
+    let models = match raw.repository.as_deref() {
         Some([models]) => models.clone(),
         Some(_) => bail!("the demo has one repository; give `--repository` once"),
         None => folder.join("models"),
     };
     check_free(&models)?;
-    put_in_place(&models, &folder.join("data"))?;
+    write_examples(&models, &folder.join("data"))?;
     config.repositories = vec![models.clone()];
     // The demo is for trying things out, and it listens on this machine only.
-    config.is_model_control_enabled = written.model_control.unwrap_or(true);
+    config.is_model_control_enabled = raw.model_control.unwrap_or(true);
     let output = log::start(&config)?;
     let runtime = open_or_install(&config, environment, &output)?;
     serve::serve(&config, runtime, &output, |address| {
@@ -96,7 +96,7 @@ fn check_free(models: &Path) -> Result<()> {
 }
 
 /// Writes the files that are not there yet; what a user changed stays.
-fn put_in_place(models: &Path, data: &Path) -> Result<()> {
+fn write_examples(models: &Path, data: &Path) -> Result<()> {
     for (path, content) in FILES {
         let path = match path.strip_prefix("models/") {
             Some(rest) => models.join(rest),

@@ -9,7 +9,7 @@ use crate::command_line::SettingArguments;
 use crate::commands::table::table;
 use crate::commands::{runtime, settings};
 use crate::config::{Config, Environment};
-use crate::machine::Machine;
+use crate::host::Host;
 use crate::{onnxruntime, output};
 
 /// Prints the machine, every place where ONNX Runtime is looked for, and advice.
@@ -19,11 +19,11 @@ use crate::{onnxruntime, output};
 pub(crate) fn run(arguments: &SettingArguments, environment: &Environment) -> Result<()> {
     let config = settings::read(arguments, environment)?;
     settings::note_unknown_variables(&config.unknown_variables);
-    let machine = Machine::look();
-    print_machine(&machine, &config)?;
+    let host = Host::detect();
+    print_host(&host, &config)?;
     let found = print_runtime(&config, environment);
     let providers = found.as_deref().unwrap_or_default();
-    for line in advice(&machine, config.cores, providers) {
+    for line in advice(&host, config.cores, providers) {
         output::line(format_args!("advice: {line}"))?;
     }
     found?;
@@ -31,23 +31,23 @@ pub(crate) fn run(arguments: &SettingArguments, environment: &Environment) -> Re
     Ok(())
 }
 
-fn print_machine(machine: &Machine, config: &Config) -> Result<()> {
+fn print_host(host: &Host, config: &Config) -> Result<()> {
     let gibibytes = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
-    let limit = machine
+    let limit = host
         .memory_limit_bytes
         .map_or("no limit".to_owned(), gibibytes);
     let mut table = table(&["machine", ""]);
-    table.add_row(["processor".to_owned(), machine.processor.clone()]);
-    table.add_row(["extensions".to_owned(), machine.extensions.join(", ")]);
-    let cores = format!("{} of {} on the host", machine.cores, machine.host_cores);
+    table.add_row(["processor".to_owned(), host.processor.clone()]);
+    table.add_row(["extensions".to_owned(), host.extensions.join(", ")]);
+    let cores = format!("{} of {} on the host", host.cores, host.host_cores);
     table.add_row(["cores for this process".to_owned(), cores]);
     table.add_row(["cores planned for".to_owned(), config.cores.to_string()]);
-    let memory = machine.memory_bytes.map_or("unknown".to_owned(), gibibytes);
+    let memory = host.memory_bytes.map_or("unknown".to_owned(), gibibytes);
     table.add_row([
         "memory".to_owned(),
         format!("{memory} (container: {limit})"),
     ]);
-    let gpu = if machine.has_gpu {
+    let gpu = if host.has_gpu {
         "an NVIDIA driver is here"
     } else {
         "none"
@@ -64,19 +64,19 @@ fn print_machine(machine: &Machine, config: &Config) -> Result<()> {
 /// Prints the search for ONNX Runtime; gives the providers that run, or what keeps models from being
 /// served.
 fn print_runtime(config: &Config, environment: &Environment) -> Result<Vec<String>> {
-    let candidates = onnxruntime::candidates(config, environment);
+    let search_results = onnxruntime::search_results(config, environment);
     let mut table = table(&["ONNX Runtime, in search order", "found"]);
-    for candidate in &candidates {
-        let found = match &candidate.library {
+    for result in &search_results {
+        let found = match &result.library {
             Ok(path) => path.display().to_string(),
             Err(reason) => reason.clone(),
         };
-        table.add_row([candidate.source.to_string(), found]);
+        table.add_row([result.source.to_string(), found]);
     }
     output::line(table)?;
-    let chosen = candidates
+    let chosen = search_results
         .iter()
-        .find_map(|candidate| candidate.library.as_ref().ok());
+        .find_map(|result| result.library.as_ref().ok());
     let Some(chosen) = chosen else {
         bail!("no ONNX Runtime was found; run `lockgate runtime install`");
     };
@@ -109,19 +109,19 @@ fn print_report(report: &ProbeReport) -> Result<()> {
 }
 
 /// What would make this machine faster, given the providers that run on it.
-fn advice(machine: &Machine, cores: NonZeroUsize, providers: &[String]) -> Vec<String> {
+fn advice(host: &Host, cores: NonZeroUsize, providers: &[String]) -> Vec<String> {
     let install = |flavor: &str| match providers.iter().any(|name| name == flavor) {
         true => String::new(),
         false => format!("`lockgate runtime install --flavor {flavor}` and, "),
     };
     let mut advice = Vec::new();
-    if cores > machine.cores {
+    if cores > host.cores {
         advice.push(format!(
             "`cores` is {cores}, but the process may use {}; threads will wait for each other",
-            machine.cores
+            host.cores
         ));
     }
-    if machine.has_bf16() {
+    if host.has_bf16() {
         advice.push(format!(
             "this processor has bf16: {}in model.yaml, `provider: openvino` with \
              `options: {{precision: bf16}}` can make large networks several times faster; check \
@@ -129,7 +129,7 @@ fn advice(machine: &Machine, cores: NonZeroUsize, providers: &[String]) -> Vec<S
             install("openvino")
         ));
     }
-    if machine.has_gpu {
+    if host.has_gpu {
         let install = install("cuda");
         advice.push(format!(
             "for the GPU: {install}in model.yaml, `provider: cuda`"
@@ -144,13 +144,13 @@ mod tests {
 
     #[test]
     fn what_runs_already_is_not_advised_to_be_installed() {
-        let machine = Machine {
+        let host = Host {
             has_gpu: true,
-            ..Machine::look()
+            ..Host::detect()
         };
         let gpu = |providers: &[&str]| {
             let providers: Vec<_> = providers.iter().map(ToString::to_string).collect();
-            let mut lines = advice(&machine, machine.cores, &providers);
+            let mut lines = advice(&host, host.cores, &providers);
             lines.retain(|line| line.starts_with("for the GPU"));
             lines
         };

@@ -4,7 +4,7 @@ use anyhow::Result;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, segment};
+use crate::client::{Client, path_segment};
 use crate::command_line::{ModelsArguments, ModelsCommand};
 use crate::commands::table::table;
 use crate::commands::traffic::show_routing;
@@ -44,19 +44,20 @@ pub(crate) fn run(arguments: &ModelsArguments) -> Result<()> {
 }
 
 fn call(client: &Client, command: &ModelsCommand) -> Result<Value> {
-    let path = |model: &str, rest: &str| format!("/api/models/{}{rest}", segment(model));
+    let path = |model: &str, rest: &str| format!("/api/models/{}{rest}", path_segment(model));
     let whole = |model: &str, action| {
-        let path = format!("/v2/repository/models/{}/{action}", segment(model));
+        let path = format!("/v2/repository/models/{}/{action}", path_segment(model));
         client.call(Method::POST, &path, None)
     };
     let one = |model: &str, version: &str, action| {
-        let rest = format!("/versions/{}/{action}", segment(version));
+        let rest = format!("/versions/{}/{action}", path_segment(version));
         client.call(Method::POST, &path(model, &rest), None)
     };
     let choose = |path: &str, version: &str| {
         client.call(Method::PUT, path, Some(&json!({ "version": version })))
     };
-    let label_path = |model: &str, label: &str| path(model, &format!("/labels/{}", segment(label)));
+    let label_path =
+        |model: &str, label: &str| path(model, &format!("/labels/{}", path_segment(label)));
     match command {
         ModelsCommand::List => client.call(Method::GET, "/models", None),
         ModelsCommand::Load { model, version } => match version {

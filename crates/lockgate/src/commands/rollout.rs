@@ -1,6 +1,6 @@
 //! `lockgate rollout`: trying out, starting, following and moving rollouts.
 
-mod operate;
+mod actions;
 mod show;
 mod simulate;
 mod wait;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::client::{Client, segment};
+use crate::client::{Client, path_segment};
 use crate::command_line::{RolloutArguments, RolloutCommand};
 
 /// Runs a sub-command about rollouts; gives how the process ends.
@@ -28,19 +28,19 @@ pub(crate) fn run(arguments: &RolloutArguments) -> Result<ExitCode> {
         | RolloutCommand::List
         | RolloutCommand::Status { .. }
         | RolloutCommand::Evidence { .. }
-        | RolloutCommand::Moves { .. }
+        | RolloutCommand::Transitions { .. }
         | RolloutCommand::Promote(_)
         | RolloutCommand::Hold(_)
         | RolloutCommand::Resume(_)
         | RolloutCommand::Rollback(_)
-        | RolloutCommand::Abort(_) => operate::run(&client, &arguments.command, is_json)?,
+        | RolloutCommand::Abort(_) => actions::run(&client, &arguments.command, is_json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The path of a rollout, and what comes after it.
 fn path(rollout: &str, rest: &str) -> String {
-    format!("/api/rollouts/{}{rest}", segment(rollout))
+    format!("/api/rollouts/{}{rest}", path_segment(rollout))
 }
 
 /// Whether nothing happens any more in a state.

@@ -20,7 +20,7 @@ const END_OF_THREADS: Duration = Duration::from_secs(1);
 /// When the settings are wrong, ONNX Runtime is missing, or a port is taken.
 pub(crate) fn run(mut arguments: ServeArguments, environment: &Environment) -> Result<()> {
     if !arguments.paths.is_empty() {
-        arguments.settings.written.repository = Some(arguments.paths);
+        arguments.settings.raw.repository = Some(arguments.paths);
     }
     let config = settings::read(&arguments.settings, environment)?;
     let output = log::start(&config)?;

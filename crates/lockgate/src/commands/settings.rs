@@ -44,7 +44,7 @@ pub(crate) fn read(arguments: &SettingArguments, environment: &Environment) -> R
 fn layers(arguments: &SettingArguments, environment: &Environment) -> Result<Layers> {
     let named = arguments.config.clone();
     let file = named.or_else(|| environment.path("LOCKGATE_CONFIG"));
-    Layers::read(file.as_deref(), environment, &arguments.written)
+    Layers::read(file.as_deref(), environment, &arguments.raw)
 }
 
 /// Warns of variables that look like settings; a server does so in its log.

@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use crate::client::{Client, segment};
-use crate::command_line::{RuleArguments, TrafficArguments, TrafficCommand, WrittenArm};
+use crate::client::{Client, path_segment};
+use crate::command_line::{ArmArgument, RuleArguments, TrafficArguments, TrafficCommand};
 use crate::commands::table::table;
 use crate::output;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &TrafficArguments) -> Result<()> {
         }
     };
     let client = Client::new(&arguments.server.url)?;
-    let path = format!("/api/models/{}/traffic", segment(model));
+    let path = format!("/api/models/{}/traffic", path_segment(model));
     let answer = client.call(method, &path, body.as_ref())?;
     match arguments.server.json {
         true => output::line(format_args!("{answer:#}"))?,
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &TrafficArguments) -> Result<()> {
     Ok(())
 }
 
-fn body(arms: &[WrittenArm], rule: &RuleArguments) -> Map<String, Value> {
+fn body(arms: &[ArmArgument], rule: &RuleArguments) -> Map<String, Value> {
     let arms = arms
         .iter()
         .map(|arm| json!({"version": arm.version, "weight": arm.weight, "name": arm.name}));

@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 use serde_saphyr::SnippetMode;
 
-use super::{DEFAULT_FILE, Environment, Written};
+use super::{DEFAULT_FILE, Environment, RawConfig};
 
 /// The file that is read when none is named.
-const USUAL_FILE: &str = "lockgate.yaml";
+const DEFAULT_PATH: &str = "lockgate.yaml";
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Layers {
     pub(crate) fn read(
         file: Option<&Path>,
         environment: &Environment,
-        flags: &Written,
+        flags: &RawConfig,
     ) -> Result<Self> {
         let mut layers = Self {
             entries: Vec::new(),
@@ -62,8 +62,8 @@ impl Layers {
         for (key, value) in to_map(&parse_yaml(DEFAULT_FILE).context("the default file")?)? {
             layers.entries.push((key, value, Source::Default));
         }
-        if let Some((path, written)) = read_file(file)? {
-            layers.overlay(&written, &Source::File(path))?;
+        if let Some((path, raw)) = read_file(file)? {
+            layers.overlay(&raw, &Source::File(path))?;
         }
         layers.unknown_variables = unknown_variables(environment)?;
         layers.overlay(&from_environment(environment)?, &Source::Environment)?;
@@ -85,7 +85,7 @@ impl Layers {
     ///
     /// # Errors
     /// Never for layers that were read; the types have been checked then.
-    pub(crate) fn merged(&self) -> Result<Written> {
+    pub(crate) fn merged(&self) -> Result<RawConfig> {
         let map: Map<String, Value> = self
             .entries
             .iter()
@@ -94,8 +94,8 @@ impl Layers {
         serde_json::from_value(Value::Object(map)).context("merged settings")
     }
 
-    fn overlay(&mut self, written: &Written, source: &Source) -> Result<()> {
-        for (key, value) in to_map(written)? {
+    fn overlay(&mut self, raw: &RawConfig, source: &Source) -> Result<()> {
+        for (key, value) in to_map(raw)? {
             let entry = self.entries.iter_mut().find(|(known, ..)| *known == key);
             if let (Some(entry), false) = (entry, value.is_null()) {
                 (entry.1, entry.2) = (value, source.clone());
@@ -105,20 +105,20 @@ impl Layers {
     }
 }
 
-fn to_map(written: &Written) -> Result<Map<String, Value>> {
-    let value = serde_json::to_value(written).context("settings as a map")?;
+fn to_map(raw: &RawConfig) -> Result<Map<String, Value>> {
+    let value = serde_json::to_value(raw).context("settings as a map")?;
     let Value::Object(map) = value else {
         bail!("settings are no map: {value}");
     };
     Ok(map)
 }
 
-fn parse_yaml(text: &str) -> Result<Written> {
+fn parse_yaml(text: &str) -> Result<RawConfig> {
     if text
         .lines()
         .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
     {
-        return Ok(Written::default());
+        return Ok(RawConfig::default());
     }
     serde_saphyr::from_str(text).map_err(|error| {
         let options = serde_saphyr::render_options! { snippets: SnippetMode::Off };
@@ -127,46 +127,46 @@ fn parse_yaml(text: &str) -> Result<Written> {
 }
 
 /// The named file, or the usual one when it is there.
-fn read_file(file: Option<&Path>) -> Result<Option<(PathBuf, Written)>> {
+fn read_file(file: Option<&Path>) -> Result<Option<(PathBuf, RawConfig)>> {
     let path = match file {
         Some(path) => path,
-        None if Path::new(USUAL_FILE).exists() => Path::new(USUAL_FILE),
+        None if Path::new(DEFAULT_PATH).exists() => Path::new(DEFAULT_PATH),
         None => return Ok(None),
     };
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration file `{}`", path.display()))?;
-    let written = parse_yaml(&text).with_context(|| {
+    let raw = parse_yaml(&text).with_context(|| {
         format!(
             "the configuration file `{}` is wrong; `lockgate config --defaults` prints every key",
             path.display()
         )
     })?;
-    Ok(Some((path.to_path_buf(), written)))
+    Ok(Some((path.to_path_buf(), raw)))
 }
 
 /// Reads each variable as the YAML value of its setting, so that types are the same.
-fn from_environment(environment: &Environment) -> Result<Written> {
-    let known = to_map(&Written::default())?;
+fn from_environment(environment: &Environment) -> Result<RawConfig> {
+    let known = to_map(&RawConfig::default())?;
     let mut map = Map::new();
     for (key, text) in environment.settings() {
         if !known.contains_key(&key) || text.is_empty() {
             continue;
         }
-        let Ok(written) = parse_yaml(&format!("{key}: {}", as_yaml(&key, &text))) else {
+        let Ok(raw) = parse_yaml(&format!("{key}: {}", as_yaml(&key, &text))) else {
             bail!(
                 "LOCKGATE_{} cannot be `{text}`; `lockgate config --defaults` shows what it can be",
                 key.to_ascii_uppercase()
             );
         };
-        let written = to_map(&written)?;
-        map.extend(written.into_iter().filter(|(name, _)| *name == key));
+        let raw = to_map(&raw)?;
+        map.extend(raw.into_iter().filter(|(name, _)| *name == key));
     }
     serde_json::from_value(Value::Object(map)).context("settings of the environment")
 }
 
 /// Variables that look like settings and are none: slips of the keyboard.
 fn unknown_variables(environment: &Environment) -> Result<Vec<String>> {
-    let known = to_map(&Written::default())?;
+    let known = to_map(&RawConfig::default())?;
     Ok(environment
         .settings()
         .map(|(key, _)| key)

@@ -10,7 +10,7 @@ use hyper::Uri;
 use protocols::Limits;
 
 use super::log_level::log_level;
-use super::{Environment, Written};
+use super::{Environment, RawConfig};
 use crate::client::Client;
 
 /// How the log is written.
@@ -57,59 +57,59 @@ pub(crate) struct Config {
 ///
 /// # Errors
 /// A sentence with the name of the setting that is wrong, and what would be right.
-pub(crate) fn resolve(written: &Written, environment: &Environment) -> Result<Config> {
-    let host = given(written.host.as_deref(), "host")?;
+pub(crate) fn resolve(raw: &RawConfig, environment: &Environment) -> Result<Config> {
+    let host = required(raw.host.as_deref(), "host")?;
     let host = ip_address(host)?;
     let address = |port| SocketAddr::new(host, port);
     let data_dir = || environment.data_dir();
     Ok(Config {
-        address: address(given(written.port, "port")?),
-        grpc_address: written.grpc_port.map(address),
-        metrics_address: written.metrics_port.map(address),
-        repositories: given(written.repository.clone(), "repository")?,
-        poll_interval: positive_millis(written.poll_interval_ms, "poll_interval_ms")?,
-        is_model_control_enabled: given(written.model_control, "model_control")?,
-        rollout_leader: rollout_leader(written.rollout_leader.as_deref())?,
-        public_url: public_url(written.public_url.as_deref())?,
-        webhook_ca: written.webhook_ca.clone(),
-        onnxruntime: written.onnxruntime.clone(),
-        data_dir: written.data_dir.clone().unwrap_or_else(data_dir),
-        state_dir: written.state_dir.clone(),
-        cores: cores(written.cores)?,
-        default_timeout: match given(written.default_timeout_ms, "default_timeout_ms")? {
+        address: address(required(raw.port, "port")?),
+        grpc_address: raw.grpc_port.map(address),
+        metrics_address: raw.metrics_port.map(address),
+        repositories: required(raw.repository.clone(), "repository")?,
+        poll_interval: positive_millis(raw.poll_interval_ms, "poll_interval_ms")?,
+        is_model_control_enabled: required(raw.model_control, "model_control")?,
+        rollout_leader: rollout_leader(raw.rollout_leader.as_deref())?,
+        public_url: public_url(raw.public_url.as_deref())?,
+        webhook_ca: raw.webhook_ca.clone(),
+        onnxruntime: raw.onnxruntime.clone(),
+        data_dir: raw.data_dir.clone().unwrap_or_else(data_dir),
+        state_dir: raw.state_dir.clone(),
+        cores: cores(raw.cores)?,
+        default_timeout: match required(raw.default_timeout_ms, "default_timeout_ms")? {
             0 => None,
             millis => Some(Duration::from_millis(millis)),
         },
-        max_queue_rows: non_zero(written.max_queue_rows, "max_queue_rows")?,
-        limits: limits(written)?,
-        shutdown_delay: millis(written.shutdown_delay_ms, "shutdown_delay_ms")?,
-        drain_timeout: millis(written.drain_timeout_ms, "drain_timeout_ms")?,
-        is_metrics_enabled: given(written.metrics, "metrics")?,
-        log_format: log_format(given(written.log_format.as_deref(), "log_format")?)?,
-        log_level: log_level(given(written.log_level.as_deref(), "log_level")?)?,
-        is_access_log_enabled: given(written.access_log, "access_log")?,
-        is_strict_json: given(written.strict_json, "strict_json")?,
+        max_queue_rows: non_zero(raw.max_queue_rows, "max_queue_rows")?,
+        limits: limits(raw)?,
+        shutdown_delay: millis(raw.shutdown_delay_ms, "shutdown_delay_ms")?,
+        drain_timeout: millis(raw.drain_timeout_ms, "drain_timeout_ms")?,
+        is_metrics_enabled: required(raw.metrics, "metrics")?,
+        log_format: log_format(required(raw.log_format.as_deref(), "log_format")?)?,
+        log_level: log_level(required(raw.log_level.as_deref(), "log_level")?)?,
+        is_access_log_enabled: required(raw.access_log, "access_log")?,
+        is_strict_json: required(raw.strict_json, "strict_json")?,
         unknown_variables: Vec::new(),
     })
 }
 
-fn limits(written: &Written) -> Result<Limits> {
+fn limits(raw: &RawConfig) -> Result<Limits> {
     Ok(Limits {
-        body_bytes: positive(written.max_body_bytes, "max_body_bytes")?,
-        json_depth: positive(written.max_json_depth, "max_json_depth")?,
-        elements: positive(written.max_elements, "max_elements")?,
-        batch_requests: positive(written.max_batch_requests, "max_batch_requests")?,
-        image_pixels: positive(written.max_image_pixels, "max_image_pixels")?,
-        connections: positive(written.max_connections, "max_connections")?,
-        headers: positive(written.max_headers, "max_headers")?,
-        header_timeout: positive_millis(written.header_timeout_ms, "header_timeout_ms")?,
-        body_timeout: positive_millis(written.body_timeout_ms, "body_timeout_ms")?,
+        body_bytes: positive(raw.max_body_bytes, "max_body_bytes")?,
+        json_depth: positive(raw.max_json_depth, "max_json_depth")?,
+        elements: positive(raw.max_elements, "max_elements")?,
+        batch_requests: positive(raw.max_batch_requests, "max_batch_requests")?,
+        image_pixels: positive(raw.max_image_pixels, "max_image_pixels")?,
+        connections: positive(raw.max_connections, "max_connections")?,
+        headers: positive(raw.max_headers, "max_headers")?,
+        header_timeout: positive_millis(raw.header_timeout_ms, "header_timeout_ms")?,
+        body_timeout: positive_millis(raw.body_timeout_ms, "body_timeout_ms")?,
     })
 }
 
 /// The cores that the user gave, or those that affinity and quota leave to this process.
-fn cores(written: Option<usize>) -> Result<NonZeroUsize> {
-    match written {
+fn cores(raw: Option<usize>) -> Result<NonZeroUsize> {
+    match raw {
         Some(cores) => non_zero(Some(cores), "cores"),
         None => Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
     }
@@ -158,12 +158,12 @@ fn log_format(text: &str) -> Result<LogFormat> {
 }
 
 /// The default layer gives every setting that has a default.
-fn given<T>(value: Option<T>, name: &str) -> Result<T> {
+fn required<T>(value: Option<T>, name: &str) -> Result<T> {
     value.with_context(|| format!("`{name}` has no value"))
 }
 
 fn non_zero(value: Option<usize>, name: &str) -> Result<NonZeroUsize> {
-    NonZeroUsize::new(given(value, name)?)
+    NonZeroUsize::new(required(value, name)?)
         .with_context(|| format!("`{name}` must be 1 or more, got 0"))
 }
 
@@ -172,7 +172,7 @@ fn positive(value: Option<usize>, name: &str) -> Result<usize> {
 }
 
 fn millis(value: Option<u64>, name: &str) -> Result<Duration> {
-    given(value, name).map(Duration::from_millis)
+    required(value, name).map(Duration::from_millis)
 }
 
 fn positive_millis(value: Option<u64>, name: &str) -> Result<Duration> {
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::config::Layers;
 
-    fn resolved(flags: &Written) -> Result<Config> {
+    fn resolved(flags: &RawConfig) -> Result<Config> {
         let environment = Environment::of(&[("HOME", "/home/me")]);
         let file = tempfile::NamedTempFile::new().unwrap();
         let layers = Layers::read(Some(file.path()), &environment, flags).unwrap();
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_defaults_listen_on_this_machine_only() {
-        let config = resolved(&Written::default()).unwrap();
+        let config = resolved(&RawConfig::default()).unwrap();
         assert_eq!(config.address.to_string(), "127.0.0.1:8000");
         assert_eq!((config.grpc_address, config.metrics_address), (None, None));
         assert_eq!(
@@ -210,9 +210,9 @@ mod tests {
     fn a_host_is_an_address_or_this_machine() {
         let address = |host: &str| {
             let host = Some(host.to_owned());
-            resolved(&Written {
+            resolved(&RawConfig {
                 host,
-                ..Written::default()
+                ..RawConfig::default()
             })
             .map(|config| config.address.to_string())
         };
@@ -223,59 +223,59 @@ mod tests {
 
     #[test]
     fn the_defaults_of_the_limits_are_those_of_the_protocols() {
-        let ours = format!("{:?}", resolved(&Written::default()).unwrap().limits);
+        let ours = format!("{:?}", resolved(&RawConfig::default()).unwrap().limits);
         assert_eq!(ours, format!("{:?}", Limits::default()));
     }
 
     #[test]
-    fn a_wrong_value_is_told_with_the_name_of_its_setting() {
-        let none = Written::default;
+    fn a_wrong_value_is_reported_with_the_name_of_its_setting() {
+        let none = RawConfig::default;
         let cases = [
             (
                 "host",
-                Written {
+                RawConfig {
                     host: Some("my host".to_owned()),
                     ..none()
                 },
             ),
             (
                 "cores",
-                Written {
+                RawConfig {
                     cores: Some(0),
                     ..none()
                 },
             ),
             (
                 "log_format",
-                Written {
+                RawConfig {
                     log_format: Some("xml".to_owned()),
                     ..none()
                 },
             ),
             (
                 "max_body_bytes",
-                Written {
+                RawConfig {
                     max_body_bytes: Some(0),
                     ..none()
                 },
             ),
             (
                 "rollout_leader",
-                Written {
+                RawConfig {
                     rollout_leader: Some("https://leader".to_owned()),
                     ..none()
                 },
             ),
             (
                 "public_url",
-                Written {
+                RawConfig {
                     public_url: Some("models.example".to_owned()),
                     ..none()
                 },
             ),
             (
                 "header_timeout_ms",
-                Written {
+                RawConfig {
                     header_timeout_ms: Some(0),
                     ..none()
                 },

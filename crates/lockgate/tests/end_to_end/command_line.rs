@@ -27,7 +27,7 @@ fn serve_without_a_library_names_the_command_that_installs_one() {
 }
 
 #[test]
-fn config_tells_the_source_of_each_value() {
+fn config_shows_the_source_of_each_value() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("my.yaml");
     std::fs::write(&file, "max_headers: 7\n").unwrap();

@@ -112,16 +112,22 @@ fn the_report_is_read_in_the_terminal_and_in_a_browser() {
         "--html",
         &page.display().to_string(),
     ];
-    let said = printed(&server, &flags);
+    let output_text = printed(&server, &flags);
     for expected in [
         "348 of 360 (96.7 %)",
         "350 of 360 (97.2 %)",
         "same class: ",
         "probabilities",
     ] {
-        assert!(said.contains(expected), "{expected} is missing in:\n{said}");
+        assert!(
+            output_text.contains(expected),
+            "{expected} is missing in:\n{output_text}"
+        );
     }
-    assert!(said.contains(&page.display().to_string()), "{said}");
+    assert!(
+        output_text.contains(&page.display().to_string()),
+        "{output_text}"
+    );
     let page = std::fs::read_to_string(page).unwrap();
     for expected in [
         "Versions of digits",

@@ -55,9 +55,12 @@ fn run(root: &Path, block: &str, server: &Lockgate) {
         .env("LOCKGATE_DATA_DIR", server.folder())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let output_text = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script}\n{said}\n{complained}");
+    assert!(
+        output.status.success(),
+        "{script}\n{output_text}\n{complained}"
+    );
 }
 
 /// `cargo run --release -- NAME` must be a sub-command; `cargo xtask` is what runs this test.

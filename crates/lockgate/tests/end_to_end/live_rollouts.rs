@@ -106,16 +106,16 @@ fn rollout(server: &Lockgate, arguments: &[&str]) -> Output {
 }
 
 /// What a sub-command prints, which must end like this.
-fn ends(server: &Lockgate, arguments: &[&str], code: i32) -> String {
+fn expect_exit(server: &Lockgate, arguments: &[&str], code: i32) -> String {
     let output = rollout(server, arguments);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(
         output.status.code(),
         Some(code),
-        "{arguments:?}: {said}{complaint}"
+        "{arguments:?}: {output_text}{complaint}"
     );
-    said
+    output_text
 }
 
 /// Starts a rollout of digits by its file.
@@ -123,7 +123,7 @@ fn start(server: &Lockgate, keys: &str) {
     let file = server.folder().join("rollout.yaml");
     let text = format!("rollout:\n  id: trial\n  model: digits\n  candidate: 3\n{keys}{METRICS}");
     fs::write(&file, text).unwrap();
-    ends(server, &["start", "-f", &file.display().to_string()], 0);
+    expect_exit(server, &["start", "-f", &file.display().to_string()], 0);
 }
 
 fn evidence(server: &Lockgate) -> Value {
@@ -151,7 +151,7 @@ fn refuses_to_promote(server: &Lockgate) {
 }
 
 /// The version that answers when the caller names none.
-fn answering(server: &Lockgate) -> String {
+fn serving_version(server: &Lockgate) -> String {
     let reply = post_json(&server.address, "/models/digits/predict", &rows()[0]);
     assert_eq!(reply.status, 200, "{}", reply.json());
     reply.header("x-lockgate-version").unwrap().to_owned()
@@ -174,11 +174,11 @@ fn a_good_candidate_is_promoted_through_its_steps_under_load() {
     let load = Load::start(&server);
     start(&server, &SHADOWED.replace("stable: 2", "stable: 1"));
     let wait = ["wait", "trial", "--for", "completed", "--timeout", "5m"];
-    ends(&server, &wait, 0);
+    expect_exit(&server, &wait, 0);
     assert_eq!(load.end(), 0, "no caller saw an error");
-    assert_eq!(answering(&server), "3");
-    let moves = get(&server.address, "/api/rollouts/trial/moves?limit=20").json();
-    let mut states: Vec<_> = moves
+    assert_eq!(serving_version(&server), "3");
+    let transitions = get(&server.address, "/api/rollouts/trial/transitions?limit=20").json();
+    let mut states: Vec<_> = transitions
         .as_array()
         .unwrap()
         .iter()
@@ -194,7 +194,7 @@ fn a_good_candidate_is_promoted_through_its_steps_under_load() {
         "soak",
         "completed",
     ];
-    assert_eq!(states, expected, "{moves}");
+    assert_eq!(states, expected, "{transitions}");
     let shadow = &evidence(&server)["shadow"];
     assert!(shadow["agree"].as_u64().unwrap() >= 150, "{shadow}");
     let metrics = get(&server.address, "/metrics");
@@ -204,7 +204,7 @@ fn a_good_candidate_is_promoted_through_its_steps_under_load() {
 }
 
 #[test]
-fn broken_candidates_go_back_before_a_caller_sees_them() {
+fn broken_candidates_are_rolled_back_before_a_caller_gets_their_answers() {
     for name in ["mislabelling", "slow", "failing"] {
         let repository = repository(2, &broken(name));
         let server = Lockgate::serve(repository.path(), &["--model-control", "true"]);
@@ -214,9 +214,9 @@ fn broken_candidates_go_back_before_a_caller_sees_them() {
         let load = Load::start(&server);
         start(&server, &keys);
         let wait = ["wait", "trial", "--for", "completed", "--timeout", "5m"];
-        ends(&server, &wait, 3);
+        expect_exit(&server, &wait, 3);
         assert_eq!(load.end(), 0, "{name}: no caller saw an error");
-        assert_eq!(answering(&server), "2", "{name}");
+        assert_eq!(serving_version(&server), "2", "{name}");
         let evidence = evidence(&server);
         let on_trial = evidence["metrics"][0]["arms"]["candidate"]["n"]
             .as_u64()
@@ -227,7 +227,7 @@ fn broken_candidates_go_back_before_a_caller_sees_them() {
 }
 
 #[test]
-fn a_candidate_that_fails_in_a_step_goes_back_at_once_and_others_lose_nothing() {
+fn a_candidate_that_fails_in_a_step_is_rolled_back_at_once_without_failed_requests() {
     let repository = repository(2, &broken("failing"));
     let server = Lockgate::serve(repository.path(), &["--model-control", "true"]);
     pin(&server, "2");
@@ -243,9 +243,9 @@ fn a_candidate_that_fails_in_a_step_goes_back_at_once_and_others_lose_nothing() 
     let file = server.folder().join("rollout.yaml");
     let head = "rollout:\n  id: trial\n  model: digits\n  candidate: 3\n";
     fs::write(&file, format!("{head}{keys}{}", metrics.join("\n"))).unwrap();
-    ends(&server, &["start", "-f", &file.display().to_string()], 0);
+    expect_exit(&server, &["start", "-f", &file.display().to_string()], 0);
     let wait = ["wait", "trial", "--for", "completed", "--timeout", "5m"];
-    ends(&server, &wait, 3);
+    expect_exit(&server, &wait, 3);
     let n_failed = load.end();
     let evidence = evidence(&server);
     let arms = &evidence["metrics"][0]["arms"];
@@ -254,12 +254,12 @@ fn a_candidate_that_fails_in_a_step_goes_back_at_once_and_others_lose_nothing() 
     // What each caller had in flight at the step back may come too late for the evidence.
     let in_flight = failed_on_trial..=failed_on_trial + N_CALLERS as u64;
     assert!(in_flight.contains(&n_failed), "{n_failed} {evidence}");
-    assert_eq!(answering(&server), "2");
+    assert_eq!(serving_version(&server), "2");
     refuses_to_promote(&server);
 }
 
 #[test]
-fn a_kill_in_the_middle_of_a_step_goes_on_where_it_was() {
+fn a_rollout_resumes_its_step_after_a_kill() {
     let candidate = examples().join("models/digits/2/model.onnx");
     let (repository, state) = (repository(1, &candidate), tempfile::tempdir().unwrap());
     let state = state.path().display().to_string();
@@ -273,7 +273,7 @@ fn a_kill_in_the_middle_of_a_step_goes_on_where_it_was() {
 ";
     let load = Load::start(&server);
     start(&server, keys);
-    ends(
+    expect_exit(
         &server,
         &["wait", "trial", "--for", "step", "--timeout", "5m"],
         0,
@@ -302,12 +302,12 @@ fn a_kill_in_the_middle_of_a_step_goes_on_where_it_was() {
         thread::yield_now();
     }
     assert_eq!(load.end(), 0);
-    ends(&server, &["abort", "trial", "--reason", "enough"], 0);
-    ends(
+    expect_exit(&server, &["abort", "trial", "--reason", "enough"], 0);
+    expect_exit(
         &server,
         &["wait", "trial", "--for", "completed", "--timeout", "1m"],
         5,
     );
-    assert_eq!(answering(&server), "1");
+    assert_eq!(serving_version(&server), "1");
     refuses_to_promote(&server);
 }

@@ -53,7 +53,7 @@ fn status(server: &Lockgate) -> Value {
 }
 
 #[test]
-fn a_rollback_is_told_although_the_process_was_killed_before_anybody_took_it() {
+fn a_rollback_notification_survives_a_kill_before_its_delivery() {
     let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
     let alertmanager = format!("http://{}/alerts/", receiver.local_addr().unwrap());
     let (repository, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -34,11 +34,11 @@ fn add_version_2(repository: &Path) {
 }
 
 /// Asks on one connection until `is_done`; counts what was answered and collects what failed.
-fn ask_until(
+fn send_until(
     address: &str,
     is_done: &AtomicBool,
     n_answered: &AtomicUsize,
-    mut seen: impl FnMut(&str),
+    mut on_version: impl FnMut(&str),
 ) -> Vec<String> {
     let mut connection = Connection::open(address).unwrap();
     let mut failed = Vec::new();
@@ -47,7 +47,7 @@ fn ask_until(
             .post_json("/models/digits/predict", &row())
             .unwrap();
         match reply.status {
-            200 => seen(reply.json()["model_version"].as_str().unwrap()),
+            200 => on_version(reply.json()["model_version"].as_str().unwrap()),
             _ => failed.push(String::from_utf8_lossy(&reply.body).into_owned()),
         }
         n_answered.fetch_add(1, Ordering::Relaxed);
@@ -73,7 +73,7 @@ fn versions_come_and_go_under_load_without_a_failed_request() {
     let (is_done, n_answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let failed: Vec<String> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| ask_until(&server.address, &is_done, &n_answered, |_| {})))
+            .map(|_| scope.spawn(|| send_until(&server.address, &is_done, &n_answered, |_| {})))
             .collect();
         let mut connection = Connection::open(&server.address).unwrap();
         for _ in 0..3 {

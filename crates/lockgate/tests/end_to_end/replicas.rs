@@ -54,14 +54,14 @@ fn send(server: &Lockgate, n: usize) -> [u64; 2] {
     for _ in 0..n {
         let reply = post_json(&server.address, "/models/digits/predict", &row);
         assert_eq!(reply.status, 200, "{:?}", reply.json());
-        let place = usize::from(reply.header("x-lockgate-version") == Some("2"));
-        counts[place] += 1;
+        let index = usize::from(reply.header("x-lockgate-version") == Some("2"));
+        counts[index] += 1;
     }
     counts
 }
 
 #[test]
-fn a_follower_does_what_its_leader_decides_and_counts_for_it() {
+fn a_follower_applies_the_decisions_of_its_leader_and_reports_counts() {
     let models = repository();
     let state = tempfile::tempdir().unwrap();
     let folder = |name: &str| state.path().join(name).display().to_string();

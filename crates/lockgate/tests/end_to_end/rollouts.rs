@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use self::script::Script;
+use self::script::ScriptedServer;
 use crate::process::{examples, lockgate};
 
 fn simulate(flags: &[&str]) -> Output {
@@ -22,8 +22,8 @@ fn simulate(flags: &[&str]) -> Output {
 
 fn json(flags: &[&str]) -> Value {
     let output = simulate(&[flags, &["--json"]].concat());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let output_text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{output_text}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -64,9 +64,9 @@ fn the_same_seed_gives_the_same_results_on_any_number_of_threads() {
 }
 
 #[test]
-fn tables_name_the_outcomes_and_the_judge() {
+fn tables_name_the_outcomes_and_the_baseline() {
     let output = simulate(&["--stable-rate", "slow=0.02"]);
-    let said = String::from_utf8_lossy(&output.stdout);
+    let output_text = String::from_utf8_lossy(&output.stdout);
     for expected in [
         "promoted",
         "rolled back",
@@ -75,7 +75,10 @@ fn tables_name_the_outcomes_and_the_judge() {
         "requests/check",
         "2 %",
     ] {
-        assert!(said.contains(expected), "{expected} is not in\n{said}");
+        assert!(
+            output_text.contains(expected),
+            "{expected} is not in\n{output_text}"
+        );
     }
 }
 
@@ -110,16 +113,16 @@ fn mistakes_name_the_flag_or_the_path_of_the_key() {
             .args(arguments)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        if output.status.success() || !said.contains(expected) {
-            failing.push(format!("{flags:?}: {said}"));
+        let output_text = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() || !output_text.contains(expected) {
+            failing.push(format!("{flags:?}: {output_text}"));
         }
     }
     assert!(failing.is_empty(), "{failing:#?}");
 }
 
 /// Runs a sub-command against a server that follows a script.
-fn against(script: &Script, arguments: &[&str]) -> (Option<i32>, String) {
+fn against(script: &ScriptedServer, arguments: &[&str]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = lockgate(folder.path());
     let output = command
@@ -128,9 +131,9 @@ fn against(script: &Script, arguments: &[&str]) -> (Option<i32>, String) {
         .args(["--url", &script.url])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
     let complained = String::from_utf8_lossy(&output.stderr);
-    (output.status.code(), said + &complained)
+    (output.status.code(), output_text + &complained)
 }
 
 #[test]
@@ -145,38 +148,41 @@ fn a_script_learns_by_the_exit_code_how_it_ended() {
     ];
     let mut failing = Vec::new();
     for (states, flags, expected) in rows {
-        let script = Script::start(states, "/api/rollouts/digits-2");
+        let script = ScriptedServer::start(states, "/api/rollouts/digits-2");
         let arguments = [&["wait", "digits-2"], flags].concat();
-        let (code, said) = against(&script, &arguments);
-        if code != Some(expected) || !said.contains("digits-2 of digits: ") {
-            failing.push(format!("{states:?} {flags:?}: {code:?}\n{said}"));
+        let (code, output_text) = against(&script, &arguments);
+        if code != Some(expected) || !output_text.contains("digits-2 of digits: ") {
+            failing.push(format!("{states:?} {flags:?}: {code:?}\n{output_text}"));
         }
     }
-    let script = Script::start(&["step"], "");
-    let (code, said) = against(&script, &["wait", "none"]);
-    assert!(code == Some(1) && said.contains("no rollout"), "{said}");
+    let script = ScriptedServer::start(&["step"], "");
+    let (code, output_text) = against(&script, &["wait", "none"]);
+    assert!(
+        code == Some(1) && output_text.contains("no rollout"),
+        "{output_text}"
+    );
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 
 #[test]
-fn each_move_is_told_once_however_often_the_connection_breaks() {
+fn each_transition_is_printed_once_however_often_the_connection_breaks() {
     let states = ["warmup", "step", "step", "rolled_back"];
-    let script = Script::start(&states, "/api/rollouts/digits-2/events");
-    let (code, said) = against(&script, &["watch", "digits-2"]);
+    let script = ScriptedServer::start(&states, "/api/rollouts/digits-2/events");
+    let (code, output_text) = against(&script, &["watch", "digits-2"]);
     let expected = "\
 2026-01-02T03:04:01Z  warmup -> step: because (lockgate)
 2026-01-02T03:04:02Z  step -> step: because (lockgate)
 2026-01-02T03:04:03Z  step -> rolled_back: because (lockgate)
 ";
-    assert_eq!((code, said.as_str()), (Some(0), expected));
+    assert_eq!((code, output_text.as_str()), (Some(0), expected));
 }
 
 #[test]
-fn news_as_json_are_one_line_each() {
+fn events_as_json_are_one_line_each() {
     let states = ["step", "soak", "completed"];
-    let script = Script::start(&states, "/api/rollouts/digits-2/events");
-    let (code, said) = against(&script, &["watch", "digits-2", "--json"]);
-    let lines: Vec<Value> = said
+    let script = ScriptedServer::start(&states, "/api/rollouts/digits-2/events");
+    let (code, output_text) = against(&script, &["watch", "digits-2", "--json"]);
+    let lines: Vec<Value> = output_text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();

@@ -11,37 +11,38 @@ const N_CLIENTS: usize = 8;
 
 /// What a client saw until the server took no more connections.
 #[derive(Debug, Default)]
-struct Seen {
+struct ClientResult {
     n_answered: usize,
     lost: Vec<String>,
 }
 
 /// Asks until connections are refused. A request is lost when it is refused with a status, or when
 /// its connection breaks that was not told to close.
-fn ask_until_refused(address: &str, started: &Barrier) -> Seen {
-    let mut seen = Seen::default();
+fn send_until_refused(address: &str, started: &Barrier) -> ClientResult {
+    let mut client_result = ClientResult::default();
     started.wait();
     while let Ok(mut connection) = Connection::open(address) {
-        if !ask_until_told_to_close(&mut connection, &mut seen) {
+        if !send_until_close(&mut connection, &mut client_result) {
             break;
         }
     }
-    seen
+    client_result
 }
 
 /// Gives false when the connection was not taken any more.
-fn ask_until_told_to_close(connection: &mut Connection, seen: &mut Seen) -> bool {
+fn send_until_close(connection: &mut Connection, client_result: &mut ClientResult) -> bool {
     let body = json!({"data": [vec![0; 64]]});
     let mut is_taken = false;
     loop {
         match connection.post_json("/models/digits/predict", &body) {
             Ok(reply) if reply.status != 200 => {
-                seen.lost
+                client_result
+                    .lost
                     .push(String::from_utf8_lossy(&reply.body).into_owned());
                 return false;
             }
             Ok(reply) => {
-                seen.n_answered += 1;
+                client_result.n_answered += 1;
                 is_taken = true;
                 if reply.header("connection") == Some("close") {
                     return true;
@@ -49,7 +50,7 @@ fn ask_until_told_to_close(connection: &mut Connection, seen: &mut Seen) -> bool
             }
             Err(error) => {
                 if is_taken {
-                    seen.lost.push(error.to_string());
+                    client_result.lost.push(error.to_string());
                 }
                 return false;
             }
@@ -62,9 +63,9 @@ fn sigterm_under_load_loses_no_accepted_request() {
     let models = examples().join("models");
     let mut server = Lockgate::serve(&models, &["--shutdown-delay-ms", "500"]);
     let started = Barrier::new(N_CLIENTS + 1);
-    let all: Vec<Seen> = std::thread::scope(|scope| {
+    let all: Vec<ClientResult> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..N_CLIENTS)
-            .map(|_| scope.spawn(|| ask_until_refused(&server.address, &started)))
+            .map(|_| scope.spawn(|| send_until_refused(&server.address, &started)))
             .collect();
         started.wait();
         let mut probe = Connection::open(&server.address).unwrap();
@@ -76,8 +77,11 @@ fn sigterm_under_load_loses_no_accepted_request() {
             .map(|client| client.join().unwrap())
             .collect()
     });
-    let lost: Vec<_> = all.iter().flat_map(|seen| &seen.lost).collect();
+    let lost: Vec<_> = all
+        .iter()
+        .flat_map(|client_result| &client_result.lost)
+        .collect();
     assert!(lost.is_empty(), "{lost:?}");
-    assert!(all.iter().all(|seen| seen.n_answered > 0));
+    assert!(all.iter().all(|client_result| client_result.n_answered > 0));
     assert!(server.wait(), "the server ended with a failure");
 }

@@ -51,7 +51,7 @@ fn md5_split(first: f64, second: f64) -> Value {
 }
 
 /// The version that answers when the caller says only this.
-fn answering(server: &Lockgate, path: &str) -> String {
+fn serving_version(server: &Lockgate, path: &str) -> String {
     let row = json!({"data": [vec![0; 64]]});
     let reply = post_json(&server.address, path, &row);
     assert_eq!(reply.status, 200, "{}", reply.json());
@@ -85,15 +85,15 @@ fn users_get_the_versions_that_their_own_code_computes() {
 }
 
 /// Sends feedback; gives the status, and the reply.
-fn tell(server: &Lockgate, feedback: &Value) -> (u16, Value) {
+fn send_feedback(server: &Lockgate, feedback: &Value) -> (u16, Value) {
     let reply = post_json(&server.address, "/v1/feedback", feedback);
     (reply.status, reply.json())
 }
 
 /// Lets so many users ask once; gives the ids of their requests with the arms that answered.
-fn ask(server: &Lockgate, n_users: u32) -> Vec<(String, String)> {
+fn predict(server: &Lockgate, n_users: u32) -> Vec<(String, String)> {
     let mut connection = Connection::open(&server.address).unwrap();
-    let mut ask = |user: u32| {
+    let mut predict = |user: u32| {
         let id = format!("request-{user}");
         let body = json!({"user_id": format!("user_{user}"), "data": [vec![0; 64]]}).to_string();
         let headers = [("x-request-id", &*id)];
@@ -104,11 +104,11 @@ fn ask(server: &Lockgate, n_users: u32) -> Vec<(String, String)> {
         let arm = reply.header("x-lockgate-arm").unwrap().to_owned();
         (id, arm)
     };
-    (0..n_users).map(&mut ask).collect()
+    (0..n_users).map(&mut predict).collect()
 }
 
 #[test]
-fn replies_of_a_bandit_say_how_likely_their_arm_was_even_after_a_kill() {
+fn replies_of_a_bandit_carry_its_propensity_even_after_a_kill() {
     let (repository, state) = (repository(), tempfile::tempdir().unwrap());
     let state = state.path().display().to_string();
     let flags = ["--model-control", "true", "--state-dir", &state];
@@ -140,23 +140,23 @@ fn feedback_shows_which_arm_is_better() {
     let repository = repository();
     let server = serve(repository.path());
     change(&server, "PUT", "/traffic", &md5_split(0.5, 0.5));
-    let answers = ask(&server, 200);
+    let answers = predict(&server, 200);
     // The second arm is always right, the first one every other time.
     let rewards = answers.iter().enumerate().map(|(n, (id, arm))| {
         let is_right = arm == "arm-2" || n % 2 == 0;
         json!({"request_id": id, "reward": u8::from(is_right)})
     });
-    let (status, reply) = tell(&server, &rewards.collect());
+    let (status, reply) = send_feedback(&server, &rewards.collect());
     assert_eq!(
         (status, &reply["results"][199]["status"]),
         (202, &json!(202))
     );
     // `user_42` belongs to the second arm, by a rule that its own code knows.
     let by_unit = json!({"unit": "user_42", "reward": 1, "model": "digits"});
-    assert_eq!(tell(&server, &by_unit).0, 202);
+    assert_eq!(send_feedback(&server, &by_unit).0, 202);
     let unknown = json!({"request_id": "nobody", "reward": 1});
-    assert_eq!(tell(&server, &unknown).0, 404);
-    let (status, reply) = tell(&server, &json!([by_unit, unknown]));
+    assert_eq!(send_feedback(&server, &unknown).0, 404);
+    let (status, reply) = send_feedback(&server, &json!([by_unit, unknown]));
     let error = &reply["results"][1]["error"]["code"];
     assert_eq!((status, error), (202, &json!("request_not_found")));
 
@@ -195,14 +195,14 @@ fn a_label_is_compared_with_the_class_that_was_answered() {
     let repository = repository();
     let server = serve(repository.path());
     change(&server, "PUT", "/traffic", &md5_split(1.0, 0.0));
-    ask(&server, 1);
+    predict(&server, 1);
     let now = change(&server, "GET", "/traffic", &Value::Null);
     let counts = now["results"][0]["outputs"]["counts"].as_array().unwrap();
     let class = counts.iter().position(|count| *count == 1).unwrap();
     let labels = [json!(class), json!(class.to_string()), json!(class + 1)];
     for label in labels {
         let told = json!({"request_id": "request-0", "label": label});
-        assert_eq!(tell(&server, &told).0, 202, "{label}");
+        assert_eq!(send_feedback(&server, &told).0, 202, "{label}");
     }
     let now = change(&server, "GET", "/traffic", &Value::Null);
     let reward = &now["results"][0]["reward"];
@@ -231,12 +231,12 @@ fn a_kill_loses_nothing_that_was_acknowledged() {
     assert_eq!(change(&server, "GET", "/history", &Value::Null), history);
     run_against(&server, "test_traffic");
     assert_eq!(
-        answering(&server, "/models/digits/versions/old/predict"),
+        serving_version(&server, "/models/digits/versions/old/predict"),
         "1"
     );
     change(&server, "DELETE", "/traffic", &Value::Null);
     assert_eq!(
-        answering(&server, "/models/digits/predict"),
+        serving_version(&server, "/models/digits/predict"),
         "1",
         "still pinned"
     );
@@ -259,29 +259,29 @@ fn weights_that_do_not_sum_to_one_change_nothing() {
 }
 
 #[test]
-fn labels_pins_and_the_way_back_choose_the_version() {
+fn labels_pins_and_rollback_choose_the_version() {
     let repository = repository();
     let server = serve(repository.path());
     let version = |version: &str| json!({ "version": version });
-    assert_eq!(answering(&server, "/models/digits/predict"), "2");
+    assert_eq!(serving_version(&server, "/models/digits/predict"), "2");
     change(&server, "PUT", "/labels/stable", &version("1"));
     assert_eq!(
-        answering(&server, "/models/digits/versions/stable/predict"),
+        serving_version(&server, "/models/digits/versions/stable/predict"),
         "1"
     );
     change(&server, "PUT", "/default", &version("stable"));
-    assert_eq!(answering(&server, "/models/digits/predict"), "1");
+    assert_eq!(serving_version(&server, "/models/digits/predict"), "1");
     let model = get(&server.address, "/models/digits").json();
     assert_eq!(
         (&model["pinned"], &model["labels"]["stable"]),
         (&json!("1"), &json!("1"))
     );
     change(&server, "POST", "/rollback", &Value::Null);
-    assert_eq!(answering(&server, "/models/digits/predict"), "2");
+    assert_eq!(serving_version(&server, "/models/digits/predict"), "2");
     change(&server, "POST", "/versions/2/unload", &Value::Null);
-    assert_eq!(answering(&server, "/models/digits/predict"), "1");
+    assert_eq!(serving_version(&server, "/models/digits/predict"), "1");
     change(&server, "POST", "/versions/2/load", &Value::Null);
-    assert_eq!(answering(&server, "/models/digits/predict"), "2");
+    assert_eq!(serving_version(&server, "/models/digits/predict"), "2");
     let history = change(&server, "GET", "/history", &Value::Null);
     let lines = history["history"].as_array().unwrap();
     let watched = lines.iter().filter(|line| line["actor"] == "watch");
@@ -352,8 +352,11 @@ fn operators_do_all_of_it_from_the_command_line() {
         (&["models", "unlabel", "digits", "stable"], "model digits"),
     ];
     for (arguments, expected) in steps {
-        let said = printed(&server, arguments);
-        assert!(said.contains(expected), "{arguments:?}: {said}");
+        let output_text = printed(&server, arguments);
+        assert!(
+            output_text.contains(expected),
+            "{arguments:?}: {output_text}"
+        );
     }
     assert!(printed(&server, &["models", "unload", "iris"]).contains("unloaded: iris"));
     assert!(printed(&server, &["models", "load", "iris"]).contains("loaded: iris"));

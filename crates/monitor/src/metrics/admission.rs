@@ -43,7 +43,7 @@ impl Reading {
 
 impl Admission {
     /// Keeps what is known now.
-    pub(crate) fn note(&self, readings: &[SchedulingReading<'_>]) {
+    pub(crate) fn record(&self, readings: &[SchedulingReading<'_>]) {
         let readings = readings.iter().map(Reading::new).collect();
         self.0.store(Arc::new(readings));
     }

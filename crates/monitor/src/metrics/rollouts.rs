@@ -32,7 +32,7 @@ const STATES: [&str; 7] = [
 const ROLLED_BACK: &str = "rolled_back";
 
 /// The states in which nothing happens any more.
-const ENDS: [&str; 4] = ["completed", ROLLED_BACK, "aborted", "failed"];
+const FINAL_STATES: [&str; 4] = ["completed", ROLLED_BACK, "aborted", "failed"];
 
 /// A move, without when and whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ struct State {
     rollbacks: BTreeMap<(ModelName, &'static str), u64>,
     /// By model and outcome; these outlive the rollouts, too.
     notifications: BTreeMap<(ModelName, &'static str), u64>,
-    n_begun: u64,
+    n_started: u64,
 }
 
 #[derive(Debug)]
@@ -97,7 +97,7 @@ struct Rate {
 
 impl Rollouts {
     /// Counts a move.
-    pub(crate) fn note_move(&self, name: &str, model: &ModelName, transition: Transition) {
+    pub(crate) fn record_transition(&self, name: &str, model: &ModelName, transition: Transition) {
         let mut state = self.state();
         let series = state.series(name, model);
         series.state = transition.to;
@@ -109,7 +109,7 @@ impl Rollouts {
     }
 
     /// Counts a notification.
-    pub(crate) fn note_notification(&self, model: &ModelName, outcome: &'static str) {
+    pub(crate) fn record_notification(&self, model: &ModelName, outcome: &'static str) {
         let mut state = self.state();
         *state
             .notifications
@@ -118,7 +118,7 @@ impl Rollouts {
     }
 
     /// Keeps what is known now.
-    pub(crate) fn note_reading(&self, reading: &RolloutReading<'_>) {
+    pub(crate) fn record_reading(&self, reading: &RolloutReading<'_>) {
         let mut state = self.state();
         let series = state.series(reading.rollout, reading.model);
         series.state = reading.state;
@@ -161,13 +161,13 @@ impl Rollouts {
 impl State {
     fn series(&mut self, name: &str, model: &ModelName) -> &mut Series {
         if self.by_name.len() >= MAX_ROLLOUTS && !self.by_name.contains_key(name) {
-            self.make_room();
+            self.evict_oldest();
         }
         self.by_name.entry(name.to_owned()).or_insert_with(|| {
-            self.n_begun += 1;
+            self.n_started += 1;
             Series {
                 model: model.clone(),
-                number: self.n_begun,
+                number: self.n_started,
                 state: "",
                 transitions: BTreeMap::new(),
                 reading: Reading::default(),
@@ -175,7 +175,7 @@ impl State {
         })
     }
 
-    fn make_room(&mut self) {
+    fn evict_oldest(&mut self) {
         let all = self.by_name.iter();
         let oldest = all.min_by_key(|(_, series)| (!series.has_ended(), series.number));
         if let Some(name) = oldest.map(|(name, _)| name.clone()) {
@@ -186,33 +186,33 @@ impl State {
 
 impl Series {
     fn has_ended(&self) -> bool {
-        ENDS.contains(&self.state)
+        FINAL_STATES.contains(&self.state)
     }
 }
 
 impl From<&RolloutReading<'_>> for Reading {
-    fn from(told: &RolloutReading<'_>) -> Self {
-        let scores = told.scores.iter().map(|score| Score {
+    fn from(reading: &RolloutReading<'_>) -> Self {
+        let scores = reading.scores.iter().map(|score| Score {
             metric: score.metric.to_owned(),
             kind: score.kind,
             value: score.value,
             limit: score.limit,
         });
-        let rates = told.rates.iter().map(|rate| Rate {
+        let rates = reading.rates.iter().map(|rate| Rate {
             metric: rate.metric.to_owned(),
             arm: rate.arm,
             value: rate.value,
             interval: rate.interval,
         });
         Self {
-            weights: told.weights.to_vec(),
+            weights: reading.weights.to_vec(),
             scores: scores.collect(),
             rates: rates.collect(),
-            mismatch: Some(told.mismatch),
-            n_agreeing: told.n_agreeing,
-            n_differing: told.n_differing,
-            dropped: told.dropped.clone(),
-            n_without_unit: told.n_without_unit,
+            mismatch: Some(reading.mismatch),
+            n_agreeing: reading.n_agreeing,
+            n_differing: reading.n_differing,
+            dropped: reading.dropped.clone(),
+            n_without_unit: reading.n_without_unit,
         }
     }
 }
@@ -271,7 +271,7 @@ const FAMILIES: [(Metric, Fill); 11] = [
 ];
 
 fn states(rows: &mut Rows<'_, '_>, series: &Series) -> fmt::Result {
-    let mut states = STATES.iter().chain(&ENDS);
+    let mut states = STATES.iter().chain(&FINAL_STATES);
     states.try_for_each(|state| {
         let is_there = *state == series.state;
         rows.gauge(&[state], f64::from(u8::from(is_there)))

@@ -136,12 +136,12 @@ impl VersionSeries {
     }
 
     /// Takes back one [`Self::admit`].
-    pub(crate) fn leave(&self) {
+    pub(crate) fn release(&self) {
         self.n_in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Counts a batch.
-    pub(crate) fn run_batch(&self, n_rows: usize, compute: Duration) {
+    pub(crate) fn record_batch(&self, n_rows: usize, compute: Duration) {
         let n_rows = u64::try_from(n_rows).unwrap_or(u64::MAX);
         self.batch_rows.observe(n_rows);
         self.batch_compute.observe_time(compute);

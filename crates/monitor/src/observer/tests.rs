@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use contract::{
-    AdmissionLevel, Code, ExecutionPlace, ModelName, RolloutRate, RolloutReading, RolloutScore,
+    AdmissionLevel, Code, ExecutionTarget, ModelName, RolloutRate, RolloutReading, RolloutScore,
     Scheduling, SchedulingReading, Timings, Version,
 };
 
@@ -168,8 +168,8 @@ fn reading<'a>(rollout: &'a str, model: &'a ModelName) -> RolloutReading<'a> {
 
 /// A rollout that takes one step, and goes back.
 fn run_rollout(monitor: &Monitor, model: &ModelName, rollout: &str) {
-    let go = |from, to, reason| {
-        monitor.observe(&Event::RolloutMoved {
+    let transition = |from, to, reason| {
+        monitor.observe(&Event::RolloutTransitioned {
             rollout,
             model,
             from,
@@ -177,9 +177,9 @@ fn run_rollout(monitor: &Monitor, model: &ModelName, rollout: &str) {
             reason,
         });
     };
-    go("warmup", "step", "warmed_up");
+    transition("warmup", "step", "warmed_up");
     monitor.observe(&Event::RolloutMeasured(&reading(rollout, model)));
-    go("step", "rolled_back", "worse");
+    transition("step", "rolled_back", "worse");
     let outcome = "delivered";
     monitor.observe(&Event::RolloutNotified { model, outcome });
 }
@@ -187,15 +187,15 @@ fn run_rollout(monitor: &Monitor, model: &ModelName, rollout: &str) {
 /// Tells how these versions take requests; one that admits nobody has not run yet.
 fn measure(monitor: &Monitor, versions: &[(&ModelName, &Version, AdmissionLevel)]) {
     let scheduling = |admission_level| Scheduling {
-        place: ExecutionPlace::Pool,
-        place_reason: String::new(),
+        execution_target: ExecutionTarget::Pool,
+        execution_target_reason: String::new(),
         curve: Vec::new(),
         efficient_rows: 1,
         batch_rows: 1,
         hold: Duration::ZERO,
         max_queue_rows: 1,
         n_queued_rows: 0,
-        predicted_wait: (admission_level != AdmissionLevel::Nobody)
+        predicted_wait: (admission_level != AdmissionLevel::Closed)
             .then_some(Duration::from_millis(25)),
         admission_level,
     };
@@ -534,7 +534,7 @@ fn a_version_that_unloads_is_not_loaded() {
 fn a_version_that_is_measured_no_more_has_no_wait_and_no_level() {
     let monitor = busy_monitor();
     let (model, version) = (model("digits"), version("3"));
-    measure(&monitor, &[(&model, &version, AdmissionLevel::Nobody)]);
+    measure(&monitor, &[(&model, &version, AdmissionLevel::Closed)]);
     let body = monitor.exposition().body;
     let metrics = ["lockgate_predicted_wait", "lockgate_admission"];
     let is_sample = |line: &&str| metrics.iter().any(|metric| line.starts_with(metric));

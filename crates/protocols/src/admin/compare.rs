@@ -11,11 +11,11 @@ mod run;
 
 use std::sync::Arc;
 
-use contract::comparison::Tally;
+use contract::comparison::ReportBuilder;
 use contract::{Code, Error, ModelName, NamedTensor, Result, Route, Target, VersionSelector};
 
 use self::body::{CompareBody, Recorded, Source};
-use self::run::Run;
+use self::run::ComparisonRun;
 use crate::context::Context;
 use crate::native::PredictBody;
 use crate::rest::{Call, Reply};
@@ -34,21 +34,24 @@ pub(super) async fn compare(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let body = CompareBody::read(&call)?;
     let routes = routes(&ctx, &body)?;
     let items = match &body.source {
-        Source::Given(items) => given(items, &routes, &ctx)?,
-        Source::Recorded(wanted) => shared(&recorded(&ctx, &body.model, wanted).await?, &routes),
+        Source::Items(items) => decode_items(items, &routes, &ctx)?,
+        Source::Recorded(recording_limits) => same_inputs(
+            &record_items(&ctx, &body.model, recording_limits).await?,
+            &routes,
+        ),
     };
     check_labels(&body.labels, &items)?;
     let class_names = routes.iter().map(|route| route.info.labels.clone());
-    let run = Run {
+    let run = ComparisonRun {
         ctx: &ctx,
         routes: &routes,
         items: &items,
         labels: &body.labels,
         deadline: call.deadline,
     };
-    let mut tally = Tally::new(class_names.collect(), body.tolerance);
-    run.one_by_one(&mut tally).await?;
-    let throughput = run.together(body.concurrency).await?;
+    let mut tally = ReportBuilder::new(class_names.collect(), body.tolerance);
+    run.run_sequentially(&mut tally).await?;
+    let throughput = run.run_concurrently(body.concurrency).await?;
     Ok(Reply::json(reply::encode(
         &body,
         &routes,
@@ -70,7 +73,7 @@ fn routes(ctx: &Context, body: &CompareBody<'_>) -> Result<Vec<Route>> {
 }
 
 /// Reads every item for every version, since their signatures may differ.
-fn given(items: &[&[u8]], routes: &[Route], ctx: &Context) -> Result<Vec<Vec<Inputs>>> {
+fn decode_items(items: &[&[u8]], routes: &[Route], ctx: &Context) -> Result<Vec<Vec<Inputs>>> {
     let mut limits = JsonLimits::from(&ctx.limits);
     let mut read = Vec::with_capacity(items.len());
     for (index, json) in items.iter().enumerate() {
@@ -93,14 +96,14 @@ fn given(items: &[&[u8]], routes: &[Route], ctx: &Context) -> Result<Vec<Vec<Inp
 }
 
 /// What callers send from now on.
-async fn recorded(
+async fn record_items(
     ctx: &Context,
     model: &ModelName,
-    wanted: &Recorded,
+    recording_limits: &Recorded,
 ) -> Result<Vec<Vec<NamedTensor>>> {
-    let recording = ctx
-        .control
-        .record(model, wanted.n_requests, wanted.patience);
+    let recording =
+        ctx.control
+            .record(model, recording_limits.n_requests, recording_limits.timeout);
     let recorded = recording.await?;
     match recorded.is_empty() {
         false => Ok(recorded),
@@ -109,14 +112,14 @@ async fn recorded(
             format!(
                 "no request for `{model}` came within {} s; wait longer by `timeout_s`, or send \
                  `items`",
-                wanted.patience.as_secs_f64()
+                recording_limits.timeout.as_secs_f64()
             ),
         )),
     }
 }
 
 /// Gives every version the same inputs.
-fn shared(items: &[Vec<NamedTensor>], routes: &[Route]) -> Vec<Vec<Inputs>> {
+fn same_inputs(items: &[Vec<NamedTensor>], routes: &[Route]) -> Vec<Vec<Inputs>> {
     let versions = |tensors: &Vec<NamedTensor>| {
         let versions = routes.iter().map(|route| inputs(tensors.clone(), route));
         versions.collect()

@@ -19,11 +19,11 @@ const MAX_LIMIT: usize = 1000;
 #[derive(Serialize)]
 struct HistoryReply<'a> {
     model: &'a str,
-    history: Vec<Line<'a>>,
+    history: Vec<EntryReply<'a>>,
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct EntryReply<'a> {
     at: String,
     actor: &'a str,
     what: &'a str,
@@ -31,7 +31,7 @@ struct Line<'a> {
     fingerprint: Option<&'a str>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> EntryReply<'a> {
     fn new(entry: &'a HistoryEntry) -> Self {
         Self {
             at: time_text(entry.at),
@@ -49,7 +49,7 @@ pub(super) async fn show(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let entries = ctx.control.history(&model, limit(&call)?).await?;
     let reply = HistoryReply {
         model: model.as_str(),
-        history: entries.iter().map(Line::new).collect(),
+        history: entries.iter().map(EntryReply::new).collect(),
     };
     let json = serde_json::to_vec(&reply).map_err(|error| Error::internal(error.to_string()))?;
     Ok(Reply::json(json))

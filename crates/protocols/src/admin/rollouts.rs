@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
-use contract::{Act, ActKind, Code, Document, Error, Result, Rollouts};
+use contract::{ActionKind, Code, Error, OperatorAction, RawJson, Result, Rollouts};
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, actor, history, path};
@@ -35,7 +35,7 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
         .route(
             "/api/rollouts:simulate",
             post(handler::<Admin, _, _>(ctx, move |ctx, call| {
-                simulator.clone().answer(ctx, call)
+                simulator.clone().simulate(ctx, call)
             })),
         )
         .route(&rollout(""), get(handler::<Admin, _, _>(ctx, status)))
@@ -43,7 +43,10 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
             &rollout("/evidence"),
             get(handler::<Admin, _, _>(ctx, evidence)),
         )
-        .route(&rollout("/moves"), get(handler::<Admin, _, _>(ctx, moves)))
+        .route(
+            &rollout("/transitions"),
+            get(handler::<Admin, _, _>(ctx, transitions)),
+        )
         .route(
             &rollout("/verdict"),
             get(handler::<Admin, _, _>(ctx, verdict)),
@@ -58,24 +61,24 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
         )
         .merge(replicas::routes(ctx))
         .merge(hooks::routes(ctx));
-    ActKind::ALL.into_iter().fold(routes, |routes, kind| {
+    ActionKind::ALL.into_iter().fold(routes, |routes, kind| {
         let path = rollout(&format!("/{}", kind.as_str()));
-        let act = handler::<Admin, _, _>(ctx, move |ctx, call| act(ctx, call, kind));
-        routes.route(&path, post(act))
+        let action = handler::<Admin, _, _>(ctx, move |ctx, call| apply_action(ctx, call, kind));
+        routes.route(&path, post(action))
     })
 }
 
 /// `{"reason": "too many complaints", "generation": 7}`
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct ActBody {
+struct ActionBody {
     reason: String,
     generation: Option<u64>,
 }
 
 /// What stands in place of a verdict that cannot be told.
 #[derive(Serialize)]
-struct NoVerdict<'a> {
+struct UnknownVerdict<'a> {
     verdict: &'a str,
     value: i8,
     reason: &'a str,
@@ -105,11 +108,11 @@ async fn evidence(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     Ok(reply(&rollouts(&ctx)?.evidence(&id(&call)?)?))
 }
 
-/// Answers `GET /api/rollouts/{rollout}/moves`.
-async fn moves(ctx: Arc<Context>, call: Call) -> Result<Reply> {
+/// Answers `GET /api/rollouts/{rollout}/transitions`.
+async fn transitions(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let limit = history::limit(&call)?;
-    let moves = rollouts(&ctx)?.moves(&id(&call)?, limit).await?;
-    Ok(reply(&moves))
+    let transitions = rollouts(&ctx)?.transitions(&id(&call)?, limit).await?;
+    Ok(reply(&transitions))
 }
 
 /// Answers `GET /api/rollouts/{rollout}/verdict`, whatever happens: who asks for it takes every
@@ -118,7 +121,7 @@ async fn verdict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let verdict = id(&call).and_then(|id| rollouts(&ctx)?.verdict(&id));
     match verdict {
         Ok(verdict) => Ok(reply(&verdict)),
-        Err(error) => json(&NoVerdict {
+        Err(error) => json(&UnknownVerdict {
             verdict: "unknown",
             value: 0,
             reason: error.message(),
@@ -127,10 +130,10 @@ async fn verdict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 }
 
 /// Answers `POST /api/rollouts/{rollout}/promote` and the other acts.
-async fn act(ctx: Arc<Context>, call: Call, kind: ActKind) -> Result<Reply> {
+async fn apply_action(ctx: Arc<Context>, call: Call, kind: ActionKind) -> Result<Reply> {
     ctx.check_control()?;
-    let ActBody { reason, generation } = match call.body.is_empty() {
-        true => ActBody::default(),
+    let ActionBody { reason, generation } = match call.body.is_empty() {
+        true => ActionBody::default(),
         false => call.json()?,
     };
     if reason.len() > MAX_REASON_BYTES {
@@ -139,13 +142,13 @@ async fn act(ctx: Arc<Context>, call: Call, kind: ActKind) -> Result<Reply> {
             reason.len()
         )));
     }
-    let act = Act {
+    let action = OperatorAction {
         kind,
         actor: actor(&call).to_owned(),
         reason,
         generation,
     };
-    let after = rollouts(&ctx)?.act(&id(&call)?, act).await?;
+    let after = rollouts(&ctx)?.apply_action(&id(&call)?, action).await?;
     Ok(reply(&after))
 }
 
@@ -172,7 +175,7 @@ fn id(call: &Call) -> Result<String> {
     path(call, "rollout")
 }
 
-fn reply(document: &Document) -> Reply {
+fn reply(document: &RawJson) -> Reply {
     Reply::json(document.as_str().to_owned())
 }
 

@@ -150,7 +150,7 @@ impl From<SampleRatio> for SampleRatioReply {
         Self {
             ln_bf: ratio.ln_bf,
             limit: ratio.limit,
-            is_off: ratio.is_off,
+            is_off: ratio.is_mismatch,
         }
     }
 }

@@ -45,7 +45,7 @@ async fn call(router: &Router, line: &str, body: &str) -> (u16, Value) {
 }
 
 /// What was noted, the oldest first.
-async fn noted(router: &Router) -> Vec<String> {
+async fn recorded(router: &Router) -> Vec<String> {
     let (_, reply) = call(router, "GET /history", "").await;
     let lines = reply["history"].as_array().unwrap().iter().rev();
     lines
@@ -75,7 +75,7 @@ async fn every_change_is_understood() {
             "{line}: {reply}"
         );
     }
-    insta::assert_snapshot!(noted(&router).await.join("\n"));
+    insta::assert_snapshot!(recorded(&router).await.join("\n"));
 }
 
 #[tokio::test]
@@ -103,8 +103,8 @@ async fn a_split_is_shown_as_it_can_be_set_again() {
         shown.push_str(&format!("{traffic}\n"));
         let (_, again) = call(&router, "PUT /traffic", &traffic).await;
         assert_eq!(again["traffic"], reply["traffic"]);
-        let (_, seen) = call(&router, "GET /traffic", "").await;
-        assert_eq!(seen, again);
+        let (_, current) = call(&router, "GET /traffic", "").await;
+        assert_eq!(current, again);
     }
     insta::assert_snapshot!(shown);
 }
@@ -168,7 +168,7 @@ async fn a_slip_is_refused_with_the_path_of_its_key() {
         shown.push_str(&format!("{line} {body}\n    {status} {message}\n"));
     }
     insta::assert_snapshot!(shown);
-    assert_eq!(noted(&router).await, [""; 0], "nothing was changed");
+    assert_eq!(recorded(&router).await, [""; 0], "nothing was changed");
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn nothing_is_changed_unless_the_server_lets_itself_be_controlled() {
         );
         assert_eq!(status, 400, "{line}");
     }
-    assert_eq!(noted(&router).await, [""; 0]);
+    assert_eq!(recorded(&router).await, [""; 0]);
     assert_eq!(
         call(&router, "GET /traffic", "").await.0,
         200,
@@ -206,7 +206,7 @@ async fn nothing_is_changed_unless_the_server_lets_itself_be_controlled() {
 }
 
 #[tokio::test]
-async fn the_history_says_who_it_was() {
+async fn the_history_names_the_actor() {
     let router = router(true);
     for actor in [Some("cli"), None, Some(""), Some(&*"x".repeat(65))] {
         let mut request = Request::post("/api/models/digits/rollback");

@@ -50,13 +50,13 @@ struct ArmBody {
 )]
 enum UnitBody {
     Key(String),
-    Place(PlaceBody),
+    Location(LocationBody),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PlaceBody {
-    from: Place,
+struct LocationBody {
+    from: Location,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(default)]
@@ -65,7 +65,7 @@ struct PlaceBody {
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Place {
+enum Location {
     Json,
     Header,
     Grpc,
@@ -129,20 +129,22 @@ fn arm(body: ArmBody) -> Arm {
 fn unit(body: Option<UnitBody>) -> Result<Unit> {
     let (from, name, fallback) = match body {
         None => (
-            Place::Json,
+            Location::Json,
             Some(DEFAULT_FIELD.to_owned()),
             FallbackBody::Random,
         ),
-        Some(UnitBody::Key(key)) if key == "random" => (Place::Random, None, FallbackBody::Random),
-        Some(UnitBody::Key(key)) => (Place::Json, Some(key), FallbackBody::Random),
-        Some(UnitBody::Place(place)) => (place.from, place.name, place.fallback),
+        Some(UnitBody::Key(key)) if key == "random" => {
+            (Location::Random, None, FallbackBody::Random)
+        }
+        Some(UnitBody::Key(key)) => (Location::Json, Some(key), FallbackBody::Random),
+        Some(UnitBody::Location(location)) => (location.from, location.name, location.fallback),
     };
     let name = name.ok_or_else(|| Error::invalid("`unit.name`: it is missing"));
     let source = match from {
-        Place::Json => UnitSource::Field(name?),
-        Place::Header | Place::Grpc => UnitSource::Header(name?),
-        Place::Cookie => UnitSource::Cookie(name?),
-        Place::Random => UnitSource::Random,
+        Location::Json => UnitSource::Field(name?),
+        Location::Header | Location::Grpc => UnitSource::Header(name?),
+        Location::Cookie => UnitSource::Cookie(name?),
+        Location::Random => UnitSource::Random,
     };
     let fallback = match fallback {
         FallbackBody::Random => Fallback::Random,
@@ -154,10 +156,10 @@ fn unit(body: Option<UnitBody>) -> Result<Unit> {
 impl From<&Split> for TrafficBody {
     fn from(split: &Split) -> Self {
         let (from, name) = match &split.unit.source {
-            UnitSource::Field(path) => (Place::Json, Some(path)),
-            UnitSource::Header(name) => (Place::Header, Some(name)),
-            UnitSource::Cookie(name) => (Place::Cookie, Some(name)),
-            UnitSource::Random => (Place::Random, None),
+            UnitSource::Field(path) => (Location::Json, Some(path)),
+            UnitSource::Header(name) => (Location::Header, Some(name)),
+            UnitSource::Cookie(name) => (Location::Cookie, Some(name)),
+            UnitSource::Random => (Location::Random, None),
         };
         let arms = split.arms.iter().map(|arm| ArmBody {
             version: VersionText::Text(arm.version.clone()),
@@ -167,7 +169,7 @@ impl From<&Split> for TrafficBody {
         let layer = split.layer.as_ref();
         Self {
             split: arms.collect(),
-            unit: Some(UnitBody::Place(PlaceBody {
+            unit: Some(UnitBody::Location(LocationBody {
                 from,
                 name: name.cloned(),
                 fallback: match split.unit.fallback {

@@ -18,10 +18,10 @@ const INDEX: &str = include_str!("page/index.html");
 const START: &str = include_str!("page/start.js");
 
 /// What `INDEX` has in place of the version of the server.
-const VERSION_MARK: &str = "{version}";
+const VERSION_PLACEHOLDER: &str = "{version}";
 
 /// Swagger UI writes style attributes and shows pictures from `data:` and `blob:` addresses.
-const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
                       style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -30,17 +30,21 @@ pub(super) fn index(server_version: &str) -> Reply {
     let version: String = form_urlencoded::byte_serialize(server_version.as_bytes()).collect();
     reply(
         "text/html; charset=utf-8",
-        INDEX.replace(VERSION_MARK, &version),
+        INDEX.replace(VERSION_PLACEHOLDER, &version),
         "no-cache",
     )
 }
 
 /// A script, a style sheet or a picture of the page.
 pub(super) fn file(call: &Call) -> Result<Reply> {
-    const FOREVER: &str = "public, max-age=31536000, immutable";
+    const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
     let name = call.path_parameter("file").unwrap_or_default();
     if name == "start.js" {
-        return Ok(reply("text/javascript; charset=utf-8", START, FOREVER));
+        return Ok(reply(
+            "text/javascript; charset=utf-8",
+            START,
+            CACHE_FOREVER,
+        ));
     }
     let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default()))
         .map_err(|error| Error::internal(format!("documentation file `{name}`: {error}")))?;
@@ -56,7 +60,7 @@ pub(super) fn file(call: &Call) -> Result<Reply> {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),
     };
-    Ok(reply(&file.content_type, body, FOREVER))
+    Ok(reply(&file.content_type, body, CACHE_FOREVER))
 }
 
 fn reply(content_type: &str, body: impl Into<Bytes>, caching: &'static str) -> Reply {
@@ -66,7 +70,7 @@ fn reply(content_type: &str, body: impl Into<Bytes>, caching: &'static str) -> R
     let mut reply = Reply::new(content_type, body);
     reply.headers = vec![
         header(header::CACHE_CONTROL, caching),
-        header(header::CONTENT_SECURITY_POLICY, POLICY),
+        header(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         header(header::REFERRER_POLICY, "no-referrer"),
     ];

@@ -263,7 +263,7 @@ async fn the_schemas_of_models_follow_their_signatures() {
 
 #[test]
 fn the_document_is_kept_until_other_versions_are_ready() {
-    let latest = Latest::default();
+    let latest = DocumentCache::default();
     let [one, two] = [Arc::new(iris("1")), Arc::new(iris("2"))];
     let first = latest.json(vec![one.clone()], "0.1.0").unwrap();
     let again = latest.json(vec![one.clone()], "0.1.0").unwrap();
@@ -421,7 +421,7 @@ async fn refusals_for_load_tell_who_is_admitted() {
     let document = document(two_models()).await;
     let replies = document["components"]["responses"].as_object().unwrap();
     let has_level = |reply: &Value| !reply["headers"]["x-lockgate-admission-level"].is_null();
-    let told: Vec<_> = replies
+    let levels: Vec<_> = replies
         .iter()
         .filter(|(_, reply)| has_level(reply))
         .map(|(name, _)| name.as_str())
@@ -432,5 +432,5 @@ async fn refusals_for_load_tell_who_is_admitted() {
         "OpenInferenceError429",
         "OpenInferenceError503",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(levels, expected);
 }

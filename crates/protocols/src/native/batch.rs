@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use contract::{Answerer, Code, Error, RequestId, Result};
+use contract::{Code, Error, RequestId, Result, ServedBy};
 use futures_util::future::join_all;
 
 use super::media::require_json;
-use super::predict::answer;
+use super::predict::predict_body;
 use crate::context::Context;
 use crate::rest::{Call, Reply, native_error};
 use crate::tensor_json::JsonLimits;
@@ -22,8 +22,8 @@ pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply
         let json = call.body.slice_ref(json);
         let (ctx, call) = (&ctx, &call);
         async move {
-            let answer = answer(ctx, call, id.clone(), json).await;
-            answer.map_or_else(|error| native_error(&error, &id), named)
+            let result = predict_body(ctx, call, id.clone(), json).await;
+            result.map_or_else(|error| native_error(&error, &id), with_arm)
         }
     });
     Ok(Reply::json(results(&join_all(answers).await)))
@@ -32,13 +32,13 @@ pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply
 /// The body of one answer: each says who it is from, because the head of the reply is for all of
 /// them. The version is there already, the arm is not text that JSON would have to escape, and the
 /// propensity is a number.
-fn named((answerer, mut body): (Answerer, Vec<u8>)) -> Vec<u8> {
-    if let (Some(arm), Some(b'}')) = (&answerer.arm, body.last()) {
+fn with_arm((served_by, mut body): (ServedBy, Vec<u8>)) -> Vec<u8> {
+    if let (Some(arm), Some(b'}')) = (&served_by.arm, body.last()) {
         body.pop();
         body.extend_from_slice(b",\"arm\":\"");
         body.extend_from_slice(arm);
         body.push(b'"');
-        if let Some(propensity) = &answerer.propensity {
+        if let Some(propensity) = &served_by.propensity {
             body.extend_from_slice(b",\"propensity\":");
             body.extend_from_slice(propensity);
         }
@@ -77,15 +77,15 @@ fn requests<'a>(json: &'a [u8], ctx: &Context) -> Result<Vec<&'a [u8]>> {
     Ok(requests)
 }
 
-fn results(answers: &[Vec<u8>]) -> Vec<u8> {
-    let n_bytes: usize = answers.iter().map(|answer| answer.len() + 1).sum();
+fn results(items: &[Vec<u8>]) -> Vec<u8> {
+    let n_bytes: usize = items.iter().map(|item| item.len() + 1).sum();
     let mut body = Vec::with_capacity(n_bytes + 16);
     body.extend_from_slice(b"{\"results\":[");
-    for (index, answer) in answers.iter().enumerate() {
+    for (index, item) in items.iter().enumerate() {
         if index > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(answer);
+        body.extend_from_slice(item);
     }
     body.extend_from_slice(b"]}");
     body

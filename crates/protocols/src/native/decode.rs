@@ -46,7 +46,7 @@ enum Inputs<'a> {
 /// A version in a body: text, or a number.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum WrittenVersion {
+enum VersionValue {
     Text(String),
     Number(u64),
 }
@@ -71,11 +71,10 @@ impl<'a> PredictBody<'a> {
             match &*key {
                 "model" => body.model = parse(&key, value, "a string")?,
                 "model_version" => {
-                    let version: Option<WrittenVersion> =
-                        parse(&key, value, "a string or a number")?;
+                    let version: Option<VersionValue> = parse(&key, value, "a string or a number")?;
                     body.version = version.map(|version| match version {
-                        WrittenVersion::Text(text) => text,
-                        WrittenVersion::Number(number) => number.to_string(),
+                        VersionValue::Text(text) => text,
+                        VersionValue::Number(number) => number.to_string(),
                     });
                 }
                 "outputs" => {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use contract::{Code, Error, Feedback, Label, ModelName, Result, Subject, Verdict};
+use contract::{Code, Error, Feedback, FeedbackTarget, FeedbackValue, Label, ModelName, Result};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -25,11 +25,11 @@ struct FeedbackBody {
     #[serde(default)]
     request_id: Option<String>,
     #[serde(default)]
-    unit: Option<Word>,
+    unit: Option<JsonScalar>,
     #[serde(default)]
     reward: Option<f64>,
     #[serde(default)]
-    label: Option<Word>,
+    label: Option<JsonScalar>,
     #[serde(default)]
     model: Option<String>,
     /// When it became known: for logs of callers that keep the body; nothing depends on it here.
@@ -40,8 +40,8 @@ struct FeedbackBody {
 /// A text, or what has one exact text.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a string or an integer")]
-enum Word {
-    Truth(bool),
+enum JsonScalar {
+    Bool(bool),
     Integer(i64),
     Text(String),
 }
@@ -69,8 +69,8 @@ pub(super) async fn feedback(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
     let is_list = call.body.trim_ascii_start().starts_with(b"[");
     let items = match is_list {
-        true => many(call.json()?, ctx.limits.batch_requests)?,
-        false => vec![item(call.json()?)?],
+        true => parse_items(call.json()?, ctx.limits.batch_requests)?,
+        false => vec![parse_item(call.json()?)?],
     };
     let mut results = ctx.control.feedback(&items);
     if !is_list && results.iter().any(Result::is_err) {
@@ -86,7 +86,7 @@ pub(super) async fn feedback(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     Ok(Reply::json(json).accepted())
 }
 
-fn many(bodies: Vec<FeedbackBody>, limit: usize) -> Result<Vec<Feedback>> {
+fn parse_items(bodies: Vec<FeedbackBody>, limit: usize) -> Result<Vec<Feedback>> {
     if bodies.len() > limit {
         return Err(Error::new(
             Code::PayloadTooLarge,
@@ -98,21 +98,23 @@ fn many(bodies: Vec<FeedbackBody>, limit: usize) -> Result<Vec<Feedback>> {
     }
     let items = bodies.into_iter().enumerate();
     items
-        .map(|(index, body)| item(body).map_err(|error| error.in_context(format!("`[{index}]`"))))
+        .map(|(index, body)| {
+            parse_item(body).map_err(|error| error.in_context(format!("`[{index}]`")))
+        })
         .collect()
 }
 
-fn item(body: FeedbackBody) -> Result<Feedback> {
-    let subject = match (body.request_id, body.unit) {
-        (Some(id), None) => Subject::Request(id),
-        (None, Some(unit)) => Subject::Unit(unit.into_text()),
+fn parse_item(body: FeedbackBody) -> Result<Feedback> {
+    let target = match (body.request_id, body.unit) {
+        (Some(id), None) => FeedbackTarget::Request(id),
+        (None, Some(unit)) => FeedbackTarget::Unit(unit.into_text()),
         (Some(_), Some(_)) | (None, None) => {
             return Err(Error::invalid("expected one of `request_id` and `unit`"));
         }
     };
-    let verdict = match (body.reward, body.label) {
-        (Some(reward), None) => Verdict::Reward(reward),
-        (None, Some(label)) => Verdict::Label(label.into_label()),
+    let value = match (body.reward, body.label) {
+        (Some(reward), None) => FeedbackValue::Reward(reward),
+        (None, Some(label)) => FeedbackValue::Label(label.into_label()),
         (Some(_), Some(_)) | (None, None) => {
             return Err(Error::invalid("expected one of `reward` and `label`"));
         }
@@ -120,15 +122,15 @@ fn item(body: FeedbackBody) -> Result<Feedback> {
     let model = body.model.as_deref().map(ModelName::new).transpose();
     Ok(Feedback {
         model: model.map_err(|error| error.in_context("`model`"))?,
-        subject,
-        verdict,
+        target,
+        value,
     })
 }
 
-impl Word {
+impl JsonScalar {
     fn into_text(self) -> String {
         match self {
-            Self::Truth(truth) => truth.to_string(),
+            Self::Bool(truth) => truth.to_string(),
             Self::Integer(number) => number.to_string(),
             Self::Text(text) => text,
         }
@@ -137,7 +139,7 @@ impl Word {
     /// Models answer truth values as 0 and 1.
     fn into_label(self) -> Label {
         match self {
-            Self::Truth(truth) => Label::Integer(truth.into()),
+            Self::Bool(truth) => Label::Integer(truth.into()),
             Self::Integer(number) => Label::Integer(number),
             Self::Text(text) => Label::Text(text),
         }

@@ -34,12 +34,12 @@ use crate::tensor_json::JsonLimits;
 
 /// The right to decode a picture, for as many calls at once as there are cores.
 #[derive(Clone, Debug)]
-pub(super) struct Workshop(Arc<Semaphore>);
+pub(super) struct DecodeLimiter(Arc<Semaphore>);
 
-impl Default for Workshop {
+impl Default for DecodeLimiter {
     fn default() -> Self {
-        let n_places = available_parallelism().map_or(1, NonZeroUsize::get);
-        Self(Arc::new(Semaphore::new(n_places)))
+        let n_permits = available_parallelism().map_or(1, NonZeroUsize::get);
+        Self(Arc::new(Semaphore::new(n_permits)))
     }
 }
 
@@ -54,17 +54,21 @@ struct ImageReply<'a> {
 pub(super) async fn predict_image(
     ctx: Arc<Context>,
     call: Call,
-    workshop: Workshop,
+    decode_limiter: DecodeLimiter,
 ) -> Result<Reply> {
     let limits = JsonLimits::from(&ctx.limits);
     let target = target(&call, None, None)?;
-    let mut route = ctx.infer.route_for(&target, &call.caller(b"", limits))?;
-    let answerer = std::mem::take(&mut route.answerer);
+    let mut route = ctx
+        .infer
+        .route_for(&target, &call.attributes(b"", limits))?;
+    let served_by = std::mem::take(&mut route.served_by);
     let top_k = top_k(&call, &route.info)?;
     let output = class_output(&route.info)?.name.clone();
     let image = upload::image(&call).await?;
     let max_pixels = ctx.limits.image_pixels;
-    let input = workshop.prepare(&route.info, image, max_pixels).await?;
+    let input = decode_limiter
+        .prepare(&route.info, image, max_pixels)
+        .await?;
     let mut request = InferRequest::new(call.id, vec![input]);
     request.outputs = vec![output];
     request.deadline = call.deadline;
@@ -80,10 +84,10 @@ pub(super) async fn predict_image(
         predictions: best_classes(scores, &response.info, top_k)?,
         provenance: Provenance::new(&response.info, latency),
     })?;
-    Ok(reply.answered_by(answerer))
+    Ok(reply.with_served_by(served_by))
 }
 
-impl Workshop {
+impl DecodeLimiter {
     /// Turns a picture into the input of a model.
     async fn prepare(
         &self,
@@ -95,10 +99,10 @@ impl Workshop {
             return Err(no_image_settings(info));
         }
         let name = only_input(info)?.name.clone();
-        let place = Arc::clone(&self.0).acquire_owned().await;
+        let permit = Arc::clone(&self.0).acquire_owned().await;
         let info = Arc::clone(info);
         let work = move || {
-            let _place = place;
+            let _permit = permit;
             prepare_tensor(&info, &image, max_pixels)
         };
         let tensor = tokio::task::spawn_blocking(work)

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use contract::{Answerer, InferRequest, RequestId, Result, Route};
+use contract::{InferRequest, RequestId, Result, Route, ServedBy};
 use tokio::time::Instant;
 
 use super::decode::PredictBody;
@@ -23,22 +23,22 @@ use crate::tensor_json::write::NonFinite;
 pub(crate) async fn predict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
     let (id, json) = (call.id.clone(), call.body.clone());
-    let (answerer, body) = answer(&ctx, &Arc::new(call), id, json).await?;
-    Ok(Reply::json(body).answered_by(answerer))
+    let (served_by, body) = predict_body(&ctx, &Arc::new(call), id, json).await?;
+    Ok(Reply::json(body).with_served_by(served_by))
 }
 
 /// Answers one body, which is the body of `call` or a part of it, and says who answered.
-pub(super) async fn answer(
+pub(super) async fn predict_body(
     ctx: &Arc<Context>,
     call: &Arc<Call>,
     id: RequestId,
     json: Bytes,
-) -> Result<(Answerer, Vec<u8>)> {
+) -> Result<(ServedBy, Vec<u8>)> {
     let (mut route, request) = {
         let (ctx, call) = (Arc::clone(ctx), Arc::clone(call));
         offload(json.len(), move || decode(&ctx, &call, id, &json)).await?
     };
-    let answerer = std::mem::take(&mut route.answerer);
+    let served_by = std::mem::take(&mut route.served_by);
     let start = Instant::now();
     let response = ctx.infer.infer(route, request).await?;
     let latency = start.elapsed();
@@ -46,7 +46,7 @@ pub(super) async fn answer(
     let body = offload(output_bytes(&response), move || {
         encode::prediction(&response, latency, style)
     });
-    Ok((answerer, body.await?))
+    Ok((served_by, body.await?))
 }
 
 /// Picks the version that a body is for, and reads its inputs.
@@ -54,7 +54,9 @@ fn decode(ctx: &Context, call: &Call, id: RequestId, json: &[u8]) -> Result<(Rou
     let limits = JsonLimits::from(&ctx.limits);
     let body = PredictBody::read(json, &limits)?;
     let target = target(call, body.model.as_deref(), body.version.as_deref())?;
-    let route = ctx.infer.route_for(&target, &call.caller(json, limits))?;
+    let route = ctx
+        .infer
+        .route_for(&target, &call.attributes(json, limits))?;
     let request = body.into_request(&route.info, call, id, &limits)?;
     Ok((route, request))
 }

@@ -12,11 +12,11 @@ pub(super) fn target(call: &Call, model: Option<&str>, version: Option<&str>) ->
     let query_version = call
         .query_parameter("model_version")
         .or_else(|| call.query_parameter("version"));
-    let model = agreed(
+    let model = consistent_value(
         "model",
         [call.path_parameter("model"), query_model.as_deref(), model],
     )?;
-    let version = agreed(
+    let version = consistent_value(
         "model_version",
         [
             call.path_parameter("version"),
@@ -31,12 +31,12 @@ pub(super) fn target(call: &Call, model: Option<&str>, version: Option<&str>) ->
 }
 
 /// The one value of path, query and body; nothing when none says it.
-fn agreed<'a>(what: &str, said: [Option<&'a str>; 3]) -> Result<Option<&'a str>> {
-    let mut said = said.into_iter().flatten();
-    let Some(first) = said.next() else {
+fn consistent_value<'a>(what: &str, values: [Option<&'a str>; 3]) -> Result<Option<&'a str>> {
+    let mut values = values.into_iter().flatten();
+    let Some(first) = values.next() else {
         return Ok(None);
     };
-    match said.find(|other| *other != first) {
+    match values.find(|other| *other != first) {
         None => Ok(Some(first)),
         Some(other) => Err(Error::invalid(format!(
             "`{what}` is both `{first}` and `{other}`; path, query and body must agree"

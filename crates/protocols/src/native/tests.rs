@@ -534,9 +534,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         )
             .prop_map(|(_, changes)| {
                 let mut png = two_pixels();
-                for (place, byte) in changes {
-                    let place = place % png.len();
-                    png[place] = byte;
+                for (index, byte) in changes {
+                    let index = index % png.len();
+                    png[index] = byte;
                 }
                 png
             }),

@@ -3,13 +3,12 @@
 //! Decision: gRPC is routes like any other, so one port can serve it beside REST. Around all
 //! services lies one [`frame`]; a method decodes, calls what REST calls too, and encodes.
 
-mod arrival;
-mod caller;
+mod attributes;
 mod codec;
 mod config;
 mod contents;
 mod decode;
-mod early;
+mod early_admission;
 mod encode;
 mod frame;
 mod generated;
@@ -22,6 +21,7 @@ mod settings;
 mod statistics;
 mod status;
 mod stream;
+mod timeout_body;
 mod unary;
 
 use std::convert::Infallible;
@@ -43,7 +43,7 @@ use self::generated::inference::model_repository::model_repository_service_serve
 use self::health::ReadinessHealth;
 use self::service::InferenceService;
 use crate::context::Context;
-use crate::rest::Incoming;
+use crate::rest::RequestBody;
 
 /// The name of this dialect in metrics.
 const DIALECT: &str = "grpc";
@@ -88,14 +88,14 @@ impl GrpcInference {
     }
 
     /// Answers `ModelInfer`.
-    pub(crate) fn answer<B>(&self, request: Request<B>) -> BoxFuture<'static, Response>
+    pub(crate) fn model_infer<B>(&self, request: Request<B>) -> BoxFuture<'static, Response>
     where
-        B: Incoming,
+        B: RequestBody,
         B::Error: Into<BoxError>,
     {
         let (ctx, service) = (Arc::clone(&self.ctx), self.service.clone());
-        let run = move |origin, request| unary::answer(ctx, service, origin, request);
-        Box::pin(frame::frame(Arc::clone(&self.ctx), request, run))
+        let run = move |call_info, request| unary::run(ctx, service, call_info, request);
+        Box::pin(frame::with_frame(Arc::clone(&self.ctx), request, run))
     }
 }
 

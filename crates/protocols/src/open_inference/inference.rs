@@ -35,7 +35,7 @@ pub(crate) struct RequestedOutput {
 
 /// What the transport knows about the request.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin {
+pub(crate) struct CallInfo {
     /// The id of the call, which is not the `id` that the caller wants to see again.
     pub(crate) id: RequestId,
     /// When the head of the request had been read.
@@ -49,7 +49,7 @@ pub(crate) struct Origin {
 pub(crate) async fn run(
     ctx: &Context,
     route: Route,
-    origin: Origin,
+    call_info: CallInfo,
     inference: Inference,
 ) -> Result<InferResponse> {
     check_batch(&route.info, &inference.inputs)?;
@@ -59,17 +59,17 @@ pub(crate) async fn run(
         parameters,
     } = inference;
     let request = InferRequest {
-        id: origin.id,
+        id: call_info.id,
         inputs,
         outputs: outputs.iter().map(|output| output.name.clone()).collect(),
-        deadline: parameters.deadline(origin.received, origin.deadline),
+        deadline: parameters.deadline(call_info.received, call_info.deadline),
         priority: parameters.priority,
         parameters: parameters.others,
     };
     let mut response = ctx.infer.infer(route, request).await?;
     check_outputs(&response, &outputs)?;
-    for (given, wanted) in response.outputs.iter_mut().zip(&outputs) {
-        if let Some(count) = wanted.parameters.classification {
+    for (given, requested) in response.outputs.iter_mut().zip(&outputs) {
+        if let Some(count) = requested.parameters.classification {
             given.tensor = classify(&response.info, &given.name, &given.tensor, count)?;
         }
     }
@@ -108,14 +108,14 @@ fn check_batch(info: &ModelInfo, inputs: &[NamedTensor]) -> Result<()> {
 }
 
 /// An output that got lost on the way is an error and never a shorter answer.
-fn check_outputs(response: &InferResponse, wanted: &[RequestedOutput]) -> Result<()> {
+fn check_outputs(response: &InferResponse, requested: &[RequestedOutput]) -> Result<()> {
     let given = response.outputs.iter().map(|output| output.name.as_str());
-    let is_complete = match wanted.is_empty() {
+    let is_complete = match requested.is_empty() {
         true => {
             let all = &response.info.signature.outputs;
             given.eq(all.iter().map(|spec| spec.name.as_str()))
         }
-        false => given.eq(wanted.iter().map(|output| output.name.as_str())),
+        false => given.eq(requested.iter().map(|output| output.name.as_str())),
     };
     match is_complete {
         true => Ok(()),

@@ -2,17 +2,17 @@
 //!
 //! Decision: the version in the path is optional everywhere, and a label may stand in its place.
 
-mod about;
 mod config;
 mod control;
 mod counters;
 mod decode;
 mod encode;
 mod infer;
+mod metadata;
 mod object;
 mod raw;
-mod refused;
 mod settings;
+mod unsupported;
 
 use std::future::ready;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::open_inference::binary::HEADER_LENGTH;
-use crate::rest::{Call, Dialect, Early, Head, Reply, handler, open_inference_error};
+use crate::rest::{Call, Dialect, EarlyAdmission, Head, Reply, handler, open_inference_error};
 
 pub(crate) use infer::infer;
 
@@ -43,9 +43,9 @@ impl Dialect for OpenInference {
     }
 
     /// Only a body without JSON has no priority of its own.
-    fn early(head: &Head<'_>) -> Option<Early> {
+    fn early_admission(head: &Head<'_>) -> Option<EarlyAdmission> {
         let length = head.headers.get(HEADER_LENGTH);
-        Some(Early {
+        Some(EarlyAdmission {
             target: head.path_target()?,
             priority: length.is_some_and(|length| length == "0").then_some(0),
         })
@@ -56,10 +56,10 @@ impl Dialect for OpenInference {
 pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
     let infer = post(handler::<OpenInference, _, _>(ctx, infer::infer));
     versioned(Router::new(), "/infer", infer)
-        .merge(about::routes(ctx))
+        .merge(metadata::routes(ctx))
         .merge(control::routes(ctx))
         .merge(settings::routes(ctx))
-        .merge(refused::routes(ctx))
+        .merge(unsupported::routes(ctx))
 }
 
 /// Adds `route` behind a model, with and without a version.
@@ -73,7 +73,7 @@ fn versioned(router: Router, action: &str, route: MethodRouter) -> Router {
 }
 
 /// A handler that has nothing to wait for.
-fn plain(
+fn sync_handler(
     ctx: &Arc<Context>,
     run: fn(&Context, &Call) -> Result<Reply>,
 ) -> impl Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Clone + Send + Sync + 'static {

@@ -20,7 +20,7 @@ pub(crate) enum Setting {
 
 /// What a caller wants a setting to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum RequestedValue {
     /// The value of the start.
     Reset,
     /// A truth value.
@@ -56,20 +56,24 @@ pub(crate) const LOG: &Settings = &[
     ("log_format", Setting::Text("default")),
 ];
 
-/// Checks that setting `name` of `settings` may become `wanted`; unknown names have no meaning.
+/// Checks that setting `name` of `settings` may become `requested`; unknown names have no meaning.
 ///
 /// # Errors
 /// `invalid_request` for a value of the wrong type, `unsupported` for another value.
-pub(crate) fn check_change(settings: &Settings, name: &str, wanted: &Wanted) -> Result<()> {
+pub(crate) fn check_change(
+    settings: &Settings,
+    name: &str,
+    requested: &RequestedValue,
+) -> Result<()> {
     let Some((name, current)) = settings.iter().find(|(known, _)| *known == name) else {
         return Ok(());
     };
-    let (is_same, expected) = match (current, wanted) {
-        (_, Wanted::Reset) => return Ok(()),
-        (Setting::Bool(a), Wanted::Bool(b)) => (a == b, None),
-        (Setting::Number(a), Wanted::Number(b)) => (a == b, None),
-        (Setting::Text(a), Wanted::Text(b)) => (a == b, None),
-        (Setting::List(a), Wanted::List(b)) => (a == b, None),
+    let (is_same, expected) = match (current, requested) {
+        (_, RequestedValue::Reset) => return Ok(()),
+        (Setting::Bool(a), RequestedValue::Bool(b)) => (a == b, None),
+        (Setting::Number(a), RequestedValue::Number(b)) => (a == b, None),
+        (Setting::Text(a), RequestedValue::Text(b)) => (a == b, None),
+        (Setting::List(a), RequestedValue::List(b)) => (a == b, None),
         (Setting::Bool(_), _) => (false, Some("`true` or `false`")),
         (Setting::Number(_), _) => (false, Some("a number, 0 or more")),
         (Setting::Text(_), _) => (false, Some("text")),
@@ -93,15 +97,15 @@ mod tests {
 
     #[test]
     fn only_changes_without_effect_are_accepted() {
-        let text = |text: &str| Wanted::Text(text.to_owned());
-        let level = |level: &str| Wanted::List(vec![level.to_owned()]);
+        let text = |text: &str| RequestedValue::Text(text.to_owned());
+        let level = |level: &str| RequestedValue::List(vec![level.to_owned()]);
         let cases = [
             (TRACE, "trace_level", level("OFF"), None),
-            (TRACE, "trace_level", Wanted::Reset, None),
+            (TRACE, "trace_level", RequestedValue::Reset, None),
             (TRACE, "trace_rate", text("1000"), None),
             (TRACE, "unknown", text("x"), None),
-            (LOG, "log_info", Wanted::Bool(true), None),
-            (LOG, "log_verbose_level", Wanted::Number(0), None),
+            (LOG, "log_info", RequestedValue::Bool(true), None),
+            (LOG, "log_verbose_level", RequestedValue::Number(0), None),
             (
                 TRACE,
                 "trace_level",
@@ -113,7 +117,7 @@ mod tests {
             (
                 LOG,
                 "log_verbose_level",
-                Wanted::Number(1),
+                RequestedValue::Number(1),
                 Some(Code::Unsupported),
             ),
             (LOG, "log_info", text("true"), Some(Code::InvalidRequest)),
@@ -126,14 +130,14 @@ mod tests {
             (
                 TRACE,
                 "trace_rate",
-                Wanted::Number(1000),
+                RequestedValue::Number(1000),
                 Some(Code::InvalidRequest),
             ),
         ];
         let wrong: Vec<_> = cases
             .into_iter()
-            .filter(|(settings, name, wanted, expected)| {
-                let result = check_change(settings, name, wanted);
+            .filter(|(settings, name, requested, expected)| {
+                let result = check_change(settings, name, requested);
                 result.err().map(|error| error.code()) != *expected
             })
             .collect();

@@ -27,15 +27,15 @@ const DISCARD_BYTES: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// The body of a request, from the socket or from a router.
-pub(crate) trait Incoming:
+pub(crate) trait RequestBody:
     Body<Data = Bytes, Error: Display> + Unpin + Send + 'static
 {
 }
 
-impl<B: Body<Data = Bytes, Error: Display> + Unpin + Send + 'static> Incoming for B {}
+impl<B: Body<Data = Bytes, Error: Display> + Unpin + Send + 'static> RequestBody for B {}
 
 /// Reads a whole body.
-pub(super) async fn read<B: Incoming>(
+pub(super) async fn read<B: RequestBody>(
     limits: &Limits,
     headers: &HeaderMap,
     mut body: B,
@@ -64,7 +64,7 @@ pub(super) async fn read<B: Incoming>(
     }
 }
 
-async fn collect<B: Incoming>(
+async fn collect<B: RequestBody>(
     body: &mut B,
     announced: Option<usize>,
     limit: usize,
@@ -95,7 +95,7 @@ async fn collect<B: Incoming>(
 }
 
 /// The next bytes that are not empty; trailers are skipped.
-async fn next_chunk<B: Incoming>(body: &mut B) -> Result<Option<Bytes>> {
+async fn next_chunk<B: RequestBody>(body: &mut B) -> Result<Option<Bytes>> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             Error::invalid("the body ended before it was complete")
@@ -132,7 +132,7 @@ fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
 
 /// Reads on in the background, so that the reply survives. A caller that waits for leave to send
 /// its body is not given it.
-pub(super) fn discard<B: Incoming>(headers: &HeaderMap, mut body: B) {
+pub(super) fn discard<B: RequestBody>(headers: &HeaderMap, mut body: B) {
     if body.is_end_stream() || headers.contains_key(header::EXPECT) {
         return;
     }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_waits_for_leave_is_not_given_it() {
+    async fn a_caller_that_expects_100_continue_does_not_get_it() {
         let headers = [
             (header::CONTENT_LENGTH, "6"),
             (header::EXPECT, "100-continue"),

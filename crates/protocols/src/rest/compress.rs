@@ -13,16 +13,16 @@ use tokio::task::consume_budget;
 
 use super::ReplyBody;
 use super::decompress::Coding;
-use super::write::Answer;
+use super::write::EncodedReply;
 
 /// Below this a reply fits into a few packets, and compressing takes longer than sending.
 const MIN_BYTES: usize = 16 << 10;
 
 /// What is deflated between two chances for other tasks.
-const PIECE_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// The coding that the caller likes best; `Identity` when it says nothing.
-pub(super) fn accepted(headers: &HeaderMap) -> Coding {
+pub(super) fn accepted_coding(headers: &HeaderMap) -> Coding {
     let mut best = (Coding::Identity, 0);
     for value in headers.get_all(header::ACCEPT_ENCODING) {
         for offer in value.to_str().unwrap_or_default().split(',') {
@@ -64,13 +64,13 @@ fn thousandths(text: &str) -> Option<u32> {
 
 /// The name of `coding`, when it pays to compress the answer. The answer then says that it depends
 /// on what the caller offers.
-pub(super) fn wanted(answer: &mut Answer, coding: Coding) -> Option<&'static str> {
-    let n_bytes = answer.body.whole().map_or(0, Bytes::len);
-    if n_bytes < MIN_BYTES || !is_compressible(answer) {
+pub(super) fn negotiate(reply: &mut EncodedReply, coding: Coding) -> Option<&'static str> {
+    let n_bytes = reply.body.whole().map_or(0, Bytes::len);
+    if n_bytes < MIN_BYTES || !is_compressible(reply) {
         return None;
     }
     let vary = HeaderValue::from_static("accept-encoding");
-    answer.headers.push((header::VARY, vary));
+    reply.headers.push((header::VARY, vary));
     match coding {
         Coding::Identity => None,
         Coding::Gzip => Some("gzip"),
@@ -80,23 +80,23 @@ pub(super) fn wanted(answer: &mut Answer, coding: Coding) -> Option<&'static str
 }
 
 /// Compresses an answer with `coding`, which is called `name`.
-pub(super) async fn apply(answer: &mut Answer, coding: Coding, name: &'static str) {
-    let Some(body) = answer.body.whole() else {
+pub(super) async fn compress(reply: &mut EncodedReply, coding: Coding, name: &'static str) {
+    let Some(body) = reply.body.whole() else {
         return;
     };
     if let Some(body) = deflate(coding, body).await {
-        answer.body = ReplyBody::Whole(body);
+        reply.body = ReplyBody::Whole(body);
         let name = HeaderValue::from_static(name);
-        answer.headers.push((header::CONTENT_ENCODING, name));
+        reply.headers.push((header::CONTENT_ENCODING, name));
     }
 }
 
-fn is_compressible(answer: &Answer) -> bool {
-    let is_encoded = answer
+fn is_compressible(reply: &EncodedReply) -> bool {
+    let is_encoded = reply
         .headers
         .iter()
         .any(|(name, _)| name == header::CONTENT_ENCODING);
-    let media_type = answer.content_type.as_bytes();
+    let media_type = reply.content_type.as_bytes();
     let kinds: [&[u8]; 4] = [
         b"application/json",
         b"text/",
@@ -109,17 +109,17 @@ fn is_compressible(answer: &Answer) -> bool {
 async fn deflate(coding: Coding, body: &Bytes) -> Option<Bytes> {
     match coding {
         Coding::Identity => None,
-        Coding::Gzip => pump(GzipEncoder::with_quality(&**body, Level::Fastest)).await,
-        Coding::Deflate => pump(ZlibEncoder::with_quality(&**body, Level::Fastest)).await,
-        Coding::Zstd => pump(ZstdEncoder::with_quality(&**body, Level::Fastest)).await,
+        Coding::Gzip => read_encoded(GzipEncoder::with_quality(&**body, Level::Fastest)).await,
+        Coding::Deflate => read_encoded(ZlibEncoder::with_quality(&**body, Level::Fastest)).await,
+        Coding::Zstd => read_encoded(ZstdEncoder::with_quality(&**body, Level::Fastest)).await,
     }
 }
 
 /// `None` when the encoder fails, which leaves the reply as it was.
-async fn pump(mut encoder: impl AsyncRead + Unpin) -> Option<Bytes> {
+async fn read_encoded(mut encoder: impl AsyncRead + Unpin) -> Option<Bytes> {
     let mut deflated = BytesMut::new();
     loop {
-        deflated.reserve(PIECE_BYTES);
+        deflated.reserve(CHUNK_BYTES);
         if encoder.read_buf(&mut deflated).await.ok()? == 0 {
             return Some(deflated.freeze());
         }
@@ -151,7 +151,7 @@ mod tests {
             .filter(|(header, expected)| {
                 let value = HeaderValue::from_static(header);
                 let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]);
-                accepted(&headers) != *expected
+                accepted_coding(&headers) != *expected
             })
             .collect();
         assert!(failed.is_empty(), "{failed:?}");

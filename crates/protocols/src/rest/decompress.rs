@@ -15,7 +15,7 @@ use super::body::too_large;
 use super::refusal::Refusal;
 
 /// What is inflated between two chances for other tasks.
-const PIECE_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// The largest window that the content encoding `zstd` may use, 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -81,28 +81,32 @@ pub(super) async fn inflate(coding: Coding, body: Bytes, limit: usize) -> Result
         Coding::Gzip => {
             let mut decoder = GzipDecoder::new(&*body);
             decoder.multiple_members(true);
-            pump(decoder, "gzip", limit).await
+            read_limited(decoder, "gzip", limit).await
         }
         Coding::Deflate => {
             let mut decoder = ZlibDecoder::new(&*body);
             decoder.multiple_members(true);
-            pump(decoder, "deflate", limit).await
+            read_limited(decoder, "deflate", limit).await
         }
         Coding::Zstd => {
             let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
             let mut decoder = ZstdDecoder::with_params(&*body, &[window]);
             decoder.multiple_members(true);
-            pump(decoder, "zstd", limit).await
+            read_limited(decoder, "zstd", limit).await
         }
     }
 }
 
-async fn pump(mut decoder: impl AsyncRead + Unpin, name: &str, limit: usize) -> Result<Bytes> {
+async fn read_limited(
+    mut decoder: impl AsyncRead + Unpin,
+    name: &str,
+    limit: usize,
+) -> Result<Bytes> {
     let mut inflated = BytesMut::new();
     loop {
-        inflated.reserve(PIECE_BYTES);
+        inflated.reserve(CHUNK_BYTES);
         let read = (&mut decoder)
-            .take(PIECE_BYTES as u64)
+            .take(CHUNK_BYTES as u64)
             .read_buf(&mut inflated)
             .await;
         let n_bytes = read

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use contract::{Answerer, Code, Error, Event, RequestId};
+use contract::{Code, Error, Event, RequestId, ServedBy};
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{Method, Request, Response, Uri};
@@ -18,12 +18,12 @@ use tracing::Level;
 
 use super::refusal::Refusal;
 use super::{Dialect, Reply, compress, log_millis, request_id, write};
-use crate::caller::answerer_fields;
+use crate::attributes::served_by_fields;
 use crate::context::Context;
 
 /// A request whose body is still to be read.
 #[derive(Debug)]
-pub(super) struct OpenCall<B> {
+pub(super) struct UnreadCall<B> {
     pub(super) id: RequestId,
     pub(super) received: Instant,
     pub(super) parts: Parts,
@@ -31,26 +31,26 @@ pub(super) struct OpenCall<B> {
 }
 
 /// Runs `work` on a request and gives the reply, whatever happens.
-pub(super) async fn answer<D, B, F>(
+pub(super) async fn with_frame<D, B, F>(
     ctx: Arc<Context>,
     request: Request<B>,
     work: F,
 ) -> Response<Body>
 where
     D: Dialect,
-    F: AsyncFnOnce(Arc<Context>, OpenCall<B>) -> Result<Reply, Refusal>,
+    F: AsyncFnOnce(Arc<Context>, UnreadCall<B>) -> Result<Reply, Refusal>,
 {
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
-    let coding = compress::accepted(&parts.headers);
-    let mut record = Record::begin(&ctx, D::NAME, &id, &parts);
-    let open = OpenCall {
+    let coding = compress::accepted_coding(&parts.headers);
+    let mut record = CallRecord::begin(&ctx, D::NAME, &id, &parts);
+    let unread = UnreadCall {
         id: id.clone(),
         received: record.received,
         parts,
         body,
     };
-    let run = AssertUnwindSafe(work(Arc::clone(&ctx), open));
+    let run = AssertUnwindSafe(work(Arc::clone(&ctx), unread));
     let result = match run.catch_unwind().await {
         Ok(result) => result,
         Err(panic) => Err(Error::internal(describe_panic(&*panic)).into()),
@@ -58,15 +58,15 @@ where
     if let Err(refusal) = &result {
         log_error(&refusal.error, &id);
     }
-    let mut answer = write::Answer::new::<D>(result, &id);
-    if let Some(name) = compress::wanted(&mut answer, coding) {
+    let mut reply = write::EncodedReply::new::<D>(result, &id);
+    if let Some(name) = compress::negotiate(&mut reply, coding) {
         // A box, so that the many small replies carry no encoder.
-        Box::pin(compress::apply(&mut answer, coding, name)).await;
+        Box::pin(compress::compress(&mut reply, coding, name)).await;
     }
-    let n_bytes = answer.body.whole().map_or(0, Bytes::len);
-    record.note_answerer(answer.answerer.as_ref());
-    let code = answer.code;
-    let response = answer.into_response(&id);
+    let n_bytes = reply.body.whole().map_or(0, Bytes::len);
+    record.record_served_by(reply.served_by.as_ref());
+    let code = reply.code;
+    let response = reply.into_response(&id);
     record.finish(code, response.status().as_u16(), n_bytes);
     response
 }
@@ -93,17 +93,17 @@ fn log_error(error: &Error, id: &RequestId) {
 }
 
 /// The event and the access log line of one call; made on drop for a caller that hung up.
-struct Record<'a> {
+struct CallRecord<'a> {
     ctx: &'a Context,
     dialect: &'static str,
     id: RequestId,
     received: Instant,
     line: Option<(Method, Uri)>,
-    answerer: Option<Answerer>,
+    served_by: Option<ServedBy>,
     is_finished: bool,
 }
 
-impl<'a> Record<'a> {
+impl<'a> CallRecord<'a> {
     fn begin(ctx: &'a Context, dialect: &'static str, id: &RequestId, parts: &Parts) -> Self {
         let is_logged = tracing::enabled!(target: "access", Level::INFO);
         Self {
@@ -112,15 +112,15 @@ impl<'a> Record<'a> {
             id: id.clone(),
             received: now(),
             line: is_logged.then(|| (parts.method.clone(), parts.uri.clone())),
-            answerer: None,
+            served_by: None,
             is_finished: false,
         }
     }
 
     /// Keeps who answers, when that will be logged.
-    fn note_answerer(&mut self, answerer: Option<&Answerer>) {
+    fn record_served_by(&mut self, served_by: Option<&ServedBy>) {
         if self.line.is_some() {
-            self.answerer = answerer.cloned();
+            self.served_by = served_by.cloned();
         }
     }
 
@@ -137,7 +137,7 @@ impl<'a> Record<'a> {
                 method,
                 path: uri.path(),
                 status,
-                answerer: self.answerer.as_ref(),
+                served_by: self.served_by.as_ref(),
                 latency,
                 n_bytes,
             };
@@ -146,7 +146,7 @@ impl<'a> Record<'a> {
     }
 }
 
-impl Drop for Record<'_> {
+impl Drop for CallRecord<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
             let status = crate::status::status(Code::Cancelled).http.as_u16();
@@ -159,7 +159,7 @@ struct AccessLine<'a> {
     method: &'a Method,
     path: &'a str,
     status: u16,
-    answerer: Option<&'a Answerer>,
+    served_by: Option<&'a ServedBy>,
     latency: Duration,
     n_bytes: usize,
 }
@@ -167,7 +167,7 @@ struct AccessLine<'a> {
 impl AccessLine<'_> {
     fn write(&self, id: &RequestId) {
         let latency_ms = log_millis(self.latency);
-        let [model, version, arm] = answerer_fields(self.answerer);
+        let [model, version, arm] = served_by_fields(self.served_by);
         tracing::info!(
             target: "access",
             %id,

@@ -7,27 +7,27 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use contract::{Error, Result};
 use http::HeaderMap;
 
-use super::body::{self, Incoming};
+use super::body::{self, RequestBody};
 use super::decompress::{self, Coding};
-use super::frame::OpenCall;
+use super::frame::UnreadCall;
 use super::refusal::Refusal;
-use super::{Call, Early, Head, PathParameters};
+use super::{Call, EarlyAdmission, Head, PathParameters};
 use crate::context::Context;
 
 /// Reads a call; `path` are the parameters of its path, or `None` when the router knows them. With
-/// them the call is an inference, of which `early` tells from its head what is certain.
-pub(super) async fn call<B: Incoming>(
+/// them the call is an inference, of which `early_admission` tells from its head what is certain.
+pub(super) async fn call<B: RequestBody>(
     ctx: &Context,
-    open: OpenCall<B>,
+    unread: UnreadCall<B>,
     path: Option<PathParameters>,
-    early: fn(&Head<'_>) -> Option<Early>,
+    early_admission: fn(&Head<'_>) -> Option<EarlyAdmission>,
 ) -> Result<Call, Refusal> {
-    let OpenCall {
+    let UnreadCall {
         id,
         received,
         mut parts,
         body,
-    } = open;
+    } = unread;
     let checked = async {
         let deadline = deadline(&parts.headers, received)?;
         let coding = Coding::of_body(&parts.headers)?;
@@ -38,8 +38,9 @@ pub(super) async fn call<B: Incoming>(
                     headers: &parts.headers,
                     path: &path,
                 };
-                if let (Some(deadline), Some(early)) = (deadline, early(&head)) {
-                    early.refuse(ctx, deadline)?;
+                if let (Some(deadline), Some(early_admission)) = (deadline, early_admission(&head))
+                {
+                    early_admission.refuse(ctx, deadline)?;
                 }
                 path
             }

@@ -2,12 +2,12 @@
 //!
 //! Decision: a reply is a whole body, or a stream of events. A stream has no size, is not
 //! compressed, because an event would wait for those that fill a block, and is marked as
-//! [`Endless`], so that the listener ends it when a drain begins.
+//! [`StreamingReply`], so that the listener ends it when a drain begins.
 
 use std::fmt;
 
 use bytes::Bytes;
-use contract::{Answerer, Code};
+use contract::{Code, ServedBy};
 use futures_util::stream::BoxStream;
 use http::{HeaderName, HeaderValue, header};
 
@@ -25,7 +25,7 @@ pub(crate) struct Reply {
     /// Further headers.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The version that answered, for replies to inferences.
-    pub(crate) answerer: Option<Answerer>,
+    pub(crate) served_by: Option<ServedBy>,
     /// The body.
     pub(crate) body: ReplyBody,
 }
@@ -40,7 +40,7 @@ pub(crate) enum ReplyBody {
 
 /// The mark of a response whose body ends when a drain begins, if not before.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Endless;
+pub(crate) struct StreamingReply;
 
 impl Reply {
     /// A JSON reply.
@@ -55,7 +55,7 @@ impl Reply {
             success: Success::Done,
             content_type,
             headers: Vec::new(),
-            answerer: None,
+            served_by: None,
             body: ReplyBody::Whole(body.into()),
         }
     }
@@ -78,9 +78,9 @@ impl Reply {
     }
 
     /// The same reply, which says who answered.
-    pub(crate) fn answered_by(self, answerer: Answerer) -> Self {
+    pub(crate) fn with_served_by(self, served_by: ServedBy) -> Self {
         Self {
-            answerer: Some(answerer),
+            served_by: Some(served_by),
             ..self
         }
     }

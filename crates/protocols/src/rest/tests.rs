@@ -1,7 +1,7 @@
 use axum::Router;
 use axum::routing::{get, post};
 use contract::testing::{EchoServer, RecordingObserver};
-use contract::{AdmissionLevel, Answerer, Code};
+use contract::{AdmissionLevel, Code, ServedBy};
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -53,7 +53,7 @@ fn routes() -> Router {
     });
     let small = handler::<Native, _, _>(&ctx, |_, _| async { Ok(Reply::json("{}")) });
     let answered = handler::<Native, _, _>(&ctx, |_, _| async {
-        Ok(Reply::json("{}").answered_by(Answerer {
+        Ok(Reply::json("{}").with_served_by(ServedBy {
             model: Bytes::from_static(b"digits"),
             version: Bytes::from_static(b"2"),
             arm: Some(Bytes::from_static(b"treatment")),

@@ -3,30 +3,30 @@
 use std::convert::Infallible;
 
 use axum::body::Body;
-use contract::{Answerer, Code, RequestId};
+use contract::{Code, RequestId, ServedBy};
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue, Response, header};
 
 use super::id::REQUEST_ID;
 use super::refusal::Refusal;
-use super::{Dialect, Endless, Reply, ReplyBody};
-use crate::caller::tell;
+use super::{Dialect, Reply, ReplyBody, StreamingReply};
+use crate::attributes::insert_served_by;
 use crate::status::{ADMISSION_LEVEL, Success, status, success};
 
 const LEVEL: HeaderName = HeaderName::from_static(ADMISSION_LEVEL);
 
 /// A reply or an error, ready to be written.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct EncodedReply {
     pub(super) code: Option<Code>,
     pub(super) success: Success,
     pub(super) content_type: HeaderValue,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) answerer: Option<Answerer>,
+    pub(super) served_by: Option<ServedBy>,
     pub(super) body: ReplyBody,
 }
 
-impl Answer {
+impl EncodedReply {
     /// The answer to a call; errors look as the dialect says.
     pub(super) fn new<D: Dialect>(result: Result<Reply, Refusal>, id: &RequestId) -> Self {
         let (reply, retry_after) = match result {
@@ -53,7 +53,7 @@ impl Answer {
             success: reply.success,
             content_type: reply.content_type,
             headers,
-            answerer: reply.answerer,
+            served_by: reply.served_by,
             body: reply.body,
         }
     }
@@ -65,15 +65,15 @@ impl Answer {
             ReplyBody::Events(events) => {
                 let events = events.map(Ok::<_, Infallible>);
                 let mut response = Response::new(Body::from_stream(events));
-                response.extensions_mut().insert(Endless);
+                response.extensions_mut().insert(StreamingReply);
                 response
             }
         };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, self.content_type);
         headers.extend(self.headers);
-        if let Some(answerer) = self.answerer {
-            tell(answerer, headers);
+        if let Some(served_by) = self.served_by {
+            insert_served_by(served_by, headers);
         }
         if let Ok(id) = HeaderValue::from_str(id.as_str()) {
             headers.insert(REQUEST_ID, id);

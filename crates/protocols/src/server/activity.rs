@@ -135,7 +135,7 @@ impl TrackedStream {
         }
     }
 
-    fn note_read(&mut self, bytes: &[u8]) {
+    fn record_read(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -181,7 +181,7 @@ impl AsyncRead for TrackedStream {
     ) -> Poll<io::Result<()>> {
         let n_before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        self.note_read(buf.filled().get(n_before..).unwrap_or_default());
+        self.record_read(buf.filled().get(n_before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_owed_until_the_call_begins() {
+    fn a_head_is_awaited_until_the_call_begins() {
         let activity = Activity::new();
         assert_eq!(activity.snapshot().head_since, Some(activity.accepted));
         let call = activity.begin_call();

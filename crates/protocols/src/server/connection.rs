@@ -23,10 +23,10 @@ use super::Endpoint;
 use super::activity::{Activity, Snapshot, TrackedStream};
 use super::options::ServeOptions;
 use super::phase::Phase;
-use super::service::{Calls, Parts};
+use super::service::{ConnectionService, ConnectionState};
 
 /// Long enough for the kernel and the runtime to hand over what had arrived when a drain began.
-pub(super) const SETTLE: Duration = Duration::from_millis(50);
+pub(super) const GRACE: Duration = Duration::from_millis(50);
 
 /// What a fresh connection gets during a drain to send its first request.
 const FIRST_CALL_GRACE: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ pub(super) fn http(options: &ServeOptions) -> Http {
 
 /// What the connections of one listener share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ListenerShared {
     pub(super) http: Http,
     pub(super) endpoint: Endpoint,
     pub(super) options: ServeOptions,
@@ -84,18 +84,18 @@ pub(super) struct Shared {
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ListenerShared>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let activity = Activity::new();
-    let calls = Calls(Arc::new(Parts {
+    let calls = ConnectionService(Arc::new(ConnectionState {
         endpoint: shared.endpoint.clone(),
         activity: Arc::clone(&activity),
         phase: phase.clone(),
     }));
     let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&activity)));
     let mut connection = pin!(shared.http.serve_connection(io, calls));
-    let mut watch = Watch::default();
+    let mut watch = Watchdog::default();
     let mut wake_at = Instant::now() + shared.options.header_timeout;
     loop {
         tokio::select! {
@@ -115,14 +115,14 @@ pub(super) async fn serve(
             }
             () = sleep_until(wake_at) => {}
         }
-        match watch.verdict(&activity.snapshot(), &shared.options, Instant::now()) {
-            Verdict::Wait(until) => wake_at = until,
-            Verdict::Finish => {
+        match watch.next_action(&activity.snapshot(), &shared.options, Instant::now()) {
+            ConnectionAction::Wait(until) => wake_at = until,
+            ConnectionAction::Finish => {
                 watch.finishing_since = Some(Instant::now());
                 connection.as_mut().graceful_shutdown();
                 wake_at = Instant::now() + LINGER;
             }
-            Verdict::Cut(reason) => {
+            ConnectionAction::Abort(reason) => {
                 tracing::debug!(%peer, reason, "connection cut");
                 return;
             }
@@ -132,7 +132,7 @@ pub(super) async fn serve(
 
 /// What the watch over one connection remembers.
 #[derive(Clone, Copy, Debug, Default)]
-struct Watch {
+struct Watchdog {
     draining_since: Option<Instant>,
     closing_since: Option<Instant>,
     finishing_since: Option<Instant>,
@@ -140,16 +140,16 @@ struct Watch {
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum ConnectionAction {
     /// Look again then.
     Wait(Instant),
     /// Answer what was received, then close.
     Finish,
     /// Drop it, for this reason.
-    Cut(&'static str),
+    Abort(&'static str),
 }
 
-impl Watch {
+impl Watchdog {
     fn enter(&mut self, phase: Phase, now: Instant) {
         match phase {
             Phase::Serving => {}
@@ -159,52 +159,57 @@ impl Watch {
     }
 
     /// Since when the connection is asked to end.
-    fn leaving_since(&self, is_http2: bool) -> Option<Instant> {
+    fn shutdown_since(&self, is_http2: bool) -> Option<Instant> {
         let draining_since = self.draining_since.filter(|_| is_http2);
         draining_since.or(self.closing_since)
     }
 
-    fn verdict(&self, seen: &Snapshot, options: &ServeOptions, now: Instant) -> Verdict {
+    fn next_action(
+        &self,
+        snapshot: &Snapshot,
+        options: &ServeOptions,
+        now: Instant,
+    ) -> ConnectionAction {
         // Whatever begins unseen while the watch sleeps is seen this much later at most.
         let mut wake_at = now + options.header_timeout;
-        let is_quiet = seen.n_in_flight == 0;
-        if let (Some(since), true) = (seen.head_since, is_quiet) {
+        let is_quiet = snapshot.n_in_flight == 0;
+        if let (Some(since), true) = (snapshot.head_since, is_quiet) {
             let end = since + options.header_timeout;
             if end <= now {
-                return Verdict::Cut("the head of a request did not arrive in time");
+                return ConnectionAction::Abort("the head of a request did not arrive in time");
             }
             wake_at = wake_at.min(end);
         }
         if let Some(since) = self.finishing_since {
-            let end = since.max(seen.last_progress) + LINGER;
+            let end = since.max(snapshot.last_progress) + LINGER;
             if is_quiet && end <= now {
-                return Verdict::Cut("the peer does not take the end of its reply");
+                return ConnectionAction::Abort("the peer does not take the end of its reply");
             }
-            return Verdict::Wait(match end <= now {
+            return ConnectionAction::Wait(match end <= now {
                 true => now + LINGER,
                 false => end,
             });
         }
-        if let Some(since) = self.leaving_since(seen.is_http2) {
+        if let Some(since) = self.shutdown_since(snapshot.is_http2) {
             let end = since
-                + if seen.n_calls == 0 {
+                + if snapshot.n_calls == 0 {
                     FIRST_CALL_GRACE
                 } else {
-                    SETTLE
+                    GRACE
                 };
             if end <= now {
-                return Verdict::Finish;
+                return ConnectionAction::Finish;
             }
             wake_at = wake_at.min(end);
         }
-        let idle_end = seen.last_progress + options.idle_timeout;
+        let idle_end = snapshot.last_progress + options.idle_timeout;
         if is_quiet && idle_end <= now {
-            return Verdict::Finish;
+            return ConnectionAction::Finish;
         }
         if is_quiet {
             wake_at = wake_at.min(idle_end);
         }
-        Verdict::Wait(wake_at)
+        ConnectionAction::Wait(wake_at)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::rest::Dialect;
 use crate::status::{status, unknown_path};
 
 /// `routes` with an answer for every other path, and for every other method of their paths.
-pub(super) fn complete(routes: Router, ctx: &Arc<Context>) -> Router {
+pub(super) fn with_fallback(routes: Router, ctx: &Arc<Context>) -> Router {
     let (unknown, wrong) = (Arc::clone(ctx), Arc::clone(ctx));
     routes
         .method_not_allowed_fallback(move |request: Request<Body>| {

@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Endpoint;
-use super::connection::{SETTLE, Shared, http, serve as serve_connection};
+use super::connection::{GRACE, ListenerShared, http, serve as serve_connection};
 use super::fallback;
 use super::options::ServeOptions;
 use super::phase::Phase;
@@ -62,7 +62,7 @@ pub fn serve(
     let (deadline, deadline_rx) = watch::channel(None);
     let acceptor = Acceptor {
         listener,
-        shared: Arc::new(Shared {
+        shared: Arc::new(ListenerShared {
             http: http(&options),
             endpoint: endpoint.into(),
             options,
@@ -120,7 +120,7 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
 
 struct Acceptor {
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<ListenerShared>,
     connections: JoinSet<()>,
     refusals: JoinSet<()>,
     phase: watch::Receiver<Phase>,
@@ -133,11 +133,11 @@ impl Acceptor {
         let mut phase = self.phase.clone();
         tokio::select! {
             biased;
-            () = is_closing(&mut phase) => {}
+            () = wait_for_closing(&mut phase) => {}
             () = self.accept() => {}
         }
         // Connections that were complete before the drain began are taken too.
-        let _settled = timeout(SETTLE, self.accept()).await;
+        let _settled = timeout(GRACE, self.accept()).await;
         self.close().await
     }
 
@@ -145,7 +145,7 @@ impl Acceptor {
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.take(stream, peer),
+                    Ok((stream, peer)) => self.spawn_connection(stream, peer),
                     Err(error) => back_off(&error).await,
                 },
                 Some(ended) = self.connections.join_next() => log_panic(ended.err().as_ref()),
@@ -154,7 +154,7 @@ impl Acceptor {
         }
     }
 
-    fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn spawn_connection(&mut self, stream: TcpStream, peer: SocketAddr) {
         if self.connections.len() >= self.shared.options.max_connections {
             if self.refusals.len() < REFUSALS {
                 self.refusals.spawn(refuse(stream));
@@ -182,14 +182,14 @@ impl Acceptor {
         while let Ok(Some(ended)) = timeout_at(deadline, connections.join_next()).await {
             log_panic(ended.err().as_ref());
         }
-        let n_cut = connections.len();
+        let n_aborted = connections.len();
         connections.shutdown().await;
-        n_cut
+        n_aborted
     }
 }
 
 /// Returns once the listener closes; also when its handle is gone.
-async fn is_closing(phase: &mut watch::Receiver<Phase>) {
+async fn wait_for_closing(phase: &mut watch::Receiver<Phase>) {
     // An error says that the handle is gone, which closes as well.
     let _closed_either_way = phase.wait_for(|phase| *phase == Phase::Closing).await;
 }
@@ -219,14 +219,14 @@ async fn back_off(error: &io::Error) {
 /// Says 503 and waits for the peer to hang up, because closing with unread bytes would take the
 /// reply back.
 async fn refuse(mut stream: TcpStream) {
-    let say = async {
+    let send_refusal = async {
         stream.write_all(&refusal()).await?;
         stream.shutdown().await?;
         let mut ignored = [0; 1024];
         while stream.read(&mut ignored).await? > 0 {}
         io::Result::Ok(())
     };
-    if !matches!(timeout(REFUSAL_TIMEOUT, say).await, Ok(Ok(()))) {
+    if !matches!(timeout(REFUSAL_TIMEOUT, send_refusal).await, Ok(Ok(()))) {
         tracing::debug!("a refused connection did not wait for its reply");
     }
 }

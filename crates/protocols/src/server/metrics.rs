@@ -16,7 +16,7 @@ use crate::rest::{Reply, handler};
 
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     let metrics = handler::<Native, _, _>(ctx, |ctx, _call| async move {
-        tell_scheduling(&ctx);
+        report_scheduling(&ctx);
         let exposition = ctx.observe.exposition();
         let content_type = HeaderValue::from_static(exposition.content_type);
         Ok(Reply::new(content_type, exposition.body))
@@ -25,7 +25,7 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
 }
 
 /// Tells the observer how the versions that serve take requests now.
-fn tell_scheduling(ctx: &Context) {
+fn report_scheduling(ctx: &Context) {
     let models = ctx.control.models();
     let versions = models.iter().flat_map(|model| {
         let ready = model.versions.iter();

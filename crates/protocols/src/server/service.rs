@@ -21,33 +21,33 @@ use tower::Service;
 use super::activity::{Activity, InFlight};
 use super::phase::Phase;
 use super::{Endpoint, fallback};
-use crate::rest::{Endless, new_request_id};
+use crate::rest::{StreamingReply, new_request_id};
 
 /// Hands the calls of one connection to the endpoint.
 #[derive(Clone, Debug)]
-pub(super) struct Calls(pub(super) Arc<Parts>);
+pub(super) struct ConnectionService(pub(super) Arc<ConnectionState>);
 
 /// What the calls of one connection need.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct ConnectionState {
     pub(super) endpoint: Endpoint,
     pub(super) activity: Arc<Activity>,
     /// Never asked to wait, so that every change of phase stays news to it.
     pub(super) phase: watch::Receiver<Phase>,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Calls {
-    type Response = Response<Reply>;
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<TrackedBody>;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = ResponseFuture;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
+    fn call(&self, request: Request<Incoming>) -> ResponseFuture {
         let call = self.0.activity.begin_call();
-        Answering {
+        ResponseFuture {
             is_grpc: fallback::is_grpc(request.headers()),
             version: request.version(),
             uri: request.uri().clone(),
-            answer: answer(&self.0.endpoint, request),
+            response: dispatch(&self.0.endpoint, request),
             parts: Arc::clone(&self.0),
             call: Some(call),
         }
@@ -55,11 +55,11 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
 }
 
 /// The answer as the endpoint gives it.
-fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> BoxFuture<'static, Response<Body>> {
-    if let Some(direct) = &endpoint.direct
-        && let Some(target) = direct.find(request.method(), request.uri().path())
+fn dispatch(endpoint: &Endpoint, request: Request<Incoming>) -> BoxFuture<'static, Response<Body>> {
+    if let Some(fast_path) = &endpoint.fast_path
+        && let Some(target) = fast_path.find(request.method(), request.uri().path())
     {
-        return direct.answer(target, request);
+        return fast_path.call(target, request);
     }
     let mut router = endpoint.router.clone();
     Box::pin(async move {
@@ -71,9 +71,9 @@ fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> BoxFuture<'static,
 }
 
 /// A call that is being answered.
-pub(super) struct Answering {
-    answer: BoxFuture<'static, Response<Body>>,
-    parts: Arc<Parts>,
+pub(super) struct ResponseFuture {
+    response: BoxFuture<'static, Response<Body>>,
+    parts: Arc<ConnectionState>,
     /// Goes on into the reply.
     call: Option<InFlight>,
     is_grpc: bool,
@@ -81,14 +81,14 @@ pub(super) struct Answering {
     uri: Uri,
 }
 
-impl Future for Answering {
-    type Output = Result<Response<Reply>, Infallible>;
+impl Future for ResponseFuture {
+    type Output = Result<Response<TrackedBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let poll = AssertUnwindSafe(|| self.answer.as_mut().poll(cx));
+        let poll = AssertUnwindSafe(|| self.response.as_mut().poll(cx));
         let mut response = match panic::catch_unwind(poll) {
-            Ok(answer) => ready!(answer),
-            Err(_) => panicked(self.is_grpc, self.uri.path()),
+            Ok(response) => ready!(response),
+            Err(_) => panic_response(self.is_grpc, self.uri.path()),
         };
         // The first phase is `Serving`; a handle that is gone drains as well.
         let is_draining = self.parts.phase.has_changed().unwrap_or(true);
@@ -96,10 +96,10 @@ impl Future for Answering {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        let is_endless = response.extensions().get::<Endless>().is_some();
-        let end = is_endless.then(|| drain(self.parts.phase.clone()));
+        let is_streaming = response.extensions().get::<StreamingReply>().is_some();
+        let end = is_streaming.then(|| wait_for_drain(self.parts.phase.clone()));
         let call = self.call.take();
-        Poll::Ready(Ok(response.map(|body| Reply {
+        Poll::Ready(Ok(response.map(|body| TrackedBody {
             body,
             end,
             _call: call,
@@ -108,7 +108,7 @@ impl Future for Answering {
 }
 
 /// Comes when the listener begins to drain, or has begun.
-fn drain(mut phase: watch::Receiver<Phase>) -> BoxFuture<'static, ()> {
+fn wait_for_drain(mut phase: watch::Receiver<Phase>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         // A handle that is gone drains as well.
         let _is_gone = phase.changed().await;
@@ -116,14 +116,14 @@ fn drain(mut phase: watch::Receiver<Phase>) -> BoxFuture<'static, ()> {
 }
 
 /// The body of a reply, which keeps its call in flight until hyper drops it.
-pub(super) struct Reply {
+pub(super) struct TrackedBody {
     body: Body,
     /// What ends a body that has no end of its own.
     end: Option<BoxFuture<'static, ()>>,
     _call: Option<InFlight>,
 }
 
-impl http_body::Body for Reply {
+impl http_body::Body for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -150,7 +150,7 @@ impl http_body::Body for Reply {
 }
 
 /// The REST frame catches the panics of its handlers; what comes here is outside of it.
-fn panicked(is_grpc: bool, path: &str) -> Response<Body> {
+fn panic_response(is_grpc: bool, path: &str) -> Response<Body> {
     let error = Error::internal("a call panicked outside of the frame");
     let id = new_request_id();
     tracing::error!(%id, path, "a call panicked outside of the frame");

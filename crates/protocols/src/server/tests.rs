@@ -22,7 +22,7 @@ use crate::native::Native;
 use crate::rest::{Reply, handler};
 
 /// Far more than any step takes; a test that needs it has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 struct TestServer {
     handle: ListenerHandle,
@@ -57,7 +57,7 @@ impl TestServer {
         let ctx = context(limits, &observer);
         let [begun, release, ended] = [(); 3].map(|()| Arc::new(Semaphore::new(0)));
         let routes = test_routes(&ctx, &begun, &release, &ended);
-        let routes = fallback::complete(routes, &ctx);
+        let routes = fallback::with_fallback(routes, &ctx);
         let options = ServeOptions::from(&ctx.limits);
         let handle = serve("127.0.0.1:0".parse().unwrap(), routes, options).unwrap();
         Self {
@@ -167,7 +167,7 @@ async fn unframed() -> StatusCode {
 
 async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await;
     read.expect("the server closes the connection").ok();
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -177,7 +177,7 @@ async fn read_reply(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {
         let mut bytes = [0; 4096];
-        let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await;
+        let read = tokio::time::timeout(TIMEOUT, stream.read(&mut bytes)).await;
         let n_bytes = read.expect("a reply comes").unwrap();
         assert!(n_bytes > 0, "closed after {text:?}");
         text.push_str(&String::from_utf8_lossy(&bytes[..n_bytes]));
@@ -250,7 +250,7 @@ async fn metrics_have_the_media_type_of_their_observer() {
 }
 
 #[tokio::test]
-async fn what_versions_would_admit_is_told_once_for_each_scrape() {
+async fn admission_of_versions_is_reported_once_for_each_scrape() {
     let observer = Arc::new(RecordingObserver::default());
     let ctx = context(Limits::default(), &observer);
     for n_scrapes in 1..3 {
@@ -258,10 +258,10 @@ async fn what_versions_would_admit_is_told_once_for_each_scrape() {
         let reply = router(&ctx, ListenerKind::Metrics).oneshot(request.unwrap());
         let body = reply.await.unwrap().into_body().collect().await.unwrap();
         let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
-        let told = body
+        let n_reported = body
             .lines()
             .filter(|line| line.contains("predicted_wait: Some"));
-        assert_eq!(told.count(), n_scrapes, "{body}");
+        assert_eq!(n_reported.count(), n_scrapes, "{body}");
     }
 }
 
@@ -333,7 +333,7 @@ async fn a_body_over_the_limit_is_refused_with_and_without_length() {
 }
 
 #[tokio::test]
-async fn a_refused_caller_gets_no_leave_to_send() {
+async fn a_refused_caller_gets_no_100_continue() {
     let server = TestServer::start();
     let request = post_head("content-length: 100001\r\nexpect: 100-continue\r\n");
     let reply = server.exchange(request.as_bytes()).await;
@@ -429,7 +429,7 @@ async fn a_caller_that_hangs_up_is_recorded_as_cancelled() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, cancelled).await.unwrap();
+    tokio::time::timeout(TIMEOUT, cancelled).await.unwrap();
     assert!(server.observer.events()[0].contains("Cancelled"));
 }
 
@@ -471,7 +471,7 @@ async fn the_first_phase_of_a_drain_ends_http2_after_its_calls() {
     let body = reply.await.unwrap().unwrap().into_body();
     assert_eq!(body.collect().await.unwrap().to_bytes(), "waited");
     // The client would keep the connection; it is the server that ends it.
-    let ended = tokio::time::timeout(PATIENCE, connection).await.unwrap();
+    let ended = tokio::time::timeout(TIMEOUT, connection).await.unwrap();
     assert!(ended.unwrap().is_ok());
     drop(sender);
     assert!(server.is_healthy().await);
@@ -491,7 +491,7 @@ async fn a_drain_answers_what_runs_and_closes_what_is_idle() {
         .unwrap();
     server.begun.acquire().await.unwrap().forget();
     let addr = server.handle.addr();
-    let close = tokio::spawn(server.handle.close(PATIENCE));
+    let close = tokio::spawn(server.handle.close(TIMEOUT));
     assert_eq!(read_to_end(&mut idle).await, "");
     server.release.add_permits(1);
     let reply = read_to_end(&mut busy).await;
@@ -512,7 +512,7 @@ async fn a_drain_ends_streams_of_events_and_loses_none_that_was_sent() {
     let reply = read_reply(&mut stream, "data: first\n\n\r\n").await;
     assert!(reply.contains("text/event-stream"), "{reply}");
     assert!(!reply.contains("content-encoding"), "{reply}");
-    let close = tokio::spawn(server.handle.close(PATIENCE));
+    let close = tokio::spawn(server.handle.close(TIMEOUT));
     assert_eq!(read_to_end(&mut stream).await, "0\r\n\r\n");
     assert_eq!(close.await.unwrap(), 0);
 }
@@ -526,7 +526,7 @@ async fn the_first_phase_of_a_drain_ends_streams_of_events_over_http2() {
     server.handle.begin_drain();
     let body = reply.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "data: first\n\n");
-    let ended = tokio::time::timeout(PATIENCE, connection).await.unwrap();
+    let ended = tokio::time::timeout(TIMEOUT, connection).await.unwrap();
     assert!(ended.unwrap().is_ok());
 }
 
@@ -541,7 +541,7 @@ async fn a_caller_that_leaves_a_stream_of_events_ends_it() {
     read_reply(&mut stream, "data: first\n\n\r\n").await;
     drop(stream);
     let ended = server.ended.acquire();
-    let ended = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    let ended = tokio::time::timeout(TIMEOUT, ended).await.unwrap();
     ended.unwrap().forget();
 }
 
@@ -557,7 +557,7 @@ async fn a_drain_answers_requests_that_arrived_before_it() {
     used.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
         .unwrap();
-    let close = tokio::spawn(server.handle.close(PATIENCE));
+    let close = tokio::spawn(server.handle.close(TIMEOUT));
     assert!(read_to_end(&mut used).await.ends_with("hello"));
     fresh
         .write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -568,7 +568,7 @@ async fn a_drain_answers_requests_that_arrived_before_it() {
 }
 
 #[tokio::test]
-async fn a_drain_cuts_what_is_open_at_its_deadline() {
+async fn a_drain_aborts_what_is_open_at_its_deadline() {
     let server = TestServer::start();
     let mut busy = server.connect().await;
     busy.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -591,7 +591,7 @@ async fn the_first_phase_of_a_drain_asks_clients_to_move_on() {
 }
 
 #[tokio::test]
-async fn over_the_cap_a_connection_is_told_so() {
+async fn a_connection_over_the_limit_is_answered_503() {
     let server = TestServer::start_with(Limits {
         connections: 1,
         ..Limits::default()

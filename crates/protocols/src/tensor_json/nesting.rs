@@ -102,7 +102,7 @@ impl Nesting {
     }
 
     /// Where the next element lies, as `[1][3]`.
-    pub(super) fn place(&self) -> String {
+    pub(super) fn index_path(&self) -> String {
         self.open.iter().map(|index| format!("[{index}]")).collect()
     }
 
@@ -110,23 +110,23 @@ impl Nesting {
         self.regularity == Regularity::Required
     }
 
-    fn first_place(&self) -> String {
+    fn first_index_path(&self) -> String {
         "[0]".repeat(self.open.len())
     }
 
     fn mixed(&self, here: &str, before: &str) -> Error {
         Error::invalid(format!(
             "ragged array: {} is {here}, {} is {before}",
-            self.place(),
-            self.first_place()
+            self.index_path(),
+            self.first_index_path()
         ))
     }
 
     fn ragged(&self, size: usize, known: usize) -> Error {
         Error::invalid(format!(
             "ragged array: {} has {size} elements, {} has {known}",
-            self.place(),
-            self.first_place()
+            self.index_path(),
+            self.first_index_path()
         ))
     }
 }

@@ -167,7 +167,7 @@ impl Reader<'_> {
                 nesting.advance(sink.len() - n_before);
                 return Err(match nesting.is_outside() {
                     true => error,
-                    false => error.in_context(format_args!("at {}", nesting.place())),
+                    false => error.in_context(format_args!("at {}", nesting.index_path())),
                 });
             }
             cursor.skip_whitespace();

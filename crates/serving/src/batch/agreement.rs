@@ -135,7 +135,7 @@ pub(crate) fn difference(
             continue;
         }
         let (n_different, first) = unequal(alone, joined);
-        let detail = place(first, row_length(alone)) + " is another one in a batch";
+        let detail = key(first, row_length(alone)) + " is another one in a batch";
         match flips.as_deref_mut() {
             Some(flips) => flips.add(
                 alone.n_elements(),
@@ -153,7 +153,7 @@ fn row_length(tensor: &Tensor) -> usize {
     tensor.shape().row_elements().unwrap_or(1).max(1)
 }
 
-fn place(index: usize, row_length: usize) -> String {
+fn key(index: usize, row_length: usize) -> String {
     format!(
         "element {} of row {}",
         index % row_length,
@@ -174,9 +174,9 @@ fn fraction_difference(
         let mut pairs = alone.iter().zip(joined).enumerate();
         let found = pairs.find(|(_, (left, right))| !tolerance.accepts(**left, **right, scale));
         if let Some((element, (left, right))) = found {
-            let place = place(row * row_length + element, row_length);
+            let key = key(row * row_length + element, row_length);
             return Some(format!(
-                "{place} is {left:.6} alone and {right:.6} in a batch"
+                "{key} is {left:.6} alone and {right:.6} in a batch"
             ));
         }
     }
@@ -185,21 +185,21 @@ fn fraction_difference(
 
 /// The number of elements that are not equal, and the first of them.
 fn unequal(alone: &Tensor, joined: &Tensor) -> (usize, usize) {
-    let places: Vec<_> = match alone.element_type().size_bytes() {
+    let keys: Vec<_> = match alone.element_type().size_bytes() {
         Some(size) => {
             let pairs = alone.data().chunks(size).zip(joined.data().chunks(size));
             different(pairs)
         }
         None => different(alone.strings().zip(joined.strings())),
     };
-    (places.len(), places.first().copied().unwrap_or_default())
+    (keys.len(), keys.first().copied().unwrap_or_default())
 }
 
 fn different<T: PartialEq>(pairs: impl Iterator<Item = (T, T)>) -> Vec<usize> {
     let pairs = pairs.enumerate();
     pairs
         .filter(|(_, (left, right))| left != right)
-        .map(|(place, _)| place)
+        .map(|(key, _)| key)
         .collect()
 }
 
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn integers(n: usize, n_flipped: usize) -> [Tensor; 1] {
-        let values = (0..n).map(|place| i64::from(place < n_flipped));
+        let values = (0..n).map(|key| i64::from(key < n_flipped));
         [Tensor::from_values([n].into(), values.collect()).unwrap()]
     }
 

@@ -18,7 +18,7 @@ const N_POINTS: usize = 16;
 const WEIGHT: f64 = 0.1;
 
 /// How far one run can pull, as a multiple of what was expected.
-const MAX_SURPRISE: f64 = 4.0;
+const MAX_SAMPLE_FACTOR: f64 = 4.0;
 
 /// How far one run can widen the variance: twice as long as expected, or not at all.
 const MAX_DEVIATION: f64 = 1.0;
@@ -84,7 +84,7 @@ impl Curve {
         let weight = WEIGHT.max(1.0 / f64::from(point.n_runs + 1));
         let deviation = (seconds / expected - 1.0).min(MAX_DEVIATION);
         point.rows += weight * (rows - point.rows);
-        point.seconds += weight * (seconds.min(expected * MAX_SURPRISE) - point.seconds);
+        point.seconds += weight * (seconds.min(expected * MAX_SAMPLE_FACTOR) - point.seconds);
         point.variance += WEIGHT * (deviation * deviation - point.variance);
         point.n_runs = point.n_runs.saturating_add(1).min(1000);
     }
@@ -111,8 +111,8 @@ impl Curve {
     pub(crate) fn efficient_rows(&self, max_rows: usize) -> usize {
         let most = max_rows.max(1);
         let best = self.points().map(Point::throughput).fold(0.0, f64::max);
-        let wanted = best * EFFICIENT_SHARE;
-        let is_efficient = |point: &&Point| point.throughput() >= wanted;
+        let target = best * EFFICIENT_SHARE;
+        let is_efficient = |point: &&Point| point.throughput() >= target;
         let Some(efficient) = self.points().find(is_efficient) else {
             return most;
         };
@@ -127,7 +127,7 @@ impl Curve {
             Some(_) if is_largest && efficient.rows < float(most) => {
                 whole(efficient.rows * 2.0).min(most)
             }
-            Some(smaller) => whole(crossing(smaller, efficient, wanted)).min(most),
+            Some(smaller) => whole(crossing(smaller, efficient, target)).min(most),
         }
     }
 
@@ -141,55 +141,55 @@ impl Curve {
 
     fn seconds(&self, n_rows: usize) -> Option<f64> {
         let rows = float(n_rows.max(1));
-        Some(match self.around(rows)? {
-            Around::Within(low, high) => {
+        Some(match self.neighbours(rows)? {
+            Neighbours::Within(low, high) => {
                 low.seconds + (high.seconds - low.seconds) * share(low, high, rows)
             }
-            Around::Above(low, high) => {
+            Neighbours::Above(low, high) => {
                 let slope = (high.seconds - low.seconds) / (high.rows - low.rows);
                 high.seconds + slope.max(0.0) * (rows - high.rows)
             }
             // Fewer rows may cost as much as these; more cost in proportion.
-            Around::Only(point) => point.seconds * (rows / point.rows).max(1.0),
+            Neighbours::Only(point) => point.seconds * (rows / point.rows).max(1.0),
         })
     }
 
     fn deviation(&self, n_rows: usize) -> f64 {
         let rows = float(n_rows.max(1));
-        match self.around(rows) {
-            Some(Around::Within(low, high)) => {
+        match self.neighbours(rows) {
+            Some(Neighbours::Within(low, high)) => {
                 let (low_deviation, high_deviation) = (low.deviation(), high.deviation());
                 low_deviation + (high_deviation - low_deviation) * share(low, high, rows)
             }
-            Some(Around::Above(_, point) | Around::Only(point)) => point.deviation(),
+            Some(Neighbours::Above(_, point) | Neighbours::Only(point)) => point.deviation(),
             None => 0.0,
         }
     }
 
-    fn around(&self, rows: f64) -> Option<Around<'_>> {
+    fn neighbours(&self, rows: f64) -> Option<Neighbours<'_>> {
         let mut low: Option<&Point> = None;
         let mut below_low: Option<&Point> = None;
         for point in self.points() {
             match low {
                 Some(low) if rows <= point.rows && low.rows < point.rows => {
-                    return Some(Around::Within(low, point));
+                    return Some(Neighbours::Within(low, point));
                 }
-                None if rows <= point.rows => return Some(Around::Only(point)),
+                None if rows <= point.rows => return Some(Neighbours::Only(point)),
                 Some(_) | None => {}
             }
             below_low = low;
             low = Some(point);
         }
         match (below_low, low?) {
-            (Some(low), high) if low.rows < high.rows => Some(Around::Above(low, high)),
-            (_, high) => Some(Around::Only(high)),
+            (Some(low), high) if low.rows < high.rows => Some(Neighbours::Above(low, high)),
+            (_, high) => Some(Neighbours::Only(high)),
         }
     }
 }
 
 /// The points that the time of a run follows from.
 #[derive(Debug)]
-enum Around<'a> {
+enum Neighbours<'a> {
     Within(&'a Point, &'a Point),
     Above(&'a Point, &'a Point),
     Only(&'a Point),
@@ -200,13 +200,13 @@ fn share(low: &Point, high: &Point, rows: f64) -> f64 {
 }
 
 /// Where the line from `low`, which is below the wanted throughput, to `high` reaches it.
-fn crossing(low: &Point, high: &Point, wanted: f64) -> f64 {
+fn crossing(low: &Point, high: &Point, target: f64) -> f64 {
     let slope = (high.seconds - low.seconds) / (high.rows - low.rows);
-    let gain = 1.0 - wanted * slope;
+    let gain = 1.0 - target * slope;
     if gain <= 0.0 {
         return high.rows;
     }
-    (wanted * (low.seconds - slope * low.rows) / gain).clamp(low.rows, high.rows)
+    (target * (low.seconds - slope * low.rows) / gain).clamp(low.rows, high.rows)
 }
 
 fn bucket(n_rows: usize) -> usize {

@@ -14,26 +14,26 @@
 //! nor the tail of the latency at any load, and charging a newcomer the batch that it would join
 //! now, which makes a quarter of the answers late at full load.
 
-mod budget;
-pub(crate) mod exchange;
+mod codel;
+mod deadline_estimate;
 mod forecast;
 mod lateness;
 mod sizing;
 mod slots;
-mod standing;
 mod turnaround;
+pub(crate) mod types;
 
 use std::time::{Duration, Instant};
 
 use super::curve::Curve;
-use super::queue::{Cut, Place, Queue, Terms, Waiting};
-use budget::UsualTime;
-use exchange::{Admitted, Batch, Limits, Ran, Refusal, Step};
+use super::queue::{BatchCandidate, BatchConstraints, Queue, QueueKey, QueuedRequest};
+use codel::CoDel;
+use deadline_estimate::DeadlineEstimate;
 use lateness::Lateness;
 use sizing::Sizing;
 use slots::Slots;
-use standing::StandingQueue;
 use turnaround::Turnaround;
+use types::{Admitted, Batch, Decision, Limits, Refusal, RunReport};
 
 /// A shorter hold is not worth a timer.
 const MIN_HOLD: Duration = Duration::from_micros(50);
@@ -46,7 +46,7 @@ const HOLD_TURNAROUNDS: f64 = 2.5;
 const HORIZON_HOLDS: u32 = 4;
 
 /// Runs that follow each other more quickly teach nothing more, and are counted once for all.
-const MIN_LESSON_GAP: Duration = Duration::from_micros(200);
+const MIN_SAMPLE_GAP: Duration = Duration::from_micros(200);
 
 /// How long the sizing stays as it is; it follows from averages that move slowly.
 const SIZING_AGE: Duration = Duration::from_millis(10);
@@ -64,9 +64,9 @@ pub(crate) struct Scheduler<T> {
     learned_at: Option<Instant>,
     /// When an instance last began or ended a run.
     last_run: Option<Instant>,
-    usual_time: UsualTime,
+    deadline_estimate: DeadlineEstimate,
     lateness: Lateness,
-    standing: StandingQueue,
+    codel: CoDel,
     turnaround: Turnaround,
 }
 
@@ -81,9 +81,9 @@ impl<T> Scheduler<T> {
             sized_at: None,
             learned_at: None,
             last_run: None,
-            usual_time: UsualTime::default(),
+            deadline_estimate: DeadlineEstimate::default(),
             lateness: Lateness::default(),
-            standing: StandingQueue::default(),
+            codel: CoDel::default(),
             turnaround: Turnaround::default(),
             curve,
             limits,
@@ -93,7 +93,7 @@ impl<T> Scheduler<T> {
     }
 
     /// A request arrives, at the time that it says.
-    pub(crate) fn arrive(&mut self, waiting: Waiting<T>) -> Result<Admitted<T>, Refusal> {
+    pub(crate) fn admit(&mut self, waiting: QueuedRequest<T>) -> Result<Admitted<T>, Refusal> {
         if self.is_closing {
             return Err(Refusal::Closing);
         }
@@ -104,17 +104,17 @@ impl<T> Scheduler<T> {
         self.turnaround.arrived(now);
         self.check_deadline(&waiting, now)?;
         let displaced = self.make_room(&waiting, now)?;
-        let place = self.queue.push(waiting);
+        let key = self.queue.push(waiting);
         Ok(Admitted {
-            place,
+            key,
             level: (!displaced.is_empty()).then(|| self.admission_level(now)),
             displaced,
         })
     }
 
     /// A caller went away. Gives its request when it was still waiting.
-    pub(crate) fn cancel(&mut self, place: Place) -> Option<Waiting<T>> {
-        self.queue.remove(place)
+    pub(crate) fn cancel(&mut self, key: QueueKey) -> Option<QueuedRequest<T>> {
+        self.queue.remove(key)
     }
 
     /// A caller wants to run its request itself, without waiting. Gives the instance that is busy
@@ -135,63 +135,63 @@ impl<T> Scheduler<T> {
     }
 
     /// A thread asks what to do. While no instance is free, there is nothing to do.
-    pub(crate) fn next(&mut self, now: Instant) -> Step<T> {
+    pub(crate) fn next(&mut self, now: Instant) -> Decision<T> {
         self.step(now, None)
     }
 
     /// As [`Self::next`], for a thread that runs only batches of which it may run every request.
-    pub(crate) fn next_if(&mut self, now: Instant, may_run: impl Fn(&T) -> bool) -> Step<T> {
+    pub(crate) fn next_if(&mut self, now: Instant, may_run: impl Fn(&T) -> bool) -> Decision<T> {
         self.step(now, Some(&may_run))
     }
 
-    fn step(&mut self, now: Instant, may_run: Option<&dyn Fn(&T) -> bool>) -> Step<T> {
+    fn step(&mut self, now: Instant, may_run: Option<&dyn Fn(&T) -> bool>) -> Decision<T> {
         if self.has_waiting() && self.slots.n_free() == 0 {
-            return Step::Wait;
+            return Decision::Wait;
         }
-        let cut = self.plan(now);
-        if !cut.dropped.is_empty() {
-            return Step::Drop(self.queue.take(&cut.dropped));
+        let candidate = self.plan(now);
+        if !candidate.dropped.is_empty() {
+            return Decision::Drop(self.queue.take(&candidate.dropped));
         }
-        if cut.batch.is_empty() {
+        if candidate.batch.is_empty() {
             return match self.is_closing {
-                true => Step::End,
-                false => Step::Wait,
+                true => Decision::End,
+                false => Decision::Wait,
             };
         }
-        if !cut.is_full
-            && let Some(until) = self.hold(&cut, now)
+        if !candidate.is_full
+            && let Some(until) = self.hold(&candidate, now)
         {
-            return Step::HoldUntil(until);
+            return Decision::HoldUntil(until);
         }
-        if may_run.is_some_and(|may_run| !self.queue.all(&cut, may_run)) {
-            return Step::Wait;
+        if may_run.is_some_and(|may_run| !self.queue.all(&candidate, may_run)) {
+            return Decision::Wait;
         }
-        let Some(slot) = self.slots.occupy(now + self.upper(cut.n_rows)) else {
-            return Step::Wait;
+        let Some(slot) = self.slots.occupy(now + self.upper(candidate.n_rows)) else {
+            return Decision::Wait;
         };
-        self.note_delay(&cut, now);
+        self.observe_delay(&candidate, now);
         self.last_run = Some(now);
-        Step::Run(Batch {
-            requests: self.queue.take_batch(&cut),
+        Decision::Run(Batch {
+            requests: self.queue.take_batch(&candidate),
             slot,
         })
     }
 
     /// An instance has run its batch.
-    pub(crate) fn freed(&mut self, slot: usize, ran: &Ran, now: Instant) {
+    pub(crate) fn finish_run(&mut self, slot: usize, report: &RunReport, now: Instant) {
         self.slots.release(slot, now);
         self.last_run = Some(now);
-        self.lateness.observe(ran.n_due, ran.n_late, now);
-        self.turnaround.replied(ran.n_requests, now);
-        if let Some(time) = ran.time {
-            self.learn(ran.n_rows, time, now);
+        self.lateness.observe(report.n_due, report.n_late, now);
+        self.turnaround.replied(report.n_requests, now);
+        if let Some(time) = report.time {
+            self.learn(report.n_rows, time, now);
         }
     }
 
     /// An instance is gone: this one, or any when its thread had none. Gives what nobody can run
     /// any more.
-    pub(crate) fn instance_lost(&mut self, slot: Option<usize>) -> Vec<Waiting<T>> {
-        self.slots.lose(slot);
+    pub(crate) fn instance_lost(&mut self, slot: Option<usize>) -> Vec<QueuedRequest<T>> {
+        self.slots.mark_lost(slot);
         match self.slots.n_left() {
             0 => self.queue.drain(),
             _ => Vec::new(),
@@ -199,7 +199,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Takes all requests out of line, because no instance will run them.
-    pub(crate) fn drain(&mut self) -> Vec<Waiting<T>> {
+    pub(crate) fn drain(&mut self) -> Vec<QueuedRequest<T>> {
         self.queue.drain()
     }
 
@@ -215,39 +215,39 @@ impl<T> Scheduler<T> {
 
     fn learn(&mut self, n_rows: usize, time: Duration, now: Instant) {
         let age = |at| now.saturating_duration_since(at);
-        if self.learned_at.is_some_and(|at| age(at) < MIN_LESSON_GAP) {
+        if self.learned_at.is_some_and(|at| age(at) < MIN_SAMPLE_GAP) {
             return;
         }
         self.learned_at = Some(now);
         self.curve.observe(n_rows, time);
         if self.sized_at.is_none_or(|at| age(at) >= SIZING_AGE) {
             let factor = self.lateness.factor();
-            let usual_time = self.usual_time.get(now);
-            self.sizing = Sizing::new(&self.curve, factor, &self.limits, usual_time);
+            let deadline_estimate = self.deadline_estimate.get(now);
+            self.sizing = Sizing::new(&self.curve, factor, &self.limits, deadline_estimate);
             self.sized_at = Some(now);
             self.set_horizon();
         }
     }
 
-    fn plan(&self, now: Instant) -> Cut {
+    fn plan(&self, now: Instant) -> BatchCandidate {
         let is_stale = self.is_stale(now);
         let run_time = |n_rows| match is_stale {
             true => Duration::ZERO,
             false => self.upper(n_rows),
         };
-        let delay = self.sizing.standing_delay;
-        self.queue.plan(&Terms {
+        let delay = self.sizing.codel_target;
+        self.queue.plan(&BatchConstraints {
             now,
             max_rows: self.sizing.batch_rows,
             run_time: &run_time,
-            shed_before: delay.and_then(|delay| self.standing.shed_before(delay, now)),
+            shed_before: delay.and_then(|delay| self.codel.shed_before(delay, now)),
         })
     }
 
-    fn note_delay(&mut self, cut: &Cut, now: Instant) {
-        if let (Some(target), Some(last)) = (self.sizing.standing_delay, cut.last_arrival) {
+    fn observe_delay(&mut self, candidate: &BatchCandidate, now: Instant) {
+        if let (Some(target), Some(last)) = (self.sizing.codel_target, candidate.last_arrival) {
             let delay = now.saturating_duration_since(last);
-            self.standing.observe(delay, target, now);
+            self.codel.observe(delay, target, now);
         }
     }
 
@@ -255,9 +255,9 @@ impl<T> Scheduler<T> {
     /// waiting. Gives those that a more urgent request displaces.
     fn make_room(
         &mut self,
-        waiting: &Waiting<T>,
+        waiting: &QueuedRequest<T>,
         now: Instant,
-    ) -> Result<Vec<Waiting<T>>, Refusal> {
+    ) -> Result<Vec<QueuedRequest<T>>, Refusal> {
         let (class, cost) = (waiting.class(), waiting.cost());
         let limit = self.sizing.queue_rows;
         let Some(n_over) = self.n_over(cost) else {
@@ -284,7 +284,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Until when a batch that is not full waits for company, if it does.
-    fn hold(&self, cut: &Cut, now: Instant) -> Option<Instant> {
+    fn hold(&self, candidate: &BatchCandidate, now: Instant) -> Option<Instant> {
         if self.is_closing {
             return None;
         }
@@ -293,7 +293,7 @@ impl<T> Scheduler<T> {
             Some(delay) => self.queue.oldest()? + delay,
             None => self.held_until(now)?,
         };
-        let answered = until + self.upper(cut.n_rows);
+        let answered = until + self.upper(candidate.n_rows);
         let is_too_late = |deadline| deadline <= until || deadline < answered;
         let is_urgent = self.queue.first_deadline().is_some_and(is_too_late);
         (now < until && !is_urgent).then_some(until)

@@ -21,14 +21,14 @@ use class::Classes;
 
 /// Where a request without deadline stands among others: nobody waits longer for a machine that
 /// says nothing.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Requests that one plan drops; whoever drops them asks again, and lets others in between.
 const MAX_DROPS: usize = 32;
 
 /// Where a request stands in line: the order of places is the order of service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct QueueKey {
     class: u32,
     due: Instant,
     sequence: u64,
@@ -44,7 +44,7 @@ pub(crate) fn class(priority: u32) -> u32 {
 
 /// One request that waits.
 #[derive(Debug)]
-pub(crate) struct Waiting<T> {
+pub(crate) struct QueuedRequest<T> {
     /// Rows that it adds to a batch.
     pub(crate) n_rows: usize,
     /// What a row looks like; requests with equal layouts may share a batch. `None` runs alone.
@@ -59,7 +59,7 @@ pub(crate) struct Waiting<T> {
     pub(crate) request: T,
 }
 
-impl<T> Waiting<T> {
+impl<T> QueuedRequest<T> {
     /// Rows as the bound of the queue counts them: an empty request takes room as well.
     pub(crate) fn cost(&self) -> usize {
         self.n_rows.max(1)
@@ -76,7 +76,7 @@ impl<T> Waiting<T> {
 }
 
 /// What a plan goes by.
-pub(crate) struct Terms<'a> {
+pub(crate) struct BatchConstraints<'a> {
     /// The time.
     pub(crate) now: Instant,
     /// The most rows of a batch.
@@ -87,9 +87,9 @@ pub(crate) struct Terms<'a> {
     pub(crate) shed_before: Option<Instant>,
 }
 
-impl Terms<'_> {
+impl BatchConstraints<'_> {
     /// Whether a request that runs now with so many rows is late.
-    fn is_late<T>(&self, waiting: &Waiting<T>, n_rows: usize) -> bool {
+    fn is_late<T>(&self, waiting: &QueuedRequest<T>, n_rows: usize) -> bool {
         match waiting.deadline {
             Some(deadline) => deadline <= self.now || deadline < self.now + (self.run_time)(n_rows),
             None => self.shed_before.is_some_and(|time| waiting.arrived < time),
@@ -99,11 +99,11 @@ impl Terms<'_> {
 
 /// Who would run now.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cut {
+pub(crate) struct BatchCandidate {
     /// Requests in front of the batch that would be late.
-    pub(crate) dropped: Vec<Place>,
+    pub(crate) dropped: Vec<QueueKey>,
     /// The requests of the batch, in order.
-    pub(crate) batch: Vec<Place>,
+    pub(crate) batch: Vec<QueueKey>,
     /// The rows of the batch.
     pub(crate) n_rows: usize,
     /// Whether waiting longer cannot add to the batch.
@@ -112,9 +112,9 @@ pub(crate) struct Cut {
     pub(crate) last_arrival: Option<Instant>,
 }
 
-impl Cut {
-    fn add<T>(&mut self, place: Place, waiting: &Waiting<T>) {
-        self.batch.push(place);
+impl BatchCandidate {
+    fn add<T>(&mut self, key: QueueKey, waiting: &QueuedRequest<T>) {
+        self.batch.push(key);
         self.n_rows = self.n_rows.saturating_add(waiting.n_rows);
         self.last_arrival = self.last_arrival.max(Some(waiting.arrived));
     }
@@ -123,7 +123,7 @@ impl Cut {
 /// Waiting requests in the order of service.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    waiting: BTreeMap<Place, Waiting<T>>,
+    waiting: BTreeMap<QueueKey, QueuedRequest<T>>,
     classes: Classes,
     next_sequence: u64,
     n_rows: usize,
@@ -163,7 +163,7 @@ impl<T> Queue<T> {
     /// The classes that wait, in the order of service. What a newcomer finds ahead of it changes
     /// from each of them on.
     pub(crate) fn classes(&self) -> impl DoubleEndedIterator<Item = u32> {
-        self.classes.each()
+        self.classes.iter()
     }
 
     /// Whether a newcomer of this class may take the place of so many rows of lower ones.
@@ -172,65 +172,64 @@ impl<T> Queue<T> {
     }
 
     /// Puts a request in line.
-    pub(crate) fn push(&mut self, waiting: Waiting<T>) -> Place {
-        let place = Place {
+    pub(crate) fn push(&mut self, waiting: QueuedRequest<T>) -> QueueKey {
+        let key = QueueKey {
             class: waiting.class(),
-            due: waiting.deadline.unwrap_or(waiting.arrived + PATIENCE),
+            due: waiting
+                .deadline
+                .unwrap_or(waiting.arrived + DEFAULT_DEADLINE),
             sequence: self.next_sequence,
         };
         self.next_sequence += 1;
         self.n_rows += waiting.cost();
-        self.classes.add(place.class, waiting.cost());
-        self.waiting.insert(place, waiting);
-        place
+        self.classes.add(key.class, waiting.cost());
+        self.waiting.insert(key, waiting);
+        key
     }
 
     /// Takes a request out of line, if it still waits.
-    pub(crate) fn remove(&mut self, place: Place) -> Option<Waiting<T>> {
-        let waiting = self.waiting.remove(&place)?;
+    pub(crate) fn remove(&mut self, key: QueueKey) -> Option<QueuedRequest<T>> {
+        let waiting = self.waiting.remove(&key)?;
         self.n_rows -= waiting.cost();
-        self.classes.remove(place.class, waiting.cost());
+        self.classes.remove(key.class, waiting.cost());
         Some(waiting)
     }
 
     /// Takes requests out of line.
-    pub(crate) fn take(&mut self, places: &[Place]) -> Vec<Waiting<T>> {
-        places
-            .iter()
-            .filter_map(|&place| self.remove(place))
-            .collect()
+    pub(crate) fn take(&mut self, keys: &[QueueKey]) -> Vec<QueuedRequest<T>> {
+        keys.iter().filter_map(|&key| self.remove(key)).collect()
     }
 
     /// Whether all requests of the batch of a cut are so.
-    pub(crate) fn all(&self, cut: &Cut, is_so: impl Fn(&T) -> bool) -> bool {
-        let mut batch = cut.batch.iter();
-        batch.all(|place| {
+    pub(crate) fn all(&self, candidate: &BatchCandidate, is_so: impl Fn(&T) -> bool) -> bool {
+        let mut batch = candidate.batch.iter();
+        batch.all(|key| {
             self.waiting
-                .get(place)
+                .get(key)
                 .is_some_and(|waiting| is_so(&waiting.request))
         })
     }
 
     /// Takes the batch of a cut out of line, which the lower classes that wait are credited for.
-    pub(crate) fn take_batch(&mut self, cut: &Cut) -> Vec<Waiting<T>> {
-        self.classes.credit(cut.n_rows);
-        for place in &cut.batch {
-            let cost = self.waiting.get(place).map_or(0, Waiting::cost);
-            self.classes.charge(place.class, cost);
+    pub(crate) fn take_batch(&mut self, candidate: &BatchCandidate) -> Vec<QueuedRequest<T>> {
+        self.classes.credit(candidate.n_rows);
+        for key in &candidate.batch {
+            let cost = self.waiting.get(key).map_or(0, QueuedRequest::cost);
+            self.classes.charge(key.class, cost);
         }
-        self.take(&cut.batch)
+        self.take(&candidate.batch)
     }
 
     /// Takes the last requests of lower classes out of line until there is room for so many rows;
     /// nothing when that cannot be.
-    pub(crate) fn displace(&mut self, class: u32, n_rows: usize) -> Option<Vec<Waiting<T>>> {
+    pub(crate) fn displace(&mut self, class: u32, n_rows: usize) -> Option<Vec<QueuedRequest<T>>> {
         if !self.can_displace(class, n_rows) {
             return None;
         }
         let (mut displaced, mut n_freed) = (Vec::new(), 0);
         while n_freed < n_rows {
-            let (&place, _) = self.waiting.last_key_value()?;
-            let waiting = self.remove(place)?;
+            let (&key, _) = self.waiting.last_key_value()?;
+            let waiting = self.remove(key)?;
             n_freed += waiting.cost();
             displaced.push(waiting);
         }
@@ -238,55 +237,55 @@ impl<T> Queue<T> {
     }
 
     /// Takes all requests out of line.
-    pub(crate) fn drain(&mut self) -> Vec<Waiting<T>> {
+    pub(crate) fn drain(&mut self) -> Vec<QueuedRequest<T>> {
         self.n_rows = 0;
         self.classes = Classes::default();
         std::mem::take(&mut self.waiting).into_values().collect()
     }
 
     /// The batch that would be cut now.
-    pub(crate) fn plan(&self, terms: &Terms<'_>) -> Cut {
+    pub(crate) fn plan(&self, constraints: &BatchConstraints<'_>) -> BatchCandidate {
         let favoured = self.favoured();
         let order = || {
             let first = favoured
                 .iter()
-                .filter_map(|place| self.waiting.get_key_value(place));
+                .filter_map(|key| self.waiting.get_key_value(key));
             let rest = self.waiting.iter();
-            first.chain(rest.filter(|(place, _)| !favoured.contains(place)))
+            first.chain(rest.filter(|(key, _)| !favoured.contains(key)))
         };
         let mut dropped = Vec::new();
-        for (index, (&place, head)) in order().enumerate() {
-            let cut = cut(order().skip(index), terms);
-            if !terms.is_late(head, cut.n_rows) {
-                dropped.extend(&cut.dropped);
-                return Cut { dropped, ..cut };
+        for (index, (&key, head)) in order().enumerate() {
+            let candidate = candidate(order().skip(index), constraints);
+            if !constraints.is_late(head, candidate.n_rows) {
+                dropped.extend(&candidate.dropped);
+                return BatchCandidate {
+                    dropped,
+                    ..candidate
+                };
             }
-            dropped.push(place);
+            dropped.push(key);
             if dropped.len() >= MAX_DROPS {
                 break;
             }
         }
-        Cut {
+        BatchCandidate {
             dropped,
-            ..Cut::default()
+            ..BatchCandidate::default()
         }
     }
 
     /// Requests of lower classes that have saved enough to go first.
-    fn favoured(&self) -> Vec<Place> {
+    fn favoured(&self) -> Vec<QueueKey> {
         let mut favoured = Vec::new();
-        for (class, credit) in self.classes.savings() {
+        for (class, credit) in self.classes.credits() {
             let mut rest = credit;
-            let of_class = self
-                .waiting
-                .iter()
-                .filter(|(place, _)| place.class == class);
-            for (&place, waiting) in of_class {
+            let of_class = self.waiting.iter().filter(|(key, _)| key.class == class);
+            for (&key, waiting) in of_class {
                 if waiting.cost() > rest {
                     break;
                 }
                 rest -= waiting.cost();
-                favoured.push(place);
+                favoured.push(key);
             }
         }
         favoured
@@ -305,30 +304,30 @@ impl<T> Queue<T> {
 }
 
 /// The batch of the first of these requests, whether it can be answered in time or not.
-fn cut<'a, T: 'a>(
-    mut line: impl Iterator<Item = (&'a Place, &'a Waiting<T>)>,
-    terms: &Terms<'_>,
-) -> Cut {
-    let mut cut = Cut::default();
-    let Some((&place, head)) = line.next() else {
-        return cut;
+fn candidate<'a, T: 'a>(
+    mut line: impl Iterator<Item = (&'a QueueKey, &'a QueuedRequest<T>)>,
+    constraints: &BatchConstraints<'_>,
+) -> BatchCandidate {
+    let mut candidate = BatchCandidate::default();
+    let Some((&key, head)) = line.next() else {
+        return candidate;
     };
-    cut.add(place, head);
-    while cut.n_rows < terms.max_rows && head.layout.is_some() {
-        let Some((&place, waiting)) = line.next() else {
-            return cut;
+    candidate.add(key, head);
+    while candidate.n_rows < constraints.max_rows && head.layout.is_some() {
+        let Some((&key, waiting)) = line.next() else {
+            return candidate;
         };
-        if terms.is_late(waiting, waiting.n_rows) {
-            cut.dropped.push(place);
+        if constraints.is_late(waiting, waiting.n_rows) {
+            candidate.dropped.push(key);
         } else if head.can_join(waiting) {
-            if cut.n_rows.saturating_add(waiting.n_rows) > terms.max_rows {
+            if candidate.n_rows.saturating_add(waiting.n_rows) > constraints.max_rows {
                 break;
             }
-            cut.add(place, waiting);
+            candidate.add(key, waiting);
         }
     }
-    cut.is_full = true;
-    cut
+    candidate.is_full = true;
+    candidate
 }
 
 #[cfg(test)]

@@ -92,10 +92,12 @@ impl<'a> BatchOutputs<'a> {
 
     fn pick(&self, share: &Share<'_>, start: usize) -> Result<Vec<Tensor>> {
         let mut tensors = Vec::with_capacity(share.outputs.len());
-        for wanted in share.outputs {
-            let index = self.positions.iter().position(|found| found == wanted);
+        for position in share.outputs {
+            let index = self.positions.iter().position(|found| found == position);
             let Some(tensor) = index.and_then(|index| self.tensors.get(index)) else {
-                return Err(Error::internal(format!("output {wanted} was not computed")));
+                return Err(Error::internal(format!(
+                    "output {position} was not computed"
+                )));
             };
             tensors.push(tensor.slice_rows(start, share.n_rows)?);
         }

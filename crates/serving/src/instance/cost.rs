@@ -29,7 +29,7 @@ const EMPTY_STRING_BYTES: usize = 4;
 const WEIGHT_SHIFT: u32 = 3;
 
 /// How far one sample can pull, in multiples of what was expected.
-const MAX_SURPRISE: u64 = 4;
+const MAX_SAMPLE_FACTOR: u64 = 4;
 
 /// The size of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ fn blend(expected: u64, sample: u64) -> u64 {
     if expected == 0 {
         return sample;
     }
-    let sample = sample.min(expected.saturating_mul(MAX_SURPRISE));
+    let sample = sample.min(expected.saturating_mul(MAX_SAMPLE_FACTOR));
     let kept = expected - (expected >> WEIGHT_SHIFT);
     (kept + (sample >> WEIGHT_SHIFT)).max(1)
 }

@@ -17,7 +17,7 @@ use tokio::time;
 use super::cost::{CostCurve, RunSize};
 use super::overrun::{FirstOverrun, InlineRun};
 use super::part::{Part, latest_deadline};
-use super::pool::{Instance, Pool, Taken};
+use super::pool::{AssignedBatch, Instance, Pool};
 use super::stopwatch::Stopwatch;
 use super::thread_name::thread_name;
 use super::verification::Verifier;
@@ -25,10 +25,10 @@ use super::watch::{RunWatch, Sight, WatchedSession};
 use super::{Answer, Job};
 use crate::admission::no_instance;
 use crate::batch::join::{join_inputs, join_outputs};
-use crate::batch::policy::exchange::Ran;
-use crate::batch::queue::Waiting;
+use crate::batch::policy::types::RunReport;
+use crate::batch::queue::QueuedRequest;
 use crate::batch::split::{BatchOutputs, Share};
-use crate::statistics::Statistics;
+use crate::counters::VersionCounters;
 
 /// What the instances of a variant share.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(crate) struct Executor {
     /// The first run that was too long for the thread of its caller.
     pub(crate) overrun: FirstOverrun,
     /// What is counted.
-    pub(crate) statistics: Statistics,
+    pub(crate) counters: VersionCounters,
     /// Who is told.
     pub(crate) observe: Arc<dyn Observe>,
     /// What checks that joined requests get the answers that they get alone.
@@ -55,17 +55,17 @@ pub(crate) struct Executor {
 
 /// The session cannot go on, for this reason.
 #[derive(Debug)]
-pub(super) struct Lost(pub(super) Error);
+pub(super) struct SessionLost(pub(super) Error);
 
 /// Leaves the pool when the thread ends, for whatever reason.
 #[derive(Debug)]
-struct Seat<'a> {
+struct InstanceGuard<'a> {
     executor: &'a Executor,
     /// The instance that is running.
     slot: Option<usize>,
 }
 
-impl Drop for Seat<'_> {
+impl Drop for InstanceGuard<'_> {
     fn drop(&mut self) {
         for waiting in self.executor.pool.instance_lost(self.slot) {
             reply(waiting.request, Err(no_instance(&self.executor.info)));
@@ -86,29 +86,29 @@ impl Executor {
     }
 
     fn run(&self) {
-        let mut seat = Seat {
+        let mut guard = InstanceGuard {
             executor: self,
             slot: None,
         };
         let mut next = self.pool.take_first();
-        while let Some(Taken {
+        while let Some(AssignedBatch {
             batch,
             mut instance,
         }) = next
         {
-            seat.slot = Some(instance.slot);
+            guard.slot = Some(instance.slot);
             let session = &mut instance.session;
-            let ran = self.run_batch(session, batch);
-            let ran = match ran.and_then(|ran| self.verify(session).map(|()| ran)) {
-                Ok(ran) => ran,
-                Err(Lost(error)) => return self.tell_lost(&error),
+            let report = self.run_batch(session, batch);
+            let report = match report.and_then(|report| self.verify(session).map(|()| report)) {
+                Ok(report) => report,
+                Err(SessionLost(error)) => return self.log_lost(&error),
             };
-            seat.slot = None;
-            next = self.pool.take_next(instance, &ran);
+            guard.slot = None;
+            next = self.pool.take_next(instance, &report);
         }
     }
 
-    fn tell_lost(&self, error: &Error) {
+    fn log_lost(&self, error: &Error) {
         let (model, version) = (&self.info.model, &self.info.version);
         let diagnostic = error.diagnostic();
         tracing::error!(%model, %version, %error, diagnostic, "an instance is lost");
@@ -129,16 +129,16 @@ impl Executor {
     ///
     /// # Errors
     /// `deadline_exceeded`, `engine_failed`, `engine_lost`, `internal`.
-    pub(crate) fn run_here(&self, mut instance: Instance, part: Part<'_>) -> Result<Answer> {
+    pub(crate) fn run_inline(&self, mut instance: Instance, part: Part<'_>) -> Result<Answer> {
         let run = InlineRun::start(part.arrived);
         let result = self.attempt(&mut instance.session, &[part]);
         let now = self.end_inline(run);
         match &result {
-            Err(error) if error.code() == Code::EngineLost => self.lose(instance, error),
-            Ok(answers) => self.pool.give_back(instance, &ran(answers), now),
+            Err(error) if error.code() == Code::EngineLost => self.remove_lost(instance, error),
+            Ok(answers) => self.pool.release(instance, &report(answers), now),
             Err(_) => {
-                let ran = ended(&instance.session, part.n_rows);
-                self.pool.give_back(instance, &ran, now);
+                let report = ended(&instance.session, part.n_rows);
+                self.pool.release(instance, &report, now);
             }
         }
         result.and_then(|answers| {
@@ -148,8 +148,8 @@ impl Executor {
     }
 
     /// Runs the batch that is due, on the thread of a caller, and answers all of it.
-    pub(crate) fn run_due_here(self: &Arc<Self>) {
-        let Some(Taken {
+    pub(crate) fn run_due_inline(self: &Arc<Self>) {
+        let Some(AssignedBatch {
             batch,
             mut instance,
         }) = self.pool.take_due()
@@ -160,11 +160,11 @@ impl Executor {
         let result = self.run_batch(&mut instance.session, batch);
         let now = self.end_inline(run);
         match result {
-            Ok(ran) => {
-                self.pool.give_back(instance, &ran, now);
+            Ok(report) => {
+                self.pool.release(instance, &report, now);
                 self.verify_elsewhere();
             }
-            Err(Lost(error)) => self.lose(instance, &error),
+            Err(SessionLost(error)) => self.remove_lost(instance, &error),
         }
     }
 
@@ -172,7 +172,7 @@ impl Executor {
     fn end_inline(&self, run: InlineRun) -> Instant {
         let now = time::Instant::now().into_std();
         let overrun = run.overrun(now);
-        if let Some(elapsed) = overrun.filter(|&elapsed| self.overrun.note(elapsed)) {
+        if let Some(elapsed) = overrun.filter(|&elapsed| self.overrun.record(elapsed)) {
             let (model, version) = (&self.info.model, &self.info.version);
             tracing::warn!(%model, %version, ?elapsed, "run on I/O thread took too long");
         }
@@ -180,11 +180,11 @@ impl Executor {
     }
 
     /// Takes an instance away that cannot go on.
-    pub(super) fn lose(&self, instance: Instance, error: &Error) {
-        self.tell_lost(error);
+    pub(super) fn remove_lost(&self, instance: Instance, error: &Error) {
+        self.log_lost(error);
         let slot = Some(instance.slot);
         drop(instance);
-        drop(Seat {
+        drop(InstanceGuard {
             executor: self,
             slot,
         });
@@ -194,59 +194,59 @@ impl Executor {
     fn run_batch(
         &self,
         session: &mut WatchedSession,
-        batch: Vec<Waiting<Job>>,
-    ) -> Result<Ran, Lost> {
-        let jobs = wanted(batch);
+        batch: Vec<QueuedRequest<Job>>,
+    ) -> Result<RunReport, SessionLost> {
+        let jobs = without_cancelled(batch);
         if jobs.is_empty() {
-            return Ok(Ran::default());
+            return Ok(RunReport::default());
         }
         if jobs.len() > 1 && self.unbatched.get().is_some() {
-            return self.run_alone(session, jobs);
+            return self.run_individually(session, jobs);
         }
         let parts: SmallVec<[_; 1]> = jobs.iter().map(Part::of).collect();
         let attempt = self.attempt(session, &parts);
         drop(parts);
         let error = match attempt {
             Ok(answers) => {
-                let ran = with_deadlines(ran(&answers), &jobs);
+                let report = with_deadlines(report(&answers), &jobs);
                 self.verifier.offer(&jobs, &answers);
                 for (job, answer) in jobs.into_iter().zip(answers) {
                     reply(job.request, Ok(answer));
                 }
-                return Ok(ran);
+                return Ok(report);
             }
             Err(error) => error,
         };
         let is_lost = error.code() == Code::EngineLost;
         // Alone, the requests of a run that was ended could only take as long again.
         if jobs.len() > 1 && !is_lost && session.terminated_after().is_none() {
-            return self.run_alone(session, jobs);
+            return self.run_individually(session, jobs);
         }
         let n_rows = jobs.iter().map(|job| job.n_rows).sum();
-        let ran = match session.terminated_after() {
+        let report = match session.terminated_after() {
             Some(_) => with_deadlines(ended(session, n_rows), &jobs),
-            None => Ran::default(),
+            None => RunReport::default(),
         };
         reply_all(jobs, &error);
         match is_lost {
-            true => Err(Lost(error)),
-            false => Ok(ran),
+            true => Err(SessionLost(error)),
+            false => Ok(report),
         }
     }
 
-    fn run_alone(
+    fn run_individually(
         &self,
         session: &mut WatchedSession,
-        jobs: Vec<Waiting<Job>>,
-    ) -> Result<Ran, Lost> {
+        jobs: Vec<QueuedRequest<Job>>,
+    ) -> Result<RunReport, SessionLost> {
         let mut jobs = jobs.into_iter();
         while let Some(job) = jobs.next() {
-            if let Err(Lost(error)) = self.run_batch(session, vec![job]) {
+            if let Err(SessionLost(error)) = self.run_batch(session, vec![job]) {
                 reply_all(jobs.collect(), &error);
-                return Err(Lost(error));
+                return Err(SessionLost(error));
             }
         }
-        Ok(Ran::default())
+        Ok(RunReport::default())
     }
 
     /// Joins, runs and splits once.
@@ -287,7 +287,7 @@ impl Executor {
             batch_rows,
             ..Timings::default()
         };
-        self.note(&timings, parts.len());
+        self.record_run(&timings, parts.len());
         Ok(answers(parts, split, started, timings))
     }
 
@@ -308,8 +308,8 @@ impl Executor {
         })
     }
 
-    fn note(&self, timings: &Timings, n_requests: usize) {
-        self.statistics.executed(timings, SystemTime::now());
+    fn record_run(&self, timings: &Timings, n_requests: usize) {
+        self.counters.record_execution(timings, SystemTime::now());
         self.observe.observe(&Event::BatchExecuted {
             model: &self.info.model,
             version: &self.info.version,
@@ -321,43 +321,43 @@ impl Executor {
 }
 
 /// The requests whose callers still wait: nothing is run for those who went away.
-fn wanted(batch: Vec<Waiting<Job>>) -> Vec<Waiting<Job>> {
+fn without_cancelled(batch: Vec<QueuedRequest<Job>>) -> Vec<QueuedRequest<Job>> {
     let mut jobs = batch;
     jobs.retain(|job| !job.request.reply.is_closed());
     jobs
 }
 
 /// What a run tells the scheduler.
-fn ran(answers: &[Answer]) -> Ran {
+fn report(answers: &[Answer]) -> RunReport {
     let timings = answers.first().map(|answer| answer.timings);
-    Ran {
+    RunReport {
         n_rows: timings.map_or(0, |timings| timings.batch_rows),
         time: timings
             .map(|timings| timings.compute_input + timings.compute + timings.compute_output),
         n_requests: answers.len(),
-        ..Ran::default()
+        ..RunReport::default()
     }
 }
 
 /// What a failed run tells the scheduler: one that was ended takes at least as long.
-fn ended(session: &WatchedSession, n_rows: usize) -> Ran {
-    Ran {
+fn ended(session: &WatchedSession, n_rows: usize) -> RunReport {
+    RunReport {
         n_rows,
         time: session.terminated_after(),
-        ..Ran::default()
+        ..RunReport::default()
     }
 }
 
-fn with_deadlines(ran: Ran, jobs: &[Waiting<Job>]) -> Ran {
+fn with_deadlines(report: RunReport, jobs: &[QueuedRequest<Job>]) -> RunReport {
     let deadlines = || jobs.iter().filter_map(|job| job.deadline);
     if deadlines().next().is_none() {
-        return ran;
+        return report;
     }
     let now = time::Instant::now().into_std();
-    Ran {
+    RunReport {
         n_due: deadlines().count(),
         n_late: deadlines().filter(|deadline| *deadline < now).count(),
-        ..ran
+        ..report
     }
 }
 
@@ -389,7 +389,7 @@ fn reply(job: Job, answer: Result<Answer>) {
     drop(job.reply.send(answer));
 }
 
-fn reply_all(jobs: Vec<Waiting<Job>>, error: &Error) {
+fn reply_all(jobs: Vec<QueuedRequest<Job>>, error: &Error) {
     for job in jobs {
         reply(job.request, Err(error.clone()));
     }

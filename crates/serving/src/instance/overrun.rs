@@ -90,7 +90,7 @@ pub(crate) struct FirstOverrun {
 
 impl FirstOverrun {
     /// Takes note of an overrun. Gives whether it is the first.
-    pub(crate) fn note(&self, elapsed: Duration) -> bool {
+    pub(crate) fn record(&self, elapsed: Duration) -> bool {
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).max(1);
         let noted = self
             .elapsed
@@ -152,8 +152,8 @@ mod tests {
     fn only_the_first_overrun_is_told() {
         let first = FirstOverrun::default();
         assert_eq!(first.get(), None);
-        assert!(first.note(millis(5)));
-        assert!(!first.note(millis(9)));
+        assert!(first.record(millis(5)));
+        assert!(!first.record(millis(9)));
         assert_eq!(first.get(), Some(millis(5)));
     }
 }

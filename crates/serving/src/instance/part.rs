@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Job, Work};
-use crate::batch::queue::Waiting;
+use crate::batch::queue::QueuedRequest;
 
 /// One request of a run.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// The part of a request that waited.
-    pub(crate) fn of(job: &'a Waiting<Job>) -> Self {
+    pub(crate) fn of(job: &'a QueuedRequest<Job>) -> Self {
         Self {
             work: &job.request.work,
             n_rows: job.n_rows,

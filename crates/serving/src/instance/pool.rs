@@ -14,10 +14,10 @@ use super::watch::WatchedSession;
 use crate::admission;
 use crate::batch::curve::Curve;
 use crate::batch::policy::Scheduler;
-use crate::batch::policy::exchange::{
-    Admitted, Batch, Limits, Outlook, Ran, Refusal, Refused, Step,
+use crate::batch::policy::types::{
+    Admitted, Batch, Decision, Limits, Refusal, Refused, RunReport, SchedulerSnapshot,
 };
-use crate::batch::queue::{Place, Waiting};
+use crate::batch::queue::{QueueKey, QueuedRequest};
 
 /// Waiting requests, idle sessions, and the threads that bring them together.
 #[derive(Debug)]
@@ -54,9 +54,9 @@ pub(crate) struct Instance {
 
 /// A batch and the instance to run it on.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct AssignedBatch {
     /// The requests.
-    pub(crate) batch: Vec<Waiting<Job>>,
+    pub(crate) batch: Vec<QueuedRequest<Job>>,
     /// Where they run.
     pub(crate) instance: Instance,
 }
@@ -78,12 +78,12 @@ impl Pool {
     /// A caller that will ask for a batch itself needs no thread to be woken.
     pub(crate) fn submit(
         &self,
-        waiting: Waiting<Job>,
+        waiting: QueuedRequest<Job>,
         needs_thread: bool,
     ) -> Result<Admitted<Job>, Refused> {
         let now = waiting.arrived;
         let mut state = self.lock();
-        let admitted = match state.scheduler.arrive(waiting) {
+        let admitted = match state.scheduler.admit(waiting) {
             Ok(admitted) => admitted,
             Err(refusal) => return Err(state.refused(refusal, now)),
         };
@@ -101,8 +101,8 @@ impl Pool {
     }
 
     /// Takes a request out of line. Gives whether it was still waiting.
-    pub(crate) fn cancel(&self, place: Place) -> bool {
-        self.lock().scheduler.cancel(place).is_some()
+    pub(crate) fn cancel(&self, key: QueueKey) -> bool {
+        self.lock().scheduler.cancel(key).is_some()
     }
 
     /// An idle instance for a request of so many rows that came `now` and that nobody is ahead of,
@@ -115,44 +115,48 @@ impl Pool {
     }
 
     /// The instance of a run that is over.
-    pub(crate) fn give_back(&self, instance: Instance, ran: &Ran, now: Instant) {
+    pub(crate) fn release(&self, instance: Instance, report: &RunReport, now: Instant) {
         let mut state = self.lock();
         state.idle.push(instance.session);
-        state.scheduler.freed(instance.slot, ran, now);
+        state.scheduler.finish_run(instance.slot, report, now);
         if state.scheduler.has_waiting() {
             self.wake_one(state);
         }
     }
 
     /// The first batch of a thread; `None` when nothing will come any more. Blocks.
-    pub(crate) fn take_first(&self) -> Option<Taken> {
+    pub(crate) fn take_first(&self) -> Option<AssignedBatch> {
         self.take(self.lock())
     }
 
     /// Gives back the instance of the last batch, and takes the next. Blocks.
-    pub(crate) fn take_next(&self, instance: Instance, ran: &Ran) -> Option<Taken> {
+    pub(crate) fn take_next(
+        &self,
+        instance: Instance,
+        report: &RunReport,
+    ) -> Option<AssignedBatch> {
         let now = time::Instant::now().into_std();
         let mut state = self.lock();
         state.idle.push(instance.session);
-        state.scheduler.freed(instance.slot, ran, now);
+        state.scheduler.finish_run(instance.slot, report, now);
         self.take(state)
     }
 
     /// The batch that is due now, for a thread that does not wait for one. What is not due, or too
     /// long for the thread of a caller, is left to the threads of the pool.
-    pub(crate) fn take_due(&self) -> Option<Taken> {
+    pub(crate) fn take_due(&self) -> Option<AssignedBatch> {
         let mut state = self.lock();
         loop {
             let now = time::Instant::now().into_std();
             match state.scheduler.next_if(now, |job| job.is_short) {
-                Step::Run(batch) => return self.taken(state, batch),
-                Step::Drop(dropped) => {
+                Decision::Run(batch) => return self.assign(state, batch),
+                Decision::Drop(dropped) => {
                     let level = state.scheduler.admission_level(now);
                     drop(state);
-                    tell_dropped(dropped, level);
+                    reject_dropped(dropped, level);
                     state = self.lock();
                 }
-                Step::HoldUntil(_) | Step::Wait | Step::End => {
+                Decision::HoldUntil(_) | Decision::Wait | Decision::End => {
                     if state.scheduler.has_waiting() {
                         self.wake_one(state);
                     }
@@ -163,32 +167,32 @@ impl Pool {
     }
 
     /// A batch with a session to run it on. The scheduler cuts a batch only for a free instance.
-    fn taken(&self, mut state: MutexGuard<'_, State>, batch: Batch<Job>) -> Option<Taken> {
+    fn assign(&self, mut state: MutexGuard<'_, State>, batch: Batch<Job>) -> Option<AssignedBatch> {
         let session = state.idle.pop()?;
         if state.scheduler.has_waiting() {
             self.wake_one(state);
         }
         let slot = batch.slot;
-        Some(Taken {
+        Some(AssignedBatch {
             batch: batch.requests,
             instance: Instance { session, slot },
         })
     }
 
-    fn take<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<Taken> {
+    fn take<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<AssignedBatch> {
         loop {
             let now = time::Instant::now().into_std();
             match state.scheduler.next(now) {
-                Step::Run(batch) => return self.taken(state, batch),
-                Step::Drop(dropped) => {
+                Decision::Run(batch) => return self.assign(state, batch),
+                Decision::Drop(dropped) => {
                     let level = state.scheduler.admission_level(now);
                     drop(state);
-                    tell_dropped(dropped, level);
+                    reject_dropped(dropped, level);
                     state = self.lock();
                 }
-                Step::HoldUntil(until) => state = self.sleep(state, Some(until)),
-                Step::Wait => state = self.sleep(state, None),
-                Step::End => {
+                Decision::HoldUntil(until) => state = self.sleep(state, Some(until)),
+                Decision::Wait => state = self.sleep(state, None),
+                Decision::End => {
                     // Each thread that ends takes a session with it, whose memory goes back now.
                     let session = state.idle.pop();
                     drop(state);
@@ -201,19 +205,19 @@ impl Pool {
 
     /// An instance is gone: this one, or any when its thread had none. Gives the requests that
     /// nobody can run any more.
-    pub(crate) fn instance_lost(&self, slot: Option<usize>) -> Vec<Waiting<Job>> {
+    pub(crate) fn instance_lost(&self, slot: Option<usize>) -> Vec<QueuedRequest<Job>> {
         self.lock().scheduler.instance_lost(slot)
     }
 
     /// Takes all requests out of line.
-    pub(crate) fn drain(&self) -> Vec<Waiting<Job>> {
+    pub(crate) fn drain(&self) -> Vec<QueuedRequest<Job>> {
         self.lock().scheduler.drain()
     }
 
     /// What was measured, and what follows from it now.
-    pub(crate) fn outlook(&self) -> Outlook {
+    pub(crate) fn snapshot(&self) -> SchedulerSnapshot {
         let now = time::Instant::now().into_std();
-        self.lock().scheduler.outlook(now)
+        self.lock().scheduler.snapshot(now)
     }
 
     /// Threads that wait for a batch.
@@ -233,9 +237,9 @@ impl Pool {
     }
 
     fn wake_one(&self, state: MutexGuard<'_, State>) {
-        let is_anyone_asleep = state.n_sleeping > 0;
+        let has_sleeping_thread = state.n_sleeping > 0;
         drop(state);
-        if is_anyone_asleep {
+        if has_sleeping_thread {
             self.wake.notify_one();
         }
     }
@@ -262,7 +266,7 @@ impl Pool {
     }
 }
 
-fn tell_dropped(dropped: Vec<Waiting<Job>>, level: AdmissionLevel) {
+fn reject_dropped(dropped: Vec<QueuedRequest<Job>>, level: AdmissionLevel) {
     for waiting in dropped {
         let error = match waiting.deadline {
             Some(_) => admission::deadline_exceeded(),

@@ -16,12 +16,12 @@ use contract::{Code, Event, Result, SharedModelInfo, Tensor};
 use tokio::runtime::Handle;
 use tokio::time;
 
-use super::executor::{Executor, Lost};
+use super::executor::{Executor, SessionLost};
 use super::watch::WatchedSession;
 use super::{Answer, Job};
 use crate::batch::agreement::{Difference, Flips, OTHER_SIZE, difference};
-use crate::batch::policy::exchange::Ran;
-use crate::batch::queue::Waiting;
+use crate::batch::policy::types::RunReport;
+use crate::batch::queue::QueuedRequest;
 
 /// The part of the run time that is earned: below a percent, with room for the last overrun.
 const EARNED_PART: u32 = 200;
@@ -117,7 +117,7 @@ impl Verifier {
     }
 
     /// Takes a request of a batch as a sample, when one is due.
-    pub(crate) fn offer(&self, jobs: &[Waiting<Job>], answers: &[Answer]) {
+    pub(crate) fn offer(&self, jobs: &[QueuedRequest<Job>], answers: &[Answer]) {
         let (false, [first, _, ..]) = (self.mode == Verification::Off, answers) else {
             return;
         };
@@ -174,7 +174,7 @@ impl Executor {
     ///
     /// # Errors
     /// When the session is lost.
-    pub(super) fn verify(&self, session: &mut WatchedSession) -> Result<(), Lost> {
+    pub(super) fn verify(&self, session: &mut WatchedSession) -> Result<(), SessionLost> {
         match self.verifier.take() {
             Some(sample) => self.verify_sample(session, &sample),
             None => Ok(()),
@@ -199,12 +199,16 @@ impl Executor {
             return;
         };
         match self.verify_sample(&mut instance.session, sample) {
-            Ok(()) => self.pool.give_back(instance, &Ran::default(), now()),
-            Err(Lost(error)) => self.lose(instance, &error),
+            Ok(()) => self.pool.release(instance, &RunReport::default(), now()),
+            Err(SessionLost(error)) => self.remove_lost(instance, &error),
         }
     }
 
-    fn verify_sample(&self, session: &mut WatchedSession, sample: &Sample) -> Result<(), Lost> {
+    fn verify_sample(
+        &self,
+        session: &mut WatchedSession,
+        sample: &Sample,
+    ) -> Result<(), SessionLost> {
         let started = now();
         let finding = self.examine(session, sample);
         let elapsed = now().saturating_duration_since(started);
@@ -226,14 +230,18 @@ impl Executor {
         Ok(())
     }
 
-    fn examine(&self, session: &mut WatchedSession, sample: &Sample) -> Result<Finding, Lost> {
+    fn examine(
+        &self,
+        session: &mut WatchedSession,
+        sample: &Sample,
+    ) -> Result<Finding, SessionLost> {
         let mut run = || {
             session.run(now(), None, |session| {
                 self.call(session, &sample.inputs, &sample.positions)
             })
         };
         let mut alone = || match run() {
-            Err(error) if error.code() == Code::EngineLost => Err(Lost(error)),
+            Err(error) if error.code() == Code::EngineLost => Err(SessionLost(error)),
             other => Ok(other.ok()),
         };
         let Some(first) = alone()? else {

@@ -33,7 +33,7 @@ pub(crate) struct Scan {
     /// False when a root could not be read, so that what is missing may still be there.
     pub(crate) is_complete: bool,
     /// What was passed over and why.
-    pub(crate) remarks: BTreeSet<String>,
+    pub(crate) warnings: BTreeSet<String>,
 }
 
 /// One model folder.
@@ -53,7 +53,7 @@ pub(crate) struct FoundVersion {
     /// The folder.
     pub(crate) path: PathBuf,
     /// What the engines would open, in the order of the engines.
-    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) artifacts: Vec<EngineArtifact>,
     /// Changes whenever a file below the folder does.
     pub(crate) fingerprint: Fingerprint,
     /// How long ago anything below the folder changed.
@@ -62,7 +62,7 @@ pub(crate) struct FoundVersion {
 
 /// A file or folder that an engine opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Artifact {
+pub(crate) struct EngineArtifact {
     /// The name of the engine.
     pub(crate) engine: &'static str,
     /// The file or folder.
@@ -90,7 +90,7 @@ impl Scanner {
         for root in &self.roots {
             if let Err(error) = self.scan_root(root, now, &mut scan) {
                 scan.is_complete = false;
-                scan.remarks
+                scan.warnings
                     .insert(format!("`{}` cannot be read: {error}", root.display()));
             }
         }
@@ -102,17 +102,17 @@ impl Scanner {
             let found = self.single_file(root, now)?;
             return add(scan, &name_of(root.file_stem()), found);
         }
-        let entries = list(root, &mut scan.remarks)?;
+        let entries = list(root, &mut scan.warnings)?;
         if self.is_model_folder(root, &entries) {
             let path = fs::canonicalize(root)?;
-            let found = self.model_folder(root, now, &mut scan.remarks);
+            let found = self.model_folder(root, now, &mut scan.warnings);
             return match found {
                 Some(found) => add(scan, &name_of(path.file_name()), found),
                 None => Ok(()),
             };
         }
         for entry in entries.iter().filter(|entry| entry.is_folder) {
-            if let Some(found) = self.model_folder(&entry.path, now, &mut scan.remarks) {
+            if let Some(found) = self.model_folder(&entry.path, now, &mut scan.warnings) {
                 add(scan, &entry.name, found)?;
             }
         }
@@ -128,7 +128,7 @@ impl Scanner {
             path: file.to_owned(),
             artifacts: engines
                 .filter(|&engine| Some(engine) == extension)
-                .map(|engine| Artifact {
+                .map(|engine| EngineArtifact {
                     engine,
                     path: file.to_owned(),
                 })
@@ -154,9 +154,9 @@ impl Scanner {
             .map_err(|error| error.to_string())
     }
 
-    fn artifacts(&self, folder: &Path) -> Vec<Artifact> {
+    fn artifacts(&self, folder: &Path) -> Vec<EngineArtifact> {
         let find = |engine: &Arc<dyn Engine>| {
-            Some(Artifact {
+            Some(EngineArtifact {
                 engine: engine.name(),
                 path: engine.find_artifact(folder)?,
             })
@@ -178,7 +178,8 @@ fn add(scan: &mut Scan, name: &str, found: FoundModel) -> io::Result<()> {
         Ok(name) => name,
         Err(error) => {
             let path = found.path.display();
-            scan.remarks.insert(format!("`{path}` is ignored: {error}"));
+            scan.warnings
+                .insert(format!("`{path}` is ignored: {error}"));
             return Ok(());
         }
     };

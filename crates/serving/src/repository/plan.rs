@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use contract::{Error, Version};
 
-use super::layout::{Artifact, Fingerprint, FoundModel, FoundVersion};
+use super::layout::{EngineArtifact, Fingerprint, FoundModel, FoundVersion};
 use super::settings::{ModelSettings, VersionPolicy, VersionSettings};
 
 /// Why versions of a model that was unloaded by a call do not serve.
@@ -26,67 +26,67 @@ pub(crate) const UNLOADED: &str = "unloaded";
 
 /// What a version is made of; it is loaded again when this changes.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Content {
+pub(crate) struct VersionArtifact {
     /// The version folder, or a single file.
     pub(crate) path: PathBuf,
     /// What the engines would open.
-    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) artifacts: Vec<EngineArtifact>,
     /// The state of its files.
     pub(crate) fingerprint: Fingerprint,
     /// How it is to be served.
     pub(crate) settings: Arc<VersionSettings>,
 }
 
-impl Content {
+impl VersionArtifact {
     fn new(found: &FoundVersion, settings: &ModelSettings) -> Self {
         Self {
             path: found.path.clone(),
             artifacts: found.artifacts.clone(),
             fingerprint: found.fingerprint,
-            settings: Arc::clone(&settings.each),
+            settings: Arc::clone(&settings.version_settings),
         }
     }
 }
 
 /// Where a version stands.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct VersionProgress {
     /// What serves.
-    pub(crate) serving: Option<Content>,
+    pub(crate) serving: Option<VersionArtifact>,
     /// What is being loaded, or waits for its turn.
-    pub(crate) loading: Option<Content>,
+    pub(crate) loading: Option<VersionArtifact>,
     /// What failed to load last, and why.
-    pub(crate) failed: Option<(Content, Error)>,
+    pub(crate) failed: Option<(VersionArtifact, Error)>,
     /// What was seen last and since when.
-    pub(crate) seen: Option<(Content, Instant)>,
+    pub(crate) seen: Option<(VersionArtifact, Instant)>,
 }
 
-impl Record {
-    fn is_settled(&self, content: &Content, age: Duration, timing: &Timing) -> bool {
-        let is_old = timing.is_first_scan && age >= timing.settle;
+impl VersionProgress {
+    fn is_debounced(&self, artifact: &VersionArtifact, age: Duration, timing: &Timing) -> bool {
+        let is_old = timing.is_first_scan && age >= timing.debounce;
         let is_stable = self.seen.as_ref().is_some_and(|(seen, since)| {
-            seen == content && timing.now.saturating_duration_since(*since) >= timing.settle
+            seen == artifact && timing.now.saturating_duration_since(*since) >= timing.debounce
         });
-        timing.settle.is_zero() || is_old || is_stable
+        timing.debounce.is_zero() || is_old || is_stable
     }
 
-    fn is_done_with(&self, content: &Content) -> bool {
-        let failed = self.failed.as_ref().map(|(content, _)| content);
-        [self.serving.as_ref(), failed].contains(&Some(content))
+    fn is_done_with(&self, artifact: &VersionArtifact) -> bool {
+        let failed = self.failed.as_ref().map(|(artifact, _)| artifact);
+        [self.serving.as_ref(), failed].contains(&Some(artifact))
     }
 }
 
 /// Where a model stands.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct ModelProgress {
     /// Whether it was unloaded by a call.
     pub(crate) is_unloaded: bool,
     /// Versions that are served whatever the settings select.
-    pub(crate) wanted: BTreeSet<Version>,
+    pub(crate) required: BTreeSet<Version>,
     /// Versions that are not served whatever the settings select.
-    pub(crate) unwanted: BTreeSet<Version>,
+    pub(crate) excluded: BTreeSet<Version>,
     /// Its versions.
-    pub(crate) versions: BTreeMap<Version, Record>,
+    pub(crate) versions: BTreeMap<Version, VersionProgress>,
 }
 
 /// The times that a plan depends on.
@@ -95,7 +95,7 @@ pub(crate) struct Timing {
     /// The time of the scan.
     pub(crate) now: Instant,
     /// How long a content must stay the same before it is loaded; zero to load it at once.
-    pub(crate) settle: Duration,
+    pub(crate) debounce: Duration,
     /// Whether the server has just started.
     pub(crate) is_first_scan: bool,
 }
@@ -104,11 +104,11 @@ pub(crate) struct Timing {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     /// Load this content, beside what serves if anything does.
-    Load(Version, Content),
+    Load(Version, VersionArtifact),
     /// Remember that this content was seen; it is still settling.
-    Settle(Version, Content),
+    Debounce(Version, VersionArtifact),
     /// What was found is what serves: forget that something else failed to load in between.
-    Forgive(Version),
+    ClearFailure(Version),
     /// Stop serving, and forget.
     Retire(Version),
 }
@@ -125,10 +125,10 @@ pub(crate) struct Plan {
 }
 
 /// Plans for one model. `found` is `None` when its folder is gone.
-pub(crate) fn plan(found: Option<&FoundModel>, standing: &Standing, timing: &Timing) -> Plan {
+pub(crate) fn plan(found: Option<&FoundModel>, progress: &ModelProgress, timing: &Timing) -> Plan {
     let Some(found) = found else {
         return Plan {
-            actions: retire(standing, |_| true),
+            actions: retire(progress, |_| true),
             ..Plan::default()
         };
     };
@@ -136,15 +136,15 @@ pub(crate) fn plan(found: Option<&FoundModel>, standing: &Standing, timing: &Tim
         let idle = |version: &Version| (version.clone(), reason.to_owned());
         found.versions.keys().map(idle).collect()
     };
-    if standing.is_unloaded {
+    if progress.is_unloaded {
         return Plan {
             reason: UNLOADED.to_owned(),
-            actions: retire(standing, |_| true),
+            actions: retire(progress, |_| true),
             idle: all_idle(UNLOADED),
         };
     }
     match &found.settings {
-        Ok(settings) => plan_selected(found, settings, standing, timing),
+        Ok(settings) => plan_selected(found, settings, progress, timing),
         // What serves goes on: a slip in a text file must not end it.
         Err(reason) => Plan {
             reason: reason.clone(),
@@ -157,30 +157,30 @@ pub(crate) fn plan(found: Option<&FoundModel>, standing: &Standing, timing: &Tim
 fn plan_selected(
     found: &FoundModel,
     settings: &ModelSettings,
-    standing: &Standing,
+    progress: &ModelProgress,
     timing: &Timing,
 ) -> Plan {
-    let selected = select(&settings.versions, found, standing);
+    let selected = select(&settings.versions, found, progress);
     let mut actions = Vec::new();
     // The highest first: it is the one that most callers want.
     for (version, found) in found.versions.iter().rev() {
         if selected.contains(version) {
-            let content = Content::new(found, settings);
-            let record = standing.versions.get(version);
-            actions.extend(plan_version(version, content, found.age, record, timing));
+            let artifact = VersionArtifact::new(found, settings);
+            let record = progress.versions.get(version);
+            actions.extend(plan_version(version, artifact, found.age, record, timing));
         }
     }
     let serves = |version: &Version| {
-        let record = standing.versions.get(version);
+        let record = progress.versions.get(version);
         record.is_some_and(|record| record.serving.is_some())
     };
     let can_retire = !selected.is_empty() && selected.iter().all(serves);
-    actions.extend(retire(standing, |version| {
-        let is_gone = !found.versions.contains_key(version) || standing.unwanted.contains(version);
+    actions.extend(retire(progress, |version| {
+        let is_gone = !found.versions.contains_key(version) || progress.excluded.contains(version);
         let is_idle = !selected.contains(version) && (can_retire || !serves(version));
         is_gone || is_idle
     }));
-    let left_out = |version: &Version| match standing.unwanted.contains(version) {
+    let left_out = |version: &Version| match progress.excluded.contains(version) {
         true => UNLOADED.to_owned(),
         false => "left out by `versions` in `model.yaml`".to_owned(),
     };
@@ -196,62 +196,69 @@ fn plan_selected(
 
 fn plan_version(
     version: &Version,
-    content: Content,
+    artifact: VersionArtifact,
     age: Duration,
-    record: Option<&Record>,
+    record: Option<&VersionProgress>,
     timing: &Timing,
 ) -> Option<Action> {
-    let new = Record::default();
+    let new = VersionProgress::default();
     let record = record.unwrap_or(&new);
-    if record.loading.as_ref() == Some(&content) {
+    if record.loading.as_ref() == Some(&artifact) {
         return None;
     }
     if record.loading.is_none() {
-        if record.is_done_with(&content) {
-            let is_back = record.serving.as_ref() == Some(&content) && record.failed.is_some();
-            return is_back.then(|| Action::Forgive(version.clone()));
+        if record.is_done_with(&artifact) {
+            let is_back = record.serving.as_ref() == Some(&artifact) && record.failed.is_some();
+            return is_back.then(|| Action::ClearFailure(version.clone()));
         }
-        if record.is_settled(&content, age, timing) {
-            return Some(Action::Load(version.clone(), content));
+        if record.is_debounced(&artifact, age, timing) {
+            return Some(Action::Load(version.clone(), artifact));
         }
     }
     let is_seen = record
         .seen
         .as_ref()
-        .is_some_and(|(seen, _)| *seen == content);
-    (!is_seen).then(|| Action::Settle(version.clone(), content))
+        .is_some_and(|(seen, _)| *seen == artifact);
+    (!is_seen).then(|| Action::Debounce(version.clone(), artifact))
 }
 
-fn retire(standing: &Standing, is_over: impl Fn(&Version) -> bool) -> Vec<Action> {
-    let over = standing.versions.keys().filter(|version| is_over(version));
+fn retire(progress: &ModelProgress, should_retire: impl Fn(&Version) -> bool) -> Vec<Action> {
+    let over = progress
+        .versions
+        .keys()
+        .filter(|version| should_retire(version));
     over.map(|version| Action::Retire(version.clone()))
         .collect()
 }
 
-fn select(policy: &VersionPolicy, found: &FoundModel, standing: &Standing) -> BTreeSet<Version> {
-    let is_wanted = |v: &Version| standing.wanted.contains(v);
-    let wanted: BTreeSet<_> = found
+fn select(
+    policy: &VersionPolicy,
+    found: &FoundModel,
+    progress: &ModelProgress,
+) -> BTreeSet<Version> {
+    let is_required = |v: &Version| progress.required.contains(v);
+    let required: BTreeSet<_> = found
         .versions
         .keys()
-        .filter(|v| is_wanted(v))
+        .filter(|v| is_required(v))
         .cloned()
         .collect();
-    let is_free = |v: &Version| !standing.unwanted.contains(v);
-    let versions = found.versions.keys().filter(|v| is_free(v)).cloned();
+    let is_allowed = |v: &Version| !progress.excluded.contains(v);
+    let versions = found.versions.keys().filter(|v| is_allowed(v)).cloned();
     let selected: BTreeSet<_> = match policy {
         VersionPolicy::All => versions.collect(),
         VersionPolicy::Latest(n) => versions.rev().take(n.get()).collect(),
         VersionPolicy::Only(only) => versions.filter(|v| only.contains(v)).collect(),
     };
-    selected.into_iter().chain(wanted).collect()
+    selected.into_iter().chain(required).collect()
 }
 
 /// What the settings ask for and the folder does not have.
 fn missing(policy: &VersionPolicy, found: &FoundModel) -> String {
-    let VersionPolicy::Only(wanted) = policy else {
+    let VersionPolicy::Only(required) = policy else {
         return String::new();
     };
-    let missing: Vec<_> = wanted
+    let missing: Vec<_> = required
         .iter()
         .filter(|version| !found.versions.contains_key(version))
         .map(|version| format!("`{version}`"))

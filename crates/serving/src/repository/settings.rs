@@ -67,9 +67,9 @@ pub(crate) enum SettingsError {
 
 /// Says what was expected in words for people who write YAML and no Rust.
 #[derive(Clone, Copy, Debug)]
-struct PlainWords;
+struct UserMessages;
 
-impl MessageFormatter for PlainWords {
+impl MessageFormatter for UserMessages {
     fn localizer(&self) -> &dyn Localizer {
         UserMessageFormatter.localizer()
     }
@@ -92,15 +92,15 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<ModelFile, SettingsError>
     let file: Option<ModelFile> = serde_saphyr::from_str_with_options(text, yaml_options())
         .map_err(|error| SettingsError::Parse {
             path: path.to_owned(),
-            message: say_in_plain_words(&error),
+            message: user_message(&error),
         })?;
     Ok(file.unwrap_or_default())
 }
 
 /// An error of a file for people who write YAML and no Rust.
-pub(crate) fn say_in_plain_words(error: &serde_saphyr::Error) -> String {
+pub(crate) fn user_message(error: &serde_saphyr::Error) -> String {
     let options = serde_saphyr::render_options! {
-        formatter: &PlainWords,
+        formatter: &UserMessages,
         snippets: SnippetMode::Off,
     };
     error.render_with_options(options)

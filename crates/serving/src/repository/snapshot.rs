@@ -1,8 +1,8 @@
 //! What is served right now, as one immutable value.
 //!
 //! Decision: a version that was taken out of the snapshot lives until the last request that was
-//! routed to it lets go. [`Served`] is what the snapshot and the routes hold; when the last of them
-//! is dropped, [`Released`] resolves, and only then is the variant stopped. So a swap fails nothing.
+//! routed to it lets go. [`ServedVersion`] is what the snapshot and the routes hold; when the last of them
+//! is dropped, [`ReleaseSignal`] resolves, and only then is the variant stopped. So a swap fails nothing.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use bytes::Bytes;
 use contract::{Event, ModelName, ModelStatus, Observe, Version, VersionState, VersionStatus};
 use tokio::sync::oneshot;
 
-use crate::route::{ModelRow, Table, VersionRow};
-use crate::variant::Variant;
+use crate::loaded_version::LoadedVersion;
+use crate::route::{ModelRow, RoutingTable, VersionRow};
 
 /// A variant that takes requests.
 #[derive(Debug)]
-pub(crate) struct Served {
+pub(crate) struct ServedVersion {
     /// The variant.
-    pub(crate) variant: Arc<Variant>,
+    pub(crate) loaded_version: Arc<LoadedVersion>,
     /// How long it took to load.
     pub(crate) load_time: Duration,
     /// The model as the access log carries it.
@@ -26,7 +26,7 @@ pub(crate) struct Served {
     /// The version as replies carry it.
     pub(crate) version: Bytes,
     /// What identifies its files.
-    pub(crate) content: String,
+    pub(crate) fingerprint: String,
     /// How much the process grew while it was loaded; `None` where that cannot be measured.
     pub(crate) memory_bytes: Option<u64>,
     /// Dropped with this value.
@@ -39,34 +39,37 @@ pub(crate) struct Load {
     /// How long it took.
     pub(crate) time: Duration,
     /// What identifies its files.
-    pub(crate) content: String,
+    pub(crate) fingerprint: String,
     /// How much the process grew meanwhile.
     pub(crate) memory_bytes: Option<u64>,
 }
 
-/// Resolves when nobody holds the [`Served`] any more.
+/// Resolves when nobody holds the [`ServedVersion`] any more.
 #[derive(Debug)]
-pub(crate) struct Released(oneshot::Receiver<()>);
+pub(crate) struct ReleaseSignal(oneshot::Receiver<()>);
 
-impl Served {
+impl ServedVersion {
     /// Wraps a variant that has just been loaded.
-    pub(crate) fn new(variant: Arc<Variant>, load: Load) -> (Arc<Self>, Released) {
+    pub(crate) fn new(
+        loaded_version: Arc<LoadedVersion>,
+        load: Load,
+    ) -> (Arc<Self>, ReleaseSignal) {
         let (release, released) = oneshot::channel();
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         let served = Self {
-            model: bytes(variant.info().model.as_str()),
-            version: bytes(variant.info().version.as_str()),
-            variant,
+            model: bytes(loaded_version.info().model.as_str()),
+            version: bytes(loaded_version.info().version.as_str()),
+            loaded_version,
             load_time: load.time,
-            content: load.content,
+            fingerprint: load.fingerprint,
             memory_bytes: load.memory_bytes,
             _release: release,
         };
-        (Arc::new(served), Released(released))
+        (Arc::new(served), ReleaseSignal(released))
     }
 }
 
-impl Released {
+impl ReleaseSignal {
     /// Waits for it.
     pub(crate) async fn wait(self) {
         // Nothing is ever sent: the error that the sender is gone is the signal.
@@ -82,42 +85,52 @@ pub(crate) struct Draining {
     /// The version.
     pub(crate) version: Version,
     /// The variant, gone when it has answered everything.
-    pub(crate) variant: Weak<Variant>,
+    pub(crate) loaded_version: Weak<LoadedVersion>,
 }
 
 /// What is served right now.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     /// Models and versions.
-    pub(crate) table: Table<Arc<Served>>,
+    pub(crate) table: RoutingTable<Arc<ServedVersion>>,
     /// Variants that left the table and have not answered everything.
     pub(crate) draining: Vec<Draining>,
 }
 
 impl Snapshot {
     /// One model as `Control` shows it.
-    pub(crate) fn status(&self, name: &ModelName, row: &ModelRow<Arc<Served>>) -> ModelStatus {
+    pub(crate) fn status(
+        &self,
+        name: &ModelName,
+        row: &ModelRow<Arc<ServedVersion>>,
+    ) -> ModelStatus {
         let versions = row.versions.iter();
         ModelStatus {
             name: name.clone(),
             reason: row.reason.clone(),
             versions: versions.map(|row| self.version_status(name, row)).collect(),
-            routing: row.switch.routing(),
+            routing: row.rules.routing(),
         }
     }
 
-    fn version_status(&self, model: &ModelName, row: &VersionRow<Arc<Served>>) -> VersionStatus {
+    fn version_status(
+        &self,
+        model: &ModelName,
+        row: &VersionRow<Arc<ServedVersion>>,
+    ) -> VersionStatus {
         let served = row
             .handle
             .as_ref()
-            .map(|served| Arc::clone(&served.variant));
+            .map(|served| Arc::clone(&served.loaded_version));
         let leaving = self.draining.iter().filter_map(|draining| {
             let is_it = draining.model == *model && draining.version == row.version;
-            is_it.then(|| draining.variant.upgrade()).flatten()
+            is_it.then(|| draining.loaded_version.upgrade()).flatten()
         });
-        let variants: Vec<_> = served.into_iter().chain(leaving).collect();
+        let loaded_versions: Vec<_> = served.into_iter().chain(leaving).collect();
         let stuck = match row.state {
-            VersionState::Ready => variants.first().and_then(|variant| variant.stuck_reason()),
+            VersionState::Ready => loaded_versions
+                .first()
+                .and_then(|loaded_version| loaded_version.stuck_reason()),
             VersionState::Loading | VersionState::Unloading | VersionState::Unavailable => None,
         };
         VersionStatus {
@@ -127,21 +140,28 @@ impl Snapshot {
                 None => row.state,
             },
             reason: stuck.unwrap_or_else(|| row.reason.clone()),
-            info: variants.first().map(|variant| Arc::clone(variant.info())),
-            n_in_flight: variants.iter().map(|variant| variant.n_in_flight()).sum(),
-            scheduling: variants.first().map(|variant| variant.scheduling()),
+            info: loaded_versions
+                .first()
+                .map(|loaded_version| Arc::clone(loaded_version.info())),
+            n_in_flight: loaded_versions
+                .iter()
+                .map(|loaded_version| loaded_version.n_in_flight())
+                .sum(),
+            scheduling: loaded_versions
+                .first()
+                .map(|loaded_version| loaded_version.scheduling()),
         }
     }
 
     /// Every variant that may still have requests.
-    pub(crate) fn variants(&self) -> Vec<Arc<Variant>> {
+    pub(crate) fn loaded_versions(&self) -> Vec<Arc<LoadedVersion>> {
         let models = self.table.models.values();
         let rows = models.flat_map(|model| &model.versions);
         let served = rows.filter_map(|row| row.handle.as_ref());
         let draining = self.draining.iter();
         served
-            .map(|served| Arc::clone(&served.variant))
-            .chain(draining.filter_map(|draining| draining.variant.upgrade()))
+            .map(|served| Arc::clone(&served.loaded_version))
+            .chain(draining.filter_map(|draining| draining.loaded_version.upgrade()))
             .collect()
     }
 
@@ -164,7 +184,11 @@ impl Snapshot {
         }
     }
 
-    fn version(&self, model: &ModelName, version: &Version) -> Option<&VersionRow<Arc<Served>>> {
+    fn version(
+        &self,
+        model: &ModelName,
+        version: &Version,
+    ) -> Option<&VersionRow<Arc<ServedVersion>>> {
         let versions = &self.table.models.get(model)?.versions;
         versions.iter().find(|row| row.version == *version)
     }
@@ -172,18 +196,18 @@ impl Snapshot {
 
 fn change<'a>(
     model: &'a ModelName,
-    row: &'a VersionRow<Arc<Served>>,
-    old: Option<&VersionRow<Arc<Served>>>,
+    row: &'a VersionRow<Arc<ServedVersion>>,
+    old: Option<&VersionRow<Arc<ServedVersion>>>,
 ) -> Option<Event<'a>> {
     let is_same_state = old.is_some_and(|old| old.state == row.state);
     let old = old.and_then(|old| old.handle.as_ref());
-    let is_same_variant = match (&row.handle, old) {
+    let is_same_loaded_version = match (&row.handle, old) {
         (Some(new), Some(old)) => Arc::ptr_eq(new, old),
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
     };
     let load_time = row.handle.as_ref().map(|served| served.load_time);
-    (!is_same_state || !is_same_variant).then_some(Event::VersionChanged {
+    (!is_same_state || !is_same_loaded_version).then_some(Event::VersionChanged {
         model,
         version: &row.version,
         state: row.state,

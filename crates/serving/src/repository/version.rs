@@ -14,19 +14,19 @@ use contract::{
 };
 
 use super::batching::{BatchingDecision, decide};
-use super::layout::Artifact;
-use super::plan::Content;
+use super::layout::EngineArtifact;
+use super::plan::VersionArtifact;
 use super::settings::VersionSettings;
 use super::warmup::calibration::calibrate;
 use super::warmup::warm_up;
 use crate::batch::curve::Curve;
 use crate::instance::verification::Verification;
 use crate::instance::watchdog::Watchdog;
-use crate::variant::{BatchSettings, Variant, VariantSettings};
+use crate::loaded_version::{BatchSettings, LoadedVersion, SchedulingSettings};
 
 /// What opening needs beside the content.
 #[derive(Clone, Debug)]
-pub(crate) struct Opener {
+pub(crate) struct VersionLoader {
     /// The engines in order of preference.
     pub(crate) engines: Vec<Arc<dyn Engine>>,
     /// Where the variants report.
@@ -35,7 +35,7 @@ pub(crate) struct Opener {
     pub(crate) watchdog: Arc<Watchdog>,
 }
 
-impl Opener {
+impl VersionLoader {
     /// Opens, checks, warms up and starts a version. Blocks.
     ///
     /// # Errors
@@ -44,14 +44,14 @@ impl Opener {
         &self,
         model: &ModelName,
         version: &Version,
-        content: &Content,
-    ) -> Result<Arc<Variant>> {
-        let settings = &content.settings;
-        let (engine, artifact) = self.choose(content)?;
+        version_artifact: &VersionArtifact,
+    ) -> Result<Arc<LoadedVersion>> {
+        let settings = &version_artifact.settings;
+        let (engine, artifact) = self.choose_engine(version_artifact)?;
         let (mut loaded, batching) = load(engine, artifact, settings)?;
         check_image(&loaded.signature, settings)?;
         let names = (model.clone(), version.clone());
-        let info = describe(names, engine, artifact, settings, &loaded, &batching);
+        let info = model_info(names, engine, artifact, settings, &loaded, &batching);
         log_loaded(&info, &batching);
         let mut curve = Curve::default();
         if settings.warmup.is_enabled {
@@ -64,7 +64,7 @@ impl Opener {
             true => settings.batching.max_rows.get(),
             false => 1,
         };
-        let settings = VariantSettings {
+        let settings = SchedulingSettings {
             batch: BatchSettings {
                 max_rows,
                 max_delay: settings.batching.max_delay,
@@ -76,13 +76,16 @@ impl Opener {
             execution: settings.execution,
         };
         let (info, observe) = (Arc::new(info), Arc::clone(&self.observe));
-        let variant = Variant::start(info, loaded.sessions, settings, curve, observe)?;
-        variant.watched_by(&self.watchdog);
-        Ok(variant)
+        let loaded_version = LoadedVersion::start(info, loaded.sessions, settings, curve, observe)?;
+        loaded_version.watched_by(&self.watchdog);
+        Ok(loaded_version)
     }
 
-    fn choose<'a>(&'a self, content: &'a Content) -> Result<(&'a dyn Engine, &'a Artifact)> {
-        let wanted = content.settings.engine.as_deref();
+    fn choose_engine<'a>(
+        &'a self,
+        version_artifact: &'a VersionArtifact,
+    ) -> Result<(&'a dyn Engine, &'a EngineArtifact)> {
+        let wanted = version_artifact.settings.engine.as_deref();
         let engines = || self.engines.iter().map(|engine| engine.name());
         let list = |names: Vec<&str>| format!("`{}`", names.join("`, `"));
         if let Some(wanted) = wanted.filter(|wanted| !engines().any(|name| name == *wanted)) {
@@ -91,7 +94,7 @@ impl Opener {
                 list(engines().collect())
             )));
         }
-        let mut artifacts = content.artifacts.iter();
+        let mut artifacts = version_artifact.artifacts.iter();
         let artifact = artifacts.find(|artifact| wanted.is_none_or(|name| artifact.engine == name));
         let found = artifact.and_then(|artifact| {
             let mut engines = self.engines.iter();
@@ -104,7 +107,7 @@ impl Opener {
                 Code::EngineFailed,
                 format!(
                     "`{}` has no model file for {}",
-                    content.path.display(),
+                    version_artifact.path.display(),
                     list(tried)
                 ),
             )
@@ -116,7 +119,7 @@ impl Opener {
 /// opened again without that, where rows are not known to be independent.
 fn load(
     engine: &dyn Engine,
-    artifact: &Artifact,
+    artifact: &EngineArtifact,
     settings: &VersionSettings,
 ) -> Result<(LoadedModel, BatchingDecision)> {
     let spec = LoadSpec {
@@ -127,7 +130,7 @@ fn load(
         options: settings.options.clone(),
     };
     let mut loaded = engine.load(&spec)?;
-    check_count(loaded.sessions.len(), settings)?;
+    check_session_count(loaded.sessions.len(), settings)?;
     let Some(session) = loaded.sessions.first_mut() else {
         return Err(Error::internal("the engine opened no session"));
     };
@@ -139,7 +142,7 @@ fn load(
             max_batch_rows,
             ..spec
         })?;
-        check_count(loaded.sessions.len(), settings)?;
+        check_session_count(loaded.sessions.len(), settings)?;
     }
     Ok((loaded, batching))
 }
@@ -156,7 +159,7 @@ fn verification(settings: &VersionSettings, batching: &BatchingDecision) -> Veri
 }
 
 /// An engine opens as many sessions as it was asked for, and at least one.
-fn check_count(n_sessions: usize, settings: &VersionSettings) -> Result<()> {
+fn check_session_count(n_sessions: usize, settings: &VersionSettings) -> Result<()> {
     let asked = settings.concurrency.n_sessions;
     let is_right = asked.map_or(n_sessions > 0, |asked| asked.get() == n_sessions);
     match is_right {
@@ -226,10 +229,10 @@ fn check_image(signature: &Signature, settings: &VersionSettings) -> Result<()> 
     Ok(())
 }
 
-fn describe(
+fn model_info(
     (model, version): (ModelName, Version),
     engine: &dyn Engine,
-    artifact: &Artifact,
+    artifact: &EngineArtifact,
     settings: &VersionSettings,
     loaded: &LoadedModel,
     batching: &BatchingDecision,

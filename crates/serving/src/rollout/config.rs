@@ -14,7 +14,7 @@ use std::time::Duration;
 use contract::{Arm, AssignmentHash, Layer, ModelName, Split, Unit, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::repository::settings::{say_in_plain_words, yaml_options};
+use crate::repository::settings::{user_message, yaml_options};
 
 use rollback::OnRollback;
 
@@ -275,14 +275,14 @@ pub struct Guards {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gate {
     /// Before which move.
-    pub before: GatePlace,
+    pub before: GatePosition,
     /// Who is asked.
-    pub asks: GateKind,
+    pub kind: GateKind,
 }
 
 /// A move that a gate stands before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GatePlace {
+pub enum GatePosition {
     /// The step of this index.
     Step(usize),
     /// All of the traffic.
@@ -327,13 +327,13 @@ impl RolloutConfig {
                 error.into_inner()
             })
         };
-        let document: Result<file::Document, _> =
+        let document: Result<file::ConfigFile, _> =
             serde_saphyr::with_deserializer_from_str_with_options(text, yaml_options(), read);
         match document {
             Ok(document) => resolve::resolve(document.rollout),
             Err(error) => Err(ConfigError {
                 key,
-                message: say_in_plain_words(&error),
+                message: user_message(&error),
             }),
         }
     }

@@ -4,41 +4,41 @@
 //! are the counts that it gets, the deeds that follow, and what is kept over a kill. Each rollout is
 //! a task of its own; this registry knows all of them, also those that have ended.
 
+mod baseline_alarm;
 mod budget;
-mod burning;
-mod copies;
-mod course;
-mod fit;
-mod helm;
-mod meter;
-mod notices;
-mod pairs;
+mod compatibility;
+mod counter_deltas;
+mod followed_rollout;
+mod leader_state;
+mod notifications;
 mod record;
 mod registry;
 mod replicas;
-mod told;
-mod trail;
-mod view;
+mod shadow_comparison;
+mod shadow_runner;
+mod snapshot;
+mod task;
+mod traffic_control;
 mod warmup;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{
-    BoxFuture, Code, Delivery, Document, Error, GateAnswer, Gatekeeper, Observe, Result,
+    BoxFuture, Code, DeliveryOutcome, Error, GateDecision, Observe, RawJson, Result, Webhooks,
 };
 
-use helm::Helm;
+use traffic_control::TrafficControl;
 
 pub(crate) use record::Records;
-pub(crate) use registry::{Past, Reach, Registry};
+pub(crate) use registry::{Registry, RepositoryHandle, Restored};
 
 /// What every rollout works with.
 #[derive(Debug)]
-pub(crate) struct Tools {
-    helm: Helm,
+pub(crate) struct Dependencies {
+    traffic_control: TrafficControl,
     records: Records,
-    gatekeeper: Arc<dyn Gatekeeper>,
+    webhooks: Arc<dyn Webhooks>,
     observe: Arc<dyn Observe>,
     /// From one look at the counts to the next.
     block: Duration,
@@ -48,9 +48,9 @@ pub(crate) struct Tools {
 
 /// Asks no gate and tells nobody: for servers that were given nothing to do so with.
 #[derive(Debug)]
-pub(crate) struct NoGatekeeper;
+pub(crate) struct NoWebhooks;
 
-impl Gatekeeper for NoGatekeeper {
+impl Webhooks for NoWebhooks {
     fn check(&self, url: &str) -> Result<()> {
         Err(Error::new(
             Code::Unsupported,
@@ -58,21 +58,21 @@ impl Gatekeeper for NoGatekeeper {
         ))
     }
 
-    fn ask<'a>(
+    fn query_gate<'a>(
         &'a self,
         _url: &'a str,
-        _status: &'a Document,
+        _status: &'a RawJson,
         _timeout: Duration,
-    ) -> BoxFuture<'a, GateAnswer> {
-        Box::pin(async { GateAnswer::Wait })
+    ) -> BoxFuture<'a, GateDecision> {
+        Box::pin(async { GateDecision::Wait })
     }
 
-    fn tell<'a>(
+    fn notify<'a>(
         &'a self,
         _url: &'a str,
-        _message: &'a Document,
+        _message: &'a RawJson,
         _timeout: Duration,
-    ) -> BoxFuture<'a, Delivery> {
-        Box::pin(async { Delivery::Refused("this server posts nothing".to_owned()) })
+    ) -> BoxFuture<'a, DeliveryOutcome> {
+        Box::pin(async { DeliveryOutcome::Refused("this server posts nothing".to_owned()) })
     }
 }

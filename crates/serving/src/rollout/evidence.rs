@@ -227,7 +227,7 @@ impl Evidence {
 
     /// The place of the first metric that asks to hold.
     #[must_use]
-    pub fn holding(&self, config: &RolloutConfig) -> Option<usize> {
+    pub fn holding_metric(&self, config: &RolloutConfig) -> Option<usize> {
         let limit = Limits::of(config).hold;
         let mut metrics = config.metrics.iter().zip(&self.metrics);
         metrics.position(|(metric, evidence)| {

@@ -7,8 +7,8 @@
 //! quiet; bins and rewards are not drawn. Each run has its own generator, made from the seed and the
 //! number of the run, so that results do not depend on who runs what.
 
-pub mod judge;
 pub(crate) mod request;
+pub mod threshold_baseline;
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use serde::Serialize;
 
 use super::config::{MetricKind, RolloutConfig, ShareEvent};
 use super::evidence::{MetricBlock, Pairs};
-use super::moment::Moment;
 use super::state::{Event, HoldReason, Phase, Rollout, Tick, Traffic};
 use super::statistics::{ArmCounts, Counts};
+use super::timestamp::Timestamp;
 
 /// What is assumed about the traffic and the versions.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Assumptions {
+pub struct SimulationInput {
     /// Requests for the model each second, on average.
     pub requests_per_second: f64,
     /// The rates of each metric, in the order of the configuration.
@@ -81,7 +81,7 @@ pub fn default_horizon(config: &RolloutConfig) -> Duration {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
+pub enum FinalState {
     /// The candidate has all of the traffic.
     Promoted,
     /// The candidate is gone.
@@ -94,7 +94,7 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// How it ended.
-    pub end: End,
+    pub end: FinalState,
     /// How long it took.
     pub duration: Duration,
     /// Requests that the candidate answered.
@@ -123,8 +123,8 @@ pub struct Outcome {
 /// # Ok::<(), serving::rollout::config::ConfigError>(())
 /// ```
 #[must_use]
-pub fn run(config: &RolloutConfig, assumptions: &Assumptions, seed: u64, run: u64) -> Outcome {
-    let mut draw = Draw {
+pub fn run(config: &RolloutConfig, assumptions: &SimulationInput, seed: u64, run: u64) -> Outcome {
+    let mut sampler = Sampler {
         assumptions,
         config,
         random: Pcg64Mcg::seed_from_u64(seed ^ run.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
@@ -134,24 +134,24 @@ pub fn run(config: &RolloutConfig, assumptions: &Assumptions, seed: u64, run: u6
         warmup: None,
         ..config.clone()
     };
-    let mut now = Moment(0);
+    let mut now = Timestamp(0);
     let (mut rollout, _) = Rollout::start(undisturbed, now);
     let _traffic_is_asked = rollout.handle(Event::CandidateReady, now);
     let mut outcome = Outcome {
-        end: End::Held,
+        end: FinalState::Held,
         duration: assumptions.horizon,
         n_candidate_requests: 0,
         n_failed_requests: 0,
     };
-    while now.since(Moment(0)) < assumptions.horizon {
+    while now.since(Timestamp(0)) < assumptions.horizon {
         now = now + assumptions.tick;
-        let (tick, n_failed) = draw.tick(rollout.traffic());
+        let (tick, n_failed) = sampler.tick(rollout.traffic());
         outcome.n_candidate_requests += tick.n_candidate_requests;
         outcome.n_failed_requests += n_failed;
         let _traffic_is_asked = rollout.handle(Event::Tick(Box::new(tick)), now);
-        if let Some(end) = end_of(rollout.progress().phase) {
+        if let Some(end) = final_state(rollout.progress().phase) {
             outcome.end = end;
-            outcome.duration = now.since(Moment(0));
+            outcome.duration = now.since(Timestamp(0));
             break;
         }
     }
@@ -159,27 +159,27 @@ pub fn run(config: &RolloutConfig, assumptions: &Assumptions, seed: u64, run: u6
 }
 
 /// How a run ended, when it did.
-fn end_of(phase: Phase) -> Option<End> {
+fn final_state(phase: Phase) -> Option<FinalState> {
     match phase {
-        Phase::Completed => Some(End::Promoted),
-        Phase::RolledBack | Phase::Aborted | Phase::Failed => Some(End::RolledBack),
+        Phase::Completed => Some(FinalState::Promoted),
+        Phase::RolledBack | Phase::Aborted | Phase::Failed => Some(FinalState::RolledBack),
         // Nobody is there to resume.
         Phase::Held {
             reason: HoldReason::Srm,
             ..
-        } => Some(End::Held),
+        } => Some(FinalState::Held),
         Phase::Pending | Phase::Warmup | Phase::Running(_) | Phase::Held { .. } => None,
     }
 }
 
 /// Draws what is counted.
-struct Draw<'a> {
-    assumptions: &'a Assumptions,
+struct Sampler<'a> {
+    assumptions: &'a SimulationInput,
     config: &'a RolloutConfig,
     random: Pcg64Mcg,
 }
 
-impl Draw<'_> {
+impl Sampler<'_> {
     /// A tick under such traffic, and the failed requests of the candidate in it.
     fn tick(&mut self, traffic: Traffic) -> (Tick, u64) {
         let mean = self.assumptions.requests_per_second * self.assumptions.tick.as_secs_f64();
@@ -300,16 +300,16 @@ impl Summary {
     #[must_use]
     pub fn of(outcomes: &[Outcome]) -> Self {
         let n_runs = outcomes.len();
-        let share = |end: End| {
+        let share = |end: FinalState| {
             let n = outcomes.iter().filter(|outcome| outcome.end == end).count();
             n as f64 / n_runs.max(1) as f64
         };
         let quantiles = |value: fn(&Outcome) -> f64| Quantiles::of(outcomes.iter().map(value));
         Self {
             n_runs,
-            p_promote: share(End::Promoted),
-            p_rollback: share(End::RolledBack),
-            p_held: share(End::Held),
+            p_promote: share(FinalState::Promoted),
+            p_rollback: share(FinalState::RolledBack),
+            p_held: share(FinalState::Held),
             duration_seconds: quantiles(|outcome| outcome.duration.as_secs_f64()),
             candidate_requests: quantiles(|outcome| outcome.n_candidate_requests as f64),
             failed_requests: quantiles(|outcome| outcome.n_failed_requests as f64),
@@ -323,8 +323,8 @@ impl Quantiles {
         let mut values: Vec<_> = values.collect();
         values.sort_by(f64::total_cmp);
         let at = |percent: usize| {
-            let place = (values.len() * percent).div_ceil(100).max(1) - 1;
-            values.get(place).copied().unwrap_or(0.0)
+            let index = (values.len() * percent).div_ceil(100).max(1) - 1;
+            values.get(index).copied().unwrap_or(0.0)
         };
         Self {
             p10: at(10),

@@ -11,27 +11,27 @@
 
 mod actions;
 mod events;
-mod moves;
 mod operator;
 mod phase;
 mod progress;
 mod status;
+mod transitions;
 
 pub use actions::{Action, Alert, Arm, Traffic, Transition};
 pub use events::{Event, GuardReadings, Tick};
 pub use operator::Refusal;
 pub use phase::{GuardKind, HoldReason, Phase, Reason, Stage};
 pub use progress::Progress;
-pub use status::{ArmStatus, GuardNumbers, Numbers, SoakNumbers, Status};
+pub use status::{ArmStatus, GuardReport, RolloutReport, SoakReport, Status};
 
-use super::config::{GatePlace, OnUnknown, RolloutConfig};
+use super::config::{GatePosition, OnUnknown, RolloutConfig};
 use super::evidence::{Soak, Window};
-use super::moment::Moment;
+use super::timestamp::Timestamp;
 
-use progress::Owed;
+use progress::PendingTransition;
 
 /// The name under which the rules themselves act.
-const ITSELF: &str = "lockgate";
+const SYSTEM_ACTOR: &str = "lockgate";
 
 /// One rollout: what it was told, and how far it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub struct Rollout {
 /// Progress that belongs to another rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored state was made by another configuration of the rollout")]
-pub struct ForeignProgress;
+pub struct ProgressMismatch;
 
 impl Rollout {
     /// Starts a rollout.
@@ -68,7 +68,7 @@ impl Rollout {
     /// # Ok::<(), serving::rollout::config::ConfigError>(())
     /// ```
     #[must_use]
-    pub fn start(config: RolloutConfig, now: Moment) -> (Self, Vec<Action>) {
+    pub fn start(config: RolloutConfig, now: Timestamp) -> (Self, Vec<Action>) {
         let progress = Progress::new(&config, now);
         (Self { config, progress }, vec![Action::Load])
     }
@@ -76,18 +76,18 @@ impl Rollout {
     /// Goes on with a rollout after a restart; the actions bring the server to where it was.
     ///
     /// # Errors
-    /// [`ForeignProgress`] when the metrics, steps or gates are not those of the progress.
+    /// [`ProgressMismatch`] when the metrics, steps or gates are not those of the progress.
     pub fn resume(
         config: RolloutConfig,
         progress: Progress,
-        now: Moment,
-    ) -> Result<(Self, Vec<Action>), ForeignProgress> {
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Action>), ProgressMismatch> {
         if !progress.fits(&config) {
-            return Err(ForeignProgress);
+            return Err(ProgressMismatch);
         }
         let mut rollout = Self { config, progress };
         // Calls that were open are lost, so they are made again.
-        rollout.progress.ask_gates_again(now);
+        rollout.progress.requery_gates(now);
         let traffic = Action::SetTraffic(rollout.traffic());
         let actions = match rollout.progress.phase {
             Phase::Warmup => vec![traffic, Action::Load, Action::WarmUp],
@@ -112,7 +112,7 @@ impl Rollout {
 
     /// Takes an event in and gives what is to be done, in order.
     #[must_use]
-    pub fn handle(&mut self, event: Event, now: Moment) -> Vec<Action> {
+    pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.progress.phase.is_final() {
             return actions;
@@ -122,10 +122,10 @@ impl Rollout {
             Event::CandidateFailed(message) => {
                 self.candidate_failed(Reason::LoadFailed(message), now, &mut actions);
             }
-            Event::CandidateChanged => self.begin_again(now, &mut actions),
+            Event::CandidateChanged => self.restart(now, &mut actions),
             Event::WarmedUp => {
                 if self.progress.phase == Phase::Warmup {
-                    self.leave_warmup(now, &mut actions);
+                    self.finish_warmup(now, &mut actions);
                 }
             }
             Event::WarmupFailed(message) => {
@@ -145,9 +145,9 @@ impl Rollout {
         actions
     }
 
-    fn tick(&mut self, tick: &Tick, now: Moment, actions: &mut Vec<Action>) {
-        self.progress.absorb(&self.config, tick, now);
-        if self.retries_owed(now, actions) {
+    fn tick(&mut self, tick: &Tick, now: Timestamp, actions: &mut Vec<Action>) {
+        self.progress.add_tick(&self.config, tick, now);
+        if self.retry_pending(now, actions) {
             return;
         }
         if let Some(guard) = self.progress.guards.fired(&self.config.guards) {
@@ -163,10 +163,10 @@ impl Rollout {
             return self.hold(HoldReason::Srm, now, actions);
         }
         if let Some(window) = self.worse(stage) {
-            return self.fall_back(
+            return self.roll_back(
                 Phase::RolledBack,
                 Reason::Worse(window),
-                ITSELF,
+                SYSTEM_ACTOR,
                 now,
                 actions,
             );
@@ -174,9 +174,9 @@ impl Rollout {
         match self.progress.phase {
             Phase::Running(stage) => match self.hold_reason(stage, tick) {
                 Some(reason) => self.hold(reason, now, actions),
-                None => self.go_on(stage, now, actions),
+                None => self.run_stage(stage, now, actions),
             },
-            Phase::Held { reason, stage } => self.wait(reason, stage, tick, now, actions),
+            Phase::Held { reason, stage } => self.check_hold(reason, stage, tick, now, actions),
             Phase::Pending
             | Phase::Warmup
             | Phase::Completed
@@ -202,36 +202,42 @@ impl Rollout {
         if matches!(stage, Stage::Promoting | Stage::Soak) {
             return None;
         }
-        if tick.is_stable_burning {
-            return Some(HoldReason::StableBurning);
+        if tick.is_stable_unhealthy {
+            return Some(HoldReason::StableUnhealthy);
         }
         if tick.has_drifted {
             return Some(HoldReason::Drift);
         }
-        let metric = self.progress.evidence.holding(&self.config)?;
+        let metric = self.progress.evidence.holding_metric(&self.config)?;
         let metric = self.config.metrics.get(metric)?;
         Some(HoldReason::of_metric(&metric.kind))
     }
 
     /// A stage runs undisturbed: up, on, or over time.
-    fn go_on(&mut self, stage: Stage, now: Moment, actions: &mut Vec<Action>) {
+    fn run_stage(&mut self, stage: Stage, now: Timestamp, actions: &mut Vec<Action>) {
         match stage {
             Stage::Shadow | Stage::Step(_) => {
-                if self.may_rise(stage, now) {
+                if self.may_advance(stage, now) {
                     let reason = match (stage, self.config.shadow) {
                         (Stage::Shadow, Some(_)) => Reason::ShadowAgrees,
                         (Stage::Shadow, None) => Reason::WarmedUp,
                         (Stage::Step(_) | Stage::Promoting | Stage::Soak, _) => Reason::NotWorse,
                     };
-                    self.rise(stage, reason, now, actions);
+                    self.advance(stage, reason, now, actions);
                 } else if now.since(self.progress.waiting_since) >= self.config.step.max_time {
-                    self.time_is_up(stage, now, actions);
+                    self.handle_timeout(stage, now, actions);
                 }
             }
             Stage::Promoting => {
                 self.progress.soak = Some(Soak::new(&self.config, &self.progress.evidence, now));
                 let reason = Reason::AllTraffic;
-                self.go(Phase::Running(Stage::Soak), reason, ITSELF, now, actions);
+                self.transition_to(
+                    Phase::Running(Stage::Soak),
+                    reason,
+                    SYSTEM_ACTOR,
+                    now,
+                    actions,
+                );
             }
             Stage::Soak => {
                 if now.since(self.progress.since) >= self.config.soak {
@@ -242,12 +248,12 @@ impl Rollout {
     }
 
     /// Whether the evidence and the least times and counts allow the next weight.
-    fn may_rise(&self, stage: Stage, now: Moment) -> bool {
+    fn may_advance(&self, stage: Stage, now: Timestamp) -> bool {
         let progress = &self.progress;
         match stage {
             Stage::Shadow => {
-                let wanted = self.config.shadow.map_or(0, |shadow| shadow.min_pairs);
-                progress.n_pairs >= wanted && progress.evidence.shadow_agrees(&self.config)
+                let required = self.config.shadow.map_or(0, |shadow| shadow.min_pairs);
+                progress.n_pairs >= required && progress.evidence.shadow_agrees(&self.config)
             }
             Stage::Step(_) => {
                 let rule = &self.config.step;
@@ -259,7 +265,7 @@ impl Rollout {
         }
     }
 
-    fn time_is_up(&mut self, stage: Stage, now: Moment, actions: &mut Vec<Action>) {
+    fn handle_timeout(&mut self, stage: Stage, now: Timestamp, actions: &mut Vec<Action>) {
         match self.config.step.on_unknown {
             OnUnknown::Hold => {
                 let reason = match stage {
@@ -268,29 +274,35 @@ impl Rollout {
                 };
                 self.hold(reason, now, actions);
             }
-            OnUnknown::Promote => self.rise(stage, Reason::OnUnknown, now, actions),
+            OnUnknown::Promote => self.advance(stage, Reason::OnUnknown, now, actions),
             OnUnknown::Rollback => {
-                self.fall_back(Phase::RolledBack, Reason::OnUnknown, ITSELF, now, actions);
+                self.roll_back(
+                    Phase::RolledBack,
+                    Reason::OnUnknown,
+                    SYSTEM_ACTOR,
+                    now,
+                    actions,
+                );
             }
         }
     }
 
     /// Held: on when the cause is gone.
-    fn wait(
+    fn check_hold(
         &mut self,
         reason: HoldReason,
         stage: Stage,
         tick: &Tick,
-        now: Moment,
+        now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
         let is_over = match reason {
-            HoldReason::Unknown => self.may_rise(stage, now),
+            HoldReason::Unknown => self.may_advance(stage, now),
             HoldReason::Shadow | HoldReason::Drift | HoldReason::Metric => {
                 self.hold_reason(stage, tick).is_none()
-                    && (reason != HoldReason::Shadow || self.may_rise(stage, now))
+                    && (reason != HoldReason::Shadow || self.may_advance(stage, now))
             }
-            HoldReason::StableBurning => !tick.is_stable_burning,
+            HoldReason::StableUnhealthy => !tick.is_stable_unhealthy,
             HoldReason::Gate => {
                 self.call_gates(stage, now, actions);
                 self.closed_gates(stage).next().is_none()
@@ -303,8 +315,8 @@ impl Rollout {
     }
 
     /// Leads a healthy soak to its end.
-    fn complete(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        self.go(Phase::Completed, Reason::Soaked, ITSELF, now, actions);
+    fn complete(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.transition_to(Phase::Completed, Reason::Soaked, SYSTEM_ACTOR, now, actions);
         actions.push(Action::Release {
             arm: Arm::Stable,
             after: self.config.on_rollback.keep_candidate_warm,
@@ -312,29 +324,31 @@ impl Rollout {
     }
 
     /// The move that follows a stage upwards.
-    fn next_place(&self, stage: Stage) -> GatePlace {
+    fn next_position(&self, stage: Stage) -> GatePosition {
         let next = match stage {
             Stage::Shadow => 0,
             Stage::Step(step) => step + 1,
-            Stage::Promoting | Stage::Soak => return GatePlace::Promote,
+            Stage::Promoting | Stage::Soak => return GatePosition::Promote,
         };
         match next < self.config.steps.len() {
-            true => GatePlace::Step(next),
-            false => GatePlace::Promote,
+            true => GatePosition::Step(next),
+            false => GatePosition::Promote,
         }
     }
 
     /// What is still to be done when a rollback could not be: true when this tick did something.
-    fn retries_owed(&mut self, now: Moment, actions: &mut Vec<Action>) -> bool {
-        let Some(Owed { to, reason, actor }) = self.progress.owed.clone() else {
+    fn retry_pending(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> bool {
+        let Some(PendingTransition { to, reason, actor }) =
+            self.progress.pending_transition.clone()
+        else {
             return false;
         };
         if self.progress.is_stable_ready {
-            self.progress.owed = None;
+            self.progress.pending_transition = None;
             if to == Phase::Warmup {
-                self.begin_again(now, actions);
+                self.restart(now, actions);
             } else {
-                self.fall_back(to, reason, &actor, now, actions);
+                self.roll_back(to, reason, &actor, now, actions);
             }
         }
         // Until it is done nothing rises.

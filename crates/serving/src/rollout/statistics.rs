@@ -6,14 +6,14 @@
 
 pub mod bernoulli;
 pub mod best_arm;
+pub mod cusum;
 pub mod false_discovery;
 pub mod means;
 pub mod mismatch;
-pub mod not_worse;
-pub mod one_sample;
+pub mod non_inferiority;
 pub mod output_bins;
-pub mod two_streams;
-pub mod worse;
+pub mod sprt;
+pub mod two_sample;
 
 use serde::{Deserialize, Serialize};
 use statrs::function::gamma::ln_gamma;

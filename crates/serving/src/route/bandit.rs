@@ -13,7 +13,7 @@ use contract::Bandit;
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
-use super::results::Rewards;
+use super::counters::Rewards;
 use crate::rollout::statistics::best_arm::{
     MeanPosterior, Posterior, probability_better, probability_higher, top_two_weights,
     top_two_weights_of_means, with_floor,
@@ -64,7 +64,7 @@ fn binary(arms: &[Rewards]) -> Option<Vec<Posterior>> {
     let posterior = |arm: &Rewards| {
         let good = whole(arm.moments.sum)?;
         let all = u32::try_from(arm.moments.n).ok()?;
-        (arm.n_graded == 0).then_some(Posterior {
+        (arm.n_non_binary == 0).then_some(Posterior {
             alpha: good.checked_add(1)?,
             beta: all.checked_sub(good)?.checked_add(1)?,
         })
@@ -109,7 +109,7 @@ fn means(arms: &[Rewards]) -> Option<Vec<MeanPosterior>> {
 
 /// Weights in whole buckets that sum to 1: each is rounded down, and the buckets that are left go to
 /// those that lost most, the first ones among equals.
-pub(super) fn in_buckets(weights: &[f64], n_buckets: u32) -> Vec<f64> {
+pub(super) fn round_to_buckets(weights: &[f64], n_buckets: u32) -> Vec<f64> {
     let n_buckets = f64::from(n_buckets);
     let exact = weights.iter().map(|weight| weight * n_buckets);
     let mut buckets: Vec<_> = exact

@@ -9,10 +9,10 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Buckets of the hashes that other tools use as well.
-pub(super) const COARSE: u32 = 10_000;
+pub(super) const COARSE_BUCKETS: u32 = 10_000;
 
 /// Buckets of our own hash.
-pub(super) const FINE: u32 = 1_000_000;
+pub(super) const FINE_BUCKETS: u32 = 1_000_000;
 
 /// Salt and unit of usual lengths need no allocation.
 type Text = SmallVec<[u8; 128]>;
@@ -26,12 +26,12 @@ pub(super) fn md5(salt: &str, unit: &str) -> u32 {
     }
     hasher.update(unit);
     let digest: [u8; 16] = hasher.finalize().into();
-    remainder(u128::from_be_bytes(digest), COARSE)
+    remainder(u128::from_be_bytes(digest), COARSE_BUCKETS)
 }
 
 /// XXH3 with 64 bits of salt, a zero byte and unit, modulo a million.
 pub(super) fn xxh3(salt: &str, unit: &str) -> u32 {
-    remainder(u128::from(xxh3_number(salt, unit)), FINE)
+    remainder(u128::from(xxh3_number(salt, unit)), FINE_BUCKETS)
 }
 
 fn xxh3_number(salt: &str, unit: &str) -> u64 {
@@ -45,7 +45,7 @@ fn xxh3_number(salt: &str, unit: &str) -> u64 {
 pub(super) fn growthbook_v2(seed: &str, unit: &str) -> u32 {
     let inner = fnv1a(seed.encode_utf16().chain(unit.encode_utf16()));
     let outer = fnv1a(inner.to_string().encode_utf16());
-    outer % COARSE
+    outer % COARSE_BUCKETS
 }
 
 /// The first rule of GrowthBook, in a thousand buckets; it is biased, and kept for its namespaces.
@@ -57,8 +57,8 @@ pub(super) fn growthbook_v1(seed: &str, unit: &str) -> u32 {
 pub(super) fn murmur3(experiment: &str, unit: &str) -> u32 {
     let mut text = Text::from_slice(unit.as_bytes());
     text.extend_from_slice(experiment.as_bytes());
-    let stretched = u64::from(murmur3_x86_32(&text, 1)) * u64::from(COARSE);
-    u32::try_from(stretched >> 32).unwrap_or_default()
+    let scaled = u64::from(murmur3_x86_32(&text, 1)) * u64::from(COARSE_BUCKETS);
+    u32::try_from(scaled >> 32).unwrap_or_default()
 }
 
 fn remainder(number: u128, n_buckets: u32) -> u32 {

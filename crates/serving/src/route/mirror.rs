@@ -20,18 +20,18 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// A request that the stable version has answered, for the version on trial.
 #[derive(Debug)]
-pub(crate) struct Copied {
+pub(crate) struct MirroredRequest {
     /// The inputs.
     pub(crate) inputs: Vec<NamedTensor>,
     /// The outputs that were asked for; empty for all.
     pub(crate) outputs: Vec<String>,
     /// What stable said.
-    pub(crate) answer: Result<Answered, Code>,
+    pub(crate) answer: Result<MirroredResponse, Code>,
 }
 
 /// What stable answered.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct MirroredResponse {
     /// The outputs.
     pub(crate) outputs: Vec<NamedTensor>,
     /// The run of the engine.
@@ -40,7 +40,7 @@ pub(crate) struct Answered {
 
 /// Why a copy was not compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dropped {
+pub(crate) enum DropReason {
     /// Copies took their share of the time of the workers.
     Budget,
     /// Too many wait.
@@ -53,7 +53,7 @@ pub(crate) enum Dropped {
     CandidateError,
 }
 
-impl Dropped {
+impl DropReason {
     /// Every reason.
     pub(crate) const ALL: [Self; 5] = [
         Self::Budget,
@@ -77,20 +77,20 @@ impl Dropped {
 
 /// Copies that were dropped, by reason.
 #[derive(Debug, Default)]
-pub(crate) struct Drops([AtomicU64; Dropped::ALL.len()]);
+pub(crate) struct DropCounters([AtomicU64; DropReason::ALL.len()]);
 
-impl Drops {
+impl DropCounters {
     /// One more.
-    pub(crate) fn add(&self, reason: Dropped) {
-        let place = Dropped::ALL.iter().position(|known| *known == reason);
-        if let Some(counter) = place.and_then(|place| self.0.get(place)) {
+    pub(crate) fn add(&self, reason: DropReason) {
+        let index = DropReason::ALL.iter().position(|known| *known == reason);
+        if let Some(counter) = index.and_then(|index| self.0.get(index)) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// All of them.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = Dropped::ALL.iter().zip(&self.0);
+        let counts = DropReason::ALL.iter().zip(&self.0);
         counts.map(|(reason, count)| (reason.as_str(), count.load(Ordering::Relaxed)))
     }
 }
@@ -100,13 +100,16 @@ impl Drops {
 pub(crate) struct Mirror {
     /// A random number below that is copied.
     limit: u64,
-    copies: mpsc::Sender<Copied>,
-    drops: std::sync::Arc<Drops>,
+    copies: mpsc::Sender<MirroredRequest>,
+    drops: std::sync::Arc<DropCounters>,
 }
 
 impl Mirror {
     /// A mirror for this share of the requests, and the place where its copies arrive.
-    pub(crate) fn new(share: f64, drops: std::sync::Arc<Drops>) -> (Self, mpsc::Receiver<Copied>) {
+    pub(crate) fn new(
+        share: f64,
+        drops: std::sync::Arc<DropCounters>,
+    ) -> (Self, mpsc::Receiver<MirroredRequest>) {
         let (copies, arriving) = mpsc::channel(MAX_COPIES);
         #[expect(
             clippy::cast_possible_truncation,
@@ -123,17 +126,17 @@ impl Mirror {
     }
 
     /// A copy of the request, when this `draw` falls on it.
-    pub(crate) fn copy(&self, request: &InferRequest, draw: u64) -> Option<Copied> {
+    pub(crate) fn copy(&self, request: &InferRequest, draw: u64) -> Option<MirroredRequest> {
         // The low bits choose the arm.
         if draw >> 32 >= self.limit {
             return None;
         }
         let n_bytes: usize = request.inputs.iter().map(|i| i.tensor.data().len()).sum();
         if n_bytes > MAX_BYTES {
-            self.drops.add(Dropped::TooLarge);
+            self.drops.add(DropReason::TooLarge);
             return None;
         }
-        Some(Copied {
+        Some(MirroredRequest {
             inputs: request.inputs.clone(),
             outputs: request.outputs.clone(),
             answer: Err(Code::Cancelled),
@@ -141,17 +144,21 @@ impl Mirror {
     }
 
     /// Sends a copy, with what stable said; a mistake of the caller says nothing about versions.
-    pub(crate) fn send(&self, copy: Copied, result: &Result<InferResponse>) {
+    pub(crate) fn send(&self, copy: MirroredRequest, result: &Result<InferResponse>) {
         let answer = match result {
-            Ok(response) => Ok(Answered {
+            Ok(response) => Ok(MirroredResponse {
                 outputs: response.outputs.clone(),
                 infer: response.timings.compute,
             }),
             Err(error) if error.code().is_client_mistake() => return,
             Err(error) => Err(error.code()),
         };
-        if self.copies.try_send(Copied { answer, ..copy }).is_err() {
-            self.drops.add(Dropped::QueueFull);
+        if self
+            .copies
+            .try_send(MirroredRequest { answer, ..copy })
+            .is_err()
+        {
+            self.drops.add(DropReason::QueueFull);
         }
     }
 }

@@ -8,8 +8,8 @@
 
 use contract::{ArmResult, Comparison, Difference, SampleRatio};
 
-use super::choice::ActiveSplit;
-use super::results::ArmTotals;
+use super::active_split::ActiveSplit;
+use super::counters::ArmTotals;
 use crate::rollout::statistics::means::difference::{Effect, Moments, TUNED_FOR};
 use crate::rollout::statistics::{false_discovery, mismatch};
 
@@ -28,7 +28,7 @@ pub(super) struct Report {
 }
 
 /// A difference before it is known which others there are.
-struct Candidate {
+struct TestedDifference {
     difference: Difference,
     ln_e: f64,
 }
@@ -37,11 +37,11 @@ struct Candidate {
 pub(super) fn report(active: &ActiveSplit) -> Report {
     let arms = active.split().arms.iter().zip(active.arms());
     let arms: Vec<_> = arms
-        .map(|(arm, at_work)| (arm.name.as_str(), at_work.counts.totals()))
+        .map(|(arm, active_arm)| (arm.name.as_str(), active_arm.counters.totals()))
         .collect();
     let results = active.arms().iter().zip(&arms).zip(active.weights());
     let results =
-        results.map(|((at_work, (name, _)), weight)| at_work.counts.result(name, *weight));
+        results.map(|((active_arm, (name, _)), weight)| active_arm.counters.result(name, *weight));
     let ln_bf = active.ln_mismatch();
     Report {
         results: results.collect(),
@@ -49,7 +49,7 @@ pub(super) fn report(active: &ActiveSplit) -> Report {
         sample_ratio: Some(SampleRatio {
             ln_bf,
             limit: mismatch::LN_LIMIT,
-            is_off: ln_bf >= mismatch::LN_LIMIT,
+            is_mismatch: ln_bf >= mismatch::LN_LIMIT,
         }),
     }
 }
@@ -58,17 +58,17 @@ fn compare(arms: &[(&str, ArmTotals)]) -> Vec<Comparison> {
     let Some(((with, first), others)) = arms.split_first() else {
         return Vec::new();
     };
-    let candidates: Vec<_> = others
+    let differences: Vec<_> = others
         .iter()
         .flat_map(|(_, totals)| [error_rate(first, totals), reward(first, totals)])
         .collect();
-    let known: Vec<_> = candidates.iter().flatten().map(|one| one.ln_e).collect();
-    let mut standing = false_discovery::rejected(&known, ALPHA);
-    standing.sort_unstable();
+    let known: Vec<_> = differences.iter().flatten().map(|one| one.ln_e).collect();
+    let mut rejected = false_discovery::rejected(&known, ALPHA);
+    rejected.sort_unstable();
     let mut known = 0;
-    let mut next = candidates.into_iter().map(|candidate| {
-        let mut difference = candidate?.difference;
-        difference.is_significant = standing.binary_search(&known).is_ok();
+    let mut next = differences.into_iter().map(|tested| {
+        let mut difference = tested?.difference;
+        difference.is_significant = rejected.binary_search(&known).is_ok();
         known += 1;
         Some(difference)
     });
@@ -84,14 +84,14 @@ fn compare(arms: &[(&str, ArmTotals)]) -> Vec<Comparison> {
     comparison
 }
 
-fn error_rate(a: &ArmTotals, b: &ArmTotals) -> Option<Candidate> {
+fn error_rate(a: &ArmTotals, b: &ArmTotals) -> Option<TestedDifference> {
     let rate = |arm: &ArmTotals| {
         let n = arm.n_answered + arm.n_errors;
         (n > 0).then(|| arm.n_errors as f64 / n as f64)
     };
     let estimate = rate(b)? - rate(a)?;
     let effect = Effect::absolute(failures(a), failures(b))?;
-    Some(candidate(estimate, effect))
+    Some(tested(estimate, effect))
 }
 
 /// One failure and one success more than there were.
@@ -104,18 +104,18 @@ fn failures(arm: &ArmTotals) -> Moments {
     }
 }
 
-fn reward(a: &ArmTotals, b: &ArmTotals) -> Option<Candidate> {
+fn reward(a: &ArmTotals, b: &ArmTotals) -> Option<TestedDifference> {
     let (a, b) = (a.rewards, b.rewards);
     let effect = Effect::absolute(a, b).filter(|_| a.n.min(b.n) >= MIN_REWARDS)?;
-    Some(candidate(effect.estimate, effect))
+    Some(tested(effect.estimate, effect))
 }
 
-fn candidate(estimate: f64, effect: Effect) -> Candidate {
+fn tested(estimate: f64, effect: Effect) -> TestedDifference {
     let ln_e = effect.ln_e(ALPHA, TUNED_FOR);
     // Nothing differs and nothing varies: no evidence.
     let ln_e = if ln_e.is_nan() { 0.0 } else { ln_e };
     let interval = effect.interval(ALPHA, TUNED_FOR);
-    Candidate {
+    TestedDifference {
         difference: Difference {
             estimate,
             lower: interval.lower,
@@ -129,7 +129,7 @@ fn candidate(estimate: f64, effect: Effect) -> Candidate {
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::{ArmCounts, Outcome};
+    use super::super::counters::{ArmCounters, Outcome};
     use super::*;
 
     use std::time::Duration;
@@ -138,7 +138,7 @@ mod tests {
 
     /// An arm with so many answers, errors, and rewards of 1 among all rewards.
     fn arm(n_answered: u64, n_errors: u64, (n_good, n_rewards): (u64, u64)) -> ArmTotals {
-        let counts = ArmCounts::default();
+        let counts = ArmCounters::default();
         let ends = (0..n_answered).map(|_| None);
         for error in ends.chain((0..n_errors).map(|_| Some(Code::EngineFailed))) {
             counts.record(&Outcome {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_stand_when_they_are_large_beside_the_noise() {
+    fn large_differences_are_significant() {
         let arms = [
             ("control", arm(2000, 10, (500, 1000))),
             ("same", arm(2000, 12, (510, 1000))),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_concluded_from_nothing_or_from_a_handful() {
+    fn few_requests_are_never_significant() {
         let empty = [("a", arm(0, 0, (0, 0))), ("b", arm(10, 0, (0, 0)))];
         assert_eq!(compare(&empty)[0].error_rate, None);
         let handful = [("a", arm(1000, 0, (0, 30))), ("b", arm(0, 1, (0, 30)))];

@@ -13,7 +13,7 @@ mod check;
 
 use contract::{AssignmentHash, Result, Split};
 
-use super::hash::{self, COARSE, FINE};
+use super::hash::{self, COARSE_BUCKETS, FINE_BUCKETS};
 
 /// Assigns units to the arms of one split.
 ///
@@ -48,13 +48,13 @@ use super::hash::{self, COARSE, FINE};
 pub struct Assigner {
     hash: AssignmentHash,
     salt: Box<str>,
-    layer: Option<Gate>,
-    walk: Walk,
+    layer: Option<LayerRange>,
+    arm_ranges: ArmRanges,
 }
 
 /// The part of all units that may enter.
 #[derive(Clone, Debug)]
-struct Gate {
+struct LayerRange {
     salt: Box<str>,
     start: f64,
     end: f64,
@@ -62,11 +62,11 @@ struct Gate {
 
 /// How a number finds its arm. Arms without weight are left out.
 #[derive(Clone, Debug)]
-enum Walk {
+enum ArmRanges {
     /// Index and weight; the upper end of a range belongs to it.
-    Sums(Vec<(usize, f64)>),
+    Cumulative(Vec<(usize, f64)>),
     /// Index, start and end; the upper end of a range does not belong to it.
-    Ranges(Vec<(usize, f64, f64)>),
+    HalfOpen(Vec<(usize, f64, f64)>),
 }
 
 impl Assigner {
@@ -80,8 +80,8 @@ impl Assigner {
             AssignmentHash::Xxh3 => default_salt,
             AssignmentHash::Md5 | AssignmentHash::GrowthbookV2 | AssignmentHash::Murmur3 => "",
         });
-        let layer = split.layer.as_ref().map(|layer| Gate {
-            salt: gate_salt(split.hash, &layer.name).into(),
+        let layer = split.layer.as_ref().map(|layer| LayerRange {
+            salt: layer_salt(split.hash, &layer.name).into(),
             start: layer.start,
             end: layer.end,
         });
@@ -89,27 +89,29 @@ impl Assigner {
             hash: split.hash,
             salt: salt.into(),
             layer,
-            walk: walk(split),
+            arm_ranges: arm_ranges(split),
         })
     }
 
     /// The index of the arm of a unit; `None` when the unit takes no part.
     #[must_use]
     pub fn arm_of(&self, unit: &str) -> Option<usize> {
-        if let Some(gate) = &self.layer {
-            let number = gate_number(self.hash, &gate.salt, unit);
-            if !(gate.start..gate.end).contains(&number) {
+        if let Some(layer) = &self.layer {
+            let number = layer_number(self.hash, &layer.salt, unit);
+            if !(layer.start..layer.end).contains(&number) {
                 return None;
             }
         }
-        self.walk.find(self.number(self.bucket_of(unit)))
+        self.arm_ranges.find(self.number(self.bucket_of(unit)))
     }
 
     /// How many buckets a hash has; weights are told apart no finer.
     pub(super) const fn n_buckets(hash: AssignmentHash) -> u32 {
         match hash {
-            AssignmentHash::Xxh3 => FINE,
-            AssignmentHash::Md5 | AssignmentHash::GrowthbookV2 | AssignmentHash::Murmur3 => COARSE,
+            AssignmentHash::Xxh3 => FINE_BUCKETS,
+            AssignmentHash::Md5 | AssignmentHash::GrowthbookV2 | AssignmentHash::Murmur3 => {
+                COARSE_BUCKETS
+            }
         }
     }
 
@@ -130,14 +132,14 @@ impl Assigner {
         if self.layer.is_some() {
             return None;
         }
-        let bucket = u32::try_from(draw % u64::from(FINE)).unwrap_or_default();
+        let bucket = u32::try_from(draw % u64::from(FINE_BUCKETS)).unwrap_or_default();
         let number = match self.hash {
             AssignmentHash::Xxh3 => f64::from(bucket),
             AssignmentHash::Md5 | AssignmentHash::GrowthbookV2 | AssignmentHash::Murmur3 => {
-                f64::from(bucket) / f64::from(FINE)
+                f64::from(bucket) / f64::from(FINE_BUCKETS)
             }
         };
-        self.walk.find(number)
+        self.arm_ranges.find(number)
     }
 
     /// What is compared with the ranges: the bucket itself for our own hash, whose ranges are whole
@@ -146,14 +148,14 @@ impl Assigner {
         match self.hash {
             AssignmentHash::Xxh3 => f64::from(bucket),
             AssignmentHash::Md5 | AssignmentHash::GrowthbookV2 | AssignmentHash::Murmur3 => {
-                f64::from(bucket) / f64::from(COARSE)
+                f64::from(bucket) / f64::from(COARSE_BUCKETS)
             }
         }
     }
 }
 
 /// GrowthBook has namespaces, which are layers by the first of its rules.
-fn gate_salt(hash: AssignmentHash, name: &str) -> String {
+fn layer_salt(hash: AssignmentHash, name: &str) -> String {
     match hash {
         AssignmentHash::GrowthbookV2 => format!("__{name}"),
         AssignmentHash::Xxh3 | AssignmentHash::Md5 | AssignmentHash::Murmur3 => {
@@ -162,23 +164,23 @@ fn gate_salt(hash: AssignmentHash, name: &str) -> String {
     }
 }
 
-fn gate_number(hash: AssignmentHash, salt: &str, unit: &str) -> f64 {
+fn layer_number(hash: AssignmentHash, salt: &str, unit: &str) -> f64 {
     match hash {
         AssignmentHash::GrowthbookV2 => f64::from(hash::growthbook_v1(salt, unit)) / 1000.0,
         AssignmentHash::Xxh3 | AssignmentHash::Md5 | AssignmentHash::Murmur3 => {
-            f64::from(hash::xxh3(salt, unit)) / f64::from(FINE)
+            f64::from(hash::xxh3(salt, unit)) / f64::from(FINE_BUCKETS)
         }
     }
 }
 
-fn walk(split: &Split) -> Walk {
+fn arm_ranges(split: &Split) -> ArmRanges {
     let arms = split.arms.iter().enumerate();
     if split.hash == AssignmentHash::Md5 {
         let weighted = arms.filter(|(_, arm)| arm.weight > 0.0);
-        return Walk::Sums(weighted.map(|(index, arm)| (index, arm.weight)).collect());
+        return ArmRanges::Cumulative(weighted.map(|(index, arm)| (index, arm.weight)).collect());
     }
     let edge = |share: f64| match split.hash {
-        AssignmentHash::Xxh3 => (share * f64::from(FINE)).round(),
+        AssignmentHash::Xxh3 => (share * f64::from(FINE_BUCKETS)).round(),
         AssignmentHash::Md5 | AssignmentHash::GrowthbookV2 | AssignmentHash::Murmur3 => share,
     };
     let mut start = 0.0;
@@ -188,13 +190,13 @@ fn walk(split: &Split) -> Walk {
         ranges.push((index, edge(start), edge(end)));
         start += arm.weight;
     }
-    Walk::Ranges(ranges)
+    ArmRanges::HalfOpen(ranges)
 }
 
-impl Walk {
+impl ArmRanges {
     fn find(&self, number: f64) -> Option<usize> {
         match self {
-            Self::Sums(arms) => {
+            Self::Cumulative(arms) => {
                 let mut sum = 0.0;
                 let found = arms.iter().find(|(_, weight)| {
                     sum += weight;
@@ -203,7 +205,7 @@ impl Walk {
                 // A sum just below 1 leaves the last number to nobody: the first arm takes it.
                 found.or(arms.first()).map(|(index, _)| *index)
             }
-            Self::Ranges(ranges) => ranges
+            Self::HalfOpen(ranges) => ranges
                 .iter()
                 .find(|(_, start, end)| (*start..*end).contains(&number))
                 .map(|(index, ..)| *index),

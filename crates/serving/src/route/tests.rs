@@ -25,17 +25,17 @@ fn row(text: &str) -> VersionRow<String> {
     }
 }
 
-fn table(models: &[(&str, &[&str])]) -> Table<String> {
+fn table(models: &[(&str, &[&str])]) -> RoutingTable<String> {
     let models = models.iter().map(|(name, rows)| {
         let model = ModelRow {
             reason: String::new(),
             is_required: true,
             versions: rows.iter().map(|text| row(text)).collect(),
-            switch: Switch::default(),
+            rules: RoutingRules::default(),
         };
         (ModelName::new(name).unwrap(), model)
     });
-    Table {
+    RoutingTable {
         models: models.collect(),
     }
 }
@@ -49,7 +49,7 @@ fn target(text: &str) -> Target {
     }
 }
 
-fn show(table: &Table<String>, text: &str) -> String {
+fn show(table: &RoutingTable<String>, text: &str) -> String {
     match table.find(&target(text)) {
         Ok(handle) => handle.clone(),
         Err(error) => {
@@ -64,7 +64,7 @@ fn show(table: &Table<String>, text: &str) -> String {
 }
 
 #[test]
-fn targets_lead_to_versions_or_say_why_not() {
+fn targets_are_matched_or_rejected_with_a_reason() {
     let several = table(&[
         (
             "digits",
@@ -125,12 +125,12 @@ fn a_long_list_of_models_is_cut() {
 
 /// A caller who says who he is in every way at once.
 #[derive(Debug, Default)]
-struct Person {
+struct TestAttributes {
     unit: Option<&'static str>,
     forced: Option<&'static str>,
 }
 
-impl Caller for Person {
+impl AssignmentAttributes for TestAttributes {
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         match name {
             "x-lockgate-arm" => self.forced.map(Cow::Borrowed),
@@ -170,20 +170,20 @@ fn halves(first: &str, second: &str, fallback: Fallback) -> Split {
 }
 
 /// The model `digits` with these versions, labels and split.
-fn split_table(rows: &[&str], labels: &[(&str, &str)], split: Split) -> Table<String> {
+fn split_table(rows: &[&str], labels: &[(&str, &str)], split: Split) -> RoutingTable<String> {
     let mut table = table(&[("digits", rows)]);
     let model = table.models.values_mut().next().unwrap();
     let labels = labels.iter();
-    model.switch.labels = labels
+    model.rules.labels = labels
         .map(|(label, version)| ((*label).to_owned(), Version::new(version).unwrap()))
         .collect();
-    model.switch.split = Some(Arc::new(ActiveSplit::new(split, "").unwrap()));
+    model.rules.split = Some(Arc::new(ActiveSplit::new(split, "").unwrap()));
     table
 }
 
 /// `version arm`, or the code of the refusal. The random number is 700 000 of a million.
-fn answer(table: &Table<String>, text: &str, person: &Person) -> String {
-    match table.find_for(&target(text), person, || 700_000) {
+fn find_for(table: &RoutingTable<String>, text: &str, attributes: &TestAttributes) -> String {
+    match table.find_for(&target(text), attributes, || 700_000) {
         Ok(found) => {
             let arm = found
                 .arm
@@ -194,15 +194,15 @@ fn answer(table: &Table<String>, text: &str, person: &Person) -> String {
     }
 }
 
-fn unit(unit: &'static str) -> Person {
-    Person {
+fn unit(unit: &'static str) -> TestAttributes {
+    TestAttributes {
         unit: Some(unit),
         forced: None,
     }
 }
 
-fn forcing(arm: &'static str) -> Person {
-    Person {
+fn forcing(arm: &'static str) -> TestAttributes {
+    TestAttributes {
         unit: Some("user_1"),
         forced: Some(arm),
     }
@@ -226,7 +226,12 @@ fn a_split_answers_callers_that_name_no_version() {
         ("a named version", "/1", unit("user_42"), "1 -"),
         ("a label", "/canary", unit("user_1"), "2 -"),
         ("an empty unit is random", "/", unit(""), "2 treatment"),
-        ("no unit is random", "/", Person::default(), "2 treatment"),
+        (
+            "no unit is random",
+            "/",
+            TestAttributes::default(),
+            "2 treatment",
+        ),
         ("a forced arm", "/", forcing("treatment"), "2 treatment"),
         (
             "an arm that is none",
@@ -237,7 +242,9 @@ fn a_split_answers_callers_that_name_no_version() {
     ];
     let wrong: Vec<_> = rows
         .iter()
-        .map(|(what, text, person, expected)| (what, expected, answer(&table, text, person)))
+        .map(|(what, text, attributes, expected)| {
+            (what, expected, find_for(&table, text, attributes))
+        })
         .filter(|(_, expected, got)| *expected != got)
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
@@ -245,7 +252,7 @@ fn a_split_answers_callers_that_name_no_version() {
 }
 
 #[test]
-fn what_is_certain_of_a_target_is_what_every_caller_gets() {
+fn unambiguous_match_holds_for_every_request() {
     let plain = table(&[
         ("one", &["1 ready"]),
         ("two", &["1 ready", "2 ready"]),
@@ -271,10 +278,14 @@ fn what_is_certain_of_a_target_is_what_every_caller_gets() {
     ];
     for (table, text, expected) in rows {
         let target = target(text);
-        let certain = table.find_certain(&target).map(String::as_str);
+        let certain = table.find_unambiguous(&target).map(String::as_str);
         assert_eq!(certain, expected, "{text}");
-        for person in [Person::default(), unit("user_42"), forcing("control")] {
-            let given = answer(table, text, &person);
+        for attributes in [
+            TestAttributes::default(),
+            unit("user_42"),
+            forcing("control"),
+        ] {
+            let given = find_for(table, text, &attributes);
             assert!(
                 expected.is_none_or(|version| given == format!("{version} -")),
                 "{text}: {given}"
@@ -287,33 +298,33 @@ fn what_is_certain_of_a_target_is_what_every_caller_gets() {
 fn a_request_without_unit_may_be_answered_as_without_a_split() {
     let rows = ["1 ready", "2 ready", "3 ready"];
     let table = split_table(&rows, &[], halves("1", "2", Fallback::Stable));
-    assert_eq!(answer(&table, "/", &Person::default()), "3 -");
-    assert_eq!(answer(&table, "/", &unit("user_1")), "1 control");
+    assert_eq!(find_for(&table, "/", &TestAttributes::default()), "3 -");
+    assert_eq!(find_for(&table, "/", &unit("user_1")), "1 control");
     let model = table.models.values().next().unwrap();
-    assert_eq!(model.switch.routing().n_without_unit, 1);
+    assert_eq!(model.rules.routing().n_without_unit, 1);
 }
 
 #[test]
 fn an_arm_that_is_loading_is_waited_for_and_one_that_failed_is_replaced() {
     let rows = ["1 loading copied", "2 unavailable broken", "3 ready"];
     let table = split_table(&rows, &[], halves("1", "2", Fallback::Random));
-    assert_eq!(answer(&table, "/", &unit("user_1")), "model_not_ready");
-    assert_eq!(answer(&table, "/", &unit("user_42")), "3 -");
+    assert_eq!(find_for(&table, "/", &unit("user_1")), "model_not_ready");
+    assert_eq!(find_for(&table, "/", &unit("user_42")), "3 -");
     assert_eq!(
-        answer(&table, "/", &forcing("treatment")),
+        find_for(&table, "/", &forcing("treatment")),
         "version_not_found"
     );
     let model = table.models.values().next().unwrap();
-    let waiting: Vec<_> = model.waiting_arms().map(|arm| arm.name.as_str()).collect();
+    let waiting: Vec<_> = model.loading_arms().map(|arm| arm.name.as_str()).collect();
     assert_eq!(waiting, ["control"]);
 }
 
 #[test]
-fn a_pinned_version_answers_and_no_other_in_its_place() {
+fn pinned_version_answers_and_is_never_replaced() {
     let mut table = table(&[("digits", &["1 ready", "2 loading copied", "3 ready"])]);
     let mut pin = |version| {
         let model = table.models.values_mut().next().unwrap();
-        model.switch.pinned = Some(Version::new(version).unwrap());
+        model.rules.pinned = Some(Version::new(version).unwrap());
         (show(&table, "/"), show(&table, "/3"))
     };
     assert_eq!(pin("1"), ("1".to_owned(), "3".to_owned()));
@@ -326,7 +337,7 @@ fn an_override_counts_only_where_the_split_allows_it() {
     let mut split = halves("1", "2", Fallback::Random);
     split.override_header = None;
     let table = split_table(&["1 ready", "2 ready"], &[], split);
-    assert_eq!(answer(&table, "/", &forcing("treatment")), "1 control");
+    assert_eq!(find_for(&table, "/", &forcing("treatment")), "1 control");
 }
 
 #[test]
@@ -341,6 +352,10 @@ fn a_unit_is_looked_for_where_the_split_says() {
         let mut split = halves("1", "2", Fallback::Random);
         split.unit.source = source.clone();
         let table = split_table(&["1 ready", "2 ready"], &[], split);
-        assert_eq!(answer(&table, "/", &unit("user_1")), expected, "{source:?}");
+        assert_eq!(
+            find_for(&table, "/", &unit("user_1")),
+            expected,
+            "{source:?}"
+        );
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Engine, Error, Gatekeeper, Observe, Result, Store};
+use contract::{Engine, Error, Observe, Result, Store, Webhooks};
 
-use crate::rollout::driver::NoGatekeeper;
+use crate::rollout::driver::NoWebhooks;
 use crate::store::MemoryStore;
 
 /// A scan of a hundred models takes a few milliseconds, and nobody waits longer for a model that
@@ -15,7 +15,7 @@ use crate::store::MemoryStore;
 const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Between two files of one copy pass fractions of this.
-const DEFAULT_SETTLE: Duration = Duration::from_secs(1);
+const DEFAULT_DEBOUNCE: Duration = Duration::from_secs(1);
 
 /// Some seconds of work for a small model, and little memory for a large one.
 const DEFAULT_MAX_QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
@@ -37,7 +37,7 @@ pub struct ServerOptions {
     /// From one scan of the roots to the next; changes are mostly noticed earlier.
     pub poll_interval: Duration,
     /// How long a version must stay the same before it is loaded, so that no half copy is.
-    pub settle: Duration,
+    pub debounce: Duration,
     /// The time of a request, for models and callers that give none.
     pub default_timeout: Option<Duration>,
     /// The most rows that wait, for models that do not say.
@@ -46,7 +46,7 @@ pub struct ServerOptions {
     pub store: Arc<dyn Store>,
     /// Asks the gates of rollouts, and notifies; by default nobody does, and such rollouts are
     /// refused.
-    pub gatekeeper: Arc<dyn Gatekeeper>,
+    pub webhooks: Arc<dyn Webhooks>,
     /// The address of the server that decides about rollouts, when it is another one.
     pub rollout_leader: Option<String>,
     /// Where others reach this server, for links; by default there are none.
@@ -70,11 +70,11 @@ impl ServerOptions {
             observe,
             cores,
             poll_interval: DEFAULT_POLL_INTERVAL,
-            settle: DEFAULT_SETTLE,
+            debounce: DEFAULT_DEBOUNCE,
             default_timeout: None,
             max_queue_rows: DEFAULT_MAX_QUEUE_ROWS,
             store: Arc::new(MemoryStore::default()),
-            gatekeeper: Arc::new(NoGatekeeper),
+            webhooks: Arc::new(NoWebhooks),
             rollout_leader: None,
             public_url: None,
             rollout_block: DEFAULT_ROLLOUT_BLOCK,

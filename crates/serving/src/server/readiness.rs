@@ -6,11 +6,11 @@
 
 use contract::Readiness;
 
-use crate::route::Table;
+use crate::route::RoutingTable;
 
 /// Decides from what is served. `stuck` gives why a version can run nothing for now, if that is so.
 pub(crate) fn readiness<T>(
-    table: &Table<T>,
+    table: &RoutingTable<T>,
     is_shutting_down: bool,
     stuck: impl Fn(&T) -> Option<String>,
 ) -> Readiness {
@@ -29,7 +29,7 @@ pub(crate) fn readiness<T>(
         if let Some(problem) = problem.filter(|_| model.is_required) {
             reasons.push(format!("model `{name}`: {problem}"));
         }
-        for arm in model.waiting_arms() {
+        for arm in model.loading_arms() {
             let version = &arm.version;
             reasons.push(format!(
                 "model `{name}`: `{version}` of its split is being loaded"
@@ -47,7 +47,7 @@ mod tests {
     use contract::{ModelName, Version, VersionState};
 
     use super::*;
-    use crate::route::{ModelRow, Switch, VersionRow};
+    use crate::route::{ModelRow, RoutingRules, VersionRow};
 
     fn model(is_required: bool, reason: &str, states: &[VersionState]) -> ModelRow<()> {
         let versions = (1..).zip(states).map(|(version, &state)| VersionRow {
@@ -60,7 +60,7 @@ mod tests {
             reason: reason.to_owned(),
             is_required,
             versions: versions.collect(),
-            switch: Switch::default(),
+            rules: RoutingRules::default(),
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
         let mut failures = Vec::new();
         for (promise, models, is_shutting_down, expected) in cases() {
             let names = (0..).map(|n| ModelName::new(&format!("m{n}")).unwrap());
-            let table = Table {
+            let table = RoutingTable {
                 models: names.zip(models).collect(),
             };
             let got = readiness(&table, is_shutting_down, |()| None);
@@ -142,7 +142,7 @@ mod tests {
         use VersionState::Ready;
         let names = ["m", "n"].map(|name| ModelName::new(name).unwrap());
         let models = [model(true, "", &[Ready]), model(false, "", &[Ready])];
-        let table = Table {
+        let table = RoutingTable {
             models: names.into_iter().zip(models).collect(),
         };
         let got = readiness(&table, false, |()| Some("it is stuck".to_owned()));

@@ -1,66 +1,75 @@
 //! Rollouts of the server, for callers.
 
-use contract::{Act, Assumptions, BoxFuture, Document, Error, Result, RolloutWatch, Rollouts};
+use contract::{
+    BoxFuture, Error, OperatorAction, RawJson, Result, RolloutWatch, Rollouts, SimulationInput,
+};
 
 use super::Server;
 use crate::rollout::config::RolloutConfig;
 use crate::rollout::simulate;
 
 impl Rollouts for Server {
-    fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<Document>> {
+    fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<RawJson>> {
         Box::pin(self.rollouts.start(file, actor))
     }
 
-    fn list(&self) -> Document {
+    fn list(&self) -> RawJson {
         self.rollouts.list()
     }
 
-    fn status(&self, id: &str) -> Result<Document> {
+    fn status(&self, id: &str) -> Result<RawJson> {
         self.rollouts.status(id)
     }
 
-    fn evidence(&self, id: &str) -> Result<Document> {
+    fn evidence(&self, id: &str) -> Result<RawJson> {
         self.rollouts.evidence(id)
     }
 
-    fn verdict(&self, id: &str) -> Result<Document> {
+    fn verdict(&self, id: &str) -> Result<RawJson> {
         self.rollouts.verdict(id)
     }
 
-    fn moves<'a>(&'a self, id: &'a str, limit: usize) -> BoxFuture<'a, Result<Document>> {
-        Box::pin(self.rollouts.moves(id, limit))
+    fn transitions<'a>(&'a self, id: &'a str, limit: usize) -> BoxFuture<'a, Result<RawJson>> {
+        Box::pin(self.rollouts.transitions(id, limit))
     }
 
-    fn act<'a>(&'a self, id: &'a str, act: Act) -> BoxFuture<'a, Result<Document>> {
-        Box::pin(self.rollouts.act(id, act))
+    fn apply_action<'a>(
+        &'a self,
+        id: &'a str,
+        action: OperatorAction,
+    ) -> BoxFuture<'a, Result<RawJson>> {
+        Box::pin(self.rollouts.apply_action(id, action))
     }
 
     fn watch(&self, id: &str) -> Result<Box<dyn RolloutWatch>> {
         self.rollouts.watch(id)
     }
 
-    fn assign(&self, id: &str, unit: &str) -> Result<Document> {
+    fn assign(&self, id: &str, unit: &str) -> Result<RawJson> {
         self.rollouts.assign(id, unit)
     }
 
-    fn following(&self) -> Result<Document> {
-        self.rollouts.following()
+    fn leader_state(&self) -> Result<RawJson> {
+        self.rollouts.leader_state()
     }
 
-    fn follow<'a>(&'a self, told: &'a Document) -> BoxFuture<'a, Result<Vec<(String, Document)>>> {
-        Box::pin(self.rollouts.follow(told))
+    fn follow<'a>(
+        &'a self,
+        leader_state: &'a RawJson,
+    ) -> BoxFuture<'a, Result<Vec<(String, RawJson)>>> {
+        Box::pin(self.rollouts.follow(leader_state))
     }
 
-    fn count_replica(&self, id: &str, replica: &str, counts: &Document) -> Result<Document> {
-        self.rollouts.count_replica(id, replica, counts)
+    fn record_replica_counts(&self, id: &str, replica: &str, counts: &RawJson) -> Result<RawJson> {
+        self.rollouts.record_replica_counts(id, replica, counts)
     }
 
-    fn simulate(&self, file: &str, assumptions: &Assumptions) -> Result<Document> {
+    fn simulate(&self, file: &str, input: &SimulationInput) -> Result<RawJson> {
         let config = RolloutConfig::parse(file);
         let config = config.map_err(|error| Error::invalid(error.to_string()))?;
-        let summary = simulate::request::play(&config, assumptions)?;
+        let summary = simulate::request::run_all(&config, input)?;
         let text = serde_json::to_string(&summary);
         let text = text.map_err(|error| Error::internal(format!("a summary: {error}")))?;
-        Ok(Document::new(&text))
+        Ok(RawJson::new(&text))
     }
 }

@@ -17,27 +17,27 @@ use super::*;
 use crate::fake_engine::{FakeEngine, request};
 
 /// A repository on disk and the server over it.
-struct Bench {
+struct TestRepository {
     folder: tempfile::TempDir,
     engine: Arc<FakeEngine>,
     observer: Arc<RecordingObserver>,
     n_renames: AtomicUsize,
 }
 
-impl Bench {
+impl TestRepository {
     /// A repository with these artefacts, `path text` each.
     fn new(files: &[(&str, &str)]) -> Self {
-        let bench = Self {
+        let repository = Self {
             folder: tempfile::tempdir().unwrap(),
             engine: Arc::new(FakeEngine::default()),
             observer: Arc::new(RecordingObserver::default()),
             n_renames: AtomicUsize::new(0),
         };
-        fs::create_dir(bench.path("")).unwrap();
+        fs::create_dir(repository.path("")).unwrap();
         for (path, text) in files {
-            bench.write(path, text);
+            repository.write(path, text);
         }
-        bench
+        repository
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -61,7 +61,7 @@ impl Bench {
     fn options(&self) -> ServerOptions {
         ServerOptions {
             poll_interval: Duration::from_secs(3600),
-            settle: Duration::ZERO,
+            debounce: Duration::ZERO,
             ..ServerOptions::new(
                 vec![self.path("")],
                 vec![Arc::clone(&self.engine) as Arc<dyn contract::Engine>],
@@ -91,7 +91,7 @@ fn target(model: &str, version: &str) -> Target {
 }
 
 /// What a version adds to zero, or the code of the failure.
-async fn ask(server: &Server, model: &str, version: &str) -> Result<f32, Code> {
+async fn predict(server: &Server, model: &str, version: &str) -> Result<f32, Code> {
     let route = server.route(&target(model, version));
     let route = route.map_err(|error| error.code())?;
     let response = server.infer(route, request()).await;
@@ -123,52 +123,56 @@ async fn until(is_done: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn requests_are_recorded_while_somebody_wants_them() {
-    let bench = Bench::new(&[
+async fn requests_are_recorded_while_a_recording_runs() {
+    let repository = TestRepository::new(&[
         ("a/1/model.fake", "add 1"),
         ("a/2/model.fake", "add 2"),
         ("b/1/model.fake", "add 3"),
     ]);
-    let server = bench.server().await;
-    let patience = Duration::from_secs(60);
+    let server = repository.server().await;
+    let timeout = Duration::from_secs(60);
     let recording = {
         let server = Arc::clone(&server);
-        tokio::spawn(async move { server.record(&name("a"), 2, patience).await })
+        tokio::spawn(async move { server.record(&name("a"), 2, timeout).await })
     };
     while !recording.is_finished() {
-        assert_eq!(ask(&server, "b", "1").await, Ok(3.0));
-        assert_eq!(ask(&server, "a", "2").await, Ok(2.0));
+        assert_eq!(predict(&server, "b", "1").await, Ok(3.0));
+        assert_eq!(predict(&server, "a", "2").await, Ok(2.0));
         tokio::task::yield_now().await;
     }
     let recorded = recording.await.unwrap().unwrap();
     assert_eq!(recorded, vec![request().inputs; 2]);
-    let unknown = server.record(&name("nobody"), 2, patience).await;
+    let unknown = server.record(&name("nobody"), 2, timeout).await;
     assert_eq!(unknown.unwrap_err().code(), Code::ModelNotFound);
 }
 
 #[tokio::test]
 async fn the_size_of_the_model_file_is_known() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    let server = repository.server().await;
     let route = server.route(&target("a", "1")).unwrap();
     assert_eq!(route.info.file_bytes, Some(5));
 }
 
 #[tokio::test]
 async fn several_models_and_versions_are_served_at_once() {
-    let bench = Bench::new(&[
+    let repository = TestRepository::new(&[
         ("a/1/model.fake", "add 1"),
         ("a/2/model.fake", "add 2"),
         ("a/10/model.fake", "add 10"),
         ("b/v1.0/model.fake", "add 100"),
     ]);
-    let server = bench.server().await;
-    assert_eq!(ask(&server, "a", "1").await, Ok(1.0));
-    assert_eq!(ask(&server, "a", "2").await, Ok(2.0));
-    assert_eq!(ask(&server, "a", "").await, Ok(10.0), "the highest number");
-    assert_eq!(ask(&server, "b", "v1.0").await, Ok(100.0));
-    assert_eq!(ask(&server, "c", "").await, Err(Code::ModelNotFound));
-    assert_eq!(ask(&server, "a", "3").await, Err(Code::VersionNotFound));
+    let server = repository.server().await;
+    assert_eq!(predict(&server, "a", "1").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "2").await, Ok(2.0));
+    assert_eq!(
+        predict(&server, "a", "").await,
+        Ok(10.0),
+        "the highest number"
+    );
+    assert_eq!(predict(&server, "b", "v1.0").await, Ok(100.0));
+    assert_eq!(predict(&server, "c", "").await, Err(Code::ModelNotFound));
+    assert_eq!(predict(&server, "a", "3").await, Err(Code::VersionNotFound));
     let names: Vec<_> = server
         .models()
         .into_iter()
@@ -182,8 +186,8 @@ async fn several_models_and_versions_are_served_at_once() {
 
 #[tokio::test]
 async fn a_server_starts_at_once_and_says_what_is_loading() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    let server = Server::start(bench.options()).unwrap();
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    let server = Server::start(repository.options()).unwrap();
     assert_eq!(states(&server, "a"), "1 LOADING: it is being loaded");
     let error = server.route(&target("a", "")).unwrap_err();
     assert_eq!(error.code(), Code::ModelNotReady);
@@ -196,16 +200,16 @@ async fn a_server_starts_at_once_and_says_what_is_loading() {
 
 #[tokio::test]
 async fn a_root_that_is_not_there_is_an_error_at_the_start() {
-    let bench = Bench::new(&[]);
-    let mut options = bench.options();
-    options.roots.push(bench.path("missing"));
+    let repository = TestRepository::new(&[]);
+    let mut options = repository.options();
+    options.roots.push(repository.path("missing"));
     let error = Server::start(options).unwrap_err();
     assert!(error.message().contains("missing"), "{error}");
 }
 
 #[tokio::test]
 async fn a_version_that_fails_leaves_the_others_serving() {
-    let bench = Bench::new(&[
+    let repository = TestRepository::new(&[
         ("a/1/model.fake", "add 1"),
         ("a/2/model.fake", "fail"),
         ("a/3/model.fake", "panic"),
@@ -213,9 +217,9 @@ async fn a_version_that_fails_leaves_the_others_serving() {
         ("b/1/model.fake", "add 5"),
         ("b/model.yaml", "instancs: 3"),
     ]);
-    let server = bench.server().await;
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
-    let shown = states(&server, "a").replace(&bench.path("").display().to_string(), "");
+    let server = repository.server().await;
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
+    let shown = states(&server, "a").replace(&repository.path("").display().to_string(), "");
     insta::assert_snapshot!(shown.replace(", ", "\n"));
     let problem = server.model(&name("a")).unwrap().problem().unwrap();
     for version in ["version 2: ", "version 3: ", "version 4: "] {
@@ -227,28 +231,28 @@ async fn a_version_that_fails_leaves_the_others_serving() {
         "{}",
         status.reason
     );
-    assert_eq!(ask(&server, "b", "").await, Err(Code::VersionNotFound));
+    assert_eq!(predict(&server, "b", "").await, Err(Code::VersionNotFound));
 }
 
 #[tokio::test]
 async fn what_failed_is_tried_again_when_it_changes() {
-    let bench = Bench::new(&[("a/1/model.fake", "fail")]);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&[("a/1/model.fake", "fail")]);
+    let server = repository.server().await;
     server.rescan().await.unwrap();
     assert_eq!(
-        bench.engine.n_loads.load(Ordering::SeqCst),
+        repository.engine.n_loads.load(Ordering::SeqCst),
         1,
         "not without a change"
     );
-    bench.write("a/1/model.fake", "add 1");
+    repository.write("a/1/model.fake", "add 1");
     server.rescan().await.unwrap();
     assert_eq!(states(&server, "a"), "1 READY");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_versions_are_swapped() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 0")]);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 0")]);
+    let server = repository.server().await;
     let is_over = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..4)
         .map(|_| {
@@ -256,16 +260,16 @@ async fn no_request_fails_while_versions_are_swapped() {
             tokio::spawn(async move {
                 let mut answers = Vec::new();
                 while !is_over.load(Ordering::SeqCst) {
-                    answers.push(ask(&server, "a", "").await);
+                    answers.push(predict(&server, "a", "").await);
                 }
                 answers
             })
         })
         .collect();
     for swap in 1..=20 {
-        bench.write("a/1/model.fake", &format!("add {swap}"));
+        repository.write("a/1/model.fake", &format!("add {swap}"));
         server.rescan().await.unwrap();
-        assert_eq!(ask(&server, "a", "1").await, Ok(swap as f32));
+        assert_eq!(predict(&server, "a", "1").await, Ok(swap as f32));
     }
     is_over.store(true, Ordering::SeqCst);
     for client in clients {
@@ -282,82 +286,83 @@ async fn no_request_fails_while_versions_are_swapped() {
 
 #[tokio::test]
 async fn two_hundred_reloads_leave_nothing_behind() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 0")]);
-    bench.write("a/model.yaml", "instances: 3");
-    let server = bench.server().await;
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 0")]);
+    repository.write("a/model.yaml", "instances: 3");
+    let server = repository.server().await;
     for swap in 1..=200 {
-        bench.write("a/1/model.fake", &format!("add {swap}"));
+        repository.write("a/1/model.fake", &format!("add {swap}"));
         server.rescan().await.unwrap();
-        assert_eq!(ask(&server, "a", "").await, Ok(swap as f32));
-        until(|| bench.engine.n_open.load(Ordering::SeqCst) == 3).await;
+        assert_eq!(predict(&server, "a", "").await, Ok(swap as f32));
+        until(|| repository.engine.n_open.load(Ordering::SeqCst) == 3).await;
     }
     assert_eq!(
-        bench.engine.n_most_open.load(Ordering::SeqCst),
+        repository.engine.n_most_open.load(Ordering::SeqCst),
         6,
         "old and new, never more"
     );
     drop(server);
-    until(|| bench.engine.n_open.load(Ordering::SeqCst) == 0).await;
+    until(|| repository.engine.n_open.load(Ordering::SeqCst) == 0).await;
 }
 
 #[tokio::test]
 async fn a_request_keeps_the_version_that_it_was_routed_to() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1"), ("a/2/model.fake", "add 2")]);
-    let server = bench.server().await;
+    let repository =
+        TestRepository::new(&[("a/1/model.fake", "add 1"), ("a/2/model.fake", "add 2")]);
+    let server = repository.server().await;
     let route = server.route(&target("a", "")).unwrap();
-    bench.remove("a/2");
+    repository.remove("a/2");
     server.rescan().await.unwrap();
     assert!(states(&server, "a").starts_with("1 READY, 2 UNLOADING"));
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
-    assert_eq!(ask(&server, "a", "2").await, Err(Code::ModelNotReady));
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "2").await, Err(Code::ModelNotReady));
     let response = server.infer(route, request()).await.unwrap();
     assert_eq!(response.info.version.as_str(), "2");
-    until(|| bench.engine.n_open.load(Ordering::SeqCst) == 1).await;
+    until(|| repository.engine.n_open.load(Ordering::SeqCst) == 1).await;
     until(|| states(&server, "a") == "1 READY").await;
-    assert_eq!(ask(&server, "a", "2").await, Err(Code::VersionNotFound));
+    assert_eq!(predict(&server, "a", "2").await, Err(Code::VersionNotFound));
 }
 
 #[tokio::test]
 async fn a_removed_version_answers_what_it_accepted() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1\ngate")]);
-    bench.write(
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1\ngate")]);
+    repository.write(
         "a/model.yaml",
         "batching: {enabled: false}\nwarmup: {enabled: false}",
     );
-    let server = bench.server().await;
+    let server = repository.server().await;
     let client = {
         let server = Arc::clone(&server);
-        tokio::spawn(async move { ask(&server, "a", "").await })
+        tokio::spawn(async move { predict(&server, "a", "").await })
     };
-    until(|| bench.engine.n_runs.load(Ordering::SeqCst) == 1).await;
-    bench.remove("a");
+    until(|| repository.engine.n_runs.load(Ordering::SeqCst) == 1).await;
+    repository.remove("a");
     server.rescan().await.unwrap();
     let status = server.model(&name("a")).unwrap();
     assert_eq!(status.versions[0].state, VersionState::Unloading);
     assert_eq!(status.versions[0].n_in_flight, 1);
-    bench.engine.gate.open();
+    repository.engine.gate.open();
     assert_eq!(client.await.unwrap(), Ok(1.0));
     until(|| states(&server, "a") == "unknown").await;
-    until(|| bench.engine.n_open.load(Ordering::SeqCst) == 0).await;
+    until(|| repository.engine.n_open.load(Ordering::SeqCst) == 0).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_version_that_is_being_copied_is_not_loaded() {
-    let settle = Duration::from_secs(10);
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    let mut options = bench.options();
-    options.settle = settle;
+    let debounce = Duration::from_secs(10);
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    let mut options = repository.options();
+    options.debounce = debounce;
     let server = Server::start(options).unwrap();
-    let n_loads = || bench.engine.n_loads.load(Ordering::SeqCst);
+    let n_loads = || repository.engine.n_loads.load(Ordering::SeqCst);
     for length in 1..=5 {
         server.rescan().await.unwrap();
         assert!(states(&server, "a").starts_with("1 LOADING: its files have changed"));
-        tokio::time::advance(settle * 9 / 10).await;
-        bench.write("a/1/weights", &"x".repeat(length));
+        tokio::time::advance(debounce * 9 / 10).await;
+        repository.write("a/1/weights", &"x".repeat(length));
     }
     server.rescan().await.unwrap();
     assert_eq!(n_loads(), 0);
-    tokio::time::advance(settle).await;
+    tokio::time::advance(debounce).await;
     server.rescan().await.unwrap();
     assert_eq!(states(&server, "a"), "1 READY");
     assert_eq!(n_loads(), 1);
@@ -365,10 +370,10 @@ async fn a_version_that_is_being_copied_is_not_loaded() {
 
 #[tokio::test(start_paused = true)]
 async fn changes_are_found_without_being_asked_for() {
-    let bench = Bench::new(&[]);
-    let server = Server::start(bench.options()).unwrap();
+    let repository = TestRepository::new(&[]);
+    let server = Server::start(repository.options()).unwrap();
     assert!(server.readiness().is_ready, "an empty repository is ready");
-    bench.write("a/1/model.fake", "add 1");
+    repository.write("a/1/model.fake", "add 1");
     while states(&server, "a") != "1 READY" {
         tokio::time::advance(Duration::from_secs(1)).await;
     }
@@ -376,33 +381,34 @@ async fn changes_are_found_without_being_asked_for() {
 
 #[tokio::test]
 async fn an_unchanged_model_is_not_loaded_again() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    bench.write("a/model.yaml", "versions: all");
-    let server = bench.server().await;
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    repository.write("a/model.yaml", "versions: all");
+    let server = repository.server().await;
     server.load(&name("a")).await.unwrap();
-    bench.write("a/model.yaml", "# the same\nversions: {latest: 3}");
+    repository.write("a/model.yaml", "# the same\nversions: {latest: 3}");
     server.rescan().await.unwrap();
-    assert_eq!(bench.engine.n_loads.load(Ordering::SeqCst), 1);
-    bench.write("a/model.yaml", "instances: 2");
+    assert_eq!(repository.engine.n_loads.load(Ordering::SeqCst), 1);
+    repository.write("a/model.yaml", "instances: 2");
     server.rescan().await.unwrap();
-    assert_eq!(bench.engine.n_loads.load(Ordering::SeqCst), 2);
+    assert_eq!(repository.engine.n_loads.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1"), ("b/1/model.fake", "add 2")]);
-    let server = bench.server().await;
+    let repository =
+        TestRepository::new(&[("a/1/model.fake", "add 1"), ("b/1/model.fake", "add 2")]);
+    let server = repository.server().await;
     server.unload(&name("a")).await.unwrap();
     server.rescan().await.unwrap();
     until(|| states(&server, "a") == "1 UNAVAILABLE: unloaded").await;
-    assert_eq!(ask(&server, "a", "").await, Err(Code::VersionNotFound));
+    assert_eq!(predict(&server, "a", "").await, Err(Code::VersionNotFound));
     assert!(
         server.readiness().is_ready,
         "nobody waits for what was unloaded"
     );
-    until(|| bench.engine.n_open.load(Ordering::SeqCst) == 1).await;
+    until(|| repository.engine.n_open.load(Ordering::SeqCst) == 1).await;
     server.load(&name("a")).await.unwrap();
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
     let unknown = server.load(&name("c")).await.unwrap_err();
     assert_eq!(unknown.code(), Code::ModelNotFound);
     let unknown = server.unload(&name("c")).await.unwrap_err();
@@ -411,9 +417,9 @@ async fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
 
 #[tokio::test]
 async fn a_model_whose_folder_was_deleted_first_can_be_unloaded() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    let server = bench.server().await;
-    bench.remove("a");
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    let server = repository.server().await;
+    repository.remove("a");
     server.unload(&name("a")).await.unwrap();
     server.rescan().await.unwrap();
     server.unload(&name("a")).await.unwrap();
@@ -426,12 +432,12 @@ async fn a_model_whose_folder_was_deleted_first_can_be_unloaded() {
 
 #[tokio::test]
 async fn a_load_that_is_asked_for_tells_why_it_failed_and_tries_again() {
-    let bench = Bench::new(&[("a/1/model.fake", "fail")]);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&[("a/1/model.fake", "fail")]);
+    let server = repository.server().await;
     let error = server.load(&name("a")).await.unwrap_err();
     assert_eq!(error.message(), "a version 1: the file is no model");
-    assert_eq!(bench.engine.n_loads.load(Ordering::SeqCst), 2);
-    bench.write("a/model.yaml", "oops: 1");
+    assert_eq!(repository.engine.n_loads.load(Ordering::SeqCst), 2);
+    repository.write("a/model.yaml", "oops: 1");
     let error = server.load(&name("a")).await.unwrap_err();
     assert_eq!(error.code(), Code::InvalidRequest);
     assert!(error.message().contains("`oops`"), "{error}");
@@ -439,21 +445,21 @@ async fn a_load_that_is_asked_for_tells_why_it_failed_and_tries_again() {
 
 #[tokio::test]
 async fn a_reload_that_fails_leaves_the_old_one_serving_and_says_so() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    let server = bench.server().await;
-    bench.write("a/1/model.fake", "fail");
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    let server = repository.server().await;
+    repository.write("a/1/model.fake", "fail");
     assert!(server.load(&name("a")).await.is_err());
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
     assert!(states(&server, "a").starts_with("1 READY: the files have changed"));
     assert!(server.readiness().is_ready);
 }
 
 #[tokio::test]
 async fn settings_that_break_later_are_a_problem_of_a_ready_model() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    let server = repository.server().await;
     assert_eq!(server.model(&name("a")).unwrap().problem(), None);
-    bench.write("a/model.yaml", "instancs: 3");
+    repository.write("a/model.yaml", "instancs: 3");
     server.rescan().await.unwrap();
     let status = server.model(&name("a")).unwrap();
     assert_eq!(status.not_ready_reason(), None);
@@ -462,50 +468,50 @@ async fn settings_that_break_later_are_a_problem_of_a_ready_model() {
         problem.contains("unknown field `instancs`") && problem.contains("line 1, column 1"),
         "{problem}"
     );
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
 }
 
 #[tokio::test]
 async fn the_latest_version_replaces_the_old_one_without_a_gap() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    bench.write("a/model.yaml", "versions: {latest: 1}");
-    let server = bench.server().await;
-    bench.write("a/2/model.fake", "fail");
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    repository.write("a/model.yaml", "versions: {latest: 1}");
+    let server = repository.server().await;
+    repository.write("a/2/model.fake", "fail");
     server.rescan().await.unwrap();
     assert_eq!(
-        ask(&server, "a", "").await,
+        predict(&server, "a", "").await,
         Ok(1.0),
         "the new one is broken"
     );
-    bench.write("a/2/model.fake", "add 2");
+    repository.write("a/2/model.fake", "add 2");
     server.rescan().await.unwrap();
-    assert_eq!(ask(&server, "a", "").await, Ok(2.0));
+    assert_eq!(predict(&server, "a", "").await, Ok(2.0));
     let left_out = "1 UNAVAILABLE: left out by `versions` in `model.yaml`, 2 READY";
     until(|| states(&server, "a") == left_out).await;
 }
 
 #[tokio::test]
 async fn a_drive_that_goes_away_takes_no_model_with_it() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    let server = bench.server().await;
-    fs::rename(bench.path(""), bench.folder.path().join("away")).unwrap();
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    let server = repository.server().await;
+    fs::rename(repository.path(""), repository.folder.path().join("away")).unwrap();
     server.rescan().await.unwrap();
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
-    fs::rename(bench.folder.path().join("away"), bench.path("")).unwrap();
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
+    fs::rename(repository.folder.path().join("away"), repository.path("")).unwrap();
     server.rescan().await.unwrap();
-    assert_eq!(bench.engine.n_loads.load(Ordering::SeqCst), 1);
+    assert_eq!(repository.engine.n_loads.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn shutting_down_takes_readiness_first_and_requests_last() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    let server = repository.server().await;
     server.begin_shutdown();
     assert!(!server.readiness().is_ready);
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
     let route = server.route(&target("a", "")).unwrap();
     server.drain().await;
-    assert_eq!(ask(&server, "a", "").await, Err(Code::Unavailable));
+    assert_eq!(predict(&server, "a", "").await, Err(Code::Unavailable));
     assert!(
         server.infer(route, request()).await.is_ok(),
         "it was accepted before"
@@ -514,8 +520,8 @@ async fn shutting_down_takes_readiness_first_and_requests_last() {
 
 #[tokio::test]
 async fn a_route_of_another_server_is_refused() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1")]);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
+    let server = repository.server().await;
     let mut route = server.route(&target("a", "")).unwrap();
     route.handle = Arc::new(());
     let error = server.infer(route, request()).await.unwrap_err();
@@ -524,15 +530,16 @@ async fn a_route_of_another_server_is_refused() {
 
 #[tokio::test]
 async fn every_change_of_state_is_reported_once() {
-    let bench = Bench::new(&[("a/1/model.fake", "add 1"), ("a/2/model.fake", "fail")]);
-    let server = bench.server().await;
+    let repository =
+        TestRepository::new(&[("a/1/model.fake", "add 1"), ("a/2/model.fake", "fail")]);
+    let server = repository.server().await;
     server.rescan().await.unwrap();
-    bench.write("a/1/model.fake", "add 2");
+    repository.write("a/1/model.fake", "add 2");
     server.rescan().await.unwrap();
-    bench.remove("a");
+    repository.remove("a");
     server.rescan().await.unwrap();
     until(|| states(&server, "a") == "unknown").await;
-    let events = bench.observer.events();
+    let events = repository.observer.events();
     let changes = events.iter().filter(|event| event.starts_with("Version"));
     let masked: Vec<_> = changes.map(|event| mask_time(event)).collect();
     insta::assert_snapshot!(masked.join("\n"));
@@ -550,7 +557,7 @@ fn mask_time(event: &str) -> String {
 #[derive(Debug)]
 struct User(String);
 
-impl Caller for User {
+impl AssignmentAttributes for User {
     fn header(&self, _: &str) -> Option<Cow<'_, str>> {
         None
     }
@@ -569,7 +576,7 @@ fn assignments(server: &Server) -> Vec<(String, Option<Bytes>)> {
     let assign = |user: u32| {
         let route = server.route_for(&target("a", ""), &User(format!("user_{user}")));
         let route = route.unwrap();
-        (route.info.version.to_string(), route.answerer.arm)
+        (route.info.version.to_string(), route.served_by.arm)
     };
     (0..100).map(assign).collect()
 }
@@ -618,8 +625,8 @@ const TWO_VERSIONS: [(&str, &str); 2] = [("a/1/model.fake", "add 1"), ("a/2/mode
 
 #[tokio::test]
 async fn labels_pins_and_splits_survive_the_process() {
-    let bench = Bench::new(&TWO_VERSIONS);
-    let options = bench.options();
+    let repository = TestRepository::new(&TWO_VERSIONS);
+    let options = repository.options();
     let server = Server::start(options.clone()).unwrap();
     server.rescan().await.unwrap();
     let label = Change::Label {
@@ -640,8 +647,8 @@ async fn labels_pins_and_splits_survive_the_process() {
     let server = Server::start(options).unwrap();
     server.rescan().await.unwrap();
     assert_eq!((assignments(&server), history(&server).await), before);
-    assert_eq!(ask(&server, "a", "old").await, Ok(1.0));
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0), "pinned");
+    assert_eq!(predict(&server, "a", "old").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0), "pinned");
     let routing = server.model(&name("a")).unwrap().routing;
     assert_eq!(
         (routing.pinned, routing.generation),
@@ -651,10 +658,10 @@ async fn labels_pins_and_splits_survive_the_process() {
 
 #[tokio::test]
 async fn a_split_in_the_settings_holds_until_a_call_says_otherwise() {
-    let bench = Bench::new(&TWO_VERSIONS);
+    let repository = TestRepository::new(&TWO_VERSIONS);
     let split = "traffic: {split: [{version: 1, weight: 1}, {version: 2, weight: 0}]}";
-    bench.write("a/model.yaml", split);
-    let server = bench.server().await;
+    repository.write("a/model.yaml", split);
+    let server = repository.server().await;
     assert!(
         assignments(&server)
             .iter()
@@ -662,7 +669,7 @@ async fn a_split_in_the_settings_holds_until_a_call_says_otherwise() {
     );
     let generation = || server.model(&name("a")).unwrap().routing.generation;
     assert_eq!(generation(), 0);
-    bench.write(
+    repository.write(
         "a/model.yaml",
         "traffic: {split: [{version: 2, weight: 1}]}",
     );
@@ -691,19 +698,19 @@ async fn a_split_in_the_settings_holds_until_a_call_says_otherwise() {
 
 #[tokio::test]
 async fn versions_are_loaded_and_unloaded_one_by_one() {
-    let bench = Bench::new(&TWO_VERSIONS);
-    bench.write("a/model.yaml", "versions: {latest: 1}");
-    let server = bench.server().await;
+    let repository = TestRepository::new(&TWO_VERSIONS);
+    repository.write("a/model.yaml", "versions: {latest: 1}");
+    let server = repository.server().await;
     let left_out = "1 UNAVAILABLE: left out by `versions` in `model.yaml`, 2 READY";
     assert_eq!(states(&server, "a"), left_out);
     change(&server, Change::Load(version("1"))).await.unwrap();
     assert_eq!(states(&server, "a"), "1 READY, 2 READY");
     change(&server, Change::Unload(version("2"))).await.unwrap();
     until(|| states(&server, "a").contains("2 UNAVAILABLE: unloaded")).await;
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
     server.rescan().await.unwrap();
-    assert_eq!(ask(&server, "a", "2").await, Err(Code::VersionNotFound));
-    bench.write("a/3/model.fake", "fail");
+    assert_eq!(predict(&server, "a", "2").await, Err(Code::VersionNotFound));
+    repository.write("a/3/model.fake", "fail");
     let error = change(&server, Change::Load(version("3")))
         .await
         .unwrap_err();
@@ -716,14 +723,14 @@ async fn versions_are_loaded_and_unloaded_one_by_one() {
 
 #[tokio::test]
 async fn a_new_version_that_was_a_mistake_is_taken_back_in_one_step() {
-    let bench = Bench::new(&TWO_VERSIONS[..1]);
-    let server = bench.server().await;
-    bench.write("a/2/model.fake", "add 2");
+    let repository = TestRepository::new(&TWO_VERSIONS[..1]);
+    let server = repository.server().await;
+    repository.write("a/2/model.fake", "add 2");
     server.rescan().await.unwrap();
-    assert_eq!(ask(&server, "a", "").await, Ok(2.0));
-    until_moved(&server).await;
+    assert_eq!(predict(&server, "a", "").await, Ok(2.0));
+    until_default_changed(&server).await;
     change(&server, Change::RollBack).await.unwrap();
-    assert_eq!(ask(&server, "a", "").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
     let expected = [
         "test: roll back",
         "watch: version 2 answers by default instead of 1",
@@ -734,7 +741,7 @@ async fn a_new_version_that_was_a_mistake_is_taken_back_in_one_step() {
 }
 
 /// Waits until the keeper has taken note of the new default.
-async fn until_moved(server: &Server) {
+async fn until_default_changed(server: &Server) {
     while !history(server)
         .await
         .iter()
@@ -746,8 +753,8 @@ async fn until_moved(server: &Server) {
 
 #[tokio::test]
 async fn a_change_of_an_unknown_or_unloaded_model_is_refused() {
-    let bench = Bench::new(&TWO_VERSIONS);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&TWO_VERSIONS);
+    let server = repository.server().await;
     let error = server.change(&name("b"), Change::Unpin, "test").await;
     assert_eq!(error.unwrap_err().code(), Code::ModelNotFound);
     server.unload(&name("a")).await.unwrap();
@@ -776,11 +783,11 @@ impl contract::Store for FullDisk {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_is_not_in_force_and_serving_goes_on() {
-    let bench = Bench::new(&TWO_VERSIONS);
+async fn a_change_that_cannot_be_persisted_is_refused_and_serving_goes_on() {
+    let repository = TestRepository::new(&TWO_VERSIONS);
     let options = ServerOptions {
         store: Arc::new(FullDisk),
-        ..bench.options()
+        ..repository.options()
     };
     let server = Server::start(options).unwrap();
     server.rescan().await.unwrap();
@@ -796,14 +803,14 @@ async fn what_cannot_be_kept_is_not_in_force_and_serving_goes_on() {
         server.model(&name("a")).unwrap().routing,
         Routing::default()
     );
-    assert_eq!(ask(&server, "a", "").await, Ok(2.0));
+    assert_eq!(predict(&server, "a", "").await, Ok(2.0));
     assert!(server.history(&name("a"), 1).await.is_err());
 }
 
 #[tokio::test]
 async fn a_restarted_server_is_not_ready_before_every_arm_of_its_split_is() {
-    let bench = Bench::new(&TWO_VERSIONS);
-    let options = bench.options();
+    let repository = TestRepository::new(&TWO_VERSIONS);
+    let options = repository.options();
     let server = Server::start(options.clone()).unwrap();
     server.rescan().await.unwrap();
     change(&server, Change::Split(halves("1", "2")))
@@ -824,27 +831,27 @@ async fn a_restarted_server_is_not_ready_before_every_arm_of_its_split_is() {
 
 #[tokio::test]
 async fn a_label_is_as_good_as_a_version_and_protects_it() {
-    let bench = Bench::new(&TWO_VERSIONS);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&TWO_VERSIONS);
+    let server = repository.server().await;
     let label = |version: &str| Change::Label {
         label: "stable".to_owned(),
         version: version.to_owned(),
     };
     change(&server, label("1")).await.unwrap();
-    assert_eq!(ask(&server, "a", "stable").await, Ok(1.0));
+    assert_eq!(predict(&server, "a", "stable").await, Ok(1.0));
     let error = change(&server, Change::Unload(version("1")))
         .await
         .unwrap_err();
     assert!(error.contains("the label `stable` is on it"), "{error}");
     change(&server, label("2")).await.unwrap();
-    assert_eq!(ask(&server, "a", "stable").await, Ok(2.0));
+    assert_eq!(predict(&server, "a", "stable").await, Ok(2.0));
     let status = server.model(&name("a")).unwrap();
     assert_eq!(status.version("stable").unwrap().version, version("2"));
     change(&server, Change::Unlabel("stable".to_owned()))
         .await
         .unwrap();
     assert_eq!(
-        ask(&server, "a", "stable").await,
+        predict(&server, "a", "stable").await,
         Err(Code::VersionNotFound)
     );
 }
@@ -853,8 +860,8 @@ async fn a_label_is_as_good_as_a_version_and_protects_it() {
 async fn a_split_without_salt_is_another_one_in_another_model() {
     let files = ["a/1", "a/2", "b/1", "b/2"].map(|folder| format!("{folder}/model.fake"));
     let files: Vec<_> = files.iter().map(|path| (path.as_str(), "add 1")).collect();
-    let bench = Bench::new(&files);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&files);
+    let server = repository.server().await;
     for model in ["a", "b"] {
         let split = Change::Split(halves("1", "2"));
         server.change(&name(model), split, "test").await.unwrap();
@@ -864,7 +871,7 @@ async fn a_split_without_salt_is_another_one_in_another_model() {
         server
             .route_for(&target(model, ""), &user)
             .unwrap()
-            .answerer
+            .served_by
             .arm
     };
     let n_same = (0..1000)
@@ -878,8 +885,8 @@ async fn a_split_without_salt_is_another_one_in_another_model() {
 
 #[tokio::test]
 async fn arms_are_counted_unless_they_are_forced_or_named() {
-    let bench = Bench::new(&TWO_VERSIONS);
-    let server = bench.server().await;
+    let repository = TestRepository::new(&TWO_VERSIONS);
+    let server = repository.server().await;
     let mut split = halves("1", "2");
     split.override_header = Some("x-arm".to_owned());
     change(&server, Change::Split(split)).await.unwrap();

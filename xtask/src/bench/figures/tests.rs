@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn run(who: Contender, n_connections: usize, requests_per_second: f64) -> Run {
+fn run(server_name: Contender, n_connections: usize, requests_per_second: f64) -> Run {
     Run {
-        who: who.to_string(),
+        server_name: server_name.to_string(),
         n_connections,
         requests_per_second,
         p50_us: 1e6 / requests_per_second,

@@ -53,8 +53,11 @@ fn latency_counts_from_the_schedule_and_a_refusal_from_its_sending() {
     };
     let tally = Tally::of(&[refused], DEADLINE);
     assert_eq!(tally.refusal_p99, Duration::from_millis(50));
-    assert!(tally.complaint().unwrap().contains("100.0 %"));
-    assert_eq!(Tally::of(&[record(0, 1, 200)], DEADLINE).complaint(), None);
+    assert!(tally.client_warning().unwrap().contains("100.0 %"));
+    assert_eq!(
+        Tally::of(&[record(0, 1, 200)], DEADLINE).client_warning(),
+        None
+    );
 }
 
 #[test]

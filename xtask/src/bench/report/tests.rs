@@ -5,9 +5,9 @@ use crate::bench::case::CASES;
 use crate::bench::figures::{Round, Run};
 use crate::bench::unit::Unit;
 
-fn run(who: &str, requests_per_second: f64) -> Run {
+fn run(server_name: &str, requests_per_second: f64) -> Run {
     Run {
-        who: who.to_owned(),
+        server_name: server_name.to_owned(),
         n_connections: 64,
         requests_per_second,
         p50_us: 999.4,
@@ -18,14 +18,14 @@ fn run(who: &str, requests_per_second: f64) -> Run {
     }
 }
 
-fn measured(runs: Vec<Run>) -> Measured {
+fn measured(runs: Vec<Run>) -> CaseResult {
     let mut round = Round {
         runs,
         ..Round::default()
     };
     round.set("a number", Unit::Milliseconds, 1.25);
     round.notes.push("a note".to_owned());
-    Measured::new(&CASES[0], vec![Ok(round)])
+    CaseResult::new(&CASES[0], vec![Ok(round)])
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_section_has_the_table_the_numbers_and_the_notes() {
 
 #[test]
 fn a_case_that_failed_says_why_in_its_goals_and_its_section() {
-    let measured = Measured::new(&CASES[0], vec![Err(anyhow::anyhow!("no port"))]);
+    let measured = CaseResult::new(&CASES[0], vec![Err(anyhow::anyhow!("no port"))]);
     let text = section(&measured, presets::ASCII_MARKDOWN);
     assert!(text.contains("Not measured: it failed, no port."), "{text}");
     let text = goals(&[measured], presets::ASCII_MARKDOWN).to_string();
@@ -115,8 +115,8 @@ fn a_time_is_in_the_unit_that_a_reader_would_choose() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-fn machine() -> Machine {
-    Machine {
+fn environment() -> Environment {
+    Environment {
         date: "2026-01-02".to_owned(),
         processor: "some processor".to_owned(),
         n_cores: 2,
@@ -143,7 +143,7 @@ fn compare() -> Compare {
 #[test]
 fn the_file_of_a_case_has_verdicts_medians_and_every_round() {
     let measured = measured(vec![run("Lockgate", 2.0)]);
-    let text = json(&compare(), &machine(), &measured).unwrap();
+    let text = json(&compare(), &environment(), &measured).unwrap();
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["format"], 2);
     assert_eq!(value["machine"]["versions"]["numpy"], "1");
@@ -159,11 +159,11 @@ fn the_file_of_a_case_has_verdicts_medians_and_every_round() {
 fn the_markdown_has_the_machine_the_goals_and_each_case() {
     let text = markdown(
         &compare(),
-        &machine(),
+        &environment(),
         &[measured(vec![run("Lockgate", 2.0)])],
     );
-    let machine = "Measured on 2026-01-02 with 2 cores of some processor, Linux 6.0; wrk.";
-    assert_eq!(text.lines().next(), Some(machine));
+    let environment = "Measured on 2026-01-02 with 2 cores of some processor, Linux 6.0; wrk.";
+    assert_eq!(text.lines().next(), Some(environment));
     for part in [
         "Medians of 2 rounds",
         "| Case ",
@@ -185,7 +185,7 @@ fn a_document_gets_new_tables_and_keeps_the_rest() {
 }
 
 #[test]
-fn the_document_of_the_repository_has_a_place_for_the_tables() {
+fn the_document_of_the_repository_marks_where_the_tables_go() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let text = fs::read_to_string(root.join(DOCUMENT)).unwrap();
     assert!(filled(&text, "").is_ok());
@@ -213,7 +213,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_complete_run_writes_its_figures_and_the_document() {
     let root = repository();
     let measured = [measured(vec![run("Lockgate", 2.0)])];
-    write(root.path(), &compare(), &machine(), &measured).unwrap();
+    write(root.path(), &compare(), &environment(), &measured).unwrap();
     let folder = root.path().join(FOLDER);
     assert_eq!(names(&folder), ["2026-01-02-predict.json", "latest.md"]);
     let document = fs::read_to_string(root.path().join(DOCUMENT)).unwrap();
@@ -233,7 +233,7 @@ fn a_run_of_some_leaves_the_document_as_it_is() {
         ..compare()
     };
     let measured = [measured(vec![run("Lockgate", 2.0)])];
-    write(root.path(), &compare, &machine(), &measured).unwrap();
+    write(root.path(), &compare, &environment(), &measured).unwrap();
     assert_eq!(
         names(&root.path().join(FOLDER)),
         ["2026-01-02-predict.json"]
@@ -246,8 +246,8 @@ fn a_run_of_some_leaves_the_document_as_it_is() {
 
 #[test]
 fn a_case_without_figures_has_its_error_in_the_file() {
-    let measured = Measured::new(&CASES[0], vec![Err(anyhow::anyhow!("no port"))]);
-    let text = json(&compare(), &machine(), &measured).unwrap();
+    let measured = CaseResult::new(&CASES[0], vec![Err(anyhow::anyhow!("no port"))]);
+    let text = json(&compare(), &environment(), &measured).unwrap();
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["error"], "it failed, no port");
     assert!(value["medians"].is_null());

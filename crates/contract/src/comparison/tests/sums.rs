@@ -43,19 +43,19 @@ const EXACT: Tolerance = Tolerance {
 };
 
 fn report<'a>(items: impl IntoIterator<Item = &'a [Word; 2]>) -> Report {
-    let mut tally = Tally::new(vec![vec![], vec![]], EXACT);
+    let mut report_builder = ReportBuilder::new(vec![vec![], vec![]], EXACT);
     for (item, millis) in items.into_iter().zip(1..) {
         let answers = item.each_ref().map(|word| Answer {
             outputs: outputs(word),
             latency: Duration::from_millis(millis),
         });
-        tally.note(&Item {
+        report_builder.add(&Item {
             answers: &answers,
             n_rows: 1,
             labels: &["1".to_owned()],
         });
     }
-    tally.finish()
+    report_builder.finish()
 }
 
 /// The counts of a pair, without what depends on the order of the items.
@@ -157,7 +157,7 @@ proptest! {
             .iter()
             .map(|millis| [(Ok(label(0)), *millis), (Ok(label(0)), 1)])
             .collect();
-        let report = tally(&items, &vec![""; items.len()]);
+        let report = report_builder(&items, &vec![""; items.len()]);
         let latency = report.versions[0].latency.clone().unwrap();
         let measured = |time: &Duration| millis.contains(&u64::try_from(time.as_millis()).unwrap());
         prop_assert!(latency.curve.is_sorted() && latency.curve.iter().all(measured));
@@ -175,17 +175,17 @@ proptest! {
 
 #[test]
 fn a_third_version_is_compared_with_the_first_and_not_with_the_second() {
-    let mut tally = Tally::new(vec![vec![]; 3], Tolerance::default());
+    let mut report_builder = ReportBuilder::new(vec![vec![]; 3], Tolerance::default());
     let answers = [1, 2, 1].map(|class| Answer {
         outputs: Ok(label(class)),
         latency: Duration::from_millis(1),
     });
-    tally.note(&Item {
+    report_builder.add(&Item {
         answers: &answers,
         n_rows: 1,
         labels: &[],
     });
-    let report = tally.finish();
+    let report = report_builder.finish();
     let agreements: Vec<_> = report.pairs.iter().map(PairReport::agreement).collect();
     assert_eq!(agreements, [0.0, 1.0]);
     assert!(
@@ -198,17 +198,17 @@ fn a_third_version_is_compared_with_the_first_and_not_with_the_second() {
 
 #[test]
 fn one_version_alone_has_no_pair() {
-    let mut tally = Tally::new(vec![vec![]], Tolerance::default());
+    let mut report_builder = ReportBuilder::new(vec![vec![]], Tolerance::default());
     let answers = [Answer {
         outputs: Ok(values(&[2], vec![4_i64, 5])),
         latency: Duration::from_millis(4),
     }];
-    tally.note(&Item {
+    report_builder.add(&Item {
         answers: &answers,
         n_rows: 2,
         labels: &["4".to_owned(), "6".to_owned()],
     });
-    let report = tally.finish();
+    let report = report_builder.finish();
     assert!(report.pairs.is_empty());
     let version = &report.versions[0];
     assert_eq!(version.accuracy.unwrap().ratio(), 0.5);
@@ -217,24 +217,24 @@ fn one_version_alone_has_no_pair() {
 
 #[test]
 fn no_versions_make_no_report_of_any() {
-    let report = Tally::new(vec![], Tolerance::default()).finish();
+    let report = ReportBuilder::new(vec![], Tolerance::default()).finish();
     assert!(report.versions.is_empty() && report.pairs.is_empty());
     assert_eq!((report.n_items, report.n_rows), (0, 0));
 }
 
 #[test]
 fn a_row_without_a_label_counts_for_no_accuracy() {
-    let mut tally = Tally::new(vec![vec![]; 2], Tolerance::default());
+    let mut report_builder = ReportBuilder::new(vec![vec![]; 2], Tolerance::default());
     let answers = [[1_i64, 2, 3], [1, 0, 0]].map(|classes| Answer {
         outputs: Ok(values(&[3], classes.to_vec())),
         latency: Duration::from_millis(1),
     });
-    tally.note(&Item {
+    report_builder.add(&Item {
         answers: &answers,
         n_rows: 3,
         labels: &["1".to_owned(), "2".to_owned()],
     });
-    let report = tally.finish();
+    let report = report_builder.finish();
     let labelled = report
         .versions
         .iter()
@@ -266,7 +266,7 @@ fn an_output_that_comes_later_is_reported_beside_the_others() {
         item("b", 1.0, 5.0),
         item("a", 1.0, 1.0),
     ];
-    let report = tally(&items, &[""; 3]);
+    let report = report_builder(&items, &[""; 3]);
     let outputs = report.pairs[0].outputs.iter();
     let outputs: Vec<_> = outputs
         .map(|o| {

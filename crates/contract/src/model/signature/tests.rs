@@ -55,7 +55,7 @@ fn an_optional_input_may_be_left_out() {
 }
 
 #[test]
-fn a_wrong_request_is_told_what_would_be_right() {
+fn invalid_request_error_names_the_expected_input() {
     let ints = Tensor::from_values([1, 64].into(), vec![0_i64; 64]).unwrap();
     let cases = [
         (

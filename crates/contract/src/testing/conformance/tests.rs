@@ -12,7 +12,7 @@ enum Fault {
     None,
     TooFewSessions,
     WrongDatatype,
-    Remembers,
+    KeepsState,
     BreaksAfterFailure,
     IgnoresOrder,
     MixesRows,
@@ -89,7 +89,7 @@ impl Engine for Doubler {
 impl DoublerSession {
     fn output(&self, tensor: &Tensor, index: usize) -> Result<Tensor> {
         let factor = index as f32 + 2.0;
-        let extra = if self.fault == Fault::Remembers {
+        let extra = if self.fault == Fault::KeepsState {
             f32::from(self.n_runs)
         } else if self.fault == Fault::MixesRows {
             tensor.n_rows() as f32
@@ -164,12 +164,12 @@ fn broken(fault: Fault) -> Vec<String> {
 }
 
 #[test]
-fn an_engine_that_keeps_its_promises_passes() {
+fn conforming_engine_passes() {
     assert_eq!(broken(Fault::None), Vec::<String>::new());
 }
 
 #[test]
-fn every_fault_is_noticed_by_its_promise() {
+fn each_fault_breaks_its_promise() {
     let cases = [
         (
             Fault::TooFewSessions,
@@ -180,7 +180,7 @@ fn every_fault_is_noticed_by_its_promise() {
             "outputs fit the signature: `doubled` is INT64",
         ),
         (
-            Fault::Remembers,
+            Fault::KeepsState,
             "the same inputs give the same outputs: before and after",
         ),
         (
@@ -207,9 +207,12 @@ fn every_fault_is_noticed_by_its_promise() {
     ];
     let mut missed = Vec::new();
     for (fault, expected) in cases {
-        let told = broken(fault);
-        if !told.iter().any(|sentence| sentence.starts_with(expected)) {
-            missed.push((fault, told));
+        let messages = broken(fault);
+        if !messages
+            .iter()
+            .any(|sentence| sentence.starts_with(expected))
+        {
+            missed.push((fault, messages));
         }
     }
     assert!(missed.is_empty(), "{missed:?}");

@@ -9,22 +9,22 @@ use crate::control::{
     Control, ModelStatus, Readiness, VersionState, VersionStatistics, VersionStatus,
 };
 use crate::error::{Code, Error, Result};
-use crate::feedback::{Feedback, Subject};
+use crate::feedback::{Feedback, FeedbackTarget};
 use crate::infer::BoxFuture;
 use crate::model::{ModelName, SharedModelInfo};
 use crate::request::NamedTensor;
 use crate::rollout::Rollouts;
-use crate::scheduling::{AdmissionLevel, ExecutionPlace, RunCost, Scheduling};
+use crate::scheduling::{AdmissionLevel, ExecutionTarget, RunCost, Scheduling};
 use crate::traffic::{Change, HistoryEntry, Routing};
 
 /// What is noted beyond this is forgotten.
-const MAX_NOTES: usize = 1000;
+const MAX_ENTRIES: usize = 1000;
 
 /// What a server tells that has measured one size.
 fn scheduling() -> Scheduling {
     Scheduling {
-        place: ExecutionPlace::Inline,
-        place_reason: "it is a test".to_owned(),
+        execution_target: ExecutionTarget::Inline,
+        execution_target_reason: "it is a test".to_owned(),
         curve: vec![RunCost {
             rows: 1.0,
             time: Duration::from_micros(12),
@@ -109,15 +109,15 @@ impl Control for EchoServer {
     ) -> BoxFuture<'a, Result<Routing>> {
         Box::pin(async move {
             self.model(name)?;
-            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-            journal.push(HistoryEntry {
+            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            history.push(HistoryEntry {
                 at: SystemTime::UNIX_EPOCH,
                 actor: actor.to_owned(),
                 what: format!("{change:?}"),
                 version: None,
                 fingerprint: None,
             });
-            drop(journal);
+            drop(history);
             let mut routing = self.routing.lock().unwrap_or_else(PoisonError::into_inner);
             routing.generation += 1;
             if let Change::Split(split) = change {
@@ -138,8 +138,8 @@ impl Control for EchoServer {
     ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
         Box::pin(async move {
             self.model(name)?;
-            let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(journal.iter().rev().take(limit).cloned().collect())
+            let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(history.iter().rev().take(limit).cloned().collect())
         })
     }
 
@@ -147,7 +147,7 @@ impl Control for EchoServer {
         &'a self,
         name: &'a ModelName,
         n_requests: usize,
-        _patience: Duration,
+        _timeout: Duration,
     ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
         Box::pin(async move {
             self.model(name)?;
@@ -156,24 +156,24 @@ impl Control for EchoServer {
     }
 
     fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let note = |item: &Feedback| match &item.subject {
-            Subject::Request(id) if id == "unknown" => Err(Error::new(
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let describe = |item: &Feedback| match &item.target {
+            FeedbackTarget::Request(id) if id == "unknown" => Err(Error::new(
                 Code::RequestNotFound,
                 "no answer to the request `unknown` is remembered",
             )),
-            Subject::Request(_) | Subject::Unit(_) => Ok(format!("{item:?}")),
+            FeedbackTarget::Request(_) | FeedbackTarget::Unit(_) => Ok(format!("{item:?}")),
         };
         let mut take = |item: &Feedback| {
-            journal.push(HistoryEntry {
+            history.push(HistoryEntry {
                 at: SystemTime::UNIX_EPOCH,
                 actor: "feedback".to_owned(),
-                what: note(item)?,
+                what: describe(item)?,
                 version: None,
                 fingerprint: None,
             });
             // Enough to look at; a fuzzer sends millions.
-            journal.truncate(MAX_NOTES);
+            history.truncate(MAX_ENTRIES);
             Ok(())
         };
         feedback.iter().map(&mut take).collect()

@@ -32,15 +32,15 @@ fn chosen(
     max_rows: Option<usize>,
     dims: &[Dimension],
     cost: Option<ChangeCost>,
-) -> Result<Option<Choice>> {
-    let asked = Asked {
+) -> Result<Option<SizeChoice>> {
+    let input = SizeInput {
         sizes,
         max_rows: max_rows.and_then(NonZeroUsize::new),
         signature: &signature(dims),
         n_bytes: 100 * MEGABYTE,
         n_sessions: 2,
     };
-    choose(&asked, || cost)
+    choose(&input, || cost)
 }
 
 #[test]
@@ -102,11 +102,11 @@ fn any_size_runs_where_a_change_is_cheap_or_more_than_rows_vary() {
 
 #[test]
 fn sizes_that_were_asked_for_hold_anywhere_but_without_a_batch_dimension() {
-    let asked = BatchSizes::Only(vec![2, 5]);
+    let input = BatchSizes::Only(vec![2, 5]);
     let rows = [Dimension::Dynamic];
-    let choice = chosen(&asked, None, &rows, None).unwrap().unwrap();
+    let choice = chosen(&input, None, &rows, None).unwrap().unwrap();
     assert_eq!(choice.sizes, [2, 5]);
-    let error = chosen(&asked, None, &[Dimension::Fixed(3)], None).unwrap_err();
+    let error = chosen(&input, None, &[Dimension::Fixed(3)], None).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("the same dynamic dimension"), "{text}");
 }

@@ -49,14 +49,14 @@ impl Package<'_> {
             fs::remove_file(&requirement).map_err(at(&requirement))?;
             return check(python, &output?);
         }
-        let wanted = OsString::from(format!("{}=={}", self.name, self.version));
-        let output = run(python, target, std::slice::from_ref(&wanted))?;
+        let requirement = OsString::from(format!("{}=={}", self.name, self.version));
+        let output = run(python, target, std::slice::from_ref(&requirement))?;
         if output.status.success() {
             return Ok(());
         }
         // This Python may be older or newer than those that the package is built for.
         let mut options: Vec<OsString> = PYTHON_TAGS.map(OsString::from).to_vec();
-        options.extend(["--platform".into(), this_platform().into(), wanted]);
+        options.extend(["--platform".into(), this_platform().into(), requirement]);
         match run(python, target, &options)? {
             second if second.status.success() => Ok(()),
             _ => check(python, &output),
@@ -96,12 +96,12 @@ fn check(python: &Path, output: &Output) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<_> = complaint.lines().filter(|line| !line.is_empty()).collect();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = stderr.lines().filter(|line| !line.is_empty()).collect();
     let last = lines.len().saturating_sub(N_LINES);
-    let told = lines.get(last..).unwrap_or_default().join("\n  ");
+    let excerpt = lines.get(last..).unwrap_or_default().join("\n  ");
     Err(failed(format!(
-        "`{} -m pip install` failed ({}):\n  {told}\nwithout a working pip, copy the library to \
+        "`{} -m pip install` failed ({}):\n  {excerpt}\nwithout a working pip, copy the library to \
          this host and name it with `--onnxruntime`",
         python.display(),
         output.status

@@ -35,7 +35,7 @@ impl Host {
         install(&self.request, &probe, &mut |_| {})
     }
 
-    fn noted(&self, name: &str) -> String {
+    fn recorded(&self, name: &str) -> String {
         fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
@@ -108,14 +108,14 @@ const SHA256_OF_LICENCE: &str = "fcfb4896e3778b786f8b40630224460ec5b576223b014bd
 fn pip_gets_only_the_package_and_checks_the_file_of_a_pinned_version() {
     let host = Host::new(Flavor::Cpu);
     host.install(&CPU).unwrap();
-    let calls = host.noted("calls");
+    let calls = host.recorded("calls");
     for part in [
         "-m pip install --no-deps --only-binary=:all: --no-compile",
         "--require-hashes",
     ] {
         assert!(calls.contains(part), "{part} is not in {calls}");
     }
-    let requirement = host.noted("requirements");
+    let requirement = host.recorded("requirements");
     assert!(
         requirement.starts_with("onnxruntime==1.32.0 --hash=sha256:"),
         "{requirement}"
@@ -127,7 +127,7 @@ fn another_version_is_asked_for_plainly() {
     let mut host = Host::new(Flavor::Cpu);
     host.request.version = Some("1.30.1".to_owned());
     host.install(&CPU).unwrap();
-    let calls = host.noted("calls");
+    let calls = host.recorded("calls");
     assert!(calls.trim_end().ends_with("onnxruntime==1.30.1"), "{calls}");
     host.request.version = Some("1.30 --index-url x".to_owned());
     let error = host.install(&CPU).unwrap_err();
@@ -194,14 +194,14 @@ fn the_provider_of_the_flavor_must_be_there_and_work_where_it_can() {
     let mut wrong = Vec::new();
     for (flavor, providers, expected) in cases {
         let error = check_report(flavor, &report(Path::new("x"), providers)).err();
-        let told = error.map(|error| error.to_string());
-        let fits = match (&told, expected) {
+        let message = error.map(|error| error.to_string());
+        let fits = match (&message, expected) {
             (None, None) => true,
             (Some(text), Some(part)) => text.contains(part),
             _ => false,
         };
         if !fits {
-            wrong.push((flavor, told));
+            wrong.push((flavor, message));
         }
     }
     assert_eq!(wrong, []);

@@ -14,7 +14,7 @@ fn provider(name: &str) -> Provider {
 }
 
 /// What 8 cores are asked for; 0 where nothing is said.
-fn asked(n_sessions: usize, threads: usize, mode: SessionMode) -> Concurrency {
+fn requested(n_sessions: usize, threads: usize, mode: SessionMode) -> Concurrency {
     Concurrency {
         cores: NonZeroUsize::new(8).unwrap(),
         n_sessions: NonZeroUsize::new(n_sessions),
@@ -43,11 +43,11 @@ fn what_is_left_open_is_decided_by_provider_and_size() {
     let mut wrong = Vec::new();
     let slow = || Some(Duration::from_millis(5));
     for (name, (n_sessions, threads, mode), n_bytes, expected) in cases {
-        let asked = asked(n_sessions, threads, mode);
-        let Plan { n_sessions, layout } = plan(&asked, &provider(name), n_bytes, slow);
+        let requested = requested(n_sessions, threads, mode);
+        let Plan { n_sessions, layout } = plan(&requested, &provider(name), n_bytes, slow);
         let decided = (n_sessions.get(), layout.threads.get(), layout.is_shared);
         if decided != expected || layout.provider != name || layout.reason.is_empty() {
-            wrong.push((asked, n_bytes, n_sessions, layout));
+            wrong.push((requested, n_bytes, n_sessions, layout));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -57,13 +57,13 @@ fn what_is_left_open_is_decided_by_provider_and_size() {
 fn only_large_copies_that_nobody_counted_are_limited() {
     let many = NonZeroUsize::new(64).unwrap();
     let n_sessions = |mode, n_sessions, n_bytes| {
-        let asked = Concurrency {
+        let requested = Concurrency {
             cores: many,
             n_sessions,
             threads: None,
             mode,
         };
-        let plan = plan(&asked, &provider("cpu"), n_bytes, || None);
+        let plan = plan(&requested, &provider("cpu"), n_bytes, || None);
         plan.n_sessions.get()
     };
     assert_eq!(n_sessions(SessionMode::Instances, None, MB * 98), 16);
@@ -75,32 +75,34 @@ fn only_large_copies_that_nobody_counted_are_limited() {
 #[test]
 fn a_session_off_the_cpu_is_never_shared() {
     for name in ["openvino", "cuda"] {
-        let error = check(&asked(2, 1, SessionMode::Shared), &provider(name)).unwrap_err();
+        let error = check(&requested(2, 1, SessionMode::Shared), &provider(name)).unwrap_err();
         let expected = format!(
             "`session_mode: shared` works with provider `cpu` alone; with `{name}` use `auto` or \
              `instances`"
         );
         assert_eq!(error.message(), expected);
-        assert!(check(&asked(2, 1, SessionMode::Auto), &provider(name)).is_ok());
+        assert!(check(&requested(2, 1, SessionMode::Auto), &provider(name)).is_ok());
     }
 }
 
 #[test]
 fn the_reason_names_what_decided() {
-    let told = |name, n_sessions, mode, n_bytes| {
-        let asked = asked(n_sessions, 0, mode);
+    let reason = |name, n_sessions, mode, n_bytes| {
+        let requested = requested(n_sessions, 0, mode);
         let fast = || Some(Duration::from_micros(31));
-        plan(&asked, &provider(name), n_bytes, fast).layout.reason
+        plan(&requested, &provider(name), n_bytes, fast)
+            .layout
+            .reason
     };
     let auto = SessionMode::Auto;
-    assert!(told("cpu", 0, auto, 98 * MB).contains("98 MB"));
-    assert!(told("cpu", 0, auto, 14 * MB).starts_with("runs of 31 us"));
-    assert!(told("cpu", 0, auto, 12_345).contains("only 13 kB"));
-    assert!(told("cpu", 1, auto, MB).contains("one instance"));
-    assert!(told("openvino", 0, auto, MB).starts_with("OpenVINO"));
-    assert!(told("cuda", 0, auto, MB).contains("GPU"));
-    let asked = told("cpu", 0, SessionMode::Instances, MB);
-    assert_eq!(asked, "`session_mode: instances` asks for it");
+    assert!(reason("cpu", 0, auto, 98 * MB).contains("98 MB"));
+    assert!(reason("cpu", 0, auto, 14 * MB).starts_with("runs of 31 us"));
+    assert!(reason("cpu", 0, auto, 12_345).contains("only 13 kB"));
+    assert!(reason("cpu", 1, auto, MB).contains("one instance"));
+    assert!(reason("openvino", 0, auto, MB).starts_with("OpenVINO"));
+    assert!(reason("cuda", 0, auto, MB).contains("GPU"));
+    let requested = reason("cpu", 0, SessionMode::Instances, MB);
+    assert_eq!(requested, "`session_mode: instances` asks for it");
 }
 
 #[test]
@@ -116,8 +118,8 @@ fn short_runs_share_nothing_while_copies_are_affordable() {
     ];
     let mut wrong = Vec::new();
     for (n_sessions, n_bytes, run_time, expected) in cases {
-        let asked = asked(n_sessions, 1, SessionMode::Auto);
-        let plan = plan(&asked, &provider("cpu"), n_bytes, || run_time);
+        let requested = requested(n_sessions, 1, SessionMode::Auto);
+        let plan = plan(&requested, &provider("cpu"), n_bytes, || run_time);
         if plan.layout.is_shared != expected {
             wrong.push((n_sessions, n_bytes, run_time, plan));
         }
@@ -127,18 +129,18 @@ fn short_runs_share_nothing_while_copies_are_affordable() {
 
 #[test]
 fn a_run_is_tried_only_when_its_time_decides() {
-    let asked = |n_sessions, mode| asked(n_sessions, 1, mode);
+    let requested = |n_sessions, mode| requested(n_sessions, 1, mode);
     let cases = [
-        ("cpu", asked(1, SessionMode::Auto), 14 * MB),
-        ("cpu", asked(8, SessionMode::Auto), 12_000),
-        ("cpu", asked(8, SessionMode::Auto), 98 * MB),
-        ("cpu", asked(8, SessionMode::Shared), 14 * MB),
-        ("cpu", asked(8, SessionMode::Instances), 14 * MB),
-        ("openvino", asked(8, SessionMode::Auto), 14 * MB),
+        ("cpu", requested(1, SessionMode::Auto), 14 * MB),
+        ("cpu", requested(8, SessionMode::Auto), 12_000),
+        ("cpu", requested(8, SessionMode::Auto), 98 * MB),
+        ("cpu", requested(8, SessionMode::Shared), 14 * MB),
+        ("cpu", requested(8, SessionMode::Instances), 14 * MB),
+        ("openvino", requested(8, SessionMode::Auto), 14 * MB),
     ];
-    for (name, asked, n_bytes) in cases {
-        plan(&asked, &provider(name), n_bytes, || {
-            panic!("{name}, {asked:?}, {n_bytes} bytes")
+    for (name, requested, n_bytes) in cases {
+        plan(&requested, &provider(name), n_bytes, || {
+            panic!("{name}, {requested:?}, {n_bytes} bytes")
         });
     }
 }

@@ -63,7 +63,7 @@ fn the_newest_versioned_library_of_a_folder_is_taken() {
 }
 
 #[test]
-fn places_are_tried_in_their_order() {
+fn locations_are_tried_in_their_order() {
     let package = folder(&["capi/libonnxruntime.so.1.22.0"]);
     let full = folder(&[
         "flag/libonnxruntime.so.1.22.0",
@@ -89,12 +89,9 @@ fn places_are_tried_in_their_order() {
             .unwrap()
             .source
     };
-    let all = candidates(&input, &|_| Ok(package.path().to_owned()));
+    let all = search_results(&input, &|_| Ok(package.path().to_owned()));
     assert_eq!(all.len(), 8);
-    assert!(
-        all.iter().all(|candidate| candidate.library.is_ok()),
-        "{all:?}"
-    );
+    assert!(all.iter().all(|result| result.library.is_ok()), "{all:?}");
     let mut order = vec![found(&input)];
     let removals: [fn(&mut SearchInput); 7] = [
         |input| input.flag = None,
@@ -109,12 +106,12 @@ fn places_are_tried_in_their_order() {
         remove(&mut input);
         order.push(found(&input));
     }
-    let expected: Vec<_> = all.into_iter().map(|candidate| candidate.source).collect();
+    let expected: Vec<_> = all.into_iter().map(|result| result.source).collect();
     assert_eq!(order, expected);
 }
 
 #[test]
-fn a_place_that_the_operator_named_must_be_right() {
+fn a_location_that_the_operator_named_must_be_right() {
     let installed = folder(&["onnxruntime/current/libonnxruntime.so.1.22.0"]);
     let input = SearchInput {
         variable: Some(PathBuf::from("/nowhere/at/all")),
@@ -130,14 +127,14 @@ fn a_place_that_the_operator_named_must_be_right() {
 }
 
 #[test]
-fn nothing_found_names_every_place_and_the_way_out() {
+fn nothing_found_names_every_location_and_the_remedy() {
     let empty = folder(&[]);
     let input = SearchInput {
         data_folder: Some(empty.path().to_owned()),
         pythons: vec![PathBuf::from("/usr/bin/python3")],
         ..SearchInput::default()
     };
-    let text = not_found(&candidates(&input, &no_package)).to_string();
+    let text = not_found(&search_results(&input, &no_package)).to_string();
     for part in [
         "lockgate runtime install",
         "onnxruntime/current",

@@ -69,12 +69,12 @@ fn mistakes_are_told_with_what_would_be_right() {
     ];
     let mut wrong = Vec::new();
     for (provider, option, expected) in cases {
-        let told = settings(provider, &[option])
+        let message = settings(provider, &[option])
             .map(|_| ())
             .unwrap_err()
             .to_string();
-        if !told.contains(expected) {
-            wrong.push((option, told));
+        if !message.contains(expected) {
+            wrong.push((option, message));
         }
     }
     assert_eq!(wrong, []);
@@ -125,11 +125,11 @@ fn cuda_plans_convolutions_by_rules_unless_told_otherwise() {
 
 #[test]
 fn sizes_and_searches_that_do_not_exist_are_refused() {
-    let told = |provider, option| settings(provider, &[option]).unwrap_err().to_string();
-    let text = told(None, ("allowed_batch_sizes", "8;32"));
+    let message = |provider, option| settings(provider, &[option]).unwrap_err().to_string();
+    let text = message(None, ("allowed_batch_sizes", "8;32"));
     let expected = "expected `auto`, `any` or numbers of rows such as `1, 8, 32`, got `8;32`";
     assert!(text.contains(expected), "{text}");
-    let text = told(Some("cuda"), ("conv_algo_search", "default"));
+    let text = message(Some("cuda"), ("conv_algo_search", "default"));
     let expected = "expected `heuristic`, `exhaustive`, got `default`";
     assert!(text.contains(expected), "{text}");
 }

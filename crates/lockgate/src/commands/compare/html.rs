@@ -86,7 +86,7 @@ fn subtitle(report: &Report) -> String {
 fn cards(report: &Report) -> String {
     let mut cards = String::new();
     let mut add = |value: String, what: String| {
-        put(
+        append(
             &mut cards,
             format_args!(
                 "<div class=\"card\"><div class=\"big\">{value}</div><div class=\"soft\">{what}</div></div>\n"
@@ -121,7 +121,7 @@ fn cards(report: &Report) -> String {
 fn versions_part(report: &Report) -> String {
     let mut rows = String::new();
     for (index, version) in report.versions.iter().enumerate() {
-        put(
+        append(
             &mut rows,
             format_args!("<tr>{}</tr>\n", version_cells(index, version)),
         );
@@ -178,7 +178,7 @@ fn version_cells(index: usize, version: &VersionReport) -> String {
         size(version.model_file_size),
     ];
     for cell in numbers.into_iter().chain(times).chain(rest) {
-        put(&mut cells, format_args!("<td>{cell}</td>"));
+        append(&mut cells, format_args!("<td>{cell}</td>"));
     }
     cells
 }
@@ -236,7 +236,7 @@ fn points(latency: &Latency) -> Vec<(f64, f64)> {
     curve.chain([(99.0, latency.p99)]).collect()
 }
 
-fn put(text: &mut String, arguments: fmt::Arguments<'_>) {
+fn append(text: &mut String, arguments: fmt::Arguments<'_>) {
     text.push_str(&fmt::format(arguments));
 }
 

@@ -205,16 +205,16 @@ mod tests {
     #[test]
     fn only_what_is_unusual_is_remarked() {
         assert_eq!(remarks(&pair(20, 0, &[])), [""; 0]);
-        let said = remarks(&pair(19, 3, &[4, 7]));
+        let remarks_text = remarks(&pair(19, 3, &[4, 7]));
         let expected = [
             "1 pairs have other names, element types or shapes",
             "only version 2 failed to answer 3 items",
             "items that differ, from 0: 4, 7",
         ];
-        assert_eq!(said, expected);
+        assert_eq!(remarks_text, expected);
         let many: Vec<u64> = (0..30).collect();
-        let said = remarks(&pair(20, 0, &many)).join("");
-        assert!(said.ends_with("8, 9, ..."), "{said}");
+        let remarks_text = remarks(&pair(20, 0, &many)).join("");
+        assert!(remarks_text.ends_with("8, 9, ..."), "{remarks_text}");
     }
 
     #[test]

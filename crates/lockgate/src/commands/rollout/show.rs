@@ -72,18 +72,18 @@ pub(super) fn list(rollouts: &Value) -> String {
 }
 
 /// The moves, in the order in which they come.
-pub(super) fn moves(moves: &Value) -> String {
+pub(super) fn transitions(transitions: &Value) -> String {
     let mut rows = table(&["at", "from", "to", "reason", "actor"]);
-    for made in moves.as_array().into_iter().flatten() {
-        rows.add_row(["at", "from", "to", "reason", "actor"].map(|key| text(made, key)));
+    for transition in transitions.as_array().into_iter().flatten() {
+        rows.add_row(["at", "from", "to", "reason", "actor"].map(|key| text(transition, key)));
     }
     rows.to_string()
 }
 
 /// One move as a line.
-pub(super) fn transition(made: &Value) -> String {
+pub(super) fn transition(transition: &Value) -> String {
     let [at, from, to, reason, actor] =
-        ["at", "from", "to", "reason", "actor"].map(|key| text(made, key));
+        ["at", "from", "to", "reason", "actor"].map(|key| text(transition, key));
     format!("{at}  {from} -> {to}: {reason} ({actor})")
 }
 
@@ -128,9 +128,9 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// The time since a moment, to the second; `None` when it is none, or lies ahead.
-fn age(moment: &str) -> Option<String> {
-    let moment: Timestamp = moment.parse().ok()?;
-    let seconds = Timestamp::now().since(moment).ok()?.total(Unit::Second);
+fn age(timestamp: &str) -> Option<String> {
+    let timestamp: Timestamp = timestamp.parse().ok()?;
+    let seconds = Timestamp::now().since(timestamp).ok()?.total(Unit::Second);
     let seconds = seconds.ok().filter(|seconds| *seconds >= 0.0)?;
     Some(match seconds {
         seconds if seconds < 60.0 => format!("{seconds:.0} s"),

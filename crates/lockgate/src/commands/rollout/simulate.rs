@@ -15,9 +15,9 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serving::rollout::config::{MetricKind, RolloutConfig, ShareEvent};
-use serving::rollout::simulate::judge::FixedLimit;
+use serving::rollout::simulate::threshold_baseline::ThresholdBaseline;
 use serving::rollout::simulate::{
-    Assumptions, Outcome, Rates, Summary, default_horizon, run as play,
+    Outcome, Rates, SimulationInput, Summary, default_horizon, run as play,
 };
 
 use crate::command_line::{MetricRate, SimulateArguments};
@@ -27,10 +27,10 @@ use crate::output;
 const MAX_RUNS: u64 = 1_000_000;
 
 /// Failed checks after which common judges with a fixed limit roll back.
-const THRESHOLDS: [u64; 3] = [2, 5, 10];
+const BASELINE_THRESHOLDS: [u64; 3] = [2, 5, 10];
 
 /// What such judges ask for.
-const JUDGE: FixedLimit = FixedLimit {
+const BASELINE: ThresholdBaseline = ThresholdBaseline {
     success: 0.99,
     n_checks: 30,
     threshold: 0,
@@ -46,7 +46,7 @@ struct Results {
     rates: Vec<MetricRates>,
     #[serde(flatten)]
     summary: Summary,
-    fixed_limit: Vec<Judged>,
+    fixed_limit: Vec<BaselineStep>,
 }
 
 /// The rates of one metric.
@@ -59,7 +59,7 @@ struct MetricRates {
 
 /// What a judge with a fixed limit does in one step, with 30 checks of a minute each.
 #[derive(Debug, Serialize)]
-struct Judged {
+struct BaselineStep {
     weight: f64,
     requests_per_check: f64,
     check_fails: f64,
@@ -93,13 +93,13 @@ pub(super) fn run(arguments: &SimulateArguments, is_json: bool) -> Result<()> {
             arguments.runs
         );
     }
-    let assumptions = Assumptions {
+    let assumptions = SimulationInput {
         requests_per_second: arguments.rps,
         rates: rates(&config, arguments)?,
         tick: Duration::from_secs(1),
         horizon: default_horizon(&config),
     };
-    let outcomes = play_all(&config, &assumptions, arguments);
+    let outcomes = run_all(&config, &assumptions, arguments);
     let results = results(&config, &assumptions, arguments.seed, &outcomes);
     if is_json {
         output::line(serde_json::to_string_pretty(&results)?)?;
@@ -116,18 +116,24 @@ fn rates(config: &RolloutConfig, arguments: &SimulateArguments) -> Result<Vec<Ra
         .iter()
         .map(|metric| Rates::typical(&metric.kind))
         .collect();
-    for given in &arguments.stable_rate {
+    for metric_rate in &arguments.stable_rate {
         // A candidate that nobody talks of is like stable.
-        apply(config, &mut rates, given, "--stable-rate", |rates, rate| {
-            rates.stable = rate;
-            rates.candidate = rate;
-        })?;
-    }
-    for given in &arguments.candidate_rate {
         apply(
             config,
             &mut rates,
-            given,
+            metric_rate,
+            "--stable-rate",
+            |rates, rate| {
+                rates.stable = rate;
+                rates.candidate = rate;
+            },
+        )?;
+    }
+    for metric_rate in &arguments.candidate_rate {
+        apply(
+            config,
+            &mut rates,
+            metric_rate,
             "--candidate-rate",
             |rates, rate| rates.candidate = rate,
         )?;
@@ -139,19 +145,19 @@ fn rates(config: &RolloutConfig, arguments: &SimulateArguments) -> Result<Vec<Ra
 fn apply(
     config: &RolloutConfig,
     rates: &mut [Rates],
-    given: &MetricRate,
+    metric_rate: &MetricRate,
     flag: &str,
     set: impl Fn(&mut Rates, f64),
 ) -> Result<()> {
     let mut is_known = false;
     for (metric, rates) in config.metrics.iter().zip(rates) {
-        let is_meant = match &given.metric {
+        let is_meant = match &metric_rate.metric {
             Some(name) => *name == metric.name,
             None => is_errors(&metric.kind),
         };
         if is_meant {
             is_known = true;
-            set(rates, given.rate);
+            set(rates, metric_rate.rate);
         }
     }
     if !is_known {
@@ -160,9 +166,9 @@ fn apply(
             .iter()
             .map(|metric| format!("`{}`", metric.name))
             .collect();
-        let wanted = given.metric.as_deref().unwrap_or("errors");
+        let requested = metric_rate.metric.as_deref().unwrap_or("errors");
         bail!(
-            "`{flag}`: the rollout has no metric `{wanted}`; it has {}",
+            "`{flag}`: the rollout has no metric `{requested}`; it has {}",
             names.join(", ")
         );
     }
@@ -173,9 +179,9 @@ fn is_errors(kind: &MetricKind) -> bool {
     matches!(kind, MetricKind::Share(rule) if rule.event == ShareEvent::Error)
 }
 
-fn play_all(
+fn run_all(
     config: &RolloutConfig,
-    assumptions: &Assumptions,
+    assumptions: &SimulationInput,
     arguments: &SimulateArguments,
 ) -> Vec<Outcome> {
     let progress = ProgressBar::new(arguments.runs);
@@ -209,7 +215,7 @@ fn play_all(
 
 fn results(
     config: &RolloutConfig,
-    assumptions: &Assumptions,
+    assumptions: &SimulationInput,
     seed: u64,
     outcomes: &[Outcome],
 ) -> Results {
@@ -227,23 +233,33 @@ fn results(
             })
             .collect(),
         summary: Summary::of(outcomes),
-        fixed_limit: errors.map_or(Vec::new(), |(_, rates)| judged(config, assumptions, *rates)),
+        fixed_limit: errors.map_or(Vec::new(), |(_, rates)| {
+            baseline_steps(config, assumptions, *rates)
+        }),
     }
 }
 
-fn judged(config: &RolloutConfig, assumptions: &Assumptions, rates: Rates) -> Vec<Judged> {
+fn baseline_steps(
+    config: &RolloutConfig,
+    assumptions: &SimulationInput,
+    rates: Rates,
+) -> Vec<BaselineStep> {
     let a_minute = assumptions.requests_per_second * 60.0;
     let steps = config.steps.iter().map(|&weight| {
         let n = a_minute * weight;
         let at = |threshold| AtThreshold {
             failed_checks: threshold,
-            p: FixedLimit { threshold, ..JUDGE }.rolls_back(n, rates.candidate),
+            p: ThresholdBaseline {
+                threshold,
+                ..BASELINE
+            }
+            .rollback_probability(n, rates.candidate),
         };
-        Judged {
+        BaselineStep {
             weight,
             requests_per_check: n,
-            check_fails: JUDGE.check_fails(n, rates.candidate),
-            rolls_back: THRESHOLDS.map(at).into(),
+            check_fails: BASELINE.check_failure_probability(n, rates.candidate),
+            rolls_back: BASELINE_THRESHOLDS.map(at).into(),
         }
     });
     steps.collect()

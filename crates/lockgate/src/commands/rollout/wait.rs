@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{is_end, path};
-use crate::client::{Client, is_passing, runtime};
+use crate::client::{Client, is_retryable, runtime};
 use crate::command_line::WaitArguments;
 use crate::output;
 
@@ -21,7 +21,7 @@ use crate::output;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The longest wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How waiting ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Outcome {
 /// # Errors
 /// When the server does not know the rollout, or does not answer at the beginning.
 pub(super) fn run(client: Client, arguments: &WaitArguments, is_json: bool) -> Result<ExitCode> {
-    let client = client.with_timeout(PATIENCE);
+    let client = client.with_timeout(TIMEOUT);
     let (outcome, status) = runtime()?.block_on(wait(&client, arguments, is_json))?;
     if is_json {
         print(format_args!("{status:#}"));
@@ -58,7 +58,7 @@ pub(super) fn run(client: Client, arguments: &WaitArguments, is_json: bool) -> R
         output::note(format_args!(
             "{} is not at `{}` after {:?}; it is at `{}`",
             arguments.rollout,
-            arguments.place,
+            arguments.target_state,
             arguments.timeout.0,
             text(&status, "state")
         ));
@@ -73,32 +73,32 @@ async fn wait(
 ) -> Result<(Outcome, Value)> {
     let end = Instant::now() + arguments.timeout.0;
     let path = path(&arguments.rollout, "");
-    let mut known = client.get(&path).await?;
-    tell(&known, is_json);
+    let mut current = client.get(&path).await?;
+    print_status(&current, is_json);
     loop {
-        if let Some(outcome) = outcome(text(&known, "state"), &arguments.place) {
-            return Ok((outcome, known));
+        if let Some(outcome) = outcome(text(&current, "state"), &arguments.target_state) {
+            return Ok((outcome, current));
         }
         let next = async {
             sleep(INTERVAL).await;
             client.get(&path).await
         };
         match timeout_at(end, next).await {
-            Err(_) => return Ok((Outcome::NotInTime, known)),
-            Ok(Err(error)) if is_passing(&error) => {}
+            Err(_) => return Ok((Outcome::NotInTime, current)),
+            Ok(Err(error)) if is_retryable(&error) => {}
             Ok(Err(error)) => return Err(error),
             Ok(Ok(status)) => {
-                let has_moved = status.get("generation") != known.get("generation");
-                known = status;
+                let has_moved = status.get("generation") != current.get("generation");
+                current = status;
                 if has_moved {
-                    tell(&known, is_json);
+                    print_status(&current, is_json);
                 }
             }
         }
     }
 }
 
-fn tell(status: &Value, is_json: bool) {
+fn print_status(status: &Value, is_json: bool) {
     if !is_json {
         print(super::show::headline(status));
     }
@@ -109,14 +109,14 @@ fn print(text: impl Display) {
     drop(output::line(text));
 }
 
-/// How waiting for `place` ended, if it did.
-fn outcome(state: &str, place: &str) -> Option<Outcome> {
-    if state == place {
+/// How waiting for `target_state` ended, if it did.
+fn outcome(state: &str, target_state: &str) -> Option<Outcome> {
+    if state == target_state {
         return Some(Outcome::Reached);
     }
     match state {
         // It was there on its way.
-        "completed" if ["step", "soak"].contains(&place) => Some(Outcome::Reached),
+        "completed" if ["step", "soak"].contains(&target_state) => Some(Outcome::Reached),
         "rolled_back" => Some(Outcome::RolledBack),
         state => is_end(state).then_some(Outcome::EndedOtherwise),
     }
@@ -146,7 +146,9 @@ mod tests {
         ];
         let wrong: Vec<_> = rows
             .into_iter()
-            .filter(|(state, place, code)| outcome(state, place).map(Outcome::code) != *code)
+            .filter(|(state, target_state, code)| {
+                outcome(state, target_state).map(Outcome::code) != *code
+            })
             .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
     }

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use self::screen::Screen;
 use super::{is_end, path};
-use crate::client::{Client, Event, is_passing, runtime};
+use crate::client::{Client, Event, is_retryable, runtime};
 use crate::output;
 
 /// Before the first try to connect again.
@@ -24,14 +24,14 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 const MAX_WAIT: Duration = Duration::from_secs(8);
 
 /// Moves that are read when the connection is made; few rollouts make more.
-const MAX_MOVES: usize = 100;
+const MAX_TRANSITIONS: usize = 100;
 
 /// Follows a rollout.
 ///
 /// # Errors
 /// When the server does not know it, or does not answer at the beginning.
 pub(super) fn run(client: &Client, rollout: &str, is_json: bool) -> Result<()> {
-    let mut watch = Watch {
+    let mut watch = RolloutWatcher {
         client,
         rollout,
         screen: Screen::new(is_json),
@@ -45,7 +45,7 @@ pub(super) fn run(client: &Client, rollout: &str, is_json: bool) -> Result<()> {
 }
 
 /// What is remembered while a rollout is followed.
-struct Watch<'a> {
+struct RolloutWatcher<'a> {
     client: &'a Client,
     rollout: &'a str,
     screen: Screen,
@@ -55,7 +55,7 @@ struct Watch<'a> {
     wait: Duration,
 }
 
-impl Watch<'_> {
+impl RolloutWatcher<'_> {
     async fn follow(&mut self) -> Result<()> {
         // A mistake in the address is told, and not tried again.
         self.show_status().await?;
@@ -63,8 +63,9 @@ impl Watch<'_> {
             match self.follow_once().await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                Err(error) if is_passing(&error) => {
-                    self.screen.note(&format!("connecting again: {error:#}"));
+                Err(error) if is_retryable(&error) => {
+                    self.screen
+                        .set_note(&format!("connecting again: {error:#}"));
                 }
                 Err(error) => return Err(error),
             }
@@ -76,27 +77,27 @@ impl Watch<'_> {
     /// Follows one connection; tells whether the rollout has ended.
     async fn follow_once(&mut self) -> Result<bool> {
         let mut events = self.client.follow(&path(self.rollout, "/events")).await?;
-        self.tell_moves().await?;
+        self.print_new_transitions().await?;
         if self.show_status().await? {
             return Ok(true);
         }
         while let Some(event) = events.next().await? {
             self.wait = FIRST_WAIT;
-            self.take(&event)?;
+            self.handle_event(&event)?;
             if self.show_status().await? {
                 break;
             }
         }
         // The server may have ended the stream because it goes down, or the last move is still
         // to be told.
-        self.tell_moves().await?;
+        self.print_new_transitions().await?;
         self.show_status().await
     }
 
-    fn take(&mut self, event: &Event) -> Result<()> {
+    fn handle_event(&mut self, event: &Event) -> Result<()> {
         match event.name.as_str() {
-            "transition" => self.tell_move(&event.data)?,
-            "evidence" if self.is_json => tell_json("evidence", &event.data)?,
+            "transition" => self.print_transition(&event.data)?,
+            "evidence" if self.is_json => print_json("evidence", &event.data)?,
             "evidence" => self.screen.show_evidence(&event.data),
             // A newer server may have more to tell.
             _ => {}
@@ -105,24 +106,27 @@ impl Watch<'_> {
     }
 
     /// Tells the moves that were not told yet, the oldest first.
-    async fn tell_moves(&mut self) -> Result<()> {
-        let moves = path(self.rollout, &format!("/moves?limit={MAX_MOVES}"));
-        let moves = self.client.get(&moves).await?;
-        for made in moves.as_array().into_iter().flatten().rev() {
-            self.tell_move(made)?;
+    async fn print_new_transitions(&mut self) -> Result<()> {
+        let transitions = path(
+            self.rollout,
+            &format!("/transitions?limit={MAX_TRANSITIONS}"),
+        );
+        let transitions = self.client.get(&transitions).await?;
+        for transition in transitions.as_array().into_iter().flatten().rev() {
+            self.print_transition(transition)?;
         }
         Ok(())
     }
 
-    fn tell_move(&mut self, made: &Value) -> Result<()> {
-        let generation = made.get("generation").and_then(Value::as_u64);
+    fn print_transition(&mut self, transition: &Value) -> Result<()> {
+        let generation = transition.get("generation").and_then(Value::as_u64);
         if generation.is_some() && generation <= self.last_generation {
             return Ok(());
         }
         self.last_generation = generation.or(self.last_generation);
         match self.is_json {
-            true => tell_json("transition", made),
-            false => self.screen.tell(made),
+            true => print_json("transition", transition),
+            false => self.screen.print_transition(transition),
         }
     }
 
@@ -136,7 +140,7 @@ impl Watch<'_> {
     }
 }
 
-fn tell_json(event: &str, data: &Value) -> Result<()> {
+fn print_json(event: &str, data: &Value) -> Result<()> {
     output::line(json!({"event": event, "data": data}))?;
     Ok(())
 }

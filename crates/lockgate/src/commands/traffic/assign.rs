@@ -5,7 +5,7 @@ use contract::{Arm, AssignmentHash, Fallback, Split, Unit, UnitSource};
 use serde_json::{Value, json};
 use serving::Assigner;
 
-use crate::command_line::{RuleArguments, WrittenArm};
+use crate::command_line::{ArmArgument, RuleArguments};
 use crate::commands::table::table;
 use crate::output;
 
@@ -14,7 +14,7 @@ use crate::output;
 /// # Errors
 /// When the split makes no sense.
 pub(super) fn run(
-    arms: &[WrittenArm],
+    arms: &[ArmArgument],
     rule: &RuleArguments,
     units: &[String],
     is_json: bool,
@@ -50,7 +50,7 @@ pub(super) fn run(
     Ok(())
 }
 
-fn split(arms: &[WrittenArm], rule: &RuleArguments) -> Result<Split> {
+fn split(arms: &[ArmArgument], rule: &RuleArguments) -> Result<Split> {
     let arms = arms.iter().map(|arm| Arm {
         name: arm.name.clone(),
         version: arm.version.clone(),

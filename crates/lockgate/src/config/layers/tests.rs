@@ -1,6 +1,6 @@
 use super::*;
 
-fn read(file: Option<&str>, environment: &[(&str, &str)], flags: &Written) -> Result<Layers> {
+fn read(file: Option<&str>, environment: &[(&str, &str)], flags: &RawConfig) -> Result<Layers> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lockgate.yaml");
     if let Some(text) = file {
@@ -32,9 +32,9 @@ fn source(layers: &Layers, key: &str) -> (Value, &'static str) {
 fn a_flag_wins_over_environment_over_file_over_default() {
     let file = Some("port: 1\ngrpc_port: 1\nmetrics_port: 1\n");
     let environment = [("LOCKGATE_PORT", "2"), ("LOCKGATE_GRPC_PORT", "2")];
-    let flags = Written {
+    let flags = RawConfig {
         port: Some(3),
-        ..Written::default()
+        ..RawConfig::default()
     };
     let layers = read(file, &environment, &flags).unwrap();
     assert_eq!(source(&layers, "port"), (3.into(), "flag"));
@@ -45,7 +45,7 @@ fn a_flag_wins_over_environment_over_file_over_default() {
 
 #[test]
 fn the_default_file_lists_every_setting() {
-    let listed: Vec<_> = to_map(&Written::default())
+    let listed: Vec<_> = to_map(&RawConfig::default())
         .unwrap()
         .into_iter()
         .map(|(key, _)| key)
@@ -58,10 +58,10 @@ fn the_default_file_lists_every_setting() {
 }
 
 #[test]
-fn an_unknown_key_is_told_with_its_line() {
+fn an_unknown_key_is_reported_with_its_line() {
     let error = format!(
         "{:#}",
-        read(Some("host: a\nprot: 1\n"), &[], &Written::default()).unwrap_err()
+        read(Some("host: a\nprot: 1\n"), &[], &RawConfig::default()).unwrap_err()
     );
     assert!(
         error.contains("prot") && error.contains("line 2"),
@@ -70,8 +70,8 @@ fn an_unknown_key_is_told_with_its_line() {
 }
 
 #[test]
-fn a_wrong_variable_is_told_by_its_name() {
-    let error = read(None, &[("LOCKGATE_PORT", "many")], &Written::default()).unwrap_err();
+fn a_wrong_variable_is_reported_by_name() {
+    let error = read(None, &[("LOCKGATE_PORT", "many")], &RawConfig::default()).unwrap_err();
     assert!(format!("{error:#}").contains("LOCKGATE_PORT"), "{error:#}");
 }
 
@@ -82,7 +82,7 @@ fn variables_of_an_orchestrator_are_no_settings() {
         ("LOCKGATE_PORT_8000_TCP_ADDR", "10.0.0.1"),
         ("LOCKGATE_SERVICE_HOST", "10.0.0.1"),
     ];
-    let layers = read(None, &environment, &Written::default()).unwrap();
+    let layers = read(None, &environment, &RawConfig::default()).unwrap();
     assert_eq!(source(&layers, "port"), (8000.into(), "default"));
 }
 
@@ -91,7 +91,7 @@ fn a_list_of_repositories_is_written_like_a_search_path() {
     let layers = read(
         None,
         &[("LOCKGATE_REPOSITORY", "/a:/b c")],
-        &Written::default(),
+        &RawConfig::default(),
     )
     .unwrap();
     let repositories = layers.merged().unwrap().repository.unwrap();
@@ -99,19 +99,23 @@ fn a_list_of_repositories_is_written_like_a_search_path() {
 }
 
 #[test]
-fn a_file_of_comments_says_nothing() {
-    assert!(read(Some("# nothing\n\n"), &[], &Written::default()).is_ok());
+fn a_file_of_comments_sets_nothing() {
+    assert!(read(Some("# nothing\n\n"), &[], &RawConfig::default()).is_ok());
 }
 
 #[test]
-fn a_missing_file_is_told_by_its_path() {
+fn a_missing_file_is_reported_with_its_path() {
     let missing = Path::new("/nowhere/lockgate.yaml");
-    let error = Layers::read(Some(missing), &Environment::default(), &Written::default());
+    let error = Layers::read(
+        Some(missing),
+        &Environment::default(),
+        &RawConfig::default(),
+    );
     assert!(format!("{:#}", error.unwrap_err()).contains("/nowhere/lockgate.yaml"));
 }
 
 #[test]
-fn a_variable_that_is_no_setting_is_told() {
+fn an_unknown_variable_is_reported() {
     let environment = [
         ("LOCKGATE_PROT", "1"),
         ("LOCKGATE_CONFIG", "my.yaml"),
@@ -119,6 +123,6 @@ fn a_variable_that_is_no_setting_is_told() {
         ("LOCKGATE_PORT_8000_TCP_ADDR", "10.0.0.1"),
         ("OTHER_PROT", "1"),
     ];
-    let layers = read(None, &environment, &Written::default()).unwrap();
+    let layers = read(None, &environment, &RawConfig::default()).unwrap();
     assert_eq!(layers.unknown_variables(), ["LOCKGATE_PROT"]);
 }

@@ -7,39 +7,39 @@ use std::thread;
 use serde_json::{Value, json};
 
 /// A server at work; its thread ends with the test process.
-pub(crate) struct Script {
+pub(crate) struct ScriptedServer {
     pub(crate) url: String,
 }
 
-struct Play {
+struct ScriptedRollout {
     states: Vec<String>,
     /// Where the rollout is.
     at: usize,
     /// What takes it one state further, after the answer.
-    path_of_moves: String,
+    advance_path: String,
 }
 
-impl Script {
+impl ScriptedServer {
     /// The rollout `digits-2` is in the first state; each call of a path takes it to the next.
-    pub(crate) fn start(states: &[&str], path_of_moves: &str) -> Self {
+    pub(crate) fn start(states: &[&str], advance_path: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let mut play = Play {
+        let mut rollout = ScriptedRollout {
             states: states.iter().map(|&state| state.to_owned()).collect(),
             at: 0,
-            path_of_moves: path_of_moves.to_owned(),
+            advance_path: advance_path.to_owned(),
         };
         thread::spawn(move || {
             for stream in listener.incoming() {
-                play.answer(stream.unwrap());
+                rollout.respond(stream.unwrap());
             }
         });
         Self { url }
     }
 }
 
-impl Play {
-    fn answer(&mut self, mut stream: TcpStream) {
+impl ScriptedRollout {
+    fn respond(&mut self, mut stream: TcpStream) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
@@ -50,7 +50,7 @@ impl Play {
         let path = line.split([' ', '?']).nth(1).unwrap().to_owned();
         let (status, kind, body) = match path.strip_prefix("/api/rollouts/digits-2") {
             Some("") => (200, "application/json", self.status().to_string()),
-            Some("/moves") => (200, "application/json", self.moves().to_string()),
+            Some("/transitions") => (200, "application/json", self.transitions().to_string()),
             Some("/events") => (200, "text/event-stream", String::new()),
             _ => {
                 let error = json!({"error": {"message": "there is no rollout like that"}});
@@ -58,7 +58,7 @@ impl Play {
             }
         };
         let can_move = self.at + 1 < self.states.len();
-        if path == self.path_of_moves && can_move {
+        if path == self.advance_path && can_move {
             self.at += 1;
         }
         let body = match path.ends_with("/events") {
@@ -81,7 +81,7 @@ impl Play {
     }
 
     /// The newest first.
-    fn moves(&self) -> Value {
+    fn transitions(&self) -> Value {
         (1..=self.at)
             .rev()
             .map(|number| self.transition(number))

@@ -18,9 +18,9 @@ fn rollout_lines(monitor: &Monitor) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-fn go(monitor: &Monitor, model: &ModelName, rollout: &str, from_to: [&'static str; 2]) {
+fn transition(monitor: &Monitor, model: &ModelName, rollout: &str, from_to: [&'static str; 2]) {
     let [from, to] = from_to;
-    monitor.observe(&Event::RolloutMoved {
+    monitor.observe(&Event::RolloutTransitioned {
         rollout,
         model,
         from,
@@ -104,7 +104,7 @@ fn a_rollout_is_in_one_state_at_a_time() {
         "failed",
     ];
     for state in states {
-        go(&monitor, &model, "r", ["step", state]);
+        transition(&monitor, &model, "r", ["step", state]);
         let parsed = parse(&monitor.exposition().body);
         let samples = parsed.samples.iter();
         let states = samples.filter(|(name, ..)| name == "lockgate_rollout_state");
@@ -128,7 +128,7 @@ fn a_move_after_a_reading_keeps_the_numbers_of_the_reading() {
     };
     let before = numbers(&monitor);
     assert!(!before.is_empty());
-    go(&monitor, &model, "r", ["step", "completed"]);
+    transition(&monitor, &model, "r", ["step", "completed"]);
     assert_eq!(numbers(&monitor), before);
 }
 
@@ -159,12 +159,12 @@ fn only_going_back_to_stable_counts_as_a_rollback() {
     let monitor = Monitor::new("0");
     let (first, second) = (model("a"), model("b"));
     for end in ["completed", "aborted", "failed", "held"] {
-        go(&monitor, &first, end, ["step", end]);
+        transition(&monitor, &first, end, ["step", end]);
     }
     for rollout in ["x", "y"] {
-        go(&monitor, &first, rollout, ["step", "rolled_back"]);
+        transition(&monitor, &first, rollout, ["step", "rolled_back"]);
     }
-    go(&monitor, &second, "z", ["soak", "rolled_back"]);
+    transition(&monitor, &second, "z", ["soak", "rolled_back"]);
     let parsed = parse(&monitor.exposition().body);
     let rollbacks = |model| {
         let labels = [("model", model), ("reason", "worse")];
@@ -179,7 +179,7 @@ fn the_oldest_rollout_makes_room_when_none_has_ended() {
     let model = model("m");
     let all: Vec<_> = (0..=100).map(|n| format!("running-{n:03}")).collect();
     for rollout in &all {
-        go(&monitor, &model, rollout, ["pending", "warmup"]);
+        transition(&monitor, &model, rollout, ["pending", "warmup"]);
     }
     let expected: BTreeSet<_> = all.iter().skip(1).cloned().collect();
     assert_eq!(named(&monitor), expected);
@@ -190,7 +190,7 @@ fn a_rollout_that_is_known_takes_no_room_from_others() {
     let monitor = Monitor::new("0");
     let model = model("m");
     for n in 0..100 {
-        go(&monitor, &model, &format!("r{n}"), ["step", "completed"]);
+        transition(&monitor, &model, &format!("r{n}"), ["step", "completed"]);
     }
     let before = named(&monitor);
     assert_eq!(before.len(), 100);
@@ -206,10 +206,10 @@ fn those_that_have_ended_make_room_before_older_ones_that_run() {
         let monitor = Monitor::new("0");
         let model = model("m");
         for n in 0..99 {
-            go(&monitor, &model, &format!("r{n}"), ["warmup", "step"]);
+            transition(&monitor, &model, &format!("r{n}"), ["warmup", "step"]);
         }
-        go(&monitor, &model, "over", ["step", end]);
-        go(&monitor, &model, "new", ["pending", "warmup"]);
+        transition(&monitor, &model, "over", ["step", end]);
+        transition(&monitor, &model, "new", ["pending", "warmup"]);
         let named = named(&monitor);
         assert_eq!(named.len(), 100, "{end}");
         assert!(!named.contains("over"), "{end}");
@@ -222,13 +222,13 @@ fn a_forgotten_rollout_that_moves_again_counts_from_one() {
     let monitor = Monitor::new("0");
     let model = model("m");
     for _ in 0..3 {
-        go(&monitor, &model, "back", ["step", "completed"]);
+        transition(&monitor, &model, "back", ["step", "completed"]);
     }
     for n in 0..100 {
-        go(&monitor, &model, &format!("r{n}"), ["warmup", "step"]);
+        transition(&monitor, &model, &format!("r{n}"), ["warmup", "step"]);
     }
     assert!(!named(&monitor).contains("back"));
-    go(&monitor, &model, "back", ["step", "completed"]);
+    transition(&monitor, &model, "back", ["step", "completed"]);
     let parsed = parse(&monitor.exposition().body);
     let labels = [
         ("model", "m"),
@@ -243,7 +243,7 @@ fn a_forgotten_rollout_that_moves_again_counts_from_one() {
 
 proptest! {
     #[test]
-    fn every_number_of_a_rollout_is_finite_whatever_is_told(
+    fn every_number_of_a_rollout_is_finite_whatever_is_sent(
         weights in any::<[f64; 2]>(),
         scores in proptest::collection::vec(any::<(f64, f64)>(), 0..4),
         rates in proptest::collection::vec(any::<(Option<f64>, Option<(f64, f64)>)>(), 0..4),
@@ -251,19 +251,19 @@ proptest! {
     ) {
         let model = model("m");
         let names = ["a", "b", "c", "d"];
-        let mut told = reading("r", &model);
-        told.weights = [("stable", weights[0]), ("candidate", weights[1])];
-        told.mismatch = mismatch;
+        let mut sent = reading("r", &model);
+        sent.weights = [("stable", weights[0]), ("candidate", weights[1])];
+        sent.mismatch = mismatch;
         let scores = scores.into_iter().zip(names);
-        told.scores = scores
+        sent.scores = scores
             .map(|((value, limit), metric)| RolloutScore { metric, kind: "not_worse", value, limit })
             .collect();
         let rates = rates.into_iter().zip(names);
-        told.rates = rates
+        sent.rates = rates
             .map(|((value, interval), metric)| RolloutRate { metric, arm: "stable", value, interval })
             .collect();
         let monitor = Monitor::new("0");
-        monitor.observe(&Event::RolloutMeasured(&told));
+        monitor.observe(&Event::RolloutMeasured(&sent));
         let parsed = parse(&monitor.exposition().body);
         let odd: Vec<_> = parsed.samples.iter().filter(|sample| !sample.2.is_finite()).collect();
         prop_assert!(odd.is_empty(), "{:?}", odd);
@@ -272,8 +272,8 @@ proptest! {
         let is_weight = |sample: &&Sample| sample.0 == "lockgate_rollout_weight_ratio";
         prop_assert_eq!(parsed.samples.iter().filter(is_weight).count(), n_expected);
         let owner = [("model", "m"), ("rollout", "r")];
-        let told = parsed.value("lockgate_srm_log_evidence", &owner);
-        prop_assert_eq!(told, mismatch.is_finite().then_some(mismatch));
+        let sent = parsed.value("lockgate_srm_log_evidence", &owner);
+        prop_assert_eq!(sent, mismatch.is_finite().then_some(mismatch));
     }
 
     #[test]
@@ -282,12 +282,12 @@ proptest! {
         metric in any::<String>(),
     ) {
         let model = model("m");
-        let mut told = reading(&rollout, &model);
-        for score in &mut told.scores {
+        let mut sent = reading(&rollout, &model);
+        for score in &mut sent.scores {
             score.metric = &metric;
         }
         let monitor = Monitor::new("0");
-        monitor.observe(&Event::RolloutMeasured(&told));
+        monitor.observe(&Event::RolloutMeasured(&sent));
         let parsed = parse(&monitor.exposition().body);
         let labels = [
             ("model", "m"),

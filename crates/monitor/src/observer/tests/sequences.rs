@@ -9,7 +9,7 @@ const DIALECTS: [&str; 2] = ["native", "grpc"];
 
 /// An event of one of few versions, dialects and rollouts, as plain data.
 #[derive(Clone, Debug)]
-enum Happening {
+enum Operation {
     Changed(usize, VersionState),
     Admitted(usize),
     Finished(usize, Option<Code>, u32),
@@ -26,7 +26,7 @@ fn code() -> impl Strategy<Value = Option<Code>> {
     ]
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+fn operation() -> impl Strategy<Value = Operation> {
     let state = proptest::sample::select(vec![
         VersionState::Loading,
         VersionState::Ready,
@@ -35,22 +35,22 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]);
     let at = 0..VERSIONS;
     prop_oneof![
-        (at.clone(), state).prop_map(|(at, state)| Happening::Changed(at, state)),
-        at.clone().prop_map(Happening::Admitted),
+        (at.clone(), state).prop_map(|(at, state)| Operation::Changed(at, state)),
+        at.clone().prop_map(Operation::Admitted),
         (at.clone(), code(), any::<u32>())
-            .prop_map(|(at, code, us)| Happening::Finished(at, code, us)),
+            .prop_map(|(at, code, us)| Operation::Finished(at, code, us)),
         (at.clone(), any::<u16>(), any::<u32>())
-            .prop_map(|(at, n_rows, us)| Happening::Batch(at, n_rows, us)),
+            .prop_map(|(at, n_rows, us)| Operation::Batch(at, n_rows, us)),
         (0..DIALECTS.len(), code(), any::<u32>())
-            .prop_map(|(at, code, us)| Happening::Call(at, code, us)),
-        at.clone().prop_map(Happening::Moved),
+            .prop_map(|(at, code, us)| Operation::Call(at, code, us)),
+        at.clone().prop_map(Operation::Moved),
         (at, any::<u8>(), any::<u8>())
-            .prop_map(|(at, agree, differ)| Happening::Measured(at, agree, differ)),
+            .prop_map(|(at, agree, differ)| Operation::Measured(at, agree, differ)),
     ]
 }
 
 /// A monitor, and what it should have counted.
-struct World {
+struct ReferenceModel {
     monitor: Arc<Monitor>,
     model: ModelName,
     /// Admitted and not finished, by version.
@@ -61,7 +61,7 @@ struct World {
     pairs: [(u64, u64); VERSIONS],
 }
 
-impl World {
+impl ReferenceModel {
     fn new() -> Self {
         Self {
             monitor: Monitor::new("0"),
@@ -74,9 +74,9 @@ impl World {
         }
     }
 
-    fn live(&mut self, happening: &Happening) {
-        match *happening {
-            Happening::Changed(at, state) => self.observe(at, |model, version| {
+    fn apply(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Changed(at, state) => self.observe(at, |model, version| {
                 let load_time = Some(Duration::from_secs(1));
                 Event::VersionChanged {
                     model,
@@ -85,15 +85,15 @@ impl World {
                     load_time,
                 }
             }),
-            Happening::Admitted(at) => {
+            Operation::Admitted(at) => {
                 self.in_flight[at] += 1;
                 self.observe(at, |model, version| Event::RequestAdmitted {
                     model,
                     version,
                 });
             }
-            Happening::Finished(at, error, us) => self.finish(at, error, us),
-            Happening::Batch(at, n_rows, us) => {
+            Operation::Finished(at, error, us) => self.finish(at, error, us),
+            Operation::Batch(at, n_rows, us) => {
                 self.n_rows[at] += u64::from(n_rows);
                 self.observe(at, |model, version| Event::BatchExecuted {
                     model,
@@ -103,7 +103,7 @@ impl World {
                     compute: Duration::from_micros(us.into()),
                 });
             }
-            Happening::Call(at, error, us) => {
+            Operation::Call(at, error, us) => {
                 *self.calls.entry((at, status(error))).or_default() += 1;
                 self.monitor.observe(&Event::CallFinished {
                     dialect: DIALECTS[at],
@@ -111,14 +111,14 @@ impl World {
                     latency: Duration::from_micros(us.into()),
                 });
             }
-            Happening::Moved(at) => self.monitor.observe(&Event::RolloutMoved {
+            Operation::Moved(at) => self.monitor.observe(&Event::RolloutTransitioned {
                 rollout: &format!("r{at}"),
                 model: &self.model,
                 from: "step",
                 to: "rolled_back",
                 reason: "worse",
             }),
-            Happening::Measured(at, agree, differ) => self.measure(at, agree, differ),
+            Operation::Measured(at, agree, differ) => self.measure(at, agree, differ),
         }
     }
 
@@ -151,9 +151,9 @@ impl World {
         *n_agreeing += u64::from(agree);
         *n_differing += u64::from(differ);
         let rollout = format!("r{at}");
-        let mut told = reading(&rollout, &self.model);
-        (told.n_agreeing, told.n_differing) = (*n_agreeing, *n_differing);
-        self.monitor.observe(&Event::RolloutMeasured(&told));
+        let mut sent = reading(&rollout, &self.model);
+        (sent.n_agreeing, sent.n_differing) = (*n_agreeing, *n_differing);
+        self.monitor.observe(&Event::RolloutMeasured(&sent));
     }
 
     fn parsed(&self) -> Parsed {
@@ -184,18 +184,18 @@ proptest! {
 
     #[test]
     fn what_is_counted_only_grows_and_never_leaves(
-        happenings in proptest::collection::vec(happening(), 0..24),
+        operations in proptest::collection::vec(operation(), 0..24),
     ) {
-        let mut world = World::new();
-        let mut before = growing(&world.parsed());
-        for happening in &happenings {
-            world.live(happening);
-            let now = growing(&world.parsed());
+        let mut reference = ReferenceModel::new();
+        let mut before = growing(&reference.parsed());
+        for operation in &operations {
+            reference.apply(operation);
+            let now = growing(&reference.parsed());
             for (series, value) in &before {
                 let after = now.get(series);
                 prop_assert!(
                     after.is_some_and(|after| after >= value),
-                    "{:?}: {} became {:?} by {:?}", series, value, after, happening
+                    "{:?}: {} became {:?} by {:?}", series, value, after, operation
                 );
             }
             before = now;
@@ -204,18 +204,18 @@ proptest! {
 
     #[test]
     fn what_is_counted_is_what_happened(
-        happenings in proptest::collection::vec(happening(), 0..60),
+        operations in proptest::collection::vec(operation(), 0..60),
     ) {
-        let mut world = World::new();
-        happenings.iter().for_each(|happening| world.live(happening));
-        let parsed = world.parsed();
-        for ((at, status), count) in &world.outcomes {
+        let mut reference = ReferenceModel::new();
+        operations.iter().for_each(|operation| reference.apply(operation));
+        let parsed = reference.parsed();
+        for ((at, status), count) in &reference.outcomes {
             let version = (at + 1).to_string();
             let labels = [("model", "m"), ("model_version", version.as_str()), ("status", status)];
             let found = parsed.value("model_predictions_total", &labels);
             prop_assert_eq!(found, Some(*count as f64), "{:?}", labels);
         }
-        for ((at, status), count) in &world.calls {
+        for ((at, status), count) in &reference.calls {
             let labels = [("dialect", DIALECTS[*at]), ("status", *status)];
             prop_assert_eq!(parsed.value("lockgate_calls_total", &labels), Some(*count as f64));
         }
@@ -223,26 +223,26 @@ proptest! {
             let version = (at + 1).to_string();
             let labels = [("model", "m"), ("model_version", version.as_str())];
             if let Some(found) = parsed.value("lockgate_in_flight_requests", &labels) {
-                prop_assert_eq!(found, world.in_flight[at] as f64);
+                prop_assert_eq!(found, reference.in_flight[at] as f64);
             }
             if let Some(found) = parsed.value("lockgate_batch_rows_sum", &labels) {
-                prop_assert_eq!(found, world.n_rows[at] as f64);
+                prop_assert_eq!(found, reference.n_rows[at] as f64);
             }
             let rollout = format!("r{at}");
             let labels = [("model", "m"), ("rollout", rollout.as_str()), ("agree", "false")];
             if let Some(found) = parsed.value("lockgate_shadow_pairs_total", &labels) {
-                prop_assert_eq!(found, world.pairs[at].1 as f64);
+                prop_assert_eq!(found, reference.pairs[at].1 as f64);
             }
         }
     }
 
     #[test]
     fn a_histogram_ends_with_the_count_of_all_its_values(
-        happenings in proptest::collection::vec(happening(), 0..60),
+        operations in proptest::collection::vec(operation(), 0..60),
     ) {
-        let mut world = World::new();
-        happenings.iter().for_each(|happening| world.live(happening));
-        let parsed = world.parsed();
+        let mut reference = ReferenceModel::new();
+        operations.iter().for_each(|operation| reference.apply(operation));
+        let parsed = reference.parsed();
         for (name, labels, value) in &parsed.samples {
             let Some(family) = name.strip_suffix("_count") else { continue };
             let mut last = labels.clone();

@@ -17,10 +17,10 @@ pub(super) const MAX_ITEMS: usize = 1000;
 const MAX_VERSIONS: usize = 8;
 
 /// How long requests are waited for when nobody says.
-const DEFAULT_PATIENCE_SECONDS: f64 = 30.0;
+const DEFAULT_TIMEOUT_SECONDS: f64 = 30.0;
 
 /// A caller that waits longer has given up.
-const MAX_PATIENCE_SECONDS: f64 = 3600.0;
+const MAX_TIMEOUT_SECONDS: f64 = 3600.0;
 
 /// More requests at once only wait for each other.
 const MAX_CONCURRENCY: usize = 256;
@@ -31,7 +31,7 @@ const MAX_CONCURRENCY: usize = 256;
     deny_unknown_fields,
     expecting = "an object with `model`, `versions`, and `items` or `recorded`"
 )]
-struct Written<'a> {
+struct RawCompareBody<'a> {
     model: String,
     versions: Vec<VersionText>,
     #[serde(borrow, default)]
@@ -41,7 +41,7 @@ struct Written<'a> {
     #[serde(default)]
     timeout_s: Option<f64>,
     #[serde(default)]
-    labels: Vec<WrittenLabels>,
+    labels: Vec<RawLabels>,
     #[serde(default)]
     atol: Option<f64>,
     #[serde(default)]
@@ -56,15 +56,15 @@ struct Written<'a> {
     untagged,
     expecting = "expected a label (text or a number), or an array with one for each row"
 )]
-enum WrittenLabels {
-    Rows(Vec<WrittenLabel>),
-    Row(WrittenLabel),
+enum RawLabels {
+    Rows(Vec<RawLabel>),
+    Row(RawLabel),
 }
 
 /// A label: a name, or a number.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum WrittenLabel {
+enum RawLabel {
     Number(i64),
     Fraction(f64),
     Name(String),
@@ -91,7 +91,7 @@ pub(super) struct CompareBody<'a> {
 #[derive(Debug)]
 pub(super) enum Source<'a> {
     /// Bodies of `/predict`.
-    Given(Vec<&'a [u8]>),
+    Items(Vec<&'a [u8]>),
     /// What callers send.
     Recorded(Recorded),
 }
@@ -102,14 +102,14 @@ pub(super) struct Recorded {
     /// So many requests.
     pub(super) n_requests: usize,
     /// Or what has come until then.
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
 }
 
 impl<'a> CompareBody<'a> {
     /// Reads and checks a body.
     pub(super) fn read(call: &'a Call) -> Result<Self> {
-        let written: Written<'a> = call.json()?;
-        let versions: Vec<_> = written
+        let raw: RawCompareBody<'a> = call.json()?;
+        let versions: Vec<_> = raw
             .versions
             .into_iter()
             .map(VersionText::into_text)
@@ -120,22 +120,18 @@ impl<'a> CompareBody<'a> {
                 versions.len()
             )));
         }
-        if written.recorded.is_some() && !written.labels.is_empty() {
+        if raw.recorded.is_some() && !raw.labels.is_empty() {
             return Err(Error::invalid(
                 "`labels`: recorded requests have none; send `items` to measure accuracy",
             ));
         }
         Ok(Self {
-            model: ModelName::new(&written.model).map_err(|error| error.in_context("`model`"))?,
+            model: ModelName::new(&raw.model).map_err(|error| error.in_context("`model`"))?,
             versions,
-            source: source(written.items, written.recorded, written.timeout_s)?,
-            labels: written.labels.into_iter().map(labels).collect(),
-            tolerance: tolerance(written.atol, written.rtol)?,
-            concurrency: within(
-                "concurrency",
-                written.concurrency.unwrap_or(1),
-                MAX_CONCURRENCY,
-            )?,
+            source: source(raw.items, raw.recorded, raw.timeout_s)?,
+            labels: raw.labels.into_iter().map(labels).collect(),
+            tolerance: tolerance(raw.atol, raw.rtol)?,
+            concurrency: in_range("concurrency", raw.concurrency.unwrap_or(1), MAX_CONCURRENCY)?,
         })
     }
 }
@@ -157,18 +153,18 @@ fn source<'a>(
             "`timeout_s`: it is for `recorded`; the header `x-request-timeout-ms` limits the call",
         )),
         (Some(items), None, None) => {
-            within("items", items.len(), MAX_ITEMS)?;
+            in_range("items", items.len(), MAX_ITEMS)?;
             let items = items.into_iter().map(|item| item.get().as_bytes());
-            Ok(Source::Given(items.collect()))
+            Ok(Source::Items(items.collect()))
         }
         (None, Some(n_requests), timeout_s) => Ok(Source::Recorded(Recorded {
-            n_requests: within("recorded", n_requests, MAX_ITEMS)?,
-            patience: patience(timeout_s.unwrap_or(DEFAULT_PATIENCE_SECONDS))?,
+            n_requests: in_range("recorded", n_requests, MAX_ITEMS)?,
+            timeout: timeout(timeout_s.unwrap_or(DEFAULT_TIMEOUT_SECONDS))?,
         })),
     }
 }
 
-fn within(key: &str, number: usize, max: usize) -> Result<usize> {
+fn in_range(key: &str, number: usize, max: usize) -> Result<usize> {
     match (1..=max).contains(&number) {
         true => Ok(number),
         false => Err(Error::invalid(format!(
@@ -177,11 +173,11 @@ fn within(key: &str, number: usize, max: usize) -> Result<usize> {
     }
 }
 
-fn patience(seconds: f64) -> Result<Duration> {
-    match seconds > 0.0 && seconds <= MAX_PATIENCE_SECONDS {
+fn timeout(seconds: f64) -> Result<Duration> {
+    match seconds > 0.0 && seconds <= MAX_TIMEOUT_SECONDS {
         true => Ok(Duration::from_secs_f64(seconds)),
         false => Err(Error::invalid(format!(
-            "`timeout_s`: expected more than 0 and at most {MAX_PATIENCE_SECONDS} seconds, got \
+            "`timeout_s`: expected more than 0 and at most {MAX_TIMEOUT_SECONDS} seconds, got \
              {seconds}"
         ))),
     }
@@ -201,18 +197,18 @@ fn tolerance(atol: Option<f64>, rtol: Option<f64>) -> Result<Tolerance> {
     })
 }
 
-fn labels(written: WrittenLabels) -> Vec<String> {
-    match written {
-        WrittenLabels::Row(label) => vec![label_text(label)],
-        WrittenLabels::Rows(labels) => labels.into_iter().map(label_text).collect(),
+fn labels(raw: RawLabels) -> Vec<String> {
+    match raw {
+        RawLabels::Row(label) => vec![label_text(label)],
+        RawLabels::Rows(labels) => labels.into_iter().map(label_text).collect(),
     }
 }
 
 /// A label as classes are told; `3.0` is how tables of numbers write the class 3.
-fn label_text(label: WrittenLabel) -> String {
+fn label_text(label: RawLabel) -> String {
     match label {
-        WrittenLabel::Number(number) => number.to_string(),
-        WrittenLabel::Fraction(number) => number.to_string(),
-        WrittenLabel::Name(name) => name,
+        RawLabel::Number(number) => number.to_string(),
+        RawLabel::Fraction(number) => number.to_string(),
+        RawLabel::Name(name) => name,
     }
 }

@@ -110,7 +110,7 @@ struct ConfusionReply<'a> {
 #[serde(untagged)]
 enum ClassName<'a> {
     Known(&'a str),
-    Told(String),
+    Index(String),
 }
 
 #[derive(Serialize)]
@@ -133,7 +133,7 @@ pub(super) fn encode(
     let reply = CompareReply {
         model: body.model.as_str(),
         source: match body.source {
-            Source::Given(_) => "given",
+            Source::Items(_) => "given",
             Source::Recorded(_) => "recorded",
         },
         items: report.n_items,
@@ -262,7 +262,7 @@ fn class_name<'a>(class: &'a Class, namer: &'a Route) -> ClassName<'a> {
             .ok()
             .and_then(|index| namer.info.label(index)),
     };
-    known.map_or_else(|| ClassName::Told(class.to_string()), ClassName::Known)
+    known.map_or_else(|| ClassName::Index(class.to_string()), ClassName::Known)
 }
 
 fn label_reply(labels: &LabelReport) -> LabelReply {

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use contract::comparison::{Answer, Item, Tally};
+use contract::comparison::{Answer, Item, ReportBuilder};
 use contract::{Code, Error, InferRequest, RequestId, Result, Route};
 use futures_util::stream::{self, StreamExt};
 use tokio::time;
@@ -19,13 +19,13 @@ const WARMUP_ITEMS: usize = 5;
 
 /// Items of one version that run at once before it is the turn of the next version: long enough to
 /// fill batches, short enough that a slower minute of the machine meets all versions.
-const ITEMS_IN_TURN: usize = 64;
+const ITEMS_PER_ROUND: usize = 64;
 
 /// Everything goes before us.
 const PRIORITY: u32 = u32::MAX;
 
 /// One comparison on its way.
-pub(super) struct Run<'a> {
+pub(super) struct ComparisonRun<'a> {
     pub(super) ctx: &'a Context,
     /// The versions.
     pub(super) routes: &'a [Route],
@@ -52,18 +52,18 @@ impl Throughput {
     }
 }
 
-impl Run<'_> {
+impl ComparisonRun<'_> {
     /// Runs all items, one at a time, and counts what they show.
-    pub(super) async fn one_by_one(&self, tally: &mut Tally) -> Result<()> {
+    pub(super) async fn run_sequentially(&self, tally: &mut ReportBuilder) -> Result<()> {
         for item in self.items.iter().take(WARMUP_ITEMS) {
             for (route, inputs) in self.routes.iter().zip(item) {
-                self.answer(route, inputs).await;
+                self.infer_timed(route, inputs).await;
             }
         }
         for (index, item) in self.items.iter().enumerate() {
             self.check_deadline()?;
-            let answers = self.answers(index, item).await;
-            tally.note(&Item {
+            let answers = self.infer_all(index, item).await;
+            tally.add(&Item {
                 answers: &answers,
                 n_rows: item.first().map_or(1, |inputs| inputs.n_rows),
                 labels: self.labels.get(index).map_or(&[], Vec::as_slice),
@@ -73,14 +73,14 @@ impl Run<'_> {
     }
 
     /// The answers of all versions to one item, in the order of the versions.
-    async fn answers(&self, index: usize, item: &[Inputs]) -> Vec<Answer> {
+    async fn infer_all(&self, index: usize, item: &[Inputs]) -> Vec<Answer> {
         let n_versions = self.routes.len();
         let first = index.checked_rem(n_versions).unwrap_or(0);
         let mut versions: Vec<_> = self.routes.iter().zip(item).collect();
         versions.rotate_left(first);
         let mut answers = Vec::with_capacity(n_versions);
         for (route, inputs) in versions {
-            answers.push(self.answer(route, inputs).await);
+            answers.push(self.infer_timed(route, inputs).await);
         }
         answers.rotate_right(first);
         answers
@@ -88,25 +88,25 @@ impl Run<'_> {
 
     /// Runs all items again on each version, `concurrency` at once; nothing for one at a time, which
     /// has been measured.
-    pub(super) async fn together(&self, concurrency: usize) -> Result<Vec<Throughput>> {
+    pub(super) async fn run_concurrently(&self, concurrency: usize) -> Result<Vec<Throughput>> {
         if concurrency <= 1 {
             return Ok(Vec::new());
         }
         let mut throughput = vec![Throughput::default(); self.routes.len()];
-        for (turn, items) in self
+        for (round, items) in self
             .items
-            .chunks(ITEMS_IN_TURN.max(concurrency))
+            .chunks(ITEMS_PER_ROUND.max(concurrency))
             .enumerate()
         {
             let mut versions: Vec<_> = (0..).zip(self.routes).zip(&mut throughput).collect();
-            if turn % 2 == 1 {
+            if round % 2 == 1 {
                 versions.reverse();
             }
             for ((version, route), throughput) in versions {
                 self.check_deadline()?;
                 let inputs = items.iter().filter_map(|item| item.get::<usize>(version));
                 let started = time::Instant::now();
-                throughput.n_rows += self.turn(route, inputs, concurrency).await;
+                throughput.n_rows += self.round(route, inputs, concurrency).await;
                 throughput.time += started.elapsed();
             }
         }
@@ -114,7 +114,7 @@ impl Run<'_> {
     }
 
     /// Runs items on one version, several at once; tells how many rows were answered.
-    async fn turn<'b>(
+    async fn round<'b>(
         &self,
         route: &Route,
         inputs: impl Iterator<Item = &'b Inputs>,
@@ -122,7 +122,7 @@ impl Run<'_> {
     ) -> usize {
         let calls: Vec<_> = inputs
             .map(|inputs| async move {
-                let answer = self.answer(route, inputs).await;
+                let answer = self.infer_timed(route, inputs).await;
                 answer.outputs.map_or(0, |_| inputs.n_rows)
             })
             .collect();
@@ -130,7 +130,7 @@ impl Run<'_> {
         answered.fold(0, async |sum, n_rows| sum + n_rows).await
     }
 
-    async fn answer(&self, route: &Route, inputs: &Inputs) -> Answer {
+    async fn infer_timed(&self, route: &Route, inputs: &Inputs) -> Answer {
         let id = RequestId::new("compare");
         let mut request = InferRequest::new(id, inputs.tensors.clone());
         request.priority = PRIORITY;

@@ -110,7 +110,7 @@ async fn recorded_requests_are_compared() {
 }
 
 /// A server whose version 2 gives its second input, and whose version 1 gives its first.
-fn turned() -> EchoServer {
+fn rotated() -> EchoServer {
     let tensor = |name: &str| TensorSpec {
         name: name.to_owned(),
         element_type: ElementType::F32,
@@ -128,7 +128,7 @@ fn turned() -> EchoServer {
 }
 
 #[tokio::test]
-async fn versions_that_differ_are_told_apart() {
+async fn versions_that_differ_are_reported() {
     let body = json!({
         "model": "digits", "versions": ["1", "2", "1"], "atol": 0.05, "rtol": 0,
         "items": [
@@ -138,7 +138,7 @@ async fn versions_that_differ_are_told_apart() {
         ],
         "labels": [1.0, "1", 1],
     });
-    let (status, reply) = compare_with(router(turned(), true), &body.to_string()).await;
+    let (status, reply) = compare_with(router(rotated(), true), &body.to_string()).await;
     assert_eq!(status, 200, "{reply}");
     let pair = &reply["pairs"][0];
     assert_eq!(
@@ -162,7 +162,7 @@ async fn items_that_a_version_cannot_take_are_refused_with_their_place() {
         "model": "digits", "versions": ["1", "2"],
         "items": [{"inputs": {"x": [1, 2], "y": [1, 2]}}, {"inputs": {"z": [1, 2]}}],
     });
-    let (status, reply) = compare_with(router(turned(), true), &body.to_string()).await;
+    let (status, reply) = compare_with(router(rotated(), true), &body.to_string()).await;
     let message = reply["error"]["message"].as_str().unwrap();
     assert!(
         message.starts_with("`items[1]`: input `z` is unknown"),
@@ -172,7 +172,7 @@ async fn items_that_a_version_cannot_take_are_refused_with_their_place() {
 }
 
 #[tokio::test]
-async fn a_recording_of_nothing_is_told_as_such() {
+async fn a_recording_without_requests_is_an_error() {
     let body = r#"{"model": "digits", "versions": ["1", "2"], "recorded": 2, "timeout_s": 0.5}"#;
     let (status, reply) = compare_with(router(echo(), true), body).await;
     let message = reply["error"]["message"].as_str().unwrap();
@@ -184,7 +184,7 @@ async fn a_recording_of_nothing_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_version_that_fails_is_told_and_not_an_error() {
+async fn a_failing_version_is_reported_and_is_no_error() {
     let body = json!({"model": "digits", "versions": ["1", "2"], "items": [{"data": [1, 2]}]});
     let server = echo().failing(Error::new(contract::Code::EngineFailed, "it is broken"));
     let (status, reply) = compare_with(router(server, true), &body.to_string()).await;

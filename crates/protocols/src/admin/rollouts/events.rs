@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use contract::{Document, Result, RolloutNews, RolloutWatch};
+use contract::{RawJson, Result, RolloutEvent, RolloutWatch};
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 
 use super::{id, rollouts};
@@ -21,22 +21,22 @@ pub(super) async fn follow(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 
 fn events(watch: Box<dyn RolloutWatch>) -> BoxStream<'static, Bytes> {
     unfold(watch, |mut watch| async move {
-        let news = watch.next().await?;
-        Some((encode(&news), watch))
+        let rollout_event = watch.next().await?;
+        Some((encode(&rollout_event), watch))
     })
     .boxed()
 }
 
-fn encode(news: &RolloutNews) -> Bytes {
-    let (name, document) = match news {
-        RolloutNews::Transition(document) => ("transition", document),
-        RolloutNews::Evidence(document) => ("evidence", document),
+fn encode(rollout_event: &RolloutEvent) -> Bytes {
+    let (name, document) = match rollout_event {
+        RolloutEvent::Transition(document) => ("transition", document),
+        RolloutEvent::Evidence(document) => ("evidence", document),
     };
     event(name, document).into()
 }
 
 /// One event; a line break in the data begins another line of data.
-fn event(name: &str, document: &Document) -> String {
+fn event(name: &str, document: &RawJson) -> String {
     let mut event = format!("event: {name}\n");
     for line in document.as_str().lines() {
         event.push_str("data: ");
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn every_line_of_a_document_is_a_line_of_data() {
-        let document = Document::new("{\n\"a\": 1\r\n}");
+        let document = RawJson::new("{\n\"a\": 1\r\n}");
         let expected = "event: evidence\ndata: {\ndata: \"a\": 1\ndata: }\n\n";
         assert_eq!(event("evidence", &document), expected);
     }

@@ -42,11 +42,10 @@ struct Verdict {
 
 /// The hooks.
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
-    let hook = |wanted| {
-        handler::<Admin, _, _>(
-            ctx,
-            move |ctx, call| async move { answer(&ctx, &call, wanted) },
-        )
+    let hook = |expected| {
+        handler::<Admin, _, _>(ctx, move |ctx, call| async move {
+            respond(&ctx, &call, expected)
+        })
     };
     Router::new()
         .route("/api/hooks/flagger/confirm", post(hook(NOT_WORSE)))
@@ -54,16 +53,16 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
 }
 
 /// Yes when the verdict is the wanted one; the verdict is told either way.
-fn answer(ctx: &Context, call: &Call, wanted: i8) -> Result<Reply> {
+fn respond(ctx: &Context, call: &Call, expected: i8) -> Result<Reply> {
     let hook: HookBody = call.json()?;
     let id = hook.metadata.rollout.ok_or_else(|| {
         Error::invalid("`metadata.rollout` is missing; it is the name of a rollout of this server")
     })?;
-    let told = rollouts(ctx)?.verdict(&id)?;
-    let verdict: Verdict = serde_json::from_str(told.as_str())
+    let document = rollouts(ctx)?.verdict(&id)?;
+    let verdict: Verdict = serde_json::from_str(document.as_str())
         .map_err(|error| Error::internal(format!("a verdict without value: {error}")))?;
-    match verdict.value == wanted {
-        true => Ok(reply(&told)),
-        false => Ok(reply(&told).with_code(Code::PermissionDenied)),
+    match verdict.value == expected {
+        true => Ok(reply(&document)),
+        false => Ok(reply(&document).with_code(Code::PermissionDenied)),
     }
 }

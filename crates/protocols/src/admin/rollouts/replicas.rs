@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
-use contract::{Document, Error, Result};
+use contract::{Error, RawJson, Result};
 
 use super::super::{Admin, path};
 use super::{id, reply, rollouts};
@@ -30,7 +30,7 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
 
 /// Answers `GET /api/rollouts/following`.
 async fn following(ctx: Arc<Context>, _call: Call) -> Result<Reply> {
-    Ok(reply(&rollouts(&ctx)?.following()?))
+    Ok(reply(&rollouts(&ctx)?.leader_state()?))
 }
 
 /// Answers `POST /api/rollouts/{rollout}/replicas/{replica}`.
@@ -39,6 +39,7 @@ async fn count(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let counts = str::from_utf8(&call.body);
     let counts = counts.map_err(|_| Error::invalid("the body is not UTF-8; it is JSON"))?;
     let (rollout, replica) = (id(&call)?, path(&call, "replica")?);
-    let counted = rollouts(&ctx)?.count_replica(&rollout, &replica, &Document::new(counts))?;
+    let counted =
+        rollouts(&ctx)?.record_replica_counts(&rollout, &replica, &RawJson::new(counts))?;
     Ok(reply(&counted))
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use contract::{Assumptions, Code, Error, Result};
+use contract::{Code, Error, Result, SimulationInput};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -68,7 +68,7 @@ impl Default for Simulator {
 
 impl Simulator {
     /// Answers `POST /api/rollouts:simulate`.
-    pub(super) async fn answer(self, ctx: Arc<Context>, call: Call) -> Result<Reply> {
+    pub(super) async fn simulate(self, ctx: Arc<Context>, call: Call) -> Result<Reply> {
         rollouts(&ctx)?;
         let (file, assumptions) = read(call.json()?)?;
         let permit = self.0.try_acquire_owned().map_err(|_| {
@@ -89,7 +89,7 @@ impl Simulator {
     }
 }
 
-pub(super) fn read(body: SimulateBody) -> Result<(String, Assumptions)> {
+pub(super) fn read(body: SimulateBody) -> Result<(String, SimulationInput)> {
     let file = match (body.file, body.rollout) {
         (Some(file), None) => file,
         (None, Some(rollout)) => json!({ "rollout": rollout }).to_string(),
@@ -111,7 +111,7 @@ pub(super) fn read(body: SimulateBody) -> Result<(String, Assumptions)> {
             body.runs
         )));
     }
-    let assumptions = Assumptions {
+    let assumptions = SimulationInput {
         requests_per_second: body.rps,
         stable_rates: rates("stable_rates", body.stable_rates)?,
         candidate_rates: rates("candidate_rates", body.candidate_rates)?,

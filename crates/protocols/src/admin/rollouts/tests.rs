@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use contract::testing::{EchoServer, RecordingObserver};
-use contract::{Assumptions, BoxFuture, RolloutNews, RolloutWatch};
+use contract::{BoxFuture, RolloutEvent, RolloutWatch, SimulationInput};
 use http::Request;
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
@@ -17,22 +17,22 @@ use crate::context::{Limits, ServerInfo};
 
 /// Has the rollout `digits-2`, whose value is `value`.
 #[derive(Debug, Default)]
-struct OneRollout {
+struct FakeRollouts {
     value: i8,
-    noted: Mutex<Vec<String>>,
+    recorded: Mutex<Vec<String>>,
     /// A simulation that has begun.
     begun: Option<Arc<Semaphore>>,
 }
 
-impl OneRollout {
-    fn note(&self, text: String) {
-        self.noted.lock().unwrap().push(text);
+impl FakeRollouts {
+    fn record(&self, text: String) {
+        self.recorded.lock().unwrap().push(text);
     }
 }
 
-fn find(id: &str, json: &str) -> Result<Document> {
+fn find(id: &str, json: &str) -> Result<RawJson> {
     match id {
-        "digits-2" => Ok(Document::new(json)),
+        "digits-2" => Ok(RawJson::new(json)),
         id => Err(Error::new(
             Code::RolloutNotFound,
             format!("there is no rollout `{id}`"),
@@ -42,51 +42,55 @@ fn find(id: &str, json: &str) -> Result<Document> {
 
 /// Tells what it was given, then ends.
 #[derive(Debug)]
-struct Script(VecDeque<RolloutNews>);
+struct ScriptedEvents(VecDeque<RolloutEvent>);
 
-impl RolloutWatch for Script {
-    fn next(&mut self) -> BoxFuture<'_, Option<RolloutNews>> {
+impl RolloutWatch for ScriptedEvents {
+    fn next(&mut self) -> BoxFuture<'_, Option<RolloutEvent>> {
         Box::pin(async { self.0.pop_front() })
     }
 }
 
-impl Rollouts for OneRollout {
-    fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<Document>> {
+impl Rollouts for FakeRollouts {
+    fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<RawJson>> {
         Box::pin(async move {
-            self.note(format!("{actor} starts {file}"));
+            self.record(format!("{actor} starts {file}"));
             match file.contains("model: digits") {
-                true => Ok(Document::new(r#"{"id":"digits-2","state":"pending"}"#)),
+                true => Ok(RawJson::new(r#"{"id":"digits-2","state":"pending"}"#)),
                 false => Err(Error::invalid("`rollout.model`: it is missing")),
             }
         })
     }
 
-    fn list(&self) -> Document {
-        Document::new(r#"[{"id":"digits-2"}]"#)
+    fn list(&self) -> RawJson {
+        RawJson::new(r#"[{"id":"digits-2"}]"#)
     }
 
-    fn status(&self, id: &str) -> Result<Document> {
+    fn status(&self, id: &str) -> Result<RawJson> {
         find(id, r#"{"id":"digits-2","state":"step"}"#)
     }
 
-    fn evidence(&self, id: &str) -> Result<Document> {
+    fn evidence(&self, id: &str) -> Result<RawJson> {
         find(id, r#"{"metrics":[]}"#)
     }
 
-    fn verdict(&self, id: &str) -> Result<Document> {
+    fn verdict(&self, id: &str) -> Result<RawJson> {
         let word = ["worse", "unknown", "not_worse"][usize::try_from(self.value + 1).unwrap()];
         let json = format!(r#"{{"verdict":"{word}","value":{}}}"#, self.value);
         find(id, &json)
     }
 
-    fn moves<'a>(&'a self, id: &'a str, limit: usize) -> BoxFuture<'a, Result<Document>> {
+    fn transitions<'a>(&'a self, id: &'a str, limit: usize) -> BoxFuture<'a, Result<RawJson>> {
         Box::pin(async move { find(id, &format!(r#"[{{"limit":{limit}}}]"#)) })
     }
 
-    fn act<'a>(&'a self, id: &'a str, act: Act) -> BoxFuture<'a, Result<Document>> {
+    fn apply_action<'a>(
+        &'a self,
+        id: &'a str,
+        action: OperatorAction,
+    ) -> BoxFuture<'a, Result<RawJson>> {
         Box::pin(async move {
-            self.note(format!("{act:?}"));
-            if act.generation == Some(1) {
+            self.record(format!("{action:?}"));
+            if action.generation == Some(1) {
                 let message = "generation 1 is not the current one, which is 3";
                 return Err(Error::new(Code::Conflict, message));
             }
@@ -97,35 +101,35 @@ impl Rollouts for OneRollout {
     fn watch(&self, id: &str) -> Result<Box<dyn RolloutWatch>> {
         self.status(id)?;
         let news = [
-            RolloutNews::Evidence(Document::new(r#"{"metrics":[]}"#)),
-            RolloutNews::Transition(Document::new(r#"{"from":"step","to":"rolled_back"}"#)),
+            RolloutEvent::Evidence(RawJson::new(r#"{"metrics":[]}"#)),
+            RolloutEvent::Transition(RawJson::new(r#"{"from":"step","to":"rolled_back"}"#)),
         ];
-        Ok(Box::new(Script(news.into())))
+        Ok(Box::new(ScriptedEvents(news.into())))
     }
 
-    fn assign(&self, id: &str, unit: &str) -> Result<Document> {
+    fn assign(&self, id: &str, unit: &str) -> Result<RawJson> {
         let json = format!(r#"{{"arm":"stable","unit":"{unit}"}}"#);
         find(id, &json)
     }
 
-    fn following(&self) -> Result<Document> {
-        Ok(Document::new(r#"{"format":1,"rollouts":[]}"#))
+    fn leader_state(&self) -> Result<RawJson> {
+        Ok(RawJson::new(r#"{"format":1,"rollouts":[]}"#))
     }
 
-    fn follow<'a>(&'a self, _told: &'a Document) -> BoxFuture<'a, Result<Vec<(String, Document)>>> {
+    fn follow<'a>(&'a self, _told: &'a RawJson) -> BoxFuture<'a, Result<Vec<(String, RawJson)>>> {
         unreachable!("no route follows anybody")
     }
 
-    fn count_replica(&self, id: &str, replica: &str, counts: &Document) -> Result<Document> {
-        self.note(format!("{replica} of {id} counts {}", counts.as_str()));
+    fn record_replica_counts(&self, id: &str, replica: &str, counts: &RawJson) -> Result<RawJson> {
+        self.record(format!("{replica} of {id} counts {}", counts.as_str()));
         match counts.as_str().starts_with('{') {
             true => find(id, r#"{"replicas":1}"#),
             false => Err(Error::invalid("`stable.errors`: invalid type")),
         }
     }
 
-    fn simulate(&self, file: &str, assumptions: &Assumptions) -> Result<Document> {
-        self.note(format!("{file} {assumptions:?}"));
+    fn simulate(&self, file: &str, assumptions: &SimulationInput) -> Result<RawJson> {
+        self.record(format!("{file} {assumptions:?}"));
         if let Some(begun) = &self.begun {
             begun.add_permits(1);
             // Ends when the test closes it.
@@ -134,7 +138,7 @@ impl Rollouts for OneRollout {
                 .unwrap();
             drop(runtime.block_on(begun.acquire_many(2)));
         }
-        Ok(Document::new(r#"{"p_promote":1.0}"#))
+        Ok(RawJson::new(r#"{"p_promote":1.0}"#))
     }
 }
 
@@ -155,7 +159,7 @@ fn router_of(echo: EchoServer, is_control_enabled: bool) -> Router {
     routes(&Arc::new(ctx))
 }
 
-fn router(rollout: &Arc<OneRollout>) -> Router {
+fn router(rollout: &Arc<FakeRollouts>) -> Router {
     let rollouts = Arc::clone(rollout) as _;
     router_of(EchoServer::new([]).with_rollouts(rollouts), true)
 }
@@ -191,9 +195,9 @@ const READING: [(&str, &str); 12] = [
     ("GET /api/rollouts/digits-2", ""),
     ("GET /api/rollouts/none", ""),
     ("GET /api/rollouts/digits-2/evidence", ""),
-    ("GET /api/rollouts/digits-2/moves", ""),
-    ("GET /api/rollouts/digits-2/moves?limit=5", ""),
-    ("GET /api/rollouts/digits-2/moves?limit=0", ""),
+    ("GET /api/rollouts/digits-2/transitions", ""),
+    ("GET /api/rollouts/digits-2/transitions?limit=5", ""),
+    ("GET /api/rollouts/digits-2/transitions?limit=0", ""),
     ("GET /api/rollouts/digits-2/verdict", ""),
     ("GET /api/rollouts/none/verdict", ""),
     ("GET /api/rollouts/none/events", ""),
@@ -206,7 +210,7 @@ const READING: [(&str, &str); 12] = [
 
 #[tokio::test]
 async fn everything_about_a_rollout_can_be_read_without_control() {
-    let rollouts = Arc::new(OneRollout::default());
+    let rollouts = Arc::new(FakeRollouts::default());
     let echo = EchoServer::new([]).with_rollouts(Arc::clone(&rollouts) as _);
     let router = router_of(echo, false);
     insta::assert_snapshot!(transcript(&router, &READING).await);
@@ -214,7 +218,7 @@ async fn everything_about_a_rollout_can_be_read_without_control() {
 
 #[tokio::test]
 async fn a_file_starts_a_rollout_or_is_refused_with_the_path_of_its_key() {
-    let rollout = Arc::new(OneRollout::default());
+    let rollout = Arc::new(FakeRollouts::default());
     let calls = [
         ("POST /api/rollouts", "rollout: {model: digits}"),
         ("POST /api/rollouts", "rollout: {}"),
@@ -227,14 +231,14 @@ async fn a_file_starts_a_rollout_or_is_refused_with_the_path_of_its_key() {
     400 {"error":{"code":"invalid_request","message":"`rollout.model`: it is missing","request_id":"test"}}
     "#);
     assert_eq!(
-        rollout.noted.lock().unwrap()[0],
+        rollout.recorded.lock().unwrap()[0],
         "ada starts rollout: {model: digits}"
     );
 }
 
 #[tokio::test]
-async fn followers_are_told_and_counted() {
-    let rollout = Arc::new(OneRollout::default());
+async fn followers_read_rollouts_and_their_counts_are_added() {
+    let rollout = Arc::new(FakeRollouts::default());
     let calls = [
         ("GET /api/rollouts/following", ""),
         ("POST /api/rollouts/digits-2/replicas/a1", r#"{"format":1}"#),
@@ -243,8 +247,8 @@ async fn followers_are_told_and_counted() {
         ("POST /api/rollouts/digits-2/replicas", "{}"),
     ];
     let replies = transcript(&router(&rollout), &calls).await;
-    let noted = rollout.noted.lock().unwrap().join("\n");
-    insta::assert_snapshot!(format!("{replies}\n{noted}"), @r#"
+    let recorded = rollout.recorded.lock().unwrap().join("\n");
+    insta::assert_snapshot!(format!("{replies}\n{recorded}"), @r#"
     > GET /api/rollouts/following 
     200 {"format":1,"rollouts":[]}
     > POST /api/rollouts/digits-2/replicas/a1 {"format":1}
@@ -263,10 +267,10 @@ async fn followers_are_told_and_counted() {
 }
 
 #[tokio::test]
-async fn every_act_is_understood() {
-    let rollout = Arc::new(OneRollout::default());
+async fn every_operator_action_is_parsed() {
+    let rollout = Arc::new(FakeRollouts::default());
     let router = router(&rollout);
-    for kind in ActKind::ALL {
+    for kind in ActionKind::ALL {
         let line = format!("POST /api/rollouts/digits-2/{}", kind.as_str());
         let (status, reply) = call(&router, &line, "").await;
         assert_eq!(status, 200, "{line}: {reply}");
@@ -288,16 +292,16 @@ async fn every_act_is_understood() {
     .await;
     let (status, reply) = call(&router, "POST /api/rollouts/digits-2/hold", &long).await;
     assert!(status == 400 && reply.contains("`reason`"), "{reply}");
-    let noted = rollout.noted.lock().unwrap().join("\n");
-    insta::assert_snapshot!(format!("{replies}\n{noted}"));
+    let recorded = rollout.recorded.lock().unwrap().join("\n");
+    insta::assert_snapshot!(format!("{replies}\n{recorded}"));
 }
 
 #[tokio::test]
 async fn nothing_is_changed_unless_the_server_lets_itself_be_controlled() {
-    let rollout = Arc::new(OneRollout::default());
+    let rollout = Arc::new(FakeRollouts::default());
     let echo = EchoServer::new([]).with_rollouts(Arc::clone(&rollout) as _);
     let router = router_of(echo, false);
-    let acts = ActKind::ALL.map(|kind| format!("POST /api/rollouts/digits-2/{}", kind.as_str()));
+    let acts = ActionKind::ALL.map(|kind| format!("POST /api/rollouts/digits-2/{}", kind.as_str()));
     for line in acts.iter().map(String::as_str).chain([
         "POST /api/rollouts",
         "POST /api/rollouts/digits-2/replicas/a1",
@@ -306,7 +310,7 @@ async fn nothing_is_changed_unless_the_server_lets_itself_be_controlled() {
         assert_eq!(status, 400, "{line}");
         assert!(reply.contains("model_control"), "{line}: {reply}");
     }
-    assert_eq!(rollout.noted.lock().unwrap().len(), 0);
+    assert_eq!(rollout.recorded.lock().unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -329,8 +333,8 @@ async fn a_server_without_rollouts_says_so() {
 }
 
 #[tokio::test]
-async fn news_come_as_server_sent_events_that_end_with_the_rollout() {
-    let rollout = Arc::new(OneRollout::default());
+async fn events_are_streamed_until_the_rollout_ends() {
+    let rollout = Arc::new(FakeRollouts::default());
     let request = Request::get("/api/rollouts/digits-2/events")
         .header("accept-encoding", "gzip")
         .header("x-request-id", "test")
@@ -354,7 +358,7 @@ async fn news_come_as_server_sent_events_that_end_with_the_rollout() {
 
 #[tokio::test]
 async fn assumptions_are_read_or_refused_with_their_key() {
-    let rollout = Arc::new(OneRollout::default());
+    let rollout = Arc::new(FakeRollouts::default());
     let bodies = [
         r#"{"file": "rollout: {}"}"#,
         r#"{"rollout": {"model": "digits", "alpha": 0.001}, "rps": 50, "runs": 7, "seed": 3,
@@ -371,16 +375,16 @@ async fn assumptions_are_read_or_refused_with_their_key() {
     ];
     let calls = bodies.map(|body| ("POST /api/rollouts:simulate", body));
     let replies = transcript(&router(&rollout), &calls).await;
-    let noted = rollout.noted.lock().unwrap().join("\n");
-    insta::assert_snapshot!(format!("{replies}\n{noted}"));
+    let recorded = rollout.recorded.lock().unwrap().join("\n");
+    insta::assert_snapshot!(format!("{replies}\n{recorded}"));
 }
 
 #[tokio::test]
 async fn one_rollout_is_simulated_at_a_time() {
     let begun = Arc::new(Semaphore::new(0));
-    let rollout = Arc::new(OneRollout {
+    let rollout = Arc::new(FakeRollouts {
         begun: Some(Arc::clone(&begun)),
-        ..OneRollout::default()
+        ..FakeRollouts::default()
     });
     let router = router(&rollout);
     let simulate = "POST /api/rollouts:simulate";
@@ -399,12 +403,12 @@ async fn one_rollout_is_simulated_at_a_time() {
 }
 
 #[tokio::test]
-async fn flagger_hears_yes_as_200_and_no_as_403() {
+async fn flagger_gets_200_for_the_expected_verdict_and_403_otherwise() {
     let mut replies = String::new();
     for value in [1, 0, -1] {
-        let rollout = Arc::new(OneRollout {
+        let rollout = Arc::new(FakeRollouts {
             value,
-            ..OneRollout::default()
+            ..FakeRollouts::default()
         });
         let body = r#"{"name": "digits", "namespace": "prod", "phase": "Progressing",
             "checksum": "85d557f47b", "metadata": {"rollout": "digits-2", "more": 1}}"#;
@@ -414,7 +418,7 @@ async fn flagger_hears_yes_as_200_and_no_as_403() {
             replies.push_str(&format!("{hook}: {status} {reply}\n"));
         }
     }
-    let rollout = Arc::new(OneRollout::default());
+    let rollout = Arc::new(FakeRollouts::default());
     for body in [
         r#"{"name": "digits"}"#,
         r#"{"metadata": {"rollout": "none"}}"#,
@@ -438,7 +442,7 @@ async fn flagger_hears_yes_as_200_and_no_as_403() {
 proptest::proptest! {
     #[test]
     fn no_body_breaks_the_readers(text in ".{0,60}") {
-        drop(serde_json::from_str::<ActBody>(&text));
+        drop(serde_json::from_str::<ActionBody>(&text));
         if let Ok(body) = serde_json::from_str(&text) {
             drop(simulate::read(body));
         }

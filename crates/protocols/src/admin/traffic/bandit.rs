@@ -16,15 +16,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[serde(untagged)]
 pub(super) enum BanditBody {
     /// On with the defaults, or off.
-    Switch(bool),
+    Enabled(bool),
     /// On.
-    Rule(RuleBody),
+    Rule(BanditRuleBody),
 }
 
 /// In full.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct RuleBody {
+pub(super) struct BanditRuleBody {
     /// How long weights stay the same, such as `5m`.
     period: Option<String>,
     /// The rewards that every arm needs.
@@ -33,9 +33,9 @@ pub(super) struct RuleBody {
     floor: Option<f64>,
 }
 
-struct Reader;
+struct BanditVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for BanditVisitor {
     type Value = BanditBody;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,17 +43,17 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_bool<E>(self, is_on: bool) -> Result<BanditBody, E> {
-        Ok(BanditBody::Switch(is_on))
+        Ok(BanditBody::Enabled(is_on))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BanditBody, A::Error> {
-        RuleBody::deserialize(MapAccessDeserializer::new(map)).map(BanditBody::Rule)
+        BanditRuleBody::deserialize(MapAccessDeserializer::new(map)).map(BanditBody::Rule)
     }
 }
 
 impl<'de> Deserialize<'de> for BanditBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(BanditVisitor)
     }
 }
 
@@ -64,12 +64,12 @@ impl BanditBody {
     /// `invalid_request` for a time that is none.
     pub(super) fn rule(self) -> Result<Option<Bandit>> {
         let body = match self {
-            Self::Switch(false) => return Ok(None),
-            Self::Switch(true) => RuleBody::default(),
+            Self::Enabled(false) => return Ok(None),
+            Self::Enabled(true) => BanditRuleBody::default(),
             Self::Rule(body) => body,
         };
         let default = Bandit::default();
-        let period = body.period.as_deref().map(time).transpose()?;
+        let period = body.period.as_deref().map(parse_period).transpose()?;
         Ok(Some(Bandit {
             period: period.unwrap_or(default.period),
             min_units: body.min_units.unwrap_or(default.min_units),
@@ -78,7 +78,7 @@ impl BanditBody {
     }
 }
 
-fn time(text: &str) -> Result<Duration> {
+fn parse_period(text: &str) -> Result<Duration> {
     let parsed = text.parse().ok();
     let time = parsed.and_then(|time: SignedDuration| Duration::try_from(time).ok());
     time.ok_or_else(|| {
@@ -93,7 +93,7 @@ impl From<&Bandit> for BanditBody {
     fn from(rule: &Bandit) -> Self {
         // Times that are checked are far below the greatest one.
         let period = SignedDuration::try_from(rule.period).unwrap_or(SignedDuration::MAX);
-        Self::Rule(RuleBody {
+        Self::Rule(BanditRuleBody {
             period: Some(format!("{period:#}")),
             min_units: Some(rule.min_units),
             floor: Some(rule.floor),

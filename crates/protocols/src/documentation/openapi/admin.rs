@@ -14,7 +14,7 @@ use super::media::{json_body, json_reply};
 use super::purpose::Purpose;
 use super::schema::{
     AnySchema, component, count, either, list, map, object, one_of, optional, required, scalar,
-    text, word,
+    text, text_enum,
 };
 
 pub(super) use self::rollouts::ROLLOUTS;
@@ -191,7 +191,7 @@ fn traffic() -> AnySchema {
         [
             required("split", list("The arms; their order counts", arm)),
             optional("unit", component("Unit")),
-            optional("hash", word("How a unit becomes a number", hashes)),
+            optional("hash", text_enum("How a unit becomes a number", hashes)),
             optional("salt", text("What is hashed with the unit")),
             optional("coverage", share("The part of each arm that takes part")),
             optional("layer", layer),
@@ -224,20 +224,20 @@ fn bandit() -> AnySchema {
 }
 
 fn unit() -> AnySchema {
-    let places = ["json", "header", "grpc", "cookie", "random"];
-    let place = object(
+    let locations = ["json", "header", "grpc", "cookie", "random"];
+    let location = object(
         "A place in the request",
         [
-            required("from", word("", places)),
+            required("from", text_enum("", locations)),
             optional("name", text("The key, header or cookie; not for `random`")),
             optional(
                 "fallback",
-                word("For requests without a unit", ["random", "stable"]),
+                text_enum("For requests without a unit", ["random", "stable"]),
             ),
         ],
     );
     let key = text("A key of the body or query, with dots between the levels, or `random`");
-    one_of("What is assigned to an arm", [key.into(), place])
+    one_of("What is assigned to an arm", [key.into(), location])
 }
 
 fn routing_schema() -> AnySchema {
@@ -303,7 +303,7 @@ fn outputs() -> AnySchema {
     object(
         "What was answered, by rows",
         [
-            required("kind", word(kind, ["classes", "scores"])),
+            required("kind", text_enum(kind, ["classes", "scores"])),
             required("counts", list("", count(""))),
         ],
     )

@@ -49,7 +49,7 @@ impl Endpoint {
     pub(super) fn operation(self) -> Operation {
         let mut reply = self.reply;
         if self.purpose == Purpose::Infer {
-            reply.headers.extend(answerer_headers());
+            reply.headers.extend(served_by_headers());
         }
         let success = success(self.purpose.success());
         let responses = ResponsesBuilder::new().response(success.as_str(), reply);
@@ -78,7 +78,7 @@ impl Endpoint {
 }
 
 /// Who answered; not told for several requests in one call.
-fn answerer_headers() -> [(String, RefOr<Header>); 3] {
+fn served_by_headers() -> [(String, RefOr<Header>); 3] {
     let header = |name: &str, description: &str| {
         let mut header = Header::new(text(""));
         header.description = Some(description.to_owned());
@@ -95,7 +95,7 @@ fn answerer_headers() -> [(String, RefOr<Header>); 3] {
 }
 
 /// The same endpoint, which says no in the same words as yes.
-pub(super) fn refusing(endpoint: Endpoint, code: Code, schema: &str) -> Endpoint {
+pub(super) fn with_refusal(endpoint: Endpoint, code: Code, schema: &str) -> Endpoint {
     Endpoint {
         refusal: Some((code, json_reply("Not ready, and why", schema, None))),
         ..endpoint

@@ -12,7 +12,7 @@ use utoipa::openapi::{
 };
 
 use super::purpose::Purpose;
-use super::schema::{AnySchema, component, count, object, required, text, word};
+use super::schema::{AnySchema, component, count, object, required, text, text_enum};
 use crate::status::{ADMISSION_LEVEL, status};
 
 /// What a model answers that sheds.
@@ -64,7 +64,7 @@ pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
 pub(super) fn add(responses: ResponsesBuilder, shape: Shape, purpose: Purpose) -> ResponsesBuilder {
     codes_by_status()
         .into_iter()
-        .filter(|(_, codes)| codes.iter().any(|&code| may_give(purpose, code)))
+        .filter(|(_, codes)| codes.iter().any(|&code| can_fail_with(purpose, code)))
         .fold(responses, |responses, (status, _)| {
             let reply = Ref::from_response_name(shape.response_name(status));
             responses.response(status.to_string(), reply)
@@ -81,10 +81,10 @@ fn codes_by_status() -> BTreeMap<u16, Vec<Code>> {
 }
 
 /// Whether the document tells of `code` for an operation with this purpose.
-fn may_give(purpose: Purpose, code: Code) -> bool {
+fn can_fail_with(purpose: Purpose, code: Code) -> bool {
     use Purpose::{
-        Change, Infer, Model, Rollout, RolloutAct, RolloutLeader, RolloutSimulation, RolloutStart,
-        Server,
+        Change, Infer, Model, Rollout, RolloutAction, RolloutLeader, RolloutSimulation,
+        RolloutStart, Server,
     };
     match code {
         Code::InvalidRequest | Code::Unavailable | Code::Internal => true,
@@ -96,7 +96,7 @@ fn may_give(purpose: Purpose, code: Code) -> bool {
         }
         Code::VersionNotFound => matches!(purpose, Model | Infer | Change | RolloutStart),
         Code::RequestNotFound => purpose == Purpose::Feedback,
-        Code::RolloutNotFound => matches!(purpose, Rollout | RolloutLeader | RolloutAct),
+        Code::RolloutNotFound => matches!(purpose, Rollout | RolloutLeader | RolloutAction),
         Code::ModelNotReady => matches!(purpose, Model | Infer | Change),
         Code::PayloadTooLarge | Code::RequestTimeout | Code::UnsupportedMediaType => {
             !matches!(purpose, Server | Model | Rollout | RolloutLeader)
@@ -106,7 +106,10 @@ fn may_give(purpose: Purpose, code: Code) -> bool {
         Code::QueueFull | Code::DeadlineExceeded => purpose == Infer,
         Code::Overloaded => matches!(purpose, Infer | RolloutSimulation),
         Code::Conflict => {
-            matches!(purpose, Change | RolloutLeader | RolloutStart | RolloutAct)
+            matches!(
+                purpose,
+                Change | RolloutLeader | RolloutStart | RolloutAction
+            )
         }
         // These are for other paths, for nobody, or from a guard in front of all operations.
         Code::RouteNotFound
@@ -156,7 +159,7 @@ fn code_schema() -> AnySchema {
         let row = format!("| `{code}` | {} | {retry} |\n", status.http.as_u16());
         description.push_str(&row);
     }
-    word(&description, Code::ALL.map(Code::as_str)).into()
+    text_enum(&description, Code::ALL.map(Code::as_str)).into()
 }
 
 fn native_schema() -> AnySchema {

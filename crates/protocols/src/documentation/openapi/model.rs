@@ -59,9 +59,9 @@ impl<'a> Model<'a> {
     }
 }
 
-fn free_name(taken: &mut HashSet<String>, wanted: &str) -> String {
+fn free_name(taken: &mut HashSet<String>, preferred: &str) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let base: String = wanted
+    let base: String = preferred
         .chars()
         .map(|c| if is_allowed(c) { c } else { '_' })
         .collect();

@@ -13,7 +13,7 @@ use utoipa::openapi::path::{HttpMethod, Parameter};
 use utoipa::openapi::request_body::RequestBody;
 
 use self::model::predict_examples;
-use super::endpoint::{Endpoint, query, refusing};
+use super::endpoint::{Endpoint, query, with_refusal};
 use super::failure::Shape;
 use super::media::{image_body, json_body, json_reply, text_reply};
 use super::model::Model;
@@ -183,17 +183,17 @@ fn descriptions() -> Vec<Endpoint> {
 }
 
 fn health() -> Vec<Endpoint> {
-    let tell = |path, id, summary, schema| {
+    let status_endpoint = |path, id, summary, schema| {
         let reply = json_reply("All is well", schema, None);
         get(path, id, summary, reply)
     };
-    let health = tell("/health", "health", "How the server is doing", "Health");
+    let health = status_endpoint("/health", "health", "How the server is doing", "Health");
     let of_one = query("model", "Ask for one model, not for the server");
     let metrics = text_reply("The metrics, as Prometheus reads them");
     vec![
-        tell("/", "index", "Where to find what", "Index"),
-        refusing(health, Code::Unavailable, "Health"),
-        tell(
+        status_endpoint("/", "index", "Where to find what", "Index"),
+        with_refusal(health, Code::Unavailable, "Health"),
+        status_endpoint(
             "/health/live",
             "healthLive",
             "Whether the process answers",
@@ -219,13 +219,13 @@ fn ready(path: &str, id: &str, purpose: Purpose) -> Endpoint {
         | Purpose::Rollout
         | Purpose::RolloutLeader
         | Purpose::RolloutStart
-        | Purpose::RolloutAct
+        | Purpose::RolloutAction
         | Purpose::RolloutSimulation => (HEALTH, Code::Unavailable),
     };
     Endpoint {
         tag: tag.to_owned(),
         purpose,
-        ..refusing(ready, code, "Ready")
+        ..with_refusal(ready, code, "Ready")
     }
 }
 

@@ -12,7 +12,7 @@ use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
 
 use self::model::infer_examples;
-use super::endpoint::{Endpoint, refusing};
+use super::endpoint::{Endpoint, with_refusal};
 use super::failure::Shape;
 use super::media::{binary_body, binary_reply, json_reply, optional_json_body};
 use super::model::Model;
@@ -80,7 +80,7 @@ fn server() -> Vec<Endpoint> {
         ),
     ]
     .map(|(path, id, summary, schema)| get(path, id, summary, schema));
-    let ready = refusing(ready, Code::Unavailable, "ServerReady");
+    let ready = with_refusal(ready, Code::Unavailable, "ServerReady");
     vec![root, live, ready, models, statistics]
 }
 
@@ -115,7 +115,7 @@ fn about_model(path: &str, suffix: &str) -> [Endpoint; 4] {
             schema,
         )
     });
-    let ready = refusing(ready, Code::ModelNotReady, "ModelReady");
+    let ready = with_refusal(ready, Code::ModelNotReady, "ModelReady");
     [metadata, ready, config, statistics]
 }
 

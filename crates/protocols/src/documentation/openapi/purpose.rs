@@ -20,7 +20,7 @@ pub(super) enum Purpose {
     /// Makes a rollout.
     RolloutStart,
     /// Moves a rollout.
-    RolloutAct,
+    RolloutAction,
     /// Plays a rollout.
     RolloutSimulation,
     /// Tells what answers were worth.
@@ -37,7 +37,7 @@ impl Purpose {
             | Self::Change
             | Self::Rollout
             | Self::RolloutLeader
-            | Self::RolloutAct
+            | Self::RolloutAction
             | Self::RolloutSimulation => Success::Done,
             Self::RolloutStart => Success::Created,
             Self::Feedback => Success::Accepted,

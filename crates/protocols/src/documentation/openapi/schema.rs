@@ -38,7 +38,7 @@ pub(super) fn optional(name: &str, schema: impl Into<AnySchema>) -> Field {
 pub(super) fn object(description: &str, fields: impl IntoIterator<Item = Field>) -> AnySchema {
     let mut object = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(some(description));
+        .description(non_empty(description));
     for field in fields {
         if field.is_required {
             object = object.required(&field.name);
@@ -52,7 +52,7 @@ pub(super) fn object(description: &str, fields: impl IntoIterator<Item = Field>)
 pub(super) fn map(description: &str, value: impl Into<AnySchema>) -> AnySchema {
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(some(description))
+        .description(non_empty(description))
         .additional_properties(Some(AdditionalProperties::RefOr(value.into())))
         .into()
 }
@@ -61,7 +61,7 @@ pub(super) fn map(description: &str, value: impl Into<AnySchema>) -> AnySchema {
 pub(super) fn list(description: &str, item: impl Into<AnySchema>) -> AnySchema {
     ArrayBuilder::new()
         .items(item.into())
-        .description(some(description))
+        .description(non_empty(description))
         .into()
 }
 
@@ -69,14 +69,14 @@ pub(super) fn list(description: &str, item: impl Into<AnySchema>) -> AnySchema {
 pub(super) fn scalar(kind: Type, description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(kind)
-        .description(some(description))
+        .description(non_empty(description))
 }
 
 /// A value of one of these types.
 pub(super) fn either(kinds: [Type; 2], description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(SchemaType::Array(kinds.into()))
-        .description(some(description))
+        .description(non_empty(description))
 }
 
 /// A text.
@@ -85,7 +85,7 @@ pub(super) fn text(description: &str) -> ObjectBuilder {
 }
 
 /// One of these texts.
-pub(super) fn word<S: Into<String>>(
+pub(super) fn text_enum<S: Into<String>>(
     description: &str,
     words: impl IntoIterator<Item = S>,
 ) -> ObjectBuilder {
@@ -101,19 +101,19 @@ pub(super) fn count(description: &str) -> ObjectBuilder {
 pub(super) fn anything(description: &str) -> AnySchema {
     ObjectBuilder::new()
         .schema_type(SchemaType::AnyValue)
-        .description(some(description))
+        .description(non_empty(description))
         .into()
 }
 
 /// Exactly one of these.
 pub(super) fn one_of(description: &str, items: impl IntoIterator<Item = AnySchema>) -> AnySchema {
-    let empty = OneOfBuilder::new().description(some(description));
+    let empty = OneOfBuilder::new().description(non_empty(description));
     items.into_iter().fold(empty, OneOfBuilder::item).into()
 }
 
 /// One or more of these.
 pub(super) fn any_of(description: &str, items: impl IntoIterator<Item = AnySchema>) -> AnySchema {
-    let empty = AnyOfBuilder::new().description(some(description));
+    let empty = AnyOfBuilder::new().description(non_empty(description));
     items.into_iter().fold(empty, AnyOfBuilder::item).into()
 }
 
@@ -122,6 +122,6 @@ pub(super) fn component(name: &str) -> AnySchema {
     Ref::from_schema_name(name).into()
 }
 
-fn some(description: &str) -> Option<&str> {
+fn non_empty(description: &str) -> Option<&str> {
     (!description.is_empty()).then_some(description)
 }

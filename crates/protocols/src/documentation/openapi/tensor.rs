@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{
     ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type,
 };
 
-use super::schema::{AnySchema, any_of, component, count, object, optional, required, word};
+use super::schema::{AnySchema, any_of, component, count, object, optional, required, text_enum};
 
 /// A picture of 16 by 16 pixels still has an example that can be sent.
 const EXAMPLE_ELEMENTS: usize = 256;
@@ -91,8 +91,8 @@ fn wire_tensor(spec: &TensorSpec, data: AnySchema) -> AnySchema {
         .max_items(rank)
         .description(Some(format!("Fits {:?}", spec.wire_shape())));
     let fields = [
-        required("name", word("", [spec.name.as_str()])),
-        required("datatype", word("", [spec.element_type.name()])),
+        required("name", text_enum("", [spec.name.as_str()])),
+        required("datatype", text_enum("", [spec.element_type.name()])),
         required("shape", shape),
         optional("parameters", component("Parameters")),
         optional("data", data),

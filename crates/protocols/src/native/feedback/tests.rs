@@ -97,38 +97,40 @@ async fn what_cannot_be_read_is_refused_with_its_place() {
 #[test]
 fn a_truth_value_is_a_label_of_zero_or_one() {
     let body = serde_json::from_str(r#"{"request_id": "a", "label": true}"#).unwrap();
-    let expected = Verdict::Label(Label::Integer(1));
-    assert_eq!(item(body).unwrap().verdict, expected);
+    let expected = FeedbackValue::Label(Label::Integer(1));
+    assert_eq!(parse_item(body).unwrap().value, expected);
 }
 
 fn any_feedback() -> impl Strategy<Value = Feedback> {
-    let subject = prop_oneof![
-        any::<String>().prop_map(Subject::Request),
-        any::<String>().prop_map(Subject::Unit),
+    let target = prop_oneof![
+        any::<String>().prop_map(FeedbackTarget::Request),
+        any::<String>().prop_map(FeedbackTarget::Unit),
     ];
-    let verdict = prop_oneof![
-        prop::num::f64::NORMAL.prop_map(Verdict::Reward),
-        any::<i64>().prop_map(|label| Verdict::Label(Label::Integer(label))),
-        any::<String>().prop_map(|label| Verdict::Label(Label::Text(label))),
+    let value = prop_oneof![
+        prop::num::f64::NORMAL.prop_map(FeedbackValue::Reward),
+        any::<i64>().prop_map(|label| FeedbackValue::Label(Label::Integer(label))),
+        any::<String>().prop_map(|label| FeedbackValue::Label(Label::Text(label))),
     ];
     let model = prop::option::of("[a-z][a-z0-9_]{0,9}");
-    (subject, verdict, model).prop_map(|(subject, verdict, model)| Feedback {
+    (target, value, model).prop_map(|(target, value, model)| Feedback {
         model: model.map(|name| ModelName::new(&name).unwrap()),
-        subject,
-        verdict,
+        target,
+        value,
     })
 }
 
 fn written(feedback: &Feedback) -> String {
     let mut body = serde_json::Map::new();
-    match &feedback.subject {
-        Subject::Request(id) => body.insert("request_id".to_owned(), json!(id)),
-        Subject::Unit(unit) => body.insert("unit".to_owned(), json!(unit)),
+    match &feedback.target {
+        FeedbackTarget::Request(id) => body.insert("request_id".to_owned(), json!(id)),
+        FeedbackTarget::Unit(unit) => body.insert("unit".to_owned(), json!(unit)),
     };
-    match &feedback.verdict {
-        Verdict::Reward(reward) => body.insert("reward".to_owned(), json!(reward)),
-        Verdict::Label(Label::Integer(label)) => body.insert("label".to_owned(), json!(label)),
-        Verdict::Label(Label::Text(label)) => body.insert("label".to_owned(), json!(label)),
+    match &feedback.value {
+        FeedbackValue::Reward(reward) => body.insert("reward".to_owned(), json!(reward)),
+        FeedbackValue::Label(Label::Integer(label)) => {
+            body.insert("label".to_owned(), json!(label))
+        }
+        FeedbackValue::Label(Label::Text(label)) => body.insert("label".to_owned(), json!(label)),
     };
     if let Some(model) = &feedback.model {
         body.insert("model".to_owned(), json!(model.as_str()));
@@ -140,7 +142,7 @@ proptest! {
     #[test]
     fn feedback_is_read_as_it_was_meant(feedback in any_feedback()) {
         let body = serde_json::from_str(&written(&feedback)).unwrap();
-        prop_assert_eq!(item(body).unwrap(), feedback);
+        prop_assert_eq!(parse_item(body).unwrap(), feedback);
     }
 
     #[test]
@@ -155,8 +157,8 @@ proptest! {
                 received: tokio::time::Instant::now().into_std(),
                 deadline: None,
             };
-            drop(call.json::<FeedbackBody>().and_then(item));
-            drop(call.json::<Vec<FeedbackBody>>().and_then(|items| many(items, 3)));
+            drop(call.json::<FeedbackBody>().and_then(parse_item));
+            drop(call.json::<Vec<FeedbackBody>>().and_then(|items| parse_items(items, 3)));
         }
     }
 }

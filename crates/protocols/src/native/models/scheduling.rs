@@ -35,8 +35,8 @@ impl<'a> SchedulingEntry<'a> {
     /// The entry of a version.
     pub(super) fn new(scheduling: &'a Scheduling) -> Self {
         Self {
-            execution: scheduling.place.as_str(),
-            execution_reason: &scheduling.place_reason,
+            execution: scheduling.execution_target.as_str(),
+            execution_reason: &scheduling.execution_target_reason,
             cost: scheduling.curve.iter().map(CostEntry::new).collect(),
             efficient_batch_rows: scheduling.efficient_rows,
             batch_rows: scheduling.batch_rows,
@@ -70,15 +70,15 @@ fn rounded(number: f64, parts: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use contract::{AdmissionLevel, ExecutionPlace};
+    use contract::{AdmissionLevel, ExecutionTarget};
 
     use super::*;
 
     #[test]
     fn everything_that_the_scheduler_goes_by_is_shown_with_its_unit() {
         let scheduling = Scheduling {
-            place: ExecutionPlace::Pool,
-            place_reason: "a run takes long".to_owned(),
+            execution_target: ExecutionTarget::Pool,
+            execution_target_reason: "a run takes long".to_owned(),
             curve: vec![RunCost {
                 rows: 17.26,
                 time: Duration::from_nanos(1_234_567),
@@ -90,7 +90,7 @@ mod tests {
             max_queue_rows: 120,
             n_queued_rows: 3,
             predicted_wait: Some(Duration::from_millis(2)),
-            admission_level: AdmissionLevel::Nobody,
+            admission_level: AdmissionLevel::Closed,
         };
         let json = serde_json::to_string_pretty(&SchedulingEntry::new(&scheduling)).unwrap();
         insta::assert_snapshot!(json);

@@ -14,18 +14,18 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use contract::{Answerer, Code, Error, Event, Result};
+use contract::{Code, Error, Event, Result, ServedBy};
 use futures_util::FutureExt;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use tonic::Status;
 use tracing::Level;
 
 use super::DIALECT;
-use super::arrival::limited;
 use super::status::{code_of, failure, status};
-use crate::caller::answerer_fields;
+use super::timeout_body::with_timeout;
+use crate::attributes::served_by_fields;
 use crate::context::{Context, Limits};
-use crate::open_inference::inference::Origin;
+use crate::open_inference::inference::CallInfo;
 use crate::rest::{log_millis, request_id};
 use crate::status::unknown_path;
 
@@ -40,9 +40,9 @@ const ACCEPT_ENCODING_KEY: &str = "grpc-accept-encoding";
 
 /// Marks the reply of a call whose messages are counted one by one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CountsItself;
+pub(super) struct CountedPerMessage;
 
-/// The frame as the router takes it. The methods find the [`Origin`] of a call among the extensions
+/// The frame as the router takes it. The methods find the [`CallInfo`] of a call among the extensions
 /// of its request.
 pub(super) async fn layer(
     State(ctx): State<Arc<Context>>,
@@ -50,61 +50,61 @@ pub(super) async fn layer(
     next: Next,
 ) -> Response {
     let body_timeout = ctx.limits.body_timeout;
-    let run = |origin: Origin, request: Request| {
+    let run = |call_info: CallInfo, request: Request| {
         let (mut parts, body) = request.into_parts();
-        let body = limited(parts.uri.path(), body, body_timeout);
-        parts.extensions.insert(origin);
+        let body = with_timeout(parts.uri.path(), body, body_timeout);
+        parts.extensions.insert(call_info);
         next.run(Request::from_parts(parts, body))
     };
-    frame(ctx, request, run).await
+    with_frame(ctx, request, run).await
 }
 
 /// Runs one call, by `next`, whose reply is completed here.
-pub(super) async fn frame<B, F, Fut>(
+pub(super) async fn with_frame<B, F, Fut>(
     ctx: Arc<Context>,
     request: http::Request<B>,
     next: F,
 ) -> Response
 where
-    F: FnOnce(Origin, http::Request<B>) -> Fut,
+    F: FnOnce(CallInfo, http::Request<B>) -> Fut,
     Fut: Future<Output = Response>,
 {
-    let mut record = Record::begin(&ctx, now());
+    let mut record = CallRecord::begin(&ctx, now());
     let uri = request.uri().clone();
-    let mut origin = Origin {
+    let mut call_info = CallInfo {
         id: request_id(request.headers()),
         received: record.received,
         deadline: None,
     };
-    let mut response = match deadline(request.headers(), origin.received) {
+    let mut response = match deadline(request.headers(), call_info.received) {
         Ok(deadline) => {
-            origin.deadline = deadline;
-            let run = AssertUnwindSafe(next(origin.clone(), request));
+            call_info.deadline = deadline;
+            let run = AssertUnwindSafe(next(call_info.clone(), request));
             let answer = run.catch_unwind().await;
-            answer.unwrap_or_else(|_| failure(&origin, &panicked()).into_http())
+            answer.unwrap_or_else(|_| failure(&call_info, &panic_error()).into_http())
         }
-        Err(error) => failure(&origin, &error).into_http(),
+        Err(error) => failure(&call_info, &error).into_http(),
     };
-    let code = settle(&ctx.limits, uri.path(), &mut response);
-    match response.extensions().get::<CountsItself>() {
-        Some(CountsItself) => record.forget(),
+    let code = normalize_status(&ctx.limits, uri.path(), &mut response);
+    match response.extensions().get::<CountedPerMessage>() {
+        Some(CountedPerMessage) => record.disarm(),
         None => record.finish(code),
     }
     if is_logged() {
-        log_access(&origin, uri.path(), code, response.extensions().get());
+        log_access(&call_info, uri.path(), code, response.extensions().get());
     }
-    if let Ok(id) = HeaderValue::from_str(origin.id.as_str()) {
+    if let Ok(id) = HeaderValue::from_str(call_info.id.as_str()) {
         response.headers_mut().insert(ID_KEY, id);
     }
     response
 }
 
 /// The code of a call that failed before its first message; its status becomes one of ours.
-fn settle(limits: &Limits, path: &str, response: &mut Response) -> Option<Code> {
+fn normalize_status(limits: &Limits, path: &str, response: &mut Response) -> Option<Code> {
     if !response.headers().contains_key(STATUS_KEY) {
         return None;
     }
-    restate(limits, path, response);
+    replace_library_status(limits, path, response);
     code_of(response.headers())
 }
 
@@ -113,18 +113,18 @@ fn is_logged() -> bool {
 }
 
 /// Keeps who answers among the extensions of a reply, when the call will be logged.
-pub(super) fn keep_for_log(answerer: &Answerer, extensions: &mut Extensions) {
+pub(super) fn keep_for_log(served_by: &ServedBy, extensions: &mut Extensions) {
     if is_logged() {
-        extensions.insert(answerer.clone());
+        extensions.insert(served_by.clone());
     }
 }
 
-fn log_access(origin: &Origin, path: &str, code: Option<Code>, answerer: Option<&Answerer>) {
-    let [model, version, arm] = answerer_fields(answerer);
-    let latency_ms = log_millis(now().saturating_duration_since(origin.received));
+fn log_access(call_info: &CallInfo, path: &str, code: Option<Code>, served_by: Option<&ServedBy>) {
+    let [model, version, arm] = served_by_fields(served_by);
+    let latency_ms = log_millis(now().saturating_duration_since(call_info.received));
     tracing::info!(
         target: "access",
-        id = %origin.id,
+        id = %call_info.id,
         path,
         code = code.map_or("ok", Code::as_str),
         model,
@@ -137,23 +137,23 @@ fn log_access(origin: &Origin, path: &str, code: Option<Code>, answerer: Option<
 
 /// The event of one answer, made on drop for a caller that went away.
 #[derive(Debug)]
-pub(super) struct Record<'a> {
+pub(super) struct CallRecord<'a> {
     ctx: &'a Context,
     received: Instant,
-    is_open: bool,
+    is_armed: bool,
 }
 
-impl<'a> Record<'a> {
+impl<'a> CallRecord<'a> {
     pub(super) fn begin(ctx: &'a Context, received: Instant) -> Self {
         Self {
             ctx,
             received,
-            is_open: true,
+            is_armed: true,
         }
     }
 
     pub(super) fn finish(&mut self, error: Option<Code>) {
-        self.is_open = false;
+        self.is_armed = false;
         self.ctx.observe.observe(&Event::CallFinished {
             dialect: DIALECT,
             error,
@@ -161,14 +161,14 @@ impl<'a> Record<'a> {
         });
     }
 
-    fn forget(&mut self) {
-        self.is_open = false;
+    fn disarm(&mut self) {
+        self.is_armed = false;
     }
 }
 
-impl Drop for Record<'_> {
+impl Drop for CallRecord<'_> {
     fn drop(&mut self) {
-        if self.is_open {
+        if self.is_armed {
             self.finish(Some(Code::Cancelled));
         }
     }
@@ -180,24 +180,25 @@ pub(super) fn now() -> Instant {
 }
 
 /// What a panic becomes; its message is already in the log.
-pub(super) fn panicked() -> Error {
+pub(super) fn panic_error() -> Error {
     Error::internal("a handler panicked")
 }
 
 /// Replaces a status of the gRPC library by ours.
-fn restate(limits: &Limits, path: &str, response: &mut Response) {
-    let Some(theirs) = Status::from_header_map(response.headers()) else {
+fn replace_library_status(limits: &Limits, path: &str, response: &mut Response) {
+    let Some(library_status) = Status::from_header_map(response.headers()) else {
         return;
     };
-    if theirs.code() == tonic::Code::Ok || code_of(response.headers()).is_some() {
+    if library_status.code() == tonic::Code::Ok || code_of(response.headers()).is_some() {
         return;
     }
     let encodings = response.headers_mut().remove(ACCEPT_ENCODING_KEY);
     // The library says nothing about a method that a service does not have.
-    let is_unknown = theirs.code() == tonic::Code::Unimplemented && theirs.message().is_empty();
+    let is_unknown =
+        library_status.code() == tonic::Code::Unimplemented && library_status.message().is_empty();
     let error = match is_unknown {
         true => unknown_path(path),
-        false => library_error(limits, &theirs),
+        false => library_error(limits, &library_status),
     };
     *response = status(&error).into_http::<Body>();
     if let Some(encodings) = encodings {
@@ -209,9 +210,9 @@ fn restate(limits: &Limits, path: &str, response: &mut Response) {
 
 /// What a status of the gRPC library means. It only checks messages, so whatever is wrong with one
 /// is a mistake of the client.
-pub(super) fn library_error(limits: &Limits, theirs: &Status) -> Error {
+pub(super) fn library_error(limits: &Limits, library_status: &Status) -> Error {
     use tonic::Code as Grpc;
-    let code = match theirs.code() {
+    let code = match library_status.code() {
         Grpc::OutOfRange | Grpc::ResourceExhausted => {
             let limit = limits.body_bytes;
             return Error::new(
@@ -235,7 +236,7 @@ pub(super) fn library_error(limits: &Limits, theirs: &Status) -> Error {
         | Grpc::DataLoss
         | Grpc::Unauthenticated => Code::InvalidRequest,
     };
-    Error::new(code, theirs.message().to_owned())
+    Error::new(code, library_status.message().to_owned())
 }
 
 /// The deadline from `grpc-timeout`: up to 8 digits and a unit.

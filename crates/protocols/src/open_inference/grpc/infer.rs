@@ -1,21 +1,21 @@
 //! One inference of a gRPC message, shared by the unary call and the stream.
 
-use contract::{Answerer, InferResponse, Result, Target};
+use contract::{InferResponse, Result, ServedBy, Target};
 use http::HeaderMap;
 
-use super::caller::GrpcCaller;
+use super::attributes::GrpcAttributes;
 use super::decode::Form;
-use super::early::target;
+use super::early_admission::target;
 use super::generated::inference as wire;
 use super::{decode, encode};
 use crate::context::Context;
-use crate::open_inference::inference::{Origin, run};
+use crate::open_inference::inference::{CallInfo, run};
 
 /// What an inference gave, before it is a message.
 #[derive(Debug)]
-pub(super) struct Inferred {
+pub(super) struct InferenceResult {
     /// Who answered.
-    pub(super) answerer: Answerer,
+    pub(super) served_by: ServedBy,
     /// The answer.
     pub(super) response: InferResponse,
     /// The id that the caller wants to see again.
@@ -24,7 +24,7 @@ pub(super) struct Inferred {
     pub(super) form: Form,
 }
 
-impl Inferred {
+impl InferenceResult {
     /// The message that tells it.
     pub(super) fn into_message(self) -> wire::ModelInferResponse {
         encode::encode(&self.response, self.id, self.form)
@@ -35,25 +35,25 @@ impl Inferred {
 pub(super) async fn infer(
     ctx: &Context,
     metadata: &HeaderMap,
-    origin: Origin,
+    call_info: CallInfo,
     mut request: wire::ModelInferRequest,
-) -> Result<Inferred> {
+) -> Result<InferenceResult> {
     let (name, version) = target(&request.model_name, &request.model_version)?;
     let target = Target {
         model: Some(name),
         version,
     };
-    let caller = GrpcCaller {
+    let attributes = GrpcAttributes {
         metadata,
         parameters: &request.parameters,
     };
-    let mut route = ctx.infer.route_for(&target, &caller)?;
-    let answerer = std::mem::take(&mut route.answerer);
+    let mut route = ctx.infer.route_for(&target, &attributes)?;
+    let served_by = std::mem::take(&mut route.served_by);
     let id = std::mem::take(&mut request.id);
     let (inference, form) = decode::decode(request)?;
-    let response = run(ctx, route, origin, inference).await?;
-    Ok(Inferred {
-        answerer,
+    let response = run(ctx, route, call_info, inference).await?;
+    Ok(InferenceResult {
+        served_by,
         response,
         id,
         form,

@@ -16,7 +16,7 @@ use crate::open_inference::repository::{
 
 /// What is asked for by a load or an unload.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct ControlRequest {
     pub(super) action: Action,
     pub(super) repository_name: String,
     pub(super) model_name: String,
@@ -36,14 +36,14 @@ pub(super) fn list(ctx: &Context, request: &RepositoryIndexRequest) -> Repositor
     }
 }
 
-/// Carries out `order` and gives the name of the model.
-pub(super) async fn carry_out(ctx: &Context, order: Order) -> Result<String> {
-    let name = model_name(&order.repository_name, &order.model_name)?;
-    let mut parameters = Vec::with_capacity(order.parameters.len());
-    for (key, value) in &order.parameters {
+/// Carries out `request` and gives the name of the model.
+pub(super) async fn apply(ctx: &Context, request: ControlRequest) -> Result<String> {
+    let name = model_name(&request.repository_name, &request.model_name)?;
+    let mut parameters = Vec::with_capacity(request.parameters.len());
+    for (key, value) in &request.parameters {
         parameters.push((key.as_str(), parameter(key, value)?));
     }
-    control(ctx, order.action, &name, parameters).await?;
+    control(ctx, request.action, &name, parameters).await?;
     Ok(name.to_string())
 }
 

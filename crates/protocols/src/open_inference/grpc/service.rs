@@ -10,19 +10,19 @@ use http::{Extensions, HeaderMap};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::early::target;
-use super::frame::{CountsItself, keep_for_log};
+use super::early_admission::target;
+use super::frame::{CountedPerMessage, keep_for_log};
 use super::generated::inference as wire;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
 use super::generated::inference::model_repository::model_repository_service_server::ModelRepositoryService;
-use super::infer::{Inferred, infer};
-use super::repository::{Order, carry_out, list};
+use super::infer::{InferenceResult, infer};
+use super::repository::{ControlRequest, apply, list};
 use super::status::{failure, status};
-use super::stream::{Answers, Requests, STATUS_KEY, answers};
+use super::stream::{Requests, ResponseStream, STATUS_KEY, infer_stream};
 use super::{config, settings, statistics};
-use crate::caller::tell;
+use crate::attributes::insert_served_by;
 use crate::context::Context;
-use crate::open_inference::inference::Origin;
+use crate::open_inference::inference::CallInfo;
 use crate::open_inference::metadata::{
     EXTENSIONS, SERVER_NAME, TensorMetadata, model_metadata, not_ready_reason,
 };
@@ -31,7 +31,7 @@ use crate::open_inference::parameters::shared_memory;
 use crate::open_inference::repository::Action;
 use crate::open_inference::statistics::statistics as version_statistics;
 
-type Answer<T> = std::result::Result<Response<T>, Status>;
+type RpcResult<T> = std::result::Result<Response<T>, Status>;
 
 /// Serves the methods of all inference services.
 #[derive(Clone, Debug)]
@@ -83,41 +83,44 @@ impl InferenceService {
 }
 
 /// The answer with who gave it in its metadata.
-fn told(mut inferred: Inferred) -> Response<wire::ModelInferResponse> {
-    let answerer = std::mem::take(&mut inferred.answerer);
+fn into_response(mut inference_result: InferenceResult) -> Response<wire::ModelInferResponse> {
+    let served_by = std::mem::take(&mut inference_result.served_by);
     let (mut headers, mut extensions) = (HeaderMap::new(), Extensions::default());
-    keep_for_log(&answerer, &mut extensions);
-    tell(answerer, &mut headers);
+    keep_for_log(&served_by, &mut extensions);
+    insert_served_by(served_by, &mut headers);
     let metadata = MetadataMap::from_headers(headers);
-    Response::from_parts(metadata, inferred.into_message(), extensions)
+    Response::from_parts(metadata, inference_result.into_message(), extensions)
 }
 
 /// What the frame knows about the call.
-fn origin<M>(request: &Request<M>) -> std::result::Result<Origin, Status> {
-    let origin = request.extensions().get::<Origin>().cloned();
-    origin.ok_or_else(|| status(&Error::internal("a call came around the frame")))
+fn call_info<M>(request: &Request<M>) -> std::result::Result<CallInfo, Status> {
+    let call_info = request.extensions().get::<CallInfo>().cloned();
+    call_info.ok_or_else(|| status(&Error::internal("a call came around the frame")))
 }
 
-fn answer<M, R>(request: Request<M>, work: impl FnOnce(M) -> Result<R>) -> Answer<R> {
-    let origin = origin(&request)?;
+fn run_handler<M, R>(request: Request<M>, work: impl FnOnce(M) -> Result<R>) -> RpcResult<R> {
+    let call_info = call_info(&request)?;
     work(request.into_inner())
         .map(Response::new)
-        .map_err(|error| failure(&origin, &error))
+        .map_err(|error| failure(&call_info, &error))
 }
 
-async fn answer_later<M, R, F>(request: Request<M>, work: impl FnOnce(Origin, M) -> F) -> Answer<R>
+async fn run_async<M, R, F>(
+    request: Request<M>,
+    work: impl FnOnce(CallInfo, M) -> F,
+) -> RpcResult<R>
 where
     F: Future<Output = Result<R>>,
 {
-    let origin = origin(&request)?;
-    work(origin.clone(), request.into_inner())
+    let call_info = call_info(&request)?;
+    work(call_info.clone(), request.into_inner())
         .await
         .map(Response::new)
-        .map_err(|error| failure(&origin, &error))
+        .map_err(|error| failure(&call_info, &error))
 }
 
-fn no_shared_memory<M, R>(request: Request<M>) -> Answer<R> {
-    answer(request, |_| Err(shared_memory()))
+fn no_shared_memory<M, R>(request: Request<M>) -> RpcResult<R> {
+    run_handler(request, |_| Err(shared_memory()))
 }
 
 #[tonic::async_trait]
@@ -125,23 +128,23 @@ impl GrpcInferenceService for InferenceService {
     async fn server_live(
         &self,
         request: Request<wire::ServerLiveRequest>,
-    ) -> Answer<wire::ServerLiveResponse> {
-        answer(request, |_| Ok(wire::ServerLiveResponse { live: true }))
+    ) -> RpcResult<wire::ServerLiveResponse> {
+        run_handler(request, |_| Ok(wire::ServerLiveResponse { live: true }))
     }
 
     async fn server_ready(
         &self,
         request: Request<wire::ServerReadyRequest>,
-    ) -> Answer<wire::ServerReadyResponse> {
+    ) -> RpcResult<wire::ServerReadyResponse> {
         let ready = self.ctx.control.readiness().is_ready;
-        answer(request, |_| Ok(wire::ServerReadyResponse { ready }))
+        run_handler(request, |_| Ok(wire::ServerReadyResponse { ready }))
     }
 
     async fn model_ready(
         &self,
         request: Request<wire::ModelReadyRequest>,
-    ) -> Answer<wire::ModelReadyResponse> {
-        answer(request, |request| {
+    ) -> RpcResult<wire::ModelReadyResponse> {
+        run_handler(request, |request| {
             let (name, version) = target(&request.name, &request.version)?;
             let ready = not_ready_reason(&self.ctx, &name, &version)?.is_none();
             Ok(wire::ModelReadyResponse { ready })
@@ -151,8 +154,8 @@ impl GrpcInferenceService for InferenceService {
     async fn server_metadata(
         &self,
         request: Request<wire::ServerMetadataRequest>,
-    ) -> Answer<wire::ServerMetadataResponse> {
-        answer(request, |_| {
+    ) -> RpcResult<wire::ServerMetadataResponse> {
+        run_handler(request, |_| {
             Ok(wire::ServerMetadataResponse {
                 name: SERVER_NAME.to_owned(),
                 version: self.ctx.server.version.clone(),
@@ -164,45 +167,45 @@ impl GrpcInferenceService for InferenceService {
     async fn model_metadata(
         &self,
         request: Request<wire::ModelMetadataRequest>,
-    ) -> Answer<wire::ModelMetadataResponse> {
-        answer(request, |request| self.metadata(&request))
+    ) -> RpcResult<wire::ModelMetadataResponse> {
+        run_handler(request, |request| self.metadata(&request))
     }
 
     async fn model_infer(
         &self,
         request: Request<wire::ModelInferRequest>,
-    ) -> Answer<wire::ModelInferResponse> {
-        let origin = origin(&request)?;
+    ) -> RpcResult<wire::ModelInferResponse> {
+        let call_info = call_info(&request)?;
         let (metadata, _, message) = request.into_parts();
-        infer(&self.ctx, metadata.as_ref(), origin.clone(), message)
+        infer(&self.ctx, metadata.as_ref(), call_info.clone(), message)
             .await
-            .map(told)
-            .map_err(|error| failure(&origin, &error))
+            .map(into_response)
+            .map_err(|error| failure(&call_info, &error))
     }
 
-    type ModelStreamInferStream = Answers;
+    type ModelStreamInferStream = ResponseStream;
 
     async fn model_stream_infer(
         &self,
         request: Request<tonic::Streaming<wire::ModelInferRequest>>,
-    ) -> Answer<Answers> {
-        let wish = request.metadata().get(STATUS_KEY);
+    ) -> RpcResult<ResponseStream> {
+        let requested_status = request.metadata().get(STATUS_KEY);
         let requests = Requests {
-            is_status_wanted: wish.is_some_and(|value| value.as_bytes() == b"true"),
-            origin: origin(&request)?,
+            is_status_wanted: requested_status.is_some_and(|value| value.as_bytes() == b"true"),
+            call_info: call_info(&request)?,
             metadata: Arc::new(request.metadata().clone()),
             messages: request.into_inner(),
         };
-        let mut response = Response::new(answers(Arc::clone(&self.ctx), requests));
-        response.extensions_mut().insert(CountsItself);
+        let mut response = Response::new(infer_stream(Arc::clone(&self.ctx), requests));
+        response.extensions_mut().insert(CountedPerMessage);
         Ok(response)
     }
 
     async fn model_config(
         &self,
         request: Request<wire::ModelConfigRequest>,
-    ) -> Answer<wire::ModelConfigResponse> {
-        answer(request, |request| {
+    ) -> RpcResult<wire::ModelConfigResponse> {
+        run_handler(request, |request| {
             let (name, version) = target(&request.name, &request.version)?;
             let config = model_config(&self.ctx, &name, &version)?;
             Ok(wire::ModelConfigResponse {
@@ -214,30 +217,30 @@ impl GrpcInferenceService for InferenceService {
     async fn model_statistics(
         &self,
         request: Request<wire::ModelStatisticsRequest>,
-    ) -> Answer<wire::ModelStatisticsResponse> {
-        answer(request, |request| self.statistics(&request))
+    ) -> RpcResult<wire::ModelStatisticsResponse> {
+        run_handler(request, |request| self.statistics(&request))
     }
 
     async fn repository_index(
         &self,
         request: Request<wire::RepositoryIndexRequest>,
-    ) -> Answer<wire::RepositoryIndexResponse> {
-        answer(request, |request| Ok(list(&self.ctx, &request)))
+    ) -> RpcResult<wire::RepositoryIndexResponse> {
+        run_handler(request, |request| Ok(list(&self.ctx, &request)))
     }
 
     async fn repository_model_load(
         &self,
         request: Request<wire::RepositoryModelLoadRequest>,
-    ) -> Answer<wire::RepositoryModelLoadResponse> {
-        answer_later(request, async |_, request| {
-            let order = Order {
+    ) -> RpcResult<wire::RepositoryModelLoadResponse> {
+        run_async(request, async |_, request| {
+            let order = ControlRequest {
                 action: Action::Load,
                 repository_name: request.repository_name,
                 model_name: request.model_name,
                 parameters: request.parameters,
             };
             Ok(wire::RepositoryModelLoadResponse {
-                model_name: carry_out(&self.ctx, order).await?,
+                model_name: apply(&self.ctx, order).await?,
                 is_loaded: true,
             })
         })
@@ -247,16 +250,16 @@ impl GrpcInferenceService for InferenceService {
     async fn repository_model_unload(
         &self,
         request: Request<wire::RepositoryModelUnloadRequest>,
-    ) -> Answer<wire::RepositoryModelUnloadResponse> {
-        answer_later(request, async |_, request| {
-            let order = Order {
+    ) -> RpcResult<wire::RepositoryModelUnloadResponse> {
+        run_async(request, async |_, request| {
+            let order = ControlRequest {
                 action: Action::Unload,
                 repository_name: request.repository_name,
                 model_name: request.model_name,
                 parameters: request.parameters,
             };
             Ok(wire::RepositoryModelUnloadResponse {
-                model_name: carry_out(&self.ctx, order).await?,
+                model_name: apply(&self.ctx, order).await?,
                 is_unloaded: true,
             })
         })
@@ -266,8 +269,8 @@ impl GrpcInferenceService for InferenceService {
     async fn system_shared_memory_status(
         &self,
         request: Request<wire::SystemSharedMemoryStatusRequest>,
-    ) -> Answer<wire::SystemSharedMemoryStatusResponse> {
-        answer(request, |_| {
+    ) -> RpcResult<wire::SystemSharedMemoryStatusResponse> {
+        run_handler(request, |_| {
             Ok(wire::SystemSharedMemoryStatusResponse::default())
         })
     }
@@ -275,22 +278,22 @@ impl GrpcInferenceService for InferenceService {
     async fn system_shared_memory_register(
         &self,
         request: Request<wire::SystemSharedMemoryRegisterRequest>,
-    ) -> Answer<wire::SystemSharedMemoryRegisterResponse> {
+    ) -> RpcResult<wire::SystemSharedMemoryRegisterResponse> {
         no_shared_memory(request)
     }
 
     async fn system_shared_memory_unregister(
         &self,
         request: Request<wire::SystemSharedMemoryUnregisterRequest>,
-    ) -> Answer<wire::SystemSharedMemoryUnregisterResponse> {
+    ) -> RpcResult<wire::SystemSharedMemoryUnregisterResponse> {
         no_shared_memory(request)
     }
 
     async fn cuda_shared_memory_status(
         &self,
         request: Request<wire::CudaSharedMemoryStatusRequest>,
-    ) -> Answer<wire::CudaSharedMemoryStatusResponse> {
-        answer(request, |_| {
+    ) -> RpcResult<wire::CudaSharedMemoryStatusResponse> {
+        run_handler(request, |_| {
             Ok(wire::CudaSharedMemoryStatusResponse::default())
         })
     }
@@ -298,29 +301,29 @@ impl GrpcInferenceService for InferenceService {
     async fn cuda_shared_memory_register(
         &self,
         request: Request<wire::CudaSharedMemoryRegisterRequest>,
-    ) -> Answer<wire::CudaSharedMemoryRegisterResponse> {
+    ) -> RpcResult<wire::CudaSharedMemoryRegisterResponse> {
         no_shared_memory(request)
     }
 
     async fn cuda_shared_memory_unregister(
         &self,
         request: Request<wire::CudaSharedMemoryUnregisterRequest>,
-    ) -> Answer<wire::CudaSharedMemoryUnregisterResponse> {
+    ) -> RpcResult<wire::CudaSharedMemoryUnregisterResponse> {
         no_shared_memory(request)
     }
 
     async fn trace_setting(
         &self,
         request: Request<wire::TraceSettingRequest>,
-    ) -> Answer<wire::TraceSettingResponse> {
-        answer(request, |request| settings::trace(&self.ctx, request))
+    ) -> RpcResult<wire::TraceSettingResponse> {
+        run_handler(request, |request| settings::trace(&self.ctx, request))
     }
 
     async fn log_settings(
         &self,
         request: Request<wire::LogSettingsRequest>,
-    ) -> Answer<wire::LogSettingsResponse> {
-        answer(request, settings::log)
+    ) -> RpcResult<wire::LogSettingsResponse> {
+        run_handler(request, settings::log)
     }
 }
 
@@ -329,21 +332,21 @@ impl ModelRepositoryService for InferenceService {
     async fn repository_index(
         &self,
         request: Request<wire::RepositoryIndexRequest>,
-    ) -> Answer<wire::RepositoryIndexResponse> {
+    ) -> RpcResult<wire::RepositoryIndexResponse> {
         GrpcInferenceService::repository_index(self, request).await
     }
 
     async fn repository_model_load(
         &self,
         request: Request<wire::RepositoryModelLoadRequest>,
-    ) -> Answer<wire::RepositoryModelLoadResponse> {
+    ) -> RpcResult<wire::RepositoryModelLoadResponse> {
         GrpcInferenceService::repository_model_load(self, request).await
     }
 
     async fn repository_model_unload(
         &self,
         request: Request<wire::RepositoryModelUnloadRequest>,
-    ) -> Answer<wire::RepositoryModelUnloadResponse> {
+    ) -> RpcResult<wire::RepositoryModelUnloadResponse> {
         GrpcInferenceService::repository_model_unload(self, request).await
     }
 }

@@ -11,15 +11,15 @@ use super::generated::inference::{
     log_settings_response, trace_setting_response,
 };
 use crate::context::Context;
-use crate::open_inference::settings::{LOG, Setting, TRACE, Wanted, check_change};
+use crate::open_inference::settings::{LOG, RequestedValue, Setting, TRACE, check_change};
 
 /// Checks the changes, and shows the trace settings.
 pub(super) fn trace(ctx: &Context, request: TraceSettingRequest) -> Result<TraceSettingResponse> {
     if !request.model_name.is_empty() {
         ctx.control.model(&ModelName::new(&request.model_name)?)?;
     }
-    for (name, wanted) in request.settings {
-        check_change(TRACE, &name, &wanted_trace(&name, wanted.value))?;
+    for (name, requested) in request.settings {
+        check_change(TRACE, &name, &requested_trace(&name, requested.value))?;
     }
     let show = |(name, setting): &(&str, Setting)| {
         let value = trace_setting_response::SettingValue {
@@ -33,13 +33,13 @@ pub(super) fn trace(ctx: &Context, request: TraceSettingRequest) -> Result<Trace
 }
 
 /// Every trace setting is a list on the wire; most of them are one text.
-fn wanted_trace(name: &str, mut values: Vec<String>) -> Wanted {
+fn requested_trace(name: &str, mut values: Vec<String>) -> RequestedValue {
     let is_list =
         |(known, setting): &(&str, Setting)| *known == name && matches!(setting, Setting::List(_));
     match values.len() {
-        0 => Wanted::Reset,
-        1 if !TRACE.iter().any(is_list) => Wanted::Text(values.swap_remove(0)),
-        _ => Wanted::List(values),
+        0 => RequestedValue::Reset,
+        1 if !TRACE.iter().any(is_list) => RequestedValue::Text(values.swap_remove(0)),
+        _ => RequestedValue::List(values),
     }
 }
 
@@ -54,14 +54,14 @@ fn texts(setting: &Setting) -> Vec<String> {
 
 /// Checks the changes, and shows the log settings.
 pub(super) fn log(request: LogSettingsRequest) -> Result<LogSettingsResponse> {
-    for (name, wanted) in request.settings {
-        let wanted = match wanted.parameter_choice {
-            None => Wanted::Reset,
-            Some(LogChoice::BoolParam(value)) => Wanted::Bool(value),
-            Some(LogChoice::Uint32Param(value)) => Wanted::Number(value),
-            Some(LogChoice::StringParam(value)) => Wanted::Text(value),
+    for (name, requested) in request.settings {
+        let requested = match requested.parameter_choice {
+            None => RequestedValue::Reset,
+            Some(LogChoice::BoolParam(value)) => RequestedValue::Bool(value),
+            Some(LogChoice::Uint32Param(value)) => RequestedValue::Number(value),
+            Some(LogChoice::StringParam(value)) => RequestedValue::Text(value),
         };
-        check_change(LOG, &name, &wanted)?;
+        check_change(LOG, &name, &requested)?;
     }
     let show = |(name, setting): &(&str, Setting)| {
         let choice = match setting {

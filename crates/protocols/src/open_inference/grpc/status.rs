@@ -8,7 +8,7 @@ use http::HeaderMap;
 use tonic::Status;
 use tonic::metadata::MetadataValue;
 
-use crate::open_inference::inference::Origin;
+use crate::open_inference::inference::CallInfo;
 use crate::status::{ADMISSION_LEVEL, status as statuses};
 
 /// The metadata key of the stable code of an error, such as `invalid_request`.
@@ -34,8 +34,8 @@ pub(super) fn status(error: &Error) -> Status {
 /// Logs `error` where it is handled, and gives its status.
 ///
 /// Only our own failures are worth waking somebody; refusals and mistakes come by the thousand.
-pub(super) fn failure(origin: &Origin, error: &Error) -> Status {
-    let (id, code, message) = (&origin.id, error.code().as_str(), error.message());
+pub(super) fn failure(call_info: &CallInfo, error: &Error) -> Status {
+    let (id, code, message) = (&call_info.id, error.code().as_str(), error.message());
     let diagnostic = error.diagnostic();
     if matches!(
         error.code(),

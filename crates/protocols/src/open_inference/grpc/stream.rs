@@ -16,15 +16,15 @@ use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
 use tonic::metadata::MetadataMap;
 use tonic::{Status, Streaming};
 
-use super::frame::{Record, library_error, now, panicked};
+use super::frame::{CallRecord, library_error, now, panic_error};
 use super::generated::inference::infer_parameter::ParameterChoice;
 use super::generated::inference::{
     InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
 };
-use super::infer::{Inferred, infer};
+use super::infer::{InferenceResult, infer};
 use super::status::failure;
 use crate::context::Context;
-use crate::open_inference::inference::Origin;
+use crate::open_inference::inference::CallInfo;
 
 /// The metadata key, with the value `true`, that asks for real statuses.
 pub(super) const STATUS_KEY: &str = "triton_grpc_error";
@@ -38,18 +38,18 @@ const PROPENSITY: &str = "propensity";
 const MAX_RUNNING: usize = 64;
 
 /// The answers of a stream, in the order in which they are ready.
-pub(super) type Answers = BoxStream<'static, Result<ModelStreamInferResponse, Status>>;
+pub(super) type ResponseStream = BoxStream<'static, Result<ModelStreamInferResponse, Status>>;
 
 /// What came over the stream, until it ends or fails.
 pub(super) struct Requests {
     pub(super) messages: Streaming<ModelInferRequest>,
-    pub(super) origin: Origin,
+    pub(super) call_info: CallInfo,
     pub(super) metadata: Arc<MetadataMap>,
     pub(super) is_status_wanted: bool,
 }
 
 /// Answers `requests`.
-pub(super) fn answers(ctx: Arc<Context>, requests: Requests) -> Answers {
+pub(super) fn infer_stream(ctx: Arc<Context>, requests: Requests) -> ResponseStream {
     let session = Session {
         ctx,
         requests,
@@ -78,19 +78,19 @@ enum State {
 /// One request that was run.
 struct Outcome {
     id: String,
-    origin: Origin,
+    call_info: CallInfo,
     result: Result<ModelInferResponse, Error>,
 }
 
 /// Metadata belongs to the whole stream: each answer names its version itself, and its arm and the
 /// propensity among its parameters.
-fn named(mut inferred: Inferred) -> ModelInferResponse {
-    let answerer = std::mem::take(&mut inferred.answerer);
-    let mut response = inferred.into_message();
+fn with_arm_parameters(mut inference_result: InferenceResult) -> ModelInferResponse {
+    let served_by = std::mem::take(&mut inference_result.served_by);
+    let mut response = inference_result.into_message();
     // Names of arms and numbers are ASCII, so the conversion cannot fail.
     let text = |bytes: Option<Bytes>| String::from_utf8(bytes?.into()).ok();
-    let arm = text(answerer.arm).map(ParameterChoice::StringParam);
-    let propensity = text(answerer.propensity).and_then(|text| text.parse().ok());
+    let arm = text(served_by.arm).map(ParameterChoice::StringParam);
+    let propensity = text(served_by.propensity).and_then(|text| text.parse().ok());
     let propensity = propensity.map(ParameterChoice::DoubleParam);
     for (key, choice) in [(ARM, arm), (PROPENSITY, propensity)] {
         if choice.is_some() {
@@ -110,10 +110,10 @@ impl Session {
                 matches!(self.state, State::Reading) && self.running.len() < MAX_RUNNING;
             tokio::select! {
                 Some(outcome) = self.running.next() => {
-                    let answer = self.answer(outcome);
-                    return Some((answer, self));
+                    let response = self.stream_response(outcome);
+                    return Some((response, self));
                 }
-                message = self.requests.messages.message(), if is_reading => self.take(message),
+                message = self.requests.messages.message(), if is_reading => self.handle_message(message),
                 else => {
                     let state = std::mem::replace(&mut self.state, State::Ended);
                     return match state {
@@ -125,14 +125,14 @@ impl Session {
         }
     }
 
-    fn take(&mut self, message: Result<Option<ModelInferRequest>, Status>) {
+    fn handle_message(&mut self, message: Result<Option<ModelInferRequest>, Status>) {
         match message {
             Ok(Some(request)) => self.running.push(self.start(request)),
             Ok(None) => self.state = State::Draining(None),
-            Err(theirs) => {
-                let error = library_error(&self.ctx.limits, &theirs);
-                Record::begin(&self.ctx, now()).finish(Some(error.code()));
-                let status = failure(&self.requests.origin, &error);
+            Err(library_status) => {
+                let error = library_error(&self.ctx.limits, &library_status);
+                CallRecord::begin(&self.ctx, now()).finish(Some(error.code()));
+                let status = failure(&self.requests.call_info, &error);
                 self.state = State::Draining(Some(status));
             }
         }
@@ -140,37 +140,43 @@ impl Session {
 
     fn start(&self, request: ModelInferRequest) -> BoxFuture<'static, Outcome> {
         let ctx = Arc::clone(&self.ctx);
-        let origin = Origin {
+        let call_info = CallInfo {
             received: now(),
-            ..self.requests.origin.clone()
+            ..self.requests.call_info.clone()
         };
         let metadata = Arc::clone(&self.requests.metadata);
         let id = request.id.clone();
         Box::pin(async move {
-            let mut record = Record::begin(&ctx, origin.received);
-            let run = infer(&ctx, (*metadata).as_ref(), origin.clone(), request);
+            let mut record = CallRecord::begin(&ctx, call_info.received);
+            let run = infer(&ctx, (*metadata).as_ref(), call_info.clone(), request);
             let run = AssertUnwindSafe(run);
             let result = run.catch_unwind().await;
-            let result = result.unwrap_or_else(|_| Err(panicked()));
-            let result = result.map(named);
+            let result = result.unwrap_or_else(|_| Err(panic_error()));
+            let result = result.map(with_arm_parameters);
             record.finish(result.as_ref().err().map(Error::code));
-            Outcome { id, origin, result }
+            Outcome {
+                id,
+                call_info,
+                result,
+            }
         })
     }
 
-    fn answer(&mut self, outcome: Outcome) -> Result<ModelStreamInferResponse, Status> {
+    fn stream_response(&mut self, outcome: Outcome) -> Result<ModelStreamInferResponse, Status> {
         let (error_message, mut response) = match outcome.result {
             Ok(response) => (String::new(), response),
             Err(error) => {
-                let status = failure(&outcome.origin, &error);
+                let status = failure(&outcome.call_info, &error);
                 if self.requests.is_status_wanted {
                     self.end();
                     return Err(status);
                 }
-                (error.message().to_owned(), failed(outcome.id))
+                (error.message().to_owned(), empty_response(outcome.id))
             }
         };
-        response.parameters.insert(FINAL_RESPONSE.to_owned(), yes());
+        response
+            .parameters
+            .insert(FINAL_RESPONSE.to_owned(), true_parameter());
         Ok(ModelStreamInferResponse {
             error_message,
             infer_response: Some(response),
@@ -184,14 +190,14 @@ impl Session {
     }
 }
 
-fn failed(id: String) -> ModelInferResponse {
+fn empty_response(id: String) -> ModelInferResponse {
     ModelInferResponse {
         id,
         ..ModelInferResponse::default()
     }
 }
 
-fn yes() -> InferParameter {
+fn true_parameter() -> InferParameter {
     InferParameter {
         parameter_choice: Some(ParameterChoice::BoolParam(true)),
     }

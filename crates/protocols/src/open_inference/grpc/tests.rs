@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use contract::testing::{EchoServer, RecordingObserver, model_info};
 use contract::{
-    BoxFuture, Caller, Code, Control, Dimension, ElementType, Error, Infer, InferRequest,
-    InferResponse, ModelInfo, ModelName, ModelStatus, Readiness, Result, Route, Shape, Signature,
-    Target, Tensor, TensorSpec, Urgency, VersionStatistics,
+    AssignmentAttributes, BoxFuture, Code, Control, Dimension, ElementType, Error, Infer,
+    InferRequest, InferResponse, ModelInfo, ModelName, ModelStatus, Readiness, Result, Route,
+    Shape, Signature, Target, Tensor, TensorSpec, Urgency, VersionStatistics,
 };
 use half::{bf16, f16};
 use tokio::sync::oneshot;
@@ -73,8 +73,8 @@ impl Infer for Double {
         self.echo.route(target)
     }
 
-    fn route_for(&self, target: &Target, caller: &dyn Caller) -> Result<Route> {
-        self.echo.route_for(target, caller)
+    fn route_for(&self, target: &Target, attributes: &dyn AssignmentAttributes) -> Result<Route> {
+        self.echo.route_for(target, attributes)
     }
 
     fn refuse_early(&self, _: &Target, urgency: Urgency) -> Result<()> {
@@ -96,7 +96,7 @@ impl Infer for Double {
             Behaviour::Hold(signals) => {
                 let signals = signals.lock().unwrap().take().unwrap();
                 Box::pin(async move {
-                    let _dropped = TellOnDrop(Some(signals.dropped));
+                    let _dropped = SignalOnDrop(Some(signals.dropped));
                     signals.started.send(request).unwrap();
                     std::future::pending().await
                 })
@@ -105,9 +105,9 @@ impl Infer for Double {
     }
 }
 
-struct TellOnDrop(Option<oneshot::Sender<()>>);
+struct SignalOnDrop(Option<oneshot::Sender<()>>);
 
-impl Drop for TellOnDrop {
+impl Drop for SignalOnDrop {
     fn drop(&mut self) {
         let _ = self.0.take().map(|sender| sender.send(()));
     }

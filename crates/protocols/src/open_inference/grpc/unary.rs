@@ -22,19 +22,19 @@ use prost::Message;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::arrival::LimitedBody;
 use super::codec::check_fields;
-use super::early::refuse_early;
+use super::early_admission::refuse_early;
 use super::frame::{STATUS_KEY, keep_for_log};
 use super::generated::inference::ModelInferRequest;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
-use super::infer::{Inferred, infer};
+use super::infer::{InferenceResult, infer};
 use super::service::InferenceService;
 use super::status::failure;
-use crate::caller::tell;
+use super::timeout_body::TimeoutBody;
+use crate::attributes::insert_served_by;
 use crate::context::Context;
-use crate::open_inference::inference::Origin;
-use crate::rest::Incoming;
+use crate::open_inference::inference::CallInfo;
+use crate::rest::RequestBody;
 
 /// What is before a message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
@@ -46,33 +46,33 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 const OK: HeaderValue = HeaderValue::from_static("0");
 
 /// Answers a call of `ModelInfer`, by `service` when it is not a plain one.
-pub(super) async fn answer<B>(
+pub(super) async fn run<B>(
     ctx: Arc<Context>,
     mut service: GrpcInferenceServiceServer<InferenceService>,
-    origin: Origin,
+    call_info: CallInfo,
     request: Request<B>,
 ) -> Response
 where
-    B: Incoming,
+    B: RequestBody,
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = request.into_parts();
-    let start = Instant::from_std(origin.received);
-    let mut body = LimitedBody::new(body, start, ctx.limits.body_timeout);
+    let start = Instant::from_std(call_info.received);
+    let mut body = TimeoutBody::new(body, start, ctx.limits.body_timeout);
     let opened = match is_plain(&parts.headers) {
-        true => open(&mut body, ctx.limits.body_bytes).await,
-        false => Err(Seen::default()),
+        true => read_message(&mut body, ctx.limits.body_bytes).await,
+        false => Err(PartialBody::default()),
     };
     let answered = match opened {
-        Ok(message) => answer_message(&ctx, &parts.headers, &origin, message).await,
-        Err(seen) => Err(seen),
+        Ok(message) => run_message(&ctx, &parts.headers, &call_info, message).await,
+        Err(partial) => Err(partial),
     };
-    let seen = match answered {
+    let partial = match answered {
         Ok(response) => return response,
-        Err(seen) => seen,
+        Err(partial) => partial,
     };
-    parts.extensions.insert(origin);
-    let request = Request::from_parts(parts, Body::new(seen.put_back(body)));
+    parts.extensions.insert(call_info);
+    let request = Request::from_parts(parts, Body::new(partial.replay(body)));
     // A box, so that the many plain calls do not carry the state of the service.
     match Box::pin(service.call(request)).await {
         Ok(response) => response.map(Body::new),
@@ -81,19 +81,19 @@ where
 }
 
 /// Answers a whole message, or gives it back when it cannot be decoded.
-async fn answer_message(
+async fn run_message(
     ctx: &Context,
     metadata: &HeaderMap,
-    origin: &Origin,
+    call_info: &CallInfo,
     framed: Bytes,
-) -> std::result::Result<Response, Seen> {
-    let refused = refuse_early(ctx, origin, message(&framed));
+) -> std::result::Result<Response, PartialBody> {
+    let refused = refuse_early(ctx, call_info, message(&framed));
     let answer = match refused {
-        Ok(()) => infer(ctx, metadata, origin.clone(), decode(framed)?).await,
+        Ok(()) => infer(ctx, metadata, call_info.clone(), decode(framed)?).await,
         Err(error) => Err(error),
     };
     let response = answer.and_then(reply);
-    Ok(response.unwrap_or_else(|error| failure(origin, &error).into_http()))
+    Ok(response.unwrap_or_else(|error| failure(call_info, &error).into_http()))
 }
 
 /// A message without its prefix.
@@ -102,16 +102,16 @@ fn message(framed: &[u8]) -> &[u8] {
 }
 
 /// A message from its bytes, or these when it cannot be decoded.
-fn decode(framed: Bytes) -> std::result::Result<ModelInferRequest, Seen> {
+fn decode(framed: Bytes) -> std::result::Result<ModelInferRequest, PartialBody> {
     let message = framed.slice(PREFIX_BYTES.min(framed.len())..);
     if check_fields(&message).is_ok()
         && let Ok(message) = ModelInferRequest::decode(message)
     {
         return Ok(message);
     }
-    Err(Seen {
+    Err(PartialBody {
         bytes: framed,
-        last: Last::End,
+        next_frame: NextFrame::End,
     })
 }
 
@@ -130,7 +130,7 @@ enum Prefix {
     /// The message has this many bytes with its prefix.
     Known(usize),
     /// The message is compressed, or over the limit.
-    Unusual,
+    Unsupported,
 }
 
 fn prefix(bytes: &[u8], limit: usize) -> Prefix {
@@ -138,55 +138,58 @@ fn prefix(bytes: &[u8], limit: usize) -> Prefix {
         [] | [0] | [0, _] | [0, _, _] | [0, _, _, _] => Prefix::Missing,
         [0, a, b, c, d, ..] => match usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])) {
             Ok(n_bytes) if n_bytes <= limit => Prefix::Known(PREFIX_BYTES.saturating_add(n_bytes)),
-            Ok(_) | Err(_) => Prefix::Unusual,
+            Ok(_) | Err(_) => Prefix::Unsupported,
         },
-        [_, ..] => Prefix::Unusual,
+        [_, ..] => Prefix::Unsupported,
     }
 }
 
 /// Reads the only message of a body, with its prefix, and gives back what it read when it is
 /// anything else.
-async fn open<B>(body: &mut LimitedBody<B>, limit: usize) -> std::result::Result<Bytes, Seen>
+async fn read_message<B>(
+    body: &mut TimeoutBody<B>,
+    limit: usize,
+) -> std::result::Result<Bytes, PartialBody>
 where
-    B: Incoming,
+    B: RequestBody,
     B::Error: Into<BoxError>,
 {
-    let mut gathered = Gathered::default();
-    let last = loop {
-        let n_bytes = gathered.as_slice().len();
-        let expected = match prefix(gathered.as_slice(), limit) {
+    let mut buffer = BodyBuffer::default();
+    let next_frame = loop {
+        let n_bytes = buffer.as_slice().len();
+        let expected = match prefix(buffer.as_slice(), limit) {
             Prefix::Missing => None,
             Prefix::Known(expected) if expected >= n_bytes => Some(expected),
-            Prefix::Known(_) | Prefix::Unusual => break Last::Unread,
+            Prefix::Known(_) | Prefix::Unsupported => break NextFrame::Unread,
         };
         let is_whole = expected == Some(n_bytes);
         if is_whole && body.is_end_stream() {
-            return Ok(gathered.finish());
+            return Ok(buffer.finish());
         }
         match body.frame().await {
-            None if is_whole => return Ok(gathered.finish()),
-            None => break Last::End,
-            Some(Err(error)) => break Last::Frame(Box::new(Err(error))),
+            None if is_whole => return Ok(buffer.finish()),
+            None => break NextFrame::End,
+            Some(Err(error)) => break NextFrame::Frame(Box::new(Err(error))),
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => gathered.push(data, expected.unwrap_or_default()),
-                Err(trailers) => break Last::Frame(Box::new(Ok(trailers))),
+                Ok(data) => buffer.push(data, expected.unwrap_or_default()),
+                Err(trailers) => break NextFrame::Frame(Box::new(Ok(trailers))),
             },
         }
     };
-    Err(Seen {
-        bytes: gathered.finish(),
-        last,
+    Err(PartialBody {
+        bytes: buffer.finish(),
+        next_frame,
     })
 }
 
 /// The bytes of a message as they arrive: those of a single piece are not copied.
 #[derive(Debug, Default)]
-struct Gathered {
+struct BodyBuffer {
     single: Bytes,
     joined: BytesMut,
 }
 
-impl Gathered {
+impl BodyBuffer {
     fn as_slice(&self) -> &[u8] {
         match self.joined.is_empty() {
             true => &self.single,
@@ -217,14 +220,14 @@ impl Gathered {
 
 /// What was read of a body.
 #[derive(Debug, Default)]
-struct Seen {
+struct PartialBody {
     bytes: Bytes,
-    last: Last,
+    next_frame: NextFrame,
 }
 
 /// What came after the bytes that were read.
 #[derive(Debug, Default)]
-enum Last {
+enum NextFrame {
     /// Nothing was read after them.
     #[default]
     Unread,
@@ -234,28 +237,32 @@ enum Last {
     Frame(Box<std::result::Result<Frame<Bytes>, BoxError>>),
 }
 
-impl Seen {
+impl PartialBody {
     /// The body as it was before it was read.
-    fn put_back<B>(self, rest: B) -> PutBack<B> {
+    fn replay<B>(self, rest: B) -> ReplayBody<B> {
         let bytes = (!self.bytes.is_empty()).then_some(self.bytes);
-        let (last, rest) = match self.last {
-            Last::Unread => (None, Some(rest)),
-            Last::End => (None, None),
-            Last::Frame(frame) => (Some(frame), Some(rest)),
+        let (next_frame, rest) = match self.next_frame {
+            NextFrame::Unread => (None, Some(rest)),
+            NextFrame::End => (None, None),
+            NextFrame::Frame(frame) => (Some(frame), Some(rest)),
         };
-        PutBack { bytes, last, rest }
+        ReplayBody {
+            bytes,
+            next_frame,
+            rest,
+        }
     }
 }
 
 /// A body of which a part was read.
 #[derive(Debug)]
-struct PutBack<B> {
+struct ReplayBody<B> {
     bytes: Option<Bytes>,
-    last: Option<Box<std::result::Result<Frame<Bytes>, BoxError>>>,
+    next_frame: Option<Box<std::result::Result<Frame<Bytes>, BoxError>>>,
     rest: Option<B>,
 }
 
-impl<B> http_body::Body for PutBack<B>
+impl<B> http_body::Body for ReplayBody<B>
 where
     B: http_body::Body<Data = Bytes, Error = BoxError> + Unpin,
 {
@@ -269,8 +276,8 @@ where
         if let Some(bytes) = self.bytes.take() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        if let Some(last) = self.last.take() {
-            return Poll::Ready(Some(*last));
+        if let Some(next_frame) = self.next_frame.take() {
+            return Poll::Ready(Some(*next_frame));
         }
         match &mut self.rest {
             Some(rest) => Pin::new(rest).poll_frame(cx),
@@ -279,14 +286,14 @@ where
     }
 }
 
-fn reply(mut inferred: Inferred) -> Result<Response> {
-    let answerer = std::mem::take(&mut inferred.answerer);
-    let data = framed(&inferred.into_message())?;
-    let mut response = Response::new(Body::new(Reply::Message(data)));
-    keep_for_log(&answerer, response.extensions_mut());
+fn reply(mut inference_result: InferenceResult) -> Result<Response> {
+    let served_by = std::mem::take(&mut inference_result.served_by);
+    let data = framed(&inference_result.into_message())?;
+    let mut response = Response::new(Body::new(UnaryReply::Message(data)));
+    keep_for_log(&served_by, response.extensions_mut());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
-    tell(answerer, headers);
+    insert_served_by(served_by, headers);
     Ok(response)
 }
 
@@ -308,13 +315,13 @@ fn framed(message: &impl Message) -> Result<Bytes> {
 
 /// The body of a reply: what of it is still to be sent.
 #[derive(Debug)]
-enum Reply {
+enum UnaryReply {
     Message(Bytes),
     Status,
     Nothing,
 }
 
-impl http_body::Body for Reply {
+impl http_body::Body for UnaryReply {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

@@ -8,7 +8,7 @@ use contract::Result;
 use serde_json::{Map, Value, json};
 
 use super::object::Object;
-use super::{OpenInference, json_reply, plain};
+use super::{OpenInference, json_reply, sync_handler};
 use crate::context::Context;
 use crate::open_inference::repository::{
     Action, ControlParameter, IndexRow, control, index, named_repository,
@@ -18,8 +18,8 @@ use crate::tensor_json::JsonLimits;
 
 /// The routes of the repository.
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
-    let index = post(plain(ctx, repository_index));
-    let refused = post(plain(ctx, refuse_named));
+    let index = post(sync_handler(ctx, repository_index));
+    let refused = post(sync_handler(ctx, refuse_named));
     Router::new()
         .route("/v2/repository/index", index.clone())
         .route("/v2/repository/{repository}/index", index)

@@ -15,35 +15,40 @@ use super::target;
 use crate::context::Context;
 use crate::offload::{offload, output_bytes};
 use crate::open_inference::binary::{Parts, split};
-use crate::open_inference::inference::{Origin, run};
+use crate::open_inference::inference::{CallInfo, run};
 use crate::open_inference::parameters::RequestParameters;
-use crate::rest::{Call, Early, Reply};
+use crate::rest::{Call, EarlyAdmission, Reply};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
 
 /// Answers one inference request.
 pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
-    let origin = Origin {
+    let call_info = CallInfo {
         id: call.id.clone(),
         received: call.received,
         deadline: call.deadline,
     };
     let (mut route, decoded) = read(&ctx, call).await?;
-    let answerer = std::mem::take(&mut route.answerer);
+    let served_by = std::mem::take(&mut route.served_by);
     let Decoded { id, inference } = decoded;
     let is_binary_default = inference.parameters.binary_data_output.unwrap_or_default();
-    let wanted: Vec<_> = inference
+    let binary_outputs: Vec<_> = inference
         .outputs
         .iter()
         .map(|output| output.parameters.binary_data.unwrap_or(is_binary_default))
         .collect();
-    let response = run(&ctx, route, origin, inference).await?;
+    let response = run(&ctx, route, call_info, inference).await?;
     let style = NonFinite::of(ctx.server.is_strict_json);
     let reply = offload(output_bytes(&response), move || {
-        let is_binary = |index: usize| wanted.get(index).copied().unwrap_or(is_binary_default);
+        let is_binary = |index: usize| {
+            binary_outputs
+                .get(index)
+                .copied()
+                .unwrap_or(is_binary_default)
+        };
         encode(id.as_deref(), &response, is_binary, style)
     });
-    Ok(reply.await?.answered_by(answerer))
+    Ok(reply.await?.with_served_by(served_by))
 }
 
 /// Picks the version that a request is for, and reads its inputs.
@@ -58,7 +63,9 @@ async fn read(ctx: &Arc<Context>, mut call: Call) -> Result<(Route, Decoded)> {
         Parts::Json(json, blobs) => {
             let (ctx, json_bytes) = (Arc::clone(ctx), json.len());
             let read = move || {
-                let route = ctx.infer.route_for(&target, &call.caller(&json, limits))?;
+                let route = ctx
+                    .infer
+                    .route_for(&target, &call.attributes(&json, limits))?;
                 let envelope = Envelope::read(&json, &limits)?;
                 refuse_early(&ctx, &call, target, &envelope.parameters)?;
                 Ok((route, decode(envelope, blobs, &limits)?))
@@ -66,7 +73,9 @@ async fn read(ctx: &Arc<Context>, mut call: Call) -> Result<(Route, Decoded)> {
             offload(json_bytes, read).await
         }
         Parts::Raw(body) => {
-            let route = ctx.infer.route_for(&target, &call.caller(b"", limits))?;
+            let route = ctx
+                .infer
+                .route_for(&target, &call.attributes(b"", limits))?;
             let is_binary = !accepts_json(&call.headers);
             let mut decoded = Decoded::default();
             decoded.inference.parameters.binary_data_output = Some(is_binary);
@@ -86,11 +95,11 @@ fn refuse_early(
     let Some(deadline) = parameters.deadline(call.received, call.deadline) else {
         return Ok(());
     };
-    let early = Early {
+    let early_admission = EarlyAdmission {
         target,
         priority: Some(parameters.priority),
     };
-    early.refuse(ctx, deadline)
+    early_admission.refuse(ctx, deadline)
 }
 
 /// Whether the caller names JSON among the media types that it takes; a wildcard names nothing.

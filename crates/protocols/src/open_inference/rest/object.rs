@@ -13,17 +13,17 @@ use crate::tensor_json::envelope::{array_items, object_members};
 /// A JSON object, cut into its members.
 #[derive(Debug)]
 pub(super) struct Object<'a> {
-    place: String,
+    path: String,
     members: Vec<(Cow<'a, str>, &'a [u8])>,
     limits: &'a JsonLimits,
 }
 
 impl<'a> Object<'a> {
-    /// Cuts `json`, which errors call `place`.
-    pub(super) fn parse(json: &'a [u8], place: String, limits: &'a JsonLimits) -> Result<Self> {
-        let members = object_members(json, limits).map_err(|error| error.in_context(&place))?;
+    /// Cuts `json`, which errors call `path`.
+    pub(super) fn parse(json: &'a [u8], path: String, limits: &'a JsonLimits) -> Result<Self> {
+        let members = object_members(json, limits).map_err(|error| error.in_context(&path))?;
         Ok(Self {
-            place,
+            path,
             members,
             limits,
         })
@@ -84,7 +84,7 @@ impl<'a> Object<'a> {
         match self.get(key) {
             None => Ok(Vec::new()),
             Some(json) => array_items(json, self.limits)
-                .map_err(|error| error.in_context(format_args!("{}: `{key}`", self.place))),
+                .map_err(|error| error.in_context(format_args!("{}: `{key}`", self.path))),
         }
     }
 
@@ -94,8 +94,8 @@ impl<'a> Object<'a> {
         let Some(json) = self.get("parameters") else {
             return Ok(parameters);
         };
-        let place = format!("{}: `parameters`", self.place);
-        let object = Object::parse(json, place, self.limits)?;
+        let path = format!("{}: `parameters`", self.path);
+        let object = Object::parse(json, path, self.limits)?;
         for (name, value) in object.members() {
             let value = parameter(value).ok_or_else(|| {
                 object.error(
@@ -110,7 +110,7 @@ impl<'a> Object<'a> {
 
     /// An error about the member `key`.
     pub(super) fn error(&self, key: &str, what: &str) -> Error {
-        Error::invalid(format!("{}: `{key}` {what}", self.place))
+        Error::invalid(format!("{}: `{key}` {what}", self.path))
     }
 }
 

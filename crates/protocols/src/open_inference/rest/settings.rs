@@ -8,9 +8,11 @@ use contract::Result;
 use serde_json::{Map, Value, json};
 
 use super::object::Object;
-use super::{json_reply, plain};
+use super::{json_reply, sync_handler};
 use crate::context::Context;
-use crate::open_inference::settings::{LOG, Setting, Settings, TRACE, Wanted, check_change};
+use crate::open_inference::settings::{
+    LOG, RequestedValue, Setting, Settings, TRACE, check_change,
+};
 use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
 
@@ -19,15 +21,15 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     Router::new()
         .route(
             "/v2/trace/setting",
-            get(plain(ctx, trace)).post(plain(ctx, change_trace)),
+            get(sync_handler(ctx, trace)).post(sync_handler(ctx, change_trace)),
         )
         .route(
             "/v2/models/{model}/trace/setting",
-            get(plain(ctx, model_trace)).post(plain(ctx, change_model_trace)),
+            get(sync_handler(ctx, model_trace)).post(sync_handler(ctx, change_model_trace)),
         )
         .route(
             "/v2/logging",
-            get(plain(ctx, log)).post(plain(ctx, change_log)),
+            get(sync_handler(ctx, log)).post(sync_handler(ctx, change_log)),
         )
 }
 
@@ -77,24 +79,26 @@ fn change(ctx: &Context, call: &Call, settings: &Settings) -> Result<Reply> {
     let limits = JsonLimits::from(&ctx.limits);
     let body = Object::body(&call.body, &limits)?;
     for (name, json) in body.members() {
-        let wanted =
-            wanted(json).ok_or_else(|| body.error(name, "is no value that a setting can have"))?;
-        check_change(settings, name, &wanted)?;
+        let requested = requested(json)
+            .ok_or_else(|| body.error(name, "is no value that a setting can have"))?;
+        check_change(settings, name, &requested)?;
     }
     Ok(show(settings))
 }
 
-fn wanted(json: &[u8]) -> Option<Wanted> {
+fn requested(json: &[u8]) -> Option<RequestedValue> {
     match serde_json::from_slice(json).ok()? {
-        Value::Null => Some(Wanted::Reset),
-        Value::Bool(value) => Some(Wanted::Bool(value)),
-        Value::Number(value) => u32::try_from(value.as_u64()?).ok().map(Wanted::Number),
-        Value::String(value) => Some(Wanted::Text(value)),
+        Value::Null => Some(RequestedValue::Reset),
+        Value::Bool(value) => Some(RequestedValue::Bool(value)),
+        Value::Number(value) => u32::try_from(value.as_u64()?)
+            .ok()
+            .map(RequestedValue::Number),
+        Value::String(value) => Some(RequestedValue::Text(value)),
         Value::Array(values) => values
             .into_iter()
             .map(|value| value.as_str().map(str::to_owned))
             .collect::<Option<_>>()
-            .map(Wanted::List),
+            .map(RequestedValue::List),
         Value::Object(_) => None,
     }
 }

@@ -1,9 +1,9 @@
 //! Whole requests and replies of the REST side, against a server that repeats its inputs.
 
-mod about;
 mod binary;
 mod errors;
 mod infer;
+mod metadata;
 mod random;
 mod repository;
 
@@ -114,15 +114,15 @@ fn echo() -> Router {
 
 /// A request.
 #[derive(Clone, Debug)]
-struct Ask {
+struct TestRequest {
     method: Method,
     path: String,
     headers: Vec<(&'static str, String)>,
     body: Bytes,
 }
 
-fn get(path: &str) -> Ask {
-    Ask {
+fn get(path: &str) -> TestRequest {
+    TestRequest {
         method: Method::GET,
         path: path.to_owned(),
         headers: Vec::new(),
@@ -130,8 +130,8 @@ fn get(path: &str) -> Ask {
     }
 }
 
-fn post(path: &str, body: impl Into<Bytes>) -> Ask {
-    Ask {
+fn post(path: &str, body: impl Into<Bytes>) -> TestRequest {
+    TestRequest {
         method: Method::POST,
         body: body.into(),
         ..get(path)
@@ -139,19 +139,19 @@ fn post(path: &str, body: impl Into<Bytes>) -> Ask {
 }
 
 /// A request with `blobs` behind its JSON.
-fn post_binary(path: &str, json: &str, blobs: &[u8]) -> Ask {
+fn post_binary(path: &str, json: &str, blobs: &[u8]) -> TestRequest {
     let body = [json.as_bytes(), blobs].concat();
     post(path, body).with("Inference-Header-Content-Length", &json.len().to_string())
 }
 
-impl Ask {
+impl TestRequest {
     fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
     }
 
     /// What `router` answers.
-    fn answer(&self, router: &Router) -> Answer {
+    fn answer(&self, router: &Router) -> TestResponse {
         let mut request = Request::builder()
             .method(&self.method)
             .uri(&self.path)
@@ -167,7 +167,7 @@ impl Ask {
         runtime.block_on(async {
             let response = router.clone().oneshot(request).await.unwrap();
             let (parts, body) = response.into_parts();
-            Answer {
+            TestResponse {
                 status: parts.status.as_u16(),
                 headers: parts.headers,
                 body: axum::body::to_bytes(body, usize::MAX).await.unwrap(),
@@ -223,13 +223,13 @@ fn push_body(text: &mut String, mark: char, body: &[u8], n_json: Option<usize>) 
 
 /// A reply.
 #[derive(Debug)]
-struct Answer {
+struct TestResponse {
     status: u16,
     headers: HeaderMap,
     body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -240,7 +240,7 @@ impl Answer {
 }
 
 /// Requests and answers, one below the other.
-fn exchanges(router: &Router, asks: impl IntoIterator<Item = Ask>) -> String {
+fn exchanges(router: &Router, asks: impl IntoIterator<Item = TestRequest>) -> String {
     let texts: Vec<_> = asks.into_iter().map(|ask| ask.exchange(router)).collect();
     texts.join("\n")
 }

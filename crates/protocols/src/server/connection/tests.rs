@@ -22,10 +22,10 @@ struct Case {
 enum Expected {
     Wait(Seconds),
     Finish,
-    Cut,
+    Abort,
 }
 
-fn verdict(case: Case) -> Expected {
+fn next_action(case: Case) -> Expected {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
     let options = ServeOptions {
@@ -34,30 +34,30 @@ fn verdict(case: Case) -> Expected {
         max_headers: 100,
         max_connections: 1,
     };
-    let watch = Watch {
+    let watchdog = Watchdog {
         draining_since: case.draining_since.map(at),
         closing_since: case.closing_since.map(at),
         finishing_since: case.finishing_since.map(at),
     };
-    let seen = Snapshot {
+    let snapshot = Snapshot {
         head_since: case.head_since.map(at),
         last_progress: at(case.last_progress),
         n_in_flight: case.n_in_flight,
         n_calls: usize::from(!case.is_fresh),
         is_http2: case.is_http2,
     };
-    match watch.verdict(&seen, &options, at(case.now)) {
-        Verdict::Wait(until) => Expected::Wait((until - start).as_secs()),
-        Verdict::Finish => Expected::Finish,
-        Verdict::Cut(_) => Expected::Cut,
+    match watchdog.next_action(&snapshot, &options, at(case.now)) {
+        ConnectionAction::Wait(until) => Expected::Wait((until - start).as_secs()),
+        ConnectionAction::Finish => Expected::Finish,
+        ConnectionAction::Abort(_) => Expected::Abort,
     }
 }
 
 fn check(cases: &[(&str, Case, Expected)]) {
     let failed: Vec<_> = cases
         .iter()
-        .filter(|(_, case, expected)| verdict(*case) != *expected)
-        .map(|(name, case, expected)| (name, verdict(*case), expected))
+        .filter(|(_, case, expected)| next_action(*case) != *expected)
+        .map(|(name, case, expected)| (name, next_action(*case), expected))
         .collect();
     assert!(failed.is_empty(), "{failed:#?}");
 }
@@ -95,7 +95,11 @@ fn an_open_connection_is_watched_for_idleness_and_slow_heads() {
             Case { now: 9, ..in_head },
             Expected::Wait(10),
         ),
-        ("head too slow", Case { now: 10, ..in_head }, Expected::Cut),
+        (
+            "head too slow",
+            Case { now: 10, ..in_head },
+            Expected::Abort,
+        ),
     ]);
 }
 
@@ -146,7 +150,7 @@ fn a_closing_connection_finishes_once_what_arrived_is_read() {
                 now: 24,
                 ..finishing
             },
-            Expected::Cut,
+            Expected::Abort,
         ),
         ("running", Case { now: 24, ..busy }, Expected::Wait(29)),
     ]);

@@ -83,7 +83,7 @@ pub(in crate::tensor_json) fn short(text: &[u8]) -> Option<(Short, &[u8])> {
 fn with_early_point(values: u64) -> Option<(u64, usize, usize)> {
     const DIGIT: u64 = 0xff;
     const POINT: u64 = 0xff00;
-    let end = place(others(values & !POINT));
+    let end = first_marked_byte(others(values & !POINT));
     if end < 3 {
         return None;
     }
@@ -95,7 +95,7 @@ fn with_early_point(values: u64) -> Option<(u64, usize, usize)> {
 #[inline(always)]
 fn with_late_point(values: u64, eight: &[u8; 8]) -> Option<(u64, usize, usize)> {
     let others = others(values);
-    let n_whole = place(others);
+    let n_whole = first_marked_byte(others);
     let has_leading_zero = n_whole > 1 && eight.first() == Some(&b'0');
     if !(1..8).contains(&n_whole) || has_leading_zero {
         return None;
@@ -104,7 +104,7 @@ fn with_late_point(values: u64, eight: &[u8; 8]) -> Option<(u64, usize, usize)> 
         return Some((joined(values, n_whole), 0, n_whole));
     }
     let with_point = others ^ others.wrapping_sub(1);
-    let end = place(others & !with_point);
+    let end = first_marked_byte(others & !with_point);
     if end - n_whole < 2 {
         return None;
     }
@@ -121,7 +121,7 @@ fn others(values: u64) -> u64 {
 
 /// The place of the first of eight bytes that has a bit; 8 if none has.
 #[inline(always)]
-fn place(bits: u64) -> usize {
+fn first_marked_byte(bits: u64) -> usize {
     bits.trailing_zeros() as usize / 8
 }
 

@@ -408,22 +408,22 @@ fn a_form_takes_what_is_written_like_the_number_that_gave_it() {
 #[test]
 fn any_wrong_byte_ends_a_form() {
     for text in ["5", "0.5", "-12.5", "0.123456", "1234567"] {
-        for place in usize::from(text.starts_with('-'))..=text.len() {
+        for index in usize::from(text.starts_with('-'))..=text.len() {
             let taken = (0..=u8::MAX).filter(|&byte| {
                 let mut longer = format!("{text},77777777777777777777").into_bytes();
-                longer[place] = byte;
+                longer[index] = byte;
                 let form = Form::new(quickest(text).unwrap().layout(false)).unwrap();
                 form.next(&longer).is_some()
             });
             let taken: Vec<_> = taken.collect();
-            let expected: &[u8] = match text.as_bytes().get(place) {
+            let expected: &[u8] = match text.as_bytes().get(index) {
                 None => b",",
                 Some(b'.') => b".",
                 Some(b'1') if !text.starts_with("0.") => b"123456789",
                 Some(_) => b"0123456789",
             };
             // A sign in place of the only digit leaves none.
-            assert_eq!(taken, expected, "byte {place} of {text}");
+            assert_eq!(taken, expected, "byte {index} of {text}");
         }
     }
 }

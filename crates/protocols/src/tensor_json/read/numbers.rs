@@ -22,15 +22,15 @@ const MAX_SHORT_BYTES: usize = 8;
 const MIN_ALIKE: usize = 4;
 
 /// The most short numbers between two looks, so that these cost next to nothing.
-const MAX_BETWEEN_LOOKS: usize = 1023;
+const MAX_BETWEEN_PROBES: usize = 1023;
 
 /// The values so far, and how the last ones were written.
 pub(super) struct Numbers<T> {
     values: Vec<T>,
     form: Option<Form>,
     /// Short numbers until the next look, and from that to the one after it.
-    n_to_look: usize,
-    n_between_looks: usize,
+    n_until_probe: usize,
+    n_between_probes: usize,
 }
 
 impl<T: Leaf> Sink for Numbers<T> {
@@ -38,8 +38,8 @@ impl<T: Leaf> Sink for Numbers<T> {
         Self {
             values: Vec::with_capacity(n_elements),
             form: None,
-            n_to_look: 0,
-            n_between_looks: 0,
+            n_until_probe: 0,
+            n_between_probes: 0,
         }
     }
 
@@ -92,13 +92,13 @@ impl<T: Leaf> Numbers<T> {
     ) -> Option<&'a [u8]> {
         let mut rest = start;
         loop {
-            if self.n_to_look == 0 {
-                rest = self.look(cursor, rest, n_max);
+            if self.n_until_probe == 0 {
+                rest = self.take_repeated(cursor, rest, n_max);
             }
             let n_before = self.len();
-            let n_stop = n_max.min(n_before.saturating_add(self.n_to_look.max(1)));
+            let n_stop = n_max.min(n_before.saturating_add(self.n_until_probe.max(1)));
             let next = take_until(&mut self.values, cursor, rest, n_stop);
-            self.n_to_look = self.n_to_look.saturating_sub(self.len() - n_before);
+            self.n_until_probe = self.n_until_probe.saturating_sub(self.len() - n_before);
             rest = next?;
             if self.len() < n_stop || n_stop == n_max {
                 return Some(rest);
@@ -109,7 +109,12 @@ impl<T: Leaf> Numbers<T> {
     /// Takes as many numbers of the known form as follow, until there are `n_max` values, and learns
     /// a form where they were few. Moves `cursor` behind the last, and gives what follows its comma.
     #[inline(never)]
-    fn look<'a>(&mut self, cursor: &mut Cursor<'a>, start: &'a [u8], n_max: usize) -> &'a [u8] {
+    fn take_repeated<'a>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        start: &'a [u8],
+        n_max: usize,
+    ) -> &'a [u8] {
         let n_before = self.len();
         let mut rest = start;
         if let Some(form) = self.form {
@@ -127,14 +132,14 @@ impl<T: Leaf> Numbers<T> {
             }
         }
         if self.len() - n_before >= MIN_ALIKE {
-            self.n_between_looks /= 2;
+            self.n_between_probes /= 2;
         } else {
-            self.n_between_looks = (2 * self.n_between_looks + 1).min(MAX_BETWEEN_LOOKS);
+            self.n_between_probes = (2 * self.n_between_probes + 1).min(MAX_BETWEEN_PROBES);
             if let Some((number, after)) = short(rest) {
                 self.form = Form::new(number.layout(after.starts_with(b", ")));
             }
         }
-        self.n_to_look = self.n_between_looks;
+        self.n_until_probe = self.n_between_probes;
         rest
     }
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use contract::{AdmissionLevel, RunCost, Urgency};
 
 use super::Scheduler;
-use super::exchange::{Outlook, Refusal};
+use super::types::{Refusal, SchedulerSnapshot};
 use crate::batch::curve::{Point, float};
-use crate::batch::queue::{Waiting, class};
+use crate::batch::queue::{QueuedRequest, class};
 
 /// What was measured so long ago refuses nobody while everything is idle.
 const STALE_AGE: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ impl<T> Scheduler<T> {
             return Ok(());
         }
         let class = class(priority.unwrap_or_default());
-        let Some(refusal) = self.lateness_of(class, 1, deadline, now) else {
+        let Some(refusal) = self.refusal_if_late(class, 1, deadline, now) else {
             return Ok(());
         };
         if priority.is_none() && !self.is_late_for_all(deadline, now) {
@@ -41,7 +41,7 @@ impl<T> Scheduler<T> {
         }
         self.turnaround.arrived(now);
         let time = deadline.saturating_duration_since(now);
-        self.usual_time.observe(time, now);
+        self.deadline_estimate.observe(time, now);
         Err(refusal)
     }
 
@@ -49,18 +49,18 @@ impl<T> Scheduler<T> {
     /// that wait.
     fn is_late_for_all(&self, deadline: Instant, now: Instant) -> bool {
         let mut classes = std::iter::once(FIRST_CLASS).chain(self.queue.classes());
-        classes.all(|class| self.lateness_of(class, 1, deadline, now).is_some())
+        classes.all(|class| self.refusal_if_late(class, 1, deadline, now).is_some())
     }
 
     /// What was measured, and what follows from it now.
-    pub(crate) fn outlook(&self, now: Instant) -> Outlook {
+    pub(crate) fn snapshot(&self, now: Instant) -> SchedulerSnapshot {
         let run_cost = |point: &Point| RunCost {
             rows: point.rows,
             time: Duration::from_secs_f64(point.seconds),
             deviation: point.deviation(),
         };
         let is_known = self.curve.points().next().is_some();
-        Outlook {
+        SchedulerSnapshot {
             curve: self.curve.points().map(run_cost).collect(),
             efficient_rows: self.sizing.efficient_rows,
             batch_rows: self.sizing.batch_rows,
@@ -76,7 +76,7 @@ impl<T> Scheduler<T> {
     /// of the model.
     pub(crate) fn admission_level(&self, now: Instant) -> AdmissionLevel {
         if self.is_closing || self.slots.n_left() == 0 {
-            return AdmissionLevel::Nobody;
+            return AdmissionLevel::Closed;
         }
         // Up to the first class that waits, and from each to the next, all fare the same.
         let before = self
@@ -88,7 +88,7 @@ impl<T> Scheduler<T> {
         match lowest.find(|&class| class > 0 && self.would_admit(class, now)) {
             Some(LAST_CLASS) => AdmissionLevel::Priority(0),
             Some(class) => AdmissionLevel::Priority(class),
-            None => AdmissionLevel::Nobody,
+            None => AdmissionLevel::Closed,
         }
     }
 
@@ -101,28 +101,28 @@ impl<T> Scheduler<T> {
             Some(n_over) => self.sizing.queue_rows > 0 && self.queue.can_displace(class, n_over),
             None => true,
         };
-        let lateness = deadline.and_then(|deadline| self.lateness_of(class, 1, deadline, now));
+        let lateness = deadline.and_then(|deadline| self.refusal_if_late(class, 1, deadline, now));
         lateness.is_none() && has_room()
     }
 
     pub(super) fn check_deadline(
         &mut self,
-        waiting: &Waiting<T>,
+        waiting: &QueuedRequest<T>,
         now: Instant,
     ) -> Result<(), Refusal> {
         let Some(deadline) = waiting.deadline else {
             return Ok(());
         };
         let time = deadline.saturating_duration_since(now);
-        self.usual_time.observe(time, now);
-        match self.lateness_of(waiting.class(), waiting.n_rows, deadline, now) {
+        self.deadline_estimate.observe(time, now);
+        match self.refusal_if_late(waiting.class(), waiting.n_rows, deadline, now) {
             Some(refusal) => Err(refusal),
             None => Ok(()),
         }
     }
 
     /// The refusal of a newcomer whose answer is predicted to come after `deadline`.
-    pub(super) fn lateness_of(
+    pub(super) fn refusal_if_late(
         &self,
         class: u32,
         n_rows: usize,

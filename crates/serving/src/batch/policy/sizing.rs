@@ -12,17 +12,17 @@
 
 use std::time::Duration;
 
-use super::exchange::{Limits, QueueLimit};
+use super::types::{Limits, QueueLimit};
 use crate::batch::curve::{Curve, float, whole};
 
 /// Batches of each instance that fit into the queue, at least.
 const MIN_QUEUE_BATCHES: usize = 4;
 
 /// What waits longer than this without a deadline is refused when the queue is full of it.
-const PATIENCE: Duration = Duration::from_secs(4);
+const MAX_WAIT: Duration = Duration::from_secs(4);
 
 /// Below this a queue without deadlines never counts as standing.
-const MIN_STANDING_DELAY: Duration = Duration::from_secs(1);
+const MIN_CODEL_TARGET: Duration = Duration::from_secs(1);
 
 /// The share of a run of one row that must be the same for any number of rows.
 const MIN_GAIN: f64 = 0.25;
@@ -44,7 +44,7 @@ pub(super) struct Sizing {
     /// The most rows that wait.
     pub(super) queue_rows: usize,
     /// The delay above which a queue without deadlines counts as standing; `None` for never.
-    pub(super) standing_delay: Option<Duration>,
+    pub(super) codel_target: Option<Duration>,
 }
 
 impl Sizing {
@@ -54,10 +54,10 @@ impl Sizing {
         curve: &Curve,
         factor: f64,
         limits: &Limits,
-        usual_time: Option<Duration>,
+        deadline_estimate: Option<Duration>,
     ) -> Self {
         let upper = |rows| Some(curve.upper(rows)?.mul_f64(factor));
-        let time_limit = limits.time_limit.or(usual_time);
+        let time_limit = limits.time_limit.or(deadline_estimate);
         let efficient_rows = curve.efficient_rows(limits.max_rows);
         let most = efficient_rows.clamp(1, limits.max_rows.max(1));
         let fits = |rows| match (time_limit, upper(rows)) {
@@ -66,13 +66,13 @@ impl Sizing {
         };
         let batch_rows = largest(most, fits);
         let batch_time = upper(batch_rows);
-        let (queue_rows, standing_delay) = match limits.queue {
+        let (queue_rows, codel_target) = match limits.queue {
             QueueLimit::Fixed(rows) => (rows, None),
             QueueLimit::Learned { at_most } => {
                 let rows = batch_time.map_or(at_most, |batch_time| {
                     queue_rows(batch_rows, batch_time, limits)
                 });
-                let delay = batch_time.map(|time| MIN_STANDING_DELAY.max(time * 2));
+                let delay = batch_time.map(|time| MIN_CODEL_TARGET.max(time * 2));
                 (rows.min(at_most), delay)
             }
         };
@@ -82,7 +82,7 @@ impl Sizing {
             row_time: upper(1).unwrap_or_default(),
             max_hold: max_hold(curve, batch_rows),
             queue_rows,
-            standing_delay,
+            codel_target,
         }
     }
 }
@@ -103,8 +103,8 @@ fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
 /// What callers usually allow does not count here: others may allow more.
 fn queue_rows(batch_rows: usize, batch_time: Duration, limits: &Limits) -> usize {
     let at_once = batch_rows * limits.n_instances;
-    let patience = limits.time_limit.unwrap_or(PATIENCE).as_secs_f64();
-    let n_batches = patience / batch_time.as_secs_f64().max(1e-9);
+    let max_wait = limits.time_limit.unwrap_or(MAX_WAIT).as_secs_f64();
+    let n_batches = max_wait / batch_time.as_secs_f64().max(1e-9);
     let rows = whole(float(at_once) * n_batches);
     match limits.time_limit {
         Some(_) => rows.max(at_once),
@@ -167,10 +167,10 @@ mod tests {
             (Some(millis(1)), None, 1.0, 1),
         ];
         let mut failures = Vec::new();
-        for (limit, usual, factor, expected) in cases {
-            let sizing = Sizing::new(&curve(2000, 100), factor, &limits(limit, LEARNED), usual);
+        for (limit, estimate, factor, expected) in cases {
+            let sizing = Sizing::new(&curve(2000, 100), factor, &limits(limit, LEARNED), estimate);
             if sizing.batch_rows != expected {
-                failures.push(format!("{limit:?} {usual:?} {factor}: {sizing:?}"));
+                failures.push(format!("{limit:?} {estimate:?} {factor}: {sizing:?}"));
             }
         }
         assert!(failures.is_empty(), "{failures:#?}");
@@ -197,7 +197,7 @@ mod tests {
         }
         let slow = Sizing::new(&curve(0, 2_000_000), 1.0, &limits(None, LEARNED), None);
         let is_four_seconds = |delay: Duration| delay.abs_diff(millis(4000)) < millis(1);
-        if slow.queue_rows != 8 || !slow.standing_delay.is_some_and(is_four_seconds) {
+        if slow.queue_rows != 8 || !slow.codel_target.is_some_and(is_four_seconds) {
             failures.push(format!("four batches of each instance: {slow:?}"));
         }
         assert!(failures.is_empty(), "{failures:#?}");
@@ -219,7 +219,7 @@ mod tests {
         let sizing = Sizing::new(&Curve::default(), 1.0, &limits, None);
         assert_eq!((sizing.batch_rows, sizing.queue_rows), (64, 1000));
         assert_eq!(
-            (sizing.standing_delay, sizing.max_hold),
+            (sizing.codel_target, sizing.max_hold),
             (None, Duration::ZERO)
         );
     }

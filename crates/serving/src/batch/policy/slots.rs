@@ -55,7 +55,7 @@ impl Slots {
     }
 
     /// An instance is gone: this one, or any when its thread had none, free ones first.
-    pub(super) fn lose(&mut self, number: Option<usize>) {
+    pub(super) fn mark_lost(&mut self, number: Option<usize>) {
         let is_free = |slot: &Slot| matches!(slot, Slot::Free(_));
         let is_left = |slot: &Slot| *slot != Slot::Lost;
         let any = || {
@@ -117,13 +117,13 @@ mod tests {
         let now = time::Instant::now().into_std();
         let mut slots = Slots::new(2);
         let busy = slots.occupy(now);
-        slots.lose(None);
+        slots.mark_lost(None);
         assert_eq!(
             (slots.n_left(), slots.n_free()),
             (1, 0),
             "a free one goes first"
         );
-        slots.lose(busy);
+        slots.mark_lost(busy);
         slots.release(0, now);
         assert_eq!((slots.n_left(), slots.n_free()), (0, 0));
     }

@@ -52,7 +52,7 @@ impl Turnaround {
         if self.horizon.is_zero() || n_replies == 0 {
             return;
         }
-        self.forget(now);
+        self.expire(now);
         if self.replies.len() >= MAX_BATCHES {
             self.replies.pop_front();
         }
@@ -61,7 +61,7 @@ impl Turnaround {
 
     /// A request arrived.
     pub(super) fn arrived(&mut self, now: Instant) {
-        self.forget(now);
+        self.expire(now);
         let Some((replied, n_left)) = self.replies.front_mut() else {
             return;
         };
@@ -78,8 +78,8 @@ impl Turnaround {
 
     /// The mean turnaround; `None` when callers do not come back.
     pub(super) fn mean(&self) -> Option<Duration> {
-        let is_loop = self.return_share >= MIN_RETURN_SHARE;
-        is_loop.then(|| Duration::from_secs_f64(self.mean))
+        let is_closed_loop = self.return_share >= MIN_RETURN_SHARE;
+        is_closed_loop.then(|| Duration::from_secs_f64(self.mean))
     }
 
     /// Callers that should come back soon.
@@ -91,7 +91,7 @@ impl Turnaround {
         due.map(|(_, n_replies)| n_replies).sum()
     }
 
-    fn forget(&mut self, now: Instant) {
+    fn expire(&mut self, now: Instant) {
         let horizon = self
             .horizon
             .max(Duration::from_secs_f64(self.mean * DUE_MEANS));

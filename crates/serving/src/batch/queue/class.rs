@@ -76,7 +76,7 @@ impl Classes {
     }
 
     /// The classes, in the order of service.
-    pub(super) fn each(&self) -> impl DoubleEndedIterator<Item = u32> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
         self.0.iter().map(|known| known.class)
     }
 
@@ -99,7 +99,7 @@ impl Classes {
     }
 
     /// Lower classes with savings of a row or more, and the rows.
-    pub(super) fn savings(&self) -> impl Iterator<Item = (u32, usize)> {
+    pub(super) fn credits(&self) -> impl Iterator<Item = (u32, usize)> {
         // A row is owned when nearly all of it is saved: twenty twentieths are not quite one.
         let rows = |class: &Class| whole((class.credit + 1e-3).floor());
         let lower = self.0.iter().skip(1);
@@ -123,7 +123,7 @@ mod tests {
             classes.credit(10);
             classes.charge(0, 10);
         }
-        classes.savings().map(|(_, rows)| rows).collect()
+        classes.credits().map(|(_, rows)| rows).collect()
     }
 
     #[test]
@@ -142,9 +142,9 @@ mod tests {
         assert_eq!((classes.up_to(1), classes.up_to(2)), ((4, 1), (7, 2)));
         classes.credit(100);
         classes.charge(2, 3);
-        assert_eq!(classes.savings().collect::<Vec<_>>(), [(2, 2)]);
+        assert_eq!(classes.credits().collect::<Vec<_>>(), [(2, 2)]);
         classes.remove(2, 3);
         classes.add(2, 3);
-        assert_eq!(classes.savings().count(), 0);
+        assert_eq!(classes.credits().count(), 0);
     }
 }

@@ -15,8 +15,8 @@ fn layout(width: usize) -> Option<RowLayout> {
 }
 
 /// A plan while nothing is known about runs.
-fn terms(now: Instant, max_rows: usize) -> Terms<'static> {
-    Terms {
+fn constraints(now: Instant, max_rows: usize) -> BatchConstraints<'static> {
+    BatchConstraints {
         now,
         max_rows,
         run_time: &|_| Duration::ZERO,
@@ -65,11 +65,11 @@ struct Model(Vec<(usize, Request)>);
 impl Model {
     fn in_order(&self) -> Vec<(usize, Request)> {
         let mut sorted = self.0.clone();
-        let place = |(number, request): &(usize, Request)| {
+        let key = |(number, request): &(usize, Request)| {
             let due = request.deadline.unwrap_or(u64::MAX);
             (request.priority.wrapping_sub(1), due, *number)
         };
-        sorted.sort_by_key(place);
+        sorted.sort_by_key(key);
         sorted
     }
 
@@ -115,12 +115,12 @@ proptest! {
     ) {
         let start = time::Instant::now().into_std();
         let at = |millis| start + Duration::from_millis(millis);
-        let (mut queue, mut model, mut places) = (Queue::new(), Model::default(), Vec::new());
+        let (mut queue, mut model, mut keys) = (Queue::new(), Model::default(), Vec::new());
         for operation in operations {
             match operation {
                 Operation::Push(request) => {
-                    let number = places.len();
-                    places.push(queue.push(Waiting {
+                    let number = keys.len();
+                    keys.push(queue.push(QueuedRequest {
                         n_rows: request.n_rows,
                         layout: layout(request.width),
                         priority: request.priority,
@@ -131,16 +131,16 @@ proptest! {
                     model.0.push((number, request));
                 }
                 Operation::Remove(any) => {
-                    let Some(number) = any.checked_rem(places.len()) else { continue };
-                    let removed = queue.remove(places[number]).map(|waiting| waiting.request);
+                    let Some(number) = any.checked_rem(keys.len()) else { continue };
+                    let removed = queue.remove(keys[number]).map(|waiting| waiting.request);
                     prop_assert_eq!(removed, model.remove(number).then_some(number));
                 }
                 Operation::Take(max_rows, now) => {
-                    let cut = queue.plan(&terms(at(now), max_rows));
+                    let plan = queue.plan(&constraints(at(now), max_rows));
                     let (expired, batch) = model.plan(now, max_rows);
-                    for (places, numbers) in [(cut.dropped, expired), (cut.batch, batch)] {
+                    for (keys, numbers) in [(plan.dropped, expired), (plan.batch, batch)] {
                         let taken: Vec<_> =
-                            queue.take(&places).iter().map(|waiting| waiting.request).collect();
+                            queue.take(&keys).iter().map(|waiting| waiting.request).collect();
                         numbers.iter().for_each(|&number| assert!(model.remove(number)));
                         prop_assert_eq!(taken, numbers);
                     }
@@ -163,7 +163,7 @@ fn a_batch_is_full_when_waiting_cannot_add_to_it() {
     let check = |requests: &[(usize, usize)], expected: bool| {
         let mut queue = Queue::new();
         for &(n_rows, width) in requests {
-            queue.push(Waiting {
+            queue.push(QueuedRequest {
                 n_rows,
                 layout: layout(width),
                 priority: 0,
@@ -172,7 +172,11 @@ fn a_batch_is_full_when_waiting_cannot_add_to_it() {
                 request: (),
             });
         }
-        assert_eq!(queue.plan(&terms(now, 4)).is_full, expected, "{requests:?}");
+        assert_eq!(
+            queue.plan(&constraints(now, 4)).is_full,
+            expected,
+            "{requests:?}"
+        );
     };
     check(&[], false);
     check(&[(1, 1)], false);

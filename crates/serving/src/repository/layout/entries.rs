@@ -39,13 +39,13 @@ pub(super) fn is_visible(name: &str) -> bool {
 }
 
 /// The entries that count, by name.
-pub(super) fn list(folder: &Path, remarks: &mut BTreeSet<String>) -> io::Result<Vec<Entry>> {
+pub(super) fn list(folder: &Path, warnings: &mut BTreeSet<String>) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else {
             let path = entry.path();
-            remarks.insert(format!(
+            warnings.insert(format!(
                 "`{}` is ignored: its name is no UTF-8",
                 path.display()
             ));

@@ -37,12 +37,12 @@ impl Fingerprint {
 }
 
 #[derive(Debug)]
-struct Walk {
+struct FingerprintBuilder {
     hasher: DefaultHasher,
     newest: SystemTime,
 }
 
-impl Walk {
+impl FingerprintBuilder {
     fn new() -> Self {
         Self {
             hasher: DefaultHasher::new(),
@@ -50,7 +50,7 @@ impl Walk {
         }
     }
 
-    fn note(&mut self, metadata: &Metadata) {
+    fn update_newest(&mut self, metadata: &Metadata) {
         let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
         let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
@@ -58,7 +58,7 @@ impl Walk {
     }
 
     fn file(&mut self, name: &str, metadata: &Metadata) {
-        self.note(metadata);
+        self.update_newest(metadata);
         let identity = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
         (name, identity, metadata.ino()).hash(&mut self.hasher);
     }
@@ -75,7 +75,7 @@ impl Walk {
             )));
         }
         // The age of an empty folder is that of the folder.
-        self.note(&fs::metadata(folder)?);
+        self.update_newest(&fs::metadata(folder)?);
         let entries = list(folder, &mut BTreeSet::new())?;
         for entry in entries.iter().filter(|entry| !skip(entry)) {
             if entry.is_folder {
@@ -107,14 +107,14 @@ pub(super) fn of_folder(
     now: SystemTime,
     skip: &dyn Fn(&Entry) -> bool,
 ) -> io::Result<(Fingerprint, Duration)> {
-    let mut walk = Walk::new();
-    walk.folder(folder, 0, skip)?;
-    Ok(walk.finish(now))
+    let mut builder = FingerprintBuilder::new();
+    builder.folder(folder, 0, skip)?;
+    Ok(builder.finish(now))
 }
 
 /// The fingerprint of one file, and how long ago it changed.
 pub(super) fn of_file(file: &Path, now: SystemTime) -> io::Result<(Fingerprint, Duration)> {
-    let mut walk = Walk::new();
-    walk.file("", &fs::metadata(file)?);
-    Ok(walk.finish(now))
+    let mut builder = FingerprintBuilder::new();
+    builder.file("", &fs::metadata(file)?);
+    Ok(builder.finish(now))
 }

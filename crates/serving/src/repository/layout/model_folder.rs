@@ -33,9 +33,9 @@ impl Scanner {
         &self,
         folder: &Path,
         now: SystemTime,
-        remarks: &mut BTreeSet<String>,
+        warnings: &mut BTreeSet<String>,
     ) -> Option<FoundModel> {
-        let found = self.read_model_folder(folder, now, remarks);
+        let found = self.read_model_folder(folder, now, warnings);
         found.unwrap_or_else(|error| {
             Some(FoundModel {
                 path: folder.to_owned(),
@@ -49,18 +49,18 @@ impl Scanner {
         &self,
         folder: &Path,
         now: SystemTime,
-        remarks: &mut BTreeSet<String>,
+        warnings: &mut BTreeSet<String>,
     ) -> io::Result<Option<FoundModel>> {
-        let entries = list(folder, remarks)?;
+        let entries = list(folder, warnings)?;
         let versions = self.versions(folder, &entries, now)?;
         let has_settings = entries.iter().any(is_settings);
         if let Some(entry) = entries.iter().find(|entry| entry.name == "model.yml") {
             let path = entry.path.display();
-            remarks.insert(format!(
+            warnings.insert(format!(
                 "`{path}` is ignored: settings are in `{SETTINGS_FILE}`"
             ));
         }
-        self.remark_on_names(&entries, remarks);
+        self.warn_about_names(&entries, warnings);
         if versions.is_empty() && !has_settings {
             return Ok(None);
         }
@@ -72,12 +72,12 @@ impl Scanner {
     }
 
     /// A model that lies in a folder with a name that is no version was meant to serve.
-    fn remark_on_names(&self, entries: &[Entry], remarks: &mut BTreeSet<String>) {
+    fn warn_about_names(&self, entries: &[Entry], warnings: &mut BTreeSet<String>) {
         let others = entries.iter().filter(|entry| entry.is_folder);
         for entry in others.filter(|entry| !is_version(entry)) {
             if !self.artifacts(&entry.path).is_empty() {
                 let path = entry.path.display();
-                remarks.insert(format!(
+                warnings.insert(format!(
                     "`{path}` is ignored: a version is a number or a name with a number in it, \
                      such as `v1.0`"
                 ));

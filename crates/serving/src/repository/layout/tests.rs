@@ -214,7 +214,7 @@ fn settings_make_a_root_a_model_and_are_read() {
         .settings
         .clone()
         .unwrap();
-    assert_eq!(settings.each.labels, ["cat", "dog"]);
+    assert_eq!(settings.version_settings.labels, ["cat", "dog"]);
 }
 
 #[test]
@@ -239,11 +239,11 @@ fn a_root_that_cannot_be_read_makes_the_scan_incomplete() {
     let scan = repository.scan(&["r", "gone"]);
     assert!(!scan.is_complete);
     assert_eq!(scan.models.len(), 1);
-    assert_eq!(scan.remarks.len(), 1);
+    assert_eq!(scan.warnings.len(), 1);
 }
 
 #[test]
-fn what_is_passed_over_by_mistake_is_remarked() {
+fn entries_ignored_by_mistake_are_warned_about() {
     let repository = Repository::new(&[
         "r/my model/1/model.fake",
         "r/a/1/model.fake",
@@ -251,11 +251,11 @@ fn what_is_passed_over_by_mistake_is_remarked() {
         "r/b/notes/text",
     ]);
     repository.write("r/a/model.yml", "instances: 2");
-    let remarks: Vec<_> = repository.scan(&["r"]).remarks.into_iter().collect();
-    assert_eq!(remarks.len(), 3, "{remarks:?}");
-    assert!(remarks[0].contains("model.yml"), "{remarks:?}");
-    assert!(remarks[1].contains("b/final"), "{remarks:?}");
-    assert!(remarks[2].contains("my model"), "{remarks:?}");
+    let warnings: Vec<_> = repository.scan(&["r"]).warnings.into_iter().collect();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings[0].contains("model.yml"), "{warnings:?}");
+    assert!(warnings[1].contains("b/final"), "{warnings:?}");
+    assert!(warnings[2].contains("my model"), "{warnings:?}");
 }
 
 #[test]

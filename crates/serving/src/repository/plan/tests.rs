@@ -7,7 +7,7 @@ use contract::Code;
 use super::super::settings::{ModelFile, SettingsDefaults, parse, resolve};
 use super::*;
 
-const SETTLE: Duration = Duration::from_secs(1);
+const DEBOUNCE: Duration = Duration::from_secs(1);
 
 fn settings(text: &str) -> ModelSettings {
     let path = Path::new("m/model.yaml");
@@ -57,39 +57,39 @@ fn found(versions: &str, text: &str) -> FoundModel {
     }
 }
 
-fn content(version: &Version, fingerprint: u64, text: &str) -> Content {
+fn artifact(version: &Version, fingerprint: u64, text: &str) -> VersionArtifact {
     let found = found(&format!("{version}={fingerprint}"), text);
-    Content::new(&found.versions[version], &settings(text))
+    VersionArtifact::new(&found.versions[version], &settings(text))
 }
 
 /// `1=7 loading:2=9 failed:3=5 seen:4=1` with the settings that were used.
-fn standing(text: &str, settings: &str, now: Instant, seen_for: Duration) -> Standing {
-    let mut standing = Standing::default();
+fn progress(text: &str, settings: &str, now: Instant, seen_for: Duration) -> ModelProgress {
+    let mut progress = ModelProgress::default();
     for word in text.split_whitespace() {
         if word == "unloaded" {
-            standing.is_unloaded = true;
+            progress.is_unloaded = true;
             continue;
         }
         let (kind, pair) = word.split_once(':').unwrap_or(("serving", word));
         let (version, fingerprint) = pairs(pair).remove(0);
-        let content = content(&version, fingerprint, settings);
-        let record = standing.versions.entry(version).or_default();
+        let artifact = artifact(&version, fingerprint, settings);
+        let record = progress.versions.entry(version).or_default();
         match kind {
-            "serving" => record.serving = Some(content),
-            "loading" => record.loading = Some(content),
-            "failed" => record.failed = Some((content, Error::new(Code::EngineFailed, "bad"))),
-            "seen" => record.seen = Some((content, now.checked_sub(seen_for).unwrap())),
+            "serving" => record.serving = Some(artifact),
+            "loading" => record.loading = Some(artifact),
+            "failed" => record.failed = Some((artifact, Error::new(Code::EngineFailed, "bad"))),
+            "seen" => record.seen = Some((artifact, now.checked_sub(seen_for).unwrap())),
             other => panic!("{other}"),
         }
     }
-    standing
+    progress
 }
 
 fn show(plan: &Plan) -> String {
     let actions = plan.actions.iter().map(|action| match action {
         Action::Load(version, _) => format!("load {version}"),
-        Action::Settle(version, _) => format!("settle {version}"),
-        Action::Forgive(version) => format!("forgive {version}"),
+        Action::Debounce(version, _) => format!("debounce {version}"),
+        Action::ClearFailure(version) => format!("clear failure of {version}"),
         Action::Retire(version) => format!("retire {version}"),
     });
     let idle = plan.idle.keys().map(|version| format!("idle {version}"));
@@ -104,25 +104,25 @@ fn show(plan: &Plan) -> String {
 struct Case {
     promise: &'static str,
     found: Option<(&'static str, &'static str)>,
-    standing: &'static str,
+    progress: &'static str,
     seen_for: Duration,
     plan: &'static str,
 }
 
-fn check(cases: &[Case], is_first_scan: bool, settle: Duration) {
+fn check(cases: &[Case], is_first_scan: bool, debounce: Duration) {
     let now = tokio::time::Instant::now().into_std() + Duration::from_secs(3600);
     let timing = Timing {
         now,
-        settle,
+        debounce,
         is_first_scan,
     };
     let mut failures = Vec::new();
     for case in cases {
         let text = case.found.map_or("", |(_, text)| text);
         let used = if text == "broken" { "" } else { text };
-        let standing = standing(case.standing, used, now, case.seen_for);
+        let progress = progress(case.progress, used, now, case.seen_for);
         let found = case.found.map(|(versions, text)| found(versions, text));
-        let got = show(&plan(found.as_ref(), &standing, &timing));
+        let got = show(&plan(found.as_ref(), &progress, &timing));
         if got != case.plan {
             failures.push(format!("{}: {got:?} is not {:?}", case.promise, case.plan));
         }
@@ -131,11 +131,11 @@ fn check(cases: &[Case], is_first_scan: bool, settle: Duration) {
 }
 
 macro_rules! cases {
-    ($($promise:literal: $found:expr, $standing:literal, $seen_for:expr => $plan:literal;)*) => {
+    ($($promise:literal: $found:expr, $progress:literal, $seen_for:expr => $plan:literal;)*) => {
         [$(Case {
             promise: $promise,
             found: $found,
-            standing: $standing,
+            progress: $progress,
             seen_for: $seen_for,
             plan: $plan,
         }),*]
@@ -143,40 +143,40 @@ macro_rules! cases {
 }
 
 #[test]
-fn plans_follow_from_what_was_found_and_what_stands() {
+fn plan_follows_from_scan_and_progress() {
     let none = Duration::ZERO;
     let cases = cases! {
-        "a new version settles first": Some(("1=7", "")), "", none => "settle 1";
-        "it is not loaded before its time": Some(("1=7", "")), "seen:1=7", SETTLE / 2 => "";
-        "it is loaded when it has settled": Some(("1=7", "")), "seen:1=7", SETTLE => "load 1";
+        "a new version settles first": Some(("1=7", "")), "", none => "debounce 1";
+        "it is not loaded before its time": Some(("1=7", "")), "seen:1=7", DEBOUNCE / 2 => "";
+        "it is loaded when it has settled": Some(("1=7", "")), "seen:1=7", DEBOUNCE => "load 1";
         "a change starts the time again":
-            Some(("1=8", "")), "seen:1=7", SETTLE => "settle 1";
+            Some(("1=8", "")), "seen:1=7", DEBOUNCE => "debounce 1";
         "a version that is loading is left alone": Some(("1=7", "")), "loading:1=7", none => "";
-        "a change while loading waits": Some(("1=8", "")), "loading:1=7", none => "settle 1";
-        "and goes on waiting": Some(("1=8", "")), "loading:1=7 seen:1=8", SETTLE => "";
+        "a change while loading waits": Some(("1=8", "")), "loading:1=7", none => "debounce 1";
+        "and goes on waiting": Some(("1=8", "")), "loading:1=7 seen:1=8", DEBOUNCE => "";
         "what serves unchanged is left alone": Some(("1=7", "")), "1=7", none => "";
         "what serves and changed is loaded again":
-            Some(("1=8", "")), "1=7 seen:1=8", SETTLE => "load 1";
+            Some(("1=8", "")), "1=7 seen:1=8", DEBOUNCE => "load 1";
         "what failed is not tried again": Some(("1=7", "")), "failed:1=7", none => "";
         "what failed is tried again when it changes":
-            Some(("1=8", "")), "failed:1=7 seen:1=8", SETTLE => "load 1";
+            Some(("1=8", "")), "failed:1=7 seen:1=8", DEBOUNCE => "load 1";
         "a failed reload leaves the old one": Some(("1=8", "")), "1=7 failed:1=8", none => "";
         "going back forgives the failure":
-            Some(("1=7", "")), "1=7 failed:1=8", none => "forgive 1";
+            Some(("1=7", "")), "1=7 failed:1=8", none => "clear failure of 1";
         "a version that is gone is retired": Some(("2=9", "")), "1=7 2=9", none => "retire 1";
         "so is one that is still loading":
             Some(("2=9", "")), "loading:1=7 2=9", none => "retire 1";
         "a model that is gone is retired": None, "1=7 2=9", none => "retire 1, retire 2";
         "an unloaded model is retired and stays so":
-            Some(("1=7", "")), "unloaded 1=7", SETTLE => "retire 1, idle 1, reason";
+            Some(("1=7", "")), "unloaded 1=7", DEBOUNCE => "retire 1, idle 1, reason";
         "an unloaded model that is gone is retired too": None, "unloaded 1=7", none => "retire 1";
         "broken settings change nothing":
-            Some(("2=9", "broken")), "1=7", SETTLE => "idle 2, reason";
+            Some(("2=9", "broken")), "1=7", DEBOUNCE => "idle 2, reason";
         "every version is served by default":
-            Some(("1=7 2=9", "")), "seen:1=7 seen:2=9", SETTLE => "load 2, load 1";
+            Some(("1=7 2=9", "")), "seen:1=7 seen:2=9", DEBOUNCE => "load 2, load 1";
         "the latest are taken by number":
             Some(("9=1 10=1 8=1", "versions: {latest: 2}")), "", none
-            => "settle 10, settle 9, idle 8";
+            => "debounce 10, debounce 9, idle 8";
         "the old one serves while the new one loads":
             Some(("1=7 2=9", "versions: {latest: 1}")), "1=7 loading:2=9", none => "idle 1";
         "the old one serves on when the new one fails":
@@ -191,15 +191,15 @@ fn plans_follow_from_what_was_found_and_what_stands() {
         "when no version asked for exists, what serves goes on":
             Some(("1=7", "versions: {only: [5]}")), "1=7", none => "idle 1, reason";
     };
-    check(&cases, false, SETTLE);
+    check(&cases, false, DEBOUNCE);
 }
 
 #[test]
-fn what_operators_want_comes_before_the_settings() {
+fn operator_changes_override_the_settings() {
     let now = tokio::time::Instant::now().into_std();
     let timing = Timing {
         now,
-        settle: Duration::ZERO,
+        debounce: Duration::ZERO,
         is_first_scan: false,
     };
     // What is promised, the settings, what stands, wanted, unwanted, and the plan.
@@ -232,10 +232,10 @@ fn what_operators_want_comes_before_the_settings() {
     ];
     let versions = |text: &str| text.split_whitespace().map(version).collect();
     let mut failures = Vec::new();
-    for (promise, (settings, stands, wanted, unwanted), expected) in cases {
-        let mut standing = standing(stands, settings, now, Duration::ZERO);
-        (standing.wanted, standing.unwanted) = (versions(wanted), versions(unwanted));
-        let got = show(&plan(Some(&found("1=7 2=9", settings)), &standing, &timing));
+    for (promise, (settings, stands, required, excluded), expected) in cases {
+        let mut progress = progress(stands, settings, now, Duration::ZERO);
+        (progress.required, progress.excluded) = (versions(required), versions(excluded));
+        let got = show(&plan(Some(&found("1=7 2=9", settings)), &progress, &timing));
         if got != expected {
             failures.push(format!("{promise}: {got:?} is not {expected:?}"));
         }
@@ -248,9 +248,9 @@ fn an_old_version_is_loaded_at_once_when_the_server_starts() {
     let cases = cases! {
         "old": Some(("1=7", "")), "", Duration::ZERO => "load 1";
     };
-    check(&cases, true, SETTLE);
+    check(&cases, true, DEBOUNCE);
     let cases = cases! {
-        "young": Some(("1=7", "")), "", Duration::ZERO => "settle 1";
+        "young": Some(("1=7", "")), "", Duration::ZERO => "debounce 1";
     };
     check(&cases, true, Duration::from_secs(60));
 }
@@ -269,12 +269,12 @@ fn changed_settings_load_a_version_again_and_a_changed_selection_does_not() {
     let now = tokio::time::Instant::now().into_std();
     let timing = Timing {
         now,
-        settle: Duration::ZERO,
+        debounce: Duration::ZERO,
         is_first_scan: false,
     };
-    let standing = standing("1=7", "versions: {latest: 1}", now, Duration::ZERO);
-    let same = plan(Some(&found("1=7", "versions: all")), &standing, &timing);
+    let progress = progress("1=7", "versions: {latest: 1}", now, Duration::ZERO);
+    let same = plan(Some(&found("1=7", "versions: all")), &progress, &timing);
     assert_eq!(show(&same), "");
-    let other = plan(Some(&found("1=7", "instances: 2")), &standing, &timing);
+    let other = plan(Some(&found("1=7", "instances: 2")), &progress, &timing);
     assert_eq!(show(&other), "load 1");
 }

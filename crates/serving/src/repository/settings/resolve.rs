@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{
-    Concurrency, ImageChannels, ImageInput, ImageLayout, ImageResize, OutputTreatment, SessionMode,
-    Split, Version,
+    Concurrency, ImageChannels, ImageInput, ImageLayout, ImageResize, OutputPostprocessing,
+    SessionMode, Split, Version,
 };
 
 use super::SettingsError;
@@ -20,9 +20,9 @@ use super::file::{
     OutputFile, QueueFile, SessionModeFile, SizeFile, VersionsFile, WarmupFile,
 };
 use super::traffic::TrafficFile;
-use crate::batch::policy::exchange::QueueLimit;
+use crate::batch::policy::types::QueueLimit;
+use crate::loaded_version::Execution;
 use crate::route::Assigner;
-use crate::variant::Execution;
 
 /// The batch that keeps a network on a CPU busy without making the first row wait long.
 const DEFAULT_MAX_BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
@@ -100,7 +100,7 @@ pub(crate) struct ModelSettings {
     /// How requests are shared out, until an operator says otherwise.
     pub(crate) traffic: Option<Split>,
     /// How each of them is served; a version is loaded again when this changes.
-    pub(crate) each: Arc<VersionSettings>,
+    pub(crate) version_settings: Arc<VersionSettings>,
 }
 
 /// How a version is served.
@@ -133,14 +133,14 @@ pub(crate) struct VersionSettings {
     /// Pre-processing of images.
     pub(crate) image: Option<ImageInput>,
     /// Post-processing of scores.
-    pub(crate) output: OutputTreatment,
+    pub(crate) output: OutputPostprocessing,
 }
 
 /// Makes errors about one key of one file.
 #[derive(Clone, Copy)]
-struct Keys<'a>(&'a Path);
+struct KeyErrors<'a>(&'a Path);
 
-impl Keys<'_> {
+impl KeyErrors<'_> {
     fn error(self, key: &'static str, message: impl Into<String>) -> SettingsError {
         SettingsError::Value {
             path: self.0.to_owned(),
@@ -157,12 +157,12 @@ pub(crate) fn resolve(
     defaults: &SettingsDefaults,
     read_text: impl FnOnce(&Path) -> Result<String, SettingsError>,
 ) -> Result<ModelSettings, SettingsError> {
-    let keys = Keys(path);
+    let keys = KeyErrors(path);
     check_counts(keys, file.instances, file.threads)?;
     let batching = batching(keys, &file.batching.unwrap_or_default())?;
     let versions = versions(keys, file.versions)?;
     let traffic = file.traffic.map(|file| traffic(keys, file)).transpose()?;
-    let each = VersionSettings {
+    let version_settings = VersionSettings {
         description: file.description.unwrap_or_default(),
         engine: file.engine,
         concurrency: Concurrency {
@@ -189,11 +189,11 @@ pub(crate) fn resolve(
     Ok(ModelSettings {
         versions,
         traffic,
-        each: Arc::new(each),
+        version_settings: Arc::new(version_settings),
     })
 }
 
-fn traffic(keys: Keys<'_>, file: TrafficFile) -> Result<Split, SettingsError> {
+fn traffic(keys: KeyErrors<'_>, file: TrafficFile) -> Result<Split, SettingsError> {
     let checked = file.split().and_then(|split| {
         Assigner::new(&split, "")?;
         Ok(split)
@@ -205,7 +205,10 @@ fn millis(millis: NonZeroU32) -> Duration {
     Duration::from_millis(u64::from(millis.get()))
 }
 
-fn versions(keys: Keys<'_>, file: Option<VersionsFile>) -> Result<VersionPolicy, SettingsError> {
+fn versions(
+    keys: KeyErrors<'_>,
+    file: Option<VersionsFile>,
+) -> Result<VersionPolicy, SettingsError> {
     match file {
         None | Some(VersionsFile::All) => Ok(VersionPolicy::All),
         Some(VersionsFile::Latest(n)) => Ok(VersionPolicy::Latest(n)),
@@ -223,7 +226,7 @@ fn versions(keys: Keys<'_>, file: Option<VersionsFile>) -> Result<VersionPolicy,
 }
 
 fn check_counts(
-    keys: Keys<'_>,
+    keys: KeyErrors<'_>,
     instances: Option<NonZeroUsize>,
     threads: Option<NonZeroUsize>,
 ) -> Result<(), SettingsError> {
@@ -261,7 +264,7 @@ fn queue(file: &QueueFile, defaults: &SettingsDefaults) -> QueueLimit {
     }
 }
 
-fn batching(keys: Keys<'_>, file: &BatchingFile) -> Result<Batching, SettingsError> {
+fn batching(keys: KeyErrors<'_>, file: &BatchingFile) -> Result<Batching, SettingsError> {
     let is_possible = |delay_ms: &f64| (0.0..=MAX_BATCH_DELAY_MS).contains(delay_ms);
     if let Some(delay_ms) = file.max_delay_ms.filter(|delay_ms| !is_possible(delay_ms)) {
         let message =
@@ -280,7 +283,11 @@ fn batching(keys: Keys<'_>, file: &BatchingFile) -> Result<Batching, SettingsErr
     })
 }
 
-fn warmup(keys: Keys<'_>, file: WarmupFile, batching: &Batching) -> Result<Warmup, SettingsError> {
+fn warmup(
+    keys: KeyErrors<'_>,
+    file: WarmupFile,
+    batching: &Batching,
+) -> Result<Warmup, SettingsError> {
     let batch_rows: BTreeSet<_> = match file.batch_sizes {
         Some(sizes) => sizes.into_iter().collect(),
         // Without batching nobody but a caller makes large batches.
@@ -302,7 +309,7 @@ fn warmup(keys: Keys<'_>, file: WarmupFile, batching: &Batching) -> Result<Warmu
 }
 
 fn labels(
-    keys: Keys<'_>,
+    keys: KeyErrors<'_>,
     labels: Option<Vec<String>>,
     file: Option<PathBuf>,
     read_text: impl FnOnce(&Path) -> Result<String, SettingsError>,
@@ -326,7 +333,7 @@ fn labels(
     }
 }
 
-fn resolve_image(keys: Keys<'_>, file: ImageFile) -> Result<ImageInput, SettingsError> {
+fn resolve_image(keys: KeyErrors<'_>, file: ImageFile) -> Result<ImageInput, SettingsError> {
     let channels = match file.channels {
         None | Some(ChannelsFile::Rgb) => ImageChannels::Rgb,
         Some(ChannelsFile::Bgr) => ImageChannels::Bgr,
@@ -363,7 +370,7 @@ fn resolve_image(keys: Keys<'_>, file: ImageFile) -> Result<ImageInput, Settings
 
 /// One number, or one per channel.
 fn per_channel(
-    keys: Keys<'_>,
+    keys: KeyErrors<'_>,
     key: &'static str,
     numbers: Option<NumbersFile>,
     default: f32,
@@ -385,9 +392,9 @@ fn per_channel(
     Ok(numbers)
 }
 
-fn output(file: &OutputFile) -> OutputTreatment {
-    let default = OutputTreatment::default();
-    OutputTreatment {
+fn output(file: &OutputFile) -> OutputPostprocessing {
+    let default = OutputPostprocessing::default();
+    OutputPostprocessing {
         softmax: file.softmax.unwrap_or(default.softmax),
         top_k: file.top_k.map_or(default.top_k, NonZeroUsize::get),
     }

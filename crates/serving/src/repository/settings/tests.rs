@@ -57,7 +57,7 @@ fn valid_samples_are_decided_as_recorded() {
 }
 
 #[test]
-fn invalid_samples_are_refused_with_file_place_and_cause() {
+fn invalid_samples_are_rejected_with_file_position_and_cause() {
     let mut errors = String::new();
     for (name, text) in samples("invalid") {
         let error = match read(&text) {
@@ -149,7 +149,7 @@ fn only_what_is_written_about_sessions_is_asked_of_the_engine() {
             threads,
             mode,
         };
-        let asked = read(text).unwrap().each.concurrency;
+        let asked = read(text).unwrap().version_settings.concurrency;
         if asked != expected {
             wrong.push((text, asked));
         }

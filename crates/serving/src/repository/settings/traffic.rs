@@ -75,13 +75,13 @@ pub(crate) enum UnitFile {
     /// A key, or `random`.
     Key(String),
     /// A place.
-    Place(PlaceFile),
+    Source(UnitSourceFile),
 }
 
 /// `unit` in full.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PlaceFile {
+pub(crate) struct UnitSourceFile {
     /// What kind of place.
     pub(crate) from: FromFile,
     /// Its name.
@@ -176,13 +176,13 @@ fn arm(file: ArmFile) -> Arm {
 }
 
 fn unit(file: Option<UnitFile>) -> Result<Unit> {
-    let place = match file {
-        None => PlaceFile {
+    let unit = match file {
+        None => UnitSourceFile {
             from: FromFile::Json,
             name: Some(DEFAULT_FIELD.to_owned()),
             fallback: FallbackFile::default(),
         },
-        Some(UnitFile::Key(key)) => PlaceFile {
+        Some(UnitFile::Key(key)) => UnitSourceFile {
             from: match key.as_str() {
                 "random" => FromFile::Random,
                 _ => FromFile::Json,
@@ -190,18 +190,18 @@ fn unit(file: Option<UnitFile>) -> Result<Unit> {
             name: Some(key),
             fallback: FallbackFile::default(),
         },
-        Some(UnitFile::Place(place)) => place,
+        Some(UnitFile::Source(unit)) => unit,
     };
-    let name = place
+    let name = unit
         .name
         .ok_or_else(|| Error::invalid("`unit.name`: it is missing"));
-    let source = match place.from {
+    let source = match unit.from {
         FromFile::Json => UnitSource::Field(name?),
         FromFile::Header | FromFile::Grpc => UnitSource::Header(name?),
         FromFile::Cookie => UnitSource::Cookie(name?),
         FromFile::Random => UnitSource::Random,
     };
-    let fallback = match place.fallback {
+    let fallback = match unit.fallback {
         FallbackFile::Random => Fallback::Random,
         FallbackFile::Stable => Fallback::Stable,
     };
@@ -223,7 +223,7 @@ impl From<&Split> for TrafficFile {
         });
         Self {
             split: arms.collect(),
-            unit: Some(UnitFile::Place(PlaceFile {
+            unit: Some(UnitFile::Source(UnitSourceFile {
                 from,
                 name: name.cloned(),
                 fallback: match split.unit.fallback {
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_is_a_key_or_a_place_or_nothing() {
+    fn a_unit_is_a_key_or_a_location_or_nothing() {
         let source = |unit: &str| {
             let yaml = format!("split: [{{version: 1, weight: 1}}]\nunit: {unit}");
             read(&yaml).map(|split| split.unit.source)
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_refused() {
+    fn invalid_values_are_rejected() {
         let arms = "split: [{version: 1, weight: 1}]";
         for yaml in [
             format!("{arms}\nsalted: a"),

@@ -11,11 +11,15 @@ use super::*;
 use crate::fake_engine::FakeEngine;
 
 /// Opens an artefact of this text under these settings.
-fn open(artifact: &str, settings: &str) -> Result<Arc<Variant>> {
+fn open(artifact: &str, settings: &str) -> Result<Arc<LoadedVersion>> {
     open_with(artifact, settings, Arc::default())
 }
 
-fn open_with(artifact: &str, settings: &str, engine: Arc<FakeEngine>) -> Result<Arc<Variant>> {
+fn open_with(
+    artifact: &str,
+    settings: &str,
+    engine: Arc<FakeEngine>,
+) -> Result<Arc<LoadedVersion>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.fake");
     fs::write(&path, artifact).unwrap();
@@ -27,26 +31,26 @@ fn open_with(artifact: &str, settings: &str, engine: Arc<FakeEngine>) -> Result<
     };
     let file = parse(settings, yaml).unwrap();
     let settings = resolve(file, yaml, &defaults, |_| unreachable!()).unwrap();
-    let content = Content {
+    let version_artifact = VersionArtifact {
         path: "models/m/1".into(),
-        artifacts: vec![Artifact {
+        artifacts: vec![EngineArtifact {
             engine: "fake",
             path,
         }],
         fingerprint: Fingerprint::of(1),
-        settings: settings.each,
+        settings: settings.version_settings,
     };
-    let opener = Opener {
+    let version_loader = VersionLoader {
         engines: vec![engine],
         observe: Arc::new(RecordingObserver::default()),
         watchdog: Arc::new(Watchdog::start().unwrap()),
     };
     let (model, version) = (ModelName::new("m").unwrap(), Version::new("1").unwrap());
-    opener.open(&model, &version, &content)
+    version_loader.open(&model, &version, &version_artifact)
 }
 
 #[test]
-fn settings_that_a_model_cannot_obey_refuse_it() {
+fn settings_that_do_not_fit_the_model_fail_its_load() {
     let cases = [
         ("add 1", "engine: onnx"),
         ("fixed", "batching: {enabled: true}"),
@@ -68,7 +72,7 @@ fn settings_that_a_model_cannot_obey_refuse_it() {
 }
 
 #[test]
-fn what_a_model_can_obey_is_accepted() {
+fn settings_that_fit_the_model_are_accepted() {
     let cases = [
         ("refuse 32", ""),
         ("refuse 4", "warmup: {batch_sizes: [4]}"),
@@ -91,12 +95,12 @@ fn what_a_model_can_obey_is_accepted() {
 }
 
 #[test]
-fn what_is_known_comes_from_artefact_engine_and_settings() {
+fn model_info_comes_from_artifact_engine_and_settings() {
     let settings = "description: d\ninstances: 3\nlabels: [a, b]\ntimeout_ms: 50\n\
                     batching: {max_request_rows: 8, max_size: 4, max_delay_ms: 2}\n\
                     output: {softmax: true}";
-    let variant = open("add 1", settings).unwrap();
-    let info = variant.info();
+    let loaded_version = open("add 1", settings).unwrap();
+    let info = loaded_version.info();
     assert_eq!(info.max_request_rows, NonZeroUsize::new(8));
     assert_eq!(info.max_batch_rows, NonZeroUsize::new(4));
     assert!(info.is_batching);
@@ -115,8 +119,8 @@ fn what_is_known_comes_from_artefact_engine_and_settings() {
 
 /// Whether requests are joined, and why.
 fn decided(artifact: &str, settings: &str) -> (bool, String) {
-    let variant = open(artifact, settings).unwrap();
-    let info = variant.info();
+    let loaded_version = open(artifact, settings).unwrap();
+    let info = loaded_version.info();
     assert_eq!(
         info.max_request_rows.is_some(),
         info.is_batching,
@@ -174,30 +178,33 @@ fn sessions_that_pad_runs_are_opened_again_without_where_rows_meet() {
 
 #[test]
 fn warm_up_measures_what_batches_cost() {
-    let variant = open("add 1", "batching: {max_size: 4}").unwrap();
-    let curve = variant.scheduling().curve;
+    let loaded_version = open("add 1", "batching: {max_size: 4}").unwrap();
+    let curve = loaded_version.scheduling().curve;
     assert!(
         curve.len() > 1 && (curve[0].rows - 1.0).abs() < 1e-9,
         "{curve:?}"
     );
-    let variant = open("refuse 1", "").unwrap();
+    let loaded_version = open("refuse 1", "").unwrap();
     assert_eq!(
-        variant.scheduling().curve,
+        loaded_version.scheduling().curve,
         [],
         "zeros that fail measure nothing"
     );
-    let variant = open("add 1", "warmup: {enabled: false}").unwrap();
-    assert_eq!(variant.scheduling().curve, []);
-    assert_eq!(variant.scheduling().predicted_wait, None);
+    let loaded_version = open("add 1", "warmup: {enabled: false}").unwrap();
+    assert_eq!(loaded_version.scheduling().curve, []);
+    assert_eq!(loaded_version.scheduling().predicted_wait, None);
 }
 
 #[test]
-fn a_model_without_batch_dimension_is_told_as_such() {
-    let variant = open("fixed", "batching: {max_delay_ms: 2}").unwrap();
-    assert_eq!(variant.info().max_request_rows, None);
-    assert_eq!(variant.info().max_batch_rows, None);
-    assert!(!variant.info().is_batching);
-    assert_eq!(variant.info().max_batch_delay, Duration::ZERO);
-    let variant = open("add 1", "batching: {max_size: 1}").unwrap();
-    assert!(!variant.info().is_batching, "a batch of one is no batch");
+fn model_without_batch_dimension_does_not_batch() {
+    let loaded_version = open("fixed", "batching: {max_delay_ms: 2}").unwrap();
+    assert_eq!(loaded_version.info().max_request_rows, None);
+    assert_eq!(loaded_version.info().max_batch_rows, None);
+    assert!(!loaded_version.info().is_batching);
+    assert_eq!(loaded_version.info().max_batch_delay, Duration::ZERO);
+    let loaded_version = open("add 1", "batching: {max_size: 1}").unwrap();
+    assert!(
+        !loaded_version.info().is_batching,
+        "a batch of one is no batch"
+    );
 }

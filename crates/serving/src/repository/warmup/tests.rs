@@ -8,7 +8,7 @@ use contract::{ElementType, Shape};
 use super::*;
 
 #[derive(Debug, Default)]
-struct NotingSession {
+struct RecordingSession {
     shapes: Arc<Mutex<Vec<String>>>,
     /// A shape whose run fails.
     failing: Option<(String, Code)>,
@@ -16,7 +16,7 @@ struct NotingSession {
     output_rows: Option<usize>,
 }
 
-impl Session for NotingSession {
+impl Session for RecordingSession {
     fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>> {
         let shown: Vec<_> = inputs
             .iter()
@@ -94,7 +94,7 @@ fn settings(rows: &[usize], shapes: &[(&str, &[usize])]) -> Warmup {
 }
 
 /// The shapes that were run, and how it ended.
-fn warmed(info: &ModelInfo, settings: &Warmup, session: NotingSession) -> String {
+fn warmed(info: &ModelInfo, settings: &Warmup, session: RecordingSession) -> String {
     let shapes = Arc::clone(&session.shapes);
     let result = warm_up(info, settings, &mut [Box::new(session) as Box<dyn Session>]);
     let mut shown = shapes.lock().unwrap().join(", ");
@@ -194,7 +194,7 @@ fn shapes_follow_from_signature_and_settings() {
         let shown = warmed(
             &info(inputs),
             &settings(rows, shapes),
-            NotingSession::default(),
+            RecordingSession::default(),
         );
         if shown != *expected {
             failures.push(format!("{promise}: {shown:?}"));
@@ -203,10 +203,10 @@ fn shapes_follow_from_signature_and_settings() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
-fn failing(shape: &str, code: Code) -> NotingSession {
-    NotingSession {
+fn failing(shape: &str, code: Code) -> RecordingSession {
+    RecordingSession {
         failing: Some((shape.to_owned(), code)),
-        ..NotingSession::default()
+        ..RecordingSession::default()
     }
 }
 
@@ -232,9 +232,9 @@ fn a_run_that_fails_refuses_nothing_unless_the_session_is_lost() {
 
 #[test]
 fn outputs_that_do_not_follow_the_rows_refuse_nothing() {
-    let session = NotingSession {
+    let session = RecordingSession {
         output_rows: Some(1),
-        ..NotingSession::default()
+        ..RecordingSession::default()
     };
     let shown = warmed(&info(&["x:n"]), &settings(&[1, 4], &[]), session);
     assert_eq!(shown, "[1], [4]");

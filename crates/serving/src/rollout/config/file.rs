@@ -14,7 +14,7 @@ use super::{Direction, MetricAction, OnUnknown, Span, Strategy};
 /// The whole document.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Document {
+pub(super) struct ConfigFile {
     pub(super) rollout: RolloutFile,
 }
 
@@ -191,45 +191,48 @@ pub(super) enum GateKindFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OnRollbackFile {
     pub(super) keep_candidate_warm: Option<String>,
-    pub(super) notify: Option<Vec<NotifyFile>>,
+    pub(super) notify: Option<Vec<NotificationTargetFile>>,
 }
 
 /// Somebody who is told: an address, or what stands there and its address.
 #[derive(Debug)]
-pub(super) enum NotifyFile {
+pub(super) enum NotificationTargetFile {
     Address(String),
-    Named(NamedAddressFile),
+    Named(NamedTargetFile),
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct NamedAddressFile {
+pub(super) struct NamedTargetFile {
     pub(super) alertmanager: Option<String>,
     pub(super) webhook: Option<String>,
 }
 
 /// By hand, because the derived choice forgets which key was wrong.
-impl<'de> Deserialize<'de> for NotifyFile {
+impl<'de> Deserialize<'de> for NotificationTargetFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
+        struct TargetVisitor;
 
-        impl<'de> Visitor<'de> for Either {
-            type Value = NotifyFile;
+        impl<'de> Visitor<'de> for TargetVisitor {
+            type Value = NotificationTargetFile;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an address, `alertmanager: ADDRESS` or `webhook: ADDRESS`")
             }
 
-            fn visit_str<E: de::Error>(self, address: &str) -> Result<NotifyFile, E> {
-                Ok(NotifyFile::Address(address.to_owned()))
+            fn visit_str<E: de::Error>(self, address: &str) -> Result<NotificationTargetFile, E> {
+                Ok(NotificationTargetFile::Address(address.to_owned()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NotifyFile, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                map: A,
+            ) -> Result<NotificationTargetFile, A::Error> {
                 let map = MapAccessDeserializer::new(map);
-                NamedAddressFile::deserialize(map).map(NotifyFile::Named)
+                NamedTargetFile::deserialize(map).map(NotificationTargetFile::Named)
             }
         }
 
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(TargetVisitor)
     }
 }

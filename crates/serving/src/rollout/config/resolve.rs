@@ -16,7 +16,7 @@ use super::file::{
     WarmupSourceFile,
 };
 use super::{
-    ConfigError, Gate, GateKind, GatePlace, Guards, RolloutConfig, Shadow, StepRule, Strategy,
+    ConfigError, Gate, GateKind, GatePosition, Guards, RolloutConfig, Shadow, StepRule, Strategy,
     Warmup, WarmupSource,
 };
 
@@ -24,7 +24,7 @@ use super::{
 const DEFAULT_STEPS: [f64; 5] = [1.0, 5.0, 10.0, 25.0, 50.0];
 
 /// The weight at which two arms are told apart with the fewest requests, in percent.
-const HALF: f64 = 50.0;
+const DEFAULT_AB_PERCENT: f64 = 50.0;
 
 const DEFAULT_SOAK: Duration = Duration::from_secs(30 * 60);
 
@@ -41,7 +41,7 @@ const MAX_ID_BYTES: usize = 64;
 
 /// Decides what `file` leaves open.
 pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigError> {
-    let assignment = assignment::Keys::take(&mut file);
+    let assignment = assignment::AssignmentFile::take(&mut file);
     let id = id(file.id)?;
     let model = model(file.model)?;
     let strategy = file.strategy.unwrap_or_default();
@@ -128,7 +128,7 @@ fn steps(strategy: Strategy, percents: Option<Vec<f64>>) -> Result<Vec<f64>, Con
             let message = "expected one percentage, because an A/B test keeps its weight";
             return Err(error("rollout.steps", message));
         }
-        (Strategy::Ab, None) => vec![HALF],
+        (Strategy::Ab, None) => vec![DEFAULT_AB_PERCENT],
         (Strategy::Canary, None) => DEFAULT_STEPS.to_vec(),
         (Strategy::Canary | Strategy::Ab, Some(percents)) => percents,
     };
@@ -139,12 +139,12 @@ fn steps(strategy: Strategy, percents: Option<Vec<f64>>) -> Result<Vec<f64>, Con
         ));
     }
     let mut last = 0.0;
-    for (place, &percent) in percents.iter().enumerate() {
+    for (index, &percent) in percents.iter().enumerate() {
         if !(percent > last && percent < 100.0) {
             let message = format!(
                 "expected a percentage above {last} and below 100, because steps rise, got `{percent}`"
             );
-            return Err(error(format!("rollout.steps[{place}]"), message));
+            return Err(error(format!("rollout.steps[{index}]"), message));
         }
         last = percent;
     }
@@ -246,11 +246,11 @@ fn gates(
     steps: &[f64],
 ) -> Result<Vec<Gate>, ConfigError> {
     let all = files.into_iter().enumerate();
-    let gates = all.map(|(place, file)| gate(&format!("rollout.gates[{place}]"), file, steps));
+    let gates = all.map(|(index, file)| gate(&format!("rollout.gates[{index}]"), file, steps));
     let mut gates: Vec<_> = gates.collect::<Result<_, _>>()?;
     let winner = Gate {
-        before: GatePlace::Promote,
-        asks: GateKind::Manual,
+        before: GatePosition::Promote,
+        kind: GateKind::Manual,
     };
     if strategy == Strategy::Ab && !gates.contains(&winner) {
         gates.push(winner);
@@ -259,13 +259,13 @@ fn gates(
 }
 
 fn gate(key: &str, file: GateFile, steps: &[f64]) -> Result<Gate, ConfigError> {
-    let before = gate_place(&file.before, steps).ok_or_else(|| {
+    let before = gate_position(&file.before, steps).ok_or_else(|| {
         error(
             format!("{key}.before"),
-            expected_places(&file.before, steps),
+            expected_positions(&file.before, steps),
         )
     })?;
-    let asks = match (file.kind, file.url) {
+    let kind = match (file.kind, file.url) {
         (GateKindFile::Manual, None) => GateKind::Manual,
         (GateKindFile::Manual, Some(_)) => {
             return Err(error(
@@ -282,19 +282,19 @@ fn gate(key: &str, file: GateFile, steps: &[f64]) -> Result<Gate, ConfigError> {
             )?,
         },
     };
-    Ok(Gate { before, asks })
+    Ok(Gate { before, kind })
 }
 
-fn gate_place(text: &str, steps: &[f64]) -> Option<GatePlace> {
+fn gate_position(text: &str, steps: &[f64]) -> Option<GatePosition> {
     if text == "promote" {
-        return Some(GatePlace::Promote);
+        return Some(GatePosition::Promote);
     }
     let percent: f64 = text.strip_prefix("step_")?.parse().ok()?;
     let is_it = |step: &f64| (step * 100.0 - percent).abs() < 1e-9;
-    steps.iter().position(is_it).map(GatePlace::Step)
+    steps.iter().position(is_it).map(GatePosition::Step)
 }
 
-fn expected_places(text: &str, steps: &[f64]) -> String {
+fn expected_positions(text: &str, steps: &[f64]) -> String {
     // A hundred times a fraction has a tail of digits that nobody wrote.
     let percents = steps.iter().map(|step| (step * 1e8).round() / 1e6);
     let names: Vec<_> = percents

@@ -8,19 +8,19 @@ pub struct OnRollback {
     /// How long the candidate stays loaded.
     pub keep_candidate_warm: Duration,
     /// Who is told.
-    pub notify: Vec<Notify>,
+    pub notify: Vec<NotificationTarget>,
 }
 
 /// Somebody who is told, by address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notify {
+pub enum NotificationTarget {
     /// A program that reads the status and the evidence.
     Webhook(String),
     /// An Alertmanager, which takes alerts.
     Alertmanager(String),
 }
 
-impl Notify {
+impl NotificationTarget {
     /// Where it is, as it was written.
     #[must_use]
     pub fn address(&self) -> &str {

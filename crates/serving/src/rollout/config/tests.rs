@@ -98,7 +98,7 @@ fn a_shadow_compares_answers_and_an_ab_test_waits_for_its_operator() {
     assert_eq!(names, ["errors", "disagree"]);
     let ab = RolloutConfig::parse(&with("strategy: ab")).unwrap();
     assert_eq!((ab.steps.as_slice(), ab.gates.len()), ([0.5].as_slice(), 1));
-    assert_eq!(ab.gates[0].before, GatePlace::Promote);
+    assert_eq!(ab.gates[0].before, GatePosition::Promote);
     assert_eq!(ab.step.max_time, Duration::from_secs(90 * 24 * 3600));
 }
 

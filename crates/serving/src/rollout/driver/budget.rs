@@ -17,7 +17,7 @@ pub(super) struct Budget {
     rate: f64,
     /// Seconds of work; negative while something is owed.
     balance: f64,
-    filled: Duration,
+    last_refill: Duration,
 }
 
 impl Budget {
@@ -28,21 +28,21 @@ impl Budget {
         Self {
             rate,
             balance: rate * DEPTH.as_secs_f64(),
-            filled: now,
+            last_refill: now,
         }
     }
 
     /// Whether a copy may run now.
     pub(super) fn allows(&mut self, now: Duration) -> bool {
-        let elapsed = now.saturating_sub(self.filled).as_secs_f64();
-        self.filled = now;
+        let elapsed = now.saturating_sub(self.last_refill).as_secs_f64();
+        self.last_refill = now;
         let most = self.rate * DEPTH.as_secs_f64();
         self.balance = (self.balance + elapsed * self.rate).min(most);
         self.balance > 0.0
     }
 
     /// Pays for a copy.
-    pub(super) fn pay(&mut self, work: Duration) {
+    pub(super) fn charge(&mut self, work: Duration) {
         self.balance -= work.as_secs_f64();
     }
 }
@@ -59,7 +59,7 @@ mod tests {
             let (mut now, mut busy) = (Duration::ZERO, Duration::ZERO);
             while now < Duration::from_secs(100) {
                 if budget.allows(now) {
-                    budget.pay(work);
+                    budget.charge(work);
                     busy += work;
                 }
                 now += Duration::from_millis(1);

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use contract::{Error, Result, Store, Write};
 use serde::{Deserialize, Serialize};
 
-use super::notices::Notices;
+use super::leader_state::{LeaderRollout, LeaderState};
+use super::notifications::Notifications;
 use super::replicas::Replicas;
-use super::told::{Told, ToldRollout};
-use crate::repository::archive::blocking;
-use crate::rollout::moment::Moment;
+use crate::repository::persistence::blocking;
 use crate::rollout::state::Progress;
+use crate::rollout::timestamp::Timestamp;
 
 /// The format that is written.
 const FORMAT: u32 = 1;
@@ -27,10 +27,10 @@ const ROLLOUTS: &str = "rollouts";
 const FOLLOWED: &str = "followed_rollouts";
 
 /// Letters that nobody has taken yet, by the id of the rollout that they are about.
-const NOTICES: &str = "rollout_notices";
+const NOTIFICATIONS: &str = "rollout_notices";
 
 /// The journals of moves, by the id of the rollout.
-const MOVES: &str = "rollout_moves";
+const TRANSITIONS: &str = "rollout_moves";
 
 /// One rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub(super) struct Record {
     /// Who started it.
     pub(super) actor: String,
     /// When.
-    pub(super) started: Moment,
+    pub(super) started: Timestamp,
     /// How far it is.
     pub(super) progress: Progress,
     /// What identified the files of the candidate when they were loaded.
@@ -54,7 +54,7 @@ pub(super) struct Record {
 
 impl Record {
     /// A record of a rollout that has just started.
-    pub(super) fn new(file: &str, actor: &str, started: Moment, progress: Progress) -> Self {
+    pub(super) fn new(file: &str, actor: &str, started: Timestamp, progress: Progress) -> Self {
         Self {
             format: FORMAT,
             file: file.to_owned(),
@@ -104,12 +104,12 @@ impl Records {
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
-    pub(super) async fn keep(
+    pub(super) async fn persist(
         &self,
         id: &str,
         record: &Record,
-        moves: Vec<String>,
-        notices: Option<&Notices>,
+        transitions: Vec<String>,
+        notifications: Option<&Notifications>,
     ) -> Result<()> {
         let value = serde_json::to_string(record).map_err(|error| unwritable(&error))?;
         let put = Write::Put {
@@ -117,15 +117,18 @@ impl Records {
             key: id.to_owned(),
             value,
         };
-        let moves = moves.into_iter().map(|entry| Write::Append {
-            journal: MOVES,
+        let transitions = transitions.into_iter().map(|entry| Write::Append {
+            journal: TRANSITIONS,
             key: id.to_owned(),
             entry,
         });
-        let notices = notices
-            .map(|notices| put_notices(id, notices))
+        let notifications = notifications
+            .map(|notifications| put_notifications(id, notifications))
             .transpose()?;
-        let writes: Vec<_> = std::iter::once(put).chain(notices).chain(moves).collect();
+        let writes: Vec<_> = std::iter::once(put)
+            .chain(notifications)
+            .chain(transitions)
+            .collect();
         let store = Arc::clone(&self.0);
         blocking(move || store.write(&writes)).await
     }
@@ -134,18 +137,22 @@ impl Records {
     ///
     /// # Errors
     /// As [`Self::all`].
-    pub(super) fn notices(&self) -> Result<BTreeMap<String, Notices>> {
-        let records = self.0.records(NOTICES)?.into_iter();
-        let notices = records.map(|(id, text)| Ok((id, Notices::read(&text)?)));
-        notices.collect()
+    pub(super) fn notifications(&self) -> Result<BTreeMap<String, Notifications>> {
+        let records = self.0.records(NOTIFICATIONS)?.into_iter();
+        let notifications = records.map(|(id, text)| Ok((id, Notifications::read(&text)?)));
+        notifications.collect()
     }
 
     /// Keeps what has still to be told about a rollout.
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
-    pub(super) async fn keep_notices(&self, id: &str, notices: &Notices) -> Result<()> {
-        let (store, put) = (Arc::clone(&self.0), put_notices(id, notices)?);
+    pub(super) async fn persist_notifications(
+        &self,
+        id: &str,
+        notifications: &Notifications,
+    ) -> Result<()> {
+        let (store, put) = (Arc::clone(&self.0), put_notifications(id, notifications)?);
         blocking(move || store.write(&[put])).await
     }
 
@@ -153,14 +160,14 @@ impl Records {
     ///
     /// # Errors
     /// As [`Self::all`].
-    pub(super) fn followed(&self) -> Result<Vec<ToldRollout>> {
+    pub(super) fn followed(&self) -> Result<Vec<LeaderRollout>> {
         let mut followed = Vec::new();
         for (id, text) in self.0.records(FOLLOWED)? {
-            let told = Told::read(&text).map_err(|error| {
+            let leader_state = LeaderState::read(&text).map_err(|error| {
                 let message = error.message();
                 Error::internal(format!("the followed rollout {id}: {message}"))
             })?;
-            followed.extend(told.rollouts);
+            followed.extend(leader_state.rollouts);
         }
         Ok(followed)
     }
@@ -169,11 +176,11 @@ impl Records {
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
-    pub(super) async fn keep_followed(&self, told: &ToldRollout) -> Result<()> {
-        let value = Told::new(vec![told.clone()]).document()?;
+    pub(super) async fn persist_followed(&self, leader_rollout: &LeaderRollout) -> Result<()> {
+        let value = LeaderState::new(vec![leader_rollout.clone()]).document()?;
         let put = Write::Put {
             collection: FOLLOWED,
-            key: told.id.clone(),
+            key: leader_rollout.id.clone(),
             value: value.as_str().to_owned(),
         };
         let store = Arc::clone(&self.0);
@@ -184,17 +191,17 @@ impl Records {
     ///
     /// # Errors
     /// `internal` when the store cannot be read.
-    pub(super) async fn moves(&self, id: &str, limit: usize) -> Result<Vec<String>> {
+    pub(super) async fn transitions(&self, id: &str, limit: usize) -> Result<Vec<String>> {
         let (store, id) = (Arc::clone(&self.0), id.to_owned());
-        blocking(move || store.entries(MOVES, &id, limit)).await
+        blocking(move || store.entries(TRANSITIONS, &id, limit)).await
     }
 }
 
-fn put_notices(id: &str, notices: &Notices) -> Result<Write> {
+fn put_notifications(id: &str, notifications: &Notifications) -> Result<Write> {
     Ok(Write::Put {
-        collection: NOTICES,
+        collection: NOTIFICATIONS,
         key: id.to_owned(),
-        value: notices.to_text()?,
+        value: notifications.to_text()?,
     })
 }
 

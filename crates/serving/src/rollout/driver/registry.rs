@@ -4,47 +4,47 @@
 //! is used once, because it is the salt of who gets which version and the name in all records.
 
 mod follow;
-mod past;
+mod restored;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use contract::{Act, Code, Document, Error, Result, RolloutWatch};
+use contract::{Code, Error, OperatorAction, RawJson, Result, RolloutWatch};
 use serde_json::json;
 use tokio::sync::{Mutex, oneshot};
 
-use super::Tools;
-use super::course::{Clock, Course, Start};
-use super::helm::Helm;
-use super::notices::{self, Post};
+use super::Dependencies;
+use super::leader_state::LeaderRollout;
+use super::notifications::{self, NotificationSender};
 use super::record::{Record, Records};
-use super::told::ToldRollout;
-use super::view::{Ends, Entry, View, array, document};
-use crate::repository::keeper::Command;
-use crate::repository::ledger::{Steering, owned_by};
+use super::snapshot::{RolloutHandle, RolloutSnapshot, TaskChannels, array, document};
+use super::task::{Clock, InitialState, RolloutTask};
+use super::traffic_control::TrafficControl;
+use crate::repository::controller::Command;
 use crate::repository::snapshot::Snapshot;
+use crate::repository::state::{RolloutRouting, rollout_conflict};
 use crate::rollout::config::{GateKind, RolloutConfig};
 use crate::rollout::state::{Action, Rollout};
 use crate::route::ActiveSplit;
 
-use follow::Following;
+use follow::Follower;
 
-pub(crate) use past::Past;
+pub(crate) use restored::Restored;
 
 /// Every rollout.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    tools: Arc<Tools>,
-    entries: ArcSwap<BTreeMap<String, Arc<Entry>>>,
+    dependencies: Arc<Dependencies>,
+    handles: ArcSwap<BTreeMap<String, Arc<RolloutHandle>>>,
     starting: Mutex<()>,
     /// Whom this server follows, if anybody.
-    following: Option<Following>,
+    follower: Option<Follower>,
 }
 
 /// How a registry reaches the keeper of the repository.
 #[derive(Debug)]
-pub(crate) struct Reach {
+pub(crate) struct RepositoryHandle {
     /// Where commands go.
     pub(crate) commands: tokio::sync::mpsc::Sender<Command>,
     /// Where the keeper publishes.
@@ -56,31 +56,39 @@ impl Registry {
     ///
     /// # Errors
     /// `internal` when a stored rollout cannot be shown.
-    pub(crate) fn new(tools: Tools, past: Past, leader: Option<String>) -> Result<Self> {
+    pub(crate) fn new(
+        dependencies: Dependencies,
+        restored: Restored,
+        leader: Option<String>,
+    ) -> Result<Self> {
         let mut registry = Self {
-            tools: Arc::new(tools),
-            entries: ArcSwap::default(),
+            dependencies: Arc::new(dependencies),
+            handles: ArcSwap::default(),
             starting: Mutex::default(),
-            following: leader.map(Following::new),
+            follower: leader.map(Follower::new),
         };
-        for (rollout, record) in past.ended {
+        for (rollout, record) in restored.ended {
             let split = split_of(&rollout)?;
-            registry.enter_own(&rollout, &record, &split)?;
+            registry.register(&rollout, &record, &split)?;
         }
-        for (id, model, notices) in past.notices {
-            tokio::spawn(Post::new(&registry.tools).deliver(id, model, notices));
+        for (id, model, notifications) in restored.notifications {
+            tokio::spawn(NotificationSender::new(&registry.dependencies).deliver(
+                id,
+                model,
+                notifications,
+            ));
         }
-        for (config, split, told) in past.followed {
-            registry.go_on_following(config, split, told)?;
+        for (config, split, leader_rollout) in restored.followed {
+            registry.resume_following(config, split, leader_rollout)?;
         }
-        for (rollout, record, actions, split) in past.running {
-            let (entry, ends) = registry.enter_own(&rollout, &record, &split)?;
-            let start = Start {
+        for (rollout, record, actions, split) in restored.running {
+            let (handle, channels) = registry.register(&rollout, &record, &split)?;
+            let start = InitialState {
                 rollout,
                 record,
                 split,
-                shown: Arc::clone(&entry.shown),
-                ends,
+                published: Arc::clone(&handle.published),
+                channels,
                 is_resumed: true,
             };
             registry.run(start, actions);
@@ -88,18 +96,20 @@ impl Registry {
         Ok(registry)
     }
 
-    fn go_on_following(
+    fn resume_following(
         &mut self,
         config: RolloutConfig,
         split: Arc<ActiveSplit>,
-        told: ToldRollout,
+        leader_rollout: LeaderRollout,
     ) -> Result<()> {
         let id = config.id.clone();
-        let mut trail = self.trail(config, split, told)?.resumed();
-        match &mut self.following {
-            Some(following) => following.resume(&id, trail),
+        let mut followed_rollout = self
+            .followed_rollout(config, split, leader_rollout)?
+            .resumed();
+        match &mut self.follower {
+            Some(follower) => follower.resume(&id, followed_rollout),
             None => drop(tokio::spawn(async move {
-                if let Err(error) = trail.give_up().await {
+                if let Err(error) = followed_rollout.abandon().await {
                     let diagnostic = error.diagnostic();
                     tracing::error!(rollout = id, %error, diagnostic, "its end is not kept");
                 }
@@ -112,8 +122,8 @@ impl Registry {
     ///
     /// # Errors
     /// As `Rollouts::start` lists them.
-    pub(crate) async fn start(&self, file: &str, actor: &str) -> Result<Document> {
-        self.check_decides()?;
+    pub(crate) async fn start(&self, file: &str, actor: &str) -> Result<RawJson> {
+        self.check_is_leader()?;
         let config =
             RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
         let _only_one = self.starting.lock().await;
@@ -123,20 +133,23 @@ impl Registry {
         let record = Record::new(file, actor, now, rollout.progress().clone());
         let split = split_of(&rollout)?;
         let id = rollout.config().id.clone();
-        let records = &self.tools.records;
-        records.keep(&id, &record, Vec::new(), None).await?;
+        let records = &self.dependencies.records;
+        records.persist(&id, &record, Vec::new(), None).await?;
         let config = rollout.config();
-        let steering = steering(config, &split);
-        self.tools.helm.steer(&config.model, steering).await?;
+        let rollout_routing = rollout_routing(config, &split);
+        self.dependencies
+            .traffic_control
+            .set_split(&config.model, rollout_routing)
+            .await?;
         tracing::info!(rollout = id, model = %config.model, actor, "a rollout starts");
-        let (entry, ends) = self.enter_own(&rollout, &record, &split)?;
-        let status = entry.view().status.clone();
-        let start = Start {
+        let (handle, channels) = self.register(&rollout, &record, &split)?;
+        let status = handle.snapshot().status.clone();
+        let start = InitialState {
             rollout,
             record,
             split,
-            shown: Arc::clone(&entry.shown),
-            ends,
+            published: Arc::clone(&handle.published),
+            channels,
             is_resumed: false,
         };
         self.run(start, actions);
@@ -144,19 +157,27 @@ impl Registry {
     }
 
     fn check(&self, config: &RolloutConfig) -> Result<()> {
-        let entries = self.entries.load();
-        if entries.contains_key(&config.id) {
+        let handles = self.handles.load();
+        if handles.contains_key(&config.id) {
             let message = format!(
                 "`rollout.id`: `{}` was used before; choose another",
                 config.id
             );
             return Err(Error::new(Code::Conflict, message));
         }
-        let mut running = entries.iter().filter(|(_, entry)| !entry.view().is_final());
-        if let Some((id, _)) = running.find(|(_, entry)| entry.model == config.model) {
-            return Err(owned_by(&config.model, id));
+        let mut running = handles
+            .iter()
+            .filter(|(_, handle)| !handle.snapshot().is_final());
+        if let Some((id, _)) = running.find(|(_, handle)| handle.model == config.model) {
+            return Err(rollout_conflict(&config.model, id));
         }
-        if self.tools.helm.routing(&config.model)?.split.is_some() {
+        if self
+            .dependencies
+            .traffic_control
+            .routing(&config.model)?
+            .split
+            .is_some()
+        {
             return Err(Error::new(
                 Code::Conflict,
                 format!(
@@ -166,8 +187,8 @@ impl Registry {
             ));
         }
         if self
-            .tools
-            .helm
+            .dependencies
+            .traffic_control
             .served(&config.model, &config.stable)
             .is_none()
         {
@@ -176,66 +197,68 @@ impl Registry {
                 config.stable, config.model
             )));
         }
-        for (place, gate) in config.gates.iter().enumerate() {
-            if let GateKind::Webhook { url, .. } = &gate.asks {
-                let checked = self.tools.gatekeeper.check(url);
-                checked.map_err(|e| e.in_context(format!("`rollout.gates[{place}].url`")))?;
+        for (index, gate) in config.gates.iter().enumerate() {
+            if let GateKind::Webhook { url, .. } = &gate.kind {
+                let checked = self.dependencies.webhooks.check(url);
+                checked.map_err(|e| e.in_context(format!("`rollout.gates[{index}].url`")))?;
             }
         }
-        for (place, notify) in config.on_rollback.notify.iter().enumerate() {
-            let checked = notices::check(notify, &*self.tools.gatekeeper);
-            let key = || format!("`rollout.on_rollback.notify[{place}]`");
+        for (index, notify) in config.on_rollback.notify.iter().enumerate() {
+            let checked = notifications::check(notify, &*self.dependencies.webhooks);
+            let key = || format!("`rollout.on_rollback.notify[{index}]`");
             checked.map_err(|e| e.in_context(key()))?;
         }
         Ok(())
     }
 
-    fn enter_own(
+    fn register(
         &self,
         rollout: &Rollout,
         record: &Record,
         split: &ActiveSplit,
-    ) -> Result<(Arc<Entry>, Ends)> {
+    ) -> Result<(Arc<RolloutHandle>, TaskChannels)> {
         let config = rollout.config();
-        let view = View::new(rollout, None)?;
+        let snapshot = RolloutSnapshot::new(rollout, None)?;
         let assigner = split.assigner().clone();
-        let (entry, ends) = Entry::new(config.model.clone(), &record.file, view, assigner);
-        *entry.shown.replicas() = record.replicas.clone();
-        self.enter(&config.id, &entry);
-        Ok((entry, ends))
+        let (handle, channels) =
+            RolloutHandle::new(config.model.clone(), &record.file, snapshot, assigner);
+        *handle.published.replicas() = record.replicas.clone();
+        self.insert(&config.id, &handle);
+        Ok((handle, channels))
     }
 
-    fn enter(&self, id: &str, entry: &Arc<Entry>) {
-        self.entries.rcu(|entries| {
-            let mut entries = BTreeMap::clone(entries);
-            entries.insert(id.to_owned(), Arc::clone(entry));
-            entries
+    fn insert(&self, id: &str, handle: &Arc<RolloutHandle>) {
+        self.handles.rcu(|handles| {
+            let mut handles = BTreeMap::clone(handles);
+            handles.insert(id.to_owned(), Arc::clone(handle));
+            handles
         });
     }
 
-    fn run(&self, start: Start, actions: Vec<Action>) {
-        let (course, inbox) = Course::new(Arc::clone(&self.tools), start);
-        tokio::spawn(course.run(inbox, actions));
+    fn run(&self, start: InitialState, actions: Vec<Action>) {
+        let (task, inbox) = RolloutTask::new(Arc::clone(&self.dependencies), start);
+        tokio::spawn(task.run(inbox, actions));
     }
 
-    fn entry(&self, id: &str) -> Result<Arc<Entry>> {
-        let entries = self.entries.load();
-        entries.get(id).cloned().ok_or_else(|| {
+    fn handle(&self, id: &str) -> Result<Arc<RolloutHandle>> {
+        let handles = self.handles.load();
+        handles.get(id).cloned().ok_or_else(|| {
             let message = format!("no rollout is called `{}`", id.escape_debug());
             Error::new(Code::RolloutNotFound, message)
         })
     }
 
     /// The status of every rollout, those that run first.
-    pub(crate) fn list(&self) -> Document {
-        let entries = self.entries.load();
-        let views = entries.values().map(|entry| entry.view());
-        let (ended, running): (Vec<_>, Vec<_>) = views.partition(|view| view.is_final());
+    pub(crate) fn list(&self) -> RawJson {
+        let handles = self.handles.load();
+        let snapshots = handles.values().map(|handle| handle.snapshot());
+        let (ended, running): (Vec<_>, Vec<_>) =
+            snapshots.partition(|snapshot| snapshot.is_final());
         array(
             running
                 .iter()
                 .chain(&ended)
-                .map(|view| view.status.as_str()),
+                .map(|snapshot| snapshot.status.as_str()),
         )
     }
 
@@ -243,50 +266,53 @@ impl Registry {
     ///
     /// # Errors
     /// `rollout_not_found`.
-    pub(crate) fn status(&self, id: &str) -> Result<Document> {
-        Ok(self.entry(id)?.view().status.clone())
+    pub(crate) fn status(&self, id: &str) -> Result<RawJson> {
+        Ok(self.handle(id)?.snapshot().status.clone())
     }
 
     /// All numbers of a rollout.
     ///
     /// # Errors
     /// `rollout_not_found`.
-    pub(crate) fn evidence(&self, id: &str) -> Result<Document> {
-        Ok(self.entry(id)?.view().evidence.clone())
+    pub(crate) fn evidence(&self, id: &str) -> Result<RawJson> {
+        Ok(self.handle(id)?.snapshot().evidence.clone())
     }
 
     /// The verdict as a number.
     ///
     /// # Errors
     /// `rollout_not_found`.
-    pub(crate) fn verdict(&self, id: &str) -> Result<Document> {
-        Ok(self.entry(id)?.view().verdict.clone())
+    pub(crate) fn verdict(&self, id: &str) -> Result<RawJson> {
+        Ok(self.handle(id)?.snapshot().verdict.clone())
     }
 
     /// The last moves of a rollout, the newest first.
     ///
     /// # Errors
     /// `rollout_not_found`, or `internal` when they cannot be read.
-    pub(crate) async fn moves(&self, id: &str, limit: usize) -> Result<Document> {
-        self.check_decides()?;
-        self.entry(id)?;
-        let moves = self.tools.records.moves(id, limit).await?;
-        Ok(array(moves.iter().map(String::as_str)))
+    pub(crate) async fn transitions(&self, id: &str, limit: usize) -> Result<RawJson> {
+        self.check_is_leader()?;
+        self.handle(id)?;
+        let transitions = self.dependencies.records.transitions(id, limit).await?;
+        Ok(array(transitions.iter().map(String::as_str)))
     }
 
     /// Does what an operator wants.
     ///
     /// # Errors
     /// `rollout_not_found`, or `conflict`.
-    pub(crate) async fn act(&self, id: &str, act: Act) -> Result<Document> {
-        self.check_decides()?;
+    pub(crate) async fn apply_action(&self, id: &str, action: OperatorAction) -> Result<RawJson> {
+        self.check_is_leader()?;
         let ended = || {
             let message = format!("the rollout `{id}` has ended; start a new one");
             Error::new(Code::Conflict, message)
         };
         let (done, answer) = oneshot::channel();
-        let orders = &self.entry(id)?.orders;
-        orders.send((act, done)).await.map_err(|_| ended())?;
+        let action_requests = &self.handle(id)?.action_requests;
+        action_requests
+            .send((action, done))
+            .await
+            .map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 
@@ -295,19 +321,19 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`.
     pub(crate) fn watch(&self, id: &str) -> Result<Box<dyn RolloutWatch>> {
-        self.check_decides()?;
-        Ok(Box::new(self.entry(id)?.watch()))
+        self.check_is_leader()?;
+        Ok(Box::new(self.handle(id)?.watch()))
     }
 
     /// The arm of a unit now.
     ///
     /// # Errors
     /// `rollout_not_found`, or `invalid_request` for the empty unit.
-    pub(crate) fn assign(&self, id: &str, unit: &str) -> Result<Document> {
+    pub(crate) fn assign(&self, id: &str, unit: &str) -> Result<RawJson> {
         if unit.is_empty() {
             return Err(Error::invalid("`unit`: the empty text is no unit"));
         }
-        let assigner = self.entry(id)?.shown.assigner.load_full();
+        let assigner = self.handle(id)?.published.assigner.load_full();
         let arm = match assigner.arm_of(unit) {
             Some(0) => "candidate",
             Some(_) => "stable",
@@ -319,8 +345,8 @@ impl Registry {
 }
 
 /// A split in force for a rollout, without copies.
-pub(super) fn steering(config: &RolloutConfig, split: &Arc<ActiveSplit>) -> Steering {
-    Steering {
+pub(super) fn rollout_routing(config: &RolloutConfig, split: &Arc<ActiveSplit>) -> RolloutRouting {
+    RolloutRouting {
         rollout: config.id.clone(),
         stable: config.stable.clone(),
         candidate: config.candidate.clone(),
@@ -335,13 +361,20 @@ fn split_of(rollout: &Rollout) -> Result<Arc<ActiveSplit>> {
     Ok(Arc::new(ActiveSplit::new(split, "")?))
 }
 
-impl Tools {
+impl Dependencies {
     /// What rollouts work with that reach the repository like this.
-    pub(crate) fn new(reach: Reach, records: Records, options: &crate::ServerOptions) -> Self {
+    pub(crate) fn new(
+        repository_handle: RepositoryHandle,
+        records: Records,
+        options: &crate::ServerOptions,
+    ) -> Self {
         Self {
-            helm: Helm::new(reach.commands, reach.published),
+            traffic_control: TrafficControl::new(
+                repository_handle.commands,
+                repository_handle.published,
+            ),
             records,
-            gatekeeper: Arc::clone(&options.gatekeeper),
+            webhooks: Arc::clone(&options.webhooks),
             observe: Arc::clone(&options.observe),
             block: options.rollout_block,
             public_url: options.public_url.clone(),

@@ -8,16 +8,16 @@
 //! a kill nothing counts twice, and what replicas counted meanwhile counts in the first block.
 //! Rejected: sending what came since the last time, which a lost reply counts twice or never.
 
-mod vector;
+mod counters;
 
 use std::collections::BTreeMap;
 
 use contract::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::meter::Sums;
+use super::counter_deltas::Totals;
 
-pub(super) use vector::Vector;
+pub(super) use counters::ReplicaCounters;
 
 /// Far more than there are servers; a restarted one is a new replica.
 const MAX_REPLICAS: usize = 256;
@@ -28,7 +28,7 @@ const MAX_NAME_BYTES: usize = 64;
 /// The latest vector of each replica.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Replicas(BTreeMap<String, Vector>);
+pub(super) struct Replicas(BTreeMap<String, ReplicaCounters>);
 
 impl Replicas {
     /// Takes what a replica has counted so far; gives how many replicas there are.
@@ -36,36 +36,36 @@ impl Replicas {
     /// # Errors
     /// `invalid_request` for a name that is none and for a count that has fallen, or `conflict` when
     /// there are too many replicas.
-    pub(super) fn take(&mut self, replica: &str, vector: Vector) -> Result<usize> {
+    pub(super) fn update(&mut self, replica: &str, counters: ReplicaCounters) -> Result<usize> {
         check_name(replica)?;
         if let Some(known) = self.0.get(replica) {
-            vector.check_follows(known)?;
+            counters.check_not_decreased(known)?;
         } else if self.0.len() >= MAX_REPLICAS {
             return Err(Error::new(
                 Code::Conflict,
                 format!("the rollout has {MAX_REPLICAS} replicas already; start a new one"),
             ));
         }
-        self.0.insert(replica.to_owned(), vector);
+        self.0.insert(replica.to_owned(), counters);
         Ok(self.0.len())
     }
 
     /// What all of them have counted. Always added up in the same order, so that the same vectors
     /// give the same sums to the last bit.
-    pub(super) fn sums(&self) -> Sums {
-        let mut sums = Sums::default();
-        for vector in self.0.values() {
-            sums.add(&vector.sums());
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for counters in self.0.values() {
+            totals.add(&counters.totals());
         }
-        sums
+        totals
     }
 
     /// The longest run of errors of the candidate at one replica, since this generation is in force
     /// there: runs of an earlier one belong to another step.
     pub(super) fn error_run(&self, generation: u64) -> u64 {
-        let vectors = self.0.values();
-        let current = vectors.filter(|vector| vector.generation == generation);
-        let runs = current.map(|vector| vector.error_run);
+        let all_counters = self.0.values();
+        let current = all_counters.filter(|counters| counters.generation == generation);
+        let runs = current.map(|counters| counters.error_run);
         runs.max().unwrap_or_default()
     }
 }

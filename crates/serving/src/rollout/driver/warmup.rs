@@ -11,22 +11,22 @@ use contract::{Code, Error, ModelInfo, NamedTensor, Result, Tensor};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::copies::run_copy;
-use crate::repository::snapshot::Served;
+use super::shadow_runner::run_copy;
+use crate::repository::snapshot::ServedVersion;
 use crate::rollout::config::Warmup;
 use crate::rollout::state::Event;
-use crate::route::Copied;
+use crate::route::MirroredRequest;
 
 /// What the requests of a warm-up have led to.
 #[derive(Debug, Default)]
-struct Tally {
+struct WarmupCounts {
     n_run: u64,
     n_failed: u64,
     last: Option<Error>,
 }
 
-impl Tally {
-    async fn run(&mut self, candidate: &Served, copy: &Copied) {
+impl WarmupCounts {
+    async fn run(&mut self, candidate: &ServedVersion, copy: &MirroredRequest) {
         self.n_run += 1;
         if let Err(error) = run_copy(candidate, copy).await {
             self.n_failed += 1;
@@ -34,7 +34,7 @@ impl Tally {
         }
     }
 
-    async fn run_made_up(&mut self, candidate: &Served, copy: &Copied) {
+    async fn run_made_up(&mut self, candidate: &ServedVersion, copy: &MirroredRequest) {
         self.n_run += 1;
         match run_copy(candidate, copy).await {
             Err(error) if error.code() == Code::EngineLost => {
@@ -64,29 +64,29 @@ impl Tally {
 /// Runs the warm-up; `arriving` gives copies, unless all requests are made up.
 pub(super) async fn warm_up(
     rule: Warmup,
-    candidate: Arc<Served>,
-    arriving: Option<mpsc::Receiver<Copied>>,
+    candidate: Arc<ServedVersion>,
+    arriving: Option<mpsc::Receiver<MirroredRequest>>,
 ) -> Event {
-    let mut tally = Tally::default();
+    let mut counts = WarmupCounts::default();
     let end = Instant::now() + rule.timeout;
     if let Some(mut arriving) = arriving {
-        while tally.n_run < rule.n_requests
+        while counts.n_run < rule.n_requests
             && let Ok(Some(copy)) = timeout_at(end, arriving.recv()).await
         {
-            tally.run(&candidate, &copy).await;
+            counts.run(&candidate, &copy).await;
         }
     }
     // A model that takes no made-up input is warm from its loading.
-    if let Ok(copy) = made_up(candidate.variant.info()) {
-        while tally.n_run < rule.n_requests {
-            tally.run_made_up(&candidate, &copy).await;
+    if let Ok(copy) = synthetic_request(candidate.loaded_version.info()) {
+        while counts.n_run < rule.n_requests {
+            counts.run_made_up(&candidate, &copy).await;
         }
     }
-    tally.event()
+    counts.event()
 }
 
 /// A request of zeros and empty strings, with 1 for every size that is not fixed.
-fn made_up(info: &ModelInfo) -> Result<Copied> {
+fn synthetic_request(info: &ModelInfo) -> Result<MirroredRequest> {
     let required = info.signature.inputs.iter().filter(|s| !s.is_optional);
     let inputs = required.map(|spec| {
         let sizes = spec.dims.iter().map(|dim| dim.fixed().unwrap_or(1));
@@ -95,7 +95,7 @@ fn made_up(info: &ModelInfo) -> Result<Copied> {
             tensor: Tensor::zeros(spec.element_type, sizes.collect())?,
         })
     });
-    Ok(Copied {
+    Ok(MirroredRequest {
         inputs: inputs.collect::<Result<_>>()?,
         outputs: Vec::new(),
         answer: Err(Code::Cancelled),

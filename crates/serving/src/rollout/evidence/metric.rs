@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{MetricBlock, Pairs, TUNED_FOR, Window};
 use crate::rollout::config::{Metric, MetricKind, RolloutConfig, ShareRule};
 use crate::rollout::statistics::bernoulli::ConfidenceSequence;
+use crate::rollout::statistics::cusum::FixedRate;
 use crate::rollout::statistics::means::difference::Moments;
-use crate::rollout::statistics::not_worse::NotWorse;
-use crate::rollout::statistics::one_sample::FixedRate;
+use crate::rollout::statistics::non_inferiority::NonInferiorityTest;
 use crate::rollout::statistics::output_bins::OutputBins;
-use crate::rollout::statistics::worse::Worse;
+use crate::rollout::statistics::sprt::Sprt;
 use crate::rollout::statistics::{ArmCounts, Counts};
 
 /// The evidence about one metric.
@@ -17,9 +17,9 @@ use crate::rollout::statistics::{ArmCounts, Counts};
 #[serde(rename_all = "snake_case")]
 pub(super) enum MetricEvidence {
     Share {
-        start: Worse,
-        step: Worse,
-        not_worse: NotWorse,
+        start: Sprt,
+        step: Sprt,
+        not_worse: NonInferiorityTest,
         arms: ArmCounts,
     },
     ShadowDiffers {
@@ -38,9 +38,9 @@ impl MetricEvidence {
     pub(super) fn new(metric: &Metric) -> Self {
         match metric.kind {
             MetricKind::Share(_) => Self::Share {
-                start: Worse::default(),
-                step: Worse::default(),
-                not_worse: NotWorse::default(),
+                start: Sprt::default(),
+                step: Sprt::default(),
+                not_worse: NonInferiorityTest::default(),
                 arms: ArmCounts::default(),
             },
             MetricKind::ShadowDiffers { max_rate } => Self::ShadowDiffers {
@@ -72,7 +72,7 @@ impl MetricEvidence {
                 },
             ) => {
                 for block in [*counts, discordant(*pairs)] {
-                    let evidence = Worse::of_block(block, rule.worse_than);
+                    let evidence = Sprt::of_block(block, rule.worse_than);
                     start.add(&evidence);
                     step.add(&evidence);
                 }
@@ -105,7 +105,7 @@ impl MetricEvidence {
 
     pub(super) fn start_step(&mut self, kind: &MetricKind) {
         match (self, kind) {
-            (Self::Share { step, .. }, _) => *step = Worse::default(),
+            (Self::Share { step, .. }, _) => *step = Sprt::default(),
             (Self::ShadowDiffers { step, .. }, MetricKind::ShadowDiffers { max_rate }) => {
                 *step = FixedRate::new(*max_rate);
             }
@@ -189,7 +189,7 @@ impl ShareLimits {
         }
     }
 
-    pub(super) fn ratio_passes(self, evidence: &NotWorse) -> bool {
+    pub(super) fn ratio_passes(self, evidence: &NonInferiorityTest) -> bool {
         self.ln_ratio.is_some_and(|limit| evidence.ln_n() >= limit)
     }
 

@@ -176,10 +176,10 @@ impl MetricReport {
             let (difference, limit) = (abs.upper - abs.lower, abs.limit);
             format!("difference up to {difference:.4} of {limit:.4}")
         });
-        let wanted: Vec<_> = [ratio, difference].into_iter().flatten().collect();
-        match wanted.is_empty() {
+        let parts: Vec<_> = [ratio, difference].into_iter().flatten().collect();
+        match parts.is_empty() {
             true => format!("{name}: the interval of the rate reaches over its limit"),
-            false => format!("{name}: {}", wanted.join(", or ")),
+            false => format!("{name}: {}", parts.join(", or ")),
         }
     }
 }

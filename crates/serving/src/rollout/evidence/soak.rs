@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 use super::metric::MetricEvidence;
 use super::{Evidence, MetricBlock};
 use crate::rollout::config::{MetricAction, RolloutConfig};
-use crate::rollout::moment::Moment;
 use crate::rollout::statistics::bernoulli::ConfidenceSequence;
-use crate::rollout::statistics::one_sample::Cusum;
+use crate::rollout::statistics::cusum::Cusum;
 use crate::rollout::statistics::{Counts, ln_weighted_mean_exp};
+use crate::rollout::timestamp::Timestamp;
 
 /// One block of the CUSUM.
 const BLOCK: Duration = Duration::from_secs(10);
 
 /// A rate lower than that is not told apart from zero in any reasonable time.
-const LEAST_RATE: f64 = 1e-4;
+const MIN_RATE: f64 = 1e-4;
 
 /// How much more than stable's rate is no alarm.
 const SLACK: f64 = 1.5;
@@ -30,12 +30,12 @@ const SLACK: f64 = 1.5;
 /// The watch over one soak.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Soak {
-    metrics: Vec<Option<Watched>>,
-    block_started: Moment,
+    metrics: Vec<Option<SoakMetric>>,
+    block_started: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Watched {
+struct SoakMetric {
     cusum: Cusum,
     block: Counts,
 }
@@ -43,7 +43,7 @@ struct Watched {
 impl Soak {
     /// Freezes the rates of stable.
     #[must_use]
-    pub fn new(config: &RolloutConfig, evidence: &Evidence, now: Moment) -> Self {
+    pub fn new(config: &RolloutConfig, evidence: &Evidence, now: Timestamp) -> Self {
         let sequence = ConfidenceSequence {
             alpha: 0.01,
             tuned_for: super::TUNED_FOR,
@@ -51,8 +51,8 @@ impl Soak {
         let metrics = config.metrics.iter().zip(&evidence.metrics);
         let metrics = metrics.map(|(metric, evidence)| match evidence {
             MetricEvidence::Share { arms, .. } if metric.action == MetricAction::Block => {
-                let rate = SLACK * sequence.upper(arms.stable).max(LEAST_RATE);
-                (rate < 1.0).then(|| Watched {
+                let rate = SLACK * sequence.upper(arms.stable).max(MIN_RATE);
+                (rate < 1.0).then(|| SoakMetric {
                     cusum: Cusum::new(rate),
                     block: Counts::default(),
                 })
@@ -69,15 +69,17 @@ impl Soak {
     }
 
     /// Adds what was counted, and judges when a block is full.
-    pub fn add(&mut self, blocks: &[MetricBlock], now: Moment) {
+    pub fn add(&mut self, blocks: &[MetricBlock], now: Timestamp) {
         let is_full = now.since(self.block_started) >= BLOCK;
-        for (watched, block) in self.metrics.iter_mut().zip(blocks) {
-            let Some(watched) = watched else { continue };
+        for (monitored, block) in self.metrics.iter_mut().zip(blocks) {
+            let Some(monitored) = monitored else { continue };
             if let MetricBlock::Share { arms, .. } = block {
-                watched.block.add(arms.candidate);
+                monitored.block.add(arms.candidate);
             }
             if is_full {
-                watched.cusum.add_block(std::mem::take(&mut watched.block));
+                monitored
+                    .cusum
+                    .add_block(std::mem::take(&mut monitored.block));
             }
         }
         if is_full {
@@ -95,11 +97,11 @@ impl Soak {
     #[must_use]
     pub fn ln_d(&self, config: &RolloutConfig) -> f64 {
         let metrics = config.metrics.iter().zip(&self.metrics);
-        let watched = metrics.filter_map(|(metric, watched)| {
-            let watched = watched.as_ref()?;
-            Some((watched.cusum.ln_d(), metric.weight))
+        let monitored = metrics.filter_map(|(metric, monitored)| {
+            let monitored = monitored.as_ref()?;
+            Some((monitored.cusum.ln_d(), metric.weight))
         });
-        ln_weighted_mean_exp(watched)
+        ln_weighted_mean_exp(monitored)
     }
 
     /// ln(T / alpha).

@@ -1,7 +1,7 @@
 //! Verdicts from counts, and the report about them.
 
 use super::*;
-use crate::rollout::moment::Moment;
+use crate::rollout::timestamp::Timestamp;
 
 const BOTH: &str = "{name: errors, event: error, not_worse_than: {ratio: 2.0, abs: 0.005}}";
 
@@ -233,16 +233,16 @@ fn a_metric_that_only_holds_never_rolls_back() {
         &config,
         &[MetricBlock::Nothing, differing, MetricBlock::Nothing],
     );
-    assert_eq!(found.holding(&config), Some(1));
+    assert_eq!(found.holding_metric(&config), Some(1));
     assert_eq!(found.verdict(&config), Verdict::Unknown);
     found.acknowledge(&config);
-    assert_eq!(found.holding(&config), None);
+    assert_eq!(found.holding_metric(&config), None);
 
     let small = MetricBlock::Bins(vec![bin(500_000, 44_000), bin(500_000, 56_000)]);
     let found = evidence(&config, &[MetricBlock::Nothing, small]);
     assert!(found.metrics[1].ln_worse(Window::Start) > 20.0);
     assert_eq!(
-        found.holding(&config),
+        found.holding_metric(&config),
         None,
         "a difference within the tolerance"
     );
@@ -252,7 +252,7 @@ fn a_metric_that_only_holds_never_rolls_back() {
         &config,
         &[nothing.clone(), nothing, arms((10, 1000), (60, 1000))],
     );
-    assert_eq!(found.holding(&config), Some(2));
+    assert_eq!(found.holding_metric(&config), Some(2));
     assert_eq!(found.worse(&config), None);
 }
 
@@ -283,16 +283,16 @@ fn a_soak_compares_with_what_stable_had() {
     let config = config(BOTH);
     let before = evidence(&config, &[arms((45, 9000), (5, 1000))]);
     let tick = |candidate| [arms((0, 0), candidate)];
-    let mut healthy = Soak::new(&config, &before, Moment(0));
+    let mut healthy = Soak::new(&config, &before, Timestamp(0));
     let mut broken = healthy.clone();
     for second in 1..=1800 {
         healthy.add(
             &tick((u64::from(second % 2 == 0), 100)),
-            Moment(second * 1000),
+            Timestamp(second * 1000),
         );
         broken.add(
             &tick((if second > 1700 { 5 } else { 0 }, 100)),
-            Moment(second * 1000),
+            Timestamp(second * 1000),
         );
     }
     assert!((Soak::limit(&config) - 12.100713).abs() < 1e-6);
@@ -303,7 +303,7 @@ fn a_soak_compares_with_what_stable_had() {
 #[test]
 fn a_soak_without_a_rate_of_stable_watches_nothing() {
     let config = config(BOTH);
-    let mut soak = Soak::new(&config, &Evidence::new(&config), Moment(0));
-    soak.add(&[arms((0, 0), (100, 100))], Moment(20_000));
+    let mut soak = Soak::new(&config, &Evidence::new(&config), Timestamp(0));
+    soak.add(&[arms((0, 0), (100, 100))], Timestamp(20_000));
     assert!(!soak.is_worse(&config));
 }

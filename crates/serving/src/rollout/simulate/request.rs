@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use contract::{Assumptions as Asked, Error, Result};
+use contract::{Error, Result, SimulationInput as Request};
 
-use super::{Assumptions, Rates, Summary, default_horizon, run};
+use super::{Rates, SimulationInput, Summary, default_horizon, run};
 use crate::rollout::config::RolloutConfig;
 
 /// The most runs of one call: seconds of one core.
@@ -18,41 +18,41 @@ const MAX_RATE: f64 = 1e9;
 /// # Errors
 /// `invalid_request` for a metric that the rollout does not have, and for numbers that make no
 /// sense.
-pub(crate) fn play(config: &RolloutConfig, asked: &Asked) -> Result<Summary> {
-    if !(1..=MAX_RUNS).contains(&asked.n_runs) {
-        let n_runs = asked.n_runs;
+pub(crate) fn run_all(config: &RolloutConfig, request: &Request) -> Result<Summary> {
+    if !(1..=MAX_RUNS).contains(&request.n_runs) {
+        let n_runs = request.n_runs;
         return Err(Error::invalid(format!(
             "`runs`: expected a number from 1 to {MAX_RUNS}, got `{n_runs}`"
         )));
     }
-    if !(0.0..=MAX_RATE).contains(&asked.requests_per_second) {
-        let rate = asked.requests_per_second;
+    if !(0.0..=MAX_RATE).contains(&request.requests_per_second) {
+        let rate = request.requests_per_second;
         return Err(Error::invalid(format!(
             "`rps`: expected a number from 0 to {MAX_RATE}, got `{rate}`"
         )));
     }
-    let assumptions = Assumptions {
-        requests_per_second: asked.requests_per_second,
-        rates: rates(config, asked)?,
+    let assumptions = SimulationInput {
+        requests_per_second: request.requests_per_second,
+        rates: rates(config, request)?,
         tick: Duration::from_secs(1),
         horizon: default_horizon(config),
     };
-    let runs = 0..asked.n_runs as u64;
+    let runs = 0..request.n_runs as u64;
     let outcomes: Vec<_> = runs
-        .map(|number| run(config, &assumptions, asked.seed, number))
+        .map(|number| run(config, &assumptions, request.seed, number))
         .collect();
     Ok(Summary::of(&outcomes))
 }
 
 /// The rates of all metrics; a candidate that nobody talks of is like stable.
-fn rates(config: &RolloutConfig, asked: &Asked) -> Result<Vec<Rates>> {
+fn rates(config: &RolloutConfig, request: &Request) -> Result<Vec<Rates>> {
     let metrics = config.metrics.iter();
     let mut rates: Vec<_> = metrics.map(|m| Rates::typical(&m.kind)).collect();
-    for (name, rate) in &asked.stable_rates {
+    for (name, rate) in &request.stable_rates {
         let rates = find(config, &mut rates, "stable_rates", (name, *rate))?;
         (rates.stable, rates.candidate) = (*rate, *rate);
     }
-    for (name, rate) in &asked.candidate_rates {
+    for (name, rate) in &request.candidate_rates {
         find(config, &mut rates, "candidate_rates", (name, *rate))?.candidate = *rate;
     }
     Ok(rates)
@@ -69,8 +69,8 @@ fn find<'a>(
             "`{key}.{name}`: expected a rate from 0 to 1, got `{rate}`"
         )));
     }
-    let place = config.metrics.iter().position(|m| m.name == name);
-    place.and_then(|place| rates.get_mut(place)).ok_or_else(|| {
+    let index = config.metrics.iter().position(|m| m.name == name);
+    index.and_then(|index| rates.get_mut(index)).ok_or_else(|| {
         let names = config.metrics.iter().map(|m| format!("`{}`", m.name));
         let names: Vec<_> = names.collect();
         Error::invalid(format!(
@@ -90,56 +90,56 @@ mod tests {
             .unwrap()
     }
 
-    fn asked() -> Asked {
-        Asked {
+    fn request() -> Request {
+        Request {
             requests_per_second: 500.0,
             candidate_rates: vec![("errors".to_owned(), 0.2)],
             n_runs: 10,
             seed: 1,
-            ..Asked::default()
+            ..Request::default()
         }
     }
 
     #[test]
     fn a_broken_candidate_is_rolled_back_in_every_run() {
-        let summary = play(&config(), &asked()).unwrap();
+        let summary = run_all(&config(), &request()).unwrap();
         assert_eq!((summary.n_runs, summary.p_rollback), (10, 1.0));
     }
 
     #[test]
-    fn slips_are_refused_with_their_key() {
+    fn mistakes_are_refused_with_their_key() {
         let cases = [
             (
-                Asked {
+                Request {
                     n_runs: 0,
-                    ..asked()
+                    ..request()
                 },
                 "`runs`",
             ),
             (
-                Asked {
+                Request {
                     requests_per_second: f64::NAN,
-                    ..asked()
+                    ..request()
                 },
                 "`rps`",
             ),
             (
-                Asked {
+                Request {
                     stable_rates: vec![("slow".to_owned(), 0.1)],
-                    ..asked()
+                    ..request()
                 },
                 "no metric `slow`",
             ),
             (
-                Asked {
+                Request {
                     stable_rates: vec![("errors".to_owned(), 2.0)],
-                    ..asked()
+                    ..request()
                 },
                 "`stable_rates.errors`",
             ),
         ];
-        for (asked, expected) in cases {
-            let error = play(&config(), &asked).unwrap_err();
+        for (request, expected) in cases {
+            let error = run_all(&config(), &request).unwrap_err();
             assert!(error.message().contains(expected), "{error}");
         }
     }

@@ -2,10 +2,10 @@
 
 use rand_distr::Geometric;
 
-use super::judge::FixedLimit;
+use super::threshold_baseline::ThresholdBaseline;
 use super::*;
 use crate::rollout::evidence::{Evidence, Verdict};
-use crate::rollout::statistics::worse::Worse;
+use crate::rollout::statistics::sprt::Sprt;
 
 const ERRORS: &str =
     "metrics: [{name: errors, event: error, not_worse_than: {ratio: 2.0, abs: 0.005}}]";
@@ -17,12 +17,12 @@ fn config(keys: &str) -> RolloutConfig {
     .unwrap()
 }
 
-fn assume(config: &RolloutConfig, requests_per_second: f64, candidate: f64) -> Assumptions {
+fn assume(config: &RolloutConfig, requests_per_second: f64, candidate: f64) -> SimulationInput {
     let rates = config.metrics.iter().map(|metric| Rates {
         candidate,
         ..Rates::typical(&metric.kind)
     });
-    Assumptions {
+    SimulationInput {
         requests_per_second,
         rates: rates.collect(),
         tick: Duration::from_secs(30),
@@ -30,7 +30,7 @@ fn assume(config: &RolloutConfig, requests_per_second: f64, candidate: f64) -> A
     }
 }
 
-fn play(config: &RolloutConfig, assumptions: &Assumptions, n_runs: u64) -> Summary {
+fn play(config: &RolloutConfig, assumptions: &SimulationInput, n_runs: u64) -> Summary {
     let outcomes: Vec<_> = (0..n_runs)
         .map(|number| run(config, assumptions, 7, number))
         .collect();
@@ -70,7 +70,7 @@ fn false_alarms_stay_within_a_generous_budget_too() {
 fn broken_candidates_go_and_few_users_see_it() {
     let config = config(&format!("{ERRORS}, soak: 2m"));
     for (rate, most_failures) in [(0.02, 100.0), (0.05, 80.0), (1.0, 80.0)] {
-        let assumptions = Assumptions {
+        let assumptions = SimulationInput {
             tick: Duration::from_secs(1),
             ..assume(&config, 100.0, rate)
         };
@@ -90,7 +90,7 @@ fn heavy_users_and_ramps_do_not_raise_false_alarms() {
     let alarms = (0..n_runs).filter(|&number| {
         let mut random = Pcg64Mcg::seed_from_u64(number);
         let mut evidence = Evidence::new(&config);
-        let mut draw = |n, p| Binomial::new(n, p).unwrap().sample(&mut random);
+        let mut sampler = |n, p| Binomial::new(n, p).unwrap().sample(&mut random);
         (0..60).any(|block: usize| {
             let step = block / 12;
             let weight = config.weight_of_step(step);
@@ -98,17 +98,17 @@ fn heavy_users_and_ramps_do_not_raise_false_alarms() {
                 evidence.start_step(&config, weight);
             }
             // A heavy user is in the candidate's arm, or leaves it, for some blocks at a time.
-            let heavy = if draw(1, 0.3) == 1 { 400 } else { 0 };
-            let n_candidate = draw(2000, weight) + heavy;
+            let heavy = if sampler(1, 0.3) == 1 { 400 } else { 0 };
+            let n_candidate = sampler(2000, weight) + heavy;
             let n_stable = 2000 - n_candidate.min(2000) + 1;
             let arms = ArmCounts {
                 stable: Counts {
                     n: n_stable,
-                    events: draw(n_stable, 0.01),
+                    events: sampler(n_stable, 0.01),
                 },
                 candidate: Counts {
                     n: n_candidate,
-                    events: draw(n_candidate, 0.01),
+                    events: sampler(n_candidate, 0.01),
                 },
             };
             evidence.add(&config, &[MetricBlock::of_arms(arms)]);
@@ -127,18 +127,18 @@ fn share_called_not_worse(limits: &str, candidate_rate: f64, n_runs: u64) -> f64
     let passed = (0..n_runs).filter(|&number| {
         let mut random = Pcg64Mcg::seed_from_u64(number);
         let mut evidence = Evidence::new(&config);
-        let mut draw = |n, p| Binomial::new(n, p).unwrap().sample(&mut random);
+        let mut sampler = |n, p| Binomial::new(n, p).unwrap().sample(&mut random);
         (0..120).any(|_| {
-            let n_candidate = draw(2000, 0.1);
+            let n_candidate = sampler(2000, 0.1);
             let n_stable = 2000 - n_candidate;
             let arms = ArmCounts {
                 stable: Counts {
                     n: n_stable,
-                    events: draw(n_stable, 0.005),
+                    events: sampler(n_stable, 0.005),
                 },
                 candidate: Counts {
                     n: n_candidate,
-                    events: draw(n_candidate, candidate_rate),
+                    events: sampler(n_candidate, candidate_rate),
                 },
             };
             evidence.add(&config, &[MetricBlock::of_arms(arms)]);
@@ -188,10 +188,10 @@ fn requests_until_rejection(factor: f64, percent: u32, number: u64) -> f64 {
         };
         block.stable.events = u64::from(!is_candidate);
         block.candidate.events = u64::from(is_candidate);
-        Worse::of_block(block, 1.0)
+        Sprt::of_block(block, 1.0)
     };
     let (by_candidate, by_stable) = (event(true), event(false));
-    let mut evidence = Worse::default();
+    let mut evidence = Sprt::default();
     let mut n_candidate = 0;
     while evidence.ln_e() < 1000_f64.ln() {
         let quiet = gap.sample(&mut random);
@@ -275,8 +275,8 @@ fn a_shadow_that_differs_never_reaches_users() {
 }
 
 #[test]
-fn the_fixed_limit_judge_has_the_values_of_the_reference() {
-    let judge = |threshold| FixedLimit {
+fn the_threshold_baseline_has_the_values_of_the_reference() {
+    let threshold_baseline = |threshold| ThresholdBaseline {
         success: 0.99,
         n_checks: 30,
         threshold,
@@ -288,10 +288,16 @@ fn the_fixed_limit_judge_has_the_values_of_the_reference() {
         (1500.0, 0.0046, [0.0085, 0.0, 0.0]),
     ];
     let mut failing = Vec::new();
-    for (n, check_fails, rollbacks) in rows {
-        let mut values = vec![(judge(2).check_fails(n, 0.005), check_fails)];
+    for (n, check_failure_probability, rollbacks) in rows {
+        let mut values = vec![(
+            threshold_baseline(2).check_failure_probability(n, 0.005),
+            check_failure_probability,
+        )];
         for (threshold, expected) in [2, 5, 10].into_iter().zip(rollbacks) {
-            values.push((judge(threshold).rolls_back(n, 0.005), expected));
+            values.push((
+                threshold_baseline(threshold).rollback_probability(n, 0.005),
+                expected,
+            ));
         }
         for (computed, expected) in values {
             if (computed - expected).abs() > 0.5001e-4 {
@@ -300,6 +306,6 @@ fn the_fixed_limit_judge_has_the_values_of_the_reference() {
         }
     }
     assert!(failing.is_empty(), "{failing:#?}");
-    assert_eq!(judge(2).rolls_back(60.0, 0.0), 0.0);
-    assert_eq!(judge(0).rolls_back(60.0, 0.0), 1.0);
+    assert_eq!(threshold_baseline(2).rollback_probability(60.0, 0.0), 0.0);
+    assert_eq!(threshold_baseline(0).rollback_probability(60.0, 0.0), 1.0);
 }

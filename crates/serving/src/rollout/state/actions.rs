@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::phase::{Phase, Reason};
 use crate::rollout::evidence::Evidence;
-use crate::rollout::moment::Moment;
+use crate::rollout::timestamp::Timestamp;
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub enum Action {
     /// Share the traffic out like this.
     SetTraffic(Traffic),
     /// Post the status to the gate of this place, and tell the answer.
-    AskGate(usize),
+    QueryGate(usize),
     /// Tell somebody.
     Alert(Alert),
     /// Unload a version after a time.
@@ -75,7 +75,7 @@ pub struct Transition {
     /// Who did it: an operator, or `lockgate`.
     pub actor: String,
     /// When.
-    pub at: Moment,
+    pub at: Timestamp,
     /// The generation after the move.
     pub generation: u64,
     /// What was known.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::GateAnswer;
+use contract::GateDecision;
 use serde::{Deserialize, Serialize};
 
 use super::phase::GuardKind;
@@ -34,7 +34,7 @@ pub enum Event {
         /// The place of the gate in the configuration.
         gate: usize,
         /// What it said.
-        answer: GateAnswer,
+        answer: GateDecision,
     },
     /// A block of counts ended. Send one each second, also when it is empty.
     Tick(Box<Tick>),
@@ -56,7 +56,7 @@ pub struct Tick {
     /// What the guards look at.
     pub guards: GuardReadings,
     /// Whether stable burns its error budget, or its own change detector fires.
-    pub is_stable_burning: bool,
+    pub is_stable_unhealthy: bool,
     /// Whether the drift detector of the inputs or outputs fires.
     pub has_drifted: bool,
     /// Whether stable is loaded and could take all of the traffic at once.

@@ -3,12 +3,12 @@
 //! Decision: an act names the generation that its author looked at; when the rollout has moved on
 //! since, the act is refused instead of doing something to another state.
 
-use contract::{Act, ActKind};
+use contract::{ActionKind, OperatorAction};
 
 use super::Rollout;
 use super::actions::Action;
 use super::phase::{HoldReason, Phase, Reason, Stage};
-use crate::rollout::moment::Moment;
+use crate::rollout::timestamp::Timestamp;
 
 /// Why an act was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,31 +36,35 @@ impl Rollout {
     ///
     /// # Errors
     /// [`Refusal`] when the generation is stale or the state does not allow it.
-    pub fn act(&mut self, act: &Act, now: Moment) -> Result<Vec<Action>, Refusal> {
+    pub fn apply_action(
+        &mut self,
+        action: &OperatorAction,
+        now: Timestamp,
+    ) -> Result<Vec<Action>, Refusal> {
         let current = self.progress.generation;
-        if let Some(given) = act.generation.filter(|&given| given != current) {
+        if let Some(given) = action.generation.filter(|&given| given != current) {
             return Err(Refusal::Stale { given, current });
         }
         if self.progress.phase.is_final() {
             return Err(self.illegal("it has ended; start a new one"));
         }
         let mut actions = Vec::new();
-        let reason = Reason::Operator(act.reason.clone());
-        match act.kind {
-            ActKind::Promote => self.promote(act, now, &mut actions)?,
-            ActKind::Hold => {
+        let reason = Reason::Operator(action.reason.clone());
+        match action.kind {
+            ActionKind::Promote => self.promote(action, now, &mut actions)?,
+            ActionKind::Hold => {
                 let held = Phase::Held {
                     reason: HoldReason::Operator,
                     stage: self.stage()?,
                 };
-                self.go(held, reason, &act.actor, now, &mut actions);
+                self.transition_to(held, reason, &action.actor, now, &mut actions);
             }
-            ActKind::Resume => self.resume_by(act, now, &mut actions)?,
-            ActKind::Rollback => {
-                self.fall_back(Phase::RolledBack, reason, &act.actor, now, &mut actions);
+            ActionKind::Resume => self.resume_held(action, now, &mut actions)?,
+            ActionKind::Rollback => {
+                self.roll_back(Phase::RolledBack, reason, &action.actor, now, &mut actions);
             }
-            ActKind::Abort => {
-                self.fall_back(Phase::Aborted, reason, &act.actor, now, &mut actions);
+            ActionKind::Abort => {
+                self.roll_back(Phase::Aborted, reason, &action.actor, now, &mut actions);
             }
         }
         Ok(actions)
@@ -73,15 +77,15 @@ impl Rollout {
 
     fn promote(
         &mut self,
-        act: &Act,
-        now: Moment,
+        action: &OperatorAction,
+        now: Timestamp,
         actions: &mut Vec<Action>,
     ) -> Result<(), Refusal> {
         let stage = self.stage()?;
-        if self.progress.owed.is_some() {
+        if self.progress.pending_transition.is_some() {
             return Err(self.illegal("a rollback waits for stable to be ready"));
         }
-        let reason = Reason::Operator(act.reason.clone());
+        let reason = Reason::Operator(action.reason.clone());
         match self.progress.phase {
             // A gate that is opened does not overrule the evidence: the next tick decides.
             Phase::Held {
@@ -89,14 +93,14 @@ impl Rollout {
                 ..
             } => {
                 self.open_all_gates(stage);
-                self.go(Phase::Running(stage), reason, &act.actor, now, actions);
+                self.transition_to(Phase::Running(stage), reason, &action.actor, now, actions);
             }
             Phase::Held {
                 reason: HoldReason::Unknown | HoldReason::Shadow,
                 ..
             } => {
                 self.open_all_gates(stage);
-                self.rise_by(&act.actor, stage, reason, now, actions);
+                self.advance_as(&action.actor, stage, reason, now, actions);
             }
             Phase::Held { .. } => return Err(self.illegal("resume it first")),
             Phase::Running(_) => {
@@ -117,10 +121,10 @@ impl Rollout {
         Ok(())
     }
 
-    fn resume_by(
+    fn resume_held(
         &mut self,
-        act: &Act,
-        now: Moment,
+        action: &OperatorAction,
+        now: Timestamp,
         actions: &mut Vec<Action>,
     ) -> Result<(), Refusal> {
         let Phase::Held { reason, stage } = self.progress.phase else {
@@ -138,18 +142,18 @@ impl Rollout {
             HoldReason::Drift | HoldReason::Shadow | HoldReason::Metric => {
                 self.progress.evidence.acknowledge(&self.config);
             }
-            HoldReason::Unknown | HoldReason::StableBurning | HoldReason::Operator => {}
+            HoldReason::Unknown | HoldReason::StableUnhealthy | HoldReason::Operator => {}
         }
         self.progress.waiting_since = now;
-        let words = Reason::Operator(act.reason.clone());
-        self.go(Phase::Running(stage), words, &act.actor, now, actions);
+        let words = Reason::Operator(action.reason.clone());
+        self.transition_to(Phase::Running(stage), words, &action.actor, now, actions);
         Ok(())
     }
 
     fn open_all_gates(&mut self, stage: Stage) {
         let closed: Vec<_> = self.closed_gates(stage).collect();
-        for place in closed {
-            if let Some(gate) = self.progress.gates.get_mut(place) {
+        for index in closed {
+            if let Some(gate) = self.progress.gates.get_mut(index) {
                 gate.is_open = true;
             }
         }

@@ -74,8 +74,8 @@ impl Phase {
 
     /// Whether it is held for this reason.
     #[must_use]
-    pub fn is_held_for(self, wanted: HoldReason) -> bool {
-        matches!(self, Self::Held { reason, .. } if reason == wanted)
+    pub fn is_held_for(self, required: HoldReason) -> bool {
+        matches!(self, Self::Held { reason, .. } if reason == required)
     }
 
     /// Its name, as it stands in reports.
@@ -106,7 +106,8 @@ pub enum HoldReason {
     /// The arms do not get the units that their weights promise.
     Srm,
     /// Stable itself is in trouble.
-    StableBurning,
+    #[serde(alias = "stable_burning")]
+    StableUnhealthy,
     /// Somebody is asked.
     Gate,
     /// The outputs or inputs have changed.
@@ -136,7 +137,7 @@ impl HoldReason {
         match self {
             Self::Unknown => "unknown",
             Self::Srm => "srm",
-            Self::StableBurning => "stable_burning",
+            Self::StableUnhealthy => "stable_unhealthy",
             Self::Gate => "gate",
             Self::Drift => "drift",
             Self::Shadow => "shadow",
@@ -187,7 +188,7 @@ pub enum Reason {
 impl Reason {
     /// It as one of a closed list of words, for metrics.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Loaded => "loaded",
             Self::LoadFailed(_) => "load_failed",

@@ -9,7 +9,7 @@ use super::events::{GuardReadings, Tick};
 use super::phase::{Phase, Reason, Stage};
 use crate::rollout::config::RolloutConfig;
 use crate::rollout::evidence::{Evidence, Soak};
-use crate::rollout::moment::Moment;
+use crate::rollout::timestamp::Timestamp;
 
 /// The first wait after a gate did not say "go".
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ pub struct Progress {
     /// Where it stands.
     pub phase: Phase,
     /// When it came there.
-    pub since: Moment,
+    pub since: Timestamp,
     /// Why; nothing before the first move.
     pub last_reason: Option<Reason>,
     /// Grows with every move.
@@ -43,11 +43,12 @@ pub struct Progress {
     /// The watch with all of the traffic.
     pub soak: Option<Soak>,
     /// When the step began.
-    pub(super) entered: Moment,
+    pub(super) entered: Timestamp,
     /// Since when the step waits undisturbed for a verdict.
-    pub(super) waiting_since: Moment,
+    pub(super) waiting_since: Timestamp,
     pub(super) gates: Vec<GateProgress>,
-    pub(super) owed: Option<Owed>,
+    #[serde(rename = "owed")]
+    pub(super) pending_transition: Option<PendingTransition>,
     pub(super) is_stable_ready: bool,
 }
 
@@ -58,19 +59,19 @@ pub(super) struct GateProgress {
     /// How often it did not say "go".
     n_refusals: u32,
     /// When it is asked next; `None` while an answer is due.
-    next_call: Option<Moment>,
+    next_call: Option<Timestamp>,
 }
 
 /// A way down that waits for stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Owed {
+pub(super) struct PendingTransition {
     pub(super) to: Phase,
     pub(super) reason: Reason,
     pub(super) actor: String,
 }
 
 impl Progress {
-    pub(super) fn new(config: &RolloutConfig, now: Moment) -> Self {
+    pub(super) fn new(config: &RolloutConfig, now: Timestamp) -> Self {
         Self {
             phase: Phase::Pending,
             since: now,
@@ -85,8 +86,8 @@ impl Progress {
             soak: None,
             entered: now,
             waiting_since: now,
-            gates: fresh_gates(config, now),
-            owed: None,
+            gates: closed_gate_progress(config, now),
+            pending_transition: None,
             is_stable_ready: true,
         }
     }
@@ -101,7 +102,7 @@ impl Progress {
     }
 
     /// Takes in what was counted.
-    pub(super) fn absorb(&mut self, config: &RolloutConfig, tick: &Tick, now: Moment) {
+    pub(super) fn add_tick(&mut self, config: &RolloutConfig, tick: &Tick, now: Timestamp) {
         self.is_stable_ready = tick.is_stable_ready;
         self.guards.add(&tick.guards);
         match (self.phase.stage(), &mut self.soak) {
@@ -125,18 +126,18 @@ impl Progress {
         self.n_candidate_requests = 0;
     }
 
-    pub(super) fn close_gates(&mut self, config: &RolloutConfig, now: Moment) {
-        self.gates = fresh_gates(config, now);
+    pub(super) fn close_gates(&mut self, config: &RolloutConfig, now: Timestamp) {
+        self.gates = closed_gate_progress(config, now);
     }
 
-    pub(super) fn ask_gates_again(&mut self, now: Moment) {
+    pub(super) fn requery_gates(&mut self, now: Timestamp) {
         for gate in &mut self.gates {
             gate.next_call = Some(now);
         }
     }
 }
 
-fn fresh_gates(config: &RolloutConfig, now: Moment) -> Vec<GateProgress> {
+fn closed_gate_progress(config: &RolloutConfig, now: Timestamp) -> Vec<GateProgress> {
     let fresh = GateProgress {
         next_call: Some(now),
         ..GateProgress::default()
@@ -146,7 +147,7 @@ fn fresh_gates(config: &RolloutConfig, now: Moment) -> Vec<GateProgress> {
 
 impl GateProgress {
     /// Whether it is to be asked now; it then waits for the answer.
-    pub(super) fn is_due(&mut self, now: Moment) -> bool {
+    pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
         let is_due = !self.is_open && self.next_call.is_some_and(|next| next <= now);
         if is_due {
             self.next_call = None;
@@ -155,7 +156,7 @@ impl GateProgress {
     }
 
     /// It did not say "go": each wait is twice as long as the last.
-    pub(super) fn wait(&mut self, now: Moment) {
+    pub(super) fn schedule_retry(&mut self, now: Timestamp) {
         let factor = 1_u32 << self.n_refusals.min(5);
         self.next_call = Some(now + (FIRST_BACKOFF * factor).min(MAX_BACKOFF));
         self.n_refusals += 1;

@@ -47,20 +47,20 @@ pub struct ArmStatus {
 
 /// All numbers of a rollout with their limits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Numbers {
+pub struct RolloutReport {
     /// The evidence.
     #[serde(flatten)]
     pub evidence: Report,
     /// The watch with all of the traffic, once it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub soak: Option<SoakNumbers>,
+    pub soak: Option<SoakReport>,
     /// The guards that have a limit.
-    pub guards: Vec<GuardNumbers>,
+    pub guards: Vec<GuardReport>,
 }
 
 /// The watch with all of the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct SoakNumbers {
+pub struct SoakReport {
     /// ln D; nothing when no metric can be watched.
     pub ln_d: Option<f64>,
     /// Where it rolls back.
@@ -69,7 +69,7 @@ pub struct SoakNumbers {
 
 /// One guard.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct GuardNumbers {
+pub struct GuardReport {
     /// Its name.
     pub name: &'static str,
     /// What was counted or measured.
@@ -140,14 +140,14 @@ impl Rollout {
     fn is_candidate_not_worse(&self) -> bool {
         let progress = &self.progress;
         let soak = progress.soak.as_ref();
-        progress.owed.is_none()
+        progress.pending_transition.is_none()
             && !soak.is_some_and(|soak| soak.is_worse(&self.config))
             && progress.evidence.verdict(&self.config) == Verdict::NotWorse
     }
 
     /// All numbers with their limits.
     #[must_use]
-    pub fn numbers(&self) -> Numbers {
+    pub fn report(&self) -> RolloutReport {
         let (read, limits) = (&self.progress.guards, &self.config.guards);
         let count = |n: u64| n as f64;
         let guards = [
@@ -178,15 +178,15 @@ impl Rollout {
             ),
         ];
         let guards = guards.into_iter().filter_map(|(guard, count, limit)| {
-            Some(GuardNumbers {
+            Some(GuardReport {
                 name: guard.as_str(),
                 count,
                 limit: limit?,
             })
         });
-        Numbers {
+        RolloutReport {
             evidence: self.progress.evidence.report(&self.config),
-            soak: self.progress.soak.as_ref().map(|soak| SoakNumbers {
+            soak: self.progress.soak.as_ref().map(|soak| SoakReport {
                 ln_d: Some(soak.ln_d(&self.config)).filter(|ln_d| ln_d.is_finite()),
                 limit: super::Soak::limit(&self.config),
             }),

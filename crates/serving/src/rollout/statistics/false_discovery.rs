@@ -11,12 +11,12 @@ pub fn rejected(ln_e_values: &[f64], alpha: f64) -> Vec<usize> {
     let mut order: Vec<_> = ln_e_values.iter().copied().enumerate().collect();
     order.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     let mut n_rejected = 0;
-    for (place, (_, ln_e)) in order.iter().enumerate() {
-        let k = (place + 1) as f64;
+    for (index, (_, ln_e)) in order.iter().enumerate() {
+        let k = (index + 1) as f64;
         if *ln_e >= (n / (k * alpha)).ln() {
-            n_rejected = place + 1;
+            n_rejected = index + 1;
         }
     }
     order.truncate(n_rejected);
-    order.into_iter().map(|(place, _)| place).collect()
+    order.into_iter().map(|(index, _)| index).collect()
 }

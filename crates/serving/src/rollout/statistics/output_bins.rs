@@ -1,7 +1,7 @@
 //! Whether the candidate answers like stable: classes or bins of a score, arm against arm.
 //!
 //! Input: requests per bin in both arms. Rule: under "same outputs" the arm of a request is
-//! independent of its bin, so each bin runs the share process of [`worse`] with the
+//! independent of its bin, so each bin runs the share process of [`sprt`] with the
 //! ratios of its grid and their inverses; E is the mean over bins. Because E alone finds any
 //! difference at enough traffic, the size of the difference is told beside it, without the part
 //! that chance explains:
@@ -15,10 +15,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::worse::{self, add_block};
+use super::sprt::{self, add_block};
 use super::{ArmCounts, Counts, ln_mean_exp};
 
-const RATIOS: usize = 2 * worse::GRID.len();
+const RATIOS: usize = 2 * sprt::GRID.len();
 
 /// The requests of both arms in one bin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,11 +114,11 @@ fn total(bins: &[Bin]) -> Bin {
 
 fn two_sided() -> [f64; RATIOS] {
     let mut grid = [1.0; RATIOS];
-    let both = worse::GRID
+    let both = sprt::GRID
         .into_iter()
         .flat_map(|theta| [theta, 1.0 / theta]);
-    for (place, theta) in grid.iter_mut().zip(both) {
-        *place = theta;
+    for (value, theta) in grid.iter_mut().zip(both) {
+        *value = theta;
     }
     grid
 }

@@ -9,13 +9,13 @@ use super::best_arm::{
     MeanPosterior, Posterior, probability_better, probability_higher, top_two_weights,
     top_two_weights_of_means, with_floor,
 };
+use super::cusum::{Cusum, FixedRate};
 use super::means::difference::{Effect, Moments, TUNED_FOR};
 use super::means::{empirical_bernstein::EmpiricalBernstein, ln_msprt, normal_mixture};
 use super::mismatch::{chi_square, ln_bayes_factor};
-use super::not_worse::NotWorse;
-use super::one_sample::{Cusum, FixedRate};
+use super::non_inferiority::NonInferiorityTest;
 use super::output_bins::{Bin, OutputBins};
-use super::worse::Worse;
+use super::sprt::Sprt;
 use super::*;
 
 /// Compares `(name, computed, expected)` rows to a tolerance and reports every row that fails.
@@ -50,14 +50,11 @@ fn block(candidate_events: u64, stable_events: u64, w: f64) -> ArmCounts {
 }
 
 #[test]
-fn worse_has_the_values_of_the_reference() {
+fn the_sprt_has_the_values_of_the_reference() {
     let ln_e = |blocks: &[(u64, u64, f64)], ratio: f64| {
-        let mut evidence = Worse::default();
+        let mut evidence = Sprt::default();
         for &(candidate, all, w) in blocks {
-            evidence.add(&Worse::of_block(
-                block(candidate, all - candidate, w),
-                ratio,
-            ));
+            evidence.add(&Sprt::of_block(block(candidate, all - candidate, w), ratio));
         }
         evidence.ln_e()
     };
@@ -110,16 +107,16 @@ fn the_grid_agrees_with_the_closed_form_of_a_uniform_prior() {
     ];
     check(1e-6, &values);
     let grid = [(8, 10, 0.5), (3, 3, 0.05), (20, 100, 0.1)].map(|(c, m, w)| {
-        let ln_e = Worse::of_block(block(c, m - c, w), 1.0).ln_e();
+        let ln_e = Sprt::of_block(block(c, m - c, w), 1.0).ln_e();
         (format!("{c} of {m}"), ln_e, closed(c as f64, m as f64, w))
     });
     check(1.2, &grid);
 }
 
 #[test]
-fn not_worse_has_the_values_of_the_reference() {
+fn the_non_inferiority_test_has_the_values_of_the_reference() {
     let ln_n = |candidate: u64, all: u64, w: f64, ratio: f64| {
-        let mut evidence = NotWorse::default();
+        let mut evidence = NonInferiorityTest::default();
         evidence.add_block(block(candidate, all - candidate, w), ratio);
         evidence.ln_n()
     };
@@ -176,14 +173,14 @@ fn the_bernoulli_sequence_has_the_values_of_the_reference() {
 }
 
 #[test]
-fn one_sample_has_the_values_of_the_reference() {
+fn fixed_rate_and_cusum_have_the_values_of_the_reference() {
     let ln_e = |p0, events, n| {
         let mut evidence = FixedRate::new(p0);
         evidence.add_block(counts(events, n));
         evidence.ln_e()
     };
     let mut cusum = Cusum::new(0.01);
-    let course = [1, 0, 2, 5, 6, 7].map(|events| {
+    let trajectory = [1, 0, 2, 5, 6, 7].map(|events| {
         cusum.add_block(counts(events, 100));
         cusum.ln_d()
     });
@@ -199,8 +196,8 @@ fn one_sample_has_the_values_of_the_reference() {
         ("3/3".to_owned(), ln_e(0.005, 3, 3), 11.763845),
         ("no usable ratio".to_owned(), ln_e(0.9, 3, 3), 0.0),
     ];
-    for (place, (computed, expected)) in course.into_iter().zip(expected).enumerate() {
-        rows.push((format!("block {place}"), computed, expected));
+    for (index, (computed, expected)) in trajectory.into_iter().zip(expected).enumerate() {
+        rows.push((format!("block {index}"), computed, expected));
     }
     check(1e-6, &rows);
 }
@@ -209,11 +206,11 @@ fn one_sample_has_the_values_of_the_reference() {
 fn output_bins_have_the_values_of_the_reference() {
     let one_bin = |candidate: u64| {
         let mut grid = [0.0; 16];
-        let all = worse::GRID
+        let all = sprt::GRID
             .into_iter()
             .flat_map(|theta| [theta, 1.0 / theta]);
         let both: Vec<_> = all.collect();
-        worse::add_block(
+        sprt::add_block(
             &mut grid,
             &both,
             block(candidate, 100 - candidate, 0.1),
@@ -420,7 +417,7 @@ fn the_other_means_have_the_values_of_the_reference() {
 }
 
 #[test]
-fn two_streams_and_false_discovery_have_the_values_of_the_reference() {
+fn the_two_sample_test_and_false_discovery_have_the_values_of_the_reference() {
     let block = ArmCounts {
         stable: counts(1, 10),
         candidate: counts(4, 10),
@@ -429,7 +426,7 @@ fn two_streams_and_false_discovery_have_the_values_of_the_reference() {
         1e-6,
         &[(
             "two streams",
-            two_streams::ln_e_of_block(block, 0.1, 0.3),
+            two_sample::ln_e_of_block(block, 0.1, 0.3),
             1.187572,
         )],
     );
@@ -439,8 +436,8 @@ fn two_streams_and_false_discovery_have_the_values_of_the_reference() {
 }
 
 #[test]
-fn two_streams_learn_from_earlier_blocks_only() {
-    let mut streams = two_streams::TwoStreams::default();
+fn the_two_sample_test_learns_from_earlier_blocks_only() {
+    let mut streams = two_sample::TwoSampleTest::default();
     let block = ArmCounts {
         stable: counts(1, 100),
         candidate: counts(40, 100),
@@ -583,18 +580,18 @@ proptest! {
     fn evidence_of_replicas_sums_to_that_of_one_stream(
         blocks in prop::collection::vec((0_u64..20, 0_u64..200, 0_u64..20, 0_u64..200, 0_usize..3), 0..40)
     ) {
-        let mut one = Worse::default();
-        let mut replicas = [Worse::default(); 3];
+        let mut one = Sprt::default();
+        let mut replicas = [Sprt::default(); 3];
         for (k_c, n_c, k_s, n_s, replica) in blocks {
             let block = ArmCounts {
                 stable: counts(k_s.min(n_s), n_s),
                 candidate: counts(k_c.min(n_c), n_c),
             };
-            let evidence = Worse::of_block(block, 1.0);
+            let evidence = Sprt::of_block(block, 1.0);
             one.add(&evidence);
             replicas[replica].add(&evidence);
         }
-        let mut merged = Worse::default();
+        let mut merged = Sprt::default();
         for replica in &replicas {
             merged.add(replica);
         }
@@ -619,11 +616,11 @@ proptest! {
         k_c in 0_u64..1_000_000_000, n_c in 0_u64..1_000_000_000, k_s in 0_u64..1_000_000_000, n_s in 0_u64..1_000_000_000
     ) {
         let block = ArmCounts { stable: counts(k_s.min(n_s), n_s), candidate: counts(k_c.min(n_c), n_c) };
-        let mut not_worse = NotWorse::default();
-        not_worse.add_block(block, 2.0);
+        let mut non_inferiority = NonInferiorityTest::default();
+        non_inferiority.add_block(block, 2.0);
         let mut cusum = Cusum::new(0.1);
         cusum.add_block(block.candidate);
-        for value in [Worse::of_block(block, 1.0).ln_e(), not_worse.ln_n(), cusum.ln_d()] {
+        for value in [Sprt::of_block(block, 1.0).ln_e(), non_inferiority.ln_n(), cusum.ln_d()] {
             prop_assert!(value.is_finite(), "{value}");
         }
     }

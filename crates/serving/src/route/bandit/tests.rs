@@ -14,7 +14,7 @@ fn yes_or_no(good: u64, all: u64) -> Rewards {
             sum: good as f64,
             sum_squares: good as f64,
         },
-        n_graded: 0,
+        n_non_binary: 0,
     }
 }
 
@@ -27,7 +27,7 @@ fn graded(n: u64, mean: f64, variance: f64) -> Rewards {
             sum: count * mean,
             sum_squares: (count - 1.0) * variance + count * mean * mean,
         },
-        n_graded: n,
+        n_non_binary: n,
     }
 }
 
@@ -111,7 +111,7 @@ fn one_reward_that_is_neither_0_nor_1_makes_all_of_them_numbers() {
         sum: 0.5,
         sum_squares: 0.25,
     });
-    arms[0].n_graded = 1;
+    arms[0].n_non_binary = 1;
     let after = suggested(&arms);
     assert_ne!(before, after);
     check(&after, &before, 0.02);
@@ -138,14 +138,14 @@ fn graded_count(good: f64) -> Rewards {
 
 #[test]
 fn buckets_sum_to_one_and_keep_the_floor() {
-    let thirds = in_buckets(&[1.0 / 3.0; 3], 10_000);
+    let thirds = round_to_buckets(&[1.0 / 3.0; 3], 10_000);
     assert_eq!(thirds, [0.3334, 0.3333, 0.3333]);
-    assert_eq!(in_buckets(&[0.01, 0.99], 10_000), [0.01, 0.99]);
+    assert_eq!(round_to_buckets(&[0.01, 0.99], 10_000), [0.01, 0.99]);
     assert_eq!(
-        in_buckets(&[0.153_781_9, 0.846_218_1], 10_000),
+        round_to_buckets(&[0.153_781_9, 0.846_218_1], 10_000),
         [0.1538, 0.8462]
     );
-    let fine = in_buckets(&[0.153_781_9, 0.846_218_1], 1_000_000);
+    let fine = round_to_buckets(&[0.153_781_9, 0.846_218_1], 1_000_000);
     assert_eq!(fine, [0.153_782, 0.846_218]);
 }
 
@@ -165,7 +165,7 @@ proptest! {
                 false => yes_or_no(whole((n as f64 * rate).floor()).unwrap().into(), n),
             })
             .collect();
-        let weights = in_buckets(&suggested(&arms), n_buckets);
+        let weights = round_to_buckets(&suggested(&arms), n_buckets);
         prop_assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{weights:?}");
         for weight in &weights {
             prop_assert!((0.01 - 1e-9..=1.0).contains(weight), "{weights:?}");
@@ -190,7 +190,7 @@ proptest! {
 }
 
 /// How a bandit went.
-struct Course {
+struct BanditRun {
     weights: Vec<f64>,
     /// Good answers that an arm of the best rate would have given more.
     regret: f64,
@@ -198,11 +198,11 @@ struct Course {
 }
 
 /// Plays so many periods of 500 requests over arms with these rates of good answers.
-fn play(rates: &[f64], n_periods: u32, seed: u64) -> Course {
+fn play(rates: &[f64], n_periods: u32, seed: u64) -> BanditRun {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let best = rates.iter().copied().fold(0.0, f64::max);
     let mut seen = vec![yes_or_no(0, 0); rates.len()];
-    let mut course = Course {
+    let mut run = BanditRun {
         weights: vec![1.0 / rates.len() as f64; rates.len()],
         regret: 0.0,
         least_weight: 1.0,
@@ -210,58 +210,55 @@ fn play(rates: &[f64], n_periods: u32, seed: u64) -> Course {
     for _ in 0..n_periods {
         for _ in 0..500 {
             let mut draw: f64 = random.random();
-            let arm = course.weights.iter().position(|weight| {
+            let arm = run.weights.iter().position(|weight| {
                 draw -= weight;
                 draw < 0.0
             });
             let arm = arm.unwrap_or(0);
             let is_good = Binomial::new(1, rates[arm]).unwrap().sample(&mut random);
             seen[arm].moments.add(yes_or_no(is_good, 1).moments);
-            course.regret += best - rates[arm];
+            run.regret += best - rates[arm];
         }
         if let Some(weights) = weights(&seen, &Bandit::default()) {
-            course.weights = in_buckets(&weights, 10_000);
+            run.weights = round_to_buckets(&weights, 10_000);
         }
-        let least = course.weights.iter().copied().fold(1.0, f64::min);
-        course.least_weight = course.least_weight.min(least);
+        let least = run.weights.iter().copied().fold(1.0, f64::min);
+        run.least_weight = run.least_weight.min(least);
     }
-    course
+    run
 }
 
 #[test]
 fn the_better_arm_ends_with_most_of_the_traffic_at_less_regret() {
     let (n_periods, n_runs) = (50, 20);
     let even = f64::from(n_periods) * 500.0 * (0.13 - 0.10) / 2.0;
-    let courses: Vec<_> = (0..n_runs)
+    let runs: Vec<_> = (0..n_runs)
         .map(|seed| play(&[0.10, 0.13], n_periods, seed))
         .collect();
-    let n_won = courses
-        .iter()
-        .filter(|course| course.weights[1] > 0.9)
-        .count();
+    let n_won = runs.iter().filter(|run| run.weights[1] > 0.9).count();
     assert!(n_won >= 18, "{n_won} of {n_runs} runs");
-    let regret = courses.iter().map(|course| course.regret).sum::<f64>() / n_runs as f64;
+    let regret = runs.iter().map(|run| run.regret).sum::<f64>() / n_runs as f64;
     assert!(regret < even / 2.0, "{regret} of {even}");
 }
 
 #[test]
 fn the_best_of_four_arms_is_found_and_a_bad_one_is_left() {
-    let course = play(&[0.05, 0.20, 0.10, 0.05], 60, 3);
-    assert!(course.weights[1] > 0.45, "{:?}", course.weights);
+    let run = play(&[0.05, 0.20, 0.10, 0.05], 60, 3);
+    assert!(run.weights[1] > 0.45, "{:?}", run.weights);
     assert!(
-        course.weights[0] < 0.2 && course.weights[3] < 0.2,
+        run.weights[0] < 0.2 && run.weights[3] < 0.2,
         "{:?}",
-        course.weights
+        run.weights
     );
     let even = 60.0 * 500.0 * (0.15 + 0.10 + 0.15) / 4.0;
-    assert!(course.regret < even, "{} of {even}", course.regret);
+    assert!(run.regret < even, "{} of {even}", run.regret);
 }
 
 #[test]
 fn equal_arms_never_starve() {
     for seed in 0..4 {
-        let course = play(&[0.1, 0.1], 60, seed);
-        assert!(course.least_weight >= 0.01, "{}", course.least_weight);
+        let run = play(&[0.1, 0.1], 60, seed);
+        assert!(run.least_weight >= 0.01, "{}", run.least_weight);
         let of_three = play(&[0.1; 3], 60, seed);
         assert!(of_three.least_weight >= 0.01, "{}", of_three.least_weight);
     }

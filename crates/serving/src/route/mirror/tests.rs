@@ -17,7 +17,7 @@ fn failure(code: Code) -> Result<InferResponse> {
     Err(Error::new(code, "no"))
 }
 
-fn counts(drops: &Drops) -> Vec<(&'static str, u64)> {
+fn counts(drops: &DropCounters) -> Vec<(&'static str, u64)> {
     drops.counts().filter(|(_, count)| *count > 0).collect()
 }
 
@@ -35,7 +35,7 @@ fn the_share_of_the_requests_is_copied() {
 
 #[test]
 fn a_full_queue_drops_copies_and_a_large_request_is_never_held() {
-    let drops = Arc::new(Drops::default());
+    let drops = Arc::new(DropCounters::default());
     let (mirror, mut arriving) = Mirror::new(1.0, Arc::clone(&drops));
     assert!(mirror.copy(&request(MAX_BYTES + 1), 0).is_none());
     for _ in 0..MAX_COPIES + 3 {

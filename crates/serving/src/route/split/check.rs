@@ -11,7 +11,7 @@ use contract::{
     check_traffic_name,
 };
 
-use super::super::hash::COARSE;
+use super::super::hash::COARSE_BUCKETS;
 
 /// Far more than anybody compares.
 const MAX_ARMS: usize = 64;
@@ -32,7 +32,7 @@ const MAX_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(super) fn check(split: &Split) -> Result<()> {
     check_arms(split)?;
     check_weights(split)?;
-    check_fineness(split)?;
+    check_granularity(split)?;
     check_coverage(split)?;
     check_salt(split)?;
     check_unit(split)?;
@@ -68,7 +68,7 @@ fn check_bandit(split: &Split, bandit: &Bandit) -> Result<()> {
 
 /// An arm that gets nothing would never show that it is better.
 fn check_floor(split: &Split, floor: f64) -> Result<()> {
-    let buckets = floor * f64::from(COARSE);
+    let buckets = floor * f64::from(COARSE_BUCKETS);
     let is_whole = (buckets - buckets.round()).abs() <= ROUNDING;
     let even = 1.0 / split.arms.len() as f64;
     if !(is_whole && buckets.round() >= 1.0 && floor <= even) {
@@ -139,15 +139,15 @@ fn check_weights(split: &Split) -> Result<()> {
 }
 
 /// Weights that the buckets cannot tell apart would be other weights in silence.
-fn check_fineness(split: &Split) -> Result<()> {
+fn check_granularity(split: &Split) -> Result<()> {
     if split.hash == AssignmentHash::Xxh3 {
         return Ok(());
     }
     for (index, arm) in split.arms.iter().enumerate() {
-        let buckets = arm.weight * f64::from(COARSE);
+        let buckets = arm.weight * f64::from(COARSE_BUCKETS);
         if (buckets - buckets.round()).abs() > ROUNDING {
             return Err(Error::invalid(format!(
-                "`split[{index}].weight`: `{}` has {COARSE} buckets, so a weight is a multiple of \
+                "`split[{index}].weight`: `{}` has {COARSE_BUCKETS} buckets, so a weight is a multiple of \
                  0.0001, got {}",
                 split.hash.as_str(),
                 arm.weight

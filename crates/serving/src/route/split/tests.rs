@@ -83,16 +83,16 @@ fn md5_counts_ten_thousand_users_as_the_rule_does() {
 #[test]
 fn md5_leaves_arms_without_weight_out_and_gives_what_is_left_to_the_first() {
     let first_is_empty = assigner(AssignmentHash::Md5, &[0.0, 0.5, 0.5]);
-    assert_eq!(first_is_empty.walk.find(0.0), Some(1));
+    assert_eq!(first_is_empty.arm_ranges.find(0.0), Some(1));
     let below_one = assigner(AssignmentHash::Md5, &[0.4995, 0.5]);
-    assert_eq!(below_one.walk.find(0.9999), Some(0));
+    assert_eq!(below_one.arm_ranges.find(0.9999), Some(0));
 }
 
 #[test]
 fn coverage_takes_a_part_of_each_range() {
     let mut wish = split(AssignmentHash::GrowthbookV2, &[0.2, 0.3, 0.5]);
     wish.coverage = 0.2;
-    let walk = Assigner::new(&wish, "").unwrap().walk;
+    let arm_ranges = Assigner::new(&wish, "").unwrap().arm_ranges;
     let rows = [
         (0.0, Some(0)),
         (0.0399, Some(0)),
@@ -108,17 +108,17 @@ fn coverage_takes_a_part_of_each_range() {
     ];
     let wrong: Vec<_> = rows
         .iter()
-        .filter(|(number, expected)| walk.find(*number) != *expected)
+        .filter(|(number, expected)| arm_ranges.find(*number) != *expected)
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
 fn our_own_hash_cuts_between_whole_buckets() {
-    let walk = assigner(AssignmentHash::Xxh3, &[0.1, 0.9]).walk;
-    assert_eq!(walk.find(99_999.0), Some(0));
-    assert_eq!(walk.find(100_000.0), Some(1));
-    assert_eq!(walk.find(999_999.0), Some(1));
+    let arm_ranges = assigner(AssignmentHash::Xxh3, &[0.1, 0.9]).arm_ranges;
+    assert_eq!(arm_ranges.find(99_999.0), Some(0));
+    assert_eq!(arm_ranges.find(100_000.0), Some(1));
+    assert_eq!(arm_ranges.find(999_999.0), Some(1));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn mistakes_beside_arms() -> Vec<(&'static str, Split)> {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_with_its_place() {
+fn invalid_split_is_rejected_with_the_failing_key() {
     let mut shown = String::new();
     let mistakes = mistakes_in_arms().into_iter();
     let mistakes = mistakes.chain(mistakes_beside_arms());
@@ -293,7 +293,7 @@ fn bandits_may_go_to_their_limits() {
 }
 
 #[test]
-fn sums_that_are_one_for_all_practical_purposes_are_taken() {
+fn weights_that_sum_to_almost_one_are_accepted() {
     for weights in [
         &[0.333, 0.333, 0.333][..],
         &[0.5, 0.501],

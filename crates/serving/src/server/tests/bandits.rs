@@ -2,7 +2,8 @@
 //! waits for.
 
 use contract::{
-    Bandit, Feedback, NamedTensor, RequestId, Rollouts, Split, Subject, Tensor, UnitSource, Verdict,
+    Bandit, Feedback, FeedbackTarget, FeedbackValue, NamedTensor, RequestId, Rollouts, Split,
+    Tensor, UnitSource,
 };
 
 use super::*;
@@ -11,18 +12,18 @@ use crate::fake_engine::INPUT;
 const PERIOD: Duration = Duration::from_secs(300);
 
 /// A server of model `a` with two versions, and how often it was asked.
-struct Game {
-    bench: Bench,
+struct BanditSimulation {
+    repository: TestRepository,
     server: Arc<Server>,
     n_asked: u64,
 }
 
-impl Game {
+impl BanditSimulation {
     async fn new(files: &[(&str, &str)]) -> Self {
-        let bench = Bench::new(files);
-        let server = bench.server().await;
+        let repository = TestRepository::new(files);
+        let server = repository.server().await;
         Self {
-            bench,
+            repository,
             server,
             n_asked: 0,
         }
@@ -38,14 +39,14 @@ impl Game {
                 .server
                 .route_for(&target("a", ""), &User(id.clone()))
                 .unwrap();
-            let place = usize::from(route.info.version.as_str() == "2");
+            let index = usize::from(route.info.version.as_str() == "2");
             self.server.infer(route, numbered(&id)).await.unwrap();
             // 37 is prime to 100, so that each hundred of requests has every rest once.
-            let is_good = self.n_asked * 37 % 100 < rates[place];
+            let is_good = self.n_asked * 37 % 100 < rates[index];
             let feedback = Feedback {
                 model: None,
-                subject: Subject::Request(id),
-                verdict: Verdict::Reward(f64::from(u8::from(is_good))),
+                target: FeedbackTarget::Request(id),
+                value: FeedbackValue::Reward(f64::from(u8::from(is_good))),
             };
             let taken = self.server.feedback(&[feedback]);
             assert!(taken.iter().all(Result::is_ok), "{taken:?}");
@@ -68,7 +69,7 @@ impl Game {
             .server
             .route_for(&target("a", ""), &User(user.to_owned()))
             .unwrap();
-        route.answerer.arm.zip(route.answerer.propensity)
+        route.served_by.arm.zip(route.served_by.propensity)
     }
 }
 
@@ -91,86 +92,106 @@ fn bandit() -> Split {
 
 #[tokio::test(start_paused = true)]
 async fn the_weights_follow_the_rewards_at_the_end_of_each_period() {
-    let mut game = Game::new(&TWO_VERSIONS).await;
-    change(&game.server, Change::Split(bandit())).await.unwrap();
-    game.play(600, [10, 16]).await;
-    assert_eq!(game.weights(), [0.5, 0.5], "weights are frozen in a period");
-    let before: Vec<_> = assignments(&game.server);
-    game.period().await;
-    let first = game.weights();
+    let mut simulation = BanditSimulation::new(&TWO_VERSIONS).await;
+    change(&simulation.server, Change::Split(bandit()))
+        .await
+        .unwrap();
+    simulation.play(600, [10, 16]).await;
+    assert_eq!(
+        simulation.weights(),
+        [0.5, 0.5],
+        "weights are frozen in a period"
+    );
+    let before: Vec<_> = assignments(&simulation.server);
+    simulation.period().await;
+    let first = simulation.weights();
     assert!(first[0] > 0.8, "{first:?}");
     assert!((first.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{first:?}");
-    let after = assignments(&game.server);
+    let after = assignments(&simulation.server);
     let left = before.iter().zip(&after);
     let n_left = left.filter(|(before, after)| before.0 == "2" && after.0 == "1");
     assert_eq!(n_left.count(), 0, "the first arm only gains users");
-    game.play(600, [10, 60]).await;
-    game.period().await;
-    assert_eq!(game.weights(), [0.99, 0.01], "the floor remains");
+    simulation.play(600, [10, 60]).await;
+    simulation.period().await;
+    assert_eq!(simulation.weights(), [0.99, 0.01], "the floor remains");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_written_stays_and_the_arms_go_on_counting() {
-    let mut game = Game::new(&TWO_VERSIONS).await;
-    let set = change(&game.server, Change::Split(bandit())).await.unwrap();
-    game.play(600, [10, 30]).await;
-    game.period().await;
-    let routing = game.server.model(&name("a")).unwrap().routing;
+    let mut simulation = BanditSimulation::new(&TWO_VERSIONS).await;
+    let set = change(&simulation.server, Change::Split(bandit()))
+        .await
+        .unwrap();
+    simulation.play(600, [10, 30]).await;
+    simulation.period().await;
+    let routing = simulation.server.model(&name("a")).unwrap().routing;
     assert_eq!(routing.split, Some(bandit()));
     assert_eq!(routing.generation, set.generation);
-    assert_eq!(history(&game.server).await.len(), 3, "nothing is told");
+    assert_eq!(
+        history(&simulation.server).await.len(),
+        3,
+        "nothing is told"
+    );
     let n_rewards = routing.results.iter().map(|result| result.reward.n);
     assert_eq!(n_rewards.sum::<u64>(), 600);
-    assert!(!routing.sample_ratio.unwrap().is_off);
+    assert!(!routing.sample_ratio.unwrap().is_mismatch);
     // A split that is set again as it is goes on, too.
-    change(&game.server, Change::Split(bandit())).await.unwrap();
-    assert!(game.weights()[0] > 0.9);
+    change(&simulation.server, Change::Split(bandit()))
+        .await
+        .unwrap();
+    assert!(simulation.weights()[0] > 0.9);
     // Another one begins anew.
     let mut other = bandit();
     other.salt = Some("other".to_owned());
-    change(&game.server, Change::Split(other)).await.unwrap();
-    assert_eq!(game.weights(), [0.5, 0.5]);
+    change(&simulation.server, Change::Split(other))
+        .await
+        .unwrap();
+    assert_eq!(simulation.weights(), [0.5, 0.5]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_moves_with_too_few_rewards_or_without_a_bandit() {
-    let mut game = Game::new(&TWO_VERSIONS).await;
-    change(&game.server, Change::Split(bandit())).await.unwrap();
-    game.play(150, [0, 100]).await;
-    game.period().await;
-    assert_eq!(game.weights(), [0.5, 0.5]);
-    game.play(150, [0, 100]).await;
-    game.period().await;
-    assert_eq!(game.weights(), [0.99, 0.01]);
-    change(&game.server, Change::Split(halves("2", "1")))
+    let mut simulation = BanditSimulation::new(&TWO_VERSIONS).await;
+    change(&simulation.server, Change::Split(bandit()))
         .await
         .unwrap();
-    game.play(600, [0, 100]).await;
-    game.period().await;
-    assert_eq!(game.weights(), [0.5, 0.5]);
-    assert_eq!(game.propensity("user_1"), None);
+    simulation.play(150, [0, 100]).await;
+    simulation.period().await;
+    assert_eq!(simulation.weights(), [0.5, 0.5]);
+    simulation.play(150, [0, 100]).await;
+    simulation.period().await;
+    assert_eq!(simulation.weights(), [0.99, 0.01]);
+    change(&simulation.server, Change::Split(halves("2", "1")))
+        .await
+        .unwrap();
+    simulation.play(600, [0, 100]).await;
+    simulation.period().await;
+    assert_eq!(simulation.weights(), [0.5, 0.5]);
+    assert_eq!(simulation.propensity("user_1"), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn replies_tell_the_probability_of_their_arm() {
-    let mut game = Game::new(&TWO_VERSIONS).await;
+    let mut simulation = BanditSimulation::new(&TWO_VERSIONS).await;
     let mut split = bandit();
     split.unit.source = UnitSource::Random;
-    change(&game.server, Change::Split(split)).await.unwrap();
-    assert_eq!(game.propensity("any").unwrap().1, "0.5");
-    game.play(600, [10, 16]).await;
-    game.period().await;
-    let weights = game.weights();
+    change(&simulation.server, Change::Split(split))
+        .await
+        .unwrap();
+    assert_eq!(simulation.propensity("any").unwrap().1, "0.5");
+    simulation.play(600, [10, 16]).await;
+    simulation.period().await;
+    let weights = simulation.weights();
     for _ in 0..100 {
-        let (arm, propensity) = game.propensity("any").unwrap();
+        let (arm, propensity) = simulation.propensity("any").unwrap();
         let weight = weights[usize::from(arm == "1")];
         assert_eq!(propensity, weight.to_string());
         assert!(propensity.len() <= "0.123456".len(), "{propensity:?}");
     }
-    let named = game
+    let named = simulation
         .server
         .route_for(&target("a", "1"), &User(String::new()));
-    assert_eq!(named.unwrap().answerer.propensity, None);
+    assert_eq!(named.unwrap().served_by.propensity, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,44 +200,44 @@ async fn a_split_of_the_file_is_a_bandit_too_and_a_restart_begins_at_its_weights
                     bandit: {period: 10m, floor: 0.05}}";
     let mut files = TWO_VERSIONS.to_vec();
     files.push(("a/model.yaml", settings));
-    let mut game = Game::new(&files).await;
-    game.play(600, [0, 100]).await;
-    game.period().await;
-    assert_eq!(game.weights(), [0.5, 0.5], "half of the period");
-    game.period().await;
-    assert_eq!(game.weights(), [0.95, 0.05]);
-    game.server = game.bench.server().await;
-    assert_eq!(game.weights(), [0.5, 0.5]);
+    let mut simulation = BanditSimulation::new(&files).await;
+    simulation.play(600, [0, 100]).await;
+    simulation.period().await;
+    assert_eq!(simulation.weights(), [0.5, 0.5], "half of the period");
+    simulation.period().await;
+    assert_eq!(simulation.weights(), [0.95, 0.05]);
+    simulation.server = simulation.repository.server().await;
+    assert_eq!(simulation.weights(), [0.5, 0.5]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_moves_while_a_rollout_decides_and_a_period_begins_afterwards() {
-    let mut game = Game::new(&TWO_VERSIONS).await;
+    let mut simulation = BanditSimulation::new(&TWO_VERSIONS).await;
     let file = "rollout: {id: r, model: a, stable: 1, candidate: 2, strategy: ab, steps: [50], \
                 warmup: {source: none}, soak: 5s, step: {max_time: 1h}}";
-    game.server.start(file, "ada").await.unwrap();
+    simulation.server.start(file, "ada").await.unwrap();
     let settings = "traffic: {split: [{version: 2, weight: 0.4}, {version: 1, weight: 0.6}], \
                     bandit: true}";
-    game.bench.write("a/model.yaml", settings);
-    game.server.rescan().await.unwrap();
+    simulation.repository.write("a/model.yaml", settings);
+    simulation.server.rescan().await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    game.play(600, [0, 100]).await;
-    game.period().await;
-    game.period().await;
-    assert_eq!(game.weights(), [0.5, 0.5], "those of the rollout");
-    assert_eq!(game.propensity("user_1"), None);
-    let act = contract::Act {
-        kind: contract::ActKind::Abort,
+    simulation.play(600, [0, 100]).await;
+    simulation.period().await;
+    simulation.period().await;
+    assert_eq!(simulation.weights(), [0.5, 0.5], "those of the rollout");
+    assert_eq!(simulation.propensity("user_1"), None);
+    let action = contract::OperatorAction {
+        kind: contract::ActionKind::Abort,
         actor: "ada".to_owned(),
         reason: "enough".to_owned(),
         generation: None,
     };
-    game.server.act("r", act).await.unwrap();
+    simulation.server.apply_action("r", action).await.unwrap();
     tokio::time::sleep(Duration::from_secs(100)).await;
-    game.play(600, [0, 100]).await;
-    assert_eq!(game.weights(), [0.4, 0.6]);
+    simulation.play(600, [0, 100]).await;
+    assert_eq!(simulation.weights(), [0.4, 0.6]);
     tokio::time::sleep(Duration::from_secs(190)).await;
-    assert_eq!(game.weights(), [0.4, 0.6]);
+    assert_eq!(simulation.weights(), [0.4, 0.6]);
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(game.weights(), [0.99, 0.01]);
+    assert_eq!(simulation.weights(), [0.99, 0.01]);
 }

@@ -1,20 +1,20 @@
 //! Rollouts of a whole server in virtual time: real requests, real counts, no clock that anybody
 //! waits for.
 
-mod notices;
+mod failures;
+mod notifications;
 mod replicas;
-mod trouble;
 
 use contract::testing::RecordingObserver;
 use contract::{
-    Act, ActKind, Assumptions, Document, GateAnswer, NamedTensor, RequestId, RolloutNews, Rollouts,
-    Shape, Store, Tensor,
+    ActionKind, GateDecision, NamedTensor, OperatorAction, RawJson, RequestId, RolloutEvent,
+    Rollouts, Shape, SimulationInput, Store, Tensor,
 };
 use serde_json::Value;
 
 use super::*;
 use crate::fake_engine::INPUT;
-use crate::fake_gatekeeper::FakeGatekeeper;
+use crate::fake_webhooks::FakeWebhooks;
 use crate::store::MemoryStore;
 
 /// Steps and times that a test gets through in a minute of virtual time.
@@ -25,9 +25,9 @@ const QUICK: &str = "warmup: {source: synthetic, requests: 3}, steps: [20, 50], 
 const N_ROWS: usize = 3;
 
 /// A caller who says nothing.
-struct Anybody;
+struct AnonymousCaller;
 
-impl Caller for Anybody {
+impl AssignmentAttributes for AnonymousCaller {
     fn header(&self, _name: &str) -> Option<Cow<'_, str>> {
         None
     }
@@ -42,35 +42,35 @@ impl Caller for Anybody {
 }
 
 /// A server with two versions of model `m`, the second one on trial.
-struct Stage {
-    bench: Bench,
+struct Fixture {
+    repository: TestRepository,
     store: Arc<dyn Store>,
     server: Arc<Server>,
     n_failed: u64,
 }
 
-impl Stage {
+impl Fixture {
     async fn new(stable: &str, candidate: &str) -> Self {
         Self::with_gate(stable, candidate, Vec::new()).await
     }
 
-    async fn with_gate(stable: &str, candidate: &str, answers: Vec<GateAnswer>) -> Self {
+    async fn with_gate(stable: &str, candidate: &str, answers: Vec<GateDecision>) -> Self {
         Self::with_settings([stable, candidate, "execution: inline"], answers).await
     }
 
     async fn with_settings(
         [stable, candidate, settings]: [&str; 3],
-        answers: Vec<GateAnswer>,
+        answers: Vec<GateDecision>,
     ) -> Self {
-        let bench = Bench::new(&[
+        let repository = TestRepository::new(&[
             ("m/1/model.fake", stable),
             ("m/2/model.fake", candidate),
             ("m/model.yaml", settings),
         ]);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let server = Self::serve(&bench, &store, answers, Duration::from_secs(1)).await;
+        let server = Self::serve(&repository, &store, answers, Duration::from_secs(1)).await;
         Self {
-            bench,
+            repository,
             store,
             server,
             n_failed: 0,
@@ -78,16 +78,16 @@ impl Stage {
     }
 
     async fn serve(
-        bench: &Bench,
+        repository: &TestRepository,
         store: &Arc<dyn Store>,
-        answers: Vec<GateAnswer>,
+        answers: Vec<GateDecision>,
         block: Duration,
     ) -> Arc<Server> {
         let server = Server::start(ServerOptions {
             store: Arc::clone(store),
-            gatekeeper: Arc::new(FakeGatekeeper::gate(answers)),
+            webhooks: Arc::new(FakeWebhooks::gate(answers)),
             rollout_block: block,
-            ..bench.options()
+            ..repository.options()
         });
         let server = server.unwrap();
         server.rescan().await.unwrap();
@@ -96,7 +96,7 @@ impl Stage {
 
     /// Ends the server and starts another one over the same state.
     async fn restart(&mut self, block: Duration) {
-        self.server = Self::serve(&self.bench, &self.store, Vec::new(), block).await;
+        self.server = Self::serve(&self.repository, &self.store, Vec::new(), block).await;
     }
 
     /// Starts a rollout of version 2 with further keys.
@@ -110,9 +110,9 @@ impl Stage {
         let mut counts = [0; 2];
         for _ in 0..n {
             let target = target("m", "");
-            let route = self.server.route_for(&target, &Anybody).unwrap();
-            let place = usize::from(route.info.version.as_str() == "2");
-            counts[place] += 1;
+            let route = self.server.route_for(&target, &AnonymousCaller).unwrap();
+            let index = usize::from(route.info.version.as_str() == "2");
+            counts[index] += 1;
             let result = self.server.infer(route, rows()).await;
             self.n_failed += u64::from(result.is_err());
         }
@@ -155,14 +155,14 @@ impl Stage {
         serde_json::from_str(evidence.as_str()).unwrap()
     }
 
-    async fn act(&self, kind: ActKind) -> Result<Document> {
-        let act = Act {
+    async fn apply_action(&self, kind: ActionKind) -> Result<RawJson> {
+        let action = OperatorAction {
             kind,
             actor: "ada".to_owned(),
             reason: "because".to_owned(),
             generation: None,
         };
-        self.server.act("r", act).await
+        self.server.apply_action("r", action).await
     }
 
     fn pinned(&self) -> Option<String> {
@@ -183,147 +183,147 @@ fn rows() -> InferRequest {
 
 #[tokio::test(start_paused = true)]
 async fn a_good_candidate_takes_over_in_steps_and_stays() {
-    let mut stage = Stage::new("add 1", "add 1").await;
-    stage.start(QUICK).await;
-    stage.until("step", 300).await;
-    assert_eq!(stage.status("weight"), 0.2);
-    let [stable, candidate] = stage.send(2000).await;
+    let mut fixture = Fixture::new("add 1", "add 1").await;
+    fixture.start(QUICK).await;
+    fixture.until("step", 300).await;
+    assert_eq!(fixture.status("weight"), 0.2);
+    let [stable, candidate] = fixture.send(2000).await;
     assert!((300..500).contains(&candidate), "{stable} {candidate}");
-    stage.until("soak", 300).await;
-    assert_eq!(stage.send(100).await, [0, 100]);
-    stage.until("completed", 300).await;
-    assert_eq!(stage.pinned().as_deref(), Some("2"));
-    assert_eq!((stage.send(10).await, stage.n_failed), ([0, 10], 0));
-    stage
+    fixture.until("soak", 300).await;
+    assert_eq!(fixture.send(100).await, [0, 100]);
+    fixture.until("completed", 300).await;
+    assert_eq!(fixture.pinned().as_deref(), Some("2"));
+    assert_eq!((fixture.send(10).await, fixture.n_failed), ([0, 10], 0));
+    fixture
         .server
         .change(&name("m"), Change::RollBack, "ada")
         .await
         .unwrap();
-    assert_eq!(stage.send(10).await, [10, 0], "one step back is stable");
+    assert_eq!(fixture.send(10).await, [10, 0], "one step back is stable");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_candidate_goes_back_within_seconds() {
-    let mut stage = Stage::new("add 1", "add 1\nrefuse 3").await;
-    stage.start(QUICK).await;
-    let seconds = stage.until("rolled_back", 300).await;
+    let mut fixture = Fixture::new("add 1", "add 1\nrefuse 3").await;
+    fixture.start(QUICK).await;
+    let seconds = fixture.until("rolled_back", 300).await;
     assert!(seconds <= 6, "{seconds}");
-    assert_eq!(stage.pinned().as_deref(), Some("1"));
-    assert_eq!(stage.send(100).await, [100, 0]);
-    let on_trial = stage.evidence()["metrics"][0]["arms"]["candidate"].clone();
+    assert_eq!(fixture.pinned().as_deref(), Some("1"));
+    assert_eq!(fixture.send(100).await, [100, 0]);
+    let on_trial = fixture.evidence()["metrics"][0]["arms"]["candidate"].clone();
     assert_eq!(on_trial["n"], on_trial["events"], "{on_trial}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shadow_finds_other_answers_before_any_caller_gets_one() {
-    let mut stage = Stage::new("add 1", "add 2").await;
+    let mut fixture = Fixture::new("add 1", "add 2").await;
     let metrics = "shadow: {min_pairs: 100, max_extra_load: 10}, metrics: [\
                    {name: errors, event: error, not_worse_than: {abs: 0.05}}, \
                    {name: disagree, event: shadow_differs, max_rate: 0.02}]";
-    stage.start(&format!("{QUICK}, {metrics}")).await;
-    stage.until("shadow", 20).await;
+    fixture.start(&format!("{QUICK}, {metrics}")).await;
+    fixture.until("shadow", 20).await;
     let mut candidate_answers = 0;
-    while stage.status("state") == "shadow" {
-        candidate_answers += stage.send(20).await[1];
+    while fixture.status("state") == "shadow" {
+        candidate_answers += fixture.send(20).await[1];
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    assert_eq!(stage.status("state"), "rolled_back");
-    assert_eq!((candidate_answers, stage.n_failed), (0, 0));
-    assert!(stage.evidence()["shadow"]["differ"].as_u64().unwrap() > 0);
+    assert_eq!(fixture.status("state"), "rolled_back");
+    assert_eq!((candidate_answers, fixture.n_failed), (0, 0));
+    assert!(fixture.evidence()["shadow"]["differ"].as_u64().unwrap() > 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shadow_of_equal_answers_lets_the_candidate_up() {
-    let mut stage = Stage::new("add 1", "add 1").await;
+    let mut fixture = Fixture::new("add 1", "add 1").await;
     let metrics = "shadow: {min_pairs: 100, max_extra_load: 10}, metrics: [\
                    {name: errors, event: error, not_worse_than: {abs: 0.05}}, \
                    {name: disagree, event: shadow_differs, max_rate: 0.02}]";
-    stage.start(&format!("{QUICK}, {metrics}")).await;
-    stage.until("shadow", 20).await;
-    stage.until("step", 20).await;
-    let shadow = stage.evidence()["shadow"].clone();
+    fixture.start(&format!("{QUICK}, {metrics}")).await;
+    fixture.until("shadow", 20).await;
+    fixture.until("step", 20).await;
+    let shadow = fixture.evidence()["shadow"].clone();
     assert!(shadow["agree"].as_u64().unwrap() >= 100, "{shadow}");
     assert_eq!(shadow["differ"], 0, "{shadow}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shadow_alone_ends_with_stable_and_an_operator_ends_an_ab_test() {
-    let mut stage = Stage::new("add 1", "add 1").await;
+    let mut fixture = Fixture::new("add 1", "add 1").await;
     let rule = "warmup: {source: none}, strategy: shadow, \
                 shadow: {min_pairs: 200, max_extra_load: 10}";
-    stage.start(rule).await;
-    stage.until("completed", 20).await;
-    assert_eq!(stage.pinned().as_deref(), Some("1"));
-    let mut stage = Stage::new("add 1", "add 1").await;
+    fixture.start(rule).await;
+    fixture.until("completed", 20).await;
+    assert_eq!(fixture.pinned().as_deref(), Some("1"));
+    let mut fixture = Fixture::new("add 1", "add 1").await;
     let rule = "warmup: {source: none}, strategy: ab, soak: 5s, \
                 step: {min_time: 5s, min_requests: 100}";
-    stage.start(rule).await;
-    stage.until("held", 300).await;
-    assert_eq!(stage.status("reason"), "gate");
-    assert_eq!(stage.status("weight"), 0.5);
-    stage.act(ActKind::Promote).await.unwrap();
-    stage.until("completed", 100).await;
-    assert_eq!(stage.pinned().as_deref(), Some("2"));
+    fixture.start(rule).await;
+    fixture.until("held", 300).await;
+    assert_eq!(fixture.status("reason"), "gate");
+    assert_eq!(fixture.status("weight"), 0.5);
+    fixture.apply_action(ActionKind::Promote).await.unwrap();
+    fixture.until("completed", 100).await;
+    assert_eq!(fixture.pinned().as_deref(), Some("2"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn infinite_outputs_end_it_at_once() {
-    let mut stage = Stage::new("add 1", "add inf").await;
-    stage.start(QUICK).await;
-    stage.until("step", 0).await;
-    let seconds = stage.until("rolled_back", 20).await;
+    let mut fixture = Fixture::new("add 1", "add inf").await;
+    fixture.start(QUICK).await;
+    fixture.until("step", 0).await;
+    let seconds = fixture.until("rolled_back", 20).await;
     assert!(seconds <= 3, "{seconds}");
-    assert_eq!(stage.status("reason"), "guard `nan_output`");
+    assert_eq!(fixture.status("reason"), "guard `nan_output`");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_candidate_with_another_signature_never_serves() {
-    let mut stage = Stage::new("add 1", "add 1\nwide").await;
-    stage.start(QUICK).await;
-    stage.until("failed", 10).await;
-    let reason = stage.status("reason");
+    let mut fixture = Fixture::new("add 1", "add 1\nwide").await;
+    fixture.start(QUICK).await;
+    fixture.until("failed", 10).await;
+    let reason = fixture.status("reason");
     let expected =
         "the candidate cannot be used: output `y` (FP32 [-1, 2]) became `y` (FP32 [-1, -1])";
     assert_eq!(reason, expected);
-    assert_eq!(stage.pinned().as_deref(), Some("1"));
+    assert_eq!(fixture.pinned().as_deref(), Some("1"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_day_without_traffic_is_held_and_neither_promoted_nor_rolled_back() {
-    let mut stage = Stage::new("add 1", "add 1").await;
+    let mut fixture = Fixture::new("add 1", "add 1").await;
     // A day has fewer minutes than seconds.
-    stage.restart(Duration::from_secs(60)).await;
-    stage.start(QUICK).await;
+    fixture.restart(Duration::from_secs(60)).await;
+    fixture.start(QUICK).await;
     for _ in 0..24 {
         tokio::time::sleep(Duration::from_secs(3600)).await;
     }
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(
-        (stage.status("state"), stage.status("reason")),
+        (fixture.status("state"), fixture.status("reason")),
         ("held".into(), "unknown".into())
     );
-    assert_eq!(stage.status("step"), 0);
-    assert_eq!(stage.n_failed, 0);
-    stage.act(ActKind::Abort).await.unwrap();
-    assert_eq!(stage.status("state"), "aborted");
+    assert_eq!(fixture.status("step"), 0);
+    assert_eq!(fixture.n_failed, 0);
+    fixture.apply_action(ActionKind::Abort).await.unwrap();
+    assert_eq!(fixture.status("state"), "aborted");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_goes_on_with_the_same_evidence_and_the_same_traffic() {
-    let mut stage = Stage::new("add 1", "add 1").await;
+    let mut fixture = Fixture::new("add 1", "add 1").await;
     let keys = "warmup: {source: synthetic}, steps: [20, 50], step: {min_time: 1h, max_time: 2h}";
-    stage.start(keys).await;
-    stage.until("step", 0).await;
+    fixture.start(keys).await;
+    fixture.until("step", 0).await;
     for _ in 0..5 {
-        stage.second(100).await;
+        fixture.second(100).await;
     }
-    let before = (stage.status("generation"), stage.evidence());
-    stage.restart(Duration::from_secs(1)).await;
-    assert_eq!((stage.status("generation"), stage.evidence()), before);
-    let [stable, candidate] = stage.send(1000).await;
+    let before = (fixture.status("generation"), fixture.evidence());
+    fixture.restart(Duration::from_secs(1)).await;
+    assert_eq!((fixture.status("generation"), fixture.evidence()), before);
+    let [stable, candidate] = fixture.send(1000).await;
     assert!((120..280).contains(&candidate), "{stable} {candidate}");
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let n = stage.evidence()["metrics"][0]["arms"]["stable"]["n"].clone();
+    let n = fixture.evidence()["metrics"][0]["arms"]["stable"]["n"].clone();
     let earlier = before.1["metrics"][0]["arms"]["stable"]["n"]
         .as_u64()
         .unwrap();
@@ -332,51 +332,54 @@ async fn a_restart_goes_on_with_the_same_evidence_and_the_same_traffic() {
 
 #[tokio::test(start_paused = true)]
 async fn new_files_of_the_candidate_begin_again() {
-    let mut stage = Stage::new("add 1", "add 1").await;
-    stage
+    let mut fixture = Fixture::new("add 1", "add 1").await;
+    fixture
         .start(&QUICK.replace("min_time: 5s", "min_time: 250s"))
         .await;
-    stage.until("step", 10).await;
+    fixture.until("step", 10).await;
     for _ in 0..3 {
-        stage.second(50).await;
+        fixture.second(50).await;
     }
-    stage.bench.write("m/2/model.fake", "add 3");
-    stage.server.rescan().await.unwrap();
+    fixture.repository.write("m/2/model.fake", "add 3");
+    fixture.server.rescan().await.unwrap();
     for _ in 0..3 {
-        stage.second(10).await;
+        fixture.second(10).await;
     }
-    assert_eq!(stage.status("epoch"), 2);
+    assert_eq!(fixture.status("epoch"), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn operators_wait_while_a_rollout_decides() {
-    let mut stage = Stage::new("add 1", "add 1").await;
-    stage.start(QUICK).await;
-    stage.until("step", 10).await;
+    let mut fixture = Fixture::new("add 1", "add 1").await;
+    fixture.start(QUICK).await;
+    fixture.until("step", 10).await;
     let pin = Change::Pin("2".to_owned());
     let changes = [pin, Change::Unpin, Change::Unsplit, Change::RollBack];
     for change in changes {
-        let refused = stage.server.change(&name("m"), change.clone(), "bob").await;
+        let refused = fixture
+            .server
+            .change(&name("m"), change.clone(), "bob")
+            .await;
         assert_eq!(refused.unwrap_err().code(), Code::Conflict, "{change:?}");
     }
     assert_eq!(
-        stage.server.unload(&name("m")).await.unwrap_err().code(),
+        fixture.server.unload(&name("m")).await.unwrap_err().code(),
         Code::Conflict
     );
     let second = "rollout: {id: s, model: m, stable: 1, candidate: 2}";
-    let refused = stage.server.start(second, "bob").await.unwrap_err();
+    let refused = fixture.server.start(second, "bob").await.unwrap_err();
     assert_eq!(refused.code(), Code::Conflict);
-    let routing = stage.server.model(&name("m")).unwrap().routing;
+    let routing = fixture.server.model(&name("m")).unwrap().routing;
     assert_eq!(routing.rollout.as_deref(), Some("r"));
-    stage.act(ActKind::Rollback).await.unwrap();
-    stage.until("rolled_back", 10).await;
-    let again = stage.start_again("r").await.unwrap_err();
+    fixture.apply_action(ActionKind::Rollback).await.unwrap();
+    fixture.until("rolled_back", 10).await;
+    let again = fixture.start_again("r").await.unwrap_err();
     assert!(again.message().contains("used before"), "{again}");
-    stage.start_again("s").await.unwrap();
+    fixture.start_again("s").await.unwrap();
 }
 
-impl Stage {
-    async fn start_again(&self, id: &str) -> Result<Document> {
+impl Fixture {
+    async fn start_again(&self, id: &str) -> Result<RawJson> {
         let file = format!("rollout: {{id: {id}, model: m, stable: 1, candidate: 2}}");
         self.server.start(&file, "bob").await
     }
@@ -384,7 +387,7 @@ impl Stage {
 
 #[tokio::test(start_paused = true)]
 async fn a_rollout_that_makes_no_sense_does_not_start() {
-    let stage = Stage::new("add 1", "add 1").await;
+    let fixture = Fixture::new("add 1", "add 1").await;
     let cases = [
         ("model: x, stable: 1, candidate: 2", Code::ModelNotFound),
         ("model: m, stable: 7, candidate: 2", Code::InvalidRequest),
@@ -400,12 +403,12 @@ async fn a_rollout_that_makes_no_sense_does_not_start() {
     ];
     for (keys, expected) in cases {
         let file = format!("rollout: {{id: r, {keys}}}");
-        let refused = stage.server.start(&file, "ada").await.unwrap_err();
+        let refused = fixture.server.start(&file, "ada").await.unwrap_err();
         assert_eq!(refused.code(), expected, "{keys}: {refused}");
     }
-    assert_eq!(stage.server.list().as_str(), "[]");
+    assert_eq!(fixture.server.list().as_str(), "[]");
     assert_eq!(
-        stage.server.status("r").unwrap_err().code(),
+        fixture.server.status("r").unwrap_err().code(),
         Code::RolloutNotFound
     );
 }
@@ -413,87 +416,98 @@ async fn a_rollout_that_makes_no_sense_does_not_start() {
 #[tokio::test(start_paused = true)]
 async fn a_gate_holds_until_it_agrees_and_can_send_back() {
     for (answers, expected) in [
-        (vec![GateAnswer::Go, GateAnswer::Wait], "soak"),
-        (vec![GateAnswer::RollBack, GateAnswer::Wait], "rolled_back"),
+        (vec![GateDecision::Proceed, GateDecision::Wait], "soak"),
+        (
+            vec![GateDecision::RollBack, GateDecision::Wait],
+            "rolled_back",
+        ),
     ] {
-        let mut stage = Stage::with_gate("add 1", "add 1", answers).await;
+        let mut fixture = Fixture::with_gate("add 1", "add 1", answers).await;
         let gates = "gates: [{before: promote, type: webhook, url: 'http://gate/'}]";
-        stage.start(&format!("{QUICK}, {gates}")).await;
-        stage.until("held", 300).await;
-        assert_eq!(stage.status("reason"), "gate");
-        stage.until(expected, 10).await;
+        fixture.start(&format!("{QUICK}, {gates}")).await;
+        fixture.until("held", 300).await;
+        assert_eq!(fixture.status("reason"), "gate");
+        fixture.until(expected, 10).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_watches_is_told_every_move_and_the_end() {
-    let mut stage = Stage::new("add 1", "add 1").await;
-    stage.start(QUICK).await;
-    let mut watch = stage.server.watch("r").unwrap();
+async fn a_watcher_receives_every_transition_and_the_end() {
+    let mut fixture = Fixture::new("add 1", "add 1").await;
+    fixture.start(QUICK).await;
+    let mut watch = fixture.server.watch("r").unwrap();
     let watching = tokio::spawn(async move {
         let mut states = Vec::new();
         while let Some(news) = watch.next().await {
-            if let RolloutNews::Transition(document) = news {
-                let made: Value = serde_json::from_str(document.as_str()).unwrap();
-                states.push(made["to"].as_str().unwrap().to_owned());
+            if let RolloutEvent::Transition(document) = news {
+                let transition: Value = serde_json::from_str(document.as_str()).unwrap();
+                states.push(transition["to"].as_str().unwrap().to_owned());
             }
         }
         states
     });
-    stage.until("completed", 300).await;
+    fixture.until("completed", 300).await;
     let states = watching.await.unwrap();
     assert_eq!(
         states,
         ["warmup", "step", "step", "promoting", "soak", "completed"]
     );
-    let moves = stage.server.moves("r", 10).await.unwrap();
-    let moves: Vec<Value> = serde_json::from_str(moves.as_str()).unwrap();
-    let kept = moves.iter().rev().map(|made| made["to"].as_str().unwrap());
-    assert_eq!(kept.collect::<Vec<_>>(), states);
+    let transitions = fixture.server.transitions("r", 10).await.unwrap();
+    let transitions: Vec<Value> = serde_json::from_str(transitions.as_str()).unwrap();
+    let persisted = transitions
+        .iter()
+        .rev()
+        .map(|transition| transition["to"].as_str().unwrap());
+    assert_eq!(persisted.collect::<Vec<_>>(), states);
     assert_eq!(
-        stage.act(ActKind::Hold).await.unwrap_err().code(),
+        fixture
+            .apply_action(ActionKind::Hold)
+            .await
+            .unwrap_err()
+            .code(),
         Code::Conflict
     );
-    assert!(stage.server.watch("r").unwrap().next().await.is_none());
+    assert!(fixture.server.watch("r").unwrap().next().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_arm_of_a_user_can_be_asked_for_and_follows_the_weight() {
-    let mut stage = Stage::new("add 1", "add 1").await;
+    let mut fixture = Fixture::new("add 1", "add 1").await;
     let unit = "unit: {from: header, name: x-user}";
-    stage.start(&format!("{QUICK}, {unit}")).await;
-    let arm = |stage: &Stage, user: usize| {
-        let answer = stage.server.assign("r", &format!("user_{user}")).unwrap();
+    fixture.start(&format!("{QUICK}, {unit}")).await;
+    let arm = |fixture: &Fixture, user: usize| {
+        let answer = fixture.server.assign("r", &format!("user_{user}")).unwrap();
         let answer: Value = serde_json::from_str(answer.as_str()).unwrap();
         answer["arm"].as_str().unwrap().to_owned()
     };
-    let on_trial = |stage: &Stage| {
+    let on_trial = |fixture: &Fixture| {
         let users = 0..1000;
         users
-            .filter(|&user| arm(stage, user) == "candidate")
+            .filter(|&user| arm(fixture, user) == "candidate")
             .collect::<Vec<_>>()
     };
-    assert_eq!(on_trial(&stage), [0; 0]);
-    stage.until("step", 0).await;
-    let few = on_trial(&stage);
+    assert_eq!(on_trial(&fixture), [0; 0]);
+    fixture.until("step", 0).await;
+    let few = on_trial(&fixture);
     assert!((150..250).contains(&few.len()), "{}", few.len());
-    stage.act(ActKind::Hold).await.unwrap();
-    assert_eq!(on_trial(&stage), few);
+    fixture.apply_action(ActionKind::Hold).await.unwrap();
+    assert_eq!(on_trial(&fixture), few);
     assert_eq!(
-        stage.server.assign("r", "").unwrap_err().code(),
+        fixture.server.assign("r", "").unwrap_err().code(),
         Code::InvalidRequest
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn moves_and_numbers_reach_the_observer() {
-    let mut stage = Stage::new("add 1", "add 1").await;
-    stage.start(QUICK).await;
-    stage.until("step", 10).await;
-    let observer: &RecordingObserver = &stage.bench.observer;
+async fn transitions_and_metrics_reach_the_observer() {
+    let mut fixture = Fixture::new("add 1", "add 1").await;
+    fixture.start(QUICK).await;
+    fixture.until("step", 10).await;
+    let observer: &RecordingObserver = &fixture.repository.observer;
     let seen = observer.events();
     assert!(
-        seen.iter().any(|event| event.contains("RolloutMoved")),
+        seen.iter()
+            .any(|event| event.contains("RolloutTransitioned")),
         "{seen:?}"
     );
     assert!(
@@ -503,16 +517,16 @@ async fn moves_and_numbers_reach_the_observer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_simulation_tells_what_would_happen() {
-    let stage = Stage::new("add 1", "add 1").await;
+async fn a_simulation_predicts_the_outcome() {
+    let fixture = Fixture::new("add 1", "add 1").await;
     let file = "rollout: {id: r, model: m, stable: 1, candidate: 2, steps: [50]}";
-    let assumptions = Assumptions {
+    let assumptions = SimulationInput {
         requests_per_second: 500.0,
         candidate_rates: vec![("errors".to_owned(), 0.2)],
         n_runs: 5,
-        ..Assumptions::default()
+        ..SimulationInput::default()
     };
-    let summary = stage.server.simulate(file, &assumptions).unwrap();
+    let summary = fixture.server.simulate(file, &assumptions).unwrap();
     let summary: Value = serde_json::from_str(summary.as_str()).unwrap();
     assert_eq!(summary["p_rollback"], 1.0);
 }

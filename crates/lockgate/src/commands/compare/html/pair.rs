@@ -1,6 +1,6 @@
 //! The part of the page that is about the reference and one other version.
 
-use super::{colour, escape, plot, put};
+use super::{append, colour, escape, plot};
 use crate::commands::compare::report::{PairReport, Report, difference};
 
 /// Places of a list that still can be read.
@@ -98,7 +98,7 @@ fn remarks(pair: &PairReport) -> String {
     ];
     for (version, n_failed) in failed.into_iter().filter(|(_, n_failed)| *n_failed > 0) {
         let version = escape(version);
-        put(
+        append(
             &mut remarks,
             format_args!(
                 "<p class=\"bad\">Only version {version} failed to answer {n_failed} items.</p>\n"
@@ -107,7 +107,7 @@ fn remarks(pair: &PairReport) -> String {
     }
     if pair.same_shape < pair.pairs {
         let n_other = pair.pairs - pair.same_shape;
-        put(
+        append(
             &mut remarks,
             format_args!(
                 "<p class=\"bad\">{n_other} pairs have other names, element types or shapes.</p>\n"
@@ -125,7 +125,7 @@ fn remarks(pair: &PairReport) -> String {
             true => ", ...",
             false => "",
         };
-        put(
+        append(
             &mut remarks,
             format_args!(
                 "<p class=\"soft\">Items that differ, from 0: {}{more}</p>\n",
@@ -139,7 +139,7 @@ fn remarks(pair: &PairReport) -> String {
 fn outputs_part(pair: &PairReport) -> String {
     let mut rows = String::new();
     for output in &pair.outputs {
-        put(
+        append(
             &mut rows,
             format_args!(
                 "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",

@@ -1,6 +1,6 @@
 //! Plots as SVG that stands in the page, in the colours of its style.
 
-use super::{escape, put};
+use super::{append, escape};
 use crate::commands::compare::report::{Confusion, OutputReport, difference, percent};
 
 /// The width of every plot in its own units; the page scales it.
@@ -61,7 +61,7 @@ impl LogAxis {
         }
     }
 
-    fn place(&self, number: f64) -> f64 {
+    fn position(&self, number: f64) -> f64 {
         let share = (number.max(self.low) / self.low).ln() / (self.high / self.low).ln();
         self.start + share.clamp(0.0, 1.0) * (self.end - self.start)
     }
@@ -107,8 +107,8 @@ pub(super) fn curves(curves: &[Curve]) -> String {
     let axis = LogAxis::new(values, bottom, top);
     let mut content = String::new();
     for tick in axis.ticks() {
-        let y = axis.place(tick);
-        put(
+        let y = axis.position(tick);
+        append(
             &mut content,
             format_args!(
                 "<line class=\"grid\" x1=\"{MARGIN}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
@@ -127,7 +127,7 @@ pub(super) fn curves(curves: &[Curve]) -> String {
         (75.0, "middle"),
         (100.0, "end"),
     ] {
-        put(
+        append(
             &mut content,
             format_args!(
                 "<text class=\"soft\" x=\"{:.1}\" y=\"246\" text-anchor=\"{anchor}\">{percent} %</text>\n",
@@ -139,13 +139,13 @@ pub(super) fn curves(curves: &[Curve]) -> String {
     for curve in curves {
         let mut points = String::new();
         for &(share, value) in &curve.points {
-            put(
+            append(
                 &mut points,
-                format_args!("{:.1},{:.1} ", x(share), axis.place(value)),
+                format_args!("{:.1},{:.1} ", x(share), axis.position(value)),
             );
         }
         let name = escape(&curve.name);
-        put(
+        append(
             &mut content,
             format_args!(
                 "<polyline points=\"{points}\" fill=\"none\" stroke=\"{0}\" stroke-width=\"2.5\" \
@@ -173,7 +173,7 @@ pub(super) fn bars(bars: &[Bar]) -> String {
         let value = bar
             .value
             .map_or("-".to_owned(), |value| format!("{value:.0}"));
-        put(
+        append(
             &mut content,
             format_args!("{}", line(&bar.name, &value, top, (share, bar.colour))),
         );
@@ -187,7 +187,7 @@ pub(super) fn shares(shares: &[Share]) -> String {
     for (share, top) in shares.iter().zip(lines()) {
         let ratio = ratio(share.part, share.whole);
         let value = format!("{} of {} ({})", share.part, share.whole, percent(ratio));
-        put(
+        append(
             &mut content,
             format_args!("{}", line(&share.name, &value, top, (ratio, share.colour))),
         );
@@ -208,18 +208,18 @@ pub(super) fn confusion(cells: &[Confusion]) -> String {
     let n_classes = f64::from(u8::try_from(classes.len().max(1)).unwrap_or(u8::MAX));
     let margin = 30.0;
     let side = ((WIDTH - margin - 4.0) / n_classes).min(40.0);
-    let place = |name: &str| {
-        let mut places = (0..=u8::MAX).zip(&classes);
-        let found = places.find(|(_, class)| **class == name);
-        margin + f64::from(found.map_or(0, |(place, _)| place)) * side
+    let position = |name: &str| {
+        let mut positions = (0..=u8::MAX).zip(&classes);
+        let found = positions.find(|(_, class)| **class == name);
+        margin + f64::from(found.map_or(0, |(position, _)| position)) * side
     };
     let most = cells.iter().map(|cell| cell.rows).max().unwrap_or(1);
     let mut content = String::new();
     for class in &classes {
-        let middle = place(class) + side / 2.0;
+        let middle = position(class) + side / 2.0;
         let short: String = class.chars().take(6).collect();
         let short = escape(&short);
-        put(
+        append(
             &mut content,
             format_args!(
                 "<text class=\"soft\" x=\"{middle:.1}\" y=\"18\" text-anchor=\"middle\">{short}</text>\
@@ -229,26 +229,26 @@ pub(super) fn confusion(cells: &[Confusion]) -> String {
             ),
         );
         for other in &classes {
-            put(
+            append(
                 &mut content,
                 format_args!(
                     "<rect class=\"track\" x=\"{:.1}\" y=\"{:.1}\" width=\"{2:.1}\" height=\"{2:.1}\" rx=\"3\" opacity=\".35\"/>\n",
-                    place(other) + 1.0,
-                    place(class) + 1.0,
+                    position(other) + 1.0,
+                    position(class) + 1.0,
                     side - 2.0
                 ),
             );
         }
     }
     for cell in cells {
-        put(
+        append(
             &mut content,
             format_args!(
                 "{}",
                 confusion_cell(
                     cell,
                     most,
-                    [place(&cell.other), place(&cell.reference)],
+                    [position(&cell.other), position(&cell.reference)],
                     side
                 )
             ),
@@ -296,8 +296,8 @@ pub(super) fn differences(outputs: &[OutputReport]) -> String {
     let bottom = 12.0 + 28.0 * f64::from(u16::try_from(spans.len()).unwrap_or(u16::MAX));
     let mut content = String::new();
     for tick in axis.ticks() {
-        let x = axis.place(tick);
-        put(
+        let x = axis.position(tick);
+        append(
             &mut content,
             format_args!(
                 "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"6\" y2=\"{bottom}\"/>\
@@ -309,8 +309,8 @@ pub(super) fn differences(outputs: &[OutputReport]) -> String {
     }
     for ((output, mean, largest), line) in spans.into_iter().zip(0_u16..) {
         let y = 24.0 + 28.0 * f64::from(line);
-        let (from, to) = (axis.place(mean), axis.place(largest));
-        put(
+        let (from, to) = (axis.position(mean), axis.position(largest));
+        append(
             &mut content,
             format_args!(
                 "<text x=\"0\" y=\"{:.1}\">{}</text><line x1=\"{from:.1}\" x2=\"{to:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" \
@@ -401,16 +401,16 @@ mod tests {
             let ticks = axis.ticks();
             assert!((1..=7).contains(&ticks.len()), "{low} to {high}: {ticks:?}");
             for tick in ticks {
-                assert!((0.0..=100.0).contains(&axis.place(tick)), "{tick}");
+                assert!((0.0..=100.0).contains(&axis.position(tick)), "{tick}");
             }
         }
     }
 
     #[test]
-    fn places_grow_with_the_numbers() {
+    fn positions_grow_with_the_numbers() {
         let axis = LogAxis::new([1.0, 100.0].into_iter(), 0.0, 100.0);
-        assert!((axis.place(10.0) - 50.0).abs() < 0.5);
-        assert_eq!((axis.place(0.0), axis.place(1e9)), (0.0, 100.0));
+        assert!((axis.position(10.0) - 50.0).abs() < 0.5);
+        assert_eq!((axis.position(0.0), axis.position(1e9)), (0.0, 100.0));
     }
 
     #[test]
@@ -427,7 +427,7 @@ mod tests {
             rows: 1,
         };
         let plot = confusion(&[cell("10"), cell("9"), cell("cat")]);
-        let place = |name: &str| plot.find(&format!(">{name}<")).unwrap();
-        assert!(place("9") < place("10") && place("10") < place("cat"));
+        let position = |name: &str| plot.find(&format!(">{name}<")).unwrap();
+        assert!(position("9") < position("10") && position("10") < position("cat"));
     }
 }

@@ -79,14 +79,14 @@ fn every_number_stands_beside_its_limit() {
 }
 
 #[test]
-fn a_move_is_a_line() {
-    let made = json!({
+fn a_transition_is_a_line() {
+    let transition_json = json!({
         "at": "2026-01-02T03:04:05Z", "from": "step", "to": "rolled_back",
         "reason": "worse since the start", "actor": "lockgate", "generation": 5,
     });
     let expected = "2026-01-02T03:04:05Z  step -> rolled_back: worse since the start (lockgate)";
-    assert_eq!(transition(&made), expected);
-    assert!(moves(&json!([made])).contains("worse since the start"));
+    assert_eq!(transition(&transition_json), expected);
+    assert!(transitions(&json!([transition_json])).contains("worse since the start"));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn lists_and_unknown_documents_are_shown() {
         json!({}),
         json!({"metrics": [1], "arms": [{}]}),
     ] {
-        for show in [status, evidence, list, moves, transition] {
+        for show in [status, evidence, list, transitions, transition] {
             show(&document);
         }
     }
@@ -112,8 +112,8 @@ fn bars_and_ages_are_short() {
     assert_eq!(bar(0.0), "·".repeat(BAR_WIDTH));
     assert_eq!(bar(1.0), "█".repeat(BAR_WIDTH));
     let ago = |seconds: i64| {
-        let moment = Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
-        age(&moment.to_string()).unwrap()
+        let timestamp = Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
+        age(&timestamp.to_string()).unwrap()
     };
     assert_eq!(ago(3725), "1 h 02 min");
     assert!(ago(62).starts_with("1 min 0"), "{}", ago(62));

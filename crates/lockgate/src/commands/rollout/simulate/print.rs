@@ -4,7 +4,7 @@ use anyhow::Result;
 use serving::rollout::config::{MetricKind, RolloutConfig};
 use serving::rollout::simulate::Quantiles;
 
-use super::{JUDGE, Results, THRESHOLDS};
+use super::{BASELINE, BASELINE_THRESHOLDS, Results};
 use crate::commands::table::table;
 use crate::output;
 
@@ -49,7 +49,7 @@ pub(super) fn print(config: &RolloutConfig, results: &Results) -> Result<()> {
         count,
     ));
     output::line(quantiles)?;
-    print_judge(results)
+    print_baseline(results)
 }
 
 fn print_rates(config: &RolloutConfig, results: &Results) -> Result<()> {
@@ -73,24 +73,24 @@ fn print_rates(config: &RolloutConfig, results: &Results) -> Result<()> {
     Ok(())
 }
 
-fn print_judge(results: &Results) -> Result<()> {
+fn print_baseline(results: &Results) -> Result<()> {
     if results.fixed_limit.is_empty() {
         return Ok(());
     }
     output::line(format_args!(
         "For comparison, a judge that checks each minute for {} success, {} checks in a step,\n\
          and rolls back after a number of failed checks:",
-        percent(JUDGE.success),
-        JUDGE.n_checks
+        percent(BASELINE.success),
+        BASELINE.n_checks
     ))?;
     let mut header = vec![
         "weight".to_owned(),
         "requests/check".to_owned(),
         "a check fails".to_owned(),
     ];
-    header.extend(THRESHOLDS.map(|threshold| format!("back after {threshold}")));
+    header.extend(BASELINE_THRESHOLDS.map(|threshold| format!("back after {threshold}")));
     let header: Vec<_> = header.iter().map(String::as_str).collect();
-    let mut judged = table(&header);
+    let mut baseline_steps = table(&header);
     for step in &results.fixed_limit {
         let mut cells = vec![
             percent(step.weight),
@@ -98,9 +98,9 @@ fn print_judge(results: &Results) -> Result<()> {
             percent(step.check_fails),
         ];
         cells.extend(step.rolls_back.iter().map(|at| percent(at.p)));
-        judged.add_row(cells);
+        baseline_steps.add_row(cells);
     }
-    output::line(judged)?;
+    output::line(baseline_steps)?;
     Ok(())
 }
 

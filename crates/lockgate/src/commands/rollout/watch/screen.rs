@@ -18,7 +18,7 @@ pub(super) struct Screen {
     table: Option<ProgressBar>,
     status: Value,
     evidence: Value,
-    last_move: String,
+    last_transition: String,
     note: String,
 }
 
@@ -30,24 +30,24 @@ impl Screen {
             table: is_live.then(table),
             status: Value::Null,
             evidence: Value::Null,
-            last_move: String::new(),
+            last_transition: String::new(),
             note: String::new(),
         }
     }
 
     /// A move, as a line that stays.
-    pub(super) fn tell(&mut self, made: &Value) -> Result<()> {
-        let line = show::transition(made);
+    pub(super) fn print_transition(&mut self, transition: &Value) -> Result<()> {
+        let line = show::transition(transition);
         match &self.table {
             Some(table) => table.println(&line),
             None => output::line(&line)?,
         }
-        self.last_move = line;
+        self.last_transition = line;
         Ok(())
     }
 
     /// Something about the watching itself; until the next news, on a terminal alone.
-    pub(super) fn note(&mut self, note: &str) {
+    pub(super) fn set_note(&mut self, note: &str) {
         note.clone_into(&mut self.note);
         self.draw();
     }
@@ -79,7 +79,10 @@ impl Screen {
         if !self.evidence.is_null() {
             parts.push(show::evidence(&self.evidence));
         }
-        for (name, line) in [("last move", &self.last_move), ("note", &self.note)] {
+        for (name, line) in [
+            ("last transition", &self.last_transition),
+            ("note", &self.note),
+        ] {
             if !line.is_empty() {
                 parts.push(format!("{name}: {line}"));
             }

@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::{Endpoint, json_body, json_reply, post};
 use crate::documentation::openapi::purpose::Purpose;
 use crate::documentation::openapi::schema::{
-    AnySchema, anything, count, either, list, object, optional, required, scalar, text, word,
+    AnySchema, anything, count, either, list, object, optional, required, scalar, text, text_enum,
 };
 
 /// The operation.
@@ -34,7 +34,7 @@ fn number(description: &str) -> ObjectBuilder {
 }
 
 /// A number, or `null` where it is not known.
-fn maybe(description: &str) -> ObjectBuilder {
+fn nullable_number(description: &str) -> ObjectBuilder {
     either([Type::Number, Type::Null], description)
 }
 
@@ -88,7 +88,7 @@ fn report() -> AnySchema {
         "",
         [
             required("model", text("")),
-            required("source", word("", ["given", "recorded"])),
+            required("source", text_enum("", ["given", "recorded"])),
             required("items", count("")),
             required("rows", count("")),
             required("atol", number("")),
@@ -119,10 +119,13 @@ fn version() -> AnySchema {
             optional("first_error", text("")),
             required("rows", count("Rows that were answered")),
             optional("latency_ms", object("One item at a time", latency)),
-            required("rows_per_second", maybe("One item at a time")),
-            required("rows_per_second_together", maybe("Several at once")),
+            required("rows_per_second", nullable_number("One item at a time")),
+            required(
+                "rows_per_second_together",
+                nullable_number("Several at once"),
+            ),
             optional("accuracy", object("With labels", accuracy)),
-            required("model_file_size", maybe("In bytes")),
+            required("model_file_size", nullable_number("In bytes")),
             required("instances", count("")),
             required(
                 "has_shared_weights",
@@ -139,9 +142,9 @@ fn pair() -> AnySchema {
             required("name", text("")),
             required("elements", count("")),
             required("differing", count("Those out of tolerance")),
-            required("largest_absolute", maybe("")),
-            required("largest_relative", maybe("")),
-            required("mean_absolute", maybe("")),
+            required("largest_absolute", nullable_number("")),
+            required("largest_relative", nullable_number("")),
+            required("mean_absolute", nullable_number("")),
         ],
     );
     let cell = object(

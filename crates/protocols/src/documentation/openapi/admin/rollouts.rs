@@ -2,18 +2,18 @@
 
 mod replicas;
 
-use contract::{ActKind, Code};
+use contract::{ActionKind, Code};
 use utoipa::openapi::Required;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::schema::Type;
 
-use super::super::endpoint::{Endpoint, query, refusing};
+use super::super::endpoint::{Endpoint, query, with_refusal};
 use super::super::failure::Shape;
 use super::super::media::{events_reply, json_body, json_reply, optional_json_body, rollout_body};
 use super::super::purpose::Purpose;
 use super::super::schema::{
     AnySchema, anything, component, count, either, list, map, object, optional, required, scalar,
-    text, word,
+    text, text_enum,
 };
 use super::share;
 
@@ -22,15 +22,15 @@ pub(in super::super) const ROLLOUTS: &str = "Rollouts";
 
 /// The operations.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let mut endpoints = reading();
-    endpoints.extend(ActKind::ALL.map(act));
+    let mut endpoints = read_endpoints();
+    endpoints.extend(ActionKind::ALL.map(action));
     endpoints.extend([start(), simulate(), assign()]);
     endpoints.extend(replicas::endpoints());
     endpoints.extend(hooks());
     endpoints
 }
 
-fn reading() -> Vec<Endpoint> {
+fn read_endpoints() -> Vec<Endpoint> {
     let get = |rest: &str, id, summary, schema| {
         let path = format!("/api/rollouts/{{rollout}}{rest}");
         endpoint(HttpMethod::Get, &path, id, summary, schema)
@@ -39,10 +39,18 @@ fn reading() -> Vec<Endpoint> {
         path: "/api/rollouts".to_owned(),
         ..get("", "listRollouts", "Every rollout", "RolloutList")
     };
-    let moves = Endpoint {
+    let transitions = Endpoint {
         purpose: Purpose::RolloutLeader,
-        parameters: vec![query("limit", "How many moves to give, 20 when left out")],
-        ..get("/moves", "showRolloutMoves", "Its moves", "RolloutMoves")
+        parameters: vec![query(
+            "limit",
+            "How many transitions to give, 20 when left out",
+        )],
+        ..get(
+            "/transitions",
+            "showRolloutTransitions",
+            "Its transitions",
+            "RolloutTransitions",
+        )
     };
     let events = Endpoint {
         purpose: Purpose::RolloutLeader,
@@ -58,7 +66,7 @@ fn reading() -> Vec<Endpoint> {
             "All numbers with their limits",
             "RolloutEvidence",
         ),
-        moves,
+        transitions,
         get(
             "/verdict",
             "showRolloutVerdict",
@@ -69,20 +77,20 @@ fn reading() -> Vec<Endpoint> {
     ]
 }
 
-fn act(kind: ActKind) -> Endpoint {
+fn action(kind: ActionKind) -> Endpoint {
     let (id, summary) = match kind {
-        ActKind::Promote => (
+        ActionKind::Promote => (
             "promoteRollout",
             "Open the next gate, or go up without a verdict",
         ),
-        ActKind::Hold => ("holdRollout", "Freeze the weight"),
-        ActKind::Resume => ("resumeRollout", "Go on after a hold"),
-        ActKind::Rollback => ("rollBackRollout", "Back to stable: the candidate is worse"),
-        ActKind::Abort => ("abortRollout", "Back to stable: never mind"),
+        ActionKind::Hold => ("holdRollout", "Freeze the weight"),
+        ActionKind::Resume => ("resumeRollout", "Go on after a hold"),
+        ActionKind::Rollback => ("rollBackRollout", "Back to stable: the candidate is worse"),
+        ActionKind::Abort => ("abortRollout", "Back to stable: never mind"),
     };
     let path = format!("/api/rollouts/{{rollout}}/{}", kind.as_str());
     Endpoint {
-        purpose: Purpose::RolloutAct,
+        purpose: Purpose::RolloutAction,
         body: Some(optional_json_body("RolloutAct")),
         ..endpoint(HttpMethod::Post, &path, id, summary, "Rollout")
     }
@@ -151,7 +159,7 @@ fn hooks() -> [Endpoint; 2] {
             body: Some(json_body("FlaggerHook", Vec::new())),
             ..hook
         };
-        refusing(hook, Code::PermissionDenied, "RolloutVerdict")
+        with_refusal(hook, Code::PermissionDenied, "RolloutVerdict")
     })
 }
 
@@ -176,12 +184,12 @@ pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     let list_of = |name| list("", component(name));
     let mut schemas = vec![
         ("RolloutFile", file()),
-        ("RolloutAct", act_schema()),
+        ("RolloutAct", action_schema()),
         ("Rollout", status()),
         ("RolloutList", list_of("Rollout")),
         ("RolloutEvidence", evidence()),
-        ("RolloutMove", move_schema()),
-        ("RolloutMoves", list_of("RolloutMove")),
+        ("RolloutTransition", transition_schema()),
+        ("RolloutTransitions", list_of("RolloutTransition")),
         ("RolloutVerdict", verdict()),
         ("RolloutAssumptions", assumptions()),
         ("RolloutSimulation", simulation()),
@@ -205,7 +213,7 @@ fn file() -> AnySchema {
     object("A rollout file", [required("rollout", rollout)])
 }
 
-fn act_schema() -> AnySchema {
+fn action_schema() -> AnySchema {
     object(
         "",
         [
@@ -245,7 +253,7 @@ fn status() -> AnySchema {
                     "Why it is held, or why it ended",
                 ),
             ),
-            required("verdict", verdict_word()),
+            required("verdict", verdict_enum()),
             required("arms", list("", arm)),
             required(
                 "missing",
@@ -269,7 +277,7 @@ fn evidence() -> AnySchema {
     )
 }
 
-fn move_schema() -> AnySchema {
+fn transition_schema() -> AnySchema {
     object(
         "One move of a rollout",
         [
@@ -283,15 +291,15 @@ fn move_schema() -> AnySchema {
     )
 }
 
-fn verdict_word() -> AnySchema {
-    word("", ["not_worse", "unknown", "worse"]).into()
+fn verdict_enum() -> AnySchema {
+    text_enum("", ["not_worse", "unknown", "worse"]).into()
 }
 
 fn verdict() -> AnySchema {
     object(
         "",
         [
-            required("verdict", verdict_word()),
+            required("verdict", verdict_enum()),
             required(
                 "value",
                 scalar(
@@ -351,7 +359,7 @@ fn assignment() -> AnySchema {
             required("unit", text("")),
             required(
                 "arm",
-                word("`outside` for a unit that does not take part", arms),
+                text_enum("`outside` for a unit that does not take part", arms),
             ),
             required("bucket", count("The number of the unit")),
         ],

@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 use super::super::endpoint::Endpoint;
 use super::super::media::{Examples, json_body, json_reply};
 use super::super::model::Model;
-use super::super::schema::{AnySchema, Field, any_of, object, one_of, optional, required, word};
+use super::super::schema::{
+    AnySchema, Field, any_of, object, one_of, optional, required, text_enum,
+};
 use super::super::tensor::{nested, nested_example};
 use super::schemas::{reply_fields, request_fields};
 use super::{image, post, top_k};
@@ -132,8 +134,8 @@ fn reply(model: &Model<'_>) -> AnySchema {
             )
         }
     };
-    let name = word("The model that answered", [model.info.model.as_str()]);
-    let version = word("Its version", [model.info.version.as_str()]);
+    let name = text_enum("The model that answered", [model.info.model.as_str()]);
+    let version = text_enum("Its version", [model.info.version.as_str()]);
     object("", reply_fields(predictions, name, version))
 }
 

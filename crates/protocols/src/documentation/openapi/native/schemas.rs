@@ -1,12 +1,12 @@
 //! The schemas of the simple JSON API that no model changes.
 
-mod about;
+mod catalog;
 
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::super::schema::{
     AnySchema, Field, any_of, anything, component, count, either, list, map, object, one_of,
-    optional, required, scalar, text, word,
+    optional, required, scalar, text, text_enum,
 };
 
 /// All of them.
@@ -25,12 +25,12 @@ pub(in super::super) fn schemas() -> Vec<(&'static str, AnySchema)> {
         ("Feedback", feedback()),
         ("FeedbackReply", feedback_reply()),
     ];
-    schemas.extend(about::schemas());
+    schemas.extend(catalog::schemas());
     schemas
 }
 
 fn feedback() -> AnySchema {
-    let word = |description: &str| either([Type::String, Type::Integer], description);
+    let text_or_integer = |description: &str| either([Type::String, Type::Integer], description);
     let label = "The right answer: the reward is 1 when it was given, else 0";
     let time = "When it became known; kept by nobody here";
     let item = |subject: Field, verdict: Field| {
@@ -41,11 +41,11 @@ fn feedback() -> AnySchema {
         )
     };
     let request = || required("request_id", text("The id of the answer"));
-    let unit = required("unit", word("Whoever was assigned by this unit"));
+    let unit = required("unit", text_or_integer("Whoever was assigned by this unit"));
     let reward = || required("reward", scalar(Type::Number, "What it was worth"));
     let items = [
         item(request(), reward()),
-        item(request(), required("label", word(label))),
+        item(request(), required("label", text_or_integer(label))),
         item(unit, reward()),
     ];
     let one = one_of("", items);
@@ -117,14 +117,14 @@ pub(super) fn reply_fields(
         required("predictions", predictions),
         required("model", model),
         required("model_version", version),
-        required("api_version", word("The version of this API", ["v1"])),
-        required("timestamp", moment("When the reply was written")),
+        required("api_version", text_enum("The version of this API", ["v1"])),
+        required("timestamp", timestamp("When the reply was written")),
         required("inference_time_ms", time),
     ]
 }
 
 /// A point in time.
-fn moment(description: &str) -> ObjectBuilder {
+fn timestamp(description: &str) -> ObjectBuilder {
     text(description).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
 }
 

@@ -8,7 +8,7 @@ use super::super::endpoint::Endpoint;
 use super::super::media::{Examples, binary_body, binary_reply};
 use super::super::model::Model;
 use super::super::purpose::Purpose;
-use super::super::schema::{AnySchema, object, one_of, word};
+use super::super::schema::{AnySchema, object, one_of, text_enum};
 use super::super::tensor::{wire_example, wire_input, wire_output};
 use super::post;
 use super::schemas::{reply_fields, request_fields};
@@ -44,8 +44,8 @@ pub(in super::super) fn schemas(model: &Model<'_>) -> Vec<(String, AnySchema)> {
         .min_items(Some(n_required))
         .max_items(Some(signature.inputs.len()));
     let outputs = tensors(&signature.outputs, wire_output);
-    let name = word("The model that answered", [model.info.model.as_str()]);
-    let version = word("Its version", [model.info.version.as_str()]);
+    let name = text_enum("The model that answered", [model.info.model.as_str()]);
+    let version = text_enum("Its version", [model.info.version.as_str()]);
     vec![
         (
             model.name("InferRequest"),

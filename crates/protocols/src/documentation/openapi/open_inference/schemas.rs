@@ -4,7 +4,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::super::schema::{
     AnySchema, Field, anything, component, count, list, map, object, optional, required, scalar,
-    text, word,
+    text, text_enum,
 };
 
 /// All of them.
@@ -43,7 +43,10 @@ fn inference() -> Vec<(&'static str, AnySchema)> {
             "InferReply",
             object("", reply_fields(outputs, name, version)),
         ),
-        ("DataType", word("The type of the elements", types).into()),
+        (
+            "DataType",
+            text_enum("The type of the elements", types).into(),
+        ),
         ("Parameters", parameters),
     ]
 }
@@ -90,7 +93,7 @@ fn server() -> Vec<(&'static str, AnySchema)> {
         optional("error", text("Why it is not")),
     ];
     let metadata = [
-        required("name", word("", ["lockgate"])),
+        required("name", text_enum("", ["lockgate"])),
         required("version", text("The version of the server")),
         required("extensions", list("What it offers", text(""))),
     ];
@@ -185,7 +188,7 @@ fn repository() -> Vec<(&'static str, AnySchema)> {
         [
             required("name", text("")),
             optional("version", text("")),
-            optional("state", word("", states)),
+            optional("state", text_enum("", states)),
             optional(
                 "reason",
                 text("Why it is in this state; empty while it is ready"),
@@ -209,7 +212,7 @@ fn repository() -> Vec<(&'static str, AnySchema)> {
 fn settings() -> Vec<(&'static str, AnySchema)> {
     let words = |name| optional(name, text(""));
     let flag = |name| optional(name, scalar(Type::Boolean, ""));
-    let level = word("", ["OFF", "TIMESTAMPS", "TENSORS"]);
+    let level = text_enum("", ["OFF", "TIMESTAMPS", "TENSORS"]);
     let trace = [
         optional("trace_level", list("", level)),
         words("trace_rate"),

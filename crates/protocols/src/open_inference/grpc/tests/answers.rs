@@ -87,7 +87,7 @@ async fn server_and_models_describe_themselves() {
 }
 
 #[tokio::test]
-async fn the_configuration_tells_how_a_model_is_batched() {
+async fn the_configuration_shows_how_a_model_is_batched() {
     let request = wire::ModelConfigRequest {
         name: "BYTES".to_owned(),
         version: "3".to_owned(),

@@ -173,7 +173,7 @@ fn wrong_requests() -> Vec<(ModelInferRequest, Code, &'static str)> {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_by_status_code_and_text() {
+async fn mistakes_have_a_status_code_and_a_message() {
     let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     let mut wrong = Vec::new();
@@ -193,7 +193,7 @@ async fn failures_of_the_server_have_the_statuses_of_the_table() {
     for code in Code::ALL {
         let error = Error::new(code, "why")
             .with_retry_after(Duration::from_secs(2))
-            .with_admission_level(AdmissionLevel::Nobody);
+            .with_admission_level(AdmissionLevel::Closed);
         let fixture = Fixture::start(Double::new(echo().failing(error)));
         let status = fixture
             .client()

@@ -36,7 +36,7 @@ async fn the_health_of_every_known_service_is_the_readiness_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_watcher_is_told_at_once_and_of_every_change() {
+async fn a_watcher_gets_the_status_at_once_and_every_change() {
     let fixture = Fixture::start(Double::new(echo()));
     let mut client = HealthClient::new(fixture.channel().await);
     let mut watch = client.watch(of("")).await.unwrap().into_inner();

@@ -66,10 +66,14 @@ async fn the_caller_chooses_the_form_where_the_element_type_leaves_a_choice() {
         (empty, None, false),
         (without_data, None, true),
     ];
-    for (mut request, wish, is_raw) in cases {
-        let wish =
-            wish.map(|wish| parameter("binary_data_output", ParameterChoice::BoolParam(wish)));
-        request.parameters.extend(wish);
+    for (mut request, requested_form, is_raw) in cases {
+        let requested_form = requested_form.map(|requested_form| {
+            parameter(
+                "binary_data_output",
+                ParameterChoice::BoolParam(requested_form),
+            )
+        });
+        request.parameters.extend(requested_form);
         let response = client
             .model_infer(request.clone())
             .await
@@ -186,7 +190,7 @@ async fn the_earlier_of_deadline_and_timeout_reaches_the_server() {
 }
 
 #[tokio::test]
-async fn the_metadata_of_an_answer_say_which_version_and_which_arm_gave_it() {
+async fn the_metadata_of_a_reply_name_the_version_and_arm_that_served_it() {
     let units = [
         (UnitSource::Field("user_id".to_owned()), "from-parameters"),
         (UnitSource::Field("number".to_owned()), "-7"),
@@ -205,8 +209,8 @@ async fn the_metadata_of_an_answer_say_which_version_and_which_arm_gave_it() {
         metadata.insert("x-user", "from-metadata".parse().unwrap());
         metadata.insert("cookie", "sid=from-cookie".parse().unwrap());
         let response = fixture.client().await.model_infer(request).await.unwrap();
-        let told = ["version", "arm", "propensity"].map(|what| format!("x-lockgate-{what}"));
-        let told = told.map(|key| response.metadata().get(key).unwrap().to_str().unwrap());
-        assert_eq!(told, ["3", arm, "0.75"]);
+        let metadata = ["version", "arm", "propensity"].map(|what| format!("x-lockgate-{what}"));
+        let metadata = metadata.map(|key| response.metadata().get(key).unwrap().to_str().unwrap());
+        assert_eq!(metadata, ["3", arm, "0.75"]);
     }
 }

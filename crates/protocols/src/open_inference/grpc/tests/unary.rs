@@ -79,7 +79,7 @@ async fn both(make: impl Fn() -> Request<Body>) -> [(String, usize); 2] {
     };
     let fixture = || Fixture::with_limits(Double::new(echo()), limits.clone());
     let (short, routed) = (fixture(), fixture());
-    let answer = GrpcInference::new(&short.ctx).answer(make()).await;
+    let answer = GrpcInference::new(&short.ctx).model_infer(make()).await;
     let router = server::router(&routed.ctx, ListenerKind::All);
     let service_answer = router.oneshot(make()).await.unwrap();
     [
@@ -232,7 +232,7 @@ async fn a_message_that_would_be_too_late_is_refused_before_it_is_decoded() {
         };
         let fixture = Fixture::start(double);
         let request = request(vec![data(&message)], headers);
-        let response = GrpcInference::new(&fixture.ctx).answer(request).await;
+        let response = GrpcInference::new(&fixture.ctx).model_infer(request).await;
         let status = &response.headers()["grpc-status"];
         let is_refused = expected == "Some(Overloaded)";
         assert_eq!(status == "8", is_refused, "case {index}: {status:?}");

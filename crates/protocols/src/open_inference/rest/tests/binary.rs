@@ -10,7 +10,7 @@ const BLOBS: &str = "00 00 80 3f 00 00 00 40 00 00 40 40 00 00 80 40 | \
                      02 00 00 00 61 62 01 00 00 00 63";
 
 #[test]
-fn the_example_of_the_protocol_has_the_bytes_that_it_tells() {
+fn the_example_of_the_protocol_has_the_documented_bytes() {
     assert_eq!(REQUEST.len(), 259);
     let ask = post_binary("/v2/models/m/infer", REQUEST, &unhex(BLOBS));
     assert_eq!(ask.body.len(), 286);

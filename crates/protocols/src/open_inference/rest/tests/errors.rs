@@ -5,7 +5,7 @@ use contract::Code;
 use super::*;
 
 /// A request for `scores` with these members beside a sound input.
-fn sound(rest: &str) -> Ask {
+fn sound(rest: &str) -> TestRequest {
     let input = r#"{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}"#;
     post(
         "/v2/models/scores/infer",
@@ -14,7 +14,7 @@ fn sound(rest: &str) -> Ask {
 }
 
 /// A request for `scores` with this input.
-fn input(input: &str) -> Ask {
+fn input(input: &str) -> TestRequest {
     post(
         "/v2/models/scores/infer",
         format!(r#"{{"inputs":[{input}]}}"#),
@@ -22,7 +22,7 @@ fn input(input: &str) -> Ask {
 }
 
 /// Checks status and words of each answer, and that the body is the error of the protocol.
-fn check(router: &Router, rows: Vec<(Ask, u16, &str)>) {
+fn check(router: &Router, rows: Vec<(TestRequest, u16, &str)>) {
     let wrong: Vec<_> = rows
         .into_iter()
         .filter_map(|(ask, status, words)| {

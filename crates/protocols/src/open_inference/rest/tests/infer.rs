@@ -6,7 +6,7 @@ use contract::{BoxFuture, InferRequest, InferResponse, Route, Target};
 
 use super::*;
 
-fn scores(data: &str, shape: &str, rest: &str) -> Ask {
+fn scores(data: &str, shape: &str, rest: &str) -> TestRequest {
     let json = format!(
         r#"{{"inputs":[{{"name":"x","shape":{shape},"datatype":"FP32","data":{data}}}]{rest}}}"#
     );
@@ -149,7 +149,7 @@ impl Infer for Recorder {
     }
 }
 
-fn request_of(ask: &Ask) -> (InferRequest, Instant) {
+fn request_of(ask: &TestRequest) -> (InferRequest, Instant) {
     let recorder = Arc::new(Recorder {
         echo: EchoServer::new(models()),
         requests: std::sync::Mutex::default(),
@@ -213,9 +213,9 @@ fn large_tensors_go_the_same_way_as_small_ones() {
 
 /// Answers without any outputs.
 #[derive(Debug)]
-struct Forgetful(EchoServer);
+struct OutputDroppingServer(EchoServer);
 
-impl Infer for Forgetful {
+impl Infer for OutputDroppingServer {
     fn route(&self, target: &Target) -> Result<Route> {
         self.0.route(target)
     }
@@ -232,7 +232,7 @@ impl Infer for Forgetful {
 #[test]
 fn a_lost_output_is_an_error_and_no_shorter_answer() {
     let control = Arc::new(EchoServer::new(models()));
-    let infer = Arc::new(Forgetful(EchoServer::new(models())));
+    let infer = Arc::new(OutputDroppingServer(EchoServer::new(models())));
     let router = served(context(infer, control));
     for rest in ["", r#","outputs":[{"name":"y"}]"#] {
         let answer = scores("[1]", "[1,1]", rest).answer(&router);

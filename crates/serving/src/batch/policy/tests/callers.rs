@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time;
 
-use super::super::exchange::{Limits, QueueLimit, Step};
-use super::super::{Scheduler, Waiting};
+use super::super::types::{Decision, Limits, QueueLimit};
+use super::super::{QueuedRequest, Scheduler};
 use crate::batch::curve::Curve;
 
 #[test]
@@ -19,7 +19,7 @@ fn a_thread_that_may_not_run_a_request_leaves_it_waiting() {
         n_instances: 1,
     };
     let mut scheduler = Scheduler::new(limits, Curve::default());
-    let waiting = Waiting {
+    let waiting = QueuedRequest {
         n_rows: 1,
         layout: None,
         priority: 0,
@@ -27,10 +27,10 @@ fn a_thread_that_may_not_run_a_request_leaves_it_waiting() {
         deadline: None,
         request: "long",
     };
-    scheduler.arrive(waiting).unwrap();
+    scheduler.admit(waiting).unwrap();
     let step = scheduler.next_if(now, |request| *request == "short");
-    assert!(matches!(step, Step::Wait), "{step:?}");
+    assert!(matches!(step, Decision::Wait), "{step:?}");
     assert!(scheduler.has_waiting());
     let step = scheduler.next_if(now, |request| *request == "long");
-    assert!(matches!(step, Step::Run(_)), "{step:?}");
+    assert!(matches!(step, Decision::Run(_)), "{step:?}");
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::exchange::{Limits, QueueLimit};
+use super::super::types::{Limits, QueueLimit};
 use super::player::{Cost, Outcome, Player, millis};
 use super::random::Random;
 use crate::batch::curve::float;
@@ -132,7 +132,7 @@ fn with_automatic_hold(case: Case, turnaround: f64) -> f64 {
         per_row_millis: case.per_row,
         fixed_millis: case.fixed,
         jitter: 0.0,
-        is_told: true,
+        is_known: true,
     };
     let mut player = Player::new(limits, cost);
     let mut random = Random::new(1);

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use tokio::time;
 
 use super::super::Scheduler;
-use super::super::exchange::{Limits, QueueLimit, Refusal, Step};
+use super::super::types::{Decision, Limits, QueueLimit, Refusal};
 use super::player::millis;
 use super::scenario::layout;
 use crate::batch::curve::Curve;
-use crate::batch::queue::Waiting;
+use crate::batch::queue::QueuedRequest;
 
 /// Priorities from the most urgent to the least, and those that a level lies at beside them.
 const PRIORITIES: [u32; 8] = [1, 2, 3, 4, 5, u32::MAX - 2, u32::MAX - 1, 0];
@@ -25,8 +25,8 @@ struct Case {
     arrivals: Vec<(usize, u32)>,
 }
 
-fn row(priority: u32, now: Instant, limit: Option<Duration>) -> Waiting<usize> {
-    Waiting {
+fn row(priority: u32, now: Instant, limit: Option<Duration>) -> QueuedRequest<usize> {
+    QueuedRequest {
         n_rows: 1,
         layout: layout(1),
         priority,
@@ -51,13 +51,13 @@ fn scheduler(case: &Case, now: Instant) -> Scheduler<usize> {
     };
     let mut scheduler = Scheduler::new(limits, curve);
     for &(n_rows, priority) in &case.arrivals {
-        let arrival = Waiting {
+        let arrival = QueuedRequest {
             n_rows,
             ..row(priority, now, None)
         };
         // What does not fit is no matter.
-        drop(scheduler.arrive(arrival));
-        if let Step::Run(batch) = scheduler.next(now) {
+        drop(scheduler.admit(arrival));
+        if let Decision::Run(batch) = scheduler.next(now) {
             drop(batch);
         }
     }
@@ -87,7 +87,7 @@ proptest! {
         let level = scheduler(&case, now).admission_level(now).number();
         let gets_in = |priority: u32| {
             let newcomer = row(priority, now, case.time_limit);
-            scheduler(&case, now).arrive(newcomer).is_ok()
+            scheduler(&case, now).admit(newcomer).is_ok()
         };
         let last = PRIORITIES.into_iter().rfind(|&priority| gets_in(priority));
         prop_assert_eq!(level, last.map_or(-1, i64::from));
@@ -127,7 +127,7 @@ fn urgency(priority: Option<u32>, now: Instant, time: Duration) -> Urgency {
 /// Why a row of this priority would come too late, if it would.
 fn late_refusal(case: &Case, priority: u32, now: Instant, time: Duration) -> Option<Refusal> {
     let refusal = scheduler(case, now)
-        .arrive(row(priority, now, Some(time)))
+        .admit(row(priority, now, Some(time)))
         .err();
     refusal.filter(|refusal| matches!(refusal, Refusal::TooLate { .. }))
 }
@@ -146,7 +146,7 @@ fn a_scheduler_that_takes_nothing_leaves_it_to_the_arrival_to_say_so() {
     assert!(closing.refuse_early(urgency, now).is_err());
     closing.close();
     assert_eq!(closing.refuse_early(urgency, now), Ok(()));
-    let late = closing.arrive(row(0, now, Some(millis(1.0))));
+    let late = closing.admit(row(0, now, Some(millis(1.0))));
     assert_eq!(late.err(), Some(Refusal::Closing));
 }
 

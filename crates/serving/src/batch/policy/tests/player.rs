@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use tokio::time;
 
 use super::super::Scheduler;
-use super::super::exchange::{Limits, Outlook, Ran, Refusal, Step};
+use super::super::types::{Decision, Limits, Refusal, RunReport, SchedulerSnapshot};
 use super::random::Random;
 use super::scenario::layout;
 use crate::batch::curve::{Curve, float};
-use crate::batch::queue::{Place, Waiting};
+use crate::batch::queue::{QueueKey, QueuedRequest};
 
 /// Something that happens to the scheduler. Requests are known by number.
 #[derive(Debug)]
 pub(super) enum Event {
-    Arrive(Waiting<usize>),
+    Arrive(QueuedRequest<usize>),
     Cancel(usize),
     /// The next instance that ends its batch dies.
     Lose,
@@ -26,7 +26,7 @@ pub(super) enum Event {
     /// Somebody looks at what is predicted.
     Look,
     /// The thread of this number has run its batch.
-    Ran(usize, Vec<Option<Instant>>),
+    RunFinished(usize, Vec<Option<Instant>>),
     /// A hold ends.
     Timer,
 }
@@ -35,13 +35,13 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// A batch runs until then.
-    Run(Vec<Waiting<usize>>, Duration),
-    Drop(Vec<Waiting<usize>>),
+    Run(Vec<QueuedRequest<usize>>, Duration),
+    Drop(Vec<QueuedRequest<usize>>),
     Refuse(usize, Refusal),
     /// Requests that make room for a more urgent one.
-    Displace(Vec<Waiting<usize>>),
-    GiveBack(Vec<Waiting<usize>>),
-    Seen(Outlook),
+    Displace(Vec<QueuedRequest<usize>>),
+    GiveBack(Vec<QueuedRequest<usize>>),
+    Seen(SchedulerSnapshot),
     End,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Cost {
     /// The standard deviation as a fraction.
     pub(super) jitter: f64,
     /// Whether the scheduler knows it from the start and is told the time of every run.
-    pub(super) is_told: bool,
+    pub(super) is_known: bool,
 }
 
 impl Cost {
@@ -96,13 +96,13 @@ pub(super) struct Player {
     n_scheduled: u64,
     threads: Vec<Thread>,
     n_to_lose: usize,
-    places: HashMap<usize, Place>,
+    keys: HashMap<usize, QueueKey>,
     random: Random,
 }
 
 impl Player {
     pub(super) fn new(limits: Limits, cost: Cost) -> Self {
-        let curve = match cost.is_told {
+        let curve = match cost.is_known {
             true => cost.curve(limits.max_rows),
             false => Curve::default(),
         };
@@ -114,7 +114,7 @@ impl Player {
             events: BTreeMap::new(),
             n_scheduled: 0,
             n_to_lose: 0,
-            places: HashMap::new(),
+            keys: HashMap::new(),
             random: Random::new(99),
         }
     }
@@ -132,7 +132,7 @@ impl Player {
     /// Schedules the arrival of one row that every other may join.
     pub(super) fn schedule_row(&mut self, at: Duration, number: usize, limit: Option<Duration>) {
         let arrived = self.at(at);
-        let waiting = Waiting {
+        let waiting = QueuedRequest {
             n_rows: 1,
             layout: layout(1),
             priority: 0,
@@ -144,20 +144,20 @@ impl Player {
     }
 
     /// Plays until nothing is to come, and tells what happens when.
-    pub(super) fn play(&mut self, tell: &mut dyn FnMut(Duration, Outcome)) {
-        while self.step(tell) {}
+    pub(super) fn play(&mut self, on_outcome: &mut dyn FnMut(Duration, Outcome)) {
+        while self.step(on_outcome) {}
     }
 
     /// Plays one event; gives whether there was one.
-    pub(super) fn step(&mut self, tell: &mut dyn FnMut(Duration, Outcome)) -> bool {
+    pub(super) fn step(&mut self, on_outcome: &mut dyn FnMut(Duration, Outcome)) -> bool {
         let Some(((now, _), event)) = self.events.pop_first() else {
             return false;
         };
         if let Some(outcome) = self.apply(event, now) {
-            tell(now, outcome);
+            on_outcome(now, outcome);
         }
         for index in 0..self.threads.len() {
-            self.serve(index, now, tell);
+            self.serve(index, now, on_outcome);
         }
         true
     }
@@ -166,29 +166,29 @@ impl Player {
         match event {
             Event::Arrive(waiting) => {
                 let number = waiting.request;
-                match self.scheduler.arrive(waiting) {
+                match self.scheduler.admit(waiting) {
                     Err(refusal) => return Some(Outcome::Refuse(number, refusal)),
                     Ok(admitted) => {
-                        self.places.insert(number, admitted.place);
+                        self.keys.insert(number, admitted.key);
                         let displaced = admitted.displaced;
                         return (!displaced.is_empty()).then_some(Outcome::Displace(displaced));
                     }
                 }
             }
             Event::Cancel(number) => {
-                let place = self.places[&number];
-                drop(self.scheduler.cancel(place));
+                let key = self.keys[&number];
+                drop(self.scheduler.cancel(key));
             }
             Event::Lose => self.n_to_lose += 1,
             Event::Close => self.scheduler.close(),
-            Event::Look => return Some(Outcome::Seen(self.scheduler.outlook(self.at(now)))),
-            Event::Ran(index, deadlines) => return self.ran(index, &deadlines, now),
+            Event::Look => return Some(Outcome::Seen(self.scheduler.snapshot(self.at(now)))),
+            Event::RunFinished(index, deadlines) => return self.finish_run(index, &deadlines, now),
             Event::Timer => {}
         }
         None
     }
 
-    fn ran(
+    fn finish_run(
         &mut self,
         index: usize,
         deadlines: &[Option<Instant>],
@@ -205,39 +205,44 @@ impl Player {
         }
         self.threads[index] = Thread::Free;
         let due = deadlines.iter().flatten();
-        let ran = Ran {
+        let report = RunReport {
             n_rows,
-            time: self.cost.is_told.then_some(time),
+            time: self.cost.is_known.then_some(time),
             n_requests: deadlines.len(),
             n_due: due.clone().count(),
             n_late: due.filter(|deadline| **deadline < now).count(),
         };
-        self.scheduler.freed(slot, &ran, now);
+        self.scheduler.finish_run(slot, &report, now);
         None
     }
 
-    fn serve(&mut self, index: usize, now: Duration, tell: &mut dyn FnMut(Duration, Outcome)) {
+    fn serve(
+        &mut self,
+        index: usize,
+        now: Duration,
+        on_outcome: &mut dyn FnMut(Duration, Outcome),
+    ) {
         while self.threads[index] == Thread::Free {
             match self.scheduler.next(self.at(now)) {
-                Step::Run(batch) => {
+                Decision::Run(batch) => {
                     let n_rows = batch.requests.iter().map(|waiting| waiting.n_rows).sum();
                     let jitter = 1.0 + self.cost.jitter * self.random.normal();
                     let time = millis(self.cost.of(n_rows) * jitter);
                     self.threads[index] = Thread::Busy(batch.slot, n_rows, time);
                     let deadlines = batch.requests.iter().map(|waiting| waiting.deadline);
-                    self.schedule(now + time, Event::Ran(index, deadlines.collect()));
-                    tell(now, Outcome::Run(batch.requests, now + time));
+                    self.schedule(now + time, Event::RunFinished(index, deadlines.collect()));
+                    on_outcome(now, Outcome::Run(batch.requests, now + time));
                 }
-                Step::Drop(dropped) => tell(now, Outcome::Drop(dropped)),
-                Step::HoldUntil(until) => {
+                Decision::Drop(dropped) => on_outcome(now, Outcome::Drop(dropped)),
+                Decision::HoldUntil(until) => {
                     let timer = (until - self.start, u64::MAX);
                     self.events.entry(timer).or_insert(Event::Timer);
                     return;
                 }
-                Step::Wait => return,
-                Step::End => {
+                Decision::Wait => return,
+                Decision::End => {
                     self.threads[index] = Thread::Gone;
-                    tell(now, Outcome::End);
+                    on_outcome(now, Outcome::End);
                 }
             }
         }

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use contract::Tensor;
 
-use super::super::exchange::{Limits, QueueLimit};
+use super::super::types::{Limits, QueueLimit};
 use super::player::{Cost, Event, Outcome, Player, millis};
 use crate::batch::join::RowLayout;
-use crate::batch::queue::Waiting;
+use crate::batch::queue::QueuedRequest;
 
 /// Plays the part above the dashes and writes what comes of it.
 pub(super) fn play(script: &str) -> String {
@@ -33,7 +33,7 @@ pub(super) fn play(script: &str) -> String {
     }
     let mut trace = String::new();
     player.play(&mut |now, outcome| {
-        let list = |batch: Vec<Waiting<usize>>| {
+        let list = |batch: Vec<QueuedRequest<usize>>| {
             let members: Vec<_> = batch.iter().map(|waiting| names[waiting.request]).collect();
             members.join(" ")
         };
@@ -76,7 +76,7 @@ fn player(settings: &HashMap<&str, &str>) -> Player {
     let (fixed, per_row) = settings["run"]
         .split_once(" + ")
         .expect("`run FIXED + PER_ROW`");
-    let (per_row, is_told) = match per_row.split_once(" known") {
+    let (per_row, is_known) = match per_row.split_once(" known") {
         Some((per_row, _)) => (per_row, true),
         None => (per_row, false),
     };
@@ -84,7 +84,7 @@ fn player(settings: &HashMap<&str, &str>) -> Player {
         per_row_millis: parse(per_row),
         fixed_millis: parse(fixed),
         jitter: 0.0,
-        is_told,
+        is_known,
     };
     Player::new(limits, cost)
 }
@@ -115,9 +115,9 @@ fn request(
     at: Duration,
     number: usize,
     fields: &HashMap<&str, &str>,
-) -> Waiting<usize> {
+) -> QueuedRequest<usize> {
     let field = |key: &str, default| fields.get(key).map_or(default, |text| parse(text));
-    Waiting {
+    QueuedRequest {
         n_rows: field("rows", 1),
         layout: layout(field("kind", 1)),
         priority: u32::try_from(field("priority", 0)).unwrap(),

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::super::exchange::{Limits, QueueLimit};
+use super::super::types::{Limits, QueueLimit};
 use super::player::{Cost, Outcome, Player, millis};
 use super::random::Random;
 use crate::batch::curve::float;
@@ -44,7 +44,7 @@ fn cost(per_row_millis: f64, fixed_millis: f64) -> Cost {
         per_row_millis,
         fixed_millis,
         jitter: 0.0,
-        is_told: false,
+        is_known: false,
     }
 }
 
@@ -179,7 +179,7 @@ fn admitting(cost: Cost, max_rows: usize, time_limit: f64, n_instances: usize) -
     let time_limit = millis(time_limit + 0.001);
     Setting {
         cost: Cost {
-            is_told: true,
+            is_known: true,
             ..cost
         },
         limits: Limits {

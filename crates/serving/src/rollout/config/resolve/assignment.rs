@@ -14,7 +14,7 @@ use crate::route::Assigner;
 
 /// The keys of a file about assignment.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(super) struct AssignmentFile {
     unit: Option<UnitFile>,
     hash: Option<HashFile>,
     salt: Option<String>,
@@ -22,7 +22,7 @@ pub(super) struct Keys {
     layer: Option<LayerFile>,
 }
 
-impl Keys {
+impl AssignmentFile {
     /// Takes them out of a file.
     pub(super) fn take(file: &mut RolloutFile) -> Self {
         Self {
@@ -94,8 +94,8 @@ pub(super) fn check(config: &RolloutConfig) -> Result<(), ConfigError> {
         refused.map_or(Ok(()), |refused| Err(error(key, refused.message())))
     };
     check("rollout".to_owned(), 0.5)?;
-    for (place, &weight) in config.steps.iter().enumerate() {
-        check(format!("rollout.steps[{place}]"), weight)?;
+    for (index, &weight) in config.steps.iter().enumerate() {
+        check(format!("rollout.steps[{index}]"), weight)?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ fn default_metrics() -> Vec<MetricFile> {
 }
 
 /// What a rollout compares that is only a shadow, when its file does not say: answers.
-fn default_disagreement() -> MetricFile {
+fn default_shadow_metric() -> MetricFile {
     MetricFile {
         name: Some("disagree".to_owned()),
         event: Some(EventFile::ShadowDiffers),
@@ -40,12 +40,12 @@ pub(super) fn resolve(
     has_shadow: bool,
 ) -> Result<Vec<Metric>, ConfigError> {
     let by_default = || {
-        let shadow = (strategy == Strategy::Shadow).then(default_disagreement);
+        let shadow = (strategy == Strategy::Shadow).then(default_shadow_metric);
         default_metrics().into_iter().chain(shadow).collect()
     };
     let mut metrics: Vec<Metric> = Vec::new();
-    for (place, file) in files.unwrap_or_else(by_default).into_iter().enumerate() {
-        let key = format!("rollout.metrics[{place}]");
+    for (index, file) in files.unwrap_or_else(by_default).into_iter().enumerate() {
+        let key = format!("rollout.metrics[{index}]");
         let metric = metric(&key, &file)?;
         if metrics.iter().any(|other| other.name == metric.name) {
             let message = format!("`{}` is the name of another metric, too", metric.name);
@@ -73,7 +73,7 @@ pub(super) fn resolve(
 
 fn metric(key: &str, file: &MetricFile) -> Result<Metric, ConfigError> {
     let event = required(&format!("{key}.event"), file.event)?;
-    refuse_foreign_keys(key, file, event)?;
+    refuse_unrelated_keys(key, file, event)?;
     let default_action = match event {
         EventFile::Error | EventFile::LatencyOver | EventFile::ShadowDiffers => MetricAction::Block,
         EventFile::OutputBin => MetricAction::Hold,
@@ -186,7 +186,11 @@ fn percentile(key: &str, at: Option<&str>) -> Result<u8, ConfigError> {
 }
 
 /// Refuses keys that have no meaning for the event.
-fn refuse_foreign_keys(key: &str, file: &MetricFile, event: EventFile) -> Result<(), ConfigError> {
+fn refuse_unrelated_keys(
+    key: &str,
+    file: &MetricFile,
+    event: EventFile,
+) -> Result<(), ConfigError> {
     const SHARES: &[EventFile] = &[EventFile::Error, EventFile::LatencyOver];
     let keys: [(&str, bool, &[EventFile], &str); 7] = [
         (

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{duration, error};
 use crate::rollout::config::ConfigError;
-use crate::rollout::config::file::{NotifyFile, OnRollbackFile};
-use crate::rollout::config::rollback::{Notify, OnRollback};
+use crate::rollout::config::file::{NotificationTargetFile, OnRollbackFile};
+use crate::rollout::config::rollback::{NotificationTarget, OnRollback};
 
 /// All of them are called at once, and nobody has more places to look at.
 const MAX_NOTIFIED: usize = 16;
@@ -19,11 +19,11 @@ pub(super) fn resolve(file: OnRollbackFile) -> Result<OnRollback, ConfigError> {
     let default = Duration::from_secs(10 * 60);
     Ok(OnRollback {
         keep_candidate_warm: duration(key, file.keep_candidate_warm, default)?,
-        notify: all(file.notify.unwrap_or_default())?,
+        notify: targets(file.notify.unwrap_or_default())?,
     })
 }
 
-fn all(files: Vec<NotifyFile>) -> Result<Vec<Notify>, ConfigError> {
+fn targets(files: Vec<NotificationTargetFile>) -> Result<Vec<NotificationTarget>, ConfigError> {
     let key = "rollout.on_rollback.notify";
     if files.len() > MAX_NOTIFIED {
         let n = files.len();
@@ -33,18 +33,20 @@ fn all(files: Vec<NotifyFile>) -> Result<Vec<Notify>, ConfigError> {
         ));
     }
     let files = files.into_iter().enumerate();
-    let notified = files.map(|(place, file)| one(&format!("{key}[{place}]"), file));
+    let notified = files.map(|(index, file)| target(&format!("{key}[{index}]"), file));
     notified.collect()
 }
 
-fn one(key: &str, file: NotifyFile) -> Result<Notify, ConfigError> {
+fn target(key: &str, file: NotificationTargetFile) -> Result<NotificationTarget, ConfigError> {
     let named = match file {
-        NotifyFile::Address(address) => return Ok(Notify::Webhook(address)),
-        NotifyFile::Named(named) => named,
+        NotificationTargetFile::Address(address) => {
+            return Ok(NotificationTarget::Webhook(address));
+        }
+        NotificationTargetFile::Named(named) => named,
     };
     match (named.alertmanager, named.webhook) {
-        (Some(address), None) => Ok(Notify::Alertmanager(address)),
-        (None, Some(address)) => Ok(Notify::Webhook(address)),
+        (Some(address), None) => Ok(NotificationTarget::Alertmanager(address)),
+        (None, Some(address)) => Ok(NotificationTarget::Webhook(address)),
         (None, None) | (Some(_), Some(_)) => {
             let message = "expected either `alertmanager: ADDRESS` or `webhook: ADDRESS`";
             Err(error(key, message))

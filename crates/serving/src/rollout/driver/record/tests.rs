@@ -14,7 +14,7 @@ const FILE: &str = "rollout: {id: a, model: m, stable: 1, candidate: 2, steps: [
 /// A rollout in its first step, with some evidence.
 fn rollout() -> Rollout {
     let config = RolloutConfig::parse(FILE).unwrap();
-    let (mut rollout, _) = Rollout::start(config, Moment(0));
+    let (mut rollout, _) = Rollout::start(config, Timestamp(0));
     let arms = ArmCounts {
         stable: Counts { n: 950, events: 5 },
         candidate: Counts { n: 50, events: 1 },
@@ -34,7 +34,7 @@ fn rollout() -> Rollout {
         Event::Tick(Box::new(tick.clone())),
         Event::Tick(Box::new(tick)),
     ] {
-        let _actions_are_for_the_driver = rollout.handle(event, Moment(1000));
+        let _actions_are_for_the_driver = rollout.handle(event, Timestamp(1000));
     }
     rollout
 }
@@ -44,7 +44,7 @@ fn the_first_format_is_still_written_and_read() {
     let progress = rollout().progress().clone();
     let record = Record {
         fingerprint: Some("00ff".to_owned()),
-        ..Record::new(FILE, "ada", Moment(500), progress)
+        ..Record::new(FILE, "ada", Timestamp(500), progress)
     };
     let text = serde_json::to_string_pretty(&record).unwrap();
     insta::assert_snapshot!("format_1", text);
@@ -57,8 +57,8 @@ fn the_first_format_is_still_written_and_read() {
 }
 
 #[test]
-fn a_record_of_another_format_or_with_a_slip_is_an_error_at_the_start() {
-    let record = Record::new(FILE, "ada", Moment(0), rollout().progress().clone());
+fn a_record_of_another_format_or_with_a_mistake_is_an_error_at_the_start() {
+    let record = Record::new(FILE, "ada", Timestamp(0), rollout().progress().clone());
     let text = serde_json::to_string(&record).unwrap();
     let cases = [
         (text.replace("\"format\":1", "\"format\":2"), "has format 2"),
@@ -76,21 +76,24 @@ fn a_record_of_another_format_or_with_a_slip_is_an_error_at_the_start() {
 }
 
 #[tokio::test]
-async fn what_is_kept_goes_on_as_the_same_rollout() {
+async fn a_persisted_rollout_resumes_unchanged() {
     let records = Records::new(Arc::new(MemoryStore::default()));
     let before = rollout();
-    let record = Record::new(FILE, "ada", Moment(0), before.progress().clone());
-    let moves = ["{\"n\":1}", "{\"n\":2}"].map(str::to_owned).to_vec();
-    records.keep("a", &record, moves, None).await.unwrap();
+    let record = Record::new(FILE, "ada", Timestamp(0), before.progress().clone());
+    let transitions = ["{\"n\":1}", "{\"n\":2}"].map(str::to_owned).to_vec();
+    records
+        .persist("a", &record, transitions, None)
+        .await
+        .unwrap();
     let all = records.all().unwrap();
     let [(id, kept)] = all.as_slice() else {
         panic!("{all:?}");
     };
     assert_eq!((id.as_str(), kept), ("a", &record));
     let config = RolloutConfig::parse(&kept.file).unwrap();
-    let (after, _) = Rollout::resume(config, kept.progress.clone(), Moment(1000)).unwrap();
+    let (after, _) = Rollout::resume(config, kept.progress.clone(), Timestamp(1000)).unwrap();
     assert_eq!(after.status(), before.status());
-    assert_eq!(after.numbers(), before.numbers());
-    assert_eq!(records.moves("a", 1).await.unwrap(), ["{\"n\":2}"]);
-    assert_eq!(records.moves("b", 9).await.unwrap(), [""; 0]);
+    assert_eq!(after.report(), before.report());
+    assert_eq!(records.transitions("a", 1).await.unwrap(), ["{\"n\":2}"]);
+    assert_eq!(records.transitions("b", 9).await.unwrap(), [""; 0]);
 }

@@ -7,44 +7,44 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Code, Document, Error, Result};
+use contract::{Code, Error, RawJson, Result};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::super::course::Clock;
-use super::super::replicas::Vector;
-use super::super::told::{Told, ToldRollout};
-use super::super::trail::Trail;
-use super::super::view::{Entry, View, document};
+use super::super::followed_rollout::FollowedRollout;
+use super::super::leader_state::{LeaderRollout, LeaderState};
+use super::super::replicas::ReplicaCounters;
+use super::super::snapshot::{RolloutHandle, RolloutSnapshot, document};
+use super::super::task::Clock;
 use super::Registry;
 use crate::rollout::config::RolloutConfig;
 use crate::route::ActiveSplit;
 
 /// So long every follower has the time to hear how a rollout ended.
-const TELL_END: Duration = Duration::from_secs(600);
+const END_ANNOUNCEMENT: Duration = Duration::from_secs(600);
 
 /// What a follower follows.
 #[derive(Debug)]
-pub(super) struct Following {
+pub(super) struct Follower {
     /// The server that decides.
     leader: String,
-    state: Mutex<State>,
+    state: Mutex<FollowerState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    trails: BTreeMap<String, Trail>,
+struct FollowerState {
+    followed_rollouts: BTreeMap<String, FollowedRollout>,
     /// What went wrong last, by rollout, so that it is logged once.
-    troubles: BTreeMap<String, String>,
+    last_errors: BTreeMap<String, String>,
 }
 
-impl State {
-    fn note(&mut self, rollout: &str, result: Result<()>) {
+impl FollowerState {
+    fn record_result(&mut self, rollout: &str, result: Result<()>) {
         match result {
-            Ok(()) => drop(self.troubles.remove(rollout)),
+            Ok(()) => drop(self.last_errors.remove(rollout)),
             Err(error) => {
-                let trouble = error.message().to_owned();
-                let known = self.troubles.insert(rollout.to_owned(), trouble);
+                let message = error.message().to_owned();
+                let known = self.last_errors.insert(rollout.to_owned(), message);
                 if known.as_deref() != Some(error.message()) {
                     let diagnostic = error.diagnostic();
                     tracing::error!(rollout, %error, diagnostic, "a rollout cannot be followed");
@@ -54,7 +54,7 @@ impl State {
     }
 }
 
-impl Following {
+impl Follower {
     /// Follows the server at an address.
     pub(super) fn new(leader: String) -> Self {
         Self {
@@ -64,17 +64,20 @@ impl Following {
     }
 
     /// Goes on with what was followed before a restart.
-    pub(super) fn resume(&mut self, id: &str, trail: Trail) {
-        self.state.get_mut().trails.insert(id.to_owned(), trail);
+    pub(super) fn resume(&mut self, id: &str, followed_rollout: FollowedRollout) {
+        self.state
+            .get_mut()
+            .followed_rollouts
+            .insert(id.to_owned(), followed_rollout);
     }
 }
 
 impl Registry {
     /// Refuses what only the server does that decides.
-    pub(super) fn check_decides(&self) -> Result<()> {
-        match &self.following {
+    pub(super) fn check_is_leader(&self) -> Result<()> {
+        match &self.follower {
             None => Ok(()),
-            Some(Following { leader, .. }) => Err(Error::new(
+            Some(Follower { leader, .. }) => Err(Error::new(
                 Code::Conflict,
                 format!("the server at `{leader}` decides about rollouts; ask it"),
             )),
@@ -85,54 +88,62 @@ impl Registry {
     ///
     /// # Errors
     /// `conflict` when this server follows another one.
-    pub(crate) fn following(&self) -> Result<Document> {
-        self.check_decides()?;
-        let entries = self.entries.load();
-        let mut last: BTreeMap<_, (&String, &Arc<Entry>, Arc<View>)> = BTreeMap::new();
-        for (id, entry) in entries.iter() {
-            let view = entry.view();
-            let place = |view: &View| (!view.is_final(), view.since);
-            let is_later = |known: &View| place(&view) >= place(known);
-            let known = last.get(&entry.model);
+    pub(crate) fn leader_state(&self) -> Result<RawJson> {
+        self.check_is_leader()?;
+        let handles = self.handles.load();
+        let mut last: BTreeMap<_, (&String, &Arc<RolloutHandle>, Arc<RolloutSnapshot>)> =
+            BTreeMap::new();
+        for (id, handle) in handles.iter() {
+            let snapshot = handle.snapshot();
+            let order = |snapshot: &RolloutSnapshot| (!snapshot.is_final(), snapshot.since);
+            let is_later = |known: &RolloutSnapshot| order(&snapshot) >= order(known);
+            let known = last.get(&handle.model);
             if known.is_none_or(|(_, _, known)| is_later(known)) {
-                last.insert(&entry.model, (id, entry, view));
+                last.insert(&handle.model, (id, handle, snapshot));
             }
         }
         let rollouts = last.into_values();
-        let told = rollouts.filter(|(_, entry, view)| self.is_news(entry, view));
-        let told = told.map(|(id, entry, view)| ToldRollout::new(id, &entry.file, &view));
-        Told::new(told.collect::<Result<_>>()?).document()
+        let leader_state =
+            rollouts.filter(|(_, handle, snapshot)| self.should_announce(handle, snapshot));
+        let leader_state = leader_state
+            .map(|(id, handle, snapshot)| LeaderRollout::new(id, &handle.file, &snapshot));
+        LeaderState::new(leader_state.collect::<Result<_>>()?).document()
     }
 
     /// An end is news for a while, and as long as its winner is pinned, so that a server that is
     /// new learns which version answers.
-    fn is_news(&self, entry: &Entry, view: &View) -> bool {
-        let Some(winner) = &view.winner else {
+    fn should_announce(&self, handle: &RolloutHandle, snapshot: &RolloutSnapshot) -> bool {
+        let Some(winner) = &snapshot.winner else {
             return true;
         };
-        let routing = self.tools.helm.routing(&entry.model).ok();
+        let routing = self
+            .dependencies
+            .traffic_control
+            .routing(&handle.model)
+            .ok();
         let pinned = routing.and_then(|routing| routing.pinned);
-        pinned.as_ref() == Some(winner) || Clock::start().now().since(view.since) < TELL_END
+        pinned.as_ref() == Some(winner)
+            || Clock::start().now().since(snapshot.since) < END_ANNOUNCEMENT
     }
 
     /// Takes what a replica has counted.
     ///
     /// # Errors
-    /// As `Rollouts::count_replica` lists them.
-    pub(crate) fn count_replica(
+    /// As `Rollouts::record_replica_counts` lists them.
+    pub(crate) fn record_replica_counts(
         &self,
         id: &str,
         replica: &str,
-        counts: &Document,
-    ) -> Result<Document> {
-        self.check_decides()?;
-        let entry = self.entry(id)?;
-        let vector = Vector::read(counts.as_str())?;
-        if entry.view().is_final() {
+        counts: &RawJson,
+    ) -> Result<RawJson> {
+        self.check_is_leader()?;
+        let handle = self.handle(id)?;
+        let counters = ReplicaCounters::read(counts.as_str())?;
+        if handle.snapshot().is_final() {
             let message = format!("the rollout `{id}` has ended; nothing counts any more");
             return Err(Error::new(Code::Conflict, message));
         }
-        let n_replicas = entry.shown.replicas().take(replica, vector)?;
+        let n_replicas = handle.published.replicas().update(replica, counters)?;
         document(&json!({"replicas": n_replicas}))
     }
 
@@ -140,86 +151,93 @@ impl Registry {
     ///
     /// # Errors
     /// As `Rollouts::follow` lists them.
-    pub(crate) async fn follow(&self, told: &Document) -> Result<Vec<(String, Document)>> {
-        let Some(Following { state, .. }) = &self.following else {
+    pub(crate) async fn follow(&self, leader_state: &RawJson) -> Result<Vec<(String, RawJson)>> {
+        let Some(Follower { state, .. }) = &self.follower else {
             return Err(Error::new(
                 Code::Conflict,
                 "this server decides about rollouts itself; `rollout_leader` names another one",
             ));
         };
-        let told = Told::read(told.as_str())?;
+        let leader_state = LeaderState::read(leader_state.as_str())?;
         let mut state = state.lock().await;
-        for rollout in &told.rollouts {
-            let result = self.follow_one(&mut state.trails, rollout).await;
-            state.note(&rollout.id, result);
+        for rollout in &leader_state.rollouts {
+            let result = self.follow_one(&mut state.followed_rollouts, rollout).await;
+            state.record_result(&rollout.id, result);
         }
-        let is_told = |id: &str| told.rollouts.iter().any(|rollout| rollout.id == id);
-        let mut forgotten = Vec::new();
-        for (id, trail) in &mut state.trails {
-            if !is_told(id) {
-                forgotten.push((id.clone(), trail.give_up().await));
+        let is_led = |id: &str| leader_state.rollouts.iter().any(|rollout| rollout.id == id);
+        let mut abandoned = Vec::new();
+        for (id, followed_rollout) in &mut state.followed_rollouts {
+            if !is_led(id) {
+                abandoned.push((id.clone(), followed_rollout.abandon().await));
             }
         }
-        for (id, result) in forgotten {
-            state.note(&id, result);
+        for (id, result) in abandoned {
+            state.record_result(&id, result);
         }
-        let running = state.trails.iter_mut();
-        let running = running.filter(|(_, trail)| !trail.has_ended());
+        let running = state.followed_rollouts.iter_mut();
+        let running = running.filter(|(_, followed_rollout)| !followed_rollout.has_ended());
         running
-            .map(|(id, trail)| Ok((id.clone(), trail.counts()?)))
+            .map(|(id, followed_rollout)| Ok((id.clone(), followed_rollout.counts()?)))
             .collect()
     }
 
     async fn follow_one(
         &self,
-        trails: &mut BTreeMap<String, Trail>,
-        told: &ToldRollout,
+        followed_rollouts: &mut BTreeMap<String, FollowedRollout>,
+        leader_rollout: &LeaderRollout,
     ) -> Result<()> {
-        if let Some(trail) = trails.get_mut(&told.id) {
-            return trail.follow(told).await;
+        if let Some(followed_rollout) = followed_rollouts.get_mut(&leader_rollout.id) {
+            return followed_rollout.follow(leader_rollout).await;
         }
-        let mut trail = self.begin(told)?;
-        let result = trail.follow(told).await;
-        if trail.is_at_work() {
-            trails.insert(told.id.clone(), trail);
+        let mut followed_rollout = self.start_following(leader_rollout)?;
+        let result = followed_rollout.follow(leader_rollout).await;
+        if followed_rollout.is_in_force() {
+            followed_rollouts.insert(leader_rollout.id.clone(), followed_rollout);
         }
         result
     }
 
     /// A trail of a rollout that was not known here.
-    fn begin(&self, told: &ToldRollout) -> Result<Trail> {
-        let config = RolloutConfig::parse(&told.file);
+    fn start_following(&self, leader_rollout: &LeaderRollout) -> Result<FollowedRollout> {
+        let config = RolloutConfig::parse(&leader_rollout.file);
         let config = config.map_err(|error| Error::invalid(error.to_string()))?;
-        if config.id != told.id {
+        if config.id != leader_rollout.id {
             return Err(Error::invalid("its file is that of another rollout"));
         }
-        self.tools.helm.routing(&config.model)?;
-        let known = self.entry(&told.id).ok();
-        if known.is_some_and(|known| *known.file != *told.file) {
+        self.dependencies.traffic_control.routing(&config.model)?;
+        let known = self.handle(&leader_rollout.id).ok();
+        if known.is_some_and(|known| *known.file != *leader_rollout.file) {
             let message = "its id was used here for another rollout";
             return Err(Error::new(Code::Conflict, message));
         }
         let split = Arc::new(ActiveSplit::new(config.split(0.0), "")?);
-        self.trail(config, split, told.unknown())
+        self.followed_rollout(config, split, leader_rollout.before_start())
     }
 
     /// A trail, and what others see of it.
-    pub(super) fn trail(
+    pub(super) fn followed_rollout(
         &self,
         config: RolloutConfig,
         split: Arc<ActiveSplit>,
-        current: ToldRollout,
-    ) -> Result<Trail> {
+        current: LeaderRollout,
+    ) -> Result<FollowedRollout> {
         let winner = current.winner.as_ref();
         let winner = winner.and_then(|winner| {
             let mut both = [&config.stable, &config.candidate].into_iter();
             both.find(|version| version.as_str() == winner).cloned()
         });
-        let view = View::told(&current, winner);
+        let snapshot = RolloutSnapshot::from_leader(&current, winner);
         let assigner = split.assigner().clone();
-        let (entry, _) = Entry::new(config.model.clone(), &current.file, view, assigner);
-        self.enter(&config.id, &entry);
-        let tools = Arc::clone(&self.tools);
-        Ok(Trail::new(tools, config, entry, split, current))
+        let (handle, _) =
+            RolloutHandle::new(config.model.clone(), &current.file, snapshot, assigner);
+        self.insert(&config.id, &handle);
+        let dependencies = Arc::clone(&self.dependencies);
+        Ok(FollowedRollout::new(
+            dependencies,
+            config,
+            handle,
+            split,
+            current,
+        ))
     }
 }

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::rollout::config::RolloutConfig;
-use crate::rollout::driver::meter::Meter;
+use crate::rollout::driver::counter_deltas::CounterDeltas;
 use crate::rollout::evidence::Evidence;
 use crate::rollout::statistics::means::difference::Moments;
-use crate::route::{ArmCounts, ArmTotals, Outcome};
+use crate::route::{ArmCounters, ArmTotals, Outcome};
 
 const METRICS: &str = "metrics: [{name: errors, event: error, not_worse_than: {ratio: 2.0, abs: 0.01}}, \
                        {name: slow, event: latency_over, at: stable_p90, span: infer, \
@@ -47,27 +47,27 @@ fn requests() -> impl Strategy<Value = Vec<Request>> {
 /// One server that counts.
 #[derive(Default)]
 struct Counting {
-    arms: [ArmCounts; 2],
+    arms: [ArmCounters; 2],
     rewards: [Moments; 2],
     outputs: [[u64; 3]; 2],
 }
 
 impl Counting {
     fn count(&mut self, request: &Request) {
-        let place = usize::from(request.is_candidate);
+        let index = usize::from(request.is_candidate);
         let compute = Duration::from_millis(request.millis);
         let timings = Timings {
             compute,
             ..Timings::default()
         };
-        self.arms[place].record(&Outcome {
+        self.arms[index].record(&Outcome {
             error: request.is_error.then_some(Failure::EngineFailed),
             latency: compute,
             timings: Some(timings),
             outputs: &[],
         });
-        self.outputs[place][usize::try_from(request.millis % 3).unwrap()] += 1;
-        self.rewards[place].add(Moments {
+        self.outputs[index][usize::try_from(request.millis % 3).unwrap()] += 1;
+        self.rewards[index].add(Moments {
             n: 1,
             sum: request.reward,
             sum_squares: request.reward * request.reward,
@@ -75,21 +75,21 @@ impl Counting {
     }
 
     fn totals(&self) -> [ArmTotals; 2] {
-        [0, 1].map(|place: usize| {
-            let mut totals = self.arms[place].totals();
-            totals.outputs = self.outputs[place].to_vec();
-            totals.rewards = self.rewards[place];
+        [0, 1].map(|index: usize| {
+            let mut totals = self.arms[index].totals();
+            totals.outputs = self.outputs[index].to_vec();
+            totals.rewards = self.rewards[index];
             totals
         })
     }
 
-    fn vector(&self) -> Vector {
+    fn counters(&self) -> ReplicaCounters {
         let [stable, candidate] = self.totals();
-        Vector::new(1, 0, &stable, &candidate)
+        ReplicaCounters::new(1, 0, &stable, &candidate)
     }
 }
 
-fn vector(n: usize, generation: u64, error_run: u64) -> Vector {
+fn counters(n: usize, generation: u64, error_run: u64) -> ReplicaCounters {
     let mut counting = Counting::default();
     for millis in 0..n {
         counting.count(&Request {
@@ -100,17 +100,17 @@ fn vector(n: usize, generation: u64, error_run: u64) -> Vector {
         });
     }
     let [stable, candidate] = counting.totals();
-    Vector::new(generation, error_run, &stable, &candidate)
+    ReplicaCounters::new(generation, error_run, &stable, &candidate)
 }
 
 /// Evidence since the start, block by block.
-fn evidence(blocks: &[Sums]) -> Evidence {
+fn evidence(blocks: &[Totals]) -> Evidence {
     let config = config();
-    let (mut meter, mut evidence) = (Meter::default(), Evidence::new(&config));
+    let (mut counter_deltas, mut evidence) = (CounterDeltas::default(), Evidence::new(&config));
     evidence.start_step(&config, 0.5);
     let thresholds = BTreeMap::from([("slow".to_owned(), Duration::from_millis(114))]);
-    for sums in blocks {
-        let block = meter.block(&config, &thresholds, sums.clone());
+    for totals in blocks {
+        let block = counter_deltas.block(&config, &thresholds, totals.clone());
         evidence.add(&config, &block.metrics);
     }
     evidence
@@ -146,16 +146,16 @@ proptest! {
                 }
             }
             let [stable, candidate] = one.totals();
-            alone.push(Sums { stable, candidate, ..Sums::default() });
+            alone.push(Totals { stable, candidate, ..Totals::default() });
             for (name, replica) in ["a", "b"].iter().zip(&three) {
-                let text = replica.vector().document().unwrap();
-                replicas.take(name, Vector::read(text.as_str()).unwrap()).unwrap();
+                let text = replica.counters().document().unwrap();
+                replicas.update(name, ReplicaCounters::read(text.as_str()).unwrap()).unwrap();
             }
             // The third is the leader itself.
             let [stable, candidate] = three[2].totals();
-            let mut sums = Sums { stable, candidate, ..Sums::default() };
-            sums.add(&replicas.sums());
-            together.push(sums);
+            let mut totals = Totals { stable, candidate, ..Totals::default() };
+            totals.add(&replicas.totals());
+            together.push(totals);
         }
         for (alone, together) in alone.iter().zip(&together) {
             prop_assert_eq!(&alone.stable, &together.stable);
@@ -173,41 +173,41 @@ proptest! {
         sizes in prop::collection::vec(0_usize..40, 1..6),
         order in prop::collection::vec(0_usize..6, 0..20),
     ) {
-        let named = |place: usize| (format!("replica-{place}"), vector(sizes[place], 1, 0));
+        let named = |index: usize| (format!("replica-{index}"), counters(sizes[index], 1, 0));
         let mut straight = Replicas::default();
-        for place in 0..sizes.len() {
-            let (name, vector) = named(place);
-            straight.take(&name, vector).unwrap();
+        for index in 0..sizes.len() {
+            let (name, counters) = named(index);
+            straight.update(&name, counters).unwrap();
         }
         let mut shuffled = Replicas::default();
         let rest = (0..sizes.len()).rev();
-        for place in order.into_iter().filter(|place| *place < sizes.len()).chain(rest) {
-            let (name, vector) = named(place);
-            shuffled.take(&name, vector).unwrap();
+        for index in order.into_iter().filter(|index| *index < sizes.len()).chain(rest) {
+            let (name, counters) = named(index);
+            shuffled.update(&name, counters).unwrap();
         }
         prop_assert_eq!(&straight, &shuffled);
-        prop_assert_eq!(straight.sums().candidate, shuffled.sums().candidate);
+        prop_assert_eq!(straight.totals().candidate, shuffled.totals().candidate);
     }
 
     #[test]
-    fn a_vector_comes_back_from_its_text_and_an_older_one_changes_nothing(
+    fn counters_survive_a_round_trip_and_older_ones_are_refused(
         earlier in 0_usize..50, more in 1_usize..50,
     ) {
-        let (older, newer) = (vector(earlier, 1, 9), vector(earlier + more, 2, 0));
+        let (older, newer) = (counters(earlier, 1, 9), counters(earlier + more, 2, 0));
         let text = newer.document().unwrap();
-        prop_assert_eq!(&Vector::read(text.as_str()).unwrap(), &newer);
+        prop_assert_eq!(&ReplicaCounters::read(text.as_str()).unwrap(), &newer);
         let mut replicas = Replicas::default();
-        replicas.take("a", older.clone()).unwrap();
-        replicas.take("a", newer).unwrap();
+        replicas.update("a", older.clone()).unwrap();
+        replicas.update("a", newer).unwrap();
         let before = replicas.clone();
-        let refused = replicas.take("a", older).unwrap_err();
+        let refused = replicas.update("a", older).unwrap_err();
         prop_assert!(refused.message().contains("never fall"), "{}", refused);
         prop_assert_eq!(replicas, before);
     }
 
     #[test]
     fn no_text_breaks_the_reader(text in ".{0,80}") {
-        drop(Vector::read(&text));
+        drop(ReplicaCounters::read(&text));
     }
 }
 
@@ -215,15 +215,15 @@ const SAMPLE: &str = r#"{"format":1,"generation":4,"error_run":2,"stable":{"erro
 
 #[test]
 fn the_first_format_is_read_and_written_as_it_was() {
-    let vector = Vector::read(SAMPLE).unwrap();
-    let sums = vector.sums();
-    assert_eq!((sums.stable.n_answered, sums.stable.n_errors), (4, 1));
-    assert_eq!(sums.stable.outputs, [1, 3]);
-    assert_eq!(vector.document().unwrap().as_str(), SAMPLE);
+    let counters = ReplicaCounters::read(SAMPLE).unwrap();
+    let totals = counters.totals();
+    assert_eq!((totals.stable.n_answered, totals.stable.n_errors), (4, 1));
+    assert_eq!(totals.stable.outputs, [1, 3]);
+    assert_eq!(counters.document().unwrap().as_str(), SAMPLE);
 }
 
 /// What is replaced by what in the sample, and what is said of it.
-const SLIPS: &[(&str, &str, &str)] = &[
+const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "\"format\":1",
         "\"format\":2",
@@ -281,11 +281,11 @@ const SLIPS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_no_replica_counts_is_refused_with_its_path() {
-    let wrong: Vec<_> = SLIPS
+fn impossible_counters_are_refused_with_their_path() {
+    let wrong: Vec<_> = MISTAKES
         .iter()
         .map(|(from, to, expected)| {
-            let error = Vector::read(&SAMPLE.replacen(from, to, 1)).unwrap_err();
+            let error = ReplicaCounters::read(&SAMPLE.replacen(from, to, 1)).unwrap_err();
             assert_eq!(error.code(), Failure::InvalidRequest);
             (error.message().to_owned(), expected)
         })
@@ -294,17 +294,20 @@ fn what_no_replica_counts_is_refused_with_its_path() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     let long = format!("{SAMPLE}{}", " ".repeat(64 * 1024));
     assert!(
-        Vector::read(&long)
+        ReplicaCounters::read(&long)
             .unwrap_err()
             .message()
             .contains("at most 65536 bytes")
     );
-    assert!(Vector::read(&format!("{SAMPLE}1")).is_err(), "it goes on");
+    assert!(
+        ReplicaCounters::read(&format!("{SAMPLE}1")).is_err(),
+        "it goes on"
+    );
 }
 
 #[test]
-fn each_count_that_falls_is_told_by_its_path() {
-    let known = Vector::read(SAMPLE).unwrap();
+fn a_count_that_decreases_is_refused_with_its_path() {
+    let known = ReplicaCounters::read(SAMPLE).unwrap();
     let rows = [
         (
             "\"errors\":1",
@@ -340,8 +343,8 @@ fn each_count_that_falls_is_told_by_its_path() {
         ("\"26\":3", "\"26\":4", None),
     ];
     for (from, to, expected) in rows {
-        let next = Vector::read(&SAMPLE.replacen(from, to, 1)).unwrap();
-        let refused = next.check_follows(&known).err();
+        let next = ReplicaCounters::read(&SAMPLE.replacen(from, to, 1)).unwrap();
+        let refused = next.check_not_decreased(&known).err();
         let message = refused.map(|error| error.message().to_owned());
         match expected {
             None => assert_eq!(message, None, "{to}"),
@@ -353,28 +356,28 @@ fn each_count_that_falls_is_told_by_its_path() {
 #[test]
 fn a_run_of_errors_counts_in_its_generation_alone() {
     let mut replicas = Replicas::default();
-    replicas.take("a", vector(1, 3, 7)).unwrap();
-    replicas.take("b", vector(1, 2, 9)).unwrap();
+    replicas.update("a", counters(1, 3, 7)).unwrap();
+    replicas.update("b", counters(1, 2, 9)).unwrap();
     let runs = [1, 2, 3].map(|generation| replicas.error_run(generation));
     assert_eq!(runs, [0, 9, 7]);
 }
 
 #[test]
-fn there_are_so_many_replicas_and_their_names_are_plain() {
+fn the_number_and_the_names_of_replicas_are_limited() {
     let mut replicas = Replicas::default();
-    for place in 0..MAX_REPLICAS {
+    for index in 0..MAX_REPLICAS {
         assert_eq!(
             replicas
-                .take(&format!("r{place}"), vector(1, 1, 0))
+                .update(&format!("r{index}"), counters(1, 1, 0))
                 .unwrap(),
-            place + 1
+            index + 1
         );
     }
-    let refused = replicas.take("one-more", vector(1, 1, 0)).unwrap_err();
+    let refused = replicas.update("one-more", counters(1, 1, 0)).unwrap_err();
     assert_eq!(refused.code(), Failure::Conflict);
-    replicas.take("r0", vector(2, 1, 0)).unwrap();
+    replicas.update("r0", counters(2, 1, 0)).unwrap();
     for name in ["", "a b", "a/b", "\u{e9}", &"x".repeat(65)] {
-        let refused = replicas.take(name, vector(1, 1, 0)).unwrap_err();
+        let refused = replicas.update(name, counters(1, 1, 0)).unwrap_err();
         assert!(refused.message().starts_with("`replica`"), "{refused}");
     }
 }

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn status(course: &Course) -> Value {
-    serde_json::to_value(course.rollout.status()).unwrap()
+fn status(scenario: &Scenario) -> Value {
+    serde_json::to_value(scenario.rollout.status()).unwrap()
 }
 
 #[test]
 fn the_status_has_the_shape_of_the_reference() {
-    let mut course = Course::warm(&format!("{QUICK}, steps: [5, 50]"));
-    course.step(HEALTHY, |_| {});
+    let mut scenario = Scenario::warm(&format!("{QUICK}, steps: [5, 50]"));
+    scenario.step(HEALTHY, |_| {});
     let expected = json!({
         "id": "a",
         "model": "m",
@@ -29,32 +29,32 @@ fn the_status_has_the_shape_of_the_reference() {
         ],
         "missing": ["errors: ln_not_worse 0.23 of 3.69, or difference up to 0.3143 of 0.0050"],
     });
-    assert_eq!(status(&course), expected);
+    assert_eq!(status(&scenario), expected);
 }
 
 #[test]
 fn the_status_tells_why_it_is_held_and_why_it_ended() {
-    let mut course = Course::warm(QUICK);
-    course.act(ActKind::Hold).unwrap();
-    assert_eq!(status(&course)["reason"], "operator");
-    assert_eq!(status(&course)["step"], 0);
-    course.act(ActKind::Abort).unwrap();
-    assert_eq!(status(&course)["state"], "aborted");
-    assert_eq!(status(&course)["reason"], "an operator: because");
-    assert_eq!(status(&course)["missing"], json!([]));
+    let mut scenario = Scenario::warm(QUICK);
+    scenario.apply_action(ActionKind::Hold).unwrap();
+    assert_eq!(status(&scenario)["reason"], "operator");
+    assert_eq!(status(&scenario)["step"], 0);
+    scenario.apply_action(ActionKind::Abort).unwrap();
+    assert_eq!(status(&scenario)["state"], "aborted");
+    assert_eq!(status(&scenario)["reason"], "an operator: because");
+    assert_eq!(status(&scenario)["missing"], json!([]));
 }
 
 #[test]
-fn verdicts_are_told_in_every_stage() {
-    let mut course = Course::warm(&format!("{QUICK}, steps: [50]"));
-    assert_eq!(status(&course)["verdict"], "unknown");
-    course.until(HEALTHY, |phase| phase == Phase::Running(Stage::Soak));
-    assert_eq!(status(&course)["verdict"], "not_worse");
-    course.until(BROKEN, Phase::is_final);
-    assert_eq!(status(&course)["verdict"], "worse");
-    assert_eq!(status(&course)["reason"], "worse than stable was");
+fn the_status_has_a_verdict_in_every_stage() {
+    let mut scenario = Scenario::warm(&format!("{QUICK}, steps: [50]"));
+    assert_eq!(status(&scenario)["verdict"], "unknown");
+    scenario.until(HEALTHY, |phase| phase == Phase::Running(Stage::Soak));
+    assert_eq!(status(&scenario)["verdict"], "not_worse");
+    scenario.until(BROKEN, Phase::is_final);
+    assert_eq!(status(&scenario)["verdict"], "worse");
+    assert_eq!(status(&scenario)["reason"], "worse than stable was");
 
-    let mut mismatched = Course::warm(&format!("{QUICK}, steps: [50]"));
+    let mut mismatched = Scenario::warm(&format!("{QUICK}, steps: [50]"));
     for _ in 0..10 {
         mismatched.step(BROKEN, |tick| {
             tick.metrics = Vec::new();
@@ -66,80 +66,80 @@ fn verdicts_are_told_in_every_stage() {
 }
 
 /// Plays a course to its place, and names the verdict that is right there.
-type VerdictCase = (&'static str, &'static str, Make);
+type VerdictCase = (&'static str, &'static str, MakeScenario);
 
 /// The states of a rollout, each with a candidate that may look better or worse than the verdict.
 const VERDICTS: [VerdictCase; 14] = [
-    ("pending", "unknown", || Course::new(QUICK)),
+    ("pending", "unknown", || Scenario::new(QUICK)),
     ("warmup", "unknown", || {
-        let mut course = Course::new(QUICK);
-        course.tell(Event::CandidateReady);
-        course
+        let mut scenario = Scenario::new(QUICK);
+        scenario.send_event(Event::CandidateReady);
+        scenario
     }),
     ("shadow", "unknown", || {
-        Course::warm(&format!("{QUICK}{SHADOW}"))
+        Scenario::warm(&format!("{QUICK}{SHADOW}"))
     }),
-    ("step", "unknown", || Course::warm(QUICK)),
+    ("step", "unknown", || Scenario::warm(QUICK)),
     ("step", "not_worse", not_worse),
     ("held", "not_worse", || {
-        let mut course = not_worse();
-        course.act(ActKind::Hold).unwrap();
-        course
+        let mut scenario = not_worse();
+        scenario.apply_action(ActionKind::Hold).unwrap();
+        scenario
     }),
     ("promoting", "not_worse", || {
-        let mut course = Course::warm(&format!("{QUICK}, steps: [50]"));
-        course.until(HEALTHY, |phase| phase == Phase::Running(Stage::Promoting));
-        course
+        let mut scenario = Scenario::warm(&format!("{QUICK}, steps: [50]"));
+        scenario.until(HEALTHY, |phase| phase == Phase::Running(Stage::Promoting));
+        scenario
     }),
     ("soak", "not_worse", || soaking(HEALTHY)),
     ("completed", "not_worse", || {
-        let mut course = soaking(HEALTHY);
-        course.until(SILENT, Phase::is_final);
-        course
+        let mut scenario = soaking(HEALTHY);
+        scenario.until(SILENT, Phase::is_final);
+        scenario
     }),
     ("rolled_back", "worse", || {
-        let mut course = Course::warm(QUICK);
-        course.until(BROKEN, Phase::is_final);
-        course
+        let mut scenario = Scenario::warm(QUICK);
+        scenario.until(BROKEN, Phase::is_final);
+        scenario
     }),
     // A guard fires, an operator sends it back or ends it, while the scores still say "not worse".
     ("rolled_back", "worse", || {
-        let mut course = not_worse();
-        course.step(HEALTHY, |tick| tick.guards.nan_output = 1000);
-        course
+        let mut scenario = not_worse();
+        scenario.step(HEALTHY, |tick| tick.guards.nan_output = 1000);
+        scenario
     }),
     ("rolled_back", "worse", || {
-        let mut course = not_worse();
-        course.act(ActKind::Rollback).unwrap();
-        course
+        let mut scenario = not_worse();
+        scenario.apply_action(ActionKind::Rollback).unwrap();
+        scenario
     }),
     ("aborted", "worse", || {
-        let mut course = not_worse();
-        course.act(ActKind::Abort).unwrap();
-        course
+        let mut scenario = not_worse();
+        scenario.apply_action(ActionKind::Abort).unwrap();
+        scenario
     }),
     ("failed", "worse", || {
-        let mut course = Course::new(QUICK);
-        course.tell(Event::CandidateFailed("no file".to_owned()));
-        course
+        let mut scenario = Scenario::new(QUICK);
+        scenario.send_event(Event::CandidateFailed("no file".to_owned()));
+        scenario
     }),
 ];
 
 /// A course in a step that its evidence would allow to leave.
-fn not_worse() -> Course {
+fn not_worse() -> Scenario {
     let keys =
         "step: {min_time: 10h, max_time: 20h}, soak: 2m, steps: [50], guards: {nan_output: 3}";
-    let mut course = Course::warm(&format!(", {keys}"));
+    let mut scenario = Scenario::warm(&format!(", {keys}"));
     for _ in 0..300 {
-        course.step(HEALTHY, |_| {});
+        scenario.step(HEALTHY, |_| {});
     }
-    course
+    scenario
 }
 
-fn soaking(world: World) -> Course {
-    let mut course = Course::warm(&format!("{QUICK}, steps: [50]"));
-    course.until(world, |phase| phase == Phase::Running(Stage::Soak));
-    course
+fn soaking(conditions: Conditions) -> Scenario {
+    let mut scenario = Scenario::warm(&format!("{QUICK}, steps: [50]"));
+    scenario.until(conditions, |phase| phase == Phase::Running(Stage::Soak));
+    scenario
 }
 
 #[test]
@@ -151,45 +151,45 @@ fn the_verdict_is_worse_after_every_way_back_whatever_the_scores_say() {
             (status["state"].clone(), status["verdict"].clone())
         })
         .collect();
-    let wanted: Vec<_> = VERDICTS
+    let required: Vec<_> = VERDICTS
         .iter()
         .map(|(state, verdict, _)| (json!(state), json!(verdict)))
         .collect();
-    assert_eq!(found, wanted);
+    assert_eq!(found, required);
 }
 
 #[test]
 fn a_rollback_that_waits_for_stable_is_not_called_not_worse() {
-    let mut course = not_worse();
-    assert_eq!(status(&course)["verdict"], "not_worse");
-    course.step(HEALTHY, |tick| {
+    let mut scenario = not_worse();
+    assert_eq!(status(&scenario)["verdict"], "not_worse");
+    scenario.step(HEALTHY, |tick| {
         tick.is_stable_ready = false;
         tick.guards.nan_output = 1000;
     });
-    assert!(!course.phase().is_final());
-    assert_eq!(status(&course)["verdict"], "unknown");
+    assert!(!scenario.phase().is_final());
+    assert_eq!(status(&scenario)["verdict"], "unknown");
 }
 
 #[test]
 fn the_numbers_name_guards_and_the_soak_with_their_limits() {
-    let mut course = Course::warm(&format!(
+    let mut scenario = Scenario::warm(&format!(
         "{QUICK}, steps: [50], guards: {{nan_output: 3, memory_ratio: 1.5}}"
     ));
-    course.step(HEALTHY, |tick| {
+    scenario.step(HEALTHY, |tick| {
         tick.guards.nan_output = 2;
         tick.guards.memory_ratio = 1.25;
     });
-    let numbers = serde_json::to_value(course.rollout.numbers()).unwrap();
+    let report = serde_json::to_value(scenario.rollout.report()).unwrap();
     let guards = json!([
         {"name": "nan_output", "count": 2.0, "limit": 3.0},
         {"name": "memory_ratio", "count": 1.25, "limit": 1.5},
     ]);
-    assert_eq!(numbers["guards"], guards);
-    assert_eq!(numbers["metrics"][0]["name"], "errors");
-    assert_eq!(numbers.get("soak"), None);
-    course.until(HEALTHY, |phase| phase == Phase::Running(Stage::Soak));
-    course.pass(HEALTHY, Duration::from_secs(30));
-    let soak = course.rollout.numbers().soak.unwrap();
+    assert_eq!(report["guards"], guards);
+    assert_eq!(report["metrics"][0]["name"], "errors");
+    assert_eq!(report.get("soak"), None);
+    scenario.until(HEALTHY, |phase| phase == Phase::Running(Stage::Soak));
+    scenario.run_for(HEALTHY, Duration::from_secs(30));
+    let soak = scenario.rollout.report().soak.unwrap();
     // Two minutes are twelve blocks of ten seconds.
     assert!(
         (soak.limit - (12.0_f64 / 0.001).ln()).abs() < 1e-9,
@@ -199,10 +199,10 @@ fn the_numbers_name_guards_and_the_soak_with_their_limits() {
 }
 
 #[test]
-fn moments_are_read_by_people() {
+fn timestamps_are_written_in_rfc_3339() {
     assert_eq!(
-        Moment(1_767_323_045_000).to_string(),
+        Timestamp(1_767_323_045_000).to_string(),
         "2026-01-02T03:04:05Z"
     );
-    assert!(Moment(u64::MAX).to_string().starts_with("9999-12-"));
+    assert!(Timestamp(u64::MAX).to_string().starts_with("9999-12-"));
 }

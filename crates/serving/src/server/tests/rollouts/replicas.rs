@@ -8,13 +8,13 @@ const CANDIDATE: (&str, &str) = ("m/2/model.fake", "add 1");
 
 /// A leader and its followers; each has files and a state of its own.
 struct Fleet {
-    leader: Stage,
+    leader: Fixture,
     followers: Vec<Follower>,
 }
 
 /// A server that follows.
 struct Follower {
-    stage: Stage,
+    fixture: Fixture,
     /// A new name for every process.
     replica: String,
     n_starts: usize,
@@ -22,12 +22,12 @@ struct Follower {
 
 impl Follower {
     async fn new(name: &str, files: &[(&str, &str)]) -> Self {
-        let bench = Bench::new(files);
+        let repository = TestRepository::new(files);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let server = follow(&bench, &store, Some(LEADER)).await.unwrap();
+        let server = follow(&repository, &store, Some(LEADER)).await.unwrap();
         Self {
-            stage: Stage {
-                bench,
+            fixture: Fixture {
+                repository,
                 store,
                 server,
                 n_failed: 0,
@@ -39,14 +39,16 @@ impl Follower {
 
     /// Ends it and starts it again over its state.
     async fn restart(&mut self, leader: Option<&str>) {
-        let stage = &mut self.stage;
-        stage.server = follow(&stage.bench, &stage.store, leader).await.unwrap();
+        let fixture = &mut self.fixture;
+        fixture.server = follow(&fixture.repository, &fixture.store, leader)
+            .await
+            .unwrap();
         self.n_starts += 1;
     }
 
     /// The weight of the candidate that is in force.
     fn weight(&self) -> Option<f64> {
-        let status = self.stage.server.model(&name("m")).unwrap();
+        let status = self.fixture.server.model(&name("m")).unwrap();
         Some(status.routing.split?.arms[0].weight)
     }
 
@@ -56,7 +58,7 @@ impl Follower {
 }
 
 async fn follow(
-    bench: &Bench,
+    repository: &TestRepository,
     store: &Arc<dyn Store>,
     leader: Option<&str>,
 ) -> Result<Arc<Server>> {
@@ -64,7 +66,7 @@ async fn follow(
         store: Arc::clone(store),
         rollout_leader: leader.map(str::to_owned),
         rollout_block: Duration::from_secs(1),
-        ..bench.options()
+        ..repository.options()
     })?;
     server.rescan().await?;
     Ok(server)
@@ -81,12 +83,12 @@ fn files<'a>(stable: &'a str, candidate: &'a str) -> [(&'a str, &'a str); 3] {
 impl Fleet {
     async fn new(n_followers: usize, candidate: &str) -> Self {
         let mut followers = Vec::new();
-        for place in 0..n_followers {
-            let name = format!("replica{place}");
+        for index in 0..n_followers {
+            let name = format!("replica{index}");
             followers.push(Follower::new(&name, &files("add 1", candidate)).await);
         }
         Self {
-            leader: Stage::new("add 1", "add 1").await,
+            leader: Fixture::new("add 1", "add 1").await,
             followers,
         }
     }
@@ -106,12 +108,12 @@ impl Fleet {
 
     /// What each follower does once a second.
     async fn exchange(&self) {
-        let told = self.leader.server.following().unwrap();
+        let leader_state = self.leader.server.leader_state().unwrap();
         for follower in &self.followers {
-            let counts = follower.stage.server.follow(&told).await.unwrap();
+            let counts = follower.fixture.server.follow(&leader_state).await.unwrap();
             for (id, vector) in counts {
                 let server = &self.leader.server;
-                let counted = server.count_replica(&id, &follower.name(), &vector);
+                let counted = server.record_replica_counts(&id, &follower.name(), &vector);
                 assert!(
                     counted.is_ok() || self.leader.status("state") != "step",
                     "{counted:?}"
@@ -124,7 +126,7 @@ impl Fleet {
     async fn second(&mut self, n_leader: usize, n_follower: usize) {
         self.leader.send(n_leader).await;
         for follower in &mut self.followers {
-            follower.stage.send(n_follower).await;
+            follower.fixture.send(n_follower).await;
         }
         self.exchange().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -158,21 +160,21 @@ async fn followers_climb_with_the_leader_and_pin_the_winner() {
     fleet.until("step", 0, 100).await;
     fleet.second(0, 100).await;
     for follower in &mut fleet.followers {
-        let [stable, candidate] = follower.stage.send(2000).await;
+        let [stable, candidate] = follower.fixture.send(2000).await;
         assert!((300..500).contains(&candidate), "{stable} {candidate}");
     }
     fleet.until("soak", 0, 200).await;
     fleet.exchange().await;
-    assert_eq!(fleet.followers[0].stage.send(50).await, [0, 50]);
+    assert_eq!(fleet.followers[0].fixture.send(50).await, [0, 50]);
     fleet.until("completed", 0, 100).await;
     for follower in &mut fleet.followers {
-        let stage = &mut follower.stage;
-        assert_eq!(stage.pinned().as_deref(), Some("2"));
-        assert_eq!((stage.send(10).await, stage.n_failed), ([0, 10], 0));
+        let fixture = &mut follower.fixture;
+        assert_eq!(fixture.pinned().as_deref(), Some("2"));
+        assert_eq!((fixture.send(10).await, fixture.n_failed), ([0, 10], 0));
         let model = name("m");
-        let roll_back = stage.server.change(&model, Change::RollBack, "ada");
+        let roll_back = fixture.server.change(&model, Change::RollBack, "ada");
         roll_back.await.unwrap();
-        assert_eq!(stage.send(10).await, [10, 0], "one step back is stable");
+        assert_eq!(fixture.send(10).await, [10, 0], "one step back is stable");
     }
 }
 
@@ -187,10 +189,10 @@ async fn failures_at_a_follower_roll_the_leader_back_and_every_follower_with_it(
     assert_eq!(fleet.leader.n_failed, 0, "only followers saw it fail");
     assert_eq!(fleet.leader.pinned().as_deref(), Some("1"));
     for follower in &mut fleet.followers {
-        let failed = follower.stage.n_failed;
+        let failed = follower.fixture.n_failed;
         assert!(failed > 0);
-        assert_eq!(follower.stage.pinned().as_deref(), Some("1"));
-        assert_eq!(follower.stage.send(100).await, [100, 0]);
+        assert_eq!(follower.fixture.pinned().as_deref(), Some("1"));
+        assert_eq!(follower.fixture.send(100).await, [100, 0]);
     }
 }
 
@@ -211,7 +213,7 @@ async fn while_the_leader_is_away_the_weight_stays_and_nothing_is_lost() {
     let before = fleet.n_stable();
     let mut meanwhile = 0;
     for _ in 0..100 {
-        meanwhile += fleet.followers[0].stage.send(20).await[0];
+        meanwhile += fleet.followers[0].fixture.send(20).await[0];
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert!((1400..1800).contains(&meanwhile), "{meanwhile}: a fifth");
@@ -224,7 +226,7 @@ async fn while_the_leader_is_away_the_weight_stays_and_nothing_is_lost() {
 async fn a_leader_that_was_killed_counts_nothing_twice_and_misses_nothing() {
     let mut fleet = Fleet::in_a_long_step(2).await;
     let before = (fleet.n_stable(), fleet.leader.evidence());
-    let follower = &mut fleet.followers[0].stage;
+    let follower = &mut fleet.followers[0].fixture;
     let meanwhile = follower.send(100).await[0];
     fleet.leader.restart(Duration::from_secs(1)).await;
     assert_eq!(fleet.leader.evidence(), before.1);
@@ -235,7 +237,7 @@ async fn a_leader_that_was_killed_counts_nothing_twice_and_misses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_that_was_killed_steers_as_before_and_is_a_new_replica() {
+async fn a_follower_that_was_killed_keeps_its_weight_and_is_a_new_replica() {
     let mut fleet = Fleet::new(1, "add 1").await;
     let keys = "warmup: {source: none}, steps: [20, 50], step: {min_time: 1h, max_time: 2h}, \
                 unit: {from: header, name: x-user, fallback: random}";
@@ -251,7 +253,7 @@ async fn a_follower_that_was_killed_steers_as_before_and_is_a_new_replica() {
     let follower = &mut fleet.followers[0];
     follower.restart(Some(LEADER)).await;
     // The leader has said nothing yet.
-    let [stable, candidate] = follower.stage.send(1000).await;
+    let [stable, candidate] = follower.fixture.send(1000).await;
     assert!((120..280).contains(&candidate), "{stable} {candidate}");
     fleet.second(0, 0).await;
     fleet.second(0, 0).await;
@@ -260,7 +262,7 @@ async fn a_follower_that_was_killed_steers_as_before_and_is_a_new_replica() {
         let answer = server.assign("r", &format!("user_{user}")).unwrap();
         answer.as_str().to_owned()
     };
-    let (leader, follower) = (&fleet.leader.server, &fleet.followers[0].stage.server);
+    let (leader, follower) = (&fleet.leader.server, &fleet.followers[0].fixture.server);
     assert!((0..500).all(|user| arm(leader, user) == arm(follower, user)));
 }
 
@@ -269,18 +271,18 @@ async fn a_follower_decides_nothing_and_shows_what_the_leader_does() {
     let mut fleet = Fleet::new(1, "add 1").await;
     fleet.leader.start(QUICK).await;
     fleet.until("step", 10, 10).await;
-    let follower = &fleet.followers[0].stage;
+    let follower = &fleet.followers[0].fixture;
     let expected = "the server at `http://leader:8000` decides about rollouts; ask it";
     let start = "rollout: {id: s, model: m, stable: 1, candidate: 2}";
     let refused = [
         follower.server.start(start, "ada").await.unwrap_err(),
-        follower.act(ActKind::Abort).await.unwrap_err(),
-        follower.server.following().unwrap_err(),
+        follower.apply_action(ActionKind::Abort).await.unwrap_err(),
+        follower.server.leader_state().unwrap_err(),
         follower.server.watch("r").unwrap_err(),
-        follower.server.moves("r", 10).await.unwrap_err(),
+        follower.server.transitions("r", 10).await.unwrap_err(),
         follower
             .server
-            .count_replica("r", "a", &Document::new("{}"))
+            .record_replica_counts("r", "a", &RawJson::new("{}"))
             .unwrap_err(),
     ];
     for error in refused {
@@ -295,25 +297,25 @@ async fn a_follower_decides_nothing_and_shows_what_the_leader_does() {
         format!("[{}]", status.as_str())
     });
     assert_eq!(follower.evidence()["limits"], leader.evidence()["limits"]);
-    let nobody = Document::new(r#"{"format":1,"rollouts":[]}"#);
+    let nobody = RawJson::new(r#"{"format":1,"rollouts":[]}"#);
     let refused = leader.server.follow(&nobody).await.unwrap_err();
     assert_eq!(refused.code(), Code::Conflict);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_word_of_the_leader_changes_nothing() {
+async fn an_older_state_of_the_leader_changes_nothing() {
     let mut fleet = Fleet::new(1, "add 1").await;
     fleet.leader.start(QUICK).await;
-    let early = fleet.leader.server.following().unwrap();
+    let early = fleet.leader.server.leader_state().unwrap();
     fleet.until("step", 10, 10).await;
     fleet.second(0, 0).await;
-    let follower = &mut fleet.followers[0].stage;
+    let follower = &mut fleet.followers[0].fixture;
     follower.server.follow(&early).await.unwrap();
     assert_eq!(follower.status("state"), "step");
     let [_, candidate] = follower.send(1000).await;
     assert!((120..280).contains(&candidate), "{candidate}");
     for text in ["{", r#"{"format":2,"rollouts":[]}"#] {
-        let refused = follower.server.follow(&Document::new(text)).await;
+        let refused = follower.server.follow(&RawJson::new(text)).await;
         assert_eq!(refused.unwrap_err().code(), Code::InvalidRequest);
     }
 }
@@ -331,44 +333,48 @@ async fn a_follower_without_the_candidate_stays_with_stable_until_it_comes() {
     for _ in 0..3 {
         fleet.second(10, 10).await;
     }
-    assert_eq!(fleet.followers[0].stage.send(100).await, [100, 0]);
+    assert_eq!(fleet.followers[0].fixture.send(100).await, [100, 0]);
     fleet.until("soak", 300, 10).await;
-    assert_eq!(fleet.followers[0].stage.send(100).await, [100, 0]);
+    assert_eq!(fleet.followers[0].fixture.send(100).await, [100, 0]);
     let (path, text) = CANDIDATE;
-    fleet.followers[0].stage.bench.write(path, text);
+    fleet.followers[0].fixture.repository.write(path, text);
     for _ in 0..15 {
         fleet.second(10, 10).await;
     }
-    let stage = &mut fleet.followers[0].stage;
-    assert_eq!((stage.send(100).await, stage.n_failed), ([0, 100], 0));
+    let fixture = &mut fleet.followers[0].fixture;
+    assert_eq!((fixture.send(100).await, fixture.n_failed), ([0, 100], 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_new_learns_who_has_won() {
+async fn a_new_server_learns_which_version_won() {
     let mut fleet = Fleet::new(0, "add 1").await;
     fleet.leader.start(QUICK).await;
     fleet.until("step", 10, 10).await;
-    fleet.leader.act(ActKind::Rollback).await.unwrap();
+    fleet
+        .leader
+        .apply_action(ActionKind::Rollback)
+        .await
+        .unwrap();
     fleet.until("rolled_back", 10, 10).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let late = Follower::new("late", &files("add 1", "add 1")).await;
     fleet.followers.push(late);
     fleet.exchange().await;
-    let stage = &mut fleet.followers[0].stage;
-    assert_eq!(stage.pinned().as_deref(), Some("1"));
-    assert_eq!(stage.send(10).await, [10, 0], "not the highest version");
-    stage
+    let fixture = &mut fleet.followers[0].fixture;
+    assert_eq!(fixture.pinned().as_deref(), Some("1"));
+    assert_eq!(fixture.send(10).await, [10, 0], "not the highest version");
+    fixture
         .server
         .change(&name("m"), Change::Unpin, "ada")
         .await
         .unwrap();
     fleet.exchange().await;
-    let pinned = fleet.followers[0].stage.pinned();
+    let pinned = fleet.followers[0].fixture.pinned();
     assert_eq!(pinned, None, "it is told once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_leads_goes_back_to_stable() {
+async fn a_rollout_that_the_leader_does_not_know_returns_to_stable() {
     // A leader that has lost its state, and a follower that is told to follow nobody.
     for has_leader in [true, false] {
         let mut fleet = Fleet::new(1, "add 1").await;
@@ -377,24 +383,24 @@ async fn what_nobody_leads_goes_back_to_stable() {
         fleet.second(0, 0).await;
         let follower = &mut fleet.followers[0];
         if has_leader {
-            let nothing = Document::new(r#"{"format":1,"rollouts":[]}"#);
-            let counts = follower.stage.server.follow(&nothing).await.unwrap();
+            let nothing = RawJson::new(r#"{"format":1,"rollouts":[]}"#);
+            let counts = follower.fixture.server.follow(&nothing).await.unwrap();
             assert_eq!(counts, []);
         } else {
             follower.restart(None).await;
-            assert_eq!(follower.stage.send(100).await, [100, 0]);
+            assert_eq!(follower.fixture.send(100).await, [100, 0]);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        assert_eq!(follower.stage.pinned().as_deref(), Some("1"));
-        assert_eq!(follower.stage.send(100).await, [100, 0]);
+        assert_eq!(follower.fixture.pinned().as_deref(), Some("1"));
+        assert_eq!(follower.fixture.send(100).await, [100, 0]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_with_a_rollout_of_its_own_follows_nobody() {
-    let stage = Stage::new("add 1", "add 1").await;
-    stage.start(QUICK).await;
-    let Err(refused) = follow(&stage.bench, &stage.store, Some(LEADER)).await else {
+    let fixture = Fixture::new("add 1", "add 1").await;
+    fixture.start(QUICK).await;
+    let Err(refused) = follow(&fixture.repository, &fixture.store, Some(LEADER)).await else {
         panic!("it follows");
     };
     assert_eq!(refused.code(), Code::Conflict);
@@ -405,12 +411,17 @@ async fn a_server_with_a_rollout_of_its_own_follows_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn counts_of_nobody_and_of_what_has_ended_are_refused() {
+async fn counts_of_unknown_and_ended_rollouts_are_refused() {
     let mut fleet = Fleet::new(1, "add 1").await;
     fleet.leader.start(QUICK).await;
     fleet.until("step", 10, 10).await;
-    let told = fleet.leader.server.following().unwrap();
-    let counts = fleet.followers[0].stage.server.follow(&told).await.unwrap();
+    let leader_state = fleet.leader.server.leader_state().unwrap();
+    let counts = fleet.followers[0]
+        .fixture
+        .server
+        .follow(&leader_state)
+        .await
+        .unwrap();
     let [(id, vector)] = counts.as_slice() else {
         panic!("{counts:?}");
     };
@@ -420,12 +431,12 @@ async fn counts_of_nobody_and_of_what_has_ended_are_refused() {
         (id, "a b", vector.as_str(), Code::InvalidRequest),
         (id, "a", "{}", Code::InvalidRequest),
     ] {
-        let refused = server.count_replica(id, replica, &Document::new(text));
+        let refused = server.record_replica_counts(id, replica, &RawJson::new(text));
         assert_eq!(refused.unwrap_err().code(), expected, "{id} {replica}");
     }
-    let counted = server.count_replica(id, "a", vector).unwrap();
+    let counted = server.record_replica_counts(id, "a", vector).unwrap();
     assert_eq!(counted.as_str(), r#"{"replicas":2}"#);
-    fleet.leader.act(ActKind::Abort).await.unwrap();
-    let refused = fleet.leader.server.count_replica(id, "a", vector);
+    fleet.leader.apply_action(ActionKind::Abort).await.unwrap();
+    let refused = fleet.leader.server.record_replica_counts(id, "a", vector);
     assert_eq!(refused.unwrap_err().code(), Code::Conflict);
 }

@@ -33,7 +33,7 @@ pub(super) fn endpoints() -> [Endpoint; 2] {
         ..following
     };
     let count = Endpoint {
-        purpose: Purpose::RolloutAct,
+        purpose: Purpose::RolloutAction,
         body: Some(json_body("ReplicaCounts", Vec::new())),
         ..count
     };

@@ -1,0 +1,114 @@
+//! What the user wrote: every setting, each of them optional.
+//!
+//! The doc comment of a field is its help text on the command line; `default.yaml` says more.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of the server, as flags, as keys of `lockgate.yaml` and as `LOCKGATE_...` variables.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+#[group(skip)]
+pub(crate) struct RawConfig {
+    /// Address to listen on; 0.0.0.0 for every network
+    #[arg(long, value_name = "ADDRESS", help_heading = "Network")]
+    pub(crate) host: Option<String>,
+    /// Port for REST and gRPC; 0 lets the system choose
+    #[arg(long, value_name = "PORT", help_heading = "Network")]
+    pub(crate) port: Option<u16>,
+    /// A second port, for gRPC alone
+    #[arg(long, value_name = "PORT", help_heading = "Network")]
+    pub(crate) grpc_port: Option<u16>,
+    /// A further port, for metrics and health alone
+    #[arg(long, value_name = "PORT", help_heading = "Network")]
+    pub(crate) metrics_port: Option<u16>,
+    /// Folder of models, or one model file; may be given several times
+    #[arg(long, value_name = "PATH", help_heading = "Models")]
+    pub(crate) repository: Option<Vec<PathBuf>>,
+    /// How often the folders are read again, beside the notices of the file system
+    #[arg(long, value_name = "MS", help_heading = "Models")]
+    pub(crate) poll_interval_ms: Option<u64>,
+    /// Whether clients may load and unload models
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(help_heading = "Models")]
+    pub(crate) model_control: Option<bool>,
+    /// The server that decides about rollouts, when it is another one
+    #[arg(long, value_name = "URL", help_heading = "Models")]
+    pub(crate) rollout_leader: Option<String>,
+    /// Where others reach this server, for links in notifications
+    #[arg(long, value_name = "URL", help_heading = "Models")]
+    pub(crate) public_url: Option<String>,
+    /// File of certificates, beside those of the system, that HTTPS webhooks may be signed by
+    #[arg(long, value_name = "PATH", help_heading = "Models")]
+    pub(crate) webhook_ca: Option<PathBuf>,
+    /// The ONNX Runtime library: a file, or the folder that holds it
+    #[arg(long, value_name = "PATH", help_heading = "Machine")]
+    pub(crate) onnxruntime: Option<PathBuf>,
+    /// Where Lockgate keeps what it installs
+    #[arg(long, value_name = "PATH", help_heading = "Machine")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where labels, pins, splits and their history are kept
+    #[arg(long, value_name = "PATH", help_heading = "Machine")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Cores to plan for; the default is what the process may use
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub(crate) cores: Option<usize>,
+    /// Time a request may take when neither the caller nor the model says
+    #[arg(long, value_name = "MS", help_heading = "Limits")]
+    pub(crate) default_timeout_ms: Option<u64>,
+    /// Rows that may wait for one version of a model
+    #[arg(long, value_name = "ROWS", help_heading = "Limits")]
+    pub(crate) max_queue_rows: Option<usize>,
+    /// Bytes of a request body, before and after decompression
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    pub(crate) max_body_bytes: Option<usize>,
+    /// Nesting of JSON
+    #[arg(long, value_name = "LEVELS", help_heading = "Limits")]
+    pub(crate) max_json_depth: Option<usize>,
+    /// Elements of one tensor that is written as JSON
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) max_elements: Option<usize>,
+    /// Requests inside one `POST /predict/batch`
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) max_batch_requests: Option<usize>,
+    /// Pixels of an image
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) max_image_pixels: Option<usize>,
+    /// Open connections
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) max_connections: Option<usize>,
+    /// Headers of a request
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) max_headers: Option<usize>,
+    /// Time in which the head of a request must arrive
+    #[arg(long, value_name = "MS", help_heading = "Limits")]
+    pub(crate) header_timeout_ms: Option<u64>,
+    /// Time in which the body of a request must arrive
+    #[arg(long, value_name = "MS", help_heading = "Limits")]
+    pub(crate) body_timeout_ms: Option<u64>,
+    /// Time between "not ready" and the end of accepting, at shutdown
+    #[arg(long, value_name = "MS", help_heading = "Shutdown")]
+    pub(crate) shutdown_delay_ms: Option<u64>,
+    /// Longest time for accepted requests to be answered, at shutdown
+    #[arg(long, value_name = "MS", help_heading = "Shutdown")]
+    pub(crate) drain_timeout_ms: Option<u64>,
+    /// Whether what happens is counted for `GET /metrics`
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(help_heading = "Metrics")]
+    pub(crate) metrics: Option<bool>,
+    /// `human` or `json`
+    #[arg(long, value_name = "FORMAT", help_heading = "Log")]
+    pub(crate) log_format: Option<String>,
+    /// What is logged: `info`, `debug`, or a filter such as `info,serving=debug`
+    #[arg(long, value_name = "FILTER", help_heading = "Log")]
+    pub(crate) log_level: Option<String>,
+    /// Whether every request is logged
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(help_heading = "Log")]
+    pub(crate) access_log: Option<bool>,
+    /// Write NaN and infinities as `null`, for readers of strict JSON
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(help_heading = "Network")]
+    pub(crate) strict_json: Option<bool>,
+}

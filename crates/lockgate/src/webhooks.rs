@@ -1,0 +1,99 @@
+//! Asks the webhooks of rollouts, and posts to those who want to know when one goes back.
+//!
+//! Rule for a gate: the status of the rollout is posted as JSON; 200 is "go", 410 is "roll back",
+//! and anything else, silence included, is "ask again later". Rule for a notification: 2xx is taken;
+//! 3xx and 4xx are refused for good, except those that say "later" (408, 425 and 429); the rest may
+//! succeed later. An address that is neither HTTP nor HTTPS is refused when the rollout is started.
+
+mod address;
+mod post;
+mod tls;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use contract::{BoxFuture, DeliveryOutcome, Error, GateDecision, RawJson, Webhooks};
+
+use address::Address;
+use post::post;
+use tls::TlsConnector;
+
+/// Calls webhooks.
+#[derive(Debug)]
+pub(crate) struct WebhookClient(TlsConnector);
+
+impl WebhookClient {
+    /// Webhooks whose certificates may be signed by authorities of the system, or of this file.
+    ///
+    /// # Errors
+    /// When the file has no certificate that can be read.
+    pub(crate) fn new(webhook_ca: Option<PathBuf>) -> anyhow::Result<Self> {
+        TlsConnector::new(webhook_ca).map(Self)
+    }
+
+    /// Posts JSON; gives the status of the reply.
+    async fn post(&self, url: &str, json: &RawJson, timeout: Duration) -> anyhow::Result<u16> {
+        let address = Address::parse(url)?;
+        let posting =
+            tokio::time::timeout(timeout, post(&address, &self.0, json.as_str().to_owned()));
+        posting.await.unwrap_or_else(|_| {
+            let seconds = timeout.as_secs_f64();
+            Err(anyhow::anyhow!("no answer within {seconds} s"))
+        })
+    }
+}
+
+impl Webhooks for WebhookClient {
+    fn check(&self, url: &str) -> contract::Result<()> {
+        match Address::parse(url) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::invalid(error.to_string())),
+        }
+    }
+
+    fn query_gate<'a>(
+        &'a self,
+        url: &'a str,
+        status: &'a RawJson,
+        timeout: Duration,
+    ) -> BoxFuture<'a, GateDecision> {
+        Box::pin(async move {
+            match self.post(url, status, timeout).await {
+                Ok(200) => GateDecision::Proceed,
+                Ok(410) => GateDecision::RollBack,
+                Ok(status) => {
+                    tracing::info!(url, status, "a gate says to wait");
+                    GateDecision::Wait
+                }
+                Err(error) => {
+                    tracing::warn!(url, error = format!("{error:#}"), "a gate does not answer");
+                    GateDecision::Wait
+                }
+            }
+        })
+    }
+
+    fn notify<'a>(
+        &'a self,
+        url: &'a str,
+        message: &'a RawJson,
+        timeout: Duration,
+    ) -> BoxFuture<'a, DeliveryOutcome> {
+        Box::pin(async move {
+            match self.post(url, message, timeout).await {
+                Ok(200..=299) => DeliveryOutcome::Delivered,
+                Ok(status @ (408 | 425 | 429)) => DeliveryOutcome::Failed(status_text(status)),
+                Ok(status @ 300..=499) => DeliveryOutcome::Refused(status_text(status)),
+                Ok(status) => DeliveryOutcome::Failed(status_text(status)),
+                Err(error) => DeliveryOutcome::Failed(format!("{error:#}")),
+            }
+        })
+    }
+}
+
+fn status_text(status: u16) -> String {
+    format!("it answers with status {status}")
+}
+
+#[cfg(test)]
+mod tests;

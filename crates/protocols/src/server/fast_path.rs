@@ -1,0 +1,128 @@
+//! Inference calls that go around the router.
+//!
+//! Decision: the router serves every path, these too. But the few paths of inference carry nearly
+//! all calls, and finding them by hand saves the router's boxes and maps, so a listener looks here
+//! first. A path that needs percent-decoding is left to the router.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::BoxError;
+use axum::body::Body;
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response};
+use smallvec::SmallVec;
+
+use super::ListenerKind;
+use crate::context::Context;
+use crate::native::{self, Native};
+use crate::open_inference::grpc::GrpcInference;
+use crate::open_inference::rest::{self as open_inference, OpenInference};
+use crate::rest::{self, PathParameters, RequestBody};
+
+/// The most segments of a path of inference.
+const MAX_SEGMENTS: usize = 6;
+
+/// The path of inference over gRPC.
+const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+
+/// What a call is for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum InferenceRoute {
+    /// `/predict` and its longer forms.
+    Predict(PathParameters),
+    /// `/v2/models/{model}/infer`, with and without a version.
+    Infer(PathParameters),
+    /// `ModelInfer` of gRPC.
+    ModelInfer,
+}
+
+/// Answers calls of inference.
+#[derive(Clone, Debug)]
+pub(super) struct FastPath {
+    ctx: Arc<Context>,
+    grpc: GrpcInference,
+    has_rest: bool,
+}
+
+impl FastPath {
+    /// What the listeners of one kind answer so; `None` where it is nothing.
+    pub(super) fn new(ctx: &Arc<Context>, kind: ListenerKind) -> Option<Self> {
+        let has_rest = match kind {
+            ListenerKind::All => true,
+            ListenerKind::Grpc => false,
+            ListenerKind::Metrics => return None,
+        };
+        Some(Self {
+            ctx: Arc::clone(ctx),
+            grpc: GrpcInference::new(ctx),
+            has_rest,
+        })
+    }
+
+    /// The call of inference that `method` and `path` name; `None` leaves them to the router.
+    pub(super) fn find(&self, method: &Method, path: &str) -> Option<InferenceRoute> {
+        find(method, path).filter(|target| self.has_rest || *target == InferenceRoute::ModelInfer)
+    }
+
+    /// Answers a call of inference with what the router has for it.
+    pub(super) fn call<B: RequestBody>(
+        &self,
+        target: InferenceRoute,
+        request: Request<B>,
+    ) -> BoxFuture<'static, Response<Body>>
+    where
+        B::Error: Into<BoxError>,
+    {
+        let ctx = Arc::clone(&self.ctx);
+        match target {
+            InferenceRoute::Predict(path) => {
+                rest::call_fast::<Native, _, _, _>(ctx, request, path, native::predict)
+            }
+            InferenceRoute::Infer(path) => {
+                rest::call_fast::<OpenInference, _, _, _>(ctx, request, path, open_inference::infer)
+            }
+            InferenceRoute::ModelInfer => self.grpc.model_infer(request),
+        }
+    }
+}
+
+/// The call of inference that `method` and `path` name, on any listener.
+fn find(method: &Method, path: &str) -> Option<InferenceRoute> {
+    if method != Method::POST || path.contains('%') {
+        return None;
+    }
+    if path == MODEL_INFER {
+        return Some(InferenceRoute::ModelInfer);
+    }
+    let segments = path.strip_prefix('/')?.split('/').take(MAX_SEGMENTS + 1);
+    let segments: SmallVec<[&str; MAX_SEGMENTS + 1]> = segments.collect();
+    match segments[..] {
+        ["predict"] | ["v1", "predict"] => Some(InferenceRoute::Predict(PathParameters::new())),
+        ["models", model, "predict"] => parameters(model, None).map(InferenceRoute::Predict),
+        ["models", model, "versions", version, "predict"] => {
+            parameters(model, Some(version)).map(InferenceRoute::Predict)
+        }
+        ["v2", "models", model, "infer"] => parameters(model, None).map(InferenceRoute::Infer),
+        ["v2", "models", model, "versions", version, "infer"] => {
+            parameters(model, Some(version)).map(InferenceRoute::Infer)
+        }
+        _ => None,
+    }
+}
+
+/// The parameters of a path; `None` when one is empty, which is no parameter.
+fn parameters(model: &str, version: Option<&str>) -> Option<PathParameters> {
+    let mut path = PathParameters::new();
+    for (name, value) in [("model", Some(model)), ("version", version)] {
+        match value {
+            None => {}
+            Some("") => return None,
+            Some(value) => path.push((Cow::Borrowed(name), value.to_owned())),
+        }
+    }
+    Some(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Gates and receivers for tests, which answer as the test says.
+//!
+//! Only addresses of plain HTTP exist. A gate that has nothing more to say says to wait, and what
+//! nobody decides about is taken.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use contract::{BoxFuture, DeliveryOutcome, Error, GateDecision, RawJson, Result, Webhooks};
+
+type NotifyFn = dyn Fn(&str, &RawJson) -> DeliveryOutcome + Send + Sync;
+
+/// Gates that all give the same answers, and one receiver behind all addresses.
+pub(crate) struct FakeWebhooks {
+    /// What gates answer, the last one first.
+    answers: Mutex<Vec<GateDecision>>,
+    notify: Box<NotifyFn>,
+}
+
+impl FakeWebhooks {
+    /// Gates with these answers, the last one first.
+    pub(crate) fn gate(answers: Vec<GateDecision>) -> Self {
+        Self {
+            answers: Mutex::new(answers),
+            notify: Box::new(|_, _| DeliveryOutcome::Delivered),
+        }
+    }
+
+    /// A receiver that decides by the address and the message.
+    pub(crate) fn receiver(
+        notify: impl Fn(&str, &RawJson) -> DeliveryOutcome + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            answers: Mutex::default(),
+            notify: Box::new(notify),
+        }
+    }
+}
+
+impl fmt::Debug for FakeWebhooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeWebhooks").finish_non_exhaustive()
+    }
+}
+
+impl Webhooks for FakeWebhooks {
+    fn check(&self, url: &str) -> Result<()> {
+        match url.starts_with("http://") {
+            true => Ok(()),
+            false => Err(Error::invalid("no such place")),
+        }
+    }
+
+    fn query_gate<'a>(
+        &'a self,
+        _url: &'a str,
+        status: &'a RawJson,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, GateDecision> {
+        assert!(status.as_str().contains("\"state\":\"held\""));
+        let answer = self.answers.lock().unwrap().pop();
+        Box::pin(async move { answer.unwrap_or(GateDecision::Wait) })
+    }
+
+    fn notify<'a>(
+        &'a self,
+        url: &'a str,
+        message: &'a RawJson,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, DeliveryOutcome> {
+        let delivery = (self.notify)(url, message);
+        Box::pin(async { delivery })
+    }
+}

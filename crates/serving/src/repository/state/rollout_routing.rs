@@ -1,0 +1,153 @@
+//! Steering: a rollout decides between two versions of a model, before everything else.
+//!
+//! Decision: steering is no wish. The rollout keeps its own state and steers again after a restart;
+//! wishes only learn how it ended. While it lasts, wishes that would decide otherwise are refused,
+//! so that nobody works against evidence without knowing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use contract::{Change, Code, Error, ModelName, Result, Version};
+
+use super::super::desired::DesiredState;
+use super::{Model, RepositoryState, unknown_model};
+use crate::route::{ActiveSplit, Mirror, RoutingRules};
+
+/// What a rollout has decided about a model.
+#[derive(Clone, Debug)]
+pub(crate) struct RolloutRouting {
+    /// The rollout.
+    pub(crate) rollout: String,
+    /// The version that answers what the split leaves out.
+    pub(crate) stable: Version,
+    /// The version on trial.
+    pub(crate) candidate: Version,
+    /// How the requests are shared out.
+    pub(crate) split: Arc<ActiveSplit>,
+    /// Where copies of requests go.
+    pub(crate) mirror: Option<Arc<Mirror>>,
+}
+
+impl RepositoryState {
+    /// Lets a rollout decide, in place of what it decided before.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `conflict` when another rollout decides.
+    pub(crate) fn set_rollout_routing(
+        &mut self,
+        name: &ModelName,
+        rollout_routing: RolloutRouting,
+    ) -> Result<()> {
+        let known = self.models.get_mut(name);
+        let model = known.ok_or_else(|| unknown_model(name))?;
+        match &model.rollout_routing {
+            Some(current) if current.rollout != rollout_routing.rollout => {
+                Err(rollout_conflict(name, &current.rollout))
+            }
+            Some(_) | None => {
+                model.rollout_routing = Some(rollout_routing);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets a rollout decide about a model from before a restart, which may not have been found yet.
+    pub(crate) fn restore_rollout_routing(
+        &mut self,
+        name: ModelName,
+        rollout_routing: RolloutRouting,
+    ) {
+        self.models.entry(name).or_default().rollout_routing = Some(rollout_routing);
+    }
+
+    /// The wishes about a model after a rollout that `winner` has won.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    pub(crate) fn desired_after_rollout(
+        &self,
+        name: &ModelName,
+        winner: &Version,
+    ) -> Result<DesiredState> {
+        let model = self.models.get(name).ok_or_else(|| unknown_model(name))?;
+        let rollout_routing = model.rollout_routing.as_ref();
+        let stable = rollout_routing.map_or(winner, |rollout_routing| &rollout_routing.stable);
+        Ok(model.desired.after_rollout(winner, stable))
+    }
+
+    /// Ends the steering of a model; `warm` stays loaded until [`RepositoryState::release_warm`].
+    pub(crate) fn end_rollout(&mut self, name: &ModelName, warm: Option<Version>) {
+        if let Some(model) = self.models.get_mut(name) {
+            model.rollout_routing = None;
+            model.warm.extend(warm);
+        }
+    }
+
+    /// Keeps a version no longer loaded for its own sake.
+    pub(crate) fn release_warm(&mut self, name: &ModelName, version: &Version) {
+        if let Some(model) = self.models.get_mut(name) {
+            model.warm.remove(version);
+        }
+    }
+}
+
+impl Model {
+    /// Refuses what would work against a rollout.
+    pub(super) fn check_rollout(&self, name: &ModelName, change: &Change) -> Result<()> {
+        let Some(rollout_routing) = &self.rollout_routing else {
+            return Ok(());
+        };
+        let is_harmless = match change {
+            Change::Load(_) | Change::Label { .. } | Change::Unlabel(_) => true,
+            Change::Unload(version) => {
+                *version != rollout_routing.stable && *version != rollout_routing.candidate
+            }
+            Change::Pin(_)
+            | Change::Unpin
+            | Change::Split(_)
+            | Change::Unsplit
+            | Change::RollBack => false,
+        };
+        match is_harmless {
+            true => Ok(()),
+            false => Err(rollout_conflict(name, &rollout_routing.rollout)),
+        }
+    }
+
+    /// The versions that a rollout needs, or that are still warm after one.
+    pub(super) fn needed_by_rollouts(&self) -> BTreeSet<Version> {
+        let both = |rollout_routing: &RolloutRouting| {
+            [
+                rollout_routing.stable.clone(),
+                rollout_routing.candidate.clone(),
+            ]
+        };
+        let with_rollout = self.rollout_routing.iter().flat_map(both);
+        with_rollout.chain(self.warm.iter().cloned()).collect()
+    }
+
+    /// What a rollout decides in place of wishes.
+    pub(super) fn with_rollout(&self, rules: RoutingRules) -> RoutingRules {
+        match &self.rollout_routing {
+            None => rules,
+            Some(rollout_routing) => RoutingRules {
+                pinned: Some(rollout_routing.stable.clone()),
+                split: Some(Arc::clone(&rollout_routing.split)),
+                mirror: rollout_routing.mirror.clone(),
+                rollout: Some(rollout_routing.rollout.clone()),
+                ..rules
+            },
+        }
+    }
+}
+
+/// What everybody is told who wants to decide while a rollout does.
+pub(crate) fn rollout_conflict(name: &ModelName, rollout: &str) -> Error {
+    Error::new(
+        Code::Conflict,
+        format!(
+            "the rollout `{rollout}` decides about the traffic of model `{name}`; wait until it \
+             ends, or abort it"
+        ),
+    )
+}

@@ -1,0 +1,220 @@
+//! What decides between the versions of a model: the wishes about it, put in force.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contract::{Change, Error, ModelName, Result, Routing, Split, Version};
+
+use super::super::desired::{ChangeOutcome, DesiredState, SplitOverride, ValidationContext};
+use super::{Model, RepositoryState, unknown_model};
+use crate::route::{ActiveSplit, Assigner, RoutingRules};
+
+impl RepositoryState {
+    /// Takes up the wishes about a model from before a restart.
+    pub(crate) fn restore_desired(&mut self, name: ModelName, desired: DesiredState) {
+        self.models.entry(name).or_default().desired = desired;
+    }
+
+    /// What a change leads to; nothing is changed yet.
+    ///
+    /// # Errors
+    /// `model_not_found`, `version_not_found`, or `invalid_request` for what makes no sense.
+    pub(crate) fn validate(&self, name: &ModelName, change: Change) -> Result<ChangeOutcome> {
+        let model = self.known_model(name)?;
+        model.check_rollout(name, &change)?;
+        if let (Change::Load(_), true) = (&change, model.progress.is_unloaded) {
+            return Err(Error::invalid(format!(
+                "the model `{name}` is unloaded; load the model first"
+            )));
+        }
+        if let Change::Split(split) = &change {
+            Assigner::new(split, "")?;
+        }
+        let found = model.found.iter().flat_map(|found| found.versions.keys());
+        let context = ValidationContext {
+            model: name,
+            known: found.chain(model.serving.keys()).collect(),
+            ready: model.serving.keys().collect(),
+            split: model.split.as_deref().map(ActiveSplit::split),
+        };
+        model.desired.after(change, &context)
+    }
+
+    /// Puts new wishes about a model in force. The next plan obeys them.
+    pub(crate) fn set_desired(&mut self, name: &ModelName, desired: DesiredState) {
+        if let Some(model) = self.models.get_mut(name) {
+            model.desired = desired;
+        }
+    }
+
+    /// Forgets that a version failed to load, so that it is tried again.
+    pub(crate) fn clear_failure(&mut self, name: &ModelName, version: &Version) {
+        let model = self.models.get_mut(name);
+        let record = model.and_then(|model| model.progress.versions.get_mut(version));
+        if let Some(record) = record {
+            record.failed = None;
+        }
+    }
+
+    /// The wishes about a model.
+    pub(crate) fn desired(&self, name: &ModelName) -> Option<&DesiredState> {
+        self.models.get(name).map(|model| &model.desired)
+    }
+
+    /// What decides between the versions of a model.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    pub(crate) fn routing(&self, name: &ModelName) -> Result<Routing> {
+        Ok(self.known_model(name)?.rules().routing())
+    }
+
+    /// How loading one version went; `None` while it goes on.
+    pub(crate) fn version_load_result(
+        &self,
+        name: &ModelName,
+        version: &Version,
+    ) -> Option<Result<()>> {
+        let model = match self.known_model(name) {
+            Ok(model) => model,
+            Err(error) => return Some(Err(error)),
+        };
+        let context = format!("{name} version {version}");
+        match model.progress.versions.get(version) {
+            Some(record) if record.loading.is_some() => None,
+            Some(record) => Some(match (&record.failed, &record.serving) {
+                (Some((_, error)), _) => Err(error.clone().in_context(context)),
+                (None, Some(_)) => Ok(()),
+                (None, None) => Err(Error::invalid("its files are changing").in_context(context)),
+            }),
+            None => {
+                let reason = model.plan.reason.clone();
+                Some(Err(Error::invalid(reason).in_context(context)))
+            }
+        }
+    }
+
+    /// What identifies the content that a version serves.
+    pub(crate) fn fingerprint(&self, name: &ModelName, version: &Version) -> Option<String> {
+        let record = self.models.get(name)?.progress.versions.get(version)?;
+        Some(record.serving.as_ref()?.fingerprint.to_string())
+    }
+
+    /// The version of each model that answers when none is named, where nobody has pinned one.
+    pub(crate) fn defaults(&self) -> BTreeMap<ModelName, Version> {
+        let models = self.models.iter();
+        let unpinned = models.filter(|(_, model)| model.desired.routing.pinned.is_none());
+        unpinned
+            .filter_map(|(name, model)| {
+                let (highest, _) = model.serving.last_key_value()?;
+                Some((name.clone(), highest.clone()))
+            })
+            .collect()
+    }
+
+    /// The splits in the files of the models that obey them; settings with a slip change nothing,
+    /// so those models are left out.
+    pub(crate) fn file_splits(&self) -> BTreeMap<ModelName, Option<Split>> {
+        let models = self.models.iter();
+        let following_file =
+            models.filter(|(_, model)| model.desired.routing.split == SplitOverride::FromFile);
+        following_file
+            .filter_map(|(name, model)| {
+                let settings = model.found.as_ref()?.settings.as_ref().ok()?;
+                Some((name.clone(), settings.traffic.clone()))
+            })
+            .collect()
+    }
+
+    /// The splits in force whose weights follow their rewards, as they were written.
+    pub(crate) fn bandits(&self) -> impl Iterator<Item = (&ModelName, &Split)> {
+        let models = self.models.iter();
+        let without_rollout = models.filter(|(_, model)| model.rollout_routing.is_none());
+        without_rollout.filter_map(|(name, model)| {
+            let split = model.split.as_deref()?.split();
+            split.bandit.is_some().then_some((name, split))
+        })
+    }
+
+    /// Lets the weights of a model follow the rewards of its arms; gives them when they have moved.
+    pub(crate) fn update_weights(&mut self, name: &ModelName) -> Option<Vec<f64>> {
+        let model = self.models.get_mut(name)?;
+        let moved = model.split.as_ref()?.with_bandit_weights(&salt_of(name));
+        match moved {
+            Ok(moved) => {
+                let moved = moved?;
+                let weights = moved.weights().to_vec();
+                model.split = Some(Arc::new(moved));
+                Some(weights)
+            }
+            Err(error) => {
+                tracing::error!(model = %name, %error, "the weights of a split cannot follow its rewards");
+                None
+            }
+        }
+    }
+
+    fn known_model(&self, name: &ModelName) -> Result<&Model> {
+        let found = self.models.get(name);
+        found
+            .filter(|model| model.found.is_some() || !model.serving.is_empty())
+            .ok_or_else(|| unknown_model(name))
+    }
+}
+
+impl Model {
+    /// Works out which split is in force, and which versions it and the other wishes need.
+    pub(super) fn apply_desired_state(&mut self, name: &ModelName) {
+        let desired = self.desired_split();
+        let current = self.split.as_deref().map(ActiveSplit::split);
+        if desired != current {
+            self.split = desired.cloned().and_then(|split| activate(name, split));
+        }
+        let split = self.split.as_deref().map(ActiveSplit::split);
+        self.progress.required = self.desired.required(split);
+        let needed = self.needed_by_rollouts();
+        self.progress.required.extend(needed);
+        let unloaded = self.desired.unloaded.difference(&self.progress.required);
+        self.progress.excluded = unloaded.cloned().collect();
+    }
+
+    fn desired_split(&self) -> Option<&Split> {
+        match &self.desired.routing.split {
+            SplitOverride::Explicit(split) => Some(split),
+            SplitOverride::Disabled => None,
+            SplitOverride::FromFile => match &self.found.as_ref()?.settings {
+                Ok(settings) => settings.traffic.as_ref(),
+                // A slip in the file must not move traffic.
+                Err(_) => self.split.as_deref().map(ActiveSplit::split),
+            },
+        }
+    }
+
+    /// What routing needs to know.
+    pub(super) fn rules(&self) -> RoutingRules {
+        let DesiredState { routing, .. } = &self.desired;
+        self.with_rollout(RoutingRules {
+            pinned: routing.pinned.clone(),
+            labels: routing.labels.clone(),
+            split: self.split.clone(),
+            generation: self.desired.generation,
+            ..RoutingRules::default()
+        })
+    }
+}
+
+/// Splits are checked before they are kept, so a refusal here comes from another version of us.
+fn activate(name: &ModelName, split: Split) -> Option<Arc<ActiveSplit>> {
+    match ActiveSplit::new(split, &salt_of(name)) {
+        Ok(active) => Some(Arc::new(active)),
+        Err(error) => {
+            tracing::error!(model = %name, %error, "a split cannot be used; there is none now");
+            None
+        }
+    }
+}
+
+/// What units are hashed with when a split has no salt.
+fn salt_of(name: &ModelName) -> String {
+    format!("{name}/traffic")
+}

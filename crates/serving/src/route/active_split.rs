@@ -1,0 +1,318 @@
+//! The split of one model at work: from a request to one of its arms.
+//!
+//! Decision: the request is asked only for what this split needs. Randomness comes in as a number,
+//! so the same request and the same number always give the same arm.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use contract::{Arm, AssignmentAttributes, Error, Fallback, Result, Split, UnitSource};
+
+use super::bandit;
+use super::counters::{ArmCounters, Class, Exposure, Exposures, Outcome, RequestFingerprint};
+use super::seen_units::SeenUnits;
+use super::split::Assigner;
+use crate::rollout::statistics::mismatch;
+
+/// A checked split, with what its replies carry.
+#[derive(Debug)]
+pub(crate) struct ActiveSplit {
+    split: Split,
+    /// Those in force, by arm; a bandit moves them.
+    weights: Vec<f64>,
+    /// The weights as replies carry them, where they depend on what was answered before.
+    propensities: Vec<Bytes>,
+    assigner: Assigner,
+    arms: Vec<Arc<ActiveArm>>,
+    history: Arc<AssignmentHistory>,
+    period_start: PeriodStart,
+}
+
+/// What outlives a change of the weights.
+#[derive(Debug, Default)]
+struct AssignmentHistory {
+    seen_units: SeenUnits,
+    exposures: Exposures,
+    n_without_unit: AtomicU64,
+}
+
+/// What was there when the weights of now began to hold.
+#[derive(Debug)]
+struct PeriodStart {
+    /// Units by arm.
+    units: Vec<u64>,
+    /// ln BF of a mismatch under all earlier weights.
+    ln_mismatch: f64,
+}
+
+/// What goes with each arm.
+#[derive(Debug)]
+pub(crate) struct ActiveArm {
+    /// Its name, as replies carry it.
+    pub(crate) name: Bytes,
+    /// What it has answered.
+    pub(crate) counters: Arc<ArmCounters>,
+    /// What it is called in the exposures, whatever its place.
+    number: u8,
+    history: Arc<AssignmentHistory>,
+}
+
+/// What a split says about one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ArmAssignment<'a> {
+    /// The request belongs to an arm, which had this probability when a bandit has set it.
+    Assigned(&'a Arm, &'a Arc<ActiveArm>, Option<&'a Bytes>),
+    /// The caller forces an arm.
+    Forced(&'a Arm, &'a Arc<ActiveArm>),
+    /// The request takes no part.
+    Excluded,
+}
+
+impl ActiveArm {
+    /// Takes note of a request that it was to answer, for its counts and for later feedback.
+    pub(crate) fn record(&self, request: RequestFingerprint, outcome: &Outcome<'_>) {
+        let class = self.counters.record(outcome);
+        if outcome.error.is_none() {
+            let arm = self.number;
+            let exposure = Exposure { arm, class };
+            self.history.exposures.record(request, exposure);
+        }
+    }
+}
+
+impl ActiveSplit {
+    /// Checks a split.
+    ///
+    /// # Errors
+    /// `invalid_request` with the key that is wrong.
+    pub(crate) fn new(split: Split, default_salt: &str) -> Result<Self> {
+        Self::with_arms_from(None, split, default_salt)
+    }
+
+    /// The same split with other weights. Arms of the same name and version go on counting, no unit
+    /// is counted twice, and feedback still finds what was answered before.
+    ///
+    /// # Errors
+    /// `invalid_request` with the key that is wrong.
+    pub(crate) fn reweighted(&self, split: Split, default_salt: &str) -> Result<Self> {
+        Self::with_arms_from(Some(self), split, default_salt)
+    }
+
+    /// The same split with the weights that the rewards of its arms suggest; `None` when it is no
+    /// bandit, has too few rewards, or has these weights already.
+    ///
+    /// # Errors
+    /// `invalid_request` with the key that is wrong, which was right when the split was set.
+    pub(crate) fn with_bandit_weights(&self, default_salt: &str) -> Result<Option<Self>> {
+        let rewards: Vec<_> = self.arms.iter().map(|arm| arm.counters.rewards()).collect();
+        let rule = self.split.bandit.as_ref();
+        let Some(weights) = rule.and_then(|rule| bandit::weights(&rewards, rule)) else {
+            return Ok(None);
+        };
+        let weights = bandit::round_to_buckets(&weights, Assigner::n_buckets(self.split.hash));
+        if weights == self.weights {
+            return Ok(None);
+        }
+        let mut split = self.split.clone();
+        for (arm, weight) in split.arms.iter_mut().zip(weights) {
+            arm.weight = weight;
+        }
+        Ok(Some(Self {
+            split: self.split.clone(),
+            ..self.reweighted(split, default_salt)?
+        }))
+    }
+
+    fn with_arms_from(earlier: Option<&Self>, split: Split, default_salt: &str) -> Result<Self> {
+        let assigner = Assigner::new(&split, default_salt)?;
+        let mut free = earlier.map_or(0, Self::first_free_number);
+        // Arms come and go; after hundreds of them, what was remembered is given up.
+        let has_room = usize::from(free) + split.arms.len() <= usize::from(u8::MAX);
+        let earlier = earlier.filter(|_| has_room);
+        if earlier.is_none() {
+            free = 0;
+        }
+        let history = earlier.map_or_else(Arc::default, |earlier| Arc::clone(&earlier.history));
+        let mut arms = Vec::with_capacity(split.arms.len());
+        for arm in &split.arms {
+            let known = earlier.and_then(|earlier| earlier.same_arm(arm));
+            arms.push(known.unwrap_or_else(|| {
+                free += 1;
+                Arc::new(ActiveArm {
+                    name: Bytes::copy_from_slice(arm.name.as_bytes()),
+                    counters: Arc::default(),
+                    number: free - 1,
+                    history: Arc::clone(&history),
+                })
+            }));
+        }
+        let units = arms.iter().map(|arm| arm.counters.n_units());
+        let period_start = PeriodStart {
+            units: units.collect(),
+            ln_mismatch: earlier.map_or(0.0, Self::ln_mismatch),
+        };
+        let weights: Vec<_> = split.arms.iter().map(|arm| arm.weight).collect();
+        let bandit_weights = weights.iter().filter(|_| split.bandit.is_some());
+        Ok(Self {
+            propensities: bandit_weights
+                .map(|weight| weight.to_string().into())
+                .collect(),
+            weights,
+            split,
+            assigner,
+            arms,
+            history,
+            period_start,
+        })
+    }
+
+    fn same_arm(&self, arm: &Arm) -> Option<Arc<ActiveArm>> {
+        let mut arms = self.split.arms.iter().zip(&self.arms);
+        let is_same = |own: &Arm| own.name == arm.name && own.version == arm.version;
+        let (_, active_arm) = arms.find(|(own, _)| is_same(own))?;
+        Some(Arc::clone(active_arm))
+    }
+
+    fn first_free_number(&self) -> u8 {
+        let numbers = self.arms.iter().map(|arm| arm.number.saturating_add(1));
+        numbers.max().unwrap_or(0)
+    }
+
+    /// The split as it was written.
+    pub(crate) fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// The weights in force, in the order of the split.
+    pub(crate) fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// The arms at work, in the order of the split.
+    pub(crate) fn arms(&self) -> &[Arc<ActiveArm>] {
+        &self.arms
+    }
+
+    /// Who gets which arm.
+    pub(crate) fn assigner(&self) -> &Assigner {
+        &self.assigner
+    }
+
+    /// How many requests had no unit.
+    pub(crate) fn n_without_unit(&self) -> u64 {
+        self.history.n_without_unit.load(Ordering::Relaxed)
+    }
+
+    /// How many units each arm got: requests, when every request is a unit of its own.
+    pub(crate) fn units(&self) -> Vec<u64> {
+        let arms = self.arms.iter();
+        arms.map(|arm| arm.counters.n_units()).collect()
+    }
+
+    /// ln BF that the units do not follow the weights.
+    pub(crate) fn ln_mismatch(&self) -> f64 {
+        let units = self.units();
+        let now = units.iter().zip(&self.period_start.units);
+        let counts: Vec<_> = now
+            .map(|(now, period_start)| now.saturating_sub(*period_start))
+            .collect();
+        let sum: f64 = self.weights.iter().sum();
+        let weights: Vec<_> = self.weights.iter().map(|weight| weight / sum).collect();
+        let of_now = mismatch::ln_bayes_factor(&counts, &weights, mismatch::CONCENTRATION);
+        self.period_start.ln_mismatch + of_now
+    }
+
+    /// What the split says about the request of `attributes`; `draw` is asked for when it is random.
+    ///
+    /// # Errors
+    /// `invalid_request` when the caller forces an arm that the split does not have.
+    pub(crate) fn assign(
+        &self,
+        attributes: &dyn AssignmentAttributes,
+        draw: impl FnOnce() -> u64,
+    ) -> Result<ArmAssignment<'_>> {
+        let forced = self.split.override_header.as_deref();
+        if let Some(name) = forced.and_then(|header| attributes.header(header)) {
+            return self.forced(&name);
+        }
+        let unit = self.unit(attributes).filter(|unit| !unit.is_empty());
+        let index = match (&unit, self.split.unit.fallback) {
+            (Some(unit), Fallback::Random | Fallback::Stable) => self.assigner.arm_of(unit),
+            (None, Fallback::Random) => self.assigner.arm_of_draw(draw()),
+            (None, Fallback::Stable) => None,
+        };
+        let arm = index.and_then(|index| self.arm(index));
+        self.count_unit(unit.as_deref(), arm.map(|(_, active_arm)| active_arm));
+        let propensity = index.and_then(|index| self.propensities.get(index));
+        Ok(arm.map_or(ArmAssignment::Excluded, |(arm, active_arm)| {
+            ArmAssignment::Assigned(arm, active_arm, propensity)
+        }))
+    }
+
+    fn count_unit(&self, unit: Option<&str>, arm: Option<&Arc<ActiveArm>>) {
+        let AssignmentHistory {
+            seen_units,
+            n_without_unit,
+            ..
+        } = &*self.history;
+        let is_random = self.split.unit.source == UnitSource::Random;
+        if unit.is_none() && !is_random {
+            n_without_unit.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(arm) = arm
+            && (is_random || unit.is_some_and(|unit| seen_units.insert(unit)))
+        {
+            arm.counters.record_unit();
+        }
+    }
+
+    /// The arm that answered a request, and the class that it answered.
+    pub(super) fn arm_of_request(&self, id: &str) -> Option<(&ActiveArm, Option<Class>)> {
+        let exposure = self.history.exposures.find(RequestFingerprint::new(id))?;
+        let mut arms = self.arms.iter();
+        let arm = arms.find(|arm| arm.number == exposure.arm)?;
+        Some((arm, exposure.class))
+    }
+
+    /// The arm of a unit that was seen.
+    pub(super) fn arm_of_unit(&self, unit: &str) -> Option<&ActiveArm> {
+        let index = self.assigner.arm_of(unit)?;
+        let arm = self.arms.get(index)?;
+        self.history.seen_units.may_contain(unit).then_some(arm)
+    }
+
+    fn forced(&self, name: &str) -> Result<ArmAssignment<'_>> {
+        let mut arms = self.split.arms.iter().zip(&self.arms);
+        let found = arms.find(|(arm, _)| arm.name == name);
+        found
+            .map(|(arm, active_arm)| ArmAssignment::Forced(arm, active_arm))
+            .ok_or_else(|| {
+                let arms = self.split.arms.iter();
+                let names: Vec<_> = arms.map(|arm| format!("`{}`", arm.name)).collect();
+                Error::invalid(format!(
+                    "header `{}`: the split has the arms {}, got `{}`",
+                    self.split.override_header.as_deref().unwrap_or_default(),
+                    names.join(", "),
+                    name.escape_debug()
+                ))
+            })
+    }
+
+    fn arm(&self, index: usize) -> Option<(&Arm, &Arc<ActiveArm>)> {
+        self.split.arms.get(index).zip(self.arms.get(index))
+    }
+
+    fn unit<'a>(&self, attributes: &'a dyn AssignmentAttributes) -> Option<Cow<'a, str>> {
+        match &self.split.unit.source {
+            UnitSource::Field(path) => attributes.field(path),
+            UnitSource::Header(name) => attributes.header(name),
+            UnitSource::Cookie(name) => attributes.cookie(name),
+            UnitSource::Random => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! What the arms of a split have answered: counts, times and outputs, since the split was set.
+//!
+//! Rule: a request counts for the arm that it was assigned to, never when the arm was forced, and
+//! not when the caller made a mistake or went away. Everything only grows, so that whoever looks
+//! twice gets the time between by a subtraction. Counting is a few relaxed additions and one look
+//! at the outputs: no lock, no allocation.
+
+mod exposures;
+mod histogram;
+mod outputs;
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use contract::{ArmResult, Code, NamedTensor, OutputCounts, RewardResult, Timings};
+
+pub(crate) use exposures::{Exposure, Exposures, RequestFingerprint};
+pub(crate) use histogram::Histogram;
+pub(crate) use outputs::{Class, is_not_finite};
+
+use crate::rollout::config::Span;
+use crate::rollout::statistics::means::difference::Moments;
+use histogram::AtomicHistogram;
+use outputs::{N_BINS, N_SCORE_BINS, OutputKind};
+
+/// How one request ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome<'a> {
+    /// Why it failed.
+    pub(crate) error: Option<Code>,
+    /// All of its time.
+    pub(crate) latency: Duration,
+    /// Where the time of an answer went.
+    pub(crate) timings: Option<Timings>,
+    /// What was answered.
+    pub(crate) outputs: &'a [NamedTensor],
+}
+
+/// The counts of one arm.
+#[derive(Debug)]
+pub(crate) struct ArmCounters {
+    errors: AtomicU64,
+    error_run: AtomicU64,
+    longest_error_run: AtomicU64,
+    /// By span: total, queue, infer.
+    latencies: [AtomicHistogram; 3],
+    output_kind: AtomicU8,
+    outputs: [AtomicU64; N_BINS],
+    non_finite: AtomicU64,
+    units: AtomicU64,
+    /// Rewards are rare beside requests, so a lock is fine.
+    rewards: Mutex<Rewards>,
+}
+
+/// What feedback said about the answers of an arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Rewards {
+    /// The sums of all rewards.
+    pub(crate) moments: Moments,
+    /// Rewards that are neither 0 nor 1.
+    pub(crate) n_non_binary: u64,
+}
+
+/// What an arm has counted since it was set up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ArmTotals {
+    /// Requests that were answered.
+    pub(crate) n_answered: u64,
+    /// Requests that failed.
+    pub(crate) n_errors: u64,
+    /// Times of the answered ones, by the spans of a rollout: total, queue, infer.
+    pub(crate) latencies: [Histogram; 3],
+    /// Rows by output bin; which bins mean what, says the kind of the outputs.
+    pub(crate) outputs: Vec<u64>,
+    /// Answers with a NaN or an infinity in an output.
+    pub(crate) n_nan: u64,
+    /// What feedback said about the answers.
+    pub(crate) rewards: Moments,
+}
+
+impl ArmTotals {
+    /// The times of one part of the answered requests.
+    pub(crate) fn latency(&self, span: Span) -> &Histogram {
+        let [total, queue, infer] = &self.latencies;
+        match span {
+            Span::Total => total,
+            Span::Queue => queue,
+            Span::Infer => infer,
+        }
+    }
+
+    /// Adds what another server has counted for the same arm.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.n_answered += other.n_answered;
+        self.n_errors += other.n_errors;
+        self.n_nan += other.n_nan;
+        self.rewards.add(other.rewards);
+        for (sum, more) in self.latencies.iter_mut().zip(&other.latencies) {
+            sum.add(more);
+        }
+        let n_bins = self.outputs.len().max(other.outputs.len());
+        self.outputs.resize(n_bins, 0);
+        for (sum, more) in self.outputs.iter_mut().zip(&other.outputs) {
+            *sum += more;
+        }
+    }
+}
+
+impl Default for ArmCounters {
+    fn default() -> Self {
+        Self {
+            errors: AtomicU64::new(0),
+            error_run: AtomicU64::new(0),
+            longest_error_run: AtomicU64::new(0),
+            latencies: Default::default(),
+            output_kind: AtomicU8::new(OutputKind::Unknown.number()),
+            outputs: std::array::from_fn(|_| AtomicU64::new(0)),
+            non_finite: AtomicU64::new(0),
+            units: AtomicU64::new(0),
+            rewards: Mutex::default(),
+        }
+    }
+}
+
+impl ArmCounters {
+    /// Takes note of a request; says which class was answered, when there was one row to classify.
+    pub(crate) fn record(&self, outcome: &Outcome<'_>) -> Option<Class> {
+        match outcome.error {
+            None => self.record_answer(outcome),
+            Some(code) if code.is_client_mistake() => None,
+            Some(_) => {
+                self.record_error();
+                None
+            }
+        }
+    }
+
+    fn record_error(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        let run = self.error_run.fetch_add(1, Ordering::Relaxed) + 1;
+        self.longest_error_run.fetch_max(run, Ordering::Relaxed);
+    }
+
+    fn record_answer(&self, outcome: &Outcome<'_>) -> Option<Class> {
+        // A load first: a line that nobody writes stays in every cache.
+        if self.error_run.load(Ordering::Relaxed) != 0 {
+            self.error_run.store(0, Ordering::Relaxed);
+        }
+        let [total, queue, infer] = &self.latencies;
+        total.add(outcome.latency);
+        if let Some(timings) = &outcome.timings {
+            queue.add(timings.queue);
+            infer.add(timings.compute);
+        }
+        if outputs::has_non_finite(outcome.outputs) {
+            self.non_finite.fetch_add(1, Ordering::Relaxed);
+        }
+        let seen = outputs::summarize(outcome.outputs, |bin| {
+            if let Some(count) = self.outputs.get(bin) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let kind = seen.kind.number();
+        if seen.kind != OutputKind::Unknown && self.output_kind.load(Ordering::Relaxed) != kind {
+            self.output_kind.store(kind, Ordering::Relaxed);
+        }
+        seen.class
+    }
+
+    /// Takes note of a unit that was assigned for the first time.
+    pub(super) fn record_unit(&self) {
+        self.units.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many units were assigned.
+    pub(crate) fn n_units(&self) -> u64 {
+        self.units.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of what an answer was worth.
+    pub(super) fn record_reward(&self, reward: f64) {
+        let one = Moments {
+            n: 1,
+            sum: reward,
+            sum_squares: reward * reward,
+        };
+        let mut rewards = self.rewards.lock().unwrap_or_else(PoisonError::into_inner);
+        rewards.moments.add(one);
+        rewards.n_non_binary += u64::from(reward != 0.0 && reward != 1.0);
+    }
+
+    /// What the answers were worth so far.
+    pub(super) fn rewards(&self) -> Rewards {
+        *self.rewards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that was counted so far.
+    pub(crate) fn totals(&self) -> ArmTotals {
+        let latencies = self.latencies.each_ref().map(AtomicHistogram::read);
+        let outputs = self.outputs.iter();
+        let [total, ..] = &latencies;
+        ArmTotals {
+            n_answered: total.n(),
+            n_errors: self.errors.load(Ordering::Relaxed),
+            outputs: outputs.map(|bin| bin.load(Ordering::Relaxed)).collect(),
+            n_nan: self.non_finite.load(Ordering::Relaxed),
+            rewards: self.rewards().moments,
+            latencies,
+        }
+    }
+
+    /// The longest run of requests that failed one after the other since it was last taken.
+    pub(crate) fn take_longest_error_run(&self) -> u64 {
+        self.longest_error_run.swap(0, Ordering::Relaxed)
+    }
+
+    /// What was counted so far, as it is shown.
+    pub(crate) fn result(&self, arm: &str, weight: f64) -> ArmResult {
+        let totals = self.totals();
+        let [latencies, ..] = &totals.latencies;
+        ArmResult {
+            arm: arm.to_owned(),
+            weight,
+            n_requests: totals.n_answered + totals.n_errors,
+            n_errors: totals.n_errors,
+            p50: latencies.quantile(0.5),
+            p95: latencies.quantile(0.95),
+            p99: latencies.quantile(0.99),
+            n_units: self.n_units(),
+            reward: RewardResult {
+                n: totals.rewards.n,
+                mean: totals.rewards.mean(),
+            },
+            outputs: self.outputs(totals.outputs),
+        }
+    }
+
+    fn outputs(&self, mut counts: Vec<u64>) -> OutputCounts {
+        match OutputKind::from_number(self.output_kind.load(Ordering::Relaxed)) {
+            OutputKind::Unknown => OutputCounts::Nothing,
+            OutputKind::Classes => OutputCounts::Classes(counts),
+            OutputKind::Scores => {
+                counts.truncate(N_SCORE_BINS);
+                OutputCounts::Scores(counts)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! What decides between the versions of one model, as one value that is swapped whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contract::{Routing, Version};
+
+use super::active_split::ActiveSplit;
+use super::mirror::Mirror;
+use super::report;
+
+/// What decides between the versions of one model.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RoutingRules {
+    /// The version that answers when none is named, even while it is not ready.
+    pub(crate) pinned: Option<Version>,
+    /// Further names of versions.
+    pub(crate) labels: BTreeMap<String, Version>,
+    /// How requests that name no version are shared out.
+    pub(crate) split: Option<Arc<ActiveSplit>>,
+    /// Grows with every change that an operator makes.
+    pub(crate) generation: u64,
+    /// Where copies of requests go that name no version.
+    pub(crate) mirror: Option<Arc<Mirror>>,
+    /// The rollout that decides in place of operators.
+    pub(crate) rollout: Option<String>,
+}
+
+impl RoutingRules {
+    /// What decides, as `Control` shows it.
+    pub(crate) fn routing(&self) -> Routing {
+        let report = self.split.as_deref().map(report::report);
+        let report = report.unwrap_or_default();
+        Routing {
+            pinned: self.pinned.clone(),
+            labels: self.labels.clone(),
+            split: self.split.as_deref().map(|active| active.split().clone()),
+            results: report.results,
+            comparison: report.comparison,
+            sample_ratio: report.sample_ratio,
+            n_without_unit: self
+                .split
+                .as_ref()
+                .map_or(0, |active| active.n_without_unit()),
+            generation: self.generation,
+            rollout: self.rollout.clone(),
+        }
+    }
+}
