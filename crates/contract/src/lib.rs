@@ -3,7 +3,6 @@
 //! Plain types, one error, one event enum and five traits; no I/O, no async runtime, no serde.
 //! Wire and file shapes are types of their own, in the crates that speak them, and convert to these.
 
-pub mod comparison;
 pub mod control;
 pub mod engine;
 pub mod error;

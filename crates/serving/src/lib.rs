@@ -12,12 +12,11 @@ mod fake_webhooks;
 mod instance;
 mod loaded_version;
 mod repository;
-pub mod rollout;
+mod rollout_driver;
 mod route;
 mod server;
 mod store;
 mod tap;
 
 pub use repository::settings::DEFAULT_MODEL_SETTINGS;
-pub use route::Assigner;
 pub use server::{Server, ServerOptions};

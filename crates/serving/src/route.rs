@@ -7,12 +7,10 @@ mod active_split;
 mod attribution;
 mod bandit;
 mod counters;
-mod hash;
 mod mirror;
 mod report;
 mod rules;
 mod seen_units;
-mod split;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +28,6 @@ pub(crate) use counters::ArmCounters;
 pub(crate) use counters::{ArmTotals, Histogram, Outcome, RequestFingerprint, is_not_finite};
 pub(crate) use mirror::{DropCounters, DropReason, Mirror, MirroredRequest, MirroredResponse};
 pub(crate) use rules::RoutingRules;
-pub use split::Assigner;
 
 use active_split::ArmAssignment;
 

@@ -36,8 +36,7 @@ use crate::repository::settings::SettingsDefaults;
 use crate::repository::snapshot::{ServedVersion, Snapshot};
 use crate::repository::version::VersionLoader;
 use crate::repository::watch::watch;
-use crate::rollout;
-use crate::rollout::driver::{Records, Registry, RepositoryHandle};
+use crate::rollout_driver::{Dependencies, Records, Registry, RepositoryHandle, Restored};
 use crate::route::{ActiveArm, Mirror, Outcome, RequestFingerprint};
 use crate::tap::Tap;
 use rng::RequestRng;
@@ -124,14 +123,14 @@ impl Server {
         options.check_roots()?;
         let leader = options.rollout_leader.clone();
         let records = Records::new(Arc::clone(&options.store));
-        let past_rollouts = rollout::driver::Restored::read(&records, leader.as_deref())?;
+        let past_rollouts = Restored::read(&records, leader.as_deref())?;
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let published = Arc::new(ArcSwap::default());
         let repository_handle = RepositoryHandle {
             commands: commands.clone(),
             published: Arc::clone(&published),
         };
-        let driver = rollout::driver::Dependencies::new(repository_handle, records, &options);
+        let driver = Dependencies::new(repository_handle, records, &options);
         let scanner = Scanner {
             roots: options.roots,
             engines: options.engines.clone(),

@@ -11,8 +11,8 @@ mod run;
 
 use std::sync::Arc;
 
-use contract::comparison::ReportBuilder;
 use contract::{Code, Error, ModelName, NamedTensor, Result, Route, Target, VersionSelector};
+use stats::comparison::ReportBuilder;
 
 use self::body::{CompareBody, Recorded, Source};
 use self::run::ComparisonRun;

@@ -8,12 +8,9 @@ mod file;
 mod resolve;
 mod traffic;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use serde_saphyr::{
-    Budget, Localizer, MessageFormatter, Options, SnippetMode, UserMessageFormatter,
-};
+use api::yaml::{user_message, yaml_options};
 
 pub(crate) use file::ModelFile;
 pub(crate) use resolve::{
@@ -27,12 +24,6 @@ pub const DEFAULT_MODEL_SETTINGS: &str = include_str!("settings/default.yaml");
 
 /// Far above any real file: labels of a thousand classes take about 30 kB.
 pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;
-
-/// Settings nest three deep; the rest is room for labels and anchors.
-const MAX_DEPTH: usize = 16;
-
-/// Enough for tens of thousands of labels, and few enough to parse in milliseconds.
-const MAX_NODES: usize = 100_000;
 
 /// What is wrong with a `model.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,27 +56,6 @@ pub(crate) enum SettingsError {
     },
 }
 
-/// Says what was expected in words for people who write YAML and no Rust.
-#[derive(Clone, Copy, Debug)]
-struct UserMessages;
-
-impl MessageFormatter for UserMessages {
-    fn localizer(&self) -> &dyn Localizer {
-        UserMessageFormatter.localizer()
-    }
-
-    fn format_message<'a>(&self, error: &'a serde_saphyr::Error) -> Cow<'a, str> {
-        if let serde_saphyr::Error::InvalidScalar { ty, .. } = error {
-            return Cow::Borrowed(match *ty {
-                "f32" | "f64" | "floating point" => "expected a number",
-                "bool" | "boolean" => "expected `true` or `false`",
-                _ => "expected a whole number that is not negative",
-            });
-        }
-        UserMessageFormatter.format_message(error)
-    }
-}
-
 /// Reads the text of a `model.yaml`; `path` is for the error.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<ModelFile, SettingsError> {
     // A file of comments alone is an empty document, which is a file without settings.
@@ -95,25 +65,6 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<ModelFile, SettingsError>
             message: user_message(&error),
         })?;
     Ok(file.unwrap_or_default())
-}
-
-/// An error of a file for people who write YAML and no Rust.
-pub(crate) fn user_message(error: &serde_saphyr::Error) -> String {
-    let options = serde_saphyr::render_options! {
-        formatter: &UserMessages,
-        snippets: SnippetMode::Off,
-    };
-    error.render_with_options(options)
-}
-
-/// What a file of settings may cost to read.
-pub(crate) fn yaml_options() -> Options {
-    let mut budget = Budget::default();
-    budget.max_depth = MAX_DEPTH;
-    budget.flow_nesting_limit = MAX_DEPTH;
-    budget.max_nodes = MAX_NODES;
-    budget.max_documents = 1;
-    serde_saphyr::options! { budget: Some(budget) }
 }
 
 #[cfg(test)]

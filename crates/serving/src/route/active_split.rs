@@ -13,8 +13,8 @@ use contract::{Arm, AssignmentAttributes, Error, Fallback, Result, Split, UnitSo
 use super::bandit;
 use super::counters::{ArmCounters, Class, Exposure, Exposures, Outcome, RequestFingerprint};
 use super::seen_units::SeenUnits;
-use super::split::Assigner;
-use crate::rollout::statistics::mismatch;
+use stats::assignment::Assigner;
+use stats::mismatch;
 
 /// A checked split, with what its replies carry.
 #[derive(Debug)]

@@ -14,11 +14,11 @@ use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
 use super::counters::Rewards;
-use crate::rollout::statistics::best_arm::{
+use stats::best_arm::{
     MeanPosterior, Posterior, probability_better, probability_higher, top_two_weights,
     top_two_weights_of_means, with_floor,
 };
-use crate::rollout::statistics::means::difference::Moments;
+use stats::means::difference::Moments;
 
 /// The same rewards always give the same weights.
 const SEED: u64 = 0x10c4_6a7e;

@@ -19,10 +19,10 @@ pub(crate) use exposures::{Exposure, Exposures, RequestFingerprint};
 pub(crate) use histogram::Histogram;
 pub(crate) use outputs::{Class, is_not_finite};
 
-use crate::rollout::config::Span;
-use crate::rollout::statistics::means::difference::Moments;
 use histogram::AtomicHistogram;
 use outputs::{N_BINS, N_SCORE_BINS, OutputKind};
+use rollout::config::Span;
+use stats::means::difference::Moments;
 
 /// How one request ended.
 #[derive(Clone, Copy, Debug)]

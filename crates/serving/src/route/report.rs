@@ -10,8 +10,8 @@ use contract::{ArmResult, Comparison, Difference, SampleRatio};
 
 use super::active_split::ActiveSplit;
 use super::counters::ArmTotals;
-use crate::rollout::statistics::means::difference::{Effect, Moments, TUNED_FOR};
-use crate::rollout::statistics::{false_discovery, mismatch};
+use stats::means::difference::{Effect, Moments, TUNED_FOR};
+use stats::{false_discovery, mismatch};
 
 /// What is wrong at most once in twenty.
 const ALPHA: f64 = 0.05;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use contract::{Engine, Error, Observe, Result, Store, Webhooks};
 
-use crate::rollout::driver::NoWebhooks;
+use crate::rollout_driver::NoWebhooks;
 use crate::store::MemoryStore;
 
 /// A scan of a hundred models takes a few milliseconds, and nobody waits longer for a model that

@@ -5,8 +5,8 @@ use contract::{
 };
 
 use super::Server;
-use crate::rollout::config::RolloutConfig;
-use crate::rollout::simulate;
+use rollout::config::RolloutConfig;
+use rollout::simulate;
 
 impl Rollouts for Server {
     fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<RawJson>> {

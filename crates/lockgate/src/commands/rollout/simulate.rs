@@ -13,12 +13,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use rollout::config::{MetricKind, RolloutConfig, ShareEvent};
+use rollout::simulate::threshold_baseline::ThresholdBaseline;
+use rollout::simulate::{Outcome, Rates, SimulationInput, Summary, default_horizon, run as play};
 use serde::Serialize;
-use serving::rollout::config::{MetricKind, RolloutConfig, ShareEvent};
-use serving::rollout::simulate::threshold_baseline::ThresholdBaseline;
-use serving::rollout::simulate::{
-    Outcome, Rates, SimulationInput, Summary, default_horizon, run as play,
-};
 
 use crate::command_line::{MetricRate, SimulateArguments};
 use crate::output;

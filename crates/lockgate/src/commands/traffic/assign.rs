@@ -3,7 +3,7 @@
 use anyhow::Result;
 use contract::{Arm, AssignmentHash, Fallback, Split, Unit, UnitSource};
 use serde_json::{Value, json};
-use serving::Assigner;
+use stats::assignment::Assigner;
 
 use crate::command_line::{ArmArgument, RuleArguments};
 use crate::commands::table::table;

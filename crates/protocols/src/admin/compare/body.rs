@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use contract::comparison::Tolerance;
 use contract::{Error, ModelName, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use stats::comparison::Tolerance;
 
 use crate::admin::version_text::VersionText;
 use crate::rest::Call;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use contract::comparison::{
+use contract::{Error, Result, Route};
+use serde::Serialize;
+use stats::comparison::{
     Accuracy, Class, ClassReport, Confusion, LabelReport, Latency, OutputReport, PairReport,
     Report, VersionReport,
 };
-use contract::{Error, Result, Route};
-use serde::Serialize;
 
 use super::body::{CompareBody, Source};
 use super::run::Throughput;

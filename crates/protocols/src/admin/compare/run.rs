@@ -6,9 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use contract::comparison::{Answer, Item, ReportBuilder};
 use contract::{Code, Error, InferRequest, RequestId, Result, Route};
 use futures_util::stream::{self, StreamExt};
+use stats::comparison::{Answer, Item, ReportBuilder};
 use tokio::time;
 
 use super::Inputs;

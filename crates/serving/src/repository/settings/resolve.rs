@@ -22,7 +22,7 @@ use super::file::{
 use super::traffic::TrafficFile;
 use crate::batch::policy::types::QueueLimit;
 use crate::loaded_version::Execution;
-use crate::route::Assigner;
+use stats::assignment::Assigner;
 
 /// The batch that keeps a network on a CPU busy without making the first row wait long.
 const DEFAULT_MAX_BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).unwrap();

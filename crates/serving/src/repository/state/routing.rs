@@ -7,7 +7,8 @@ use contract::{Change, Error, ModelName, Result, Routing, Split, Version};
 
 use super::super::desired::{ChangeOutcome, DesiredState, SplitOverride, ValidationContext};
 use super::{Model, RepositoryState, unknown_model};
-use crate::route::{ActiveSplit, Assigner, RoutingRules};
+use crate::route::{ActiveSplit, RoutingRules};
+use stats::assignment::Assigner;
 
 impl RepositoryState {
     /// Takes up the wishes about a model from before a restart.

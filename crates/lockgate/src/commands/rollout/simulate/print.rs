@@ -1,8 +1,8 @@
 //! The results of a simulation as tables.
 
 use anyhow::Result;
-use serving::rollout::config::{MetricKind, RolloutConfig};
-use serving::rollout::simulate::Quantiles;
+use rollout::config::{MetricKind, RolloutConfig};
+use rollout::simulate::Quantiles;
 
 use super::{BASELINE, BASELINE_THRESHOLDS, Results};
 use crate::commands::table::table;

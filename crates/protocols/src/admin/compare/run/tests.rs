@@ -1,9 +1,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use contract::comparison::Tolerance;
 use contract::testing::{EchoServer, RecordingObserver, model_info};
 use contract::{BoxFuture, Infer, InferResponse, Signature, Target, VersionSelector};
+use stats::comparison::Tolerance;
 
 use super::*;
 use crate::context::{Limits, ServerInfo};

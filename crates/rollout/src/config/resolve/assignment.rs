@@ -1,0 +1,101 @@
+//! Who gets which version.
+//!
+//! Decision: the rules of splits are those of the router, so the router checks what is written
+//! here: with the weight of every step, because a weight can be too fine for a hash.
+
+use contract::{AssignmentHash, Fallback, Layer, Unit, UnitSource};
+
+use super::super::file::{
+    FallbackFile, HashFile, LayerFile, OverrideFile, RolloutFile, UnitFile, UnitFrom,
+};
+use super::super::{Assignment, ConfigError, RolloutConfig};
+use super::{error, required};
+use stats::assignment::Assigner;
+
+/// The keys of a file about assignment.
+#[derive(Debug)]
+pub(super) struct AssignmentFile {
+    unit: Option<UnitFile>,
+    hash: Option<HashFile>,
+    salt: Option<String>,
+    override_header: Option<OverrideFile>,
+    layer: Option<LayerFile>,
+}
+
+impl AssignmentFile {
+    /// Takes them out of a file.
+    pub(super) fn take(file: &mut RolloutFile) -> Self {
+        Self {
+            unit: file.unit.take(),
+            hash: file.hash.take(),
+            salt: file.salt.take(),
+            override_header: file.override_header.take(),
+            layer: file.layer.take(),
+        }
+    }
+
+    /// Decides what they leave open; `name` makes rollouts independent of each other.
+    pub(super) fn resolve(self, name: &str) -> Result<Assignment, ConfigError> {
+        let hash = match self.hash {
+            None | Some(HashFile::Xxh3) => AssignmentHash::Xxh3,
+            Some(HashFile::Md5) => AssignmentHash::Md5,
+            Some(HashFile::GrowthbookV2) => AssignmentHash::GrowthbookV2,
+            Some(HashFile::Murmur3) => AssignmentHash::Murmur3,
+        };
+        let default_salt = match hash {
+            AssignmentHash::Xxh3 => Some(name.to_owned()),
+            AssignmentHash::Md5 | AssignmentHash::GrowthbookV2 | AssignmentHash::Murmur3 => None,
+        };
+        Ok(Assignment {
+            unit: unit(self.unit)?,
+            hash,
+            salt: self.salt.or(default_salt),
+            override_header: self.override_header.map(|forced| forced.header),
+            layer: self.layer.map(|layer| Layer {
+                name: layer.name,
+                start: layer.range.0,
+                end: layer.range.1,
+            }),
+        })
+    }
+}
+
+fn unit(file: Option<UnitFile>) -> Result<Unit, ConfigError> {
+    let Some(file) = file else {
+        return Ok(Unit {
+            source: UnitSource::Random,
+            fallback: Fallback::Random,
+        });
+    };
+    Ok(Unit {
+        source: unit_source(file.from, file.name)?,
+        fallback: match file.fallback {
+            None | Some(FallbackFile::Random) => Fallback::Random,
+            Some(FallbackFile::Stable) => Fallback::Stable,
+        },
+    })
+}
+
+fn unit_source(from: UnitFrom, name: Option<String>) -> Result<UnitSource, ConfigError> {
+    let make = match from {
+        // The metadata of gRPC are headers.
+        UnitFrom::Header | UnitFrom::Grpc => UnitSource::Header,
+        UnitFrom::Cookie => UnitSource::Cookie,
+        UnitFrom::Json => UnitSource::Field,
+        UnitFrom::Random => return Ok(UnitSource::Random),
+    };
+    required("rollout.unit.name", name).map(make)
+}
+
+/// Lets the router check the split of every step.
+pub(super) fn check(config: &RolloutConfig) -> Result<(), ConfigError> {
+    let check = |key: String, weight| {
+        let refused = Assigner::new(&config.split(weight), "").err();
+        refused.map_or(Ok(()), |refused| Err(error(key, refused.message())))
+    };
+    check("rollout".to_owned(), 0.5)?;
+    for (index, &weight) in config.steps.iter().enumerate() {
+        check(format!("rollout.steps[{index}]"), weight)?;
+    }
+    Ok(())
+}

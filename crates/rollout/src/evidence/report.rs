@@ -1,0 +1,306 @@
+//! The evidence with its limits, for people and other programs.
+//!
+//! Decision: every number stands beside the limit that it is held against, because a verdict that
+//! cannot be followed is not trusted.
+
+use serde::Serialize;
+
+use super::metric::{MetricEvidence, ShareLimits, shadow_sequence};
+use super::{Evidence, Limits, Verdict, Window, mismatch};
+use crate::config::{Metric, MetricAction, MetricKind, RolloutConfig, ShareRule};
+use stats::bernoulli::ConfidenceSequence;
+use stats::means::difference::{Effect, Moments, TUNED_FOR};
+use stats::{ArmCounts, Counts, Interval};
+
+/// All numbers of a rollout.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// What the combined evidence is held against.
+    pub limits: LimitsReport,
+    /// Each metric.
+    pub metrics: Vec<MetricReport>,
+    /// The weighted mean of the blocking metrics.
+    pub combined: CombinedReport,
+    /// Whether the split works.
+    pub srm: MismatchReport,
+}
+
+/// What the combined evidence is held against, as logarithms.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LimitsReport {
+    /// Of "worse", since the start.
+    pub ln_worse_start: f64,
+    /// Of "worse", since the last change of weight.
+    pub ln_worse_step: f64,
+    /// Of "not worse", the highest of the metrics.
+    pub ln_not_worse: f64,
+}
+
+/// One metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricReport {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub action: MetricAction,
+    /// What it says alone.
+    pub verdict: Verdict,
+    /// ln E of "worse", since the start.
+    pub ln_worse_start: f64,
+    /// The same since the last change of weight.
+    pub ln_worse_step: f64,
+    /// ln N of "not worse by the ratio", when there is a ratio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ln_not_worse: Option<f64>,
+    /// What that must reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ln_not_worse_limit: Option<f64>,
+    /// The difference of rates, when it has a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abs: Option<DifferenceReport>,
+    /// The distance of the outputs, when bins are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distance: Option<f64>,
+    /// The effect on the mean, when rewards are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Interval>,
+    /// Stable and candidate.
+    pub arms: ArmsReport,
+}
+
+/// Both arms of a metric.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ArmsReport {
+    /// The version that served before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable: Option<ArmReport>,
+    /// The version on trial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<ArmReport>,
+}
+
+/// One arm of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ArmReport {
+    /// Requests, pairs or rewards.
+    pub n: u64,
+    /// Events among them; left out for rewards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
+    /// The rate or the mean; `None` without data.
+    pub value: Option<f64>,
+    /// The interval of a rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ci: Option<(f64, f64)>,
+}
+
+/// The difference of two rates beside its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct DifferenceReport {
+    /// The upper end of the candidate's rate.
+    pub upper: f64,
+    /// The lower end of stable's rate.
+    pub lower: f64,
+    /// How far the upper end may lie above the lower.
+    pub limit: f64,
+    /// Whether it does not lie farther.
+    pub ok: bool,
+}
+
+/// ln of the weighted mean of the blocking metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CombinedReport {
+    /// Since the start.
+    pub ln_start: f64,
+    /// Since the last change of weight.
+    pub ln_step: f64,
+}
+
+/// The evidence that the split does not give each arm its share.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MismatchReport {
+    /// ln BF.
+    pub ln_e: f64,
+    /// Where the alarm is raised.
+    pub limit: f64,
+}
+
+impl Evidence {
+    /// All numbers with their limits.
+    #[must_use]
+    pub fn report(&self, config: &RolloutConfig) -> Report {
+        let limits = Limits::of(config);
+        let metrics = config.metrics.iter().zip(&self.metrics);
+        let metrics: Vec<_> = metrics
+            .map(|(metric, evidence)| metric_report(config, metric, evidence))
+            .collect();
+        let highest = metrics
+            .iter()
+            .filter_map(|metric| metric.ln_not_worse_limit);
+        Report {
+            limits: LimitsReport {
+                ln_worse_start: limits.worse_start,
+                ln_worse_step: limits.worse_step,
+                ln_not_worse: highest.fold(-config.beta.ln(), f64::max),
+            },
+            metrics,
+            combined: CombinedReport {
+                ln_start: self.combined(config, Window::Start),
+                ln_step: self.combined(config, Window::Step),
+            },
+            srm: MismatchReport {
+                ln_e: self.mismatch.ln_bf(),
+                limit: mismatch::LN_LIMIT,
+            },
+        }
+    }
+}
+
+impl Report {
+    /// What keeps the blocking metrics from "not worse", a phrase for each.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let blocking = self.metrics.iter().filter(|metric| {
+            metric.action == MetricAction::Block && metric.verdict != Verdict::NotWorse
+        });
+        blocking.map(MetricReport::missing).collect()
+    }
+}
+
+impl MetricReport {
+    fn missing(&self) -> String {
+        let name = &self.name;
+        let ratio = self.ln_not_worse.zip(self.ln_not_worse_limit);
+        let ratio = ratio.map(|(value, limit)| format!("ln_not_worse {value:.2} of {limit:.2}"));
+        let difference = self.abs.map(|abs| {
+            let (difference, limit) = (abs.upper - abs.lower, abs.limit);
+            format!("difference up to {difference:.4} of {limit:.4}")
+        });
+        let parts: Vec<_> = [ratio, difference].into_iter().flatten().collect();
+        match parts.is_empty() {
+            true => format!("{name}: the interval of the rate reaches over its limit"),
+            false => format!("{name}: {}", parts.join(", or ")),
+        }
+    }
+}
+
+fn metric_report(
+    config: &RolloutConfig,
+    metric: &Metric,
+    evidence: &MetricEvidence,
+) -> MetricReport {
+    let limits = Limits::of(config);
+    let (start, step) = (
+        evidence.ln_worse(Window::Start),
+        evidence.ln_worse(Window::Step),
+    );
+    let report = MetricReport {
+        name: metric.name.clone(),
+        action: metric.action,
+        verdict: if start >= limits.worse_start || step >= limits.worse_step {
+            Verdict::Worse
+        } else if evidence.passes(config, &metric.kind) {
+            Verdict::NotWorse
+        } else {
+            Verdict::Unknown
+        },
+        ln_worse_start: start,
+        ln_worse_step: step,
+        ln_not_worse: None,
+        ln_not_worse_limit: None,
+        abs: None,
+        distance: None,
+        effect: None,
+        arms: ArmsReport::default(),
+    };
+    with_details(config, metric, evidence, report)
+}
+
+fn with_details(
+    config: &RolloutConfig,
+    metric: &Metric,
+    evidence: &MetricEvidence,
+    report: MetricReport,
+) -> MetricReport {
+    match evidence {
+        MetricEvidence::Share {
+            not_worse, arms, ..
+        } => match &metric.kind {
+            MetricKind::Share(rule) => MetricReport {
+                ln_not_worse: rule.not_worse_ratio.map(|_| not_worse.ln_n()),
+                ..with_rates(report, rule, config.beta, *arms)
+            },
+            MetricKind::ShadowDiffers { .. }
+            | MetricKind::OutputBins { .. }
+            | MetricKind::Feedback { .. } => report,
+        },
+        MetricEvidence::ShadowDiffers { pairs, .. } => MetricReport {
+            arms: ArmsReport {
+                stable: None,
+                candidate: Some(arm(shadow_sequence(config), *pairs)),
+            },
+            ..report
+        },
+        MetricEvidence::OutputBins(bins) => MetricReport {
+            distance: Some(bins.distance()),
+            arms: ArmsReport {
+                stable: Some(plain_arm(bins.total().stable, None)),
+                candidate: Some(plain_arm(bins.total().candidate, None)),
+            },
+            ..report
+        },
+        MetricEvidence::Feedback { stable, candidate } => MetricReport {
+            effect: effect(*stable, *candidate),
+            arms: ArmsReport {
+                stable: Some(plain_arm(stable.n, stable.mean())),
+                candidate: Some(plain_arm(candidate.n, candidate.mean())),
+            },
+            ..report
+        },
+    }
+}
+
+fn with_rates(report: MetricReport, rule: &ShareRule, beta: f64, arms: ArmCounts) -> MetricReport {
+    let limits = ShareLimits::of(rule, beta);
+    let stable = arm(limits.sequence, arms.stable);
+    let candidate = arm(limits.sequence, arms.candidate);
+    let ends = stable.ci.zip(candidate.ci);
+    let difference = limits.difference.zip(ends);
+    MetricReport {
+        ln_not_worse_limit: limits.ln_ratio,
+        abs: difference.map(|(limit, ((lower, _), (_, upper)))| DifferenceReport {
+            upper,
+            lower,
+            limit,
+            ok: limits.difference_passes(arms),
+        }),
+        arms: ArmsReport {
+            stable: Some(stable),
+            candidate: Some(candidate),
+        },
+        ..report
+    }
+}
+
+fn arm(sequence: ConfidenceSequence, counts: Counts) -> ArmReport {
+    let Interval { lower, upper } = sequence.interval(counts);
+    ArmReport {
+        n: counts.n,
+        events: Some(counts.events),
+        value: counts.rate(),
+        ci: Some((lower, upper)),
+    }
+}
+
+fn plain_arm(n: u64, value: Option<f64>) -> ArmReport {
+    ArmReport {
+        n,
+        events: None,
+        value,
+        ci: None,
+    }
+}
+
+fn effect(stable: Moments, candidate: Moments) -> Option<Interval> {
+    Some(Effect::absolute(stable, candidate)?.interval(0.05, TUNED_FOR))
+}

@@ -1,0 +1,113 @@
+//! The watch over a candidate that has all of the traffic.
+//!
+//! Without stable beside it there is no share to compare, so each share metric is held against a
+//! rate frozen at the promotion: one and a half times the upper end of what stable had. Blocks of
+//! ten seconds feed the CUSUM form of the one-sample process, whose limit T / alpha is fixed by the
+//! number of blocks T of the soak. Cold start: 1. A metric that stable had no data for has no usable
+//! rate and is not watched; the guards are.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::metric::MetricEvidence;
+use super::{Evidence, MetricBlock};
+use crate::config::{MetricAction, RolloutConfig};
+use crate::timestamp::Timestamp;
+use stats::bernoulli::ConfidenceSequence;
+use stats::cusum::Cusum;
+use stats::{Counts, ln_weighted_mean_exp};
+
+/// One block of the CUSUM.
+const BLOCK: Duration = Duration::from_secs(10);
+
+/// A rate lower than that is not told apart from zero in any reasonable time.
+const MIN_RATE: f64 = 1e-4;
+
+/// How much more than stable's rate is no alarm.
+const SLACK: f64 = 1.5;
+
+/// The watch over one soak.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Soak {
+    metrics: Vec<Option<SoakMetric>>,
+    block_started: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SoakMetric {
+    cusum: Cusum,
+    block: Counts,
+}
+
+impl Soak {
+    /// Freezes the rates of stable.
+    #[must_use]
+    pub fn new(config: &RolloutConfig, evidence: &Evidence, now: Timestamp) -> Self {
+        let sequence = ConfidenceSequence {
+            alpha: 0.01,
+            tuned_for: super::TUNED_FOR,
+        };
+        let metrics = config.metrics.iter().zip(&evidence.metrics);
+        let metrics = metrics.map(|(metric, evidence)| match evidence {
+            MetricEvidence::Share { arms, .. } if metric.action == MetricAction::Block => {
+                let rate = SLACK * sequence.upper(arms.stable).max(MIN_RATE);
+                (rate < 1.0).then(|| SoakMetric {
+                    cusum: Cusum::new(rate),
+                    block: Counts::default(),
+                })
+            }
+            MetricEvidence::Share { .. }
+            | MetricEvidence::ShadowDiffers { .. }
+            | MetricEvidence::OutputBins(_)
+            | MetricEvidence::Feedback { .. } => None,
+        });
+        Self {
+            metrics: metrics.collect(),
+            block_started: now,
+        }
+    }
+
+    /// Adds what was counted, and judges when a block is full.
+    pub fn add(&mut self, blocks: &[MetricBlock], now: Timestamp) {
+        let is_full = now.since(self.block_started) >= BLOCK;
+        for (monitored, block) in self.metrics.iter_mut().zip(blocks) {
+            let Some(monitored) = monitored else { continue };
+            if let MetricBlock::Share { arms, .. } = block {
+                monitored.block.add(arms.candidate);
+            }
+            if is_full {
+                monitored
+                    .cusum
+                    .add_block(std::mem::take(&mut monitored.block));
+            }
+        }
+        if is_full {
+            self.block_started = now;
+        }
+    }
+
+    /// Whether the candidate has become worse than stable was.
+    #[must_use]
+    pub fn is_worse(&self, config: &RolloutConfig) -> bool {
+        self.ln_d(config) >= Self::limit(config)
+    }
+
+    /// ln D, the weighted mean over the metrics.
+    #[must_use]
+    pub fn ln_d(&self, config: &RolloutConfig) -> f64 {
+        let metrics = config.metrics.iter().zip(&self.metrics);
+        let monitored = metrics.filter_map(|(metric, monitored)| {
+            let monitored = monitored.as_ref()?;
+            Some((monitored.cusum.ln_d(), metric.weight))
+        });
+        ln_weighted_mean_exp(monitored)
+    }
+
+    /// ln(T / alpha).
+    #[must_use]
+    pub fn limit(config: &RolloutConfig) -> f64 {
+        let n_blocks = config.soak.as_secs_f64() / BLOCK.as_secs_f64();
+        (n_blocks.max(1.0) / config.alpha).ln()
+    }
+}

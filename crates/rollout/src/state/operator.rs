@@ -1,0 +1,168 @@
+//! What an operator may do.
+//!
+//! Decision: an act names the generation that its author looked at; when the rollout has moved on
+//! since, the act is refused instead of doing something to another state.
+
+use contract::{ActionKind, OperatorAction};
+
+use super::Rollout;
+use super::actions::Action;
+use super::phase::{HoldReason, Phase, Reason, Stage};
+use crate::timestamp::Timestamp;
+
+/// Why an act was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The rollout has moved on.
+    #[error("generation {given} is stale, the rollout is at {current}; look at its status again")]
+    Stale {
+        /// What the operator looked at.
+        given: u64,
+        /// Where the rollout is.
+        current: u64,
+    },
+    /// The state does not allow it.
+    #[error("not possible while the rollout is `{state}`: {advice}")]
+    Illegal {
+        /// Where the rollout stands.
+        state: &'static str,
+        /// What would be possible.
+        advice: &'static str,
+    },
+}
+
+impl Rollout {
+    /// Does what an operator wants.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the generation is stale or the state does not allow it.
+    pub fn apply_action(
+        &mut self,
+        action: &OperatorAction,
+        now: Timestamp,
+    ) -> Result<Vec<Action>, Refusal> {
+        let current = self.progress.generation;
+        if let Some(given) = action.generation.filter(|&given| given != current) {
+            return Err(Refusal::Stale { given, current });
+        }
+        if self.progress.phase.is_final() {
+            return Err(self.illegal("it has ended; start a new one"));
+        }
+        let mut actions = Vec::new();
+        let reason = Reason::Operator(action.reason.clone());
+        match action.kind {
+            ActionKind::Promote => self.promote(action, now, &mut actions)?,
+            ActionKind::Hold => {
+                let held = Phase::Held {
+                    reason: HoldReason::Operator,
+                    stage: self.stage()?,
+                };
+                self.transition_to(held, reason, &action.actor, now, &mut actions);
+            }
+            ActionKind::Resume => self.resume_held(action, now, &mut actions)?,
+            ActionKind::Rollback => {
+                self.roll_back(Phase::RolledBack, reason, &action.actor, now, &mut actions);
+            }
+            ActionKind::Abort => {
+                self.roll_back(Phase::Aborted, reason, &action.actor, now, &mut actions);
+            }
+        }
+        Ok(actions)
+    }
+
+    fn stage(&self) -> Result<Stage, Refusal> {
+        let stage = self.progress.phase.stage();
+        stage.ok_or_else(|| self.illegal("the candidate is not compared yet; wait, or abort"))
+    }
+
+    fn promote(
+        &mut self,
+        action: &OperatorAction,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Refusal> {
+        let stage = self.stage()?;
+        if self.progress.pending_transition.is_some() {
+            return Err(self.illegal("a rollback waits for stable to be ready"));
+        }
+        let reason = Reason::Operator(action.reason.clone());
+        match self.progress.phase {
+            // A gate that is opened does not overrule the evidence: the next tick decides.
+            Phase::Held {
+                reason: HoldReason::Gate,
+                ..
+            } => {
+                self.open_all_gates(stage);
+                self.transition_to(Phase::Running(stage), reason, &action.actor, now, actions);
+            }
+            Phase::Held {
+                reason: HoldReason::Unknown | HoldReason::Shadow,
+                ..
+            } => {
+                self.open_all_gates(stage);
+                self.advance_as(&action.actor, stage, reason, now, actions);
+            }
+            Phase::Held { .. } => return Err(self.illegal("resume it first")),
+            Phase::Running(_) => {
+                if self.closed_gates(stage).next().is_none() {
+                    let advice =
+                        "no gate stands before the next weight, which comes with the verdict";
+                    return Err(self.illegal(advice));
+                }
+                self.open_all_gates(stage);
+            }
+            Phase::Pending
+            | Phase::Warmup
+            | Phase::Completed
+            | Phase::RolledBack
+            | Phase::Aborted
+            | Phase::Failed => {}
+        }
+        Ok(())
+    }
+
+    fn resume_held(
+        &mut self,
+        action: &OperatorAction,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Refusal> {
+        let Phase::Held { reason, stage } = self.progress.phase else {
+            return Err(self.illegal("it is not held"));
+        };
+        match reason {
+            HoldReason::Gate => {
+                return Err(self.illegal("it waits for a gate; promote or roll back"));
+            }
+            HoldReason::Srm => {
+                self.progress.begin_epoch(&self.config);
+                let weight = self.traffic().weight;
+                self.progress.evidence.start_step(&self.config, weight);
+            }
+            HoldReason::Drift | HoldReason::Shadow | HoldReason::Metric => {
+                self.progress.evidence.acknowledge(&self.config);
+            }
+            HoldReason::Unknown | HoldReason::StableUnhealthy | HoldReason::Operator => {}
+        }
+        self.progress.waiting_since = now;
+        let words = Reason::Operator(action.reason.clone());
+        self.transition_to(Phase::Running(stage), words, &action.actor, now, actions);
+        Ok(())
+    }
+
+    fn open_all_gates(&mut self, stage: Stage) {
+        let closed: Vec<_> = self.closed_gates(stage).collect();
+        for index in closed {
+            if let Some(gate) = self.progress.gates.get_mut(index) {
+                gate.is_open = true;
+            }
+        }
+    }
+
+    fn illegal(&self, advice: &'static str) -> Refusal {
+        Refusal::Illegal {
+            state: self.progress.phase.as_str(),
+            advice,
+        }
+    }
+}

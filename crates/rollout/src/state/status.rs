@@ -1,0 +1,207 @@
+//! A rollout as others see it: where it stands, what it waits for, every number with its limit.
+
+use serde::Serialize;
+
+use super::{GuardKind, HoldReason, Phase, Rollout, Stage};
+use crate::evidence::{Report, Verdict};
+
+/// Where a rollout stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Its name.
+    pub id: String,
+    /// The model.
+    pub model: String,
+    /// The name of the phase, such as `step` or `held`.
+    pub state: &'static str,
+    /// The index of the step, also while held in it.
+    pub step: Option<usize>,
+    /// The share of the traffic that the candidate has.
+    pub weight: f64,
+    /// Grows with every move; operators name it.
+    pub generation: u64,
+    /// Grows whenever the evidence begins again.
+    pub epoch: u64,
+    /// When it came there, in RFC 3339.
+    pub since: String,
+    /// Why it is held, or why it ended.
+    pub reason: Option<String>,
+    /// The answer for whoever promotes or rolls back by it.
+    pub verdict: Verdict,
+    /// Stable and candidate.
+    pub arms: [ArmStatus; 2],
+    /// What keeps the verdict from `not_worse`, while it could change the weight.
+    pub missing: Vec<String>,
+}
+
+/// One version of a rollout.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ArmStatus {
+    /// `stable` or `candidate`.
+    pub name: &'static str,
+    /// The version.
+    pub version: String,
+    /// Its share of the traffic.
+    pub weight: f64,
+}
+
+/// All numbers of a rollout with their limits.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RolloutReport {
+    /// The evidence.
+    #[serde(flatten)]
+    pub evidence: Report,
+    /// The watch with all of the traffic, once it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak: Option<SoakReport>,
+    /// The guards that have a limit.
+    pub guards: Vec<GuardReport>,
+}
+
+/// The watch with all of the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SoakReport {
+    /// ln D; nothing when no metric can be watched.
+    pub ln_d: Option<f64>,
+    /// Where it rolls back.
+    pub limit: f64,
+}
+
+/// One guard.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct GuardReport {
+    /// Its name.
+    pub name: &'static str,
+    /// What was counted or measured.
+    pub count: f64,
+    /// Where it rolls back.
+    pub limit: f64,
+}
+
+impl Rollout {
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let (config, progress) = (&self.config, &self.progress);
+        let weight = self.traffic().weight;
+        let arm = |name, version: &contract::Version, weight| ArmStatus {
+            name,
+            version: version.to_string(),
+            weight,
+        };
+        Status {
+            id: config.id.clone(),
+            model: config.model.to_string(),
+            state: progress.phase.as_str(),
+            step: match progress.phase.stage() {
+                Some(Stage::Step(step)) => Some(step),
+                Some(Stage::Shadow | Stage::Promoting | Stage::Soak) | None => None,
+            },
+            weight,
+            generation: progress.generation,
+            epoch: progress.epoch,
+            since: progress.since.to_string(),
+            reason: self.reason(),
+            verdict: self.verdict(),
+            arms: [
+                arm("stable", &config.stable, 1.0 - weight),
+                arm("candidate", &config.candidate, weight),
+            ],
+            missing: match progress.phase.stage() {
+                Some(Stage::Shadow | Stage::Step(_)) => progress.evidence.report(config).missing(),
+                Some(Stage::Promoting | Stage::Soak) | None => Vec::new(),
+            },
+        }
+    }
+
+    /// Returns the answer for whoever promotes or rolls back by it, people and tools alike.
+    ///
+    /// Rule: a rollout that went back is worse, whatever its last scores were, and one that
+    /// completed is not worse. Before that, only evidence against an undisturbed split makes it not
+    /// worse; a candidate that looks worse is unknown until it has gone back.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self.progress.phase {
+            Phase::RolledBack | Phase::Aborted | Phase::Failed => Verdict::Worse,
+            Phase::Completed => Verdict::NotWorse,
+            Phase::Pending | Phase::Warmup => Verdict::Unknown,
+            Phase::Held {
+                reason: HoldReason::Srm,
+                ..
+            } => Verdict::Unknown,
+            Phase::Running(_) | Phase::Held { .. } => match self.is_candidate_not_worse() {
+                true => Verdict::NotWorse,
+                false => Verdict::Unknown,
+            },
+        }
+    }
+
+    /// Checks that the evidence says not worse, and that no rollback is waiting or due.
+    fn is_candidate_not_worse(&self) -> bool {
+        let progress = &self.progress;
+        let soak = progress.soak.as_ref();
+        progress.pending_transition.is_none()
+            && !soak.is_some_and(|soak| soak.is_worse(&self.config))
+            && progress.evidence.verdict(&self.config) == Verdict::NotWorse
+    }
+
+    /// All numbers with their limits.
+    #[must_use]
+    pub fn report(&self) -> RolloutReport {
+        let (read, limits) = (&self.progress.guards, &self.config.guards);
+        let count = |n: u64| n as f64;
+        let guards = [
+            (
+                GuardKind::NanOutput,
+                count(read.nan_output),
+                limits.nan_output.map(count),
+            ),
+            (
+                GuardKind::ConsecutiveErrors,
+                count(read.consecutive_errors),
+                limits.consecutive_errors.map(count),
+            ),
+            (
+                GuardKind::LoadFailure,
+                count(read.load_failure),
+                limits.load_failure.map(count),
+            ),
+            (
+                GuardKind::ShapeChange,
+                count(read.shape_change),
+                limits.shape_change.map(count),
+            ),
+            (
+                GuardKind::MemoryRatio,
+                read.memory_ratio,
+                limits.memory_ratio,
+            ),
+        ];
+        let guards = guards.into_iter().filter_map(|(guard, count, limit)| {
+            Some(GuardReport {
+                name: guard.as_str(),
+                count,
+                limit: limit?,
+            })
+        });
+        RolloutReport {
+            evidence: self.progress.evidence.report(&self.config),
+            soak: self.progress.soak.as_ref().map(|soak| SoakReport {
+                ln_d: Some(soak.ln_d(&self.config)).filter(|ln_d| ln_d.is_finite()),
+                limit: super::Soak::limit(&self.config),
+            }),
+            guards: guards.collect(),
+        }
+    }
+
+    fn reason(&self) -> Option<String> {
+        let progress = &self.progress;
+        match progress.phase {
+            Phase::Held { reason, .. } => Some(reason.as_str().to_owned()),
+            Phase::Completed | Phase::RolledBack | Phase::Aborted | Phase::Failed => {
+                progress.last_reason.as_ref().map(ToString::to_string)
+            }
+            Phase::Pending | Phase::Warmup | Phase::Running(_) => None,
+        }
+    }
+}

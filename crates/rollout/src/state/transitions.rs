@@ -1,0 +1,323 @@
+//! The moves of a rollout: each sets the phase, tells the traffic, and is recorded.
+
+use contract::GateDecision;
+
+use super::actions::{Action, Alert, Arm, Traffic, Transition};
+use super::phase::{GuardKind, HoldReason, Phase, Reason, Stage};
+use super::progress::PendingTransition;
+use super::{Rollout, SYSTEM_ACTOR};
+use crate::config::{GateKind, GatePosition, Strategy};
+use crate::timestamp::Timestamp;
+
+impl Rollout {
+    /// How the traffic is to be shared out now.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let (weight, is_shadowing) = match self.progress.phase {
+            Phase::Running(stage) | Phase::Held { stage, .. } => match stage {
+                Stage::Shadow => (0.0, true),
+                Stage::Step(step) => (self.config.weight_of_step(step), false),
+                Stage::Promoting | Stage::Soak => (1.0, false),
+            },
+            Phase::Completed if self.config.strategy != Strategy::Shadow => (1.0, false),
+            Phase::Pending
+            | Phase::Warmup
+            | Phase::Completed
+            | Phase::RolledBack
+            | Phase::Aborted
+            | Phase::Failed => (0.0, false),
+        };
+        let shadow = self.config.shadow.filter(|_| is_shadowing);
+        Traffic {
+            weight,
+            shadow: shadow.map_or(0.0, |shadow| shadow.share),
+            generation: self.progress.generation,
+        }
+    }
+
+    /// Moves to a phase. Traffic is told first.
+    pub(super) fn transition_to(
+        &mut self,
+        to: Phase,
+        reason: Reason,
+        actor: &str,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let before = self.traffic();
+        let from = std::mem::replace(&mut self.progress.phase, to);
+        self.progress.since = now;
+        self.progress.last_reason = Some(reason.clone());
+        self.progress.generation += 1;
+        let traffic = self.traffic();
+        if (before.weight, before.shadow) != (traffic.weight, traffic.shadow) {
+            actions.push(Action::SetTraffic(traffic));
+        }
+        actions.push(Action::Record(Box::new(Transition {
+            from,
+            to,
+            reason,
+            actor: actor.to_owned(),
+            at: now,
+            generation: self.progress.generation,
+            evidence: self.progress.evidence.clone(),
+        })));
+    }
+
+    pub(super) fn candidate_ready(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.progress.phase != Phase::Pending {
+            return;
+        }
+        self.transition_to(Phase::Warmup, Reason::Loaded, SYSTEM_ACTOR, now, actions);
+        match self.config.warmup {
+            Some(_) => actions.push(Action::WarmUp),
+            None => self.finish_warmup(now, actions),
+        }
+    }
+
+    /// The candidate cannot be used. Once it answers requests that is a matter of the guards.
+    pub(super) fn candidate_failed(
+        &mut self,
+        reason: Reason,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        match self.progress.phase {
+            Phase::Pending | Phase::Warmup => self.fail(reason, now, actions),
+            Phase::Running(_) | Phase::Held { .. } => {
+                self.roll_back(Phase::RolledBack, reason, SYSTEM_ACTOR, now, actions);
+            }
+            Phase::Completed | Phase::RolledBack | Phase::Aborted | Phase::Failed => {}
+        }
+    }
+
+    fn fail(&mut self, reason: Reason, now: Timestamp, actions: &mut Vec<Action>) {
+        self.transition_to(Phase::Failed, reason, SYSTEM_ACTOR, now, actions);
+        actions.push(self.release_candidate());
+    }
+
+    pub(super) fn guard_fired(
+        &mut self,
+        guard: GuardKind,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let reason = Reason::Guard(guard);
+        match self.progress.phase {
+            Phase::Pending | Phase::Warmup => self.fail(reason, now, actions),
+            Phase::Running(_)
+            | Phase::Held { .. }
+            | Phase::Completed
+            | Phase::RolledBack
+            | Phase::Aborted
+            | Phase::Failed => {
+                self.roll_back(Phase::RolledBack, reason, SYSTEM_ACTOR, now, actions)
+            }
+        }
+    }
+
+    /// To the shadow, or straight up when there is none.
+    pub(super) fn finish_warmup(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.progress.waiting_since = now;
+        match self.config.shadow {
+            Some(_) => {
+                let shadow = Phase::Running(Stage::Shadow);
+                self.transition_to(shadow, Reason::WarmedUp, SYSTEM_ACTOR, now, actions);
+            }
+            None => self.advance(Stage::Shadow, Reason::WarmedUp, now, actions),
+        }
+    }
+
+    /// To the next weight, through the gates before it.
+    pub(super) fn advance(
+        &mut self,
+        stage: Stage,
+        reason: Reason,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        self.advance_as(SYSTEM_ACTOR, stage, reason, now, actions);
+    }
+
+    pub(super) fn advance_as(
+        &mut self,
+        actor: &str,
+        stage: Stage,
+        reason: Reason,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.closed_gates(stage).next().is_some() {
+            let held = Phase::Held {
+                reason: HoldReason::Gate,
+                stage,
+            };
+            self.transition_to(held, Reason::Held(HoldReason::Gate), actor, now, actions);
+            return self.call_gates(stage, now, actions);
+        }
+        if self.config.strategy == Strategy::Shadow {
+            self.transition_to(Phase::Completed, reason, actor, now, actions);
+            return actions.push(self.release_candidate());
+        }
+        let next = match self.next_position(stage) {
+            GatePosition::Step(step) => Stage::Step(step),
+            GatePosition::Promote => Stage::Promoting,
+        };
+        // The record holds what was known before the window of the new step is emptied.
+        self.transition_to(Phase::Running(next), reason, actor, now, actions);
+        self.begin_step(now);
+    }
+
+    /// A weight begins.
+    fn begin_step(&mut self, now: Timestamp) {
+        let weight = self.traffic().weight;
+        self.progress.entered = now;
+        self.progress.waiting_since = now;
+        self.progress.n_candidate_requests = 0;
+        self.progress.evidence.start_step(&self.config, weight);
+    }
+
+    pub(super) fn hold(&mut self, reason: HoldReason, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(stage) = self.progress.phase.stage() else {
+            return;
+        };
+        let held = Phase::Held { reason, stage };
+        self.transition_to(held, Reason::Held(reason), SYSTEM_ACTOR, now, actions);
+    }
+
+    /// Back from held to where it was. The clock of the verdict starts again, except after a gate,
+    /// where the verdict was there.
+    pub(super) fn release(
+        &mut self,
+        reason: HoldReason,
+        stage: Stage,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        if reason != HoldReason::Gate {
+            self.progress.waiting_since = now;
+        }
+        let running = Phase::Running(stage);
+        self.transition_to(
+            running,
+            Reason::Released(reason),
+            SYSTEM_ACTOR,
+            now,
+            actions,
+        );
+    }
+
+    /// Down: to stable when it is ready, and otherwise as soon as it is.
+    pub(super) fn roll_back(
+        &mut self,
+        to: Phase,
+        reason: Reason,
+        actor: &str,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.must_wait_for_stable() {
+            self.defer(to, reason, actor, actions);
+            return;
+        }
+        self.transition_to(to, reason, actor, now, actions);
+        actions.push(self.release_candidate());
+    }
+
+    /// R6: another artefact is another candidate.
+    pub(super) fn restart(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.progress.phase == Phase::Pending {
+            return;
+        }
+        if self.must_wait_for_stable() {
+            return self.defer(
+                Phase::Warmup,
+                Reason::CandidateChanged,
+                SYSTEM_ACTOR,
+                actions,
+            );
+        }
+        self.transition_to(
+            Phase::Warmup,
+            Reason::CandidateChanged,
+            SYSTEM_ACTOR,
+            now,
+            actions,
+        );
+        self.progress.begin_epoch(&self.config);
+        self.progress.close_gates(&self.config, now);
+        self.progress.guards = super::GuardReadings::default();
+        self.progress.n_pairs = 0;
+        self.progress.soak = None;
+        match self.config.warmup {
+            Some(_) => actions.extend([Action::Load, Action::WarmUp]),
+            None => {
+                actions.push(Action::Load);
+                self.finish_warmup(now, actions);
+            }
+        }
+    }
+
+    /// R7: whether the candidate has traffic that stable cannot take.
+    fn must_wait_for_stable(&self) -> bool {
+        self.traffic().weight > 0.0 && !self.progress.is_stable_ready
+    }
+
+    fn defer(&mut self, to: Phase, reason: Reason, actor: &str, actions: &mut Vec<Action>) {
+        self.progress.pending_transition = Some(PendingTransition {
+            to,
+            reason,
+            actor: actor.to_owned(),
+        });
+        actions.push(Action::Alert(Alert::StableNotReady));
+    }
+
+    fn release_candidate(&self) -> Action {
+        Action::Release {
+            arm: Arm::Candidate,
+            after: self.config.on_rollback.keep_candidate_warm,
+        }
+    }
+
+    /// The places of the gates that still stand before the next weight.
+    pub(super) fn closed_gates(&self, stage: Stage) -> impl Iterator<Item = usize> {
+        let next = self.next_position(stage);
+        let gates = self.config.gates.iter().zip(&self.progress.gates);
+        let closed = gates
+            .enumerate()
+            .filter(move |(_, (gate, progress))| gate.before == next && !progress.is_open);
+        closed.map(|(index, _)| index)
+    }
+
+    /// Asks the webhooks that are due.
+    pub(super) fn call_gates(&mut self, stage: Stage, now: Timestamp, actions: &mut Vec<Action>) {
+        let closed: Vec<_> = self.closed_gates(stage).collect();
+        for index in closed {
+            let gate = self.config.gates.get(index);
+            let is_webhook = gate.is_some_and(|gate| gate.kind != GateKind::Manual);
+            let progress = self.progress.gates.get_mut(index);
+            if is_webhook && progress.is_some_and(|progress| progress.is_due(now)) {
+                actions.push(Action::QueryGate(index));
+            }
+        }
+    }
+
+    pub(super) fn gate_answered(
+        &mut self,
+        gate: usize,
+        answer: GateDecision,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(progress) = self.progress.gates.get_mut(gate) else {
+            return;
+        };
+        match answer {
+            GateDecision::Proceed => progress.is_open = true,
+            GateDecision::Wait => progress.schedule_retry(now),
+            GateDecision::RollBack => {
+                self.roll_back(Phase::RolledBack, Reason::Gate, SYSTEM_ACTOR, now, actions);
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Letters: what is posted to whom when a rollout went back.
+//!
+//! Decision: a letter has everything in it that posting needs, so that it is the same after a
+//! restart, whatever the file of the rollout says then. The labels of an alert are words that do
+//! not change from one attempt to the next, because Alertmanager knows an alert by its labels.
+
+use contract::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::super::snapshot::document;
+use rollout::config::rollback::NotificationTarget;
+use rollout::evidence::{ArmReport, MetricReport, Report};
+use rollout::state::{Rollout, RolloutReport, Status, Transition};
+
+/// Where Alertmanager takes alerts.
+const ALERTS: &str = "/api/v2/alerts";
+
+/// One letter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Notification {
+    /// Where it is posted.
+    pub(super) url: String,
+    /// What is posted, as JSON.
+    pub(super) message: String,
+}
+
+impl Notification {
+    /// Where it goes, without the path: that may be a secret, and logs are read by many.
+    pub(super) fn host(&self) -> String {
+        let parts: Vec<_> = self.url.split(['/', '?']).take(3).collect();
+        parts.join("/")
+    }
+}
+
+/// What all letters about one move have in common.
+#[derive(Debug)]
+pub(super) struct NotificationContext<'a> {
+    /// The rollout, after the move.
+    pub(super) rollout: &'a Rollout,
+    /// The move.
+    pub(super) transition: &'a Transition,
+    /// Where others reach this server.
+    pub(super) public_url: Option<&'a str>,
+}
+
+/// What a webhook gets.
+#[derive(Serialize)]
+struct WebhookMessage {
+    #[serde(flatten)]
+    status: Status,
+    evidence: RolloutReport,
+}
+
+/// One alert, as Alertmanager takes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Alert {
+    labels: Value,
+    annotations: Value,
+    starts_at: String,
+    #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
+    generator_url: Option<String>,
+}
+
+impl NotificationContext<'_> {
+    /// A letter to somebody.
+    ///
+    /// # Errors
+    /// `internal` when it cannot be written.
+    pub(super) fn notification_for(&self, notify: &NotificationTarget) -> Result<Notification> {
+        let message = match notify {
+            NotificationTarget::Webhook(_) => document(&WebhookMessage {
+                status: self.rollout.status(),
+                evidence: self.rollout.report(),
+            })?,
+            NotificationTarget::Alertmanager(_) => document(&self.alerts())?,
+        };
+        Ok(Notification {
+            url: url(notify),
+            message: message.as_str().to_owned(),
+        })
+    }
+
+    fn alerts(&self) -> [Alert; 1] {
+        let (config, transition) = (self.rollout.config(), self.transition);
+        let (id, model) = (&config.id, config.model.as_str());
+        let [stable, candidate] = [&config.stable, &config.candidate].map(ToString::to_string);
+        let reason = transition.reason.to_string();
+        let summary = format!(
+            "{model}: rollout {id} went back from version {candidate} to {stable}: {reason}"
+        );
+        [Alert {
+            labels: json!({
+                "alertname": "LockgateRollback",
+                "model": model,
+                "rollout": id,
+                "candidate": candidate,
+                "stable": stable,
+                "reason": transition.reason.label(),
+            }),
+            annotations: json!({
+                "summary": summary,
+                "actor": transition.actor,
+                "evidence": evidence_summary(&transition.evidence.report(config)),
+            }),
+            starts_at: transition.at.to_string(),
+            generator_url: self
+                .public_url
+                .map(|url| format!("{url}/api/rollouts/{id}")),
+        }]
+    }
+}
+
+/// Where a letter to somebody is posted.
+pub(super) fn url(notify: &NotificationTarget) -> String {
+    match notify {
+        NotificationTarget::Webhook(url) => url.clone(),
+        NotificationTarget::Alertmanager(url) => {
+            let base = url.trim_end_matches('/');
+            let base = base.strip_suffix(ALERTS).unwrap_or(base);
+            format!("{base}{ALERTS}")
+        }
+    }
+}
+
+/// What is known of each metric, on one line.
+fn evidence_summary(report: &Report) -> String {
+    let limits = report.limits;
+    let metric = |metric: &MetricReport| {
+        let arms = metric.arms;
+        let arms = [("stable", arms.stable), ("candidate", arms.candidate)];
+        let arms = arms.into_iter();
+        let arms: String = arms
+            .filter_map(|(name, arm)| Some(format!("{name} {}, ", arm_summary(arm?))))
+            .collect();
+        format!(
+            "{}: {arms}ln_worse_start {:.2} of {:.2}, ln_worse_step {:.2} of {:.2}",
+            metric.name,
+            metric.ln_worse_start,
+            limits.ln_worse_start,
+            metric.ln_worse_step,
+            limits.ln_worse_step,
+        )
+    };
+    let metrics: Vec<_> = report.metrics.iter().map(metric).collect();
+    metrics.join("; ")
+}
+
+fn arm_summary(arm: ArmReport) -> String {
+    let n = arm.n;
+    match (arm.events, arm.value) {
+        (Some(events), _) => format!("{events} of {n}"),
+        (None, Some(value)) => format!("{value:.4} over {n}"),
+        (None, None) => format!("{n}"),
+    }
+}

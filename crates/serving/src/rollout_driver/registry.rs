@@ -1,0 +1,383 @@
+//! The registry: every rollout of the server by its id.
+//!
+//! Decision: readers look into a map that is swapped whole, and two starts never run at once. An id
+//! is used once, because it is the salt of who gets which version and the name in all records.
+
+mod follow;
+mod restored;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use contract::{Code, Error, OperatorAction, RawJson, Result, RolloutWatch};
+use serde_json::json;
+use tokio::sync::{Mutex, oneshot};
+
+use super::Dependencies;
+use super::leader_state::LeaderRollout;
+use super::notifications::{self, NotificationSender};
+use super::record::{Record, Records};
+use super::snapshot::{RolloutHandle, RolloutSnapshot, TaskChannels, array, document};
+use super::task::{Clock, InitialState, RolloutTask};
+use super::traffic_control::TrafficControl;
+use crate::repository::controller::Command;
+use crate::repository::snapshot::Snapshot;
+use crate::repository::state::{RolloutRouting, rollout_conflict};
+use crate::route::ActiveSplit;
+use rollout::config::{GateKind, RolloutConfig};
+use rollout::state::{Action, Rollout};
+
+use follow::Follower;
+
+pub(crate) use restored::Restored;
+
+/// Every rollout.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    dependencies: Arc<Dependencies>,
+    handles: ArcSwap<BTreeMap<String, Arc<RolloutHandle>>>,
+    starting: Mutex<()>,
+    /// Whom this server follows, if anybody.
+    follower: Option<Follower>,
+}
+
+/// How a registry reaches the keeper of the repository.
+#[derive(Debug)]
+pub(crate) struct RepositoryHandle {
+    /// Where commands go.
+    pub(crate) commands: tokio::sync::mpsc::Sender<Command>,
+    /// Where the keeper publishes.
+    pub(crate) published: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Registry {
+    /// A registry that goes on with what was there before.
+    ///
+    /// # Errors
+    /// `internal` when a stored rollout cannot be shown.
+    pub(crate) fn new(
+        dependencies: Dependencies,
+        restored: Restored,
+        leader: Option<String>,
+    ) -> Result<Self> {
+        let mut registry = Self {
+            dependencies: Arc::new(dependencies),
+            handles: ArcSwap::default(),
+            starting: Mutex::default(),
+            follower: leader.map(Follower::new),
+        };
+        for (rollout, record) in restored.ended {
+            let split = split_of(&rollout)?;
+            registry.register(&rollout, &record, &split)?;
+        }
+        for (id, model, notifications) in restored.notifications {
+            tokio::spawn(NotificationSender::new(&registry.dependencies).deliver(
+                id,
+                model,
+                notifications,
+            ));
+        }
+        for (config, split, leader_rollout) in restored.followed {
+            registry.resume_following(config, split, leader_rollout)?;
+        }
+        for (rollout, record, actions, split) in restored.running {
+            let (handle, channels) = registry.register(&rollout, &record, &split)?;
+            let start = InitialState {
+                rollout,
+                record,
+                split,
+                published: Arc::clone(&handle.published),
+                channels,
+                is_resumed: true,
+            };
+            registry.run(start, actions);
+        }
+        Ok(registry)
+    }
+
+    fn resume_following(
+        &mut self,
+        config: RolloutConfig,
+        split: Arc<ActiveSplit>,
+        leader_rollout: LeaderRollout,
+    ) -> Result<()> {
+        let id = config.id.clone();
+        let mut followed_rollout = self
+            .followed_rollout(config, split, leader_rollout)?
+            .resumed();
+        match &mut self.follower {
+            Some(follower) => follower.resume(&id, followed_rollout),
+            None => drop(tokio::spawn(async move {
+                if let Err(error) = followed_rollout.abandon().await {
+                    let diagnostic = error.diagnostic();
+                    tracing::error!(rollout = id, %error, diagnostic, "its end is not kept");
+                }
+            })),
+        }
+        Ok(())
+    }
+
+    /// Starts a rollout; gives its status.
+    ///
+    /// # Errors
+    /// As `Rollouts::start` lists them.
+    pub(crate) async fn start(&self, file: &str, actor: &str) -> Result<RawJson> {
+        self.check_is_leader()?;
+        let config =
+            RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
+        let _only_one = self.starting.lock().await;
+        self.check(&config)?;
+        let now = Clock::start().now();
+        let (rollout, actions) = Rollout::start(config, now);
+        let record = Record::new(file, actor, now, rollout.progress().clone());
+        let split = split_of(&rollout)?;
+        let id = rollout.config().id.clone();
+        let records = &self.dependencies.records;
+        records.persist(&id, &record, Vec::new(), None).await?;
+        let config = rollout.config();
+        let rollout_routing = rollout_routing(config, &split);
+        self.dependencies
+            .traffic_control
+            .set_split(&config.model, rollout_routing)
+            .await?;
+        tracing::info!(rollout = id, model = %config.model, actor, "a rollout starts");
+        let (handle, channels) = self.register(&rollout, &record, &split)?;
+        let status = handle.snapshot().status.clone();
+        let start = InitialState {
+            rollout,
+            record,
+            split,
+            published: Arc::clone(&handle.published),
+            channels,
+            is_resumed: false,
+        };
+        self.run(start, actions);
+        Ok(status)
+    }
+
+    fn check(&self, config: &RolloutConfig) -> Result<()> {
+        let handles = self.handles.load();
+        if handles.contains_key(&config.id) {
+            let message = format!(
+                "`rollout.id`: `{}` was used before; choose another",
+                config.id
+            );
+            return Err(Error::new(Code::Conflict, message));
+        }
+        let mut running = handles
+            .iter()
+            .filter(|(_, handle)| !handle.snapshot().is_final());
+        if let Some((id, _)) = running.find(|(_, handle)| handle.model == config.model) {
+            return Err(rollout_conflict(&config.model, id));
+        }
+        if self
+            .dependencies
+            .traffic_control
+            .routing(&config.model)?
+            .split
+            .is_some()
+        {
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "model `{}` has a split; remove it first, so that one of them decides",
+                    config.model
+                ),
+            ));
+        }
+        if self
+            .dependencies
+            .traffic_control
+            .served(&config.model, &config.stable)
+            .is_none()
+        {
+            return Err(Error::invalid(format!(
+                "`rollout.stable`: version `{}` of model `{}` does not serve; load it first",
+                config.stable, config.model
+            )));
+        }
+        for (index, gate) in config.gates.iter().enumerate() {
+            if let GateKind::Webhook { url, .. } = &gate.kind {
+                let checked = self.dependencies.webhooks.check(url);
+                checked.map_err(|e| e.in_context(format!("`rollout.gates[{index}].url`")))?;
+            }
+        }
+        for (index, notify) in config.on_rollback.notify.iter().enumerate() {
+            let checked = notifications::check(notify, &*self.dependencies.webhooks);
+            let key = || format!("`rollout.on_rollback.notify[{index}]`");
+            checked.map_err(|e| e.in_context(key()))?;
+        }
+        Ok(())
+    }
+
+    fn register(
+        &self,
+        rollout: &Rollout,
+        record: &Record,
+        split: &ActiveSplit,
+    ) -> Result<(Arc<RolloutHandle>, TaskChannels)> {
+        let config = rollout.config();
+        let snapshot = RolloutSnapshot::new(rollout, None)?;
+        let assigner = split.assigner().clone();
+        let (handle, channels) =
+            RolloutHandle::new(config.model.clone(), &record.file, snapshot, assigner);
+        *handle.published.replicas() = record.replicas.clone();
+        self.insert(&config.id, &handle);
+        Ok((handle, channels))
+    }
+
+    fn insert(&self, id: &str, handle: &Arc<RolloutHandle>) {
+        self.handles.rcu(|handles| {
+            let mut handles = BTreeMap::clone(handles);
+            handles.insert(id.to_owned(), Arc::clone(handle));
+            handles
+        });
+    }
+
+    fn run(&self, start: InitialState, actions: Vec<Action>) {
+        let (task, inbox) = RolloutTask::new(Arc::clone(&self.dependencies), start);
+        tokio::spawn(task.run(inbox, actions));
+    }
+
+    fn handle(&self, id: &str) -> Result<Arc<RolloutHandle>> {
+        let handles = self.handles.load();
+        handles.get(id).cloned().ok_or_else(|| {
+            let message = format!("no rollout is called `{}`", id.escape_debug());
+            Error::new(Code::RolloutNotFound, message)
+        })
+    }
+
+    /// The status of every rollout, those that run first.
+    pub(crate) fn list(&self) -> RawJson {
+        let handles = self.handles.load();
+        let snapshots = handles.values().map(|handle| handle.snapshot());
+        let (ended, running): (Vec<_>, Vec<_>) =
+            snapshots.partition(|snapshot| snapshot.is_final());
+        array(
+            running
+                .iter()
+                .chain(&ended)
+                .map(|snapshot| snapshot.status.as_str()),
+        )
+    }
+
+    /// Where a rollout stands.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    pub(crate) fn status(&self, id: &str) -> Result<RawJson> {
+        Ok(self.handle(id)?.snapshot().status.clone())
+    }
+
+    /// All numbers of a rollout.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    pub(crate) fn evidence(&self, id: &str) -> Result<RawJson> {
+        Ok(self.handle(id)?.snapshot().evidence.clone())
+    }
+
+    /// The verdict as a number.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    pub(crate) fn verdict(&self, id: &str) -> Result<RawJson> {
+        Ok(self.handle(id)?.snapshot().verdict.clone())
+    }
+
+    /// The last moves of a rollout, the newest first.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, or `internal` when they cannot be read.
+    pub(crate) async fn transitions(&self, id: &str, limit: usize) -> Result<RawJson> {
+        self.check_is_leader()?;
+        self.handle(id)?;
+        let transitions = self.dependencies.records.transitions(id, limit).await?;
+        Ok(array(transitions.iter().map(String::as_str)))
+    }
+
+    /// Does what an operator wants.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, or `conflict`.
+    pub(crate) async fn apply_action(&self, id: &str, action: OperatorAction) -> Result<RawJson> {
+        self.check_is_leader()?;
+        let ended = || {
+            let message = format!("the rollout `{id}` has ended; start a new one");
+            Error::new(Code::Conflict, message)
+        };
+        let (done, answer) = oneshot::channel();
+        let action_requests = &self.handle(id)?.action_requests;
+        action_requests
+            .send((action, done))
+            .await
+            .map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    /// Follows a rollout.
+    ///
+    /// # Errors
+    /// `rollout_not_found`.
+    pub(crate) fn watch(&self, id: &str) -> Result<Box<dyn RolloutWatch>> {
+        self.check_is_leader()?;
+        Ok(Box::new(self.handle(id)?.watch()))
+    }
+
+    /// The arm of a unit now.
+    ///
+    /// # Errors
+    /// `rollout_not_found`, or `invalid_request` for the empty unit.
+    pub(crate) fn assign(&self, id: &str, unit: &str) -> Result<RawJson> {
+        if unit.is_empty() {
+            return Err(Error::invalid("`unit`: the empty text is no unit"));
+        }
+        let assigner = self.handle(id)?.published.assigner.load_full();
+        let arm = match assigner.arm_of(unit) {
+            Some(0) => "candidate",
+            Some(_) => "stable",
+            None => "outside",
+        };
+        let bucket = assigner.bucket_of(unit);
+        document(&json!({"rollout": id, "unit": unit, "arm": arm, "bucket": bucket}))
+    }
+}
+
+/// A split in force for a rollout, without copies.
+pub(super) fn rollout_routing(config: &RolloutConfig, split: &Arc<ActiveSplit>) -> RolloutRouting {
+    RolloutRouting {
+        rollout: config.id.clone(),
+        stable: config.stable.clone(),
+        candidate: config.candidate.clone(),
+        split: Arc::clone(split),
+        mirror: None,
+    }
+}
+
+/// The split of a rollout at the weight of now.
+fn split_of(rollout: &Rollout) -> Result<Arc<ActiveSplit>> {
+    let split = rollout.config().split(rollout.traffic().weight);
+    Ok(Arc::new(ActiveSplit::new(split, "")?))
+}
+
+impl Dependencies {
+    /// What rollouts work with that reach the repository like this.
+    pub(crate) fn new(
+        repository_handle: RepositoryHandle,
+        records: Records,
+        options: &crate::ServerOptions,
+    ) -> Self {
+        Self {
+            traffic_control: TrafficControl::new(
+                repository_handle.commands,
+                repository_handle.published,
+            ),
+            records,
+            webhooks: Arc::clone(&options.webhooks),
+            observe: Arc::clone(&options.observe),
+            block: options.rollout_block,
+            public_url: options.public_url.clone(),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Leading and following: rollouts of several servers that one of them decides about.
+//!
+//! Decision: a follower decides nothing. It asks, does what it is told, and says what it has
+//! counted; everything that needs agreement happens in the one leader.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::{Code, Error, RawJson, Result};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::super::followed_rollout::FollowedRollout;
+use super::super::leader_state::{LeaderRollout, LeaderState};
+use super::super::replicas::ReplicaCounters;
+use super::super::snapshot::{RolloutHandle, RolloutSnapshot, document};
+use super::super::task::Clock;
+use super::Registry;
+use crate::route::ActiveSplit;
+use rollout::config::RolloutConfig;
+
+/// So long every follower has the time to hear how a rollout ended.
+const END_ANNOUNCEMENT: Duration = Duration::from_secs(600);
+
+/// What a follower follows.
+#[derive(Debug)]
+pub(super) struct Follower {
+    /// The server that decides.
+    leader: String,
+    state: Mutex<FollowerState>,
+}
+
+#[derive(Debug, Default)]
+struct FollowerState {
+    followed_rollouts: BTreeMap<String, FollowedRollout>,
+    /// What went wrong last, by rollout, so that it is logged once.
+    last_errors: BTreeMap<String, String>,
+}
+
+impl FollowerState {
+    fn record_result(&mut self, rollout: &str, result: Result<()>) {
+        match result {
+            Ok(()) => drop(self.last_errors.remove(rollout)),
+            Err(error) => {
+                let message = error.message().to_owned();
+                let known = self.last_errors.insert(rollout.to_owned(), message);
+                if known.as_deref() != Some(error.message()) {
+                    let diagnostic = error.diagnostic();
+                    tracing::error!(rollout, %error, diagnostic, "a rollout cannot be followed");
+                }
+            }
+        }
+    }
+}
+
+impl Follower {
+    /// Follows the server at an address.
+    pub(super) fn new(leader: String) -> Self {
+        Self {
+            leader,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Goes on with what was followed before a restart.
+    pub(super) fn resume(&mut self, id: &str, followed_rollout: FollowedRollout) {
+        self.state
+            .get_mut()
+            .followed_rollouts
+            .insert(id.to_owned(), followed_rollout);
+    }
+}
+
+impl Registry {
+    /// Refuses what only the server does that decides.
+    pub(super) fn check_is_leader(&self) -> Result<()> {
+        match &self.follower {
+            None => Ok(()),
+            Some(Follower { leader, .. }) => Err(Error::new(
+                Code::Conflict,
+                format!("the server at `{leader}` decides about rollouts; ask it"),
+            )),
+        }
+    }
+
+    /// What followers are told.
+    ///
+    /// # Errors
+    /// `conflict` when this server follows another one.
+    pub(crate) fn leader_state(&self) -> Result<RawJson> {
+        self.check_is_leader()?;
+        let handles = self.handles.load();
+        let mut last: BTreeMap<_, (&String, &Arc<RolloutHandle>, Arc<RolloutSnapshot>)> =
+            BTreeMap::new();
+        for (id, handle) in handles.iter() {
+            let snapshot = handle.snapshot();
+            let order = |snapshot: &RolloutSnapshot| (!snapshot.is_final(), snapshot.since);
+            let is_later = |known: &RolloutSnapshot| order(&snapshot) >= order(known);
+            let known = last.get(&handle.model);
+            if known.is_none_or(|(_, _, known)| is_later(known)) {
+                last.insert(&handle.model, (id, handle, snapshot));
+            }
+        }
+        let rollouts = last.into_values();
+        let leader_state =
+            rollouts.filter(|(_, handle, snapshot)| self.should_announce(handle, snapshot));
+        let leader_state = leader_state
+            .map(|(id, handle, snapshot)| LeaderRollout::new(id, &handle.file, &snapshot));
+        LeaderState::new(leader_state.collect::<Result<_>>()?).document()
+    }
+
+    /// An end is news for a while, and as long as its winner is pinned, so that a server that is
+    /// new learns which version answers.
+    fn should_announce(&self, handle: &RolloutHandle, snapshot: &RolloutSnapshot) -> bool {
+        let Some(winner) = &snapshot.winner else {
+            return true;
+        };
+        let routing = self
+            .dependencies
+            .traffic_control
+            .routing(&handle.model)
+            .ok();
+        let pinned = routing.and_then(|routing| routing.pinned);
+        pinned.as_ref() == Some(winner)
+            || Clock::start().now().since(snapshot.since) < END_ANNOUNCEMENT
+    }
+
+    /// Takes what a replica has counted.
+    ///
+    /// # Errors
+    /// As `Rollouts::record_replica_counts` lists them.
+    pub(crate) fn record_replica_counts(
+        &self,
+        id: &str,
+        replica: &str,
+        counts: &RawJson,
+    ) -> Result<RawJson> {
+        self.check_is_leader()?;
+        let handle = self.handle(id)?;
+        let counters = ReplicaCounters::read(counts.as_str())?;
+        if handle.snapshot().is_final() {
+            let message = format!("the rollout `{id}` has ended; nothing counts any more");
+            return Err(Error::new(Code::Conflict, message));
+        }
+        let n_replicas = handle.published.replicas().update(replica, counters)?;
+        document(&json!({"replicas": n_replicas}))
+    }
+
+    /// Does what the leader told; gives what was counted here for each rollout that runs.
+    ///
+    /// # Errors
+    /// As `Rollouts::follow` lists them.
+    pub(crate) async fn follow(&self, leader_state: &RawJson) -> Result<Vec<(String, RawJson)>> {
+        let Some(Follower { state, .. }) = &self.follower else {
+            return Err(Error::new(
+                Code::Conflict,
+                "this server decides about rollouts itself; `rollout_leader` names another one",
+            ));
+        };
+        let leader_state = LeaderState::read(leader_state.as_str())?;
+        let mut state = state.lock().await;
+        for rollout in &leader_state.rollouts {
+            let result = self.follow_one(&mut state.followed_rollouts, rollout).await;
+            state.record_result(&rollout.id, result);
+        }
+        let is_led = |id: &str| leader_state.rollouts.iter().any(|rollout| rollout.id == id);
+        let mut abandoned = Vec::new();
+        for (id, followed_rollout) in &mut state.followed_rollouts {
+            if !is_led(id) {
+                abandoned.push((id.clone(), followed_rollout.abandon().await));
+            }
+        }
+        for (id, result) in abandoned {
+            state.record_result(&id, result);
+        }
+        let running = state.followed_rollouts.iter_mut();
+        let running = running.filter(|(_, followed_rollout)| !followed_rollout.has_ended());
+        running
+            .map(|(id, followed_rollout)| Ok((id.clone(), followed_rollout.counts()?)))
+            .collect()
+    }
+
+    async fn follow_one(
+        &self,
+        followed_rollouts: &mut BTreeMap<String, FollowedRollout>,
+        leader_rollout: &LeaderRollout,
+    ) -> Result<()> {
+        if let Some(followed_rollout) = followed_rollouts.get_mut(&leader_rollout.id) {
+            return followed_rollout.follow(leader_rollout).await;
+        }
+        let mut followed_rollout = self.start_following(leader_rollout)?;
+        let result = followed_rollout.follow(leader_rollout).await;
+        if followed_rollout.is_in_force() {
+            followed_rollouts.insert(leader_rollout.id.clone(), followed_rollout);
+        }
+        result
+    }
+
+    /// A trail of a rollout that was not known here.
+    fn start_following(&self, leader_rollout: &LeaderRollout) -> Result<FollowedRollout> {
+        let config = RolloutConfig::parse(&leader_rollout.file);
+        let config = config.map_err(|error| Error::invalid(error.to_string()))?;
+        if config.id != leader_rollout.id {
+            return Err(Error::invalid("its file is that of another rollout"));
+        }
+        self.dependencies.traffic_control.routing(&config.model)?;
+        let known = self.handle(&leader_rollout.id).ok();
+        if known.is_some_and(|known| *known.file != *leader_rollout.file) {
+            let message = "its id was used here for another rollout";
+            return Err(Error::new(Code::Conflict, message));
+        }
+        let split = Arc::new(ActiveSplit::new(config.split(0.0), "")?);
+        self.followed_rollout(config, split, leader_rollout.before_start())
+    }
+
+    /// A trail, and what others see of it.
+    pub(super) fn followed_rollout(
+        &self,
+        config: RolloutConfig,
+        split: Arc<ActiveSplit>,
+        current: LeaderRollout,
+    ) -> Result<FollowedRollout> {
+        let winner = current.winner.as_ref();
+        let winner = winner.and_then(|winner| {
+            let mut both = [&config.stable, &config.candidate].into_iter();
+            both.find(|version| version.as_str() == winner).cloned()
+        });
+        let snapshot = RolloutSnapshot::from_leader(&current, winner);
+        let assigner = split.assigner().clone();
+        let (handle, _) =
+            RolloutHandle::new(config.model.clone(), &current.file, snapshot, assigner);
+        self.insert(&config.id, &handle);
+        let dependencies = Arc::clone(&self.dependencies);
+        Ok(FollowedRollout::new(
+            dependencies,
+            config,
+            handle,
+            split,
+            current,
+        ))
+    }
+}

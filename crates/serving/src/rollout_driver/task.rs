@@ -1,0 +1,393 @@
+//! The course of one rollout in the server: a task that counts, decides and does.
+//!
+//! Decision: one task for each rollout. It waits for whatever comes first (an operator, the end of a
+//! load, a gate, the next look at the counts), lets the state machine decide, and does what that
+//! says. Traffic is moved before anything is written, so a way back waits for no disk; what is known
+//! is written after every look, so a kill costs one block of counts.
+
+mod actions;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use contract::{Code, Error, Result, RolloutEvent, Unit, UnitSource, Version};
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::Dependencies;
+use super::baseline_alarm::BaselineAlarm;
+use super::counter_deltas::{CounterDeltas, Totals, thresholds};
+use super::notifications::Notifications;
+use super::record::Record;
+use super::registry::rollout_routing;
+use super::shadow_runner::{SharedPairTotals, pair_totals};
+use super::snapshot::{ActionRequest, Published, RolloutSnapshot, TaskChannels, winner};
+use crate::repository::state::RolloutRouting;
+use crate::route::{ActiveSplit, DropCounters, Mirror};
+use rollout::state::{Action, Event, GuardReadings, Refusal, Rollout, Tick};
+use rollout::timestamp::Timestamp;
+
+/// How often the counts are looked at that need no statistics.
+const GUARD_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Ends of loads and answers of gates that wait to be handled.
+const MAX_EVENTS: usize = 16;
+
+/// Wall-clock time that goes on evenly from the start of the task.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    base: Timestamp,
+    origin: Instant,
+}
+
+impl Clock {
+    /// A clock that starts with the time of the machine.
+    pub(super) fn start() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let millis = since_epoch.unwrap_or_default().as_millis();
+        Self {
+            base: Timestamp(u64::try_from(millis).unwrap_or(u64::MAX)),
+            origin: Instant::now(),
+        }
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.base + self.origin.elapsed()
+    }
+}
+
+/// One rollout at work.
+#[derive(Debug)]
+pub(super) struct RolloutTask {
+    dependencies: Arc<Dependencies>,
+    rollout: Rollout,
+    record: Record,
+    clock: Clock,
+    published: Arc<Published>,
+    updates: broadcast::Sender<RolloutEvent>,
+    split: Arc<ActiveSplit>,
+    mirror: Option<Arc<Mirror>>,
+    pairs: SharedPairTotals,
+    drops: Arc<DropCounters>,
+    counter_deltas: CounterDeltas,
+    baseline_alarm: BaselineAlarm,
+    events: mpsc::Sender<Event>,
+    /// What is kept.
+    persisted: Option<Record>,
+    /// Moves that are not kept yet.
+    transitions: Vec<String>,
+    /// Letters that are not posted yet.
+    notifications: Option<Notifications>,
+    /// The longest run of errors since the counts were taken last.
+    error_run: u64,
+    /// Whether units were counted before a restart, which would count them again.
+    has_counted_units: bool,
+    /// What stays loaded when it has ended, and for how long.
+    warm: Option<(Version, Duration)>,
+    is_finished: bool,
+}
+
+/// What a course listens to.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    /// What operators want.
+    pub(super) action_requests: mpsc::Receiver<ActionRequest>,
+    events: mpsc::Receiver<Event>,
+}
+
+/// What a course starts from.
+#[derive(Debug)]
+pub(super) struct InitialState {
+    /// The state machine.
+    pub(super) rollout: Rollout,
+    /// What is kept about it.
+    pub(super) record: Record,
+    /// How the requests are shared out.
+    pub(super) split: Arc<ActiveSplit>,
+    /// How others see it.
+    pub(super) published: Arc<Published>,
+    /// What the course holds of it.
+    pub(super) channels: TaskChannels,
+    /// Whether it goes on after a restart.
+    pub(super) is_resumed: bool,
+}
+
+impl RolloutTask {
+    /// A course, and what it listens to.
+    pub(super) fn new(dependencies: Arc<Dependencies>, start: InitialState) -> (Self, Inbox) {
+        let clock = Clock::start();
+        let restored = start.record.replicas.totals();
+        let (events, arriving) = mpsc::channel(MAX_EVENTS);
+        let is_random = matches!(
+            start.rollout.config().assignment.unit,
+            Unit {
+                source: UnitSource::Random,
+                ..
+            }
+        );
+        let task = Self {
+            dependencies,
+            baseline_alarm: BaselineAlarm::new(clock.now()),
+            clock,
+            rollout: start.rollout,
+            record: start.record,
+            published: start.published,
+            updates: start.channels.updates,
+            split: start.split,
+            mirror: None,
+            pairs: Arc::new(Mutex::default()),
+            drops: Arc::default(),
+            counter_deltas: CounterDeltas::after(restored),
+            events,
+            persisted: None,
+            transitions: Vec::new(),
+            notifications: None,
+            error_run: 0,
+            has_counted_units: start.is_resumed && !is_random,
+            warm: None,
+            is_finished: false,
+        };
+        let inbox = Inbox {
+            action_requests: start.channels.action_requests,
+            events: arriving,
+        };
+        (task, inbox)
+    }
+
+    /// Runs until the rollout has ended and everybody knows.
+    pub(super) async fn run(mut self, mut inbox: Inbox, first: Vec<Action>) {
+        self.apply_actions(first).await;
+        self.publish().await;
+        let mut sampling = interval(self.dependencies.block);
+        let mut guards = interval(GUARD_INTERVAL.min(self.dependencies.block));
+        sampling.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        guards.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.is_finished {
+            tokio::select! {
+                request = inbox.action_requests.recv() => match request {
+                    Some(request) => {
+                        self.sample_counters().await;
+                        self.handle_action_request(request).await;
+                    }
+                    // The registry is gone, and the server with it.
+                    None => return,
+                },
+                Some(event) = inbox.events.recv() => {
+                    // What was counted so far belongs to the weight of so far.
+                    self.sample_counters().await;
+                    self.handle_event(event).await;
+                }
+                _ = sampling.tick() => self.sample_counters().await,
+                _ = guards.tick() => {
+                    if !self.has_guard_fired() {
+                        continue;
+                    }
+                    self.sample_counters().await;
+                }
+            }
+            self.finish().await;
+            self.publish().await;
+        }
+    }
+
+    /// Does what an operator wants.
+    async fn handle_action_request(&mut self, (action, done): ActionRequest) {
+        let now = self.clock.now();
+        let answer = match self.rollout.apply_action(&action, now) {
+            Ok(actions) => {
+                self.apply_actions(actions).await;
+                self.finish().await;
+                self.publish().await;
+                self.snapshot().map(|snapshot| snapshot.status)
+            }
+            Err(refusal) => Err(refusal_error(&refusal)),
+        };
+        // Whoever asked may be gone.
+        drop(done.send(answer));
+    }
+
+    /// Tells the state machine, and does what it says.
+    async fn handle_event(&mut self, event: Event) {
+        let is_warm = matches!(event, Event::WarmedUp | Event::WarmupFailed(_));
+        if is_warm && self.mirror.take().is_some() {
+            self.set_split().await;
+        }
+        let actions = self.rollout.handle(event, self.clock.now());
+        self.apply_actions(actions).await;
+        if let Some(changed) = self.changed_candidate() {
+            let actions = self.rollout.handle(changed, self.clock.now());
+            self.apply_actions(actions).await;
+        }
+    }
+
+    /// Looks at the counts.
+    async fn sample_counters(&mut self) {
+        if let Some(changed) = self.changed_candidate() {
+            self.handle_event(changed).await;
+        }
+        let totals = self.totals();
+        let progress = self.rollout.progress();
+        let config = self.rollout.config();
+        for event in thresholds(config, &progress.latency_thresholds, &totals.stable) {
+            let actions = self.rollout.handle(event, self.clock.now());
+            self.apply_actions(actions).await;
+        }
+        let tick = self.tick(totals);
+        let actions = self
+            .rollout
+            .handle(Event::Tick(Box::new(tick)), self.clock.now());
+        self.apply_actions(actions).await;
+    }
+
+    fn tick(&mut self, totals: Totals) -> Tick {
+        let config = self.rollout.config();
+        let thresholds = &self.rollout.progress().latency_thresholds;
+        let block = self.counter_deltas.block(config, thresholds, totals);
+        let [n_stable_units, n_candidate_units] = match self.has_counted_units {
+            true => [0; 2],
+            false => block.units,
+        };
+        Tick {
+            metrics: block.metrics,
+            n_candidate_requests: block.n_candidate_requests,
+            n_pairs: block.n_pairs,
+            n_stable_units,
+            n_candidate_units,
+            guards: GuardReadings {
+                memory_ratio: self.memory_ratio().unwrap_or_default(),
+                ..block.guards
+            },
+            is_stable_unhealthy: self.baseline_alarm.add(block.stable, self.clock.now()),
+            has_drifted: false,
+            is_stable_ready: self.served(&self.rollout.config().stable).is_some(),
+        }
+    }
+
+    fn totals(&mut self) -> Totals {
+        let replicas = self.published.replicas().clone();
+        let generation = self.rollout.progress().generation;
+        let [candidate, stable] = self.arms();
+        let units = [&stable, &candidate].map(|arm| arm.counters.n_units());
+        let error_run = candidate.counters.take_longest_error_run();
+        let mut totals = Totals {
+            stable: stable.counters.totals(),
+            candidate: candidate.counters.totals(),
+            units,
+            pairs: pair_totals(&self.pairs),
+            error_run: error_run.max(replicas.error_run(generation)),
+        };
+        totals.error_run = totals.error_run.max(std::mem::take(&mut self.error_run));
+        totals.add(&replicas.totals());
+        self.record.replicas = replicas;
+        totals
+    }
+
+    /// Whether a count has reached its limit that ends the rollout at once.
+    fn has_guard_fired(&mut self) -> bool {
+        let [candidate, _] = self.arms();
+        let run = candidate.counters.take_longest_error_run();
+        self.error_run = self.error_run.max(run);
+        let guards = self.rollout.config().guards;
+        let limit = guards.consecutive_errors.unwrap_or(u64::MAX);
+        self.error_run >= limit && !self.rollout.progress().phase.is_final()
+    }
+
+    /// Memory of the candidate as a multiple of that of stable, where both were measured.
+    fn memory_ratio(&self) -> Option<f64> {
+        let config = self.rollout.config();
+        let memory = |version| Some(self.served(version)?.memory_bytes? as f64);
+        let (stable, candidate) = (memory(&config.stable)?, memory(&config.candidate)?);
+        (stable > 0.0).then(|| candidate / stable)
+    }
+
+    /// Says so when other files stand where the candidate was.
+    fn changed_candidate(&mut self) -> Option<Event> {
+        let served = self.served(&self.rollout.config().candidate)?;
+        let before = self.record.fingerprint.replace(served.fingerprint.clone());
+        before
+            .is_some_and(|before| before != served.fingerprint)
+            .then_some(Event::CandidateChanged)
+    }
+
+    /// Lets operators decide again once it has ended; tried until it is kept.
+    async fn finish(&mut self) {
+        let Some(winner) = winner(&self.rollout) else {
+            return;
+        };
+        let config = self.rollout.config();
+        let finished = self
+            .dependencies
+            .traffic_control
+            .finish(config, winner, self.warm.clone());
+        match finished.await {
+            Ok(()) => self.is_finished = true,
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(rollout = self.id(), %error, diagnostic, "its end is not kept yet");
+            }
+        }
+    }
+
+    /// Keeps what is known, unless nothing has changed.
+    async fn persist(&mut self) {
+        let record = self.record.at(self.rollout.progress());
+        if self.transitions.is_empty() && self.persisted.as_ref() == Some(&record) {
+            return;
+        }
+        let transitions = self.transitions.clone();
+        let (records, notifications) = (&self.dependencies.records, self.notifications.as_ref());
+        match records
+            .persist(self.id(), &record, transitions, notifications)
+            .await
+        {
+            Ok(()) => {
+                self.transitions.clear();
+                self.persisted = Some(record);
+            }
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(rollout = self.id(), diagnostic, "a rollout cannot be kept");
+            }
+        }
+    }
+
+    /// Keeps what is known, and shows it.
+    async fn publish(&mut self) {
+        self.persist().await;
+        self.deliver_notifications();
+        match self.snapshot() {
+            Ok(snapshot) => {
+                self.published.snapshot.store(Arc::new(snapshot.clone()));
+                self.notify_watchers(RolloutEvent::Evidence(snapshot.evidence));
+            }
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(rollout = self.id(), diagnostic, "a rollout cannot be shown");
+            }
+        }
+        self.report_metrics();
+    }
+
+    fn snapshot(&self) -> Result<RolloutSnapshot> {
+        let pairs = pair_totals(&self.pairs);
+        let has_shadow = self.rollout.config().shadow.is_some();
+        RolloutSnapshot::new(&self.rollout, has_shadow.then_some((&pairs, &*self.drops)))
+    }
+
+    fn id(&self) -> &str {
+        &self.rollout.config().id
+    }
+
+    fn rollout_routing(&self) -> RolloutRouting {
+        RolloutRouting {
+            mirror: self.mirror.clone(),
+            ..rollout_routing(self.rollout.config(), &self.split)
+        }
+    }
+}
+
+/// Why an act was not done, for its caller.
+fn refusal_error(refusal: &Refusal) -> Error {
+    Error::new(Code::Conflict, refusal.to_string())
+}

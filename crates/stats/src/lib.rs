@@ -1,0 +1,133 @@
+//! The tests behind a verdict: each a few numbers of state and one formula.
+//!
+//! Decision: everything that decides about traffic is an e-process. Under "nothing is wrong" its
+//! expectation never exceeds 1, so it may be looked at after every block without spending the
+//! error budget twice. All values are natural logarithms, because evidence overflows an `f64`.
+
+pub mod assignment;
+pub mod bernoulli;
+pub mod best_arm;
+pub mod comparison;
+pub mod cusum;
+pub mod false_discovery;
+pub mod means;
+pub mod mismatch;
+pub mod non_inferiority;
+pub mod output_bins;
+pub mod sprt;
+pub mod two_sample;
+
+use serde::{Deserialize, Serialize};
+use statrs::function::gamma::ln_gamma;
+
+/// What one arm did: requests, and how many of them were events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Requests.
+    pub n: u64,
+    /// Requests that were events; never more than `n`.
+    pub events: u64,
+}
+
+impl Counts {
+    /// Adds what was counted elsewhere or later.
+    pub fn add(&mut self, other: Self) {
+        self.n += other.n;
+        self.events += other.events;
+    }
+
+    /// Events per request; `None` without requests.
+    #[must_use]
+    pub fn rate(self) -> Option<f64> {
+        (self.n > 0).then(|| self.events as f64 / self.n as f64)
+    }
+}
+
+/// The counts of both arms over the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArmCounts {
+    /// The version that served before.
+    pub stable: Counts,
+    /// The version on trial.
+    pub candidate: Counts,
+}
+
+impl ArmCounts {
+    /// Adds what was counted elsewhere or later.
+    pub fn add(&mut self, other: Self) {
+        self.stable.add(other.stable);
+        self.candidate.add(other.candidate);
+    }
+
+    /// The share of the requests that went to the candidate; 0 without requests.
+    #[must_use]
+    pub fn candidate_share(self) -> f64 {
+        let n = self.stable.n + self.candidate.n;
+        if n == 0 {
+            return 0.0;
+        }
+        self.candidate.n as f64 / n as f64
+    }
+}
+
+/// Two ends of an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The lower end.
+    pub lower: f64,
+    /// The upper end.
+    pub upper: f64,
+}
+
+/// ln of the mean of exp(x): how evidence at several alternatives becomes one number.
+///
+/// Minus infinity without values.
+#[must_use]
+pub fn ln_mean_exp(values: &[f64]) -> f64 {
+    ln_weighted_mean_exp(values.iter().map(|&value| (value, 1.0)))
+}
+
+/// ln(sum of w * exp(x) / sum of w) of pairs (x, w): a mean of e-values with weights fixed
+/// beforehand is an e-value under any dependence.
+///
+/// Minus infinity without values.
+#[must_use]
+pub fn ln_weighted_mean_exp(values: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let largest = values
+        .clone()
+        .map(|(value, _)| value)
+        .fold(f64::NEG_INFINITY, f64::max);
+    if largest == f64::NEG_INFINITY {
+        return largest;
+    }
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for (value, weight) in values {
+        sum += weight * (value - largest).exp();
+        weights += weight;
+    }
+    largest + (sum / weights).ln()
+}
+
+/// ln B(a, b) = ln Gamma(a) + ln Gamma(b) - ln Gamma(a + b).
+fn ln_beta(a: f64, b: f64) -> f64 {
+    ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
+}
+
+/// The place in [`low`, `high`] where `is_right` turns from false to true.
+fn bisect(mut low: f64, mut high: f64, is_right: impl Fn(f64) -> bool) -> f64 {
+    // 52 halvings are the bits of a number between 0 and 1; rates are not told apart as finely.
+    for _ in 0..52 {
+        if high - low < 1e-11 {
+            break;
+        }
+        let middle = low + (high - low) / 2.0;
+        match is_right(middle) {
+            true => high = middle,
+            false => low = middle,
+        }
+    }
+    low + (high - low) / 2.0
+}
+
+#[cfg(test)]
+mod tests;
