@@ -1,4 +1,4 @@
-//! `Control`: what is served, how it is doing, and changing it.
+//! `Control`: shows and changes the models that a server serves.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -12,21 +12,21 @@ use crate::rollout::Rollouts;
 use crate::scheduling::Scheduling;
 use crate::traffic::{Change, HistoryEntry, Routing};
 
-/// Where a version stands in its life.
+/// Lifecycle state of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VersionState {
     /// Being opened, checked and warmed up.
     Loading,
     /// Serving.
     Ready,
-    /// Answering what it accepted, taking nothing new.
+    /// Answering accepted requests, refusing new ones.
     Unloading,
-    /// Not serving; the reason says why.
+    /// Not serving; [`VersionStatus::reason`] holds the reason.
     Unavailable,
 }
 
 impl VersionState {
-    /// The state in the words of the repository index of the Open Inference Protocol.
+    /// Returns the name of the state in the repository index of the Open Inference Protocol.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,41 +38,41 @@ impl VersionState {
     }
 }
 
-/// One version of a model, as the repository knows it.
+/// Status of one version of a model.
 #[derive(Clone, Debug)]
 pub struct VersionStatus {
     /// The version.
     pub version: Version,
-    /// Where it stands.
+    /// Its state.
     pub state: VersionState,
-    /// Why it stands there; empty while it is ready, unless its files have changed since and failed
-    /// to load.
+    /// The reason for the state; empty while the version is ready, unless its files have changed
+    /// since and failed to load.
     pub reason: String,
-    /// What is known about it once it has been loaded.
+    /// Its description; `None` before the version has been loaded.
     pub info: Option<SharedModelInfo>,
     /// Requests admitted and not answered yet.
     pub n_in_flight: usize,
-    /// How it schedules its requests, once it has been loaded.
+    /// The scheduling of its requests; `None` before the version has been loaded.
     pub scheduling: Option<Scheduling>,
 }
 
-/// One model, as the repository knows it.
+/// Status of one model.
 #[derive(Clone, Debug)]
 pub struct ModelStatus {
     /// The name.
     pub name: ModelName,
-    /// What is wrong with the model as a whole: a broken `model.yaml`, or versions that failed to
-    /// load while others serve; empty otherwise.
+    /// A problem of the model as a whole: an invalid `model.yaml`, or versions that failed to load
+    /// while others serve; empty otherwise.
     pub reason: String,
     /// Its versions, in ascending order.
     pub versions: Vec<VersionStatus>,
-    /// What decides between them.
+    /// The routing rules that decide between them.
     pub routing: Routing,
 }
 
 impl ModelStatus {
-    /// The version that answers when none is named and no split decides: the pinned one, else the
-    /// highest that is ready.
+    /// Returns the version that answers when a request names none and no split applies: the pinned
+    /// one, otherwise the highest that is ready.
     #[must_use]
     pub fn latest(&self) -> Option<&VersionStatus> {
         let is_ready = |status: &&VersionStatus| status.state == VersionState::Ready;
@@ -82,7 +82,7 @@ impl ModelStatus {
         }
     }
 
-    /// The version of that text, which may be a label.
+    /// Returns the version with this name or label.
     #[must_use]
     pub fn version(&self, version: &str) -> Option<&VersionStatus> {
         let find = |text: &str| {
@@ -92,14 +92,15 @@ impl ModelStatus {
         find(version).or_else(|| find(self.routing.labels.get(version)?.as_str()))
     }
 
-    /// Why the model serves nothing or, while it serves, what it could not take up.
+    /// Returns the reason why the model serves nothing or, while it serves, the problem of files
+    /// that failed to load.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let while_ready = || (!self.reason.is_empty()).then(|| self.reason.clone());
         self.not_ready_reason().or_else(while_ready)
     }
 
-    /// Why the model serves nothing; `None` while it has a ready version.
+    /// Returns the reason why the model serves nothing; `None` while it has a ready version.
     #[must_use]
     pub fn not_ready_reason(&self) -> Option<String> {
         if self.latest().is_some() {
@@ -123,45 +124,45 @@ impl ModelStatus {
     }
 }
 
-/// Whether the server wants traffic.
+/// Readiness of the server for traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// True when it does.
+    /// True when the server is ready.
     pub is_ready: bool,
-    /// Why it does not; empty otherwise.
+    /// The reason why it is not ready; empty otherwise.
     pub reason: String,
 }
 
-/// A count and the time that belongs to it.
+/// A count and the total time of what was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountAndTime {
-    /// How often.
+    /// The count.
     pub count: u64,
-    /// How long in all.
+    /// The total time.
     pub total: Duration,
 }
 
-/// Batches of one size.
+/// Statistics of the batches of one size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchStatistics {
     /// Rows of each of these batches.
     pub batch_rows: usize,
-    /// Joining their inputs.
+    /// Time for joining their inputs.
     pub compute_input: CountAndTime,
-    /// Running the engine.
+    /// Time in the engine.
     pub compute: CountAndTime,
-    /// Splitting their outputs.
+    /// Time for splitting their outputs.
     pub compute_output: CountAndTime,
 }
 
-/// What one version has done since it was loaded. Counters only grow.
+/// Statistics of one version since it was loaded. Counters only grow.
 #[derive(Clone, Debug)]
 pub struct VersionStatistics {
     /// The model.
     pub model: ModelName,
     /// The version.
     pub version: Version,
-    /// When it last ran; `None` before the first run.
+    /// The time of the last run; `None` before the first one.
     pub last_inference: Option<SystemTime>,
     /// Rows answered.
     pub n_rows: u64,
@@ -184,7 +185,7 @@ pub struct VersionStatistics {
 }
 
 impl VersionStatistics {
-    /// The statistics of a version that has done nothing yet.
+    /// Returns the statistics of a version that has not run yet.
     #[must_use]
     pub fn new(model: ModelName, version: Version) -> Self {
         Self {
@@ -204,33 +205,34 @@ impl VersionStatistics {
     }
 }
 
-/// Shows and changes what is served. Called by admin endpoints and by the command line; may be
-/// called from many tasks at once.
+/// Shows and changes the models that are served. Called by admin endpoints and by the command line;
+/// may be called from many tasks at once.
 pub trait Control: Send + Sync + fmt::Debug {
-    /// Every model of the repository with all its versions, by name.
+    /// Returns every model of the repository with all its versions, ordered by name.
     fn models(&self) -> Vec<ModelStatus>;
 
-    /// One model.
+    /// Returns one model.
     ///
     /// # Errors
     /// `model_not_found`.
     fn model(&self, name: &ModelName) -> Result<ModelStatus>;
 
-    /// Whether the server wants traffic: everything that was asked for has a ready version, and it
-    /// is not draining.
+    /// Returns whether the server is ready: every model that should be served has a ready version,
+    /// and the server is not draining.
     fn readiness(&self) -> Readiness;
 
-    /// Statistics of the ready versions of one model, or of all.
+    /// Returns statistics of the ready versions of one model, or of all.
     ///
     /// # Errors
     /// `model_not_found`.
     fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>>;
 
-    /// Reads the folder of a model again and loads what its settings ask for; returns when it
-    /// serves. A model that is unchanged and ready stays as it is.
+    /// Reads the folder of a model again and loads the versions that its settings select; returns
+    /// when they serve. A model that is unchanged and ready stays as it is.
     ///
     /// # Errors
-    /// `model_not_found`, or the reason why a version failed to load; what served before goes on.
+    /// `model_not_found`, or the reason why a version failed to load; versions that served before
+    /// go on.
     fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>>;
 
     /// Stops serving a model; accepted requests are answered. Returns at once.
@@ -239,11 +241,11 @@ pub trait Control: Send + Sync + fmt::Debug {
     /// `model_not_found` when it was never served.
     fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>>;
 
-    /// Changes what is served, for `actor`; returns what decides from then on, when it would survive
-    /// a crash. Loading returns when the version serves.
+    /// Applies a change for `actor` and returns the new routing rules once they are persisted.
+    /// Loading returns when the version serves.
     ///
     /// # Errors
-    /// `model_not_found`, `version_not_found`, `invalid_request` for what makes no sense, and the
+    /// `model_not_found`, `version_not_found`, `invalid_request` for an invalid change, and the
     /// reason why a version failed to load.
     fn change<'a>(
         &'a self,
@@ -251,16 +253,19 @@ pub trait Control: Send + Sync + fmt::Debug {
         change: Change,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Routing>> {
-        let unsupported = unsupported(format!("{actor} cannot change `{name}` here: {change:?}"));
+        let unsupported = unsupported(format!(
+            "`{actor}` requested a change of `{name}`: {change:?}"
+        ));
         Box::pin(async move { Err(unsupported) })
     }
 
-    /// The rollouts of the server; `None` where there can be none.
+    /// Returns the rollouts of the server; `None` where rollouts are not supported, which is the
+    /// default.
     fn rollouts(&self) -> Option<&dyn Rollouts> {
         None
     }
 
-    /// The last `limit` changes of a model, the newest first.
+    /// Returns the last `limit` changes of a model, the newest first.
     ///
     /// # Errors
     /// `model_not_found`, or `internal` when they cannot be read.
@@ -269,14 +274,12 @@ pub trait Control: Send + Sync + fmt::Debug {
         name: &'a ModelName,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
-        let unsupported = unsupported(format!(
-            "no history of `{name}`, {limit} lines of it wanted"
-        ));
+        let unsupported = unsupported(format!("history of `{name}` requested, {limit} entries"));
         Box::pin(async move { Err(unsupported) })
     }
 
-    /// The inputs of the next `n_requests` for a model that callers send, or of fewer when
-    /// `timeout` ends before that. They are answered as always.
+    /// Records and returns the inputs of the next `n_requests` requests for a model, or of fewer
+    /// when `timeout` ends first. The requests are answered as usual.
     ///
     /// # Errors
     /// `model_not_found`, or `unsupported` where traffic is not recorded, which is the default.
@@ -286,27 +289,26 @@ pub trait Control: Send + Sync + fmt::Debug {
         n_requests: usize,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
-        let diagnostic = format!("{n_requests} of `{name}` within {timeout:?}");
-        let error = Error::new(Code::Unsupported, "requests are not recorded here");
+        let diagnostic = format!("{n_requests} requests for `{name}` within {timeout:?}");
+        let error = Error::new(Code::Unsupported, "this server does not record requests");
         Box::pin(async move { Err(error.with_diagnostic(diagnostic)) })
     }
 
-    /// Takes up what became known about answers, for the arms of the splits that gave them; says
-    /// for each whether it was. Cheap, and does not wait.
+    /// Credits feedback to the arms that answered, and returns one result for each item. Cheap, and
+    /// does not wait.
     ///
     /// # Errors
-    /// `request_not_found` for an answer or a unit that is not known, `model_not_found`, and
-    /// `invalid_request` for a label of an answer without a class.
+    /// `request_not_found` for an unknown answer or unit, `model_not_found`, and `invalid_request`
+    /// for a label of an answer without a class.
     fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
-        let unsupported =
-            |feedback| unsupported(format!("feedback is not taken here: {feedback:?}"));
+        let unsupported = |feedback| unsupported(format!("feedback: {feedback:?}"));
         feedback.iter().map(|item| Err(unsupported(item))).collect()
     }
 }
 
-/// What a server says that cannot be changed, which is the default.
+/// Returns the error of a server that cannot be changed, which is the default.
 fn unsupported(diagnostic: String) -> Error {
-    let sentence = "labels, pins, splits, their history and feedback are not offered here";
+    let sentence = "this server does not support labels, pins, splits, history and feedback";
     Error::new(Code::Unsupported, sentence).with_diagnostic(diagnostic)
 }
 

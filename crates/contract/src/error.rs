@@ -1,25 +1,25 @@
-//! The one error that crosses crates.
+//! The error type that all crates share.
 //!
-//! `Code` is a closed list: the place nearest the cause picks the code, and nobody upstream parses
-//! a message. What a client may read is `message`; what only the log may show is `diagnostic`.
+//! `Code` is a closed list: the place nearest the cause picks the code, and no caller parses a
+//! message. Clients read `message`; only the log shows `diagnostic`.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::scheduling::AdmissionLevel;
+use crate::admission_level::AdmissionLevel;
 
 /// `Result` with the shared error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, as a stable word that clients may match on.
+/// Kind of failure, as a stable word that clients may match on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Code {
     /// The request is malformed or does not fit the signature of the model.
     InvalidRequest,
-    /// The request is understood, but this server does not offer what it asks for.
+    /// The request is understood, but this server does not support it.
     Unsupported,
-    /// The media type or the content encoding of the body is not one that is read here.
+    /// The media type or the content encoding of the body is not supported.
     UnsupportedMediaType,
     /// The path names no route.
     RouteNotFound,
@@ -27,21 +27,21 @@ pub enum Code {
     MethodNotAllowed,
     /// No model of that name is in the repository.
     ModelNotFound,
-    /// The model is known, the version is not, or no version of it serves.
+    /// The model is known, but the version is not, or no version of the model serves.
     VersionNotFound,
     /// No rollout of that name is known.
     RolloutNotFound,
-    /// What is asked for does not go with what is there now.
+    /// The request conflicts with the current state.
     Conflict,
-    /// No answer to a request of that id is remembered, and no unit of that name was seen.
+    /// No answer to a request of that id is remembered, or no unit of that name was seen.
     RequestNotFound,
     /// The version is being loaded or unloaded.
     ModelNotReady,
-    /// The body, or what it inflates to, is over a limit.
+    /// The body, compressed or decompressed, exceeds a limit.
     PayloadTooLarge,
     /// The client took too long to send its request.
     RequestTimeout,
-    /// Nobody knows who asks.
+    /// The caller is not authenticated.
     Unauthenticated,
     /// The caller is known and not allowed to do this.
     PermissionDenied,
@@ -55,11 +55,11 @@ pub enum Code {
     Unavailable,
     /// The deadline passed before the model ran.
     DeadlineExceeded,
-    /// The caller went away.
+    /// The caller disconnected.
     Cancelled,
     /// The engine reported a failure while running or loading the model.
     EngineFailed,
-    /// The engine is gone: a dead worker, a poisoned session.
+    /// The engine cannot go on: a dead worker, a poisoned session.
     EngineLost,
     /// A defect of Lockgate itself.
     Internal,
@@ -94,7 +94,7 @@ impl Code {
         Self::Internal,
     ];
 
-    /// The stable spelling, as in `"code": "invalid_request"`.
+    /// Returns the stable spelling, as in `"code": "invalid_request"`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -125,7 +125,7 @@ impl Code {
         }
     }
 
-    /// Whether the client, not the server, has to change something.
+    /// Returns whether the client, not the server, has to change something.
     #[must_use]
     pub const fn is_client_mistake(self) -> bool {
         match self {
@@ -163,7 +163,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// One failure: a code, a sentence for the caller, and what only the log may show.
+/// One failure: a code, a message for the caller, and a diagnostic for the log.
 ///
 /// It is one pointer wide, so that `Result<T, Error>` stays small on the request path.
 #[derive(Clone, Debug)]
@@ -179,7 +179,7 @@ struct ErrorInner {
 }
 
 impl Error {
-    /// An error with the sentence that the caller reads: lower case, no full stop, values in
+    /// Creates an error with the message that the caller reads: lower case, no full stop, values in
     /// backticks, and what would be right.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
@@ -193,13 +193,14 @@ impl Error {
         }))
     }
 
-    /// The request is wrong.
+    /// Creates an `invalid_request` error.
     #[must_use]
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidRequest, message)
     }
 
-    /// A defect of Lockgate: the caller reads a fixed sentence, the log reads `diagnostic`.
+    /// Creates an error for a defect of Lockgate: the caller reads a fixed message, the log shows
+    /// `diagnostic`.
     #[must_use]
     pub fn internal(diagnostic: impl Into<String>) -> Self {
         Self::new(
@@ -209,59 +210,60 @@ impl Error {
         .with_diagnostic(diagnostic)
     }
 
-    /// Adds what the log shows and the caller does not.
+    /// Adds a diagnostic, which the log shows and the caller does not see.
     #[must_use]
     pub fn with_diagnostic(mut self, diagnostic: impl Into<String>) -> Self {
         self.0.diagnostic = Some(diagnostic.into());
         self
     }
 
-    /// Adds when a retry makes sense.
+    /// Adds the time after which a retry makes sense.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
         self
     }
 
-    /// Adds who would have been admitted in its place.
+    /// Adds the admission level that refused the request.
     #[must_use]
     pub fn with_admission_level(mut self, level: AdmissionLevel) -> Self {
         self.0.admission_level = Some(level);
         self
     }
 
-    /// Puts `context` and a colon before the sentence, as in `request 3: input ...`.
+    /// Puts `context` and a colon before the message, as in `request 3: input ...`.
     #[must_use]
     pub fn in_context(mut self, context: impl fmt::Display) -> Self {
         self.0.message = Cow::Owned(format!("{context}: {}", self.0.message));
         self
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// The sentence for the caller.
+    /// Returns the message for the caller.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// What only the log may show.
+    /// Returns the diagnostic, which only the log may show.
     #[must_use]
     pub fn diagnostic(&self) -> Option<&str> {
         self.0.diagnostic.as_deref()
     }
 
-    /// When a retry makes sense, if the place that failed knows it.
+    /// Returns the time after which a retry makes sense, if it is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The lowest priority that a model admitted when it refused this request for its load.
+    /// Returns the lowest priority that the model admitted when it refused this request for its
+    /// load.
     #[must_use]
     pub fn admission_level(&self) -> Option<AdmissionLevel> {
         self.0.admission_level

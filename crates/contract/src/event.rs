@@ -1,4 +1,4 @@
-//! Everything that can be observed, in one enum: the only input of `monitor`.
+//! The telemetry events of all crates, in one enum: the only input of `monitor`.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::model::{ModelName, Version};
 use crate::response::Timings;
 use crate::scheduling::SchedulingReading;
 
-/// Something that happened.
+/// A telemetry event.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// A version changed its state.
@@ -19,7 +19,7 @@ pub enum Event<'a> {
         version: &'a Version,
         /// Its new state.
         state: VersionState,
-        /// How long loading took, on the way to `Ready`.
+        /// The time that loading took; given with `Ready`.
         load_time: Option<Duration>,
     },
     /// A version left the repository; nothing more will happen to it.
@@ -42,13 +42,13 @@ pub enum Event<'a> {
         model: &'a ModelName,
         /// The version.
         version: &'a Version,
-        /// Whether [`Event::RequestAdmitted`] came before.
+        /// True when [`Event::RequestAdmitted`] came before.
         was_admitted: bool,
-        /// `None` when it was answered, otherwise why not.
+        /// The code of the error; `None` when the request was answered.
         error: Option<Code>,
-        /// From validation to the answer.
+        /// The time from validation to the answer.
         latency: Duration,
-        /// Where the time went, when it ran.
+        /// The time in each stage, when the request ran.
         timings: Option<Timings>,
     },
     /// An engine ran one batch.
@@ -61,7 +61,7 @@ pub enum Event<'a> {
         n_rows: usize,
         /// Requests in the batch.
         n_requests: usize,
-        /// The run of the engine.
+        /// The time in the engine.
         compute: Duration,
     },
     /// A request that had run in a batch was run again alone, and the answers were compared.
@@ -70,7 +70,7 @@ pub enum Event<'a> {
         model: &'a ModelName,
         /// The version.
         version: &'a Version,
-        /// Whether the answers agree.
+        /// True when the answers agree.
         agrees: bool,
     },
     /// The watchdog asked the engine to end a run that took too long.
@@ -92,7 +92,7 @@ pub enum Event<'a> {
         /// The stuck instances now.
         n_stuck: usize,
     },
-    /// A rollout moved.
+    /// A rollout changed its state.
     RolloutTransitioned {
         /// Its name.
         rollout: &'a str,
@@ -102,33 +102,33 @@ pub enum Event<'a> {
         from: &'static str,
         /// The name of the state now.
         to: &'static str,
-        /// Why, as one of a closed list of words.
+        /// The reason, as one of a closed list of words.
         reason: &'static str,
     },
-    /// Somebody was told that a rollout went back, or will not be told.
+    /// A rollback notification was sent, or was given up.
     RolloutNotified {
         /// The model.
         model: &'a ModelName,
-        /// What became of it, as one of a closed list of words.
+        /// The outcome of the delivery, as one of a closed list of words.
         outcome: &'static str,
     },
-    /// What is known about a rollout, about once a second.
+    /// The evidence of a rollout was updated, about once a second.
     RolloutMeasured(&'a RolloutReading<'a>),
-    /// How every version that serves takes requests right now, told before each
-    /// [`exposition`](crate::Observe::exposition); what is not among them serves no more.
+    /// The scheduling of every version that serves, sent before each
+    /// [`exposition`](crate::Observe::exposition); a version that is missing has stopped serving.
     SchedulingMeasured(&'a [SchedulingReading<'a>]),
-    /// A protocol server answered a call, whatever it was.
+    /// A protocol server answered a call of any kind.
     CallFinished {
         /// The dialect: `native`, `open_inference`, `grpc`, ...
         dialect: &'static str,
         /// The stable code of the error, `None` for success.
         error: Option<Code>,
-        /// From the head of the request to the head of the reply.
+        /// The time from the head of the request to the head of the reply.
         latency: Duration,
     },
 }
 
-/// What is known about a rollout. Scores are logarithms.
+/// State and evidence of a rollout. Scores are natural logarithms.
 #[derive(Clone, Debug)]
 pub struct RolloutReading<'a> {
     /// Its name.
@@ -137,19 +137,19 @@ pub struct RolloutReading<'a> {
     pub model: &'a ModelName,
     /// The name of its state.
     pub state: &'static str,
-    /// The arms, with their share of the traffic.
+    /// The arms with their traffic weights.
     pub weights: [(&'static str, f64); 2],
-    /// Each score of each metric beside its limit.
+    /// Each score of each metric, with its limit.
     pub scores: Vec<RolloutScore<'a>>,
     /// Each rate or mean of each metric.
     pub rates: Vec<RolloutRate<'a>>,
-    /// The evidence that the arms do not get the units that their weights promise.
+    /// The evidence of a sample-ratio mismatch: the units per arm do not follow the weights.
     pub mismatch: f64,
-    /// Pairs of answers that agreed, since the start.
+    /// Shadow requests with the same answer from both arms, since the start.
     pub n_agreeing: u64,
-    /// Pairs of answers that differed, since the start.
+    /// Shadow requests with different answers, since the start.
     pub n_differing: u64,
-    /// Copies that were dropped since the start, by reason.
+    /// Shadow requests that were dropped since the start, by reason.
     pub dropped: Vec<(&'static str, u64)>,
     /// Requests without a unit where the rollout looks for it, since the start.
     pub n_without_unit: u64,
@@ -164,7 +164,7 @@ pub struct RolloutScore<'a> {
     pub kind: &'static str,
     /// The score.
     pub value: f64,
-    /// What it is held against.
+    /// The limit for the score.
     pub limit: f64,
 }
 

@@ -1,33 +1,33 @@
-//! Feedback: what became known about an answer after it was given.
+//! Feedback: a reward or label for an answer, sent when it becomes known.
 
 use crate::model::ModelName;
 
-/// What became known about one answer, or about one unit of a split.
+/// Feedback about one answer, or about one unit of a split.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feedback {
     /// The model; any model when `None`.
     pub model: Option<ModelName>,
-    /// Whom or what it is about.
+    /// The answer or unit that it is about.
     pub target: FeedbackTarget,
-    /// What became known.
+    /// The reward or label.
     pub value: FeedbackValue,
 }
 
-/// Whom or what feedback is about.
+/// Subject of feedback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedbackTarget {
     /// The answer to the request of this id.
     Request(String),
-    /// Whoever was assigned by this unit.
+    /// All requests of this unit.
     Unit(String),
 }
 
-/// What became known.
+/// Value of feedback.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeedbackValue {
-    /// What the answer was worth.
+    /// A reward for the answer.
     Reward(f64),
-    /// What the right answer would have been: the reward is 1 when it was given, and 0 otherwise.
+    /// The right answer: the reward is 1 when it was given, and 0 otherwise.
     Label(Label),
 }
 

@@ -1,8 +1,8 @@
 //! `Infer`: the way from a decoded request to an answer.
 //!
-//! Decision: routing is a step of its own, before the tensors are decoded. A dialect without
-//! element types on the wire (the simple JSON API) needs the signature to decode, and a request
-//! that was routed keeps its version until it is answered, whatever happens to the repository.
+//! Decision: routing is a separate step, before the tensors are decoded. A dialect without element
+//! types on the wire (the simple JSON API) needs the signature to decode, and a request that was
+//! routed keeps its version until it is answered, whatever happens to the repository.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -20,7 +20,7 @@ use crate::response::{InferResponse, ServedBy};
 /// A boxed future, so that the traits stay object-safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What a caller asks for.
+/// The model and version that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The model; `None` is allowed while exactly one model is served.
@@ -29,38 +29,38 @@ pub struct Target {
     pub version: VersionSelector,
 }
 
-/// How urgent a request is, as far as that is known before it is decoded.
+/// Urgency of a request, as far as it is known before the request is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Urgency {
-    /// When its answer is worth nothing any more; what is not read yet may only tell an earlier time.
+    /// The deadline so far; the unread part of the request can only give an earlier one.
     pub deadline: Instant,
-    /// Its priority; `None` while what is not read yet may tell any.
+    /// Its priority; `None` while the unread part of the request may give any.
     pub priority: Option<u32>,
 }
 
-/// What may be asked about the caller of a request, to assign it to an arm of a split.
+/// Attributes of a request by which a split assigns it to an arm.
 ///
-/// Nothing is read before it is asked for, so that a request without a split pays nothing.
+/// Attributes are read only when they are needed, so that a request without a split pays nothing.
 pub trait AssignmentAttributes {
-    /// The value of a header, or of the metadata of gRPC.
+    /// Returns the value of a header, or of a gRPC metadata key.
     fn header(&self, name: &str) -> Option<Cow<'_, str>>;
 
-    /// The value of a cookie.
+    /// Returns the value of a cookie.
     fn cookie(&self, name: &str) -> Option<Cow<'_, str>>;
 
-    /// The text, or the integer as decimal text, under a key of the body, or else of the query.
-    /// Dots lead from one level of the body to the next.
+    /// Returns the text, or the integer as decimal text, under a key of the body, or else of the
+    /// query. Dots separate the levels of the body.
     fn field(&self, path: &str) -> Option<Cow<'_, str>>;
 }
 
 /// The version that a request will run on, held until the request is answered.
 #[derive(Clone)]
 pub struct Route {
-    /// What decoding and validation need to know about the version.
+    /// The description of the version, for decoding and validation.
     pub info: SharedModelInfo,
-    /// What the reply says about who answered.
+    /// The model, version and arm that the reply names.
     pub served_by: ServedBy,
-    /// What the implementation of [`Infer`] keeps for itself.
+    /// Private data of the implementation of [`Infer`].
     pub handle: Arc<dyn Any + Send + Sync>,
 }
 
@@ -85,18 +85,19 @@ pub trait Infer: Send + Sync + fmt::Debug {
     fn route(&self, target: &Target) -> Result<Route>;
 
     /// Picks the version for the request of a caller: a split decides where the target names no
-    /// version. Cheap, and does not wait. Without splits, which is the default, it is the same.
+    /// version. Cheap, and does not wait. Without splits, which is the default, it equals
+    /// [`Infer::route`].
     ///
     /// # Errors
-    /// Those of [`Infer::route`], and `invalid_request` when the caller forces an arm that is none.
+    /// Those of [`Infer::route`], and `invalid_request` when the caller forces an unknown arm.
     fn route_for(&self, target: &Target, _attributes: &dyn AssignmentAttributes) -> Result<Route> {
         self.route(target)
     }
 
-    /// Refuses a request that is not decoded yet, where any request with what is known of it, however
-    /// small, would be refused now. Called by the protocol servers, maybe more than once, before they
-    /// read a body or its tensors. Counts the refusal; whatever is not refused here comes through
-    /// [`Infer::infer`], which may refuse it too. By default nothing is refused.
+    /// Refuses a request before it is decoded, when even the smallest request of this target and
+    /// urgency would be refused now. Called by the protocol servers, maybe more than once, before
+    /// they read a body or its tensors. Counts the refusal; a request that is not refused here goes
+    /// to [`Infer::infer`], which may refuse it too. By default nothing is refused.
     ///
     /// # Errors
     /// `overloaded`, with the predicted wait.
@@ -108,7 +109,6 @@ pub trait Infer: Send + Sync + fmt::Debug {
     /// same object. Dropping the future cancels the request.
     ///
     /// # Errors
-    /// Everything that can go wrong from validation to the split of the batch; see
-    /// [`Code`](crate::Code).
+    /// Every failure from validation to the split of the batch; see [`Code`](crate::Code).
     fn infer(&self, route: Route, request: InferRequest) -> BoxFuture<'_, Result<InferResponse>>;
 }

@@ -1,8 +1,10 @@
-//! The words and promises that every part of Lockgate shares.
+//! The types and traits that every part of Lockgate shares.
 //!
-//! Plain types, one error, one event enum and five traits; no I/O, no async runtime, no serde.
-//! Wire and file shapes are types of their own, in the crates that speak them, and convert to these.
+//! Plain types, one error, one event enum and five traits; no I/O, no async runtime, no serde. Wire
+//! and file formats have their own types, in the crates that use them, and convert to these.
 
+pub mod admission_level;
+pub mod concurrency;
 pub mod control;
 pub mod engine;
 pub mod error;
@@ -21,13 +23,13 @@ pub mod tensor;
 pub mod testing;
 pub mod traffic;
 
+pub use admission_level::AdmissionLevel;
+pub use concurrency::{Concurrency, SessionLayout, SessionMode};
 pub use control::{
     BatchStatistics, Control, CountAndTime, ModelStatus, Readiness, VersionState,
     VersionStatistics, VersionStatus,
 };
-pub use engine::{
-    Concurrency, Engine, LoadSpec, LoadedModel, Session, SessionLayout, SessionMode, Terminate,
-};
+pub use engine::{Engine, LoadSpec, LoadedModel, Session, Terminate};
 pub use error::{Code, Error, Result};
 pub use event::{Event, RolloutRate, RolloutReading, RolloutScore};
 pub use feedback::{Feedback, FeedbackTarget, FeedbackValue, Label};
@@ -43,7 +45,7 @@ pub use rollout::{
     ActionKind, DeliveryOutcome, GateDecision, OperatorAction, RawJson, RolloutEvent, RolloutWatch,
     Rollouts, SimulationInput, Webhooks,
 };
-pub use scheduling::{AdmissionLevel, ExecutionTarget, RunCost, Scheduling, SchedulingReading};
+pub use scheduling::{ExecutionTarget, RunCost, Scheduling, SchedulingReading};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
 pub use traffic::{

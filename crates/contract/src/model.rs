@@ -1,4 +1,4 @@
-//! Models: their names, versions, signatures, and what a server tells about one version.
+//! Models: their names, versions and signatures, and the description of one loaded version.
 
 mod name;
 mod signature;
@@ -13,9 +13,9 @@ pub use name::ModelName;
 pub use signature::{Dimension, Signature, TensorSpec};
 pub use version::{Version, VersionSelector};
 
-use crate::engine::SessionLayout;
+use crate::concurrency::SessionLayout;
 
-/// What is known about one loaded version: all that decoding, validation and metadata need.
+/// Description of one loaded version: all that decoding, validation and metadata need.
 #[derive(Clone, Debug)]
 pub struct ModelInfo {
     /// The name of the model.
@@ -24,55 +24,55 @@ pub struct ModelInfo {
     pub version: Version,
     /// Inputs and outputs.
     pub signature: Signature,
-    /// The most rows of one request; `None` when requests are not joined, so that nothing counts
-    /// or cuts their rows.
+    /// The most rows of one request; `None` when requests are not joined, so that their rows are
+    /// neither counted nor cut.
     pub max_request_rows: Option<NonZeroUsize>,
     /// The most rows of a batch of several requests; `None` when requests are not joined.
     pub max_batch_rows: Option<NonZeroUsize>,
-    /// Whether waiting requests are joined into batches.
+    /// True when waiting requests are joined into batches.
     pub is_batching: bool,
-    /// Why they are, or why not and what would change that.
+    /// The reason why they are, or why not and what would change that.
     pub batching_reason: String,
-    /// The longest that a request waits for company.
+    /// The longest batch delay.
     pub max_batch_delay: Duration,
     /// The number of instances.
     pub n_instances: usize,
-    /// How the engine made their sessions, and why.
+    /// The layout that the engine chose for their sessions, with its reason.
     pub session_layout: SessionLayout,
-    /// Why the cost of a run depends on the values of its inputs and not on their shapes alone;
-    /// `None` where it follows from the shapes.
+    /// The reason why the cost of a run depends on the values of its inputs and not on their shapes
+    /// alone; `None` where it follows from the shapes.
     pub data_dependent_cost: Option<String>,
-    /// The platform in the words of the Open Inference Protocol, such as `onnxruntime_onnx`.
+    /// The platform as the Open Inference Protocol names it, such as `onnxruntime_onnx`.
     pub platform: String,
-    /// The framework in plain words, such as `onnx`.
+    /// The framework, such as `onnx`.
     pub framework: String,
-    /// What the owner of the model wrote about it.
+    /// The description that the owner of the model wrote.
     pub description: String,
-    /// What the model file says about itself: producer, domain, custom keys. The execution provider
-    /// in use is added as `provider`.
+    /// Metadata from the model file: producer, domain, custom keys. The execution provider in use
+    /// is added as `provider`.
     pub metadata: BTreeMap<String, String>,
     /// The names of the classes, by class number; empty when none are given.
     pub labels: Vec<String>,
-    /// How an image becomes the input tensor, for models that take images.
+    /// The conversion of an image to the input tensor, for models that take images.
     pub image: Option<ImageInput>,
-    /// What is done with the scores before they become predictions.
+    /// The post-processing of scores into predictions.
     pub output: OutputPostprocessing,
-    /// The longest time that a request may take, whatever the caller asks for.
+    /// The longest time that a request may take, even if the caller allows more.
     pub default_timeout: Option<Duration>,
     /// The modification time of the model file.
     pub created_at: SystemTime,
-    /// The size of the model file; `None` when the artefact is a folder, or cannot be asked.
+    /// The size of the model file; `None` when the artifact is a folder, or cannot be read.
     pub file_bytes: Option<u64>,
 }
 
 impl ModelInfo {
-    /// The name of class number `index`, when labels are given.
+    /// Returns the name of class number `index`, when labels are given.
     #[must_use]
     pub fn label(&self, index: usize) -> Option<&str> {
         self.labels.get(index).map(String::as_str)
     }
 
-    /// Returns the same version, whose requests run one by one for this reason.
+    /// Returns a copy of this description with batching off for this reason.
     #[must_use]
     pub fn without_batching(&self, reason: String) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl ModelInfo {
     }
 }
 
-/// What is served under one name in one state of the repository.
+/// Description of a loaded version, shared by its requests.
 pub type SharedModelInfo = Arc<ModelInfo>;
 
 /// Image pre-processing: decode, resize, crop, convert, `(pixel * scale - mean) / std`.
@@ -104,9 +104,9 @@ pub struct ImageInput {
     pub layout: ImageLayout,
     /// The factor for pixels of 0 to 255.
     pub scale: f32,
-    /// What is subtracted after scaling: one number, or one per channel.
+    /// The numbers that are subtracted after scaling: one, or one per channel.
     pub mean: Vec<f32>,
-    /// What is divided by after subtracting: one number, or one per channel.
+    /// The divisors after subtracting: one, or one per channel.
     pub std: Vec<f32>,
 }
 
@@ -115,7 +115,7 @@ pub struct ImageInput {
 pub enum ImageResize {
     /// The image keeps its size.
     None,
-    /// The shorter side becomes this many pixels, the ratio is kept.
+    /// The shorter side becomes this many pixels; the aspect ratio is kept.
     ShorterSide(u32),
     /// The image is stretched to height and width in pixels.
     Exact(u32, u32),
@@ -133,7 +133,7 @@ pub enum ImageChannels {
 }
 
 impl ImageChannels {
-    /// The number of channels.
+    /// Returns the number of channels.
     #[must_use]
     pub const fn count(self) -> usize {
         match self {
@@ -152,12 +152,12 @@ pub enum ImageLayout {
     Nhwc,
 }
 
-/// What is done with the scores of a classifier before they become predictions.
+/// Post-processing of the scores of a classifier into predictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputPostprocessing {
-    /// Whether the scores are logits, to be turned into probabilities.
+    /// True when the scores are logits, to be turned into probabilities.
     pub softmax: bool,
-    /// How many of the best classes a reply to an image lists.
+    /// The number of best classes in a reply to an image.
     pub top_k: usize,
 }
 

@@ -1,4 +1,4 @@
-//! `Observe`: where events go.
+//! `Observe`: the receiver of telemetry events.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ pub struct Exposition {
     pub body: String,
 }
 
-/// Takes events. Called on the request path by `serving` and `protocols`, from many threads at
-/// once; must never block and never fail.
+/// Receives telemetry events. Called on the request path by `serving` and `protocols`, from many
+/// threads at once; must never block and never fail.
 pub trait Observe: Send + Sync + fmt::Debug {
-    /// Takes note of an event.
+    /// Records an event.
     fn observe(&self, event: &Event<'_>);
 
-    /// What has been observed, for `GET /metrics`.
+    /// Returns the metrics so far, for `GET /metrics`.
     fn exposition(&self) -> Exposition;
 }

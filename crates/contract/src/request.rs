@@ -1,4 +1,4 @@
-//! One inference request in neutral terms.
+//! One inference request, independent of the dialect.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,13 @@ use crate::tensor::Tensor;
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// An id from text that the edge has checked or made.
+    /// Creates an id from text that the protocol server has checked or made.
     #[must_use]
     pub fn new(id: &str) -> Self {
         Self(id.into())
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -58,25 +58,25 @@ pub enum Parameter {
 /// Request parameters by name.
 pub type Parameters = BTreeMap<String, Parameter>;
 
-/// One inference: what to run, until when, for whom.
+/// One inference request.
 #[derive(Clone, Debug)]
 pub struct InferRequest {
     /// The id of this request.
     pub id: RequestId,
     /// The inputs, in any order.
     pub inputs: Vec<NamedTensor>,
-    /// The outputs to give, in this order; empty for all in the order of the model.
+    /// The requested outputs, in this order; empty for all in the order of the model.
     pub outputs: Vec<String>,
-    /// When the answer is worth nothing any more.
+    /// The moment after which the answer is of no use to the caller.
     pub deadline: Option<Instant>,
     /// 1 is the most urgent, larger numbers wait longer, 0 is the default of the model.
     pub priority: u32,
-    /// What the caller sent beside the tensors and no one else has understood.
+    /// Other parameters that the caller sent, in addition to those that the dialect understands.
     pub parameters: Parameters,
 }
 
 impl InferRequest {
-    /// A request for all outputs, without deadline or parameters.
+    /// Creates a request for all outputs, without deadline or parameters.
     #[must_use]
     pub fn new(id: RequestId, inputs: Vec<NamedTensor>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! One inference reply in neutral terms.
+//! One inference reply, independent of the dialect.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use bytes::Bytes;
 use crate::model::SharedModelInfo;
 use crate::request::NamedTensor;
 
-/// Where the time of one request went.
+/// Time of one request in each stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// From admission until an instance took the request.
+    /// The time from admission until an instance took the request.
     pub queue: Duration,
-    /// Joining the inputs of the batch.
+    /// The time for joining the inputs of the batch.
     pub compute_input: Duration,
-    /// The run of the engine, for the whole batch.
+    /// The time in the engine, for the whole batch.
     pub compute: Duration,
-    /// Splitting the outputs of the batch.
+    /// The time for splitting the outputs of the batch.
     pub compute_output: Duration,
-    /// The rows of the batch that the request rode in.
+    /// The rows of the batch that the request was part of.
     pub batch_rows: usize,
 }
 
@@ -27,14 +27,14 @@ pub struct Timings {
 pub struct InferResponse {
     /// The version that answered.
     pub info: SharedModelInfo,
-    /// The outputs, in the order that the request asked for.
+    /// The outputs, in the order of the request.
     pub outputs: Vec<NamedTensor>,
-    /// Where the time went.
+    /// The time in each stage.
     pub timings: Timings,
 }
 
-/// Who answers, as the bytes that replies carry: made once for a version and an arm, and shared by
-/// all their replies.
+/// The model, version and arm that answer, as bytes for replies: made once for a version and an
+/// arm, and shared by all their replies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServedBy {
     /// The model.
@@ -44,6 +44,6 @@ pub struct ServedBy {
     /// The arm of the split that the request was assigned to, or forced into.
     pub arm: Option<Bytes>,
     /// The probability that the arm had for the request, as a decimal number, when the weights of
-    /// the split follow its rewards and nobody forced the arm.
+    /// the split follow its rewards and the arm was not forced.
     pub propensity: Option<Bytes>,
 }

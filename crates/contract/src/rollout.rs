@@ -1,8 +1,8 @@
-//! `Rollouts`: letting a new version of a model take over step by step, decided from evidence.
+//! `Rollouts`: replaces the stable version of a model step by step, decided from evidence.
 //!
-//! Decision: where a rollout stands and what is known crosses as a JSON document that its owner has
-//! made. The same document goes to callers, to a gate that is asked, and into the record of a move;
-//! nobody between them looks into it, so nobody has to be changed when a number joins it.
+//! Decision: the status and the evidence of a rollout cross crates as a JSON document that the
+//! rollout has made. The same document goes to callers, to gates, and into the record of a
+//! transition; the code between them does not read it, so a new number in it changes no other code.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,49 +16,49 @@ use crate::infer::BoxFuture;
 pub struct RawJson(Arc<str>);
 
 impl RawJson {
-    /// A document of text that is JSON.
+    /// Creates a document from text that is JSON.
     #[must_use]
     pub fn new(json: &str) -> Self {
         Self(json.into())
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Something that an operator wants of a rollout.
+/// An order of an operator for a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorAction {
-    /// What.
+    /// The kind of action.
     pub kind: ActionKind,
-    /// Who.
+    /// The operator.
     pub actor: String,
-    /// Why, in the words of the operator.
+    /// The reason that the operator gave.
     pub reason: String,
-    /// The generation that the operator looked at.
+    /// The generation that the operator saw; with a later one the action is refused.
     pub generation: Option<u64>,
 }
 
-/// What an operator may want.
+/// Kind of operator action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {
     /// Open the gates before the next weight, or take it without a verdict.
     Promote,
     /// Freeze the weight.
     Hold,
-    /// Go on after a hold.
+    /// Continue after a hold.
     Resume,
-    /// Back to stable: the candidate is worse.
+    /// Give all traffic back to stable, because the candidate is worse.
     Rollback,
-    /// Back to stable: never mind.
+    /// Give all traffic back to stable, without a judgement on the candidate.
     Abort,
 }
 
 impl ActionKind {
-    /// Every act.
+    /// Every action.
     pub const ALL: [Self; 5] = [
         Self::Promote,
         Self::Hold,
@@ -67,7 +67,7 @@ impl ActionKind {
         Self::Abort,
     ];
 
-    /// Its name in calls and commands.
+    /// Returns its name in calls and commands.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,158 +80,159 @@ impl ActionKind {
     }
 }
 
-/// Something that those who watch a rollout are told.
+/// An event that watchers of a rollout receive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RolloutEvent {
-    /// It moved: the transition with its reason.
+    /// A change of state, with its reason.
     Transition(RawJson),
-    /// What is known now; at most once a second.
+    /// The current evidence; at most once a second.
     Evidence(RawJson),
 }
 
-/// The news of one rollout, from now on.
+/// Stream of the events of one rollout, from now on.
 pub trait RolloutWatch: Send + fmt::Debug {
-    /// The next piece of news; `None` when the rollout has ended and everything was told. Somebody
-    /// who is slow misses evidence, and never the last transition.
+    /// Returns the next event; `None` when the rollout has ended and every event was returned. A
+    /// slow watcher misses evidence, but never the last transition.
     fn next(&mut self) -> BoxFuture<'_, Option<RolloutEvent>>;
 }
 
-/// What somebody assumes about a rollout, to see how it would go.
+/// Assumptions of a rollout simulation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SimulationInput {
     /// Requests for the model each second.
     pub requests_per_second: f64,
-    /// Events per request of stable, by metric; the rest is as the simulator assumes.
+    /// Events per request of stable, by metric; other metrics have the default of the simulator.
     pub stable_rates: Vec<(String, f64)>,
     /// The same of the candidate.
     pub candidate_rates: Vec<(String, f64)>,
-    /// How often it is played.
+    /// The number of simulated runs.
     pub n_runs: usize,
-    /// The same seed gives the same numbers.
+    /// The seed of the random numbers; the same seed gives the same result.
     pub seed: u64,
 }
 
-/// Starts, shows and moves rollouts. Called by admin endpoints; may be called from many tasks at
+/// Starts, shows and controls rollouts. Called by admin endpoints; may be called from many tasks at
 /// once.
 pub trait Rollouts: Send + Sync + fmt::Debug {
-    /// Starts a rollout from its file, YAML or JSON; gives its status.
+    /// Starts a rollout from its file, YAML or JSON; returns its status.
     ///
     /// # Errors
     /// `invalid_request` with the path of the key that is wrong, `model_not_found`,
     /// `version_not_found`, `conflict` when another rollout has the model.
     fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<RawJson>>;
 
-    /// The status of every rollout, those that run first, as a JSON array.
+    /// Returns the status of every rollout as a JSON array, running ones first.
     fn list(&self) -> RawJson;
 
-    /// Where a rollout stands.
+    /// Returns the status of a rollout.
     ///
     /// # Errors
     /// `rollout_not_found`.
     fn status(&self, id: &str) -> Result<RawJson>;
 
-    /// All numbers of a rollout with their limits.
+    /// Returns the evidence of a rollout: all numbers with their limits.
     ///
     /// # Errors
     /// `rollout_not_found`.
     fn evidence(&self, id: &str) -> Result<RawJson>;
 
-    /// The verdict as a number, for other tools: 1 for not worse, 0 for unknown, -1 for worse.
+    /// Returns the verdict as a number, for other tools: 1 for not worse, 0 for unknown, -1 for
+    /// worse.
     ///
     /// # Errors
     /// `rollout_not_found`.
     fn verdict(&self, id: &str) -> Result<RawJson>;
 
-    /// The last `limit` moves of a rollout, the newest first, as a JSON array.
+    /// Returns the last `limit` transitions of a rollout, the newest first, as a JSON array.
     ///
     /// # Errors
     /// `rollout_not_found`, or `internal` when they cannot be read.
     fn transitions<'a>(&'a self, id: &'a str, limit: usize) -> BoxFuture<'a, Result<RawJson>>;
 
-    /// Does what an operator wants; gives the status after it.
+    /// Applies an operator action; returns the status after it.
     ///
     /// # Errors
-    /// `rollout_not_found`, or `conflict` when the state does not allow it or has moved on.
+    /// `rollout_not_found`, or `conflict` when the state does not allow it or has changed since.
     fn apply_action<'a>(
         &'a self,
         id: &'a str,
         action: OperatorAction,
     ) -> BoxFuture<'a, Result<RawJson>>;
 
-    /// Follows a rollout from now on.
+    /// Watches a rollout from now on.
     ///
     /// # Errors
     /// `rollout_not_found`.
     fn watch(&self, id: &str) -> Result<Box<dyn RolloutWatch>>;
 
-    /// The arm of a unit, its bucket and its number; counts nothing.
+    /// Returns the arm of a unit, its bucket and its number, without counting the unit.
     ///
     /// # Errors
     /// `rollout_not_found`, or `invalid_request` for the empty unit.
     fn assign(&self, id: &str, unit: &str) -> Result<RawJson>;
 
-    /// What followers of this server are told: where each rollout is that runs, and who has won the
-    /// last one of a model.
+    /// Returns the state for followers of this server: the state of each running rollout, and the
+    /// winner of the last rollout of each model.
     ///
     /// # Errors
-    /// `conflict` when this server follows another one itself.
+    /// `conflict` when this server is a follower itself.
     fn leader_state(&self) -> Result<RawJson>;
 
-    /// Does here what the leader told by [`Rollouts::leader_state`], which may be told any number of
-    /// times; gives what was counted here since it began to follow, by the id of each rollout that
-    /// runs. A rollout that cannot be followed is logged and keeps nobody from the others.
+    /// Applies the leader's [`Rollouts::leader_state`] on this server, any number of times; returns
+    /// the counts of this server since it began to follow, by the id of each running rollout. A
+    /// rollout that cannot be followed is logged and does not affect the others.
     ///
     /// # Errors
-    /// `conflict` when this server follows nobody, or `invalid_request` for what no leader says.
+    /// `conflict` when this server is not a follower, or `invalid_request` for a malformed state.
     fn follow<'a>(
         &'a self,
         leader_state: &'a RawJson,
     ) -> BoxFuture<'a, Result<Vec<(String, RawJson)>>>;
 
-    /// Takes what a replica has counted so far, as it got it from [`Rollouts::follow`]; a new
+    /// Records the counts of a replica so far, as [`Rollouts::follow`] returned them there; a new
     /// process is a new replica. The same counts may come twice.
     ///
     /// # Errors
     /// `rollout_not_found`, `conflict` when the rollout has ended, has too many replicas or is
-    /// decided elsewhere, or `invalid_request` with the path of what cannot be.
+    /// decided by another server, or `invalid_request` with the path of the value that is wrong.
     fn record_replica_counts(&self, id: &str, replica: &str, counts: &RawJson) -> Result<RawJson>;
 
-    /// Plays a rollout on a virtual clock. Blocks for as long as that takes.
+    /// Simulates a rollout on a virtual clock. Blocks until the simulation has ended.
     ///
     /// # Errors
     /// `invalid_request` with the path of the key that is wrong.
     fn simulate(&self, file: &str, input: &SimulationInput) -> Result<RawJson>;
 }
 
-/// What a gate said.
+/// Decision of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateDecision {
-    /// Go on.
+    /// The rollout continues.
     Proceed,
-    /// Not yet, or no answer at all: it is asked again later.
+    /// Not yet, or no answer: the gate is queried again later.
     Wait,
-    /// Roll back.
+    /// The rollout is rolled back.
     RollBack,
 }
 
-/// What became of an attempt to tell somebody something.
+/// Outcome of one attempt to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// It was taken.
+    /// The receiver accepted it.
     Delivered,
-    /// It was refused for good, with why: it would be refused again.
+    /// The receiver refused it for this reason, and would refuse it again.
     Refused(String),
-    /// It did not get through, with why: it may do so later.
+    /// It was not delivered for this reason; a later attempt may succeed.
     Failed(String),
 }
 
-/// Asks the gates of rollouts, and tells others about rollouts. Called by the driver of a rollout,
-/// which never waits for an answer before it looks at the evidence again.
+/// Queries the gates of rollouts and sends notifications. Called by the rollout task, which never
+/// waits for an answer before its next sample.
 pub trait Webhooks: Send + Sync + fmt::Debug {
-    /// Whether somebody at this address could be asked or told something.
+    /// Checks that a webhook can be reached under an address of this kind; sends nothing.
     ///
     /// # Errors
-    /// `invalid_request` with what is wrong about the address.
+    /// `invalid_request` with what is wrong with the address.
     fn check(&self, url: &str) -> Result<()>;
 
     /// Posts the status of a rollout to a gate. A failure of any kind is [`GateDecision::Wait`].
@@ -242,7 +243,7 @@ pub trait Webhooks: Send + Sync + fmt::Debug {
         timeout: Duration,
     ) -> BoxFuture<'a, GateDecision>;
 
-    /// Posts JSON to somebody who wants to know, once; whoever calls tries again.
+    /// Posts a notification once; the caller retries.
     fn notify<'a>(
         &'a self,
         url: &'a str,

@@ -1,20 +1,21 @@
-//! How a version schedules its requests: what was measured, and what follows from it.
+//! Scheduling of the requests of a version: measurements and the limits that follow from them.
 
 use std::time::Duration;
 
+use crate::admission_level::AdmissionLevel;
 use crate::model::{ModelName, Version};
 
-/// Where requests of a version run while nobody is ahead of them.
+/// Threads on which requests of a version run while the queue is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecutionTarget {
-    /// On the thread of the connection.
+    /// The I/O thread of the connection.
     Inline,
-    /// On threads of the model.
+    /// The threads of the model.
     Pool,
 }
 
 impl ExecutionTarget {
-    /// The word that settings use.
+    /// Returns its name in settings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -24,70 +25,50 @@ impl ExecutionTarget {
     }
 }
 
-/// What runs of about one size took.
+/// Measured cost of runs of about the same size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunCost {
-    /// The mean of their rows.
+    /// The mean number of rows.
     pub rows: f64,
-    /// The mean of their times.
+    /// The mean run time.
     pub time: Duration,
-    /// The standard deviation of the time, as a fraction of it.
+    /// The standard deviation of the run time, as a fraction of its mean.
     pub deviation: f64,
 }
 
-/// How a version schedules its requests right now.
+/// Current scheduling of a version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scheduling {
-    /// Where requests of one row run.
+    /// The execution target of requests of one row.
     pub execution_target: ExecutionTarget,
-    /// Why they run there.
+    /// The reason for the execution target.
     pub execution_target_reason: String,
-    /// The measured curve, by rows; empty before the first run.
+    /// The batch cost curve, by rows; empty before the first run.
     pub curve: Vec<RunCost>,
     /// The smallest batch with nearly the best throughput.
     pub efficient_rows: usize,
     /// The most rows of a batch in use, which a time limit may make smaller.
     pub batch_rows: usize,
-    /// How long an idle instance waits for company at most.
+    /// The batch delay: the longest time that an idle instance waits for more requests.
     pub hold: Duration,
-    /// The most rows that wait.
+    /// The limit of rows in the queue.
     pub max_queue_rows: usize,
-    /// Rows that wait.
+    /// The rows in the queue.
     pub n_queued_rows: usize,
-    /// How long the answer to a request of one row would take now; `None` before the first run.
+    /// The predicted wait of a request of one row; `None` before the first run.
     pub predicted_wait: Option<Duration>,
-    /// The lowest priority of which a request of one row would be admitted now, with the time that
-    /// the version gives it.
+    /// The lowest priority with which a request of one row would be admitted now, with the default
+    /// timeout of the version.
     pub admission_level: AdmissionLevel,
 }
 
-/// The lowest priority that is still admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdmissionLevel {
-    /// Requests of this priority and of every more urgent one; 0 is the least urgent of all.
-    Priority(u32),
-    /// Not even those of priority 1.
-    Closed,
-}
-
-impl AdmissionLevel {
-    /// What callers and scrapers read: the priority, or -1 for nobody.
-    #[must_use]
-    pub fn number(self) -> i64 {
-        match self {
-            Self::Priority(priority) => i64::from(priority),
-            Self::Closed => -1,
-        }
-    }
-}
-
-/// How one version takes requests right now, for those who measure it.
+/// Current scheduling of one version, for metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct SchedulingReading<'a> {
     /// The model.
     pub model: &'a ModelName,
     /// The version.
     pub version: &'a Version,
-    /// How it schedules.
+    /// Its scheduling.
     pub scheduling: &'a Scheduling,
 }

@@ -1,7 +1,7 @@
-//! `Store`: what must survive a restart.
+//! `Store`: state that survives a restart.
 //!
-//! Decision: the store knows keys and text, never what they mean, so that a new kind of state needs
-//! no new store. Whoever writes a value gives it a version of its own.
+//! Decision: the store knows keys and text, never their meaning, so that a new kind of state needs
+//! no new store. The writer of a value gives it a format version.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ use crate::error::Result;
 /// One step of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Keep a value in place of what is under the key.
+    /// Store a value under a key, in place of the previous one.
     Put {
-        /// What kind of state it is.
+        /// The kind of state.
         collection: &'static str,
         /// The key.
         key: String,
@@ -21,33 +21,33 @@ pub enum Write {
     },
     /// Add an entry to the end of a journal.
     Append {
-        /// What kind of journal it is.
+        /// The kind of journal.
         journal: &'static str,
-        /// Whose.
+        /// The key of the journal.
         key: String,
         /// The entry.
         entry: String,
     },
 }
 
-/// Keeps records under keys, and journals. Every method blocks; may be called from many threads.
+/// Persists records under keys, and journals. Every method blocks; may be called from many threads.
 pub trait Store: Send + Sync + fmt::Debug {
-    /// Every record of a collection, as key and value.
+    /// Returns every record of a collection, as key and value.
     ///
     /// # Errors
     /// `internal` when they cannot be read.
     fn records(&self, collection: &str) -> Result<Vec<(String, String)>>;
 
-    /// The last `limit` entries of a journal, the newest first.
+    /// Returns the last `limit` entries of a journal, the newest first.
     ///
     /// # Errors
     /// `internal` when they cannot be read.
     fn entries(&self, journal: &str, key: &str, limit: usize) -> Result<Vec<String>>;
 
-    /// Carries out all of `writes`, or none. After it returns, they survive the end of the process,
-    /// however it ends.
+    /// Applies all of `writes`, or none. After it returns, they survive the end of the process,
+    /// even by a crash.
     ///
     /// # Errors
-    /// `internal` when they cannot be kept.
+    /// `internal` when they cannot be persisted.
     fn write(&self, writes: &[Write]) -> Result<()>;
 }

@@ -2,8 +2,8 @@
 //!
 //! The bytes are always in the layout of the binary tensor extension of the Open Inference
 //! Protocol: row-major, little-endian, and for [`ElementType::Bytes`] each element behind its
-//! length as a little-endian `u32`. So a tensor that arrives binary is a slice of the request body
-//! and leaves as a slice of the engine's output, and only text formats convert.
+//! length as a little-endian `u32`. So a tensor that arrives in binary form is a slice of the
+//! request body and leaves as a slice of the engine's output, and only text formats convert.
 
 mod buffer;
 mod element;
@@ -33,11 +33,11 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A tensor over bytes that came from outside.
+    /// Creates a tensor over untrusted bytes.
     ///
     /// # Errors
-    /// `invalid_request` when the number of bytes is not what shape and element type ask for, when
-    /// a `BOOL` is neither 0 nor 1, or when the lengths inside a `BYTES` tensor do not add up.
+    /// `invalid_request` when the number of bytes does not fit shape and element type, when a
+    /// `BOOL` is neither 0 nor 1, or when the lengths inside a `BYTES` tensor do not add up.
     pub fn new(element_type: ElementType, shape: Shape, data: Bytes) -> Result<Self> {
         let n_elements = shape.element_count()?;
         match element_type.size_bytes() {
@@ -54,7 +54,7 @@ impl Tensor {
         })
     }
 
-    /// A tensor that owns `values`, which are moved and not copied.
+    /// Creates a tensor that owns `values`, which are moved and not copied.
     ///
     /// # Errors
     /// `invalid_request` when `shape` does not have `values.len()` elements.
@@ -62,7 +62,7 @@ impl Tensor {
         Self::new(T::TYPE, shape, buffer::bytes_of(values))
     }
 
-    /// A `BYTES` tensor of the given strings.
+    /// Creates a `BYTES` tensor of the given strings.
     ///
     /// # Errors
     /// `invalid_request` when `shape` does not have as many elements, or a string is 4 GiB long.
@@ -77,7 +77,7 @@ impl Tensor {
         Self::new(ElementType::Bytes, shape, buffer.finish())
     }
 
-    /// A tensor of zeros, or of empty strings.
+    /// Creates a tensor of zeros, or of empty strings.
     ///
     /// # Errors
     /// `invalid_request` when the shape has too many elements.
@@ -94,25 +94,25 @@ impl Tensor {
         self.element_type
     }
 
-    /// The shape.
+    /// Returns the shape.
     #[must_use]
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// The bytes, in the layout that the module describes.
+    /// Returns the bytes, in the layout that the module describes.
     #[must_use]
     pub fn data(&self) -> &Bytes {
         &self.data
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub fn n_elements(&self) -> usize {
         self.shape.element_count().unwrap_or(0)
     }
 
-    /// The elements in place, when they are of type `T` and aligned for it.
+    /// Returns the elements in place, when they are of type `T` and aligned for it.
     ///
     /// `None` for another element type and for bytes that start at an odd address; see
     /// [`Tensor::aligned`].
@@ -127,13 +127,14 @@ impl Tensor {
         bytemuck::try_cast_slice(&self.data).ok()
     }
 
-    /// The elements copied into a vector, whatever their alignment; `None` for another type.
+    /// Copies the elements into a vector, whatever their alignment; `None` for another type.
     #[must_use]
     pub fn to_vec<T: Element>(&self) -> Option<Vec<T>> {
         (T::TYPE == self.element_type).then(|| bytemuck::pod_collect_to_vec(&self.data[..]))
     }
 
-    /// The elements of a tensor of floating point numbers, widened; `None` for another type.
+    /// Copies the elements of a floating point tensor into a vector of `f64`; `None` for another
+    /// type.
     #[must_use]
     pub fn to_f64_vec(&self) -> Option<Vec<f64>> {
         fn widened<T: Element + Into<f64>>(tensor: &Tensor) -> Option<Vec<f64>> {
@@ -158,7 +159,7 @@ impl Tensor {
         }
     }
 
-    /// The elements of a `BYTES` tensor in order; nothing for another element type.
+    /// Returns the elements of a `BYTES` tensor in order; nothing for another element type.
     #[must_use]
     pub fn strings(&self) -> Strings<'_> {
         match self.element_type {
@@ -179,7 +180,7 @@ impl Tensor {
         }
     }
 
-    /// The same tensor with bytes that [`Tensor::as_slice`] can read in place.
+    /// Returns the same tensor with bytes that [`Tensor::as_slice`] can read in place.
     ///
     /// Bytes that are aligned already are shared; others are copied once into an aligned buffer.
     #[must_use]
@@ -196,16 +197,16 @@ impl Tensor {
         }
     }
 
-    /// The size of the first dimension: the number of items when the model batches. 1 for a scalar.
+    /// Returns the size of the first dimension; 1 for a scalar.
     #[must_use]
     pub fn n_rows(&self) -> usize {
         self.shape.dims().first().copied().unwrap_or(1)
     }
 
-    /// Rows `start..start + n_rows` along the first dimension, sharing the bytes.
+    /// Returns rows `start..start + n_rows` along the first dimension, sharing the bytes.
     ///
     /// # Errors
-    /// `internal` when the tensor is a scalar or has fewer rows: the caller counted wrong.
+    /// `internal` when the tensor is a scalar or has fewer rows, which is a defect of the caller.
     pub fn slice_rows(&self, start: usize, n_rows: usize) -> Result<Self> {
         let out_of_range = || {
             Error::internal(format!(
@@ -236,7 +237,7 @@ impl Tensor {
         })
     }
 
-    /// The tensors one below the other along the first dimension.
+    /// Concatenates tensors along the first dimension.
     ///
     /// One tensor is shared; more are copied into one aligned buffer.
     ///
@@ -273,11 +274,11 @@ impl Tensor {
         })
     }
 
-    /// The rows and behind them zeros, or empty strings, up to `n_rows` in one new buffer; shared
-    /// when there are as many already.
+    /// Pads the rows with zeros, or empty strings, up to `n_rows` in one new buffer; the tensor is
+    /// shared when it has as many rows already.
     ///
     /// # Errors
-    /// `internal` when the tensor is a scalar or has more rows: the caller counted wrong.
+    /// `internal` when the tensor is a scalar or has more rows, which is a defect of the caller.
     pub fn padded_rows(&self, n_rows: usize) -> Result<Self> {
         if self.n_rows() == n_rows && self.shape.rank() > 0 {
             return Ok(self.clone());
@@ -302,7 +303,7 @@ impl Tensor {
         })
     }
 
-    /// The same bytes under another shape.
+    /// Returns the same bytes under another shape.
     ///
     /// # Errors
     /// `invalid_request` when the number of elements differs.
@@ -320,7 +321,7 @@ impl Tensor {
     }
 }
 
-/// The size of a zero. A string is its length and its bytes, so an empty one is four zeros.
+/// Returns the size of a zero. A string is its length and its bytes, so an empty one is four zeros.
 fn zero_bytes(element_type: ElementType) -> usize {
     element_type.size_bytes().unwrap_or(size_of::<u32>())
 }

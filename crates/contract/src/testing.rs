@@ -1,4 +1,4 @@
-//! Doubles for the tests of other crates, and the conformance kit for engines.
+//! Test doubles for other crates, and the conformance kit for engines.
 
 pub mod conformance;
 mod echo;

@@ -1,7 +1,7 @@
-//! Traffic: which version answers when several could, as plain data.
+//! Traffic: the routing rules of a model and the results of its splits, as plain data.
 //!
-//! Decision: these are wishes as they were written; whoever applies them checks them as a whole,
-//! because one weight can only be wrong beside the others.
+//! Decision: the rules are unchecked, as the operator wrote them; the code that applies them checks
+//! them as a whole, because one weight can only be wrong together with the others.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -12,56 +12,55 @@ use crate::model::Version;
 /// The longest name of an arm or a label.
 const MAX_NAME_BYTES: usize = 64;
 
-/// What decides which version of a model answers.
+/// Routing rules of a model, and the results of its split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routing {
-    /// The version that answers whenever none is named; the highest that is ready when `None`.
+    /// The version that answers requests without a version; the highest that is ready when `None`.
     pub pinned: Option<Version>,
     /// Names that are usable wherever a version is.
     pub labels: BTreeMap<String, Version>,
-    /// How requests that name no version are shared out.
+    /// The traffic split of the requests that name no version.
     pub split: Option<Split>,
-    /// What the arms of the split have answered since it was set.
+    /// The results of the arms since the split was set.
     pub results: Vec<ArmResult>,
-    /// Every other arm beside the first.
+    /// The comparison of every other arm with the first.
     pub comparison: Vec<Comparison>,
-    /// Whether the units follow the weights; `None` without a split.
+    /// The test for a sample-ratio mismatch; `None` without a split.
     pub sample_ratio: Option<SampleRatio>,
-    /// How many requests had no unit where the split looks for it, since it was set.
+    /// The requests without a unit where the split looks for it, since the split was set.
     pub n_without_unit: u64,
     /// Grows with every change.
     pub generation: u64,
-    /// The rollout that decides in place of operators, while one does.
+    /// The rollout whose routing override is in force, if any.
     pub rollout: Option<String>,
 }
 
-/// What one arm of a split has answered. Requests that were forced into it are left out, and so are
-/// mistakes of callers.
+/// Results of one arm of a split. Forced requests are left out, and so are mistakes of callers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ArmResult {
     /// The name of the arm.
     pub arm: String,
-    /// Its share of the units now; a bandit moves it.
+    /// Its current traffic weight; a bandit changes it.
     pub weight: f64,
     /// Requests.
     pub n_requests: u64,
-    /// Those that failed.
+    /// Requests that failed.
     pub n_errors: u64,
-    /// Half of the answers took at most this long; `None` before the first one.
+    /// The median latency; `None` before the first answer.
     pub p50: Option<Duration>,
-    /// 95 of a hundred took at most this long.
+    /// The 95th percentile of the latency.
     pub p95: Option<Duration>,
-    /// 99 of a hundred took at most this long.
+    /// The 99th percentile of the latency.
     pub p99: Option<Duration>,
-    /// What it answered.
+    /// Its answers, counted.
     pub outputs: OutputCounts,
-    /// The units that were assigned to it; requests, when each is a unit of its own.
+    /// The units that were assigned to it; the requests, when each is its own unit.
     pub n_units: u64,
-    /// What its answers were worth.
+    /// The rewards of its answers.
     pub reward: RewardResult,
 }
 
-/// Answered rows, counted by what they said.
+/// Answered rows, counted by class or by score.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OutputCounts {
     /// No output could be counted, so far.
@@ -73,174 +72,176 @@ pub enum OutputCounts {
     Scores(Vec<u64>),
 }
 
-/// What answers were worth.
+/// Rewards of answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RewardResult {
-    /// How often feedback came.
+    /// The number of rewards.
     pub n: u64,
     /// The mean; `None` without feedback.
     pub mean: Option<f64>,
 }
 
-/// One arm beside another.
+/// Comparison of two arms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// The arm that is compared.
     pub arm: String,
     /// The arm that it is compared with.
     pub with: String,
-    /// Its rate of errors minus that of the other; `None` while one of them has no requests.
+    /// Its error rate minus that of the other; `None` while one of them has no requests.
     pub error_rate: Option<Difference>,
     /// Its mean reward minus that of the other; `None` while there is too little feedback.
     pub reward: Option<Difference>,
 }
 
-/// A difference, and how sure it is. All of it may be looked at as often as one likes.
+/// A difference with its interval and p-value. All of it is always-valid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// What was measured.
+    /// The measured difference.
     pub estimate: f64,
     /// The lower end of the interval that holds the true difference with probability 0.95.
     pub lower: f64,
     /// The upper end.
     pub upper: f64,
-    /// The probability of such a difference when there is none.
+    /// The p-value: the probability of such a difference when there is none.
     pub p_value: f64,
-    /// Whether it stands beside all other differences of the split.
+    /// True when it is significant among all differences of the split.
     pub is_significant: bool,
 }
 
-/// Whether the units follow the weights: if not, the split is broken and no comparison holds.
+/// Test for a sample-ratio mismatch: when the units do not follow the weights, the split is broken
+/// and no comparison holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SampleRatio {
-    /// The logarithm of the evidence that they do not.
+    /// The natural logarithm of the Bayes factor for a mismatch.
     pub ln_bf: f64,
-    /// From where on they do not.
+    /// The value of `ln_bf` from which on there is a mismatch.
     pub limit: f64,
-    /// Whether it is reached.
+    /// True when the limit is reached.
     pub is_mismatch: bool,
 }
 
-/// A change of what is served, as an operator asks for it. Where it says text, a label is as good
-/// as a version.
+/// A change of the desired state that an operator requests. A version that is given as text may be
+/// a label.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// Load a version, even one that the settings leave out.
     Load(Version),
     /// Stop serving a version until it is loaded again.
     Unload(Version),
-    /// Let this version answer whenever none is named.
+    /// Let this version answer requests without a version.
     Pin(String),
     /// Let the highest version answer again.
     Unpin,
-    /// Give a version a name, or move the name to it.
+    /// Attach a label to a version, or move the label to it.
     Label {
-        /// The name.
+        /// The label.
         label: String,
         /// The version.
         version: String,
     },
-    /// Take a name away.
+    /// Remove a label.
     Unlabel(String),
-    /// Share out the requests.
+    /// Set a traffic split.
     Split(Split),
-    /// Share out nothing.
+    /// Remove the traffic split.
     Unsplit,
-    /// Go back to the pin, the labels and the split before the last change.
+    /// Restore the pin, the labels and the split before the last change.
     RollBack,
 }
 
 /// One line of the history of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryEntry {
-    /// When it happened.
+    /// The time of the change.
     pub at: SystemTime,
-    /// Who did it: what the caller says about itself, or `watch` for a change of the files.
+    /// The actor: the name that the caller gave, or `watch` for a change of the files.
     pub actor: String,
-    /// What happened.
+    /// A description of the change.
     pub what: String,
-    /// The version that it happened to.
+    /// The changed version.
     pub version: Option<Version>,
-    /// What identified the content of the version then.
+    /// The fingerprint of the version at that time.
     pub fingerprint: Option<String>,
 }
 
-/// How the requests for one model are shared out between its versions.
+/// A traffic split: a rule that divides the requests for one model between its versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
     /// The arms; their order counts.
     pub arms: Vec<Arm>,
-    /// What is assigned to an arm.
+    /// The unit that is assigned to an arm.
     pub unit: Unit,
-    /// How a unit becomes a number.
+    /// The hash that maps a unit to a bucket.
     pub hash: AssignmentHash,
-    /// What is hashed with the unit, so that experiments are independent; each hash has its rule.
+    /// The text that is hashed with the unit, so that splits are independent; each hash has its own
+    /// rule for it.
     pub salt: Option<String>,
     /// The part of each arm's range that takes part; the rest is answered as without a split.
     pub coverage: f64,
-    /// The layer that the split lies in, when several splits must not share users.
+    /// The layer of the split, when several splits must not share users.
     pub layer: Option<Layer>,
-    /// The header that forces an arm; nobody can when there is none.
+    /// The header that forces an arm; `None` allows no override.
     pub override_header: Option<String>,
-    /// How the weights follow the rewards; they stay as they are when it is left out.
+    /// The bandit that changes the weights; `None` keeps them constant.
     pub bandit: Option<Bandit>,
 }
 
-/// Weights that follow the rewards of the arms.
+/// Settings of a bandit, whose weights follow the rewards of the arms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bandit {
-    /// How long weights stay the same before they may move.
+    /// The time between two changes of the weights.
     pub period: Duration,
-    /// The rewards that every arm needs before a weight moves.
+    /// The rewards that every arm needs before a weight changes.
     pub min_units: u64,
     /// The least weight of an arm.
     pub floor: f64,
 }
 
-/// One side of a split.
+/// One alternative of a split.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
     /// Its name in replies and results.
     pub name: String,
     /// The version that answers, or a label.
     pub version: String,
-    /// Its share of the units.
+    /// Its traffic weight.
     pub weight: f64,
 }
 
-/// What is assigned to an arm.
+/// The unit of a split, such as a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// Where a request carries it.
+    /// The part of a request that holds it.
     pub source: UnitSource,
-    /// What happens to a request that does not.
+    /// The treatment of a request without it.
     pub fallback: Fallback,
 }
 
-/// Where a request carries its unit.
+/// Part of a request that holds its unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnitSource {
-    /// In a key of its body, with dots between the levels, or in its query.
+    /// A key of the body, with dots between the levels, or of the query.
     Field(String),
-    /// In a header, or in the metadata of gRPC.
+    /// A header, or a gRPC metadata key.
     Header(String),
-    /// In a cookie.
+    /// A cookie.
     Cookie(String),
-    /// Nowhere: every request is a unit of its own.
+    /// None: every request is its own unit.
     Random,
 }
 
-/// What happens to a request without a unit.
+/// Treatment of a request without a unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fallback {
-    /// It is a unit of its own.
+    /// It is its own unit.
     #[default]
     Random,
     /// It is answered as if there were no split.
     Stable,
 }
 
-/// How a unit becomes a number.
+/// Hash that maps a unit to a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AssignmentHash {
     /// XXH3 of salt and unit, in a million buckets.
@@ -248,15 +249,15 @@ pub enum AssignmentHash {
     Xxh3,
     /// The MD5 digest as a number, in ten thousand buckets.
     Md5,
-    /// The second rule of GrowthBook clients.
+    /// Version 2 of the hash of GrowthBook clients.
     GrowthbookV2,
-    /// The rule of Optimizely clients.
+    /// The hash of Optimizely clients.
     Murmur3,
 }
 
 impl Default for Bandit {
-    /// Weights move every five minutes, from a hundred rewards of each arm on, and never below one
-    /// in a hundred.
+    /// Weights change every five minutes, from a hundred rewards of each arm on, and never fall
+    /// below 0.01.
     fn default() -> Self {
         Self {
             period: Duration::from_secs(300),
@@ -270,7 +271,7 @@ impl AssignmentHash {
     /// Every hash.
     pub const ALL: [Self; 4] = [Self::Xxh3, Self::Md5, Self::GrowthbookV2, Self::Murmur3];
 
-    /// Its name in settings and calls.
+    /// Returns its name in settings and calls.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -281,10 +282,10 @@ impl AssignmentHash {
         }
     }
 
-    /// The hash of that name.
+    /// Returns the hash of that name.
     ///
     /// # Errors
-    /// `invalid_request` with the names that there are.
+    /// `invalid_request` with the known names.
     pub fn parse(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|hash| hash.as_str() == name);
         found.ok_or_else(|| {
@@ -303,13 +304,14 @@ impl AssignmentHash {
 pub struct Layer {
     /// Its name.
     pub name: String,
-    /// Where the range begins, from 0 to 1.
+    /// The start of the range, from 0 to 1.
     pub start: f64,
-    /// Where it ends; the end is not part of it.
+    /// The end of the range, which is not part of it.
     pub end: f64,
 }
 
-/// A name of an arm or a label: what is safe in a header, in a path and as a metric label.
+/// Checks the name of an arm or a label, which must be safe in a header, in a path and as a metric
+/// label.
 ///
 /// # Errors
 /// `invalid_request` unless it has 1 to 64 ASCII letters, digits, dots, dashes and underscores.

@@ -8,7 +8,7 @@ fn version(text: &str) -> Version {
     Version::new(text).unwrap()
 }
 
-/// A model with these versions: the name, the state and why.
+/// Returns a model with these versions: name, state and reason.
 fn status(versions: &[(&str, VersionState, &str)]) -> ModelStatus {
     let versions = versions.iter().map(|(text, state, reason)| VersionStatus {
         version: version(text),
@@ -204,21 +204,21 @@ fn unsupported_calls_fail_at_once() {
             refused(MinimalControl.change(&name, Change::Unpin, "ada")),
             "ada",
         ),
-        (refused(MinimalControl.history(&name, 7)), "7 lines"),
+        (refused(MinimalControl.history(&name, 7)), "7 entries"),
         (
             refused(MinimalControl.record(&name, 9, Duration::from_secs(1))),
-            "9 of",
+            "9 requests",
         ),
         (
             MinimalControl.feedback(&[feedback]).remove(0).unwrap_err(),
             "user-1",
         ),
     ];
-    for (error, told) in refusals {
+    for (error, reported) in refusals {
         assert_eq!(error.code(), Code::Unsupported, "{error}");
         let diagnostic = error.diagnostic().unwrap_or_default();
-        assert!(diagnostic.contains(told), "{diagnostic}");
-        assert!(!error.message().contains(told), "{error}");
+        assert!(diagnostic.contains(reported), "{diagnostic}");
+        assert!(!error.message().contains(reported), "{error}");
     }
     assert!(MinimalControl.rollouts().is_none());
 }

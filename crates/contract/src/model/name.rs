@@ -1,4 +1,4 @@
-//! Names of models: what is safe as a folder, as one path segment and as a metric label.
+//! Names of models, which are safe as a folder, as one path segment and as a metric label.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ const MAX_BYTES: usize = 255;
 pub struct ModelName(Arc<str>);
 
 impl ModelName {
-    /// Checks a name that came from outside.
+    /// Checks an untrusted name.
     ///
     /// # Errors
     /// `invalid_request` when it is empty, longer than 255 bytes, starts with a dot, or contains a
@@ -36,7 +36,7 @@ impl ModelName {
         Ok(Self(name.into()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

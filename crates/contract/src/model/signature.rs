@@ -1,4 +1,4 @@
-//! Signatures: what a model takes and gives, and the check of a request against it.
+//! Signatures: the inputs and outputs of a model, and the check of a request against them.
 //!
 //! Decision: a request is checked here, before it is admitted, so that it can never spoil a batch.
 
@@ -16,12 +16,12 @@ pub enum Dimension {
     Fixed(usize),
     /// Any size.
     Dynamic,
-    /// Any size, the same wherever this symbol stands.
+    /// Any size, the same for every dimension with this symbol.
     Symbol(String),
 }
 
 impl Dimension {
-    /// The size when it is fixed.
+    /// Returns the size when it is fixed.
     #[must_use]
     pub fn fixed(&self) -> Option<usize> {
         match self {
@@ -40,12 +40,12 @@ pub struct TensorSpec {
     pub element_type: ElementType,
     /// Its dimensions, the batch dimension included.
     pub dims: Vec<Dimension>,
-    /// Whether a request may leave it out.
+    /// True when a request may leave it out.
     pub is_optional: bool,
 }
 
 impl TensorSpec {
-    /// The shape on the wire: -1 for every dimension that is not fixed.
+    /// Returns the shape on the wire: -1 for every dimension that is not fixed.
     #[must_use]
     pub fn wire_shape(&self) -> Vec<i64> {
         let size = |dim: &Dimension| dim.fixed().and_then(|size| i64::try_from(size).ok());
@@ -65,7 +65,7 @@ impl TensorSpec {
     }
 }
 
-/// Shows the shape as the wire has it.
+/// Displays the shape as on the wire.
 struct WireShape<'a>(&'a TensorSpec);
 
 impl fmt::Display for WireShape<'_> {
@@ -77,20 +77,20 @@ impl fmt::Display for WireShape<'_> {
 /// The inputs and outputs of a model, in its own order.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Signature {
-    /// What it takes.
+    /// The inputs.
     pub inputs: Vec<TensorSpec>,
-    /// What it gives.
+    /// The outputs.
     pub outputs: Vec<TensorSpec>,
 }
 
 impl Signature {
     /// Returns whether the first dimension of every input and output looks like one batch
-    /// dimension. Shapes cannot prove that rows are independent of each other; who joins requests
+    /// dimension. Shapes cannot prove that rows are independent of each other; dynamic batching
     /// tries it.
     ///
-    /// Symbols must agree: two first dimensions with two symbols are no batch dimension. The symbol
-    /// must stand nowhere else, as in a matrix of similarities between all rows, whose columns
-    /// would mix the requests of a batch.
+    /// Symbols must agree: two first dimensions with two symbols are no batch dimension. No other
+    /// dimension may have the symbol, as in a matrix of similarities between all rows, whose
+    /// columns would mix the requests of a batch.
     #[must_use]
     pub fn has_batch_dimension(&self) -> bool {
         let mut symbol: Option<&str> = None;
@@ -109,7 +109,7 @@ impl Signature {
     }
 
     /// Returns whether the first dimension of every input and output may have any size, whatever
-    /// its name, so that rows can be joined where somebody says that they are independent.
+    /// its name, so that rows can be joined where the settings say that they are independent.
     #[must_use]
     pub fn starts_dynamically(&self) -> bool {
         let mut specs = self.inputs.iter().chain(&self.outputs);
@@ -118,7 +118,7 @@ impl Signature {
         !self.inputs.is_empty() && specs.all(is_dynamic)
     }
 
-    /// The input of that name and its position.
+    /// Returns the input of that name and its position.
     #[must_use]
     pub fn input(&self, name: &str) -> Option<(usize, &TensorSpec)> {
         self.inputs
@@ -127,7 +127,7 @@ impl Signature {
             .find(|(_, spec)| spec.name == name)
     }
 
-    /// The output of that name and its position.
+    /// Returns the output of that name and its position.
     #[must_use]
     pub fn output(&self, name: &str) -> Option<(usize, &TensorSpec)> {
         self.outputs
@@ -140,7 +140,7 @@ impl Signature {
     /// is left out, and checks names, element types and shapes.
     ///
     /// # Errors
-    /// `invalid_request` that names the input and tells what would be right.
+    /// `invalid_request` with the input and what would be right.
     pub fn bind_inputs(&self, inputs: Vec<NamedTensor>) -> Result<Vec<Option<Tensor>>> {
         let mut bound: Vec<Option<Tensor>> = vec![None; self.inputs.len()];
         for input in inputs {
@@ -170,7 +170,7 @@ impl Signature {
         Ok(bound)
     }
 
-    /// The positions of the requested outputs, all of them when none is named.
+    /// Returns the positions of the requested outputs, all of them when none is named.
     ///
     /// # Errors
     /// `invalid_request` when an output is unknown or named twice.

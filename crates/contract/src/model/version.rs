@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 128;
 pub struct Version(Arc<str>);
 
 impl Version {
-    /// Checks a version that came from outside.
+    /// Checks an untrusted version.
     ///
     /// # Errors
     /// `invalid_request` unless it has 1 to 128 ASCII letters, digits, dots, dashes, underscores
@@ -37,7 +37,7 @@ impl Version {
         Ok(Self(version.into()))
     }
 
-    /// The version as text.
+    /// Returns the version as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -73,7 +73,7 @@ impl PartialOrd for Version {
     }
 }
 
-/// Maximal runs of digits and of other bytes. Versions are ASCII.
+/// Returns the maximal runs of digits and of other bytes. Versions are ASCII.
 fn runs(version: &str) -> impl Iterator<Item = &[u8]> {
     version
         .as_bytes()
@@ -105,7 +105,7 @@ fn compare_numbers(a: &[u8], b: &[u8]) -> Ordering {
     })
 }
 
-/// Which version a caller asks for.
+/// The version that a caller asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum VersionSelector {
     /// Nothing, or `latest`: the highest version that is ready.
@@ -116,7 +116,7 @@ pub enum VersionSelector {
 }
 
 impl VersionSelector {
-    /// Reads what a caller wrote; nothing and the empty text mean the latest version.
+    /// Parses the text of a caller; no text and the empty text mean the latest version.
     #[must_use]
     pub fn parse(text: Option<&str>) -> Self {
         match text {

@@ -16,7 +16,7 @@ pub struct TensorBuffer {
 }
 
 impl TensorBuffer {
-    /// An empty buffer with room for `n_bytes`.
+    /// Creates an empty buffer with room for `n_bytes`.
     #[must_use]
     pub fn with_capacity(n_bytes: usize) -> Self {
         Self {
@@ -25,7 +25,7 @@ impl TensorBuffer {
         }
     }
 
-    /// A buffer of `n_bytes` zeros.
+    /// Creates a buffer of `n_bytes` zeros.
     #[must_use]
     pub fn zeroed(n_bytes: usize) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl TensorBuffer {
         }
     }
 
-    /// The bytes so far.
+    /// Returns the bytes so far.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         bytemuck::cast_slice(&self.words)
@@ -59,14 +59,14 @@ impl TensorBuffer {
             .unwrap_or_default()
     }
 
-    /// The bytes so far, to write into.
+    /// Returns the bytes so far, for writing.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         bytemuck::cast_slice_mut(&mut self.words)
             .get_mut(..self.n_bytes)
             .unwrap_or_default()
     }
 
-    /// The bytes, shared from now on.
+    /// Returns the bytes, which can be shared from now on.
     #[must_use]
     pub fn freeze(self) -> Bytes {
         Bytes::from_owner(Frozen(self))
@@ -81,7 +81,7 @@ impl AsRef<[u8]> for Frozen {
     }
 }
 
-/// The bytes of `values`, moved and not copied.
+/// Returns the bytes of `values`, moved and not copied.
 pub(super) fn bytes_of<T: Element>(values: Vec<T>) -> Bytes {
     struct Values<T>(Vec<T>);
     impl<T: Element> AsRef<[u8]> for Values<T> {

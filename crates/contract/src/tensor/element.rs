@@ -1,4 +1,4 @@
-//! Element types: what one entry of a tensor is.
+//! Element types of tensors.
 //!
 //! The names are those of the Open Inference Protocol, because all dialects and messages use them.
 
@@ -58,7 +58,7 @@ impl ElementType {
         Self::Bytes,
     ];
 
-    /// The name on the wire, such as `FP32`.
+    /// Returns the name on the wire, such as `FP32`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl ElementType {
         }
     }
 
-    /// The element type of a wire name.
+    /// Returns the element type of a wire name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
@@ -87,7 +87,7 @@ impl ElementType {
             .find(|element_type| element_type.name() == name)
     }
 
-    /// The size of one element in bytes; `None` where elements differ in size.
+    /// Returns the size of one element in bytes; `None` where elements differ in size.
     #[must_use]
     pub const fn size_bytes(self) -> Option<usize> {
         match self {
@@ -108,7 +108,7 @@ impl fmt::Display for ElementType {
 
 /// A Rust type that is the element of a tensor.
 ///
-/// `BOOL` has no Rust type here: a byte from outside is no `bool` until it is checked, so booleans
+/// `BOOL` has no Rust type here: an untrusted byte is no `bool` until it is checked, so booleans
 /// are read from [`Tensor::data`](super::Tensor::data) directly.
 pub trait Element: bytemuck::Pod + Copy + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// The element type that values of this Rust type have.

@@ -11,13 +11,13 @@ use crate::error::{Error, Result};
 pub struct Shape(SmallVec<[usize; 4]>);
 
 impl Shape {
-    /// A shape from sizes.
+    /// Creates a shape from sizes.
     #[must_use]
     pub fn new(dims: &[usize]) -> Self {
         Self(SmallVec::from_slice(dims))
     }
 
-    /// A shape from the signed sizes that come over the wire.
+    /// Creates a shape from the signed sizes of the wire.
     ///
     /// # Errors
     /// `invalid_request` for a negative size, or when the number of elements overflows.
@@ -36,26 +36,26 @@ impl Shape {
         Ok(shape)
     }
 
-    /// The sizes.
+    /// Returns the sizes.
     #[must_use]
     pub fn dims(&self) -> &[usize] {
         &self.0
     }
 
-    /// The sizes as the wire has them.
+    /// Returns the sizes as on the wire.
     pub fn wire_dims(&self) -> impl Iterator<Item = i64> + '_ {
         self.0
             .iter()
             .map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX))
     }
 
-    /// The number of dimensions.
+    /// Returns the number of dimensions.
     #[must_use]
     pub fn rank(&self) -> usize {
         self.0.len()
     }
 
-    /// The product of all sizes; 1 for a scalar.
+    /// Returns the product of all sizes; 1 for a scalar.
     ///
     /// # Errors
     /// `invalid_request` when it exceeds `i64::MAX`, the limit of every protocol.
@@ -74,20 +74,20 @@ impl Shape {
             })
     }
 
-    /// The sizes after the first dimension; empty for a scalar.
+    /// Returns the sizes after the first dimension; empty for a scalar.
     #[must_use]
     pub fn row_dims(&self) -> &[usize] {
         self.0.get(1..).unwrap_or_default()
     }
 
-    /// The number of elements of one row; `None` for a scalar, which has no rows.
+    /// Returns the number of elements of one row; `None` for a scalar, which has no rows.
     #[must_use]
     pub fn row_elements(&self) -> Option<usize> {
         let product = |dims: &[usize]| dims.iter().fold(1_usize, |n, &dim| n.saturating_mul(dim));
         (!self.0.is_empty()).then(|| product(self.row_dims()))
     }
 
-    /// This shape with another first dimension; a scalar stays a scalar.
+    /// Returns this shape with another first dimension; a scalar stays a scalar.
     #[must_use]
     pub fn with_rows(&self, n_rows: usize) -> Self {
         let mut shape = self.clone();

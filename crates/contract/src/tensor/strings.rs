@@ -39,7 +39,7 @@ impl StringBuffer {
     /// Appends one element.
     ///
     /// # Errors
-    /// `invalid_request` when the element has 4 GiB or more, which its length field cannot tell.
+    /// `invalid_request` when the element has 4 GiB or more, which its length field cannot express.
     pub fn push(&mut self, element: &[u8]) -> Result<()> {
         let length = u32::try_from(element.len())
             .map_err(|_| Error::invalid("an element of a `BYTES` tensor must be below 4 GiB"))?;
@@ -49,13 +49,13 @@ impl StringBuffer {
         Ok(())
     }
 
-    /// The number of elements so far.
+    /// Returns the number of elements so far.
     #[must_use]
     pub fn n_elements(&self) -> usize {
         self.n_elements
     }
 
-    /// The bytes of the tensor.
+    /// Returns the bytes of the tensor.
     #[must_use]
     pub fn finish(self) -> Bytes {
         self.data.into()
@@ -88,7 +88,7 @@ pub(super) fn check(data: &[u8], n_elements: usize) -> Result<()> {
     Ok(())
 }
 
-/// Where element `index` starts; the end of `data` when there are fewer.
+/// Returns the offset of element `index`; the end of `data` when there are fewer elements.
 pub(super) fn offset_of(data: &[u8], index: usize) -> usize {
     let mut rest = data;
     for _ in 0..index {

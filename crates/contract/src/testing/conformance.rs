@@ -1,15 +1,16 @@
-//! The conformance kit: what every engine promises, tried on one model.
+//! The conformance kit: checks on one model that an engine keeps its contract.
 //!
 //! Rule: inputs are made from the signature alone, so the kit runs on any model whose inputs may
 //! hold small numbers. Numbers with a fraction may differ in their last digits between batch sizes,
 //! because libraries pick another kernel for another shape; everything else must be equal.
 //!
-//! Decision: promises that are broken come back as sentences, all of them, and nothing panics.
+//! Decision: all broken promises are returned as sentences, and nothing panics.
 
 use std::num::NonZeroUsize;
 use std::thread;
 
-use crate::engine::{Concurrency, Engine, LoadSpec, LoadedModel, Session};
+use crate::concurrency::Concurrency;
+use crate::engine::{Engine, LoadSpec, LoadedModel, Session};
 use crate::error::Code;
 use crate::model::{Dimension, Signature, TensorSpec};
 use crate::tensor::{ElementType, Tensor};
@@ -19,13 +20,13 @@ mod sample;
 
 pub use sample::sample_inputs;
 
-/// A check: nothing, or what was seen instead.
+/// A check of one promise; the error describes what was seen instead.
 type Check = fn(&Fixture<'_>) -> Result<(), String>;
 
-/// Every promise in its own words, with the check of it.
+/// Every promise as text, with its check.
 const PROMISES: [(&str, Check); 12] = [
-    ("as many sessions open as asked for", opens_as_many),
-    ("an artefact is found in its folder", finds_artifact),
+    ("as many sessions open as requested", opens_as_many),
+    ("an artifact is found in its folder", finds_artifact),
     ("outputs fit the signature", outputs_fit),
     ("the same inputs give the same outputs", repeats),
     ("a failed run leaves no trace", survives_failures),
@@ -35,10 +36,10 @@ const PROMISES: [(&str, Check); 12] = [
     ("sessions outlive each other", outlive_each_other),
     ("sessions run at the same time", run_together),
     ("an unknown option is refused by its name", refuses_options),
-    ("a missing artefact is refused by its name", refuses_missing),
+    ("a missing artifact is refused by its name", refuses_missing),
 ];
 
-/// Tries every promise of an engine on one model, and gives those that are broken.
+/// Checks every promise of an engine on one model, and returns those that are broken.
 #[must_use]
 pub fn check(engine: &dyn Engine, spec: &LoadSpec) -> Vec<String> {
     let signature = match engine.load(spec) {
@@ -112,7 +113,7 @@ fn run(
     match outputs.len() == wanted.len() {
         true => Ok(outputs),
         false => Err(format!(
-            "{} outputs for {} that were asked for",
+            "{} outputs for {} that were requested",
             outputs.len(),
             wanted.len()
         )),
@@ -223,7 +224,7 @@ fn survives_failures(fixture: &Fixture<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The same inputs with other element types.
+/// Returns the same inputs with other element types.
 fn retyped(inputs: &Inputs) -> Result<Inputs, String> {
     let retype = |tensor: &Option<Tensor>| {
         let Some(tensor) = tensor else {
@@ -297,7 +298,7 @@ fn outlive_each_other(fixture: &Fixture<'_>) -> Result<(), String> {
     let inputs = fixture.inputs(2, 1)?;
     let mut sessions = fixture.sessions(2)?;
     let (Some(mut one), Some(mut other)) = (sessions.pop(), sessions.pop()) else {
-        return Err("two were asked for".to_owned());
+        return Err("two sessions were requested".to_owned());
     };
     let first = fixture.run(&mut *one, &inputs)?;
     drop(one);

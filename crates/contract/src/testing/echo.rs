@@ -1,4 +1,4 @@
-//! A server without an engine: every output repeats an input, and every change is only noted.
+//! A server without an engine: every output repeats an input, and every change is only recorded.
 //!
 //! Rule: output `i` is input `i`, or the first input when there are more outputs than inputs. So a
 //! test of a protocol sees its own tensors again, whatever their element type.
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use crate::engine::SessionLayout;
+use crate::concurrency::SessionLayout;
 use crate::error::{Code, Error, Result};
 use crate::infer::{AssignmentAttributes, BoxFuture, Infer, Route, Target};
 use crate::model::{
@@ -24,7 +24,7 @@ use crate::response::{InferResponse, ServedBy, Timings};
 use crate::rollout::Rollouts;
 use crate::traffic::{HistoryEntry, Routing, UnitSource};
 
-/// What is known about a test model: one batching ONNX model without labels or settings.
+/// Returns the description of a test model: a batching ONNX model without labels or settings.
 ///
 /// # Panics
 /// When `model` or `version` is no legal name.
@@ -64,7 +64,7 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
     }
 }
 
-/// Serves models by repeating their inputs; can be told to fail.
+/// Serves models by repeating their inputs; can be made to fail.
 #[derive(Debug, Default)]
 pub struct EchoServer {
     versions: Vec<SharedModelInfo>,
@@ -79,7 +79,7 @@ pub struct EchoServer {
 }
 
 impl EchoServer {
-    /// A server of these versions.
+    /// Creates a server of these versions.
     #[must_use]
     pub fn new(versions: impl IntoIterator<Item = ModelInfo>) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl EchoServer {
         }
     }
 
-    /// The same server, which says that every arm had this probability.
+    /// Returns the same server with this propensity for every arm.
     #[must_use]
     pub fn with_propensity(self, propensity: f64) -> Self {
         Self {
@@ -97,7 +97,7 @@ impl EchoServer {
         }
     }
 
-    /// The same server, failing every inference with `error`.
+    /// Returns the same server, failing every inference with `error`.
     #[must_use]
     pub fn failing(self, error: Error) -> Self {
         Self {
@@ -106,7 +106,8 @@ impl EchoServer {
         }
     }
 
-    /// The same server, which looks for the unit of a request there, and calls its arm by the unit.
+    /// Returns the same server, which reads the unit of a request from `source`, and names its arm
+    /// after the unit.
     #[must_use]
     pub fn with_unit(self, source: UnitSource) -> Self {
         Self {
@@ -115,7 +116,7 @@ impl EchoServer {
         }
     }
 
-    /// The same server, which offers these rollouts.
+    /// Returns the same server with these rollouts.
     #[must_use]
     pub fn with_rollouts(self, rollouts: Arc<dyn Rollouts>) -> Self {
         Self {
@@ -124,13 +125,13 @@ impl EchoServer {
         }
     }
 
-    /// The same server, to which callers have sent these inputs when it is asked to record.
+    /// Returns the same server, which returns these inputs as a recording.
     #[must_use]
     pub fn with_recorded(self, recorded: Vec<Vec<NamedTensor>>) -> Self {
         Self { recorded, ..self }
     }
 
-    /// The same server, not ready because of `reason`.
+    /// Returns the same server, not ready because of `reason`.
     #[must_use]
     pub fn not_ready(self, reason: &str) -> Self {
         Self {

@@ -1,18 +1,18 @@
-//! An observer that remembers what it saw, as text.
+//! An observer that records events as text.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::event::Event;
 use crate::observe::{Exposition, Observe};
 
-/// Remembers every event in its debug form.
+/// Records every event in its debug form.
 #[derive(Debug, Default)]
 pub struct RecordingObserver {
     events: Mutex<Vec<String>>,
 }
 
 impl RecordingObserver {
-    /// What was observed so far, in order.
+    /// Returns the events so far, in order.
     #[must_use]
     pub fn events(&self) -> Vec<String> {
         self.events

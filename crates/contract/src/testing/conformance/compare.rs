@@ -1,8 +1,8 @@
-//! Whether two tensors agree up to the last digits of numbers with a fraction.
+//! Comparison of two tensors up to the last digits of floating point numbers.
 
 use crate::tensor::{Element, ElementType, Tensor};
 
-/// Whether two tensors have the same type and shape and nearly the same numbers.
+/// Returns whether two tensors have the same type and shape and nearly the same numbers.
 pub(super) fn is_near(left: &Tensor, right: &Tensor) -> bool {
     if (left.element_type(), left.shape()) != (right.element_type(), right.shape()) {
         return false;

@@ -1,7 +1,7 @@
 //! Inputs that fit a signature.
 //!
-//! Decision: whole numbers stay between 0 and 3, because they are often positions in a table that
-//! the model holds.
+//! Decision: integers stay between 0 and 3, because they are often indices into a table of the
+//! model.
 
 use bytes::Bytes;
 
@@ -12,8 +12,8 @@ use crate::tensor::{Element, ElementType, Shape, Tensor};
 /// The size of every dimension that is not fixed and holds no rows.
 const DYNAMIC_SIZE: usize = 3;
 
-/// Inputs for a signature: `n_rows` rows where it batches, values that follow from `seed`, and
-/// every optional input given.
+/// Makes inputs for a signature: `n_rows` rows where it has a batch dimension, values that follow
+/// from `seed`, and every optional input given.
 ///
 /// # Errors
 /// `invalid_request` when a fixed shape has too many elements.
@@ -73,7 +73,8 @@ fn numbers<T: Element + From<u8>>(shape: Shape, seed: usize) -> Result<Tensor> {
     Tensor::from_values(shape, values.into_iter().map(T::from).collect())
 }
 
-/// As many numbers from 0 to 3 as the shape has elements. Neighbours differ, and so do seeds.
+/// Returns as many numbers from 0 to 3 as the shape has elements. Neighbours differ, and so do
+/// seeds.
 fn small(shape: &Shape, seed: usize) -> Result<Vec<u8>> {
     const CYCLE: [u8; 7] = [1, 3, 0, 2, 3, 1, 2];
     let start = seed.wrapping_mul(3);

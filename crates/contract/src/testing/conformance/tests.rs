@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::engine::SessionLayout;
+use crate::concurrency::SessionLayout;
 use crate::error::{Error, Result};
 
 /// Doubles its input, unless it has a fault.
@@ -173,7 +173,7 @@ fn each_fault_breaks_its_promise() {
     let cases = [
         (
             Fault::TooFewSessions,
-            "as many sessions open as asked for: 1 for 3",
+            "as many sessions open as requested: 1 for 3",
         ),
         (
             Fault::WrongDatatype,

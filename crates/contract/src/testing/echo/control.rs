@@ -1,10 +1,11 @@
-//! What operators see of the server without an engine, and what they tell it.
+//! The admin interface of the server without an engine.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::EchoServer;
+use crate::admission_level::AdmissionLevel;
 use crate::control::{
     Control, ModelStatus, Readiness, VersionState, VersionStatistics, VersionStatus,
 };
@@ -14,13 +15,13 @@ use crate::infer::BoxFuture;
 use crate::model::{ModelName, SharedModelInfo};
 use crate::request::NamedTensor;
 use crate::rollout::Rollouts;
-use crate::scheduling::{AdmissionLevel, ExecutionTarget, RunCost, Scheduling};
+use crate::scheduling::{ExecutionTarget, RunCost, Scheduling};
 use crate::traffic::{Change, HistoryEntry, Routing};
 
-/// What is noted beyond this is forgotten.
+/// The most entries of the history; later ones are dropped.
 const MAX_ENTRIES: usize = 1000;
 
-/// What a server tells that has measured one size.
+/// Returns the scheduling of a version that has measured one size.
 fn scheduling() -> Scheduling {
     Scheduling {
         execution_target: ExecutionTarget::Inline,
@@ -172,7 +173,7 @@ impl Control for EchoServer {
                 version: None,
                 fingerprint: None,
             });
-            // Enough to look at; a fuzzer sends millions.
+            // A fuzzer sends millions of them.
             history.truncate(MAX_ENTRIES);
             Ok(())
         };

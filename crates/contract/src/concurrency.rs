@@ -1,25 +1,25 @@
-//! How many runs of one model happen side by side, and on how many threads.
+//! Concurrency of one model: the number of sessions that run side by side, and their threads.
 //!
-//! Decision: what the owner of the model wrote and what the engine made of it are two types. Only
-//! the engine knows how large the model is and what its provider is good at, so it decides what was
-//! left open, and says why.
+//! Decision: the settings of the owner and the choice of the engine are two types. Only the engine
+//! knows the size of the model and the strengths of its provider, so it decides what the settings
+//! leave open, and gives a reason.
 
 use std::num::NonZeroUsize;
 
-/// Whether the sessions of a version share one copy of its weights.
+/// Sharing of the model weights between the sessions of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SessionMode {
     /// The engine decides.
     #[default]
     Auto,
-    /// Every session has a copy of its own.
+    /// Every session has its own copy.
     Instances,
     /// All sessions share one copy.
     Shared,
 }
 
 impl SessionMode {
-    /// Its word in settings.
+    /// Returns its name in settings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,21 +30,21 @@ impl SessionMode {
     }
 }
 
-/// What is asked for.
+/// The requested concurrency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Concurrency {
     /// The cores that the process may use.
     pub cores: NonZeroUsize,
-    /// Sessions that run side by side; `None` for the choice of the engine.
+    /// Sessions that run side by side; `None` leaves the choice to the engine.
     pub n_sessions: Option<NonZeroUsize>,
-    /// Threads inside one session; `None` for the choice of the engine.
+    /// Threads inside one session; `None` leaves the choice to the engine.
     pub threads: Option<NonZeroUsize>,
-    /// Whether they share the weights.
+    /// Sharing of the model weights.
     pub mode: SessionMode,
 }
 
 impl Concurrency {
-    /// Exactly `n_sessions` sessions of one thread each.
+    /// Returns a request for exactly `n_sessions` sessions of one thread each.
     #[must_use]
     pub const fn of(n_sessions: NonZeroUsize) -> Self {
         Self {
@@ -55,8 +55,8 @@ impl Concurrency {
         }
     }
 
-    /// The number of sessions and the threads of each: `unset` when neither was asked for, otherwise
-    /// what was, and for the other the share of the cores that is left.
+    /// Returns the number of sessions and the threads of each: `unset` when neither was requested,
+    /// otherwise the requested one, and for the other the share of the cores that is left.
     #[must_use]
     pub fn or(&self, unset: (NonZeroUsize, NonZeroUsize)) -> (NonZeroUsize, NonZeroUsize) {
         let share = |taken: NonZeroUsize| {
@@ -70,28 +70,28 @@ impl Concurrency {
         }
     }
 
-    /// As [`Concurrency::or`], with a session of one thread for each core when nothing was asked for.
+    /// Calls [`Concurrency::or`] with a default of one session of one thread for each core.
     #[must_use]
     pub fn or_one_per_core(&self) -> (NonZeroUsize, NonZeroUsize) {
         self.or((self.cores, NonZeroUsize::MIN))
     }
 }
 
-/// What an engine made of it.
+/// The layout of sessions that an engine chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionLayout {
-    /// Whether all sessions share one copy of the weights.
+    /// True when all sessions share one copy of the model weights.
     pub is_shared: bool,
     /// Threads inside one session.
     pub threads: NonZeroUsize,
     /// The execution provider in use.
     pub provider: String,
-    /// Why, in one sentence.
+    /// The reason for the choice, in one sentence.
     pub reason: String,
 }
 
 impl SessionLayout {
-    /// The mode that asks for this layout.
+    /// Returns the mode that requests this layout.
     #[must_use]
     pub const fn mode(&self) -> SessionMode {
         match self.is_shared {
