@@ -1,8 +1,8 @@
-//! An engine without a model: outputs repeat inputs, after a delay and with failures as told.
+//! Engine without a model: outputs repeat inputs, with configured delays and failures.
 //!
 //! Rule: output `i` repeats input `i`, or the first input when there are more outputs than inputs.
-//! An optional input that is left out is repeated as zeros. Delays and failures follow from the
-//! options and the number of runs alone, so that a test or a calibration is the same every time.
+//! A missing optional input is repeated as zeros. Delays and failures depend only on the options
+//! and the number of runs, so tests and calibrations are reproducible.
 
 mod artifact;
 
@@ -19,7 +19,7 @@ use contract::{
 /// The file name of a model.
 const ARTIFACT: &str = "model.echo";
 
-/// The options that a model of this engine takes.
+/// The options of a model of this engine.
 const OPTIONS: [&str; 5] = [
     "delay_us",
     "delay_per_row_us",
@@ -28,11 +28,11 @@ const OPTIONS: [&str; 5] = [
     "lose_after",
 ];
 
-/// Repeats inputs as outputs.
+/// Engine that repeats inputs as outputs.
 ///
-/// Models are files `model.echo` in JSON, such as
-/// `{"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]}`; without `outputs` there is
-/// one output per input, named after it. The options of a model:
+/// Models are files `model.echo` in JSON, such as `{"inputs": [{"name": "x", "datatype": "FP32",
+/// "shape": [-1, 4]}]}`; without `outputs` there is one output per input, named after it. The
+/// options of a model:
 ///
 /// | option | effect |
 /// |---|---|
@@ -47,8 +47,8 @@ pub struct EchoEngine {
 }
 
 impl EchoEngine {
-    /// An engine whose models all have this signature: every folder is an artefact of it, and no
-    /// file is read.
+    /// Creates an engine whose models all have this signature. Every folder is an artifact of it,
+    /// and it reads no file.
     #[must_use]
     pub fn with_signature(signature: Signature) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl Engine for EchoEngine {
     }
 }
 
-/// Refuses a signature whose outputs cannot repeat its inputs.
+/// Rejects a signature whose outputs cannot repeat its inputs.
 fn check(signature: &Signature) -> Result<()> {
     for (index, output) in signature.outputs.iter().enumerate() {
         let Some(input) = source(&signature.inputs, index) else {
@@ -132,12 +132,12 @@ fn check(signature: &Signature) -> Result<()> {
     Ok(())
 }
 
-/// What output `index` repeats.
+/// Returns what output `index` repeats.
 fn source<T>(inputs: &[T], index: usize) -> Option<&T> {
     inputs.get(index).or_else(|| inputs.first())
 }
 
-/// When a session delays and fails.
+/// Delays and failures of a session.
 #[derive(Clone, Debug)]
 struct Behaviour {
     delay: Duration,
@@ -172,14 +172,15 @@ impl Behaviour {
         })
     }
 
-    /// What happens at run `number`, counted from 1.
+    /// Returns the outcome of run `number`, counted from 1.
     fn outcome(&self, number: u64) -> Result<()> {
         if self.lose_after.is_some_and(|limit| number > limit) {
-            return Err(Error::new(Code::EngineLost, "the engine is gone, as told"));
+            let text = "engine lost because of `lose_after`";
+            return Err(Error::new(Code::EngineLost, text));
         }
         match self.fail_every {
             Some(every) if number.is_multiple_of(every) => Err(failed(format!(
-                "run {number} failed, as told by `fail_every`"
+                "run {number} failed because of `fail_every`"
             ))),
             _ => Ok(()),
         }
@@ -206,7 +207,7 @@ impl EchoSession {
         let (Some(spec), Some(input)) =
             (source(&self.signature.inputs, index), source(inputs, index))
         else {
-            return Err(failed(format!("there is no input for output {index}")));
+            return Err(failed(format!("output {index} has no input to repeat")));
         };
         match input {
             Some(tensor) if tensor.element_type() == spec.element_type => Ok(tensor.clone()),
@@ -233,7 +234,7 @@ impl Session for EchoSession {
         let mut repeated = Vec::with_capacity(outputs.len());
         for &index in outputs {
             if index >= self.signature.outputs.len() {
-                return Err(failed(format!("there is no output {index}")));
+                return Err(failed(format!("output {index} does not exist")));
             }
             repeated.push(self.repeat(inputs, index)?);
         }
@@ -245,7 +246,8 @@ fn n_rows(inputs: &[Option<Tensor>]) -> usize {
     inputs.iter().flatten().next().map_or(1, Tensor::n_rows)
 }
 
-/// Zeros, or empty strings, with the first dynamic dimension as given and the others of size 1.
+/// Returns zeros, or empty strings, with the first dynamic dimension as given and the others of
+/// size 1.
 fn zeros(spec: &TensorSpec, n_rows: usize) -> Result<Tensor> {
     let sizes = spec.dims.iter().enumerate().map(|(index, dim)| match dim {
         Dimension::Fixed(size) => *size,

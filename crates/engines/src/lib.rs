@@ -1,7 +1,7 @@
-//! Things that run models: ONNX Runtime, and the echo engine of tests and calibration.
+//! Engines that run models: ONNX Runtime, and the echo engine for tests and calibration.
 //!
-//! An engine opens artefacts and hands out sessions; what that promises stands in
-//! [`contract::engine`], and the conformance kit of `contract::testing` checks it for each of them.
+//! An engine opens artifacts and returns sessions. [`contract::engine`] defines its obligations,
+//! and the conformance kit of `contract::testing` checks them for every engine.
 
 pub mod echo;
 pub mod onnx;

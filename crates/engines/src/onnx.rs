@@ -1,12 +1,13 @@
 //! ONNX Runtime behind [`contract::Engine`].
 //!
 //! Decision: the runtime is a shared library that is found, checked and opened at run time, so one
-//! binary serves with whichever build of it a host has. Every type of the `ort` crate stays inside
-//! this module, and with `unsafe` code it is the same.
+//! binary works with whichever build a host has. The types of the `ort` crate and `unsafe` code
+//! stay inside this module.
 
 mod buckets;
 mod calibration;
 mod environment;
+mod errors;
 mod graph;
 pub mod install;
 mod layout;
@@ -18,7 +19,6 @@ mod outlier;
 pub mod probe;
 mod session;
 mod signature;
-mod strings;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ use library::SearchInput;
 
 pub use environment::{OLDEST_MINOR, Runtime};
 
-/// Opens ONNX models: a file `model.onnx`, or a folder of that name that holds one beside the files
-/// of its external data.
+/// Engine for ONNX models: a file `model.onnx`, or a folder of that name with the file and its
+/// external data.
 ///
 /// ```
 /// use contract::Engine;
@@ -48,7 +48,7 @@ pub struct OnnxEngine {
 }
 
 impl OnnxEngine {
-    /// An engine that runs models in `runtime`.
+    /// Creates an engine that runs models in `runtime`.
     #[must_use]
     pub fn new(runtime: Runtime) -> Self {
         Self {
@@ -57,9 +57,9 @@ impl OnnxEngine {
         }
     }
 
-    /// An engine that searches for its library when the first model is loaded, and again with every
-    /// model until there is one. A server without ONNX models so needs no library, and one that
-    /// lacks it can go on when it is installed.
+    /// Creates an engine that searches for its library when the first model is loaded, and again
+    /// with every model until it finds one. A server without ONNX models needs no library, and a
+    /// server that lacks the library continues once it is installed.
     #[must_use]
     pub fn searching(search: SearchInput) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl OnnxEngine {
         }
     }
 
-    /// An engine that runs models in the library at `library`.
+    /// Creates an engine that runs models in the library at `library`.
     ///
     /// # Errors
     /// `engine_failed` as [`Runtime::open`].
@@ -76,7 +76,7 @@ impl OnnxEngine {
         Runtime::open(library).map(Self::new)
     }
 
-    /// The runtime, searched for if this is the first use of it.
+    /// Returns the runtime; the first call searches for it.
     ///
     /// # Errors
     /// `engine_failed` as [`library::open_first`].
@@ -112,11 +112,11 @@ impl Engine for OnnxEngine {
     }
 }
 
-/// Keeps ONNX Runtime from reporting usage to its maker.
+/// Prevents ONNX Runtime from reporting usage to its vendor.
 ///
-/// To be called first in `main`, before any thread exists: the runtime reads the environment
+/// Must be called first in `main`, before any thread exists: the runtime reads the environment
 /// variable when it starts, and changing the environment races with every thread that reads it.
-/// The variable is also passed on to child processes.
+/// Child processes inherit the variable.
 #[expect(
     unsafe_code,
     clippy::disallowed_methods,

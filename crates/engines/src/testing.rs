@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 pub use onnx_model::{OnnxModel, dims};
 
-/// The ONNX Runtime that tests run with: the file or folder in `LOCKGATE_ONNXRUNTIME`, otherwise
-/// what `cargo xtask test` installs under `target/lockgate-data`.
+/// Returns the ONNX Runtime for tests: the file or folder in `LOCKGATE_ONNXRUNTIME`, otherwise the
+/// one that `cargo xtask test` installs under `target/lockgate-data`.
 ///
 /// # Panics
-/// When there is none: a test must not pass because its runtime is missing.
+/// Panics when there is none: a test must not pass because its runtime is missing.
 #[must_use]
 #[expect(
     clippy::panic,

@@ -1,6 +1,6 @@
-//! The file `model.echo`: a signature in the words of the wire.
+//! The file `model.echo`: a signature in the names of the wire format.
 //!
-//! Decision: a file shape of its own, because the types of the contract are no file format.
+//! Decision: a separate file format, because the types of the contract are not a file format.
 
 use std::path::Path;
 

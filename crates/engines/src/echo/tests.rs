@@ -1,4 +1,4 @@
-//! What the echo engine repeats, and when it fails.
+//! Repeated outputs and failures of the echo engine.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -56,7 +56,7 @@ fn outputs_repeat_inputs_and_zeros_stand_for_what_is_left_out() {
 }
 
 #[test]
-fn failures_come_when_told_and_pass() {
+fn failures_come_when_set_and_pass() {
     let mut loaded = load(FILE, &[("fail_every", "3"), ("lose_after", "4")]).unwrap();
     let inputs = [Some(rows(&[1.0, 2.0])), None];
     let mut run = || {
@@ -74,7 +74,7 @@ fn failures_come_when_told_and_pass() {
 }
 
 #[test]
-fn mistakes_in_the_file_and_the_options_are_told() {
+fn mistakes_in_the_file_and_the_options_are_reported() {
     let shape = r#"{"inputs": [{"name": "x", "datatype": "FP32", "shape": [-2]}]}"#;
     let datatype = r#"{"inputs": [{"name": "x", "datatype": "float", "shape": []}]}"#;
     let unlike = r#"{"inputs": [{"name": "x", "datatype": "FP32", "shape": []}],

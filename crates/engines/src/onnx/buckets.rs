@@ -1,83 +1,38 @@
-//! Runs a model at a few numbers of rows only, with a session for each.
+//! Runs a model at only a few numbers of rows, with a session for each.
 //!
-//! Inputs: the sizes that settings allow, or what a run costs after one of another size.
-//! Rule: a batch is padded with zeros to the next allowed size and its outputs are cut back; one
-//! beyond the largest size runs in parts. Settings leave it to `auto`, which allows 1, 4, 16, ... and
-//! the largest batch on a GPU where a change of size is dear, and any size elsewhere.
-//! Why: the CUDA provider plans every convolution anew whenever the number of rows is not that of the
+//! Inputs: the sizes that settings allow, or the time of a run after one of another size. Rule: a
+//! batch is padded with zeros to the next allowed size and its outputs are cut back; a batch beyond
+//! the largest size runs in parts. By default settings say `auto`, which allows 1, 4, 16, ... and
+//! the largest batch on a GPU where a change of size is expensive, and any size elsewhere. Why: the
+//! CUDA provider plans every convolution anew whenever the number of rows differs from that of the
 //! run before, and keeps one plan. On an H200 that took 100 ms for `ResNet-50` and 500 ms for
-//! `MobileNetV2`, whose runs take 2 ms. A session that sees one size never plans again.
-//! Rejected: one session padded to the largest batch always, which makes a single row five times
-//! slower.
+//! `MobileNetV2`, whose runs take 2 ms. A session that sees one size never plans again. Rejected:
+//! one session that always pads to the largest batch, which makes a single row five times slower.
 
 use std::iter;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use contract::{Error, Result, Session, Signature, Tensor, Terminate};
 
-use super::calibration;
-use super::load::failed;
+use super::calibration::{self, ChangeCost};
+use super::errors::failed;
+use super::options::BatchSizes;
 use super::session::OnnxSession;
 use super::signature::varies_beyond_rows;
 
-/// Copies of the weights on a GPU that nobody asked for by number are worth their memory up to this.
+/// The most memory that copies of the model weights on a GPU may take when settings give no number.
 const MAX_COPIES_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
-/// How much larger each allowed size is than the one before.
+/// The factor from each allowed size to the next.
 const STEP: usize = 4;
 
-/// The sizes that settings allow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum BatchSizes {
-    /// By what a change of size costs.
-    #[default]
-    Auto,
-    /// Runs have the rows that callers send.
-    Any,
-    /// These, ascending.
-    Only(Vec<usize>),
-}
-
-impl BatchSizes {
-    /// What settings write: `auto`, `any`, or numbers such as `1, 8, 32`; `None` for anything else.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        match text {
-            "auto" => return Some(Self::Auto),
-            "any" => return Some(Self::Any),
-            _ => {}
-        }
-        let sizes = text.split(',').map(|size| size.trim().parse::<usize>());
-        let mut sizes: Vec<_> = sizes.collect::<Result<_, _>>().ok()?;
-        sizes.sort_unstable();
-        sizes.dedup();
-        (sizes.first()? > &0).then_some(Self::Only(sizes))
-    }
-}
-
-/// What a run costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ChangeCost {
-    /// After one of the same size.
-    pub(super) steady: Duration,
-    /// After one of another size.
-    pub(super) changed: Duration,
-}
-
-impl ChangeCost {
-    /// Whether a change of size is worth a session more.
-    pub(super) fn is_expensive(&self) -> bool {
-        self.changed > self.steady.saturating_mul(3) + Duration::from_millis(1)
-    }
-}
-
-/// What a choice of sizes follows from.
+/// The inputs to the choice of sizes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SizeInput<'a> {
-    /// What settings say.
+    /// The sizes that settings allow.
     pub(super) sizes: &'a BatchSizes,
-    /// The most rows of a batch where a change of size may be dear; `None` where it never is.
+    /// The most rows of a batch where a change of size may be expensive; `None` where it never is.
     pub(super) max_rows: Option<NonZeroUsize>,
     pub(super) signature: &'a Signature,
     pub(super) n_bytes: u64,
@@ -88,15 +43,15 @@ pub(super) struct SizeInput<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SizeChoice {
     pub(super) sizes: Vec<usize>,
-    /// Why, to be added to a sentence.
+    /// The reason for the choice, to be appended to a sentence.
     pub(super) reason: String,
 }
 
-/// Chooses the sizes; `None` allows any. `cost` tries what a change costs, and is called when that
-/// matters.
+/// Chooses the sizes; `None` allows any. `cost` measures a change of size, and is called only when
+/// that matters.
 ///
 /// # Errors
-/// `engine_failed` when sizes were asked for that the signature does not allow.
+/// `engine_failed` when settings ask for sizes that the signature does not allow.
 pub(super) fn choose(
     input: &SizeInput<'_>,
     cost: impl FnOnce() -> Option<ChangeCost>,
@@ -111,7 +66,7 @@ pub(super) fn choose(
         )),
         (BatchSizes::Only(sizes), _) => Ok(Some(SizeChoice {
             sizes: sizes.clone(),
-            reason: format!("; batches run at {} rows, as asked for", listed(sizes)),
+            reason: format!("; batches run at {} rows, as configured", listed(sizes)),
         })),
         (BatchSizes::Auto, Some(_)) if !has_rows || varies_beyond_rows(input.signature) => Ok(None),
         (BatchSizes::Auto, Some(max_rows)) => {
@@ -119,7 +74,7 @@ pub(super) fn choose(
             Ok(cost.map(|cost| {
                 let sizes = affordable(max_rows.get(), input.n_bytes, input.n_sessions);
                 let reason = format!(
-                    "; batches run at {} rows, because a run of another size than the one before \
+                    "; batches run at {} rows, because a run of a different size than the last \
                      takes {} ms instead of {}",
                     listed(&sizes),
                     cost.changed.as_millis(),
@@ -131,8 +86,8 @@ pub(super) fn choose(
     }
 }
 
-/// The sizes for batches of at most `max_rows`, as many as `n_sessions` copies of `n_bytes` leave
-/// memory for: all of them, the two that matter most, or single rows.
+/// Returns the sizes for batches of at most `max_rows` for which `n_sessions` copies of `n_bytes`
+/// fit into memory: all of them, the two that matter most, or single rows.
 fn affordable(max_rows: usize, n_bytes: u64, n_sessions: usize) -> Vec<usize> {
     let powers = iter::successors(Some(1), |size: &usize| size.checked_mul(STEP));
     let mut all: Vec<_> = powers.take_while(|size| *size < max_rows).collect();
@@ -150,12 +105,12 @@ fn listed(sizes: &[usize]) -> String {
     words.join(", ")
 }
 
-/// A session for each allowed size, ascending.
+/// One session for each allowed size, ascending.
 #[derive(Debug)]
 pub(super) struct Buckets(Vec<(usize, OnnxSession)>);
 
 impl Buckets {
-    /// A session for each of the ascending sizes, which has run once.
+    /// Opens a session for each of the ascending sizes and runs it once.
     pub(super) fn open(
         sizes: &[usize],
         signature: &Signature,
@@ -232,7 +187,7 @@ impl Session for Buckets {
     }
 }
 
-/// Ends the run of whichever session is running; one run may use several.
+/// Handle that ends the run of every session; one run may use several.
 #[derive(Debug)]
 struct EachBucket(Vec<Arc<dyn Terminate>>);
 
@@ -246,7 +201,7 @@ impl Terminate for EachBucket {
     }
 }
 
-/// The inputs that are present, changed.
+/// Maps the inputs that are present.
 fn map_present(
     inputs: &[Option<Tensor>],
     change: impl Fn(&Tensor) -> Result<Tensor>,
@@ -255,7 +210,7 @@ fn map_present(
     inputs.iter().map(changed).collect()
 }
 
-/// Rows of a batch, which all inputs have.
+/// Returns the rows of a batch, which all inputs share.
 fn n_rows(inputs: &[Option<Tensor>]) -> usize {
     inputs.iter().flatten().next().map_or(1, Tensor::n_rows)
 }

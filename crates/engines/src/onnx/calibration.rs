@@ -1,32 +1,47 @@
-//! How long a run takes, from a few runs on made-up inputs before a model serves.
+//! Calibration runs: the time of a run, measured on made-up inputs before a model serves.
 //!
 //! Rule: inputs are rows of zeros and empty strings, with 1 for every other dynamic dimension; the
-//! shortest of some runs counts. A model that refuses such inputs has no time.
-//! Decision: the time of the processor is taken, not that of the clock, so that a busy machine gives
-//! the same answer as an idle one. What a GPU computes meanwhile is no time of the processor, so there
-//! the clock counts, for a difference that no busy machine makes.
+//! shortest of several runs counts. A model that rejects such inputs has no measured time.
+//! Decision: CPU time is measured instead of wall-clock time, so that a busy machine gives the same
+//! answer as an idle one. CPU time leaves out the work of a GPU, so there the wall clock is used,
+//! for a difference that no busy machine could cause.
 
 use std::time::Duration;
 
 use contract::{Dimension, Signature, Tensor, TensorSpec};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::buckets::ChangeCost;
 use super::session::OnnxSession;
 
-/// The time that this thread has computed for.
+/// The clock of the CPU time of this thread.
 const PROCESSOR: ClockId = ClockId::ThreadCPUTime;
 
-/// Enough for one of them to run undisturbed.
+/// Enough runs for one of them to be undisturbed.
 const N_RUNS: usize = 10;
 
 /// Changes of the number of rows; two, because the first one may also reserve memory.
 const N_CHANGES: usize = 2;
 
-/// A model that takes this long needs no more runs to be called slow.
+/// A run time from which a model counts as slow without further runs.
 const LONG: Duration = Duration::from_millis(20);
 
-/// The time of a run; `None` when the model cannot run these inputs.
+/// The time of a run, by the size of the run before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChangeCost {
+    /// After a run of the same size.
+    pub(super) steady: Duration,
+    /// After a run of another size.
+    pub(super) changed: Duration,
+}
+
+impl ChangeCost {
+    /// Returns whether a change of size justifies an extra session.
+    pub(super) fn is_expensive(&self) -> bool {
+        self.changed > self.steady.saturating_mul(3) + Duration::from_millis(1)
+    }
+}
+
+/// Measures the time of a run; `None` when the model cannot run these inputs.
 pub(super) fn run_time(session: &OnnxSession, signature: &Signature) -> Option<Duration> {
     let inputs = rows(signature, 1)?;
     let run = || session.run_aligned(&inputs, &[]).ok();
@@ -47,7 +62,7 @@ pub(super) fn run_time(session: &OnnxSession, signature: &Signature) -> Option<D
     shortest
 }
 
-/// What a run of one row costs after another one, and after one of two rows.
+/// Measures a run of one row after another one, and after one of two rows.
 pub(super) fn change_cost(session: &OnnxSession, signature: &Signature) -> Option<ChangeCost> {
     let (one, two) = (rows(signature, 1)?, rows(signature, 2)?);
     let time = |inputs: &[Option<Tensor>]| {
@@ -69,16 +84,17 @@ pub(super) fn change_cost(session: &OnnxSession, signature: &Signature) -> Optio
     cost
 }
 
-/// Runs so many rows once, so that what the first run of a size does is done before a caller waits.
+/// Runs `n_rows` rows once, so that the cost of the first run of a size is paid before a caller
+/// waits.
 pub(super) fn run_once(session: &OnnxSession, signature: &Signature, n_rows: usize) {
     let inputs = rows(signature, n_rows);
     let outcome = inputs.map(|inputs| session.run_aligned(&inputs, &[]));
     if let Some(Err(error)) = outcome {
-        tracing::debug!(n_rows, %error, "a first run on zeros failed");
+        tracing::debug!(n_rows, %error, "failed to run model on zeros");
     }
 }
 
-/// Inputs of so many rows; `None` where a model takes no such thing.
+/// Builds inputs of `n_rows` rows; `None` where a model takes none.
 fn rows(signature: &Signature, n_rows: usize) -> Option<Vec<Option<Tensor>>> {
     let has_rows = signature.has_batch_dimension();
     let input = |spec: &TensorSpec| {
@@ -96,7 +112,7 @@ fn rows(signature: &Signature, n_rows: usize) -> Option<Vec<Option<Tensor>>> {
     inputs.ok()
 }
 
-/// What a clock shows.
+/// Reads a clock.
 fn now(clock: ClockId) -> Duration {
     Duration::try_from(clock_gettime(clock)).unwrap_or_default()
 }

@@ -1,29 +1,32 @@
 //! The ONNX Runtime of this process: one library and one environment, until the process ends.
 //!
-//! Decision: the library opened first stays. The runtime cannot be started a second time, so another
-//! library needs another process, and asking for one is an error that says so.
+//! Decision: the library opened first stays. The runtime cannot be started a second time, so
+//! another library needs another process; a request for another library fails with that
+//! explanation.
 
 use std::ffi::CStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use contract::{Code, Error, Result};
+use contract::Result;
 use libloading::Library;
 use ort::environment::Environment;
 use ort::ep::{CPU, CUDA, ExecutionProvider, OpenVINO};
 use ort::logging::LogLevel;
 use ort::sys::OrtApiBase;
 
+use super::errors::failed;
+
 /// The oldest minor version of ONNX Runtime 1 that is accepted.
 ///
-/// The API in use is that of 1.22, but `ort` asks for providers by device, and on Linux 1.22 knows
+/// The API in use is that of 1.22, but `ort` selects providers by device, and on Linux 1.22 knows
 /// no device: it ends the process when the first session is created. 1.23 works.
 pub const OLDEST_MINOR: u32 = 23;
 
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
-/// A loaded ONNX Runtime. Cloning shares it.
+/// A loaded ONNX Runtime. Clones share it.
 #[derive(Clone)]
 pub struct Runtime(Arc<Loaded>);
 
@@ -31,16 +34,16 @@ struct Loaded {
     library: PathBuf,
     version: String,
     environment: Environment,
-    /// Sessions are created one at a time: the runtime's own initialisation has raced.
+    /// Serializes the creation of sessions: the runtime's own initialization has raced.
     creation: Mutex<()>,
 }
 
 impl Runtime {
-    /// Loads a library file, or gives the runtime that was loaded from the same file before.
+    /// Loads a library file, or returns the runtime that was loaded from the same file before.
     ///
     /// # Errors
-    /// `engine_failed` when the file is missing, no ONNX Runtime, too old, or cannot be loaded on
-    /// this machine, and when this process has loaded another library.
+    /// `engine_failed` when the file is missing, is not ONNX Runtime, is too old, or cannot be
+    /// loaded on this machine, and when this process has loaded another library.
     pub fn open(library: &Path) -> Result<Self> {
         let library = canonical(library)?;
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +76,8 @@ impl Runtime {
             .with_logger(Arc::new(forward))
             .build()
             .map_err(|error| refused(&error))?;
-        // With a logger of our own the environment starts at the lowest level and formats all.
+        // With a logger of our own the environment would start at the lowest level and format
+        // everything.
         environment.set_log_level(LogLevel::Warning);
         Ok(Self(Arc::new(Loaded {
             library,
@@ -83,25 +87,25 @@ impl Runtime {
         })))
     }
 
-    /// The library file.
+    /// Returns the path of the library file.
     #[must_use]
     pub fn library(&self) -> &Path {
         &self.0.library
     }
 
-    /// The version that the library states, such as `1.32.0`.
+    /// Returns the version that the library states, such as `1.32.0`.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.0.version
     }
 
-    /// How the library was built, in the words of the library.
+    /// Returns the library's own description of its build.
     #[must_use]
     pub fn build(&self) -> &'static str {
         ort::info()
     }
 
-    /// The execution providers of the library that settings can name.
+    /// Returns the execution providers of the library that settings can name.
     #[must_use]
     pub fn providers(&self) -> Vec<&'static str> {
         let known = [
@@ -137,11 +141,7 @@ impl fmt::Debug for Runtime {
     }
 }
 
-fn failed(message: String) -> Error {
-    Error::new(Code::EngineFailed, message)
-}
-
-/// The file behind all links; a bare name is left to the system's loader.
+/// Resolves all symbolic links; a bare name is left to the system's loader.
 fn canonical(library: &Path) -> Result<PathBuf> {
     if library.components().count() == 1 && !library.exists() {
         return Ok(library.to_owned());
@@ -162,20 +162,20 @@ fn open_library(path: &Path) -> Result<(Library, String)> {
         let hint = hint(&text);
         failed(format!("cannot load `{}`: {text}{hint}", path.display()))
     };
-    // SAFETY: the initialisers of a library that the operator chose are trusted like our own code.
+    // SAFETY: the initializers of a library that the operator chose are trusted like our own code.
     let library = unsafe { Library::new(path) }.map_err(|error| refused(&error))?;
     // SAFETY: every ONNX Runtime exports this symbol with this type; other libraries lack it.
     let entry = unsafe { library.get::<GetApiBase>(b"OrtGetApiBase") }
-        .map_err(|_| refused(&"it is no ONNX Runtime (it has no `OrtGetApiBase`)"))?;
-    // SAFETY: the entry point takes nothing and gives a table that lives as long as the library.
+        .map_err(|_| refused(&"it is not ONNX Runtime (it has no `OrtGetApiBase`)"))?;
+    // SAFETY: the entry point takes nothing and returns a table that lives as long as the library.
     let base = unsafe { entry().as_ref() }.ok_or_else(|| refused(&"its API table is empty"))?;
-    // SAFETY: the function takes nothing and gives a constant string that ends with NUL.
+    // SAFETY: the function takes nothing and returns a constant string that ends with NUL.
     let version = unsafe { CStr::from_ptr((base.GetVersionString)()) };
     let version = version.to_string_lossy().into_owned();
     Ok((library, version))
 }
 
-/// What to do about the usual complaints of the system's loader.
+/// Returns advice for common errors of the system's loader.
 fn hint(loader_error: &str) -> &'static str {
     const HINTS: [(&str, &str); 4] = [
         (
@@ -257,7 +257,7 @@ mod tests {
         let file = folder.path().join("libonnxruntime.so.1.32.0");
         std::fs::write(&file, "no library").unwrap();
         let error = open_library(&file).unwrap_err();
-        assert_eq!(error.code(), Code::EngineFailed);
+        assert_eq!(error.code(), contract::Code::EngineFailed);
         assert!(
             error.message().contains("libonnxruntime.so.1.32.0"),
             "{error}"

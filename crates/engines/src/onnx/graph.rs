@@ -1,12 +1,12 @@
-//! Finds models whose cost depends on the values of their inputs, by a look into the graph.
+//! Finds models whose cost depends on the values of their inputs, by inspecting the graph.
 //!
-//! Input: the file of the model. Rule: the cost depends on values when a node carries a subgraph
+//! Input: the file of the model. Rule: the cost depends on values when a node has a subgraph
 //! (`Loop`, `If`, `Scan`, `SequenceMap`, generation), when a size of a tensor is computed from the
 //! values of an input (the shape of a `Reshape`, the limit of a `Range`, the count of a `NonZero`),
-//! and when the file cannot be read. Values of `Shape` and `Size` follow from shapes, so a size that
-//! is computed from them does not count. Functions of the model are looked at as if each of their
+//! and when the file cannot be read. Values of `Shape` and `Size` follow from shapes, so a size
+//! computed from them does not count. Functions of the model are analyzed as if each of their
 //! inputs were data. Rejected: measuring alone, because one request then decides about the next,
-//! and a list of operators alone, which calls every export with a computed `Reshape` dangerous.
+//! and a list of operators alone, which flags every export with a computed `Reshape`.
 
 mod protobuf;
 
@@ -19,21 +19,21 @@ use std::path::Path;
 
 use protobuf::{Malformed, Message, Source};
 
-/// Nodes of one model; the largest that are known have some tens of thousands.
+/// The most nodes of one model; the largest known ones have some tens of thousands.
 const MAX_NODES: usize = 1_000_000;
 
-/// Rounds in which data may spread to nodes that stand before those that they read from. The format
-/// asks for a sorted list, which takes two.
+/// The most rounds in which data spreads to nodes listed before those that they read from. The
+/// format requires a sorted list, which takes two.
 const MAX_ROUNDS: usize = 64;
 
-/// Since this version of the format, an initializer that is also an input may be replaced by
-/// callers; before, every initializer had to be listed as an input.
+/// The first version of the format in which callers may replace an initializer that is also an
+/// input; before, every initializer had to be listed as an input.
 const FIRST_WITH_OVERRIDES: u64 = 4;
 
 /// Operators whose outputs follow from shapes, whatever the values.
 const OF_SHAPES: [&str; 2] = ["Shape", "Size"];
 
-/// Operators that give as much as they find in their input.
+/// Operators whose output size depends on the values of their input.
 const COUNTING: [&str; 4] = ["NonZero", "Unique", "Compress", "NonMaxSuppression"];
 
 /// Operators that generate until a condition holds.
@@ -44,7 +44,7 @@ const GENERATING: [&str; 4] = [
     "WhisperBeamSearch",
 ];
 
-/// Operators with inputs that give sizes, and the positions of these from `first` to `last`.
+/// Operators with inputs that are sizes, and the positions of these from `first` to `last`.
 const SIZED: [(&str, usize, usize); 20] = [
     ("Reshape", 1, 1),
     ("Expand", 1, 1),
@@ -68,21 +68,22 @@ const SIZED: [(&str, usize, usize); 20] = [
     ("SplitToSequence", 1, 1),
 ];
 
-/// Windows are as long as their only input says.
+/// Windows whose length is their only input.
 const WINDOWS: [&str; 3] = ["HannWindow", "HammingWindow", "BlackmanWindow"];
 
-/// Why the cost of a run depends on the values of its inputs; `None` where it follows from shapes.
+/// Returns why the cost of a run depends on the values of its inputs; `None` where it follows from
+/// shapes.
 pub(super) fn data_dependent_cost(file: &Path) -> Option<String> {
     let model = File::open(file)
         .map_err(Malformed::from)
         .and_then(|file| Model::read(BufReader::new(file)));
     match model {
         Ok(model) => model.data_dependent_cost(),
-        Err(_) => Some("the operators of the model are not known".to_owned()),
+        Err(_) => Some("the operators of the model, which cannot be read".to_owned()),
     }
 }
 
-/// What matters of a model file.
+/// The relevant part of a model file.
 #[derive(Debug, Default)]
 struct Model {
     format: u64,
@@ -90,7 +91,7 @@ struct Model {
     functions: Vec<Graph>,
 }
 
-/// What matters of a graph or a function.
+/// The relevant part of a graph or a function.
 #[derive(Debug, Default)]
 struct Graph {
     nodes: Vec<Node>,
@@ -98,7 +99,7 @@ struct Graph {
     initializers: HashSet<String>,
 }
 
-/// What matters of a node.
+/// The relevant part of a node.
 #[derive(Debug, Default)]
 struct Node {
     operator: String,
@@ -145,7 +146,7 @@ impl Model {
 struct Numbers {
     node: u64,
     input: u64,
-    /// Whether inputs are messages with a name, and not names.
+    /// True if inputs are messages with a name, and not names.
     has_typed_inputs: bool,
     initializer: Option<u64>,
 }
@@ -234,7 +235,7 @@ impl Node {
         self.has_subgraph || GENERATING.contains(&self.operator.as_str())
     }
 
-    /// Marks the outputs as data where an input is. Breaks with a size that is.
+    /// Marks the outputs as data where an input is. Breaks with a size that is data.
     fn spread<'a>(&'a self, data: &mut HashSet<&'a str>) -> ControlFlow<&'a str> {
         let inputs = self.inputs.iter().enumerate();
         let mut data_inputs = inputs.filter(|(_, name)| data.contains(name.as_str()));
@@ -246,14 +247,14 @@ impl Node {
             return ControlFlow::Break(name);
         }
         if !OF_SHAPES.contains(&self.operator.as_str()) {
-            // An output without a name is left out, as is an input.
+            // An omitted output has no name, like an omitted input.
             let outputs = self.outputs.iter().map(String::as_str);
             data.extend(outputs.filter(|name| !name.is_empty()));
         }
         ControlFlow::Continue(())
     }
 
-    /// Tells whether the values of input `index` decide how large an output is.
+    /// Returns whether the values of input `index` decide how large an output is.
     fn is_size(&self, index: usize) -> bool {
         let operator = self.operator.as_str();
         let sized = |&(name, first, last): &(&str, usize, usize)| {
@@ -264,7 +265,7 @@ impl Node {
     }
 }
 
-/// The name that a message has in field `number`; empty where it has none.
+/// Returns the name in field `number` of a message; empty where it has none.
 fn name<R: Read + Seek>(message: &mut Message<'_, R>, number: u64) -> Result<String, Malformed> {
     let mut name = String::new();
     message.each(|field| {
@@ -276,7 +277,7 @@ fn name<R: Read + Seek>(message: &mut Message<'_, R>, number: u64) -> Result<Str
     Ok(name)
 }
 
-/// Tells whether an attribute is a graph or a list of graphs.
+/// Returns whether an attribute is a graph or a list of graphs.
 fn has_subgraph<R: Read + Seek>(attribute: &mut Message<'_, R>) -> Result<bool, Malformed> {
     let mut has_subgraph = false;
     attribute.each(|field| {

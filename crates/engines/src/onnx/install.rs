@@ -1,9 +1,8 @@
 //! Installs ONNX Runtime libraries into the data folder.
 //!
-//! Rule: get the package into a staging folder, keep the libraries and the licences, probe the
-//! library in a process of its own, write down what it is, and only then rename the folder into
-//! place and point `current` at it. Whatever fails before leaves the installed libraries as they
-//! were.
+//! Rule: download the package into a staging folder, keep the libraries and the licences, probe the
+//! library in a separate process, write its description, and only then rename the folder into place
+//! and point `current` at it. A failure before that leaves the installed libraries unchanged.
 
 mod pip;
 mod wheel;
@@ -14,22 +13,23 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use contract::{Code, Error, Result};
+use contract::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::errors::failed;
 use super::library::library_in;
 use super::probe::ProbeReport;
 
 pub use wheel::Flavor;
 
-/// The version of the file `runtime.json`.
+/// The format version of the file `runtime.json`.
 const FORMAT: u32 = 1;
 const DESCRIPTION: &str = "runtime.json";
 const CURRENT: &str = "current";
 const LICENCES: [&str; 3] = ["LICENSE", "ThirdPartyNotices.txt", "Privacy.md"];
 
-/// What to install, and with what.
+/// The library to install, and the means to do so.
 #[derive(Clone, Debug)]
 pub struct InstallRequest {
     /// The build.
@@ -42,19 +42,19 @@ pub struct InstallRequest {
     pub data_folder: PathBuf,
 }
 
-/// What begins, for a progress display.
+/// A step that begins, for a progress display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstallStep {
-    /// pip gets this package in this version.
+    /// pip downloads this package in this version.
     Download {
         /// The package.
         package: &'static str,
         /// The version.
         version: String,
     },
-    /// Libraries and licences are put together.
+    /// Libraries and licences are collected.
     Unpack,
-    /// The library is loaded and runs a model in a process of its own.
+    /// The library is loaded and runs a model in a separate process.
     Probe,
     /// The library becomes the current one.
     Activate,
@@ -63,20 +63,20 @@ pub enum InstallStep {
 /// An installed library.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
-    /// The version of this description.
+    /// The format version of this description.
     format: u32,
     /// The name of the flavor.
     pub flavor: String,
     /// The version of the package.
     pub version: String,
-    /// When it was installed, in seconds since 1970.
+    /// The time of the installation, in seconds since 1970.
     pub installed_at_unix_seconds: u64,
     /// The files with their SHA-256.
     pub files: BTreeMap<String, String>,
     /// The folder.
     #[serde(skip)]
     pub folder: PathBuf,
-    /// Whether `current` points to it.
+    /// True if `current` points to it.
     #[serde(skip)]
     pub is_current: bool,
 }
@@ -84,10 +84,10 @@ pub struct Installed {
 /// Installs a library and makes it the current one.
 ///
 /// `probe` loads a library in another process and reports; see
-/// [`probe_in_child`](super::probe::probe_in_child). `on_step` is told what begins.
+/// [`probe_in_child`](super::probe::probe_in_child). `on_step` receives each step when it begins.
 ///
 /// # Errors
-/// `engine_failed` with what the step said that failed.
+/// `engine_failed` with the message of the failed step.
 pub fn install(
     request: &InstallRequest,
     probe: &dyn Fn(&Path) -> Result<ProbeReport>,
@@ -120,7 +120,7 @@ pub fn install(
     Ok(installed)
 }
 
-/// The libraries in a data folder, by folder name.
+/// Returns the libraries in a data folder, by folder name.
 #[must_use]
 pub fn installed(data_folder: &Path) -> Vec<Installed> {
     let root = data_folder.join("onnxruntime");
@@ -145,7 +145,7 @@ pub fn installed(data_folder: &Path) -> Vec<Installed> {
     folders.into_iter().filter_map(read).collect()
 }
 
-/// The version as it may stand in a requirement of pip.
+/// Returns the version, checked for use in a requirement of pip.
 fn checked_version(request: &InstallRequest) -> Result<String> {
     let version = match &request.version {
         Some(version) => version.as_str(),
@@ -156,7 +156,7 @@ fn checked_version(request: &InstallRequest) -> Result<String> {
     {
         true => Ok(version.to_owned()),
         false => Err(failed(format!(
-            "`{version}` is no version; expected one such as `{}`",
+            "`{version}` is not a version; expected one such as `{}`",
             request.flavor.pinned_version()
         ))),
     }
@@ -173,7 +173,7 @@ fn package<'a>(request: &InstallRequest, version: &'a str) -> pip::Package<'a> {
     }
 }
 
-/// Moves what is needed out of the unpacked package.
+/// Moves the required files out of the unpacked package.
 fn unpack(package: &Path, target: &Path) -> Result<()> {
     let capi = package.join("capi");
     for entry in fs::read_dir(&capi).map_err(at(&capi))? {
@@ -194,8 +194,8 @@ fn unpack(package: &Path, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file of the package is a library that the runtime loads. The extension module of
-/// Python is as large as the runtime and is not.
+/// Returns whether a file of the package is a library that the runtime loads. The extension module
+/// of Python is as large as the runtime and is not one.
 fn is_library(name: &str) -> bool {
     name.starts_with("lib") && (name.contains(".so") || name.contains(".dylib"))
 }
@@ -206,7 +206,7 @@ fn check_report(flavor: Flavor, report: &ProbeReport) -> Result<()> {
             provider.name == "cpu" || provider.name == flavor.name() && flavor.must_work_here();
         if let Some(error) = provider.error.as_ref().filter(|_| is_needed) {
             return Err(failed(format!(
-                "the provider `{}` of the library does not work here: {error}",
+                "provider `{}` of the library does not work on this host: {error}",
                 provider.name
             )));
         }
@@ -218,7 +218,7 @@ fn check_report(flavor: Flavor, report: &ProbeReport) -> Result<()> {
     {
         true => Ok(()),
         false => Err(failed(format!(
-            "the package `{}` holds no provider `{}`",
+            "package `{}` has no provider `{}`",
             flavor.package(),
             flavor.name()
         ))),
@@ -265,7 +265,7 @@ fn sha256(path: &Path) -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Renames the finished folder into place; one of the same name gives way.
+/// Renames the finished folder into place and replaces one of the same name.
 fn activate(fresh: &Path, folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(at(folder))?;
@@ -273,7 +273,7 @@ fn activate(fresh: &Path, folder: &Path) -> Result<()> {
     fs::rename(fresh, folder).map_err(at(folder))
 }
 
-/// Swaps the link in one step, so that `current` always leads to a complete library.
+/// Replaces the link in one step, so that `current` always leads to a complete library.
 fn point_current_at(root: &Path, name: &str) -> Result<()> {
     let link = root.join(format!(".{CURRENT}-{}", std::process::id()));
     std::os::unix::fs::symlink(name, &link).map_err(at(&link))?;
@@ -281,7 +281,7 @@ fn point_current_at(root: &Path, name: &str) -> Result<()> {
     fs::rename(&link, &current).map_err(at(&current))
 }
 
-/// A folder that is removed when it is no longer needed, unless it was renamed.
+/// A folder that is removed on drop unless it was renamed.
 struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {
@@ -299,7 +299,7 @@ impl Drop for TemporaryFolder {
         if let Err(error) = fs::remove_dir_all(&self.0)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %self.0.display(), %error, "cannot remove a staging folder");
+            tracing::warn!(path = %self.0.display(), %error, "failed to remove staging folder");
         }
     }
 }
@@ -307,10 +307,6 @@ impl Drop for TemporaryFolder {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |error| failed(format!("`{}`: {error}", path.display()))
-}
-
-fn failed(message: String) -> Error {
-    Error::new(Code::EngineFailed, message)
 }
 
 #[cfg(test)]

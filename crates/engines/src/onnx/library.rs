@@ -1,8 +1,8 @@
-//! Finds the ONNX Runtime library: places in a fixed order, the first hit wins.
+//! Finds the ONNX Runtime library: places in a fixed order, the first match wins.
 //!
 //! Decision: a place that the operator named must be right. When a flag, a variable or the
 //! configuration points nowhere, the search ends with an error instead of running models on some
-//! other library. The other places are merely skipped. There is no fallback to another engine.
+//! other library. The other places are skipped. There is no fallback to another engine.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use contract::{Code, Error, Result};
 
 use super::Runtime;
 
-/// The name that the system's loader knows the library by.
+/// The library name for the system's loader.
 const LOADER_NAME: &str = "libonnxruntime.so.1";
 
 /// Prints the folder of the package without importing it, which would load its library.
 const FIND_PACKAGE: &str = "import importlib.util as u; s = u.find_spec('onnxruntime'); \
                             print(s.submodule_search_locations[0] if s else '')";
 
-/// Where to search, as the flags, the environment and the configuration have it.
+/// The places to search, from the flags, the environment and the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchInput {
-    /// What the flag `--onnxruntime` names: a file or a folder.
+    /// The value of the flag `--onnxruntime`: a file or a folder.
     pub flag: Option<PathBuf>,
     /// The variable `LOCKGATE_ONNXRUNTIME`.
     pub variable: Option<PathBuf>,
     /// The setting `onnxruntime` of the configuration.
     pub configuration: Option<PathBuf>,
-    /// The variable `ORT_DYLIB_PATH`, which other users of the runtime share.
+    /// The variable `ORT_DYLIB_PATH`, which other programs with the runtime also read.
     pub shared_variable: Option<PathBuf>,
     /// The folder of the executable.
     pub executable_folder: Option<PathBuf>,
@@ -47,11 +47,11 @@ pub enum Source {
     Variable,
     /// The configuration.
     Configuration,
-    /// The variable that other users of the runtime share.
+    /// The variable that other programs with the runtime also read.
     SharedVariable,
-    /// Beside the executable.
+    /// The folder of the executable.
     Executable,
-    /// What was installed with `lockgate runtime install`.
+    /// A library installed with `lockgate runtime install`.
     Installed,
     /// The packages of a Python interpreter.
     Python(PathBuf),
@@ -60,7 +60,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether the operator named this place, so that it must be right.
+    /// Returns whether the operator named this place, so that it must be right.
     #[must_use]
     pub fn is_explicit(&self) -> bool {
         match self {
@@ -85,19 +85,19 @@ impl fmt::Display for Source {
     }
 }
 
-/// One place, and what is there.
+/// One place, and the result of the search there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchResult {
-    /// Who names the place.
+    /// The source that names the place.
     pub source: Source,
-    /// The library file there, or why there is none. What the system's loader would find is known
-    /// only by trying: its candidate is a bare file name.
+    /// The library file there, or the reason why there is none. The result of the system's loader
+    /// is known only by trying: its candidate is a bare file name.
     pub library: Result<PathBuf, String>,
 }
 
-/// Every place in order, with what is there: for `lockgate doctor`.
+/// Returns every place in order, with the result there: for `lockgate doctor`.
 ///
-/// `package_of` tells where a Python interpreter keeps the package `onnxruntime`; see
+/// `package_of` returns the folder of the package `onnxruntime` of a Python interpreter; see
 /// [`python_package`].
 pub fn search_results(
     input: &SearchInput,
@@ -108,10 +108,10 @@ pub fn search_results(
         .collect()
 }
 
-/// The library to use: the first place that has one.
+/// Returns the library to use: the first place that has one.
 ///
 /// # Errors
-/// `engine_failed` with every place that was tried, and what to do.
+/// `engine_failed` with every place that was tried, and the next step.
 pub fn search(
     input: &SearchInput,
     package_of: &dyn Fn(&Path) -> Result<PathBuf, String>,
@@ -131,7 +131,7 @@ pub fn search(
     Err(not_found(&tried))
 }
 
-/// Searches, and opens what was found.
+/// Searches for the library and opens it.
 ///
 /// # Errors
 /// `engine_failed` as [`search`] and [`Runtime::open`].
@@ -157,7 +157,7 @@ fn not_found(tried: &[SearchResult]) -> Error {
     );
     for result in tried {
         let reason = match &result.library {
-            Ok(library) => format!("`{}` is not known there", library.display()),
+            Ok(library) => format!("`{}` is not known to the loader", library.display()),
             Err(reason) => reason.clone(),
         };
         text.push_str(&format!("\n  {}: {reason}", result.source));
@@ -165,7 +165,7 @@ fn not_found(tried: &[SearchResult]) -> Error {
     Error::new(Code::EngineFailed, text)
 }
 
-/// A place before anybody looked.
+/// A place before the search.
 struct SearchLocation<'a> {
     source: Source,
     path: LocationPath<'a>,
@@ -224,10 +224,10 @@ fn locations(input: &SearchInput) -> impl Iterator<Item = SearchLocation<'_>> {
     paths.chain(pythons).chain([system])
 }
 
-/// The library at a path: the file itself, or the one in a folder.
+/// Returns the library at a path: the file itself, or the one in a folder.
 ///
 /// # Errors
-/// What is there instead.
+/// The reason why there is none.
 pub fn library_in(path: &Path) -> Result<PathBuf, String> {
     if path.is_file() {
         return Ok(path.to_owned());
@@ -242,7 +242,7 @@ pub fn library_in(path: &Path) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("`{}` has no `libonnxruntime.so`", path.display()))
 }
 
-/// How well a file name tells the library: by its version, which beats a name without one.
+/// Ranks a file name of the library by its version, which beats a name without one.
 fn rank(name: &str) -> Option<Vec<u32>> {
     let version = match name.strip_prefix("libonnxruntime.")? {
         "so" | "dylib" => "",
@@ -255,10 +255,10 @@ fn rank(name: &str) -> Option<Vec<u32>> {
     numbers.map(|number| number.parse().ok()).collect()
 }
 
-/// Where a Python interpreter keeps the package `onnxruntime`, asked without importing it.
+/// Returns the folder of the package `onnxruntime` of a Python interpreter, without importing it.
 ///
 /// # Errors
-/// Why there is none.
+/// The reason why there is none.
 pub fn python_package(python: &Path) -> Result<PathBuf, String> {
     let output = Command::new(python)
         .args(["-c", FIND_PACKAGE])

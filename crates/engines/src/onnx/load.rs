@@ -1,7 +1,7 @@
 //! Opens models: one session for all instances of a version, or one for each.
 //!
-//! Decision: everything is checked before the runtime reads the file, and sessions are opened one at
-//! a time. Memory goes back to the system when the last handle of a session is dropped.
+//! Decision: everything is checked before the runtime reads the file, and sessions are opened one
+//! at a time. Memory returns to the system when the last handle of a session is dropped.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,50 +9,22 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use contract::{Code, Error, LoadSpec, LoadedModel, Result, Signature, Tensor};
+use contract::{Error, LoadSpec, LoadedModel, Result, Signature, Tensor};
 use ort::logging::LogLevel;
+use ort::session::Session as RuntimeSession;
 use ort::session::builder::SessionBuilder;
-use ort::session::{Session as RuntimeSession, SharedSessionInner};
-use ort::sys::OrtSession;
-use ort::{AsPointer, Error as RuntimeError, ErrorCode};
+use ort::{Error as RuntimeError, ErrorCode};
 
 use super::buckets::Buckets;
 use super::environment::Runtime;
+use super::errors::{error_text, failed};
 use super::memory::{LoadGuard, TrimOnDrop};
 use super::options::Settings;
-use super::session::OnnxSession;
+use super::session::{OnnxSession, OpenSession};
 use super::{buckets, calibration, graph, layout, signature};
 
 /// The file name of a model, also inside a folder of that name that holds external data.
 pub(super) const ARTIFACT: &str = "model.onnx";
-
-/// A session of the runtime, which may have several handles.
-pub(super) struct OpenSession {
-    inner: Arc<SharedSessionInner>,
-    has_arena: bool,
-    /// Shared by all sessions of a model; dropped after the session, as fields are in their order.
-    _memory: Arc<TrimOnDrop>,
-}
-
-impl OpenSession {
-    fn new(session: &RuntimeSession, has_arena: bool, memory: &Arc<TrimOnDrop>) -> Arc<Self> {
-        Arc::new(Self {
-            inner: session.inner(),
-            has_arena,
-            _memory: Arc::clone(memory),
-        })
-    }
-
-    /// Whether memory is kept between runs and can be given back.
-    pub(super) fn has_arena(&self) -> bool {
-        self.has_arena
-    }
-
-    /// The session as the C interface knows it.
-    pub(super) fn pointer(&self) -> *const OrtSession {
-        self.inner.ptr()
-    }
-}
 
 /// Opens the sessions of a model.
 pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
@@ -66,7 +38,7 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
         .map_err(|error| error.in_context(format_args!("`{}`", file.display())))?;
     let metadata = signature::metadata(&first);
     let memory = Arc::new(TrimOnDrop);
-    // The order to give memory back is known to hold for the CPU.
+    // Releasing memory is known to work for the CPU only.
     let has_arena = settings.provider.is_cpu() && has_arena(&settings);
     let new = |session: &RuntimeSession| OpenSession::new(session, has_arena, &memory);
     let first = new(&first);
@@ -107,7 +79,7 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     })
 }
 
-/// The sessions of all instances, each made of one handle or of one for each size of a batch.
+/// Opens the sessions of all instances, each with one handle or with one for each size of a batch.
 fn sessions(
     n_sessions: usize,
     choice: Option<&buckets::SizeChoice>,
@@ -139,7 +111,7 @@ fn check_provider(runtime: &Runtime, settings: &Settings) -> Result<()> {
     )))
 }
 
-/// The model inside a folder of external data, or the file itself.
+/// Returns the model inside a folder of external data, or the file itself.
 fn model_file(path: &Path) -> Result<PathBuf> {
     let file = match path.is_dir() {
         true => path.join(ARTIFACT),
@@ -154,8 +126,8 @@ fn model_file(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The size of a model with its external data: of all files in a folder, or of a file and those
-/// beside it that start with its name, which is how exporters call them.
+/// Returns the size of a model with its external data: of all files in a folder, or of a file and
+/// those beside it that start with its name, as exporters name them.
 pub(super) fn n_bytes(path: &Path) -> u64 {
     let (folder, start) = match path.is_dir() {
         true => (Some(path), None),
@@ -170,11 +142,11 @@ pub(super) fn n_bytes(path: &Path) -> u64 {
     sizes.map(|metadata| metadata.len()).sum()
 }
 
-/// Opens the first session, and settles what depends on what the model looks like.
+/// Opens the first session and settles the options that depend on the model.
 ///
-/// The arena and the memory pattern pay when only the number of rows varies, and grow without limit
-/// when other dimensions do. That is known only once the model is open, so such a model is opened a
-/// second time.
+/// The arena and the memory pattern pay off when only the number of rows varies, and grow without
+/// limit when other dimensions do. That is known only once the model is open, so such a model is
+/// opened a second time.
 fn open_first(
     runtime: &Runtime,
     file: &Path,
@@ -212,7 +184,7 @@ fn open(
         .map_err(|error| load_error(file, &error))
 }
 
-/// Whether the CPU keeps memory between runs.
+/// Returns whether the CPU keeps memory between runs.
 fn has_arena(settings: &Settings) -> bool {
     settings.arena.unwrap_or(true)
 }
@@ -246,7 +218,7 @@ pub(super) const ONE_NODE: &[u8] =
     b\x0f\x0a\x01y\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01\x0a\x0c\x0a\x01x\x12\x01y\
     \x22\x04Relu\x12\x04testB\x04\x0a\x00\x10\x12";
 
-/// Opens a model of one node with a provider, and runs it.
+/// Opens a model of one node with a provider and runs it.
 pub(super) fn try_provider(runtime: &Runtime, provider: &str) -> Result<()> {
     let settings = Settings::new(Some(provider), &BTreeMap::new())?;
     let session = {
@@ -265,7 +237,9 @@ pub(super) fn try_provider(runtime: &Runtime, provider: &str) -> Result<()> {
     .map_err(|error| failed(error_text(&error)))?;
     match outputs.first() == Some(&input) {
         true => Ok(()),
-        false => Err(failed(format!("it computed {outputs:?} from {input:?}"))),
+        false => Err(failed(format!(
+            "model of one node computed {outputs:?} from {input:?}"
+        ))),
     }
 }
 
@@ -275,7 +249,7 @@ fn load_error(file: &Path, error: &RuntimeError) -> Error {
         (ErrorCode::InvalidGraph, "is not a valid ONNX model"),
         (
             ErrorCode::NotImplemented,
-            "uses what this ONNX Runtime does not implement",
+            "uses features that this ONNX Runtime does not implement",
         ),
     ];
     let known = KNOWN.into_iter().find(|(code, _)| *code == error.code());
@@ -284,20 +258,11 @@ fn load_error(file: &Path, error: &RuntimeError) -> Error {
     failed(format!("`{}` {what}: {message}", file.display()))
 }
 
-/// What the runtime says about `file`, without the start that repeats its path.
+/// Returns the message of the runtime about `file`, without the prefix that repeats its path.
 fn without_path(file: &Path, message: String) -> String {
     let start = format!("Load model from {} failed:", file.display());
     match message.strip_prefix(&start) {
         Some(reason) => reason.trim_start().to_owned(),
         None => message,
     }
-}
-
-/// What the runtime says, without the line ends that some of its sentences carry.
-pub(super) fn error_text(error: &RuntimeError) -> String {
-    error.message().trim().to_owned()
-}
-
-pub(super) fn failed(message: String) -> Error {
-    Error::new(Code::EngineFailed, message)
 }

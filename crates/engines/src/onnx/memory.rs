@@ -1,30 +1,31 @@
-//! Memory of models that goes back to the system when they go.
+//! Returns the memory of closed models to the system.
 //!
-//! Decision: the C allocator is told, because by itself it keeps freed blocks for the next caller,
-//! and the larger a block that was freed the more of them; a model of 48 MB left up to 120 MB
-//! behind. While a model is opened large blocks are mapped one by one, so that each goes back when it
-//! is freed, whatever thread asked for it; after that large blocks come from the heap again, since
-//! mapping the buffers of every request would cost a page fault for every 4 kB. What was freed in
-//! the heap is given back when a model has been opened or closed.
+//! Decision: the C allocator is configured, because by default it keeps freed blocks for the next
+//! caller, and keeps more of them the larger a freed block was; a model of 48 MB left up to 120 MB
+//! behind. While a model is opened, large blocks are mapped one by one, so that each is returned
+//! when it is freed, whatever thread allocated it; after that large blocks come from the heap
+//! again, since mapping the buffers of every request would cost a page fault for every 4 kB. Free
+//! memory of the heap is returned when a model has been opened or closed.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use glibc as allocator;
 
-/// Other C libraries take no orders.
+/// Stand-in for other C libraries, which cannot be configured.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod allocator {
     pub(super) fn map_blocks_from(_n_bytes: i32) {}
     pub(super) fn trim() {}
 }
 
-/// Smaller blocks than this are most of the number and little of the size of a model.
+/// The smallest block that is mapped while a model is opened; smaller blocks are many, but a small
+/// part of the size of a model.
 const MAPPED_WHILE_OPENING_BYTES: i32 = 128 * 1024;
 
-/// The most that the allocator would come to by itself.
+/// The largest value that the allocator would reach by itself.
 const MAPPED_WHILE_SERVING_BYTES: i32 = 32 * 1024 * 1024;
 
-/// While it lives, large blocks are mapped one by one. There is one at a time: sessions are created
-/// in turn.
+/// Guard while which large blocks are mapped one by one. There is one at a time, because sessions
+/// are created one after another.
 pub(super) struct LoadGuard;
 
 impl LoadGuard {
@@ -37,12 +38,12 @@ impl LoadGuard {
 impl Drop for LoadGuard {
     fn drop(&mut self) {
         allocator::map_blocks_from(MAPPED_WHILE_SERVING_BYTES);
-        // The file as it was parsed, and weights as they were before they were rearranged.
+        // Frees the parsed file, and model weights as they were before they were rearranged.
         allocator::trim();
     }
 }
 
-/// Gives memory back when it is dropped, which is to be after what holds much of it.
+/// Releases memory when it is dropped, which must happen after the objects that hold much of it.
 pub(super) struct TrimOnDrop;
 
 impl Drop for TrimOnDrop {
@@ -51,7 +52,7 @@ impl Drop for TrimOnDrop {
     }
 }
 
-/// What the C library of most Linux systems is told.
+/// The settings of the C library of most Linux systems.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "calls the C library")]
 mod glibc {
@@ -75,7 +76,8 @@ mod glibc {
         }
     }
 
-    /// Takes milliseconds, in which other threads may have to wait for memory.
+    /// Returns free memory to the system. Takes milliseconds, during which other threads may wait
+    /// for memory.
     pub(super) fn trim() {
         // SAFETY: the function takes a number, keeps the allocator consistent by its own locks, and
         // touches only memory that is free.

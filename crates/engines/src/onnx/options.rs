@@ -1,34 +1,64 @@
-//! Options of a model, from the words of its settings to what a session builder is told.
+//! Options of a model: from the text in its settings to the options of a session builder.
 //!
 //! Decision: every option is checked before a file is opened, and an unknown one is an error that
 //! names the known ones. Keys that start with `session.` are the runtime's own configuration
-//! entries and are passed on as they are; the runtime ignores those that it does not know.
+//! entries and are passed on unchanged; the runtime ignores those that it does not know.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use contract::{Code, Error, Result};
+use contract::{Error, Result};
 use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{
     ArbitrarilyConfigurableExecutionProvider, CPU, CUDA, ExecutionProviderDispatch, OpenVINO,
 };
 use ort::session::builder::GraphOptimizationLevel;
 
-use super::buckets::BatchSizes;
+use super::errors::failed;
 
 /// The providers that settings can name.
 pub(super) const PROVIDERS: [&str; 3] = ["cpu", "openvino", "cuda"];
 
-/// How sessions of one model are made.
+/// The sizes that settings allow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum BatchSizes {
+    /// Chosen by the cost of a change of size.
+    #[default]
+    Auto,
+    /// The rows that callers send.
+    Any,
+    /// These sizes, ascending.
+    Only(Vec<usize>),
+}
+
+impl BatchSizes {
+    /// Parses the text in settings: `auto`, `any`, or numbers such as `1, 8, 32`; `None` for
+    /// anything else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => return Some(Self::Auto),
+            "any" => return Some(Self::Any),
+            _ => {}
+        }
+        let sizes = text.split(',').map(|size| size.trim().parse::<usize>());
+        let mut sizes: Vec<_> = sizes.collect::<Result<_, _>>().ok()?;
+        sizes.sort_unstable();
+        sizes.dedup();
+        (sizes.first()? > &0).then_some(Self::Only(sizes))
+    }
+}
+
+/// The settings of the sessions of one model.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) provider: Provider,
     pub(super) optimization: GraphOptimizationLevel,
     pub(super) allow_spinning: bool,
-    /// Whether memory is kept between runs; `None` leaves it to what the model looks like.
+    /// Use of an arena, which keeps memory between runs; `None` leaves it to the shapes of the
+    /// model.
     pub(super) arena: Option<bool>,
-    /// Whether memory is laid out ahead per set of shapes; `None` as above.
+    /// Use of a memory plan per set of shapes; `None` as above.
     pub(super) memory_pattern: Option<bool>,
     pub(super) has_optional_inputs: bool,
     /// The numbers of rows that runs have.
@@ -36,7 +66,7 @@ pub(super) struct Settings {
     pub(super) entries: Vec<(String, String)>,
 }
 
-/// Where the nodes of the model run.
+/// The execution provider of a model.
 #[derive(Clone, Debug)]
 pub(super) enum Provider {
     Cpu,
@@ -64,7 +94,7 @@ pub(super) struct CudaOptions {
 }
 
 impl Settings {
-    /// Checks the provider, which is the CPU where none is named, and every option.
+    /// Checks the provider, which is the CPU by default, and every option.
     pub(super) fn new(provider: Option<&str>, options: &BTreeMap<String, String>) -> Result<Self> {
         let mut options = Options::new(options)?;
         let provider = Provider::new(provider.unwrap_or("cpu"), &mut options)?;
@@ -105,7 +135,7 @@ impl Provider {
         }
     }
 
-    /// Its name in settings.
+    /// Returns the name in settings.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -114,7 +144,7 @@ impl Provider {
         }
     }
 
-    /// Whether all nodes run in the runtime's own kernels.
+    /// Returns whether all nodes run in the runtime's own kernels.
     pub(super) fn is_cpu(&self) -> bool {
         match self {
             Self::Cpu => true,
@@ -122,7 +152,7 @@ impl Provider {
         }
     }
 
-    /// Whether a GPU computes.
+    /// Returns whether a GPU computes.
     pub(super) fn is_cuda(&self) -> bool {
         match self {
             Self::Cuda(_) => true,
@@ -130,8 +160,9 @@ impl Provider {
         }
     }
 
-    /// The providers of a session in order of preference. The CPU is always there: it runs what the
-    /// first one does not, and leaving it out would switch its arena on whatever the settings say.
+    /// Returns the providers of a session in order of preference. The CPU is always present: it
+    /// runs the nodes that the first one cannot, and leaving it out would switch its arena on
+    /// regardless of the settings.
     pub(super) fn dispatches(&self, threads: usize, arena: bool) -> Vec<ExecutionProviderDispatch> {
         let cpu = CPU::default().with_arena_allocator(arena).build();
         match self {
@@ -146,7 +177,7 @@ impl OpenVinoOptions {
     fn new(options: &mut Options<'_>) -> Result<Self> {
         let precision = options.choice("precision", &[("f32", "f32"), ("bf16", "bf16")])?;
         if precision == "bf16" && !processor_has_bf16() {
-            tracing::warn!("this processor has no bf16 instructions, so OpenVINO computes in f32");
+            tracing::warn!("processor has no bf16 instructions; OpenVINO computes in f32");
         }
         Ok(Self {
             precision,
@@ -173,7 +204,7 @@ impl OpenVinoOptions {
         provider.build().error_on_failure()
     }
 
-    /// What the provider hands on to OpenVINO, keyed by device.
+    /// Returns the configuration that the provider passes to OpenVINO, keyed by device.
     fn load_config(&self) -> String {
         let Self {
             precision,
@@ -190,13 +221,13 @@ impl OpenVinoOptions {
     }
 }
 
-/// How cuDNN looks for the algorithm of a convolution. The runtime's third way, `DEFAULT`, is left
-/// out: since 1.20 it is a fallback, 5 to 200 times slower.
+/// The search of cuDNN for the algorithm of a convolution. The runtime's third mode, `DEFAULT`, is
+/// left out: since 1.20 it is a fallback, 5 to 200 times slower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ConvSearch {
-    /// By rules, which plans fast and ran as fast as the other for the networks measured.
+    /// By rules: plans fast, and ran as fast as the other for the networks measured.
     Heuristic,
-    /// By a model of the hardware, the runtime's own choice.
+    /// By a model of the hardware; the runtime's default.
     Exhaustive,
 }
 
@@ -239,19 +270,20 @@ impl CudaOptions {
     }
 }
 
-/// Whether the processor computes in bf16. Those with matrix tiles have the vector instructions too.
+/// Returns whether the processor computes in bf16. Processors with matrix tiles have the vector
+/// instructions too.
 #[cfg(target_arch = "x86_64")]
 fn processor_has_bf16() -> bool {
     std::is_x86_feature_detected!("avx512bf16")
 }
 
-/// OpenVINO is offered for one kind of processor only.
+/// Returns `false`, because OpenVINO is offered for x86-64 only.
 #[cfg(not(target_arch = "x86_64"))]
 fn processor_has_bf16() -> bool {
     false
 }
 
-/// Reads options and remembers which keys it was asked for.
+/// Reads options and records which keys were read.
 struct Options<'a> {
     given: &'a BTreeMap<String, String>,
     known: Vec<&'static str>,
@@ -300,7 +332,7 @@ impl<'a> Options<'a> {
         BatchSizes::parse(value).ok_or_else(|| refused(key, value, expected))
     }
 
-    /// One of several words; the first is the default.
+    /// Reads one of several values; the first is the default.
     fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Result<T> {
         let value = self.text(key);
         let chosen = match value {
@@ -343,10 +375,6 @@ fn refused(key: &str, value: &str, expected: impl Display) -> Error {
     failed(format!(
         "option `{key}`: expected {expected}, got `{value}`"
     ))
-}
-
-fn failed(message: String) -> Error {
-    Error::new(Code::EngineFailed, message)
 }
 
 fn quoted(words: &[&str]) -> String {

@@ -1,15 +1,16 @@
-//! Whether a run is far larger than usual, so that its memory is not worth keeping.
+//! Detects runs far larger than usual, whose memory is not worth keeping.
 //!
-//! Input: the elements of all inputs of each run. Rule: a run of more than 64 times the moving average
-//! is an outlier, unless it is small in itself; a sample counts an eighth and at most as 64 times the
-//! average. Cold start: the first run sets the average. Recovery: sizes that stay large become usual
-//! after some runs. Rejected: a limit in bytes alone, because what a run takes does not follow from
-//! its inputs.
+//! Input: the elements of all inputs of each run. Rule: a run of more than 64 times the moving
+//! average is an outlier, unless it is small in itself; a sample counts an eighth and at most as 64
+//! times the average. Cold start: the first run sets the average. Recovery: sizes that stay large
+//! become usual after some runs. Rejected: a limit in bytes alone, because the memory of a run does
+//! not follow from its inputs.
 
-/// Batches of the same rows differ by less: by default they have 1 to 32.
+/// The factor from the average to an outlier. Batches of the same rows differ by less: by default
+/// they have 1 to 32.
 const FACTOR: usize = 64;
 
-/// What smaller runs take is not worth the milliseconds of giving it back.
+/// The size below which releasing the memory of a run is not worth its milliseconds.
 const MIN_OUTLIER_ELEMENTS: usize = 65_536;
 
 /// The share of a new sample, as a power of two.
@@ -23,7 +24,7 @@ pub(super) struct RunSizeAverage {
 }
 
 impl RunSizeAverage {
-    /// Notes a run of this size. Gives whether it is far larger than usual.
+    /// Records a run of this size. Returns whether it is far larger than usual.
     pub(super) fn observe(&mut self, n_elements: usize) -> bool {
         if self.weighted == 0 {
             self.weighted = n_elements << WEIGHT_SHIFT;

@@ -1,7 +1,7 @@
-//! Tries a library: loads it, and runs a model of one node on every provider it has.
+//! Probes a library: loads it, and runs a model of one node on every provider it has.
 //!
-//! Decision: whoever is not about to serve with a library probes it in a child process. A library
-//! for another machine may crash, and the first library of a process is its last.
+//! Decision: commands that do not serve with a library probe it in a child process. A library for
+//! another machine may crash, and the first library of a process is its last.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,29 +11,29 @@ use serde::{Deserialize, Serialize};
 
 use super::{Runtime, load};
 
-/// What a library is and can do on this host.
+/// The description of a library and of its providers on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeReport {
     /// The library file.
     pub library: PathBuf,
-    /// Its version.
+    /// The version of the library.
     pub version: String,
-    /// How it was built, in its own words.
+    /// The library's own description of its build.
     pub build: String,
-    /// Its execution providers, each with the outcome of its trial.
+    /// The execution providers, each with the result of its test.
     pub providers: Vec<ProviderReport>,
 }
 
 /// One execution provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderReport {
-    /// Its name in settings.
+    /// The name in settings.
     pub name: String,
-    /// Why it does not work here; `None` when it ran the model.
+    /// The reason why it does not work on this host; `None` when it ran the model.
     pub error: Option<String>,
 }
 
-/// Probes a library in this process, which can load no other afterwards.
+/// Probes a library in this process, which cannot load another one afterwards.
 ///
 /// # Errors
 /// `engine_failed` when the library cannot be loaded.
@@ -56,7 +56,7 @@ pub fn probe(library: &Path) -> Result<ProbeReport> {
 /// Probes a library by running `EXECUTABLE runtime probe LIBRARY`, which prints a report as JSON.
 ///
 /// # Errors
-/// `engine_failed` when the child does not run, crashes, fails, or prints something else.
+/// `engine_failed` when the child does not run, crashes, fails, or prints no report.
 pub fn probe_in_child(executable: &Path, library: &Path) -> Result<ProbeReport> {
     let failed = |reason: String| {
         let text = format!("probing `{}`: {reason}", library.display());
@@ -73,7 +73,7 @@ pub fn probe_in_child(executable: &Path, library: &Path) -> Result<ProbeReport> 
         return Err(failed(format!("{}: {stderr}", output.status)));
     }
     serde_json::from_slice(&output.stdout)
-        .map_err(|error| failed(format!("the report cannot be read: {error}")))
+        .map_err(|error| failed(format!("cannot parse the report: {error}")))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Runs models: the handle that one instance has of an open session.
+//! Runs models: the handle of one instance to an open session.
 //!
 //! Decision: several handles may share one session, and each calls the runtime as if it were alone.
-//! The runtime documents its `Run` as safe for that; `ort` forbids it because some providers break
-//! the promise, so only sessions on the CPU are ever shared (see `layout`). Everything that a call
-//! writes to belongs to its handle. A run computes all outputs and copies those that were asked
-//! for: the runtime would execute every node anyway, and so one output takes the path of many. What
-//! a run far larger than usual took goes back with the next one; otherwise an arena would keep the
-//! memory of its largest batch.
+//! The runtime documents its `Run` as safe for that; `ort` forbids it because some providers
+//! violate this, so only sessions on the CPU are ever shared (see `layout`). Everything that a call
+//! writes to belongs to its handle. A run computes all outputs and copies the requested ones: the
+//! runtime would execute every node anyway, and so there is one code path for any number of
+//! outputs. The memory of a run far larger than usual is released with the next run; otherwise an
+//! arena would keep the memory of its largest batch.
 
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
@@ -18,12 +18,12 @@ use std::sync::Arc;
 use contract::{Code, Error, Result, Signature, Tensor, Terminate};
 use ort::logging::LogLevel;
 use ort::memory::MemoryInfo;
-use ort::session::{NoSelectedOutputs, RunOptions};
-use ort::sys::OrtValue;
+use ort::session::{NoSelectedOutputs, RunOptions, Session as RuntimeSession, SharedSessionInner};
+use ort::sys::{OrtSession, OrtValue};
 use ort::{AsPointer, Error as RuntimeError, ErrorCode};
 use smallvec::{SmallVec, smallvec};
 
-use super::load::{OpenSession, error_text, failed};
+use super::errors::{error_text, failed};
 use super::memory::TrimOnDrop;
 use super::outlier::RunSizeAverage;
 use super::value::{Value, is_aligned};
@@ -33,14 +33,14 @@ type Few<T> = SmallVec<[T; 4]>;
 
 /// The options of the runs of one handle, through which another thread ends its run.
 struct Options {
-    run_size: RunOptions<NoSelectedOutputs>,
+    normal: RunOptions<NoSelectedOutputs>,
     /// For the run after one far larger than usual; `None` where no memory is kept between runs.
     trimming: Option<RunOptions<NoSelectedOutputs>>,
 }
 
 impl Options {
     fn each(&self) -> impl Iterator<Item = &RunOptions<NoSelectedOutputs>> {
-        iter::once(&self.run_size).chain(&self.trimming)
+        iter::once(&self.normal).chain(&self.trimming)
     }
 }
 
@@ -50,12 +50,12 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The runtime looks at its flag before each node, in the bodies of loops too.
+/// The runtime checks its flag before each node, in the bodies of loops too.
 impl Terminate for Options {
     fn terminate(&self) {
         for options in self.each() {
             if let Err(error) = options.terminate() {
-                tracing::warn!(%error, "failed to ask the runtime to end a run");
+                tracing::warn!(%error, "failed to terminate run");
             }
         }
     }
@@ -63,13 +63,46 @@ impl Terminate for Options {
     fn reset(&self) {
         for options in self.each() {
             if let Err(error) = options.unterminate() {
-                tracing::warn!(%error, "failed to let a session run again");
+                tracing::warn!(%error, "failed to reset session after terminated run");
             }
         }
     }
 }
 
-/// A handle of a session: what one caller needs to run it.
+/// A session of the runtime, which may have several handles.
+pub(super) struct OpenSession {
+    inner: Arc<SharedSessionInner>,
+    has_arena: bool,
+    /// Shared by all sessions of a model; dropped after the session, because fields drop in order.
+    _memory: Arc<TrimOnDrop>,
+}
+
+impl OpenSession {
+    /// Shares a session of the runtime.
+    pub(super) fn new(
+        session: &RuntimeSession,
+        has_arena: bool,
+        memory: &Arc<TrimOnDrop>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            inner: session.inner(),
+            has_arena,
+            _memory: Arc::clone(memory),
+        })
+    }
+
+    /// Returns whether memory is kept between runs and can be released.
+    pub(super) fn has_arena(&self) -> bool {
+        self.has_arena
+    }
+
+    /// Returns the session as the C interface knows it.
+    pub(super) fn pointer(&self) -> *const OrtSession {
+        self.inner.ptr()
+    }
+}
+
+/// A handle to a session: the state that one caller needs to run it.
 pub(super) struct OnnxSession {
     session: Arc<OpenSession>,
     input_names: Vec<CString>,
@@ -81,12 +114,12 @@ pub(super) struct OnnxSession {
 }
 
 impl OnnxSession {
-    /// A handle of `session`, which has this signature.
+    /// Creates a handle to `session`, which has this signature.
     pub(super) fn new(session: Arc<OpenSession>, signature: &Signature) -> Result<Self> {
         let options = |trims| run_options(trims).map_err(|error| failed(error_text(&error)));
         let trimming = session.has_arena().then(|| options(true));
         let options = Options {
-            run_size: options(false)?,
+            normal: options(false)?,
             trimming: trimming.transpose()?,
         };
         Ok(Self {
@@ -106,22 +139,22 @@ impl OnnxSession {
         inputs: &[Option<Tensor>],
         requested: &[usize],
     ) -> ort::Result<Vec<Tensor>> {
-        self.run_with(&self.options.run_size, inputs, requested)
+        self.run_with(&self.options.normal, inputs, requested)
     }
 
-    /// As [`Self::run_aligned`], and gives back what a run far larger than usual has taken.
+    /// Like [`Self::run_aligned`], and releases the memory of a run far larger than usual.
     fn run_and_trim(
         &mut self,
         inputs: &[Option<Tensor>],
         requested: &[usize],
     ) -> ort::Result<Vec<Tensor>> {
         let n_elements = inputs.iter().flatten().map(Tensor::n_elements).sum();
-        // The outputs of the large run itself lie in what it took, so it is the next one that returns.
+        // The outputs of the large run itself lie in its memory, so the next run releases it.
         let follows_outlier =
             mem::replace(&mut self.was_outlier, self.run_size.observe(n_elements));
         let trimming = self.options.trimming.as_ref();
         match trimming.filter(|_| follows_outlier) {
-            None => self.run_with(&self.options.run_size, inputs, requested),
+            None => self.run_with(&self.options.normal, inputs, requested),
             Some(trimming) => {
                 let _memory = TrimOnDrop;
                 self.run_with(trimming, inputs, requested)
@@ -145,13 +178,13 @@ impl OnnxSession {
         let tensor = |&index: &usize| match outputs.get(index) {
             Some(Some(value)) => value.to_tensor(),
             Some(None) | None => Err(RuntimeError::new(format!(
-                "the model gave no output {index}"
+                "the model returned no output {index}"
             ))),
         };
         requested.iter().map(tensor).collect()
     }
 
-    /// Calls the runtime with inputs by name, and gives all outputs.
+    /// Calls the runtime with inputs by name and returns all outputs.
     #[expect(
         unsafe_code,
         reason = "runs a session that other handles may be running"
@@ -185,8 +218,8 @@ impl OnnxSession {
                 outputs.as_mut_ptr(),
             )
         };
-        // Taken over before the outcome is looked at, so that nothing leaks whatever it is. An
-        // output may be an input passed through, hence its life.
+        // Taken over before the status is checked, so that nothing leaks either way. An output may
+        // be an input passed through, hence its lifetime.
         let outputs = outputs.into_iter().map(Value::given).collect();
         // SAFETY: the status comes from the call above and is read once.
         unsafe { RuntimeError::result_from_status(status) }?;
@@ -203,7 +236,7 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<CString>> {
         .collect()
 }
 
-/// Options of runs, which give the memory that an arena holds back when they are over if `trims`.
+/// Builds the options of runs, which release the memory of an arena at their end if `trims`.
 fn run_options(trims: bool) -> ort::Result<RunOptions<NoSelectedOutputs>> {
     let mut options = RunOptions::new()?;
     // A failed run comes back as an error; the runtime need not log it as well.

@@ -1,8 +1,8 @@
-//! What a loaded model says about itself: its inputs and outputs, and its metadata.
+//! The signature and metadata of a loaded model.
 //!
 //! Decision: an input whose value the file also holds (an initializer that may be overridden) is an
-//! optional input. Whatever has no tensor form is refused when the model is loaded, not when a
-//! request arrives.
+//! optional input. Inputs and outputs that are not tensors are rejected when the model is loaded,
+//! not when a request arrives.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use ort::value::ValueType;
 
 use super::value;
 
-/// What the runtime gives as the version of a model that states none.
+/// The version that the runtime returns for a model that states none.
 const NO_VERSION: [i64; 2] = [0, i64::MAX];
 
-/// The signature of a session, with or without its optional inputs.
+/// Returns the signature of a session, with or without its optional inputs.
 pub(super) fn signature(session: &Session, has_optional_inputs: bool) -> Result<Signature> {
     let mut inputs = Vec::new();
     for outlet in session.inputs() {
@@ -82,13 +82,13 @@ fn tensor_spec(
     })
 }
 
-/// Returns whether a name of a dimension only says that its size is unknown, as exporters write it
-/// for each dimension anew or for all of them alike. Such a name binds no sizes to each other.
+/// Returns whether a name of a dimension only means that its size is unknown, as exporters write it
+/// for each dimension anew or for all of them alike. Such a name does not make two sizes equal.
 fn is_placeholder(symbol: &str) -> bool {
     const WORDS: [&str; 9] = [
         "", "?", "-1", "none", "null", "nan", "any", "dynamic", "unknown",
     ];
-    // TensorFlow, PyTorch without names for its axes, and Paddle: all with a number behind.
+    // TensorFlow, PyTorch without names for its axes, and Paddle: all followed by a number.
     const NUMBERED: [&str; 5] = [
         "unk",
         "unknown",
@@ -104,7 +104,7 @@ fn is_placeholder(symbol: &str) -> bool {
             && (NUMBERED.iter().any(|end| is_numbered(end)) || stem.ends_with("_dynamic_axes_"))
 }
 
-/// Whether any dimension but the first of a tensor differs from run to run.
+/// Returns whether any dimension but the first of a tensor differs from run to run.
 pub(super) fn varies_beyond_rows(signature: &Signature) -> bool {
     signature
         .inputs
@@ -112,7 +112,7 @@ pub(super) fn varies_beyond_rows(signature: &Signature) -> bool {
         .any(|spec| spec.dims.iter().skip(1).any(|dim| dim.fixed().is_none()))
 }
 
-/// What the file says about itself: its own keys as they are, the fields of the format under
+/// Returns the metadata of the file: its own keys unchanged, the fields of the format under
 /// `onnx.`.
 pub(super) fn metadata(session: &Session) -> BTreeMap<String, String> {
     let mut metadata = BTreeMap::new();

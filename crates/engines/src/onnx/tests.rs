@@ -183,7 +183,7 @@ fn an_input_with_a_default_is_optional_unless_the_options_hide_it() {
 }
 
 #[test]
-fn what_cannot_be_loaded_is_told_in_the_words_of_the_runtime() {
+fn load_failures_carry_the_message_of_the_runtime() {
     let missing = LoadSpec {
         path: PathBuf::from("/nowhere/model.onnx"),
         ..ModelFile::new(b"").spec
@@ -196,14 +196,14 @@ fn what_cannot_be_loaded_is_told_in_the_words_of_the_runtime() {
         .input("x", ElementType::F32, &dims("n"))
         .sequence_output("y")
         .node("SequenceConstruct", &["x"], &["y"]);
-    let told = |result: Result<LoadedModel>| result.map(|_| ()).unwrap_err().to_string();
+    let reported = |result: Result<LoadedModel>| result.map(|_| ()).unwrap_err().to_string();
     let cases = [
         (
-            told(engine().load(&missing)),
+            reported(engine().load(&missing)),
             "cannot read the model file `/nowhere/model.onnx`",
         ),
         (
-            told(ModelFile::new(b"no model").load()),
+            reported(ModelFile::new(b"no model").load()),
             "` is not an ONNX model: Protobuf parsing failed.",
         ),
         (refusal(&unknown).to_string(), "Levitate"),

@@ -1,8 +1,10 @@
-//! Values of the runtime: tensors that a run reads in place, and what it gives, copied once.
+//! Values of the runtime: tensors that a run reads in place, and its results, copied once.
 //!
 //! Decision: the C interface is called directly. The wrappers of `ort` describe every value in full
-//! and open an allocator for every output, which for a small model takes longer than its run. A run
-//! holds no memory of its session after it, so the session's arena stays its own.
+//! and open an allocator for every output, which for a small model takes longer than its run. No
+//! value keeps memory of a session after its run, so the session's arena stays its own.
+
+mod strings;
 
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -15,9 +17,7 @@ use ort::value::TensorElementType;
 use ort::{AsPointer, Error, Result};
 use smallvec::{SmallVec, smallvec};
 
-use super::strings;
-
-/// Which element type of ours stands for which of the runtime.
+/// Element types of the runtime and the matching ones of the contract.
 const ELEMENT_TYPES: [(TensorElementType, ElementType); 14] = [
     (TensorElementType::Bool, ElementType::Bool),
     (TensorElementType::Uint8, ElementType::U8),
@@ -35,10 +35,10 @@ const ELEMENT_TYPES: [(TensorElementType, ElementType); 14] = [
     (TensorElementType::String, ElementType::Bytes),
 ];
 
-/// The sizes of the dimensions of a tensor, as the runtime counts them.
+/// The sizes of the dimensions of a tensor, in the number type of the runtime.
 pub(super) type Sizes = SmallVec<[i64; 8]>;
 
-/// The element type of ours that stands for one of the runtime; `None` where there is none.
+/// Converts an element type of the runtime; `None` where there is no match.
 pub(super) fn element_type(runtime: TensorElementType) -> Option<ElementType> {
     ELEMENT_TYPES
         .into_iter()
@@ -46,7 +46,7 @@ pub(super) fn element_type(runtime: TensorElementType) -> Option<ElementType> {
         .map(|(_, ours)| ours)
 }
 
-/// The number of an element type in the C interface. The table has every type.
+/// Returns the number of an element type in the C interface. The table has every type.
 fn number_of(element_type: ElementType) -> ONNXTensorElementDataType {
     ELEMENT_TYPES
         .into_iter()
@@ -55,14 +55,15 @@ fn number_of(element_type: ElementType) -> ONNXTensorElementDataType {
         .into()
 }
 
-/// A value of the runtime, released when it is dropped; `'a` is the life of the bytes it reads.
+/// A value of the runtime, released when it is dropped; `'a` is the lifetime of the bytes it reads.
 pub(super) struct Value<'a> {
     pointer: NonNull<OrtValue>,
     bytes: PhantomData<&'a [u8]>,
 }
 
 impl<'a> Value<'a> {
-    /// A value that reads `tensor` in place, whose bytes must be aligned; strings are copied.
+    /// Creates a value that reads `tensor` in place, whose bytes must be aligned; strings are
+    /// copied.
     pub(super) fn reading(tensor: &'a Tensor, memory: &MemoryInfo<'static>) -> Result<Self> {
         match tensor.element_type().size_bytes() {
             Some(_) if !is_aligned(tensor) => {
@@ -95,12 +96,12 @@ impl<'a> Value<'a> {
         Self::owning(pointer)
     }
 
-    /// A value of strings that are still empty.
+    /// Creates a value of strings that are still empty.
     #[expect(unsafe_code, reason = "makes a value of the runtime")]
     pub(super) fn empty_strings(shape: &Shape) -> Result<Value<'static>> {
         let sizes: Sizes = shape.wire_dims().collect();
         let (mut allocator, mut pointer) = (ptr::null_mut(), ptr::null_mut());
-        // SAFETY: the first call gives the allocator of the process, which is never released; the
+        // SAFETY: the first call returns the allocator of the process, which is never released; the
         // second reads the sizes and writes one pointer.
         unsafe {
             let status = (ort::api().GetAllocatorWithDefaultOptions)(&raw mut allocator);
@@ -116,12 +117,12 @@ impl<'a> Value<'a> {
         Value::owning(pointer)
     }
 
-    /// Takes over a pointer that a call has just given and that nobody else has.
+    /// Takes ownership of a pointer that a call has just returned to this caller alone.
     fn owning(pointer: *mut OrtValue) -> Result<Self> {
-        Self::given(pointer).ok_or_else(|| Error::new("the runtime gave no value"))
+        Self::given(pointer).ok_or_else(|| Error::new("the runtime returned no value"))
     }
 
-    /// The value behind a pointer that a run wrote; `None` where it wrote nothing.
+    /// Takes ownership of a pointer that a run wrote; `None` where it wrote nothing.
     pub(super) fn given(pointer: *mut OrtValue) -> Option<Self> {
         NonNull::new(pointer).map(|pointer| Self {
             pointer,
@@ -129,12 +130,13 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// The pointer, which stays the value's own. Who writes through it borrows the value exclusively.
+    /// Returns the pointer, which the value still owns. Code that writes through it must borrow the
+    /// value exclusively.
     pub(super) fn pointer(&self) -> *mut OrtValue {
         self.pointer.as_ptr()
     }
 
-    /// A copy as a tensor.
+    /// Copies the value into a tensor.
     pub(super) fn to_tensor(&self) -> Result<Tensor> {
         let (element_type, shape) = self.describe()?;
         let n_elements = checked(shape.element_count())?;
@@ -152,7 +154,7 @@ impl<'a> Value<'a> {
             ONNXTensorElementDataType::from(*theirs) as i32 == number
         };
         let Some((_, element_type)) = ELEMENT_TYPES.into_iter().find(known) else {
-            let text = format!("elements of type number {number} have no tensor form");
+            let text = format!("elements of type number {number} cannot be served");
             return Err(Error::new(text));
         };
         let shape = checked(Shape::from_wire(&description.sizes()?))?;
@@ -166,7 +168,7 @@ impl<'a> Value<'a> {
             return Ok(buffer);
         }
         let mut data = ptr::null_mut();
-        // SAFETY: the value is a tensor of numbers, so the call gives the start of its elements,
+        // SAFETY: the value is a tensor of numbers, so the call returns the start of its elements,
         // which are `n_bytes` long by its own type and shape and stay where they are until it is
         // released.
         let bytes = unsafe {
@@ -180,22 +182,22 @@ impl<'a> Value<'a> {
 }
 
 impl Drop for Value<'_> {
-    #[expect(unsafe_code, reason = "gives a value back to the runtime")]
+    #[expect(unsafe_code, reason = "releases a value of the runtime")]
     fn drop(&mut self) {
         // SAFETY: the pointer came from the runtime, and only this value has it.
         unsafe { (ort::api().ReleaseValue)(self.pointer.as_ptr()) };
     }
 }
 
-/// What the runtime says about a tensor, released when it is dropped.
+/// The description of a tensor by the runtime, released when it is dropped.
 struct Description(*mut OrtTensorTypeAndShapeInfo);
 
-#[expect(unsafe_code, reason = "asks the runtime about a tensor")]
+#[expect(unsafe_code, reason = "reads the description of a tensor")]
 impl Description {
     fn new(value: &Value<'_>) -> Result<Self> {
         let mut pointer = ptr::null_mut();
-        // SAFETY: the call refuses what is no tensor, and otherwise writes a description that is
-        // the caller's own.
+        // SAFETY: the call rejects anything but a tensor, and otherwise writes a description that
+        // the caller owns.
         unsafe {
             let status = (ort::api().GetTensorTypeAndShape)(value.pointer(), &raw mut pointer);
             Error::result_from_status(status)?;
@@ -203,7 +205,7 @@ impl Description {
         Ok(Self(pointer))
     }
 
-    /// A number, because a newer runtime may know more types than the enumeration here.
+    /// Returns a number, because a newer runtime may know more types than the enumeration here.
     fn element_type(&self) -> Result<i32> {
         let mut number = 0_i32;
         // SAFETY: an element type of the C interface is a number of 32 bits.
@@ -232,14 +234,14 @@ impl Description {
 }
 
 impl Drop for Description {
-    #[expect(unsafe_code, reason = "gives a description back to the runtime")]
+    #[expect(unsafe_code, reason = "releases a description of the runtime")]
     fn drop(&mut self) {
         // SAFETY: the pointer came from the runtime, and only this description has it.
         unsafe { (ort::api().ReleaseTensorTypeAndShapeInfo)(self.0) };
     }
 }
 
-/// Whether a run can read the elements in place.
+/// Returns whether a run can read the elements in place.
 pub(super) fn is_aligned(tensor: &Tensor) -> bool {
     let size = tensor.element_type().size_bytes().unwrap_or(1);
     tensor.data().as_ptr().addr().is_multiple_of(size)

@@ -58,8 +58,8 @@ impl OnnxModel {
             .node("Identity", &["x"], &["y"])
     }
 
-    /// A model that adds `constant` to an `FP32` input `x` and gives `y`: versions that tests can
-    /// tell apart.
+    /// A model that adds `constant` to an `FP32` input `x` and outputs `y`, so that tests can
+    /// distinguish versions.
     ///
     /// # Panics
     /// Never: one value has the shape of a scalar.
@@ -171,7 +171,7 @@ impl OnnxModel {
         self.field(5, &tensor)
     }
 
-    /// Adds a constant whose bytes stand in the file `file` beside the model.
+    /// Adds a constant whose bytes are in the file `file` beside the model.
     #[must_use]
     pub fn external_initializer(self, name: &str, value: &Tensor, file: &str) -> Self {
         let mut tensor = Message::default();
@@ -194,7 +194,7 @@ impl OnnxModel {
         self
     }
 
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let graph = self.graph.clone().bytes(2, "test");
@@ -234,7 +234,7 @@ fn tensor_type(data_type: u64, dims: &[Dimension]) -> Message {
     Message::default().message(1, &tensor)
 }
 
-/// The number of an element type in ONNX files.
+/// Returns the number of an element type in ONNX files.
 fn data_type(element_type: ElementType) -> u64 {
     match element_type {
         ElementType::F32 => 1,

@@ -1,21 +1,21 @@
-//! The few rules of the protobuf wire format that writing an ONNX file takes.
+//! The rules of the protobuf wire format that are needed to write an ONNX file.
 //!
 //! Decision: messages are written by hand, because a generated ONNX module would be a hundred times
-//! larger than what tests need.
+//! larger than the part that tests need.
 
 /// A message under construction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Message(Vec<u8>);
 
 impl Message {
-    /// A number in field `field`.
+    /// Writes a number in field `field`.
     pub(super) fn number(mut self, field: u64, value: u64) -> Self {
         self.varint(field << 3);
         self.varint(value);
         self
     }
 
-    /// Bytes or text in field `field`.
+    /// Writes bytes or text in field `field`.
     pub(super) fn bytes(mut self, field: u64, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.varint(field << 3 | 2);
@@ -24,12 +24,12 @@ impl Message {
         self
     }
 
-    /// A message in field `field`.
+    /// Writes a message in field `field`.
     pub(super) fn message(self, field: u64, value: &Self) -> Self {
         self.bytes(field, &value.0)
     }
 
-    /// The bytes so far.
+    /// Returns the bytes so far.
     pub(super) fn finish(self) -> Vec<u8> {
         self.0
     }

@@ -1,4 +1,6 @@
-//! Which sizes are allowed, and when.
+//! The choice of allowed sizes.
+
+use std::time::Duration;
 
 use contract::{Dimension, ElementType, TensorSpec};
 
@@ -73,7 +75,7 @@ fn a_gpu_that_plans_anew_gets_sizes_up_to_the_largest_batch() {
     assert_eq!(choice.sizes, [1, 4, 16, 32]);
     assert_eq!(
         choice.reason,
-        "; batches run at 1, 4, 16, 32 rows, because a run of another size than the one before \
+        "; batches run at 1, 4, 16, 32 rows, because a run of a different size than the last \
          takes 100 ms instead of 2"
     );
 }

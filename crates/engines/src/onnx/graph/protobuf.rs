@@ -1,17 +1,17 @@
-//! Reads the wire format of protobuf from a file, field by field, and skips what nobody asks for.
+//! Reads the wire format of protobuf from a file, field by field, and skips unused fields.
 //!
-//! Decision: by hand, because weights stand between the nodes of a model: a generated decoder would
-//! read gigabytes into memory to find a few names. Nothing is kept but what a caller reads.
+//! Decision: written by hand, because model weights lie between the nodes of a model: a generated
+//! decoder would read gigabytes into memory to find a few names. Only what a caller reads is kept.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Names of tensors and operators are short; a longer one is no name.
+/// The longest text that is read; names of tensors and operators are short.
 const MAX_TEXT_BYTES: u64 = 64 * 1024;
 
-/// A varint of 64 bits has at most this many bytes.
+/// The most bytes of a varint of 64 bits.
 const MAX_VARINT_BYTES: u32 = 10;
 
-/// The bytes are no message of this format.
+/// Error for bytes that are not a message of this format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -21,7 +21,7 @@ impl From<io::Error> for Malformed {
     }
 }
 
-/// Bytes with a position that is known without asking the system.
+/// Bytes with a position that is known without a system call.
 #[derive(Debug)]
 pub(super) struct Source<R> {
     bytes: R,
@@ -29,12 +29,12 @@ pub(super) struct Source<R> {
 }
 
 impl<R: Read + Seek> Source<R> {
-    /// The start of `bytes`.
+    /// Creates a source at the start of `bytes`.
     pub(super) fn new(bytes: R) -> Self {
         Self { bytes, position: 0 }
     }
 
-    /// The message that all of the bytes are, from their start.
+    /// Returns the message that spans all of the bytes, from their start.
     pub(super) fn message(&mut self) -> Result<Message<'_, R>, Malformed> {
         let end = self.bytes.seek(SeekFrom::End(0))?;
         self.bytes.rewind()?;
@@ -50,7 +50,7 @@ impl<R: Read + Seek> Source<R> {
 
     fn skip_to(&mut self, position: u64) -> Result<(), Malformed> {
         let distance = position.checked_sub(self.position).ok_or(Malformed)?;
-        // A short way stays inside the buffer of the reader.
+        // A short distance stays inside the buffer of the reader.
         self.bytes
             .seek_relative(i64::try_from(distance).map_err(|_| Malformed)?)?;
         self.position = position;
@@ -79,7 +79,7 @@ pub(super) struct Message<'a, R> {
     end: u64,
 }
 
-/// One field of a message. What is not read of it is skipped.
+/// One field of a message. Unread content is skipped.
 #[derive(Debug)]
 pub(super) struct Field<'a, R> {
     source: &'a mut Source<R>,
@@ -87,7 +87,7 @@ pub(super) struct Field<'a, R> {
     value: FieldValue,
 }
 
-/// The value of a field, or where it ends.
+/// The value of a field, or the position where it ends.
 #[derive(Clone, Copy, Debug)]
 enum FieldValue {
     Varint(u64),
@@ -96,7 +96,7 @@ enum FieldValue {
 }
 
 impl<R: Read + Seek> Message<'_, R> {
-    /// Shows every field to `visit`, in the order of the bytes.
+    /// Passes every field to `visit`, in the order of the bytes.
     pub(super) fn each(
         &mut self,
         mut visit: impl FnMut(&mut Field<'_, R>) -> Result<(), Malformed>,
@@ -133,12 +133,12 @@ impl<R: Read + Seek> Message<'_, R> {
 }
 
 impl<R: Read + Seek> Field<'_, R> {
-    /// Its number.
+    /// Returns the field number.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Its value as a whole number.
+    /// Returns the value as a whole number.
     pub(super) fn varint(&self) -> Result<u64, Malformed> {
         match self.value {
             FieldValue::Varint(value) => Ok(value),
@@ -146,7 +146,7 @@ impl<R: Read + Seek> Field<'_, R> {
         }
     }
 
-    /// Its value as a text.
+    /// Returns the value as text.
     pub(super) fn text(&mut self) -> Result<String, Malformed> {
         let n_bytes = self.end()?.saturating_sub(self.source.position);
         if n_bytes > MAX_TEXT_BYTES {
@@ -157,7 +157,7 @@ impl<R: Read + Seek> Field<'_, R> {
         String::from_utf8(text).map_err(|_| Malformed)
     }
 
-    /// Its value as a message.
+    /// Returns the value as a message.
     pub(super) fn message(&mut self) -> Result<Message<'_, R>, Malformed> {
         Ok(Message {
             end: self.end()?,

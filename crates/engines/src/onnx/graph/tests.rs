@@ -1,4 +1,4 @@
-//! Which models have a cost that depends on values, and that no bytes break the look into them.
+//! Models whose cost depends on values, and arbitrary bytes that must not break the analysis.
 
 use std::io::Cursor;
 

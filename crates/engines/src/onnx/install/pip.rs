@@ -1,4 +1,4 @@
-//! Gets a package through the `pip` of a Python interpreter.
+//! Downloads a package through the `pip` of a Python interpreter.
 //!
 //! Decision: the ordinary client, with the user's own index, proxy and certificates. This program
 //! names a package and a version and knows no host.
@@ -13,7 +13,7 @@ use contract::Result;
 use super::wheel::Wheel;
 use super::{at, failed};
 
-/// The Python version whose wheel is asked for; see [`super::wheel`].
+/// The Python version of the downloaded wheel; see [`super::wheel`].
 const PYTHON_TAGS: [&str; 6] = [
     "--python-version",
     "3.11",
@@ -23,14 +23,14 @@ const PYTHON_TAGS: [&str; 6] = [
     "cp311",
 ];
 
-/// How many lines of pip's complaint are worth repeating.
+/// The last lines of the output of pip that an error repeats.
 const N_LINES: usize = 6;
 
-/// What to get.
+/// The package to download.
 pub(super) struct Package<'a> {
     pub(super) name: &'a str,
     pub(super) version: &'a str,
-    /// The very file, when the version is pinned for this host.
+    /// The exact file, when the version is pinned for this host.
     pub(super) wheel: Option<Wheel>,
 }
 

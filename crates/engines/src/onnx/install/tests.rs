@@ -1,4 +1,5 @@
-//! Installing with a Python that is a shell script: what is kept, and what a failure leaves.
+//! Installation with a Python that is a shell script: the installed files, and those after a
+//! failure.
 
 use tempfile::TempDir;
 
@@ -39,7 +40,7 @@ impl Host {
         fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
-    /// What lies in the folder of the runtimes.
+    /// Lists the folder of the runtimes.
     fn names(&self) -> Vec<String> {
         let root = self.request.data_folder.join("onnxruntime");
         let entries = fs::read_dir(root).unwrap();
@@ -66,7 +67,7 @@ fn report(library: &Path, providers: Providers<'_>) -> ProbeReport {
     }
 }
 
-/// Names of providers, each with what its trial said.
+/// Names of providers, each with the result of its test.
 type Providers<'a> = &'a [(&'a str, Option<&'a str>)];
 
 const CPU: [(&str, Option<&str>); 1] = [("cpu", None)];
@@ -131,7 +132,7 @@ fn another_version_is_asked_for_plainly() {
     assert!(calls.trim_end().ends_with("onnxruntime==1.30.1"), "{calls}");
     host.request.version = Some("1.30 --index-url x".to_owned());
     let error = host.install(&CPU).unwrap_err();
-    assert!(error.message().contains("is no version"), "{error}");
+    assert!(error.message().contains("is not a version"), "{error}");
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn the_provider_of_the_flavor_must_be_there_and_work_where_it_can() {
         (
             Flavor::OpenVino,
             &[("cpu", None)],
-            Some("holds no provider `openvino`"),
+            Some("has no provider `openvino`"),
         ),
         (
             Flavor::OpenVino,
@@ -188,7 +189,7 @@ fn the_provider_of_the_flavor_must_be_there_and_work_where_it_can() {
         (
             Flavor::Cuda,
             &[("cpu", None)],
-            Some("holds no provider `cuda`"),
+            Some("has no provider `cuda`"),
         ),
     ];
     let mut wrong = Vec::new();

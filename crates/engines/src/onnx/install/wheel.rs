@@ -1,6 +1,6 @@
-//! Which packages hold the library, and the very files that a pinned version is.
+//! The packages that hold the library, and the exact files of a pinned version.
 //!
-//! Decision: of a pinned version the wheel for one Python version is asked for, whatever Python runs
+//! Decision: a pinned version always uses the wheel for one Python version, whatever Python runs
 //! pip: only its shared library is used, which needs no Python. So every host gets the same file,
 //! and one checksum per processor covers it.
 
@@ -9,9 +9,9 @@
 pub enum Flavor {
     /// Runs on every processor.
     Cpu,
-    /// Also has the OpenVINO provider, the fast lane on Intel processors.
+    /// Also has the OpenVINO provider, the fastest one on Intel processors.
     OpenVino,
-    /// Also has the CUDA provider. CUDA and cuDNN themselves come with the host or its image.
+    /// Also has the CUDA provider. The host or its image supplies CUDA and cuDNN.
     Cuda,
 }
 
@@ -19,7 +19,7 @@ impl Flavor {
     /// Every flavor.
     pub const ALL: [Self; 3] = [Self::Cpu, Self::OpenVino, Self::Cuda];
 
-    /// Its name, which is that of its fastest provider.
+    /// Returns the name, which is that of the fastest provider.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -29,13 +29,13 @@ impl Flavor {
         }
     }
 
-    /// The flavor of that name.
+    /// Returns the flavor with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|flavor| flavor.name() == name)
     }
 
-    /// The Python package that holds it.
+    /// Returns the Python package that contains the library.
     #[must_use]
     pub const fn package(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Flavor {
         }
     }
 
-    /// The version that Lockgate is tested with and installs unless told otherwise.
+    /// Returns the version that Lockgate is tested with and installs by default.
     #[must_use]
     pub const fn pinned_version(self) -> &'static str {
         match self {
@@ -55,8 +55,8 @@ impl Flavor {
         }
     }
 
-    /// Whether its fastest provider must work on the host that installs it. An image for machines
-    /// with a GPU is often built on one without.
+    /// Returns whether the fastest provider must work on the host that installs it. An image for
+    /// machines with a GPU is often built on a machine without one.
     pub(super) const fn must_work_here(self) -> bool {
         match self {
             Self::Cpu | Self::OpenVino => true,
@@ -70,7 +70,7 @@ impl Flavor {
 pub(super) struct Wheel {
     flavor: Flavor,
     architecture: &'static str,
-    /// The platform tag to ask pip for.
+    /// The platform tag for pip.
     pub(super) platform: &'static str,
     pub(super) sha256: &'static str,
 }
@@ -102,7 +102,8 @@ const WHEELS: [Wheel; 4] = [
     },
 ];
 
-/// The file of the pinned version for a system and a processor, as the standard library names them.
+/// Returns the file of the pinned version for a system and a processor, named as in the standard
+/// library.
 pub(super) fn pinned(flavor: Flavor, system: &str, architecture: &str) -> Option<Wheel> {
     let fits = |wheel: &Wheel| wheel.flavor == flavor && wheel.architecture == architecture;
     WHEELS

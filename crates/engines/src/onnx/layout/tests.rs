@@ -1,4 +1,4 @@
-//! Every provider with every mode: what is opened, and what is said about it.
+//! Every provider with every mode: the sessions that are opened, and the stated reason.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ fn provider(name: &str) -> Provider {
         .provider
 }
 
-/// What 8 cores are asked for; 0 where nothing is said.
+/// The plan for 8 cores; 0 where settings give no number.
 fn requested(n_sessions: usize, threads: usize, mode: SessionMode) -> Concurrency {
     Concurrency {
         cores: NonZeroUsize::new(8).unwrap(),
@@ -77,7 +77,7 @@ fn a_session_off_the_cpu_is_never_shared() {
     for name in ["openvino", "cuda"] {
         let error = check(&requested(2, 1, SessionMode::Shared), &provider(name)).unwrap_err();
         let expected = format!(
-            "`session_mode: shared` works with provider `cpu` alone; with `{name}` use `auto` or \
+            "`session_mode: shared` works only with provider `cpu`; with `{name}` use `auto` or \
              `instances`"
         );
         assert_eq!(error.message(), expected);
@@ -102,7 +102,7 @@ fn the_reason_names_what_decided() {
     assert!(reason("openvino", 0, auto, MB).starts_with("OpenVINO"));
     assert!(reason("cuda", 0, auto, MB).contains("GPU"));
     let requested = reason("cpu", 0, SessionMode::Instances, MB);
-    assert_eq!(requested, "`session_mode: instances` asks for it");
+    assert_eq!(requested, "`session_mode: instances` is set");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The order of the search, and what it says when there is nothing.
+//! The order of the search, and its error when no library is found.
 
 use std::fs;
 
@@ -139,7 +139,7 @@ fn nothing_found_names_every_location_and_the_remedy() {
         "lockgate runtime install",
         "onnxruntime/current",
         "packages of `/usr/bin/python3`: it has no package `onnxruntime`",
-        "system libraries: `libonnxruntime.so.1` is not known there",
+        "system libraries: `libonnxruntime.so.1` is not known to the loader",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }

@@ -1,4 +1,4 @@
-//! Options as settings write them: what is accepted, and what a mistake is told.
+//! Options as settings write them: accepted values, and the errors of wrong ones.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn nothing_given_means_all_optimisations_without_spinning_on_the_cpu() {
 }
 
 #[test]
-fn mistakes_are_told_with_what_would_be_right() {
+fn mistakes_are_reported_with_the_right_form() {
     let cases = [
         (
             Some("tpu"),
@@ -88,7 +88,7 @@ fn entries_of_the_runtime_pass_as_they_are() {
 }
 
 #[test]
-fn openvino_is_told_the_precision_even_when_nobody_chose_one() {
+fn openvino_gets_a_precision_even_when_none_was_set() {
     let config = |options: &[(&str, &str)]| {
         let Provider::OpenVino(options) = settings(Some("openvino"), options).unwrap().provider
         else {
@@ -107,7 +107,7 @@ fn openvino_is_told_the_precision_even_when_nobody_chose_one() {
 }
 
 #[test]
-fn cuda_plans_convolutions_by_rules_unless_told_otherwise() {
+fn cuda_plans_convolutions_by_rules_unless_set_otherwise() {
     let search = |options: &[(&str, &str)]| {
         let Provider::Cuda(options) = settings(Some("cuda"), options).unwrap().provider else {
             panic!("another provider");

@@ -1,4 +1,4 @@
-//! Reports about a real library, and about children that give none.
+//! Reports about a real library, and about children that print none.
 
 use super::*;
 use crate::testing::onnx_runtime;
@@ -15,12 +15,12 @@ fn a_library_is_reported_with_its_version_and_its_working_providers() {
 }
 
 #[test]
-fn a_child_that_fails_is_told_with_its_complaint() {
+fn a_failed_child_is_reported_with_its_message() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let cases = [
         ("probe-fails", "exit status: 3: no glibc"),
         ("probe-crashes", "signal: 11"),
-        ("probe-babbles", "the report cannot be read"),
+        ("probe-babbles", "cannot parse the report"),
     ];
     for (script, expected) in cases {
         let error = probe_in_child(&fixtures.join(script), Path::new("lib.so")).unwrap_err();

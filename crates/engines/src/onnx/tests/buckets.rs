@@ -80,7 +80,7 @@ fn a_run_that_fails_leaves_all_sizes_as_they_were() {
 }
 
 #[test]
-fn sizes_are_told_with_the_layout_and_refused_where_there_are_no_rows() {
+fn sizes_are_reported_with_the_layout_and_refused_without_rows() {
     let load = |model: &OnnxModel| {
         let mut file = ModelFile::new(&model.to_bytes());
         file.spec.options = [("allowed_batch_sizes".to_owned(), "1,8".to_owned())].into();
@@ -88,7 +88,7 @@ fn sizes_are_told_with_the_layout_and_refused_where_there_are_no_rows() {
     };
     let reason = load(&two_outputs()).unwrap().layout.reason;
     assert!(
-        reason.ends_with("; batches run at 1, 8 rows, as asked for"),
+        reason.ends_with("; batches run at 1, 8 rows, as configured"),
         "{reason}"
     );
     let error = load(&OnnxModel::identity(ElementType::F32, "3")).unwrap_err();

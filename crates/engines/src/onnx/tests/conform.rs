@@ -38,15 +38,15 @@ fn two_inputs() -> OnnxModel {
         .node("Add", &["number", "number"], &["doubled"])
 }
 
-/// What is broken with a session for each instance, and with one for all.
+/// Checks a model with a session for each instance, and with one for all.
 fn broken(model: &[u8]) -> Vec<String> {
     let file = ModelFile::new(model);
     let mut wrong = Vec::new();
     for mode in [SessionMode::Instances, SessionMode::Shared] {
         let mut spec = file.spec.clone();
         spec.concurrency.mode = mode;
-        let told = conformance::check(&engine(), &spec).into_iter();
-        wrong.extend(told.map(|told| format!("{}: {told}", mode.as_str())));
+        let reported = conformance::check(&engine(), &spec).into_iter();
+        wrong.extend(reported.map(|reported| format!("{}: {reported}", mode.as_str())));
     }
     wrong
 }
@@ -69,7 +69,7 @@ fn the_engine_keeps_its_promises_on_models_of_every_kind() {
         wrong.extend(
             broken(&model.to_bytes())
                 .into_iter()
-                .map(|told| format!("{name}: {told}")),
+                .map(|reported| format!("{name}: {reported}")),
         );
     }
     assert_eq!(wrong, Vec::<String>::new());
@@ -81,8 +81,12 @@ fn the_engine_keeps_its_promises_on_the_example_models() {
     let mut wrong = Vec::new();
     for model in ["digits/1", "digits/2", "digits-image/1", "iris/1"] {
         let path = examples.join(model).join("model.onnx");
-        let told = broken(&fs::read(&path).unwrap());
-        wrong.extend(told.into_iter().map(|told| format!("{model}: {told}")));
+        let reported = broken(&fs::read(&path).unwrap());
+        wrong.extend(
+            reported
+                .into_iter()
+                .map(|reported| format!("{model}: {reported}")),
+        );
     }
     assert_eq!(wrong, Vec::<String>::new());
 }

@@ -1,18 +1,18 @@
-//! What a whole process does: sockets it opens, memory it keeps. Each test runs in a child of its
-//! own, because the tests beside it would disturb the count.
+//! Effects on a whole process: the sockets it opens, the memory it keeps. Each test runs in its own
+//! child, because the tests beside it would disturb the count.
 
 use std::fs;
 use std::process::Command;
 
 use super::*;
 
-/// Tells a child which test it is to carry out.
+/// Name of the variable with the test that a child carries out.
 const CHILD: &str = "LOCKGATE_TEST_CHILD";
 
 /// Carries out `work` in a child process that runs only the test of the name `test`.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the parent tells the child by a variable"
+    reason = "the parent passes the test to the child in a variable"
 )]
 fn in_child(test: &str, work: fn()) {
     if std::env::var(CHILD).is_ok_and(|name| name == test) {
@@ -24,15 +24,15 @@ fn in_child(test: &str, work: fn()) {
         .env(CHILD, test)
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let reported = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && told.contains("1 passed"),
-        "{told}\n{complaint}"
+        output.status.success() && reported.contains("1 passed"),
+        "{reported}\n{complaint}"
     );
 }
 
-/// How many open files of this process are sockets.
+/// Returns the number of open files of this process that are sockets.
 fn n_sockets() -> usize {
     let entries = fs::read_dir("/proc/self/fd").unwrap();
     let targets = entries.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
@@ -114,7 +114,8 @@ fn heavy() -> OnnxModel {
     model.output("x8", ElementType::F32, &dims("n,1000"))
 }
 
-/// What a model with that many sessions takes after all have run, and what is left after it.
+/// Measures the memory of a model with that many sessions after all have run, and the rest after
+/// it.
 fn megabytes_of(file: &ModelFile, n_sessions: usize) -> (usize, usize) {
     let before = resident_megabytes();
     let mut spec = file.spec.clone();
@@ -141,7 +142,7 @@ fn four_instances_of_a_large_model_take_the_memory_of_one() {
         "four_instances_of_a_large_model_take_the_memory_of_one",
         || {
             let file = ModelFile::new(&heavy().to_bytes());
-            // The first model of a process pays for what the runtime keeps.
+            // The first model of a process pays for the memory that the runtime keeps.
             megabytes_of(&file, 1);
             let (one, left_by_one) = megabytes_of(&file, 1);
             let (four, left_by_four) = megabytes_of(&file, 4);

@@ -1,4 +1,4 @@
-//! Several handles of one session: the same answers, together and one after the other gone.
+//! Several handles of one session: the same answers, together and after others are closed.
 
 use std::thread;
 
@@ -49,7 +49,7 @@ fn outside() -> Vec<Option<Tensor>> {
     vec![Some(Tensor::from_values([1].into(), vec![50_i64]).unwrap())]
 }
 
-/// What each handle must answer, from a session that runs alone.
+/// Returns the expected answers of each handle, from a session that runs alone.
 fn expected(handle: usize) -> Vec<Vec<Tensor>> {
     let mut alone = handles(SessionMode::Instances, 1).remove(0);
     let run = |index| alone.run(&positions(handle, index), &[0]).unwrap();
@@ -64,7 +64,7 @@ fn handles_of_one_session_answer_together_as_they_do_alone() {
         let work = |(handle, (session, expected)): (usize, (&mut Box<dyn Session>, &Vec<_>))| {
             let mut wrong = Vec::new();
             for (index, expected) in expected.iter().enumerate() {
-                // The last handle fails before every run, which nobody else may notice.
+                // The last handle fails before every run, which must not affect the others.
                 if handle == N_HANDLES - 1 && session.run(&outside(), &[0]).is_ok() {
                     wrong.push((handle, index, "no failure".to_owned()));
                 }
@@ -123,7 +123,8 @@ fn a_handle_runs_on_while_others_come_to_their_end() {
     });
 }
 
-/// Weights of 4 MB: they are multiplied with 64 rows when `is_slow`, otherwise one row is looked up.
+/// Model weights of 4 MB: they are multiplied with 64 rows when `is_slow`, otherwise one row is
+/// used.
 fn large(is_slow: bool) -> OnnxModel {
     let weights = Tensor::from_values([1000, 1000].into(), vec![0.5_f32; 1_000_000]).unwrap();
     let model = OnnxModel::new().initializer("weights", &weights);
@@ -159,8 +160,8 @@ fn models_share_unless_they_are_small_or_fast_or_their_settings_say_so() {
         (large(true), SessionMode::Auto, true, "4 MB, of which all"),
         (large(false), SessionMode::Auto, false, " us would wait"),
         (looked_up(), SessionMode::Auto, false, "only 18 kB"),
-        (large(true), SessionMode::Instances, false, "asks for it"),
-        (looked_up(), SessionMode::Shared, true, "asks for it"),
+        (large(true), SessionMode::Instances, false, "is set"),
+        (looked_up(), SessionMode::Shared, true, "is set"),
     ];
     let mut wrong = Vec::new();
     for (model, mode, is_shared, said) in cases {

@@ -7,7 +7,7 @@ use super::*;
 
 const LOOP: &[u8] = include_bytes!("../../../tests/fixtures/loop_trips.onnx");
 
-/// The inputs of a loop that adds 1 to each of two numbers, so many times.
+/// The inputs of a loop that adds 1 to each of two numbers, `trips` times.
 fn inputs(trips: i64) -> [Option<Tensor>; 2] {
     let trips = Tensor::from_values([].into(), vec![trips]).unwrap();
     let x = Tensor::from_values([2].into(), vec![1_f32, 2.0]).unwrap();

@@ -1,17 +1,17 @@
 //! `BYTES` tensors to and from string tensors of ONNX Runtime.
 //!
 //! Decision: lengths are passed, not C strings. The `ort` crate offers only strings that end with
-//! NUL and are UTF-8; the runtime itself stores any bytes, so one odd string of a request can
-//! neither be cut short nor make the batch that it travels in fail.
+//! NUL and are UTF-8; the runtime itself stores any bytes, so an unusual string of one request is
+//! neither cut short nor makes its batch fail.
 
 use std::ptr;
 
 use contract::{StringBuffer, Tensor};
 use ort::{Error, Result};
 
-use super::value::Value;
+use super::Value;
 
-/// A string tensor of the runtime with the strings of `tensor`.
+/// Creates a string tensor of the runtime with the strings of `tensor`.
 pub(super) fn to_value(tensor: &Tensor) -> Result<Value<'static>> {
     let mut value = Value::empty_strings(tensor.shape())?;
     for (index, string) in tensor.strings().enumerate() {
@@ -41,7 +41,7 @@ fn set(value: &mut Value<'static>, index: usize, string: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The strings of a string tensor of the runtime with `n_elements` elements.
+/// Copies the strings of a string tensor of the runtime with `n_elements` elements.
 pub(super) fn from_value(value: &Value<'_>, n_elements: usize) -> Result<StringBuffer> {
     let (content, starts) = content(value, n_elements)?;
     let ends = starts.iter().skip(1).copied().chain([content.len()]);
@@ -57,7 +57,7 @@ pub(super) fn from_value(value: &Value<'_>, n_elements: usize) -> Result<StringB
     Ok(strings)
 }
 
-/// All strings one after the other, and where each starts.
+/// Returns all strings one after the other, and the start of each.
 #[expect(unsafe_code, reason = "`ort` reads only strings that are UTF-8")]
 fn content(value: &Value<'_>, n_elements: usize) -> Result<(Vec<u8>, Vec<usize>)> {
     let api = ort::api();
