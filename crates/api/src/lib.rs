@@ -1,3 +1,3 @@
-//! The documents of the product: files that people write, and the reading of them.
+//! Documents of the product: reading of the files that users write.
 
 pub mod yaml;

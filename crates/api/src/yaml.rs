@@ -1,4 +1,4 @@
-//! YAML documents: the limits of reading one, and its errors in plain words.
+//! YAML documents: limits of a document, and error messages in plain words.
 
 use std::borrow::Cow;
 
@@ -6,15 +6,15 @@ use serde_saphyr::{
     Budget, Localizer, MessageFormatter, Options, SnippetMode, UserMessageFormatter,
 };
 
-/// The deepest nesting of a document. Settings nest three deep; the rest is room for labels and
+/// Maximum nesting of a document. Settings nest three deep; the rest is room for labels and
 /// anchors.
 const MAX_DEPTH: usize = 16;
 
-/// The most nodes of a document: enough for tens of thousands of labels, and few enough to parse in
-/// milliseconds.
+/// Maximum number of nodes of a document: enough for tens of thousands of labels, and few enough to
+/// parse in milliseconds.
 const MAX_NODES: usize = 100_000;
 
-/// Formats errors in words for people who write YAML and no Rust.
+/// Formats errors for users who write YAML and no Rust.
 #[derive(Clone, Copy, Debug)]
 struct UserMessages;
 
@@ -35,7 +35,7 @@ impl MessageFormatter for UserMessages {
     }
 }
 
-/// Returns the message of an error for people who write YAML and no Rust.
+/// Returns the message of an error for users who write YAML and no Rust.
 #[must_use]
 pub fn user_message(error: &serde_saphyr::Error) -> String {
     let options = serde_saphyr::render_options! {
@@ -45,7 +45,7 @@ pub fn user_message(error: &serde_saphyr::Error) -> String {
     error.render_with_options(options)
 }
 
-/// Returns the limits of reading a settings file.
+/// Returns the options for reading a settings file, with its limits.
 #[must_use]
 pub fn yaml_options() -> Options {
     let mut budget = Budget::default();

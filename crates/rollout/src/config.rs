@@ -1,9 +1,9 @@
-//! What a rollout is told to do.
+//! Configuration of a rollout.
 //!
-//! Decision: two types and one function between them. The file says what somebody wrote, every key
-//! optional; [`RolloutConfig`] is what will be done, every value decided and checked as a whole. A
-//! mistake is an error that names the path of its key, because a misspelt metric that passes
-//! silently is a metric that never stops anything.
+//! Decision: two types and one function between them. The file has what the user wrote, every key
+//! optional; [`RolloutConfig`] has every value resolved and checked as a whole. A mistake is an
+//! error that names the path of its key, because a misspelt metric that passes silently is a metric
+//! that never stops anything.
 
 mod file;
 mod resolve;
@@ -18,17 +18,17 @@ use api::yaml::{user_message, yaml_options};
 
 use rollback::OnRollback;
 
-/// What is wrong with a rollout file.
+/// An error in a rollout file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}`: {message}")]
 pub struct ConfigError {
     /// The path of the key, such as `rollout.metrics[1].at`.
     pub key: String,
-    /// What is wrong and what would be right.
+    /// The message: what is wrong, and what would be right.
     pub message: String,
 }
 
-/// A whole rollout, decided.
+/// A complete rollout configuration, every value resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RolloutConfig {
     /// The name of the rollout, unique in the server.
@@ -39,92 +39,93 @@ pub struct RolloutConfig {
     pub stable: Version,
     /// The version on trial.
     pub candidate: Version,
-    /// How the candidate is to take over.
+    /// The way in which the candidate takes over.
     pub strategy: Strategy,
-    /// Who gets which version.
+    /// The rule that assigns units to versions.
     pub assignment: Assignment,
-    /// Requests before the candidate is looked at.
+    /// Uncounted requests to the candidate before it is compared.
     pub warmup: Option<Warmup>,
-    /// Copies of requests before the candidate answers any.
+    /// Shadow requests before the candidate answers any.
     pub shadow: Option<Shadow>,
-    /// Shares of the traffic, as fractions above 0 and below 1, rising. Empty for blue/green.
+    /// Traffic weights of the candidate, as fractions above 0 and below 1, rising. Empty for
+    /// blue-green.
     pub steps: Vec<f64>,
-    /// What a step needs before the next.
+    /// The conditions for leaving a step.
     pub step: StepRule,
-    /// How long the candidate is watched with all of the traffic.
+    /// The length of the soak, in which the candidate has all traffic.
     pub soak: Duration,
     /// The probability of rolling back a healthy candidate.
     pub alpha: f64,
-    /// The probability of promoting a candidate that is as bad as the limits say.
+    /// The probability of promoting a candidate that is as bad as the limits.
     pub beta: f64,
-    /// What is compared. At least one is blocking.
+    /// The metrics that are compared. At least one is blocking.
     pub metrics: Vec<Metric>,
-    /// What ends the rollout at once.
+    /// The counts that roll back at once.
     pub guards: Guards,
-    /// Whom the rollout asks.
+    /// The gates of the rollout.
     pub gates: Vec<Gate>,
-    /// What happens after a rollback.
+    /// The actions after a rollback.
     pub on_rollback: OnRollback,
 }
 
-/// How the candidate is to take over.
+/// The way in which the candidate takes over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
-    /// In steps of weight.
+    /// Rising weights, one step after the other.
     #[default]
     Canary,
-    /// All of the traffic at once.
+    /// All traffic at once.
     BlueGreen,
-    /// Not at all: it only answers copies, and stable goes on.
+    /// No takeover: the candidate only answers shadow requests, and stable keeps serving.
     Shadow,
-    /// At one weight for as long as an operator likes, who then decides.
+    /// One weight until an operator decides.
     Ab,
 }
 
-/// Who gets which version.
+/// The rule that assigns units to versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
-    /// What is assigned to a version.
+    /// The unit that is assigned.
     pub unit: Unit,
-    /// How a unit becomes a number.
+    /// The hash from a unit to a bucket.
     pub hash: AssignmentHash,
-    /// What is hashed with the unit.
+    /// The salt that is hashed with the unit.
     pub salt: Option<String>,
     /// The header that forces an arm.
     pub override_header: Option<String>,
-    /// The layer that the rollout lies in.
+    /// The layer of the rollout.
     pub layer: Option<Layer>,
 }
 
-/// Requests before the candidate is looked at.
+/// Uncounted requests to the candidate before it is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Warmup {
-    /// How many.
+    /// The number of requests.
     pub n_requests: u64,
-    /// Which ones.
+    /// The source of the requests.
     pub source: WarmupSource,
-    /// How long they may take together.
+    /// The maximum time of all requests together.
     pub timeout: Duration,
 }
 
-/// Where warm-up requests come from.
+/// The source of warm-up requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WarmupSource {
-    /// Copies of requests to the stable version.
+    /// Recorded requests to the stable version.
     Recorded,
-    /// Made from the signature.
+    /// Inputs made up from the signature.
     Synthetic,
 }
 
-/// Copies of requests before the candidate answers any.
+/// Shadow requests before the candidate answers any.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shadow {
-    /// The fraction of the requests that is copied.
+    /// The fraction of the requests that is mirrored.
     pub share: f64,
-    /// The extra time of the workers that copies may take, as a fraction.
+    /// The extra instance time that shadow requests may take, as a fraction.
     pub max_extra_load: f64,
-    /// How many pairs are compared at least.
+    /// The minimum number of compared pairs.
     pub min_pairs: u64,
     /// The absolute difference of two numbers that agree.
     pub absolute_tolerance: f64,
@@ -132,111 +133,111 @@ pub struct Shadow {
     pub relative_tolerance: f64,
 }
 
-/// What a step needs before the next.
+/// The conditions for leaving a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepRule {
-    /// The least time in the step.
+    /// The minimum time in the step.
     pub min_time: Duration,
-    /// The least number of requests to the candidate in the step.
+    /// The minimum number of requests to the candidate in the step.
     pub min_requests: u64,
-    /// The longest time without a verdict.
+    /// The maximum time without a verdict.
     pub max_time: Duration,
-    /// What happens after that.
+    /// The action after `max_time`.
     pub on_unknown: OnUnknown,
 }
 
-/// What happens to a step that gets no verdict in time.
+/// The action for a step that gets no verdict in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnUnknown {
-    /// The weight stays, and somebody is told.
+    /// Hold the weight.
     #[default]
     Hold,
-    /// The next step, all the same.
+    /// Go to the next step without a verdict.
     Promote,
-    /// Back to stable.
+    /// Roll back to stable.
     Rollback,
 }
 
-/// One thing that is compared.
+/// A metric that is compared between the versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// Its name in reports.
+    /// The name in reports.
     pub name: String,
-    /// What is counted, and against what.
+    /// The counted event and its comparison.
     pub kind: MetricKind,
-    /// What it may do.
+    /// The action that the metric may cause.
     pub action: MetricAction,
-    /// Its part of the combined evidence.
+    /// The metric weight in the combined evidence.
     pub weight: f64,
 }
 
-/// What a metric may do to the rollout.
+/// The action that a metric may cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricAction {
-    /// It rolls back, and nothing is promoted without it.
+    /// Roll back; without its verdict nothing is promoted.
     Block,
-    /// It can only hold.
+    /// Hold only.
     Hold,
-    /// It is shown.
+    /// Report only.
     Report,
 }
 
-/// What is counted, and against what.
+/// The counted event and its comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MetricKind {
     /// A share of the requests, arm against arm.
     Share(ShareRule),
-    /// Pairs of answers that differ.
+    /// The rate of shadow pairs whose answers differ.
     ShadowDiffers {
-        /// The share of differing pairs that is still fine.
+        /// The largest acceptable rate of differing pairs.
         max_rate: f64,
     },
-    /// Classes or bins of a score.
+    /// The distribution of classes or of bins of a score.
     OutputBins {
-        /// The distance between the arms that is still fine.
+        /// The largest acceptable distance between the arms.
         tolerance: f64,
     },
-    /// Rewards that come later.
+    /// The mean of rewards that are sent later.
     Feedback {
-        /// Whether more is better.
+        /// The direction that is better.
         direction: Direction,
     },
 }
 
-/// How the shares of events in the two arms are compared.
+/// The comparison of the event rates of both arms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShareRule {
-    /// What is an event.
+    /// The counted event.
     pub event: ShareEvent,
-    /// The odds ratio up to which the candidate is no worse.
+    /// The odds ratio up to which the candidate is not worse.
     pub worse_than: f64,
-    /// The odds ratio at which the candidate would be worse.
+    /// The odds ratio that the non-inferiority test rules out.
     pub not_worse_ratio: Option<f64>,
-    /// The difference of rates at which the candidate would be worse.
+    /// The difference of rates that the non-inferiority test rules out.
     pub not_worse_difference: Option<f64>,
 }
 
-/// What is an event of a request.
+/// An event that a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShareEvent {
-    /// It failed, and the caller is not to blame.
+    /// The request failed, and not because of the caller.
     Error,
-    /// It was slower than this percentile of the stable version, frozen at the start.
+    /// The request was slower than this percentile of stable, frozen at the start.
     LatencyOver {
-        /// The percentile of the stable version, from 1 to 99.
+        /// The percentile of stable, from 1 to 99.
         percentile: u8,
-        /// Which part of the request is timed.
+        /// The part of the request that is timed.
         span: Span,
     },
 }
 
-/// Which part of a request is timed.
+/// The part of a request that is timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Span {
-    /// All of it.
+    /// The whole request.
     #[default]
     Total,
     /// The time before the model ran.
@@ -245,7 +246,7 @@ pub enum Span {
     Infer,
 }
 
-/// Whether more of a reward is better.
+/// The direction in which a reward is better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -256,49 +257,49 @@ pub enum Direction {
     Decrease,
 }
 
-/// Counts that end a rollout at once.
+/// Limits of counts that roll back at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Guards {
-    /// Outputs of the candidate with NaN or infinity in them.
+    /// Outputs of the candidate that contain NaN or infinity.
     pub nan_output: Option<u64>,
-    /// Errors of the candidate without an answer between them.
+    /// Consecutive errors of the candidate.
     pub consecutive_errors: Option<u64>,
     /// Failed attempts to load the candidate.
     pub load_failure: Option<u64>,
-    /// Outputs of another name, type or shape than those of stable.
+    /// Outputs whose name, type or shape differs from stable.
     pub shape_change: Option<u64>,
     /// Resident memory of the candidate, as a multiple of that of stable.
     pub memory_ratio: Option<f64>,
 }
 
-/// Somebody who is asked before the weight rises.
+/// A question that must be answered before the weight rises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gate {
-    /// Before which move.
+    /// The position of the gate.
     pub before: GatePosition,
-    /// Who is asked.
+    /// The party that answers the gate.
     pub kind: GateKind,
 }
 
-/// A move that a gate stands before.
+/// The point of a rollout that a gate precedes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GatePosition {
-    /// The step of this index.
+    /// Before the step of this index.
     Step(usize),
-    /// All of the traffic.
+    /// Before the candidate gets all traffic.
     Promote,
 }
 
-/// Who is asked.
+/// The party that answers the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateKind {
     /// An operator.
     Manual,
     /// A program.
     Webhook {
-        /// Where the status is posted.
+        /// The URL to which the status is posted.
         url: String,
-        /// How long one answer may take.
+        /// The maximum time of one call.
         timeout: Duration,
     },
 }
@@ -307,7 +308,7 @@ impl RolloutConfig {
     /// Reads a rollout file, YAML or JSON.
     ///
     /// # Errors
-    /// What is wrong, with the path of the key.
+    /// [`ConfigError`] with the path of the key.
     ///
     /// ```
     /// use rollout::config::RolloutConfig;
@@ -338,14 +339,14 @@ impl RolloutConfig {
         }
     }
 
-    /// The weight of the candidate in a step; 1 after the last.
+    /// Returns the weight of the candidate in a step; 1 after the last.
     #[must_use]
     pub fn weight_of_step(&self, step: usize) -> f64 {
         self.steps.get(step).copied().unwrap_or(1.0)
     }
 
-    /// The split that gives the candidate this weight. The candidate comes first, so that a growing
-    /// weight only moves units to it.
+    /// Returns the split that gives the candidate this weight. The candidate comes first, so that a
+    /// growing weight only moves units to it.
     #[must_use]
     pub fn split(&self, weight: f64) -> Split {
         let arm = |name: &str, version: &Version, weight| Arm {
@@ -375,7 +376,7 @@ impl RolloutConfig {
         }
     }
 
-    /// The metrics that decide, with their places.
+    /// Returns the blocking metrics with their indices.
     pub fn blocking(&self) -> impl Iterator<Item = (usize, &Metric)> {
         let all = self.metrics.iter().enumerate();
         all.filter(|(_, metric)| metric.action == MetricAction::Block)

@@ -1,4 +1,4 @@
-//! What is known about a candidate: evidence per metric, and the verdict that follows.
+//! Evidence about a candidate: e-values per metric, and the verdict that follows.
 //!
 //! Input: blocks of counts of both arms, in the order of the metrics of the rollout. Rule: the
 //! evidence "worse" runs in two windows, since the start and since the last change of weight,
@@ -12,6 +12,10 @@ mod report;
 mod soak;
 
 use serde::{Deserialize, Serialize};
+use stats::means::difference::Moments;
+use stats::mismatch::{self, Mismatch};
+use stats::output_bins::Bin;
+use stats::{ArmCounts, Counts, ln_weighted_mean_exp};
 
 pub use report::{
     ArmReport, ArmsReport, CombinedReport, DifferenceReport, LimitsReport, MetricReport,
@@ -20,38 +24,34 @@ pub use report::{
 pub use soak::Soak;
 
 use super::config::{MetricAction, MetricKind, RolloutConfig};
-use stats::means::difference::Moments;
-use stats::mismatch::{self, Mismatch};
-use stats::output_bins::Bin;
-use stats::{ArmCounts, Counts, ln_weighted_mean_exp};
 
 use metric::MetricEvidence;
 
-/// The requests at which the comparison of two rates is sharpest.
+/// The number of requests at which the comparison of two rates is sharpest.
 const TUNED_FOR: f64 = 1000.0;
 
-/// What was counted for one metric in one block. What does not fit the metric is ignored.
+/// The counts of one metric in one block. Counts that do not fit the metric are ignored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum MetricBlock {
-    /// Nothing.
+    /// No counts.
     #[default]
     Nothing,
     /// Requests and events.
     Share {
-        /// Of both arms.
+        /// Counts of both arms.
         arms: ArmCounts,
-        /// Of copies.
+        /// Counts of shadow pairs.
         pairs: Pairs,
     },
-    /// Pairs of answers, and how many of them differed.
+    /// Pairs of answers, and the number of those that differed.
     Differing(Counts),
     /// Requests per class or bin of a score.
     Bins(Vec<Bin>),
     /// Rewards of both arms.
     Rewards {
-        /// Of stable.
+        /// Rewards of stable.
         stable: Moments,
-        /// Of the candidate.
+        /// Rewards of the candidate.
         candidate: Moments,
     },
 }
@@ -59,16 +59,16 @@ pub enum MetricBlock {
 /// Requests that both versions ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pairs {
-    /// How many.
+    /// The number of pairs.
     pub n: u64,
-    /// In how many only stable had the event.
+    /// Pairs in which only stable had the event.
     pub stable_alone: u64,
-    /// In how many only the candidate had it.
+    /// Pairs in which only the candidate had the event.
     pub candidate_alone: u64,
 }
 
 impl MetricBlock {
-    /// Requests and events of both arms, without copies.
+    /// Builds a block of the requests and events of both arms, without shadow pairs.
     #[must_use]
     pub fn of_arms(arms: ArmCounts) -> Self {
         Self::Share {
@@ -78,19 +78,19 @@ impl MetricBlock {
     }
 }
 
-/// What is thought of the candidate.
+/// The verdict on the candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It is worse than stable.
+    /// The candidate is worse than stable.
     Worse,
-    /// It is not worse.
+    /// The candidate is not worse.
     NotWorse,
-    /// Nobody knows yet.
+    /// The evidence does not suffice yet.
     Unknown,
 }
 
-/// The time that evidence comes from.
+/// The window of time that evidence comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Window {
@@ -98,23 +98,24 @@ pub enum Window {
     Start,
     /// Since the last change of weight.
     Step,
-    /// The time with all of the traffic.
+    /// The soak.
     Soak,
 }
 
-/// The limits that the evidence is held against, as logarithms.
+/// The limits that the evidence is compared with, as logarithms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Of "worse" since the start: 2 / alpha.
+    /// The limit of "worse" since the start: 2 / alpha.
     pub worse_start: f64,
-    /// Of "worse" since the last change: 2 S / alpha, S being the number of steps.
+    /// The limit of "worse" since the last change of weight: 2 S / alpha, S being the number of
+    /// steps.
     pub worse_step: f64,
-    /// Of a metric that can only hold: 1 / alpha.
+    /// The limit of a metric that can only hold: 1 / alpha.
     pub hold: f64,
 }
 
 impl Limits {
-    /// The limits of a rollout.
+    /// Returns the limits of a rollout.
     #[must_use]
     pub fn of(config: &RolloutConfig) -> Self {
         let n_steps = config.steps.len().max(1) as f64;
@@ -126,7 +127,7 @@ impl Limits {
     }
 }
 
-/// Everything that is known about a candidate. It is plain data, so that it survives a restart.
+/// All evidence about a candidate. It is plain data, so that it survives a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     metrics: Vec<MetricEvidence>,
@@ -134,7 +135,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Nothing is known.
+    /// Starts without evidence.
     #[must_use]
     pub fn new(config: &RolloutConfig) -> Self {
         Self {
@@ -143,7 +144,7 @@ impl Evidence {
         }
     }
 
-    /// Whether this is evidence about the metrics of `config`.
+    /// Returns whether the evidence is about the metrics of `config`.
     #[must_use]
     pub fn fits(&self, config: &RolloutConfig) -> bool {
         let empty = Self::new(config);
@@ -167,7 +168,7 @@ impl Evidence {
         self.mismatch.add(stable, candidate);
     }
 
-    /// A step begins: its window is empty, and units come at another weight.
+    /// Starts a step: its window is empty, and units come at another weight.
     pub fn start_step(&mut self, config: &RolloutConfig, weight: f64) {
         for (metric, evidence) in config.metrics.iter().zip(&mut self.metrics) {
             evidence.start_step(&metric.kind);
@@ -175,7 +176,7 @@ impl Evidence {
         self.mismatch.set_weight(weight);
     }
 
-    /// The window in which the candidate is worse, if there is one.
+    /// Returns the window in which the candidate is worse, if there is one.
     #[must_use]
     pub fn worse(&self, config: &RolloutConfig) -> Option<Window> {
         let limits = Limits::of(config);
@@ -185,7 +186,7 @@ impl Evidence {
         (self.combined(config, Window::Step) >= limits.worse_step).then_some(Window::Step)
     }
 
-    /// ln of the weighted mean of the e-values of the blocking metrics.
+    /// Returns ln of the weighted mean of the e-values of the blocking metrics.
     fn combined(&self, config: &RolloutConfig, window: Window) -> f64 {
         let metrics = config.metrics.iter().zip(&self.metrics);
         ln_weighted_mean_exp(
@@ -195,7 +196,7 @@ impl Evidence {
         )
     }
 
-    /// Whether every blocking metric passes.
+    /// Returns whether every blocking metric passes.
     #[must_use]
     pub fn is_not_worse(&self, config: &RolloutConfig) -> bool {
         let mut metrics = config.metrics.iter().zip(&self.metrics);
@@ -204,7 +205,7 @@ impl Evidence {
         })
     }
 
-    /// Whether the answers agree well enough to let the candidate answer.
+    /// Returns whether the answers agree well enough for the candidate to get traffic.
     #[must_use]
     pub fn shadow_agrees(&self, config: &RolloutConfig) -> bool {
         let mut metrics = config.metrics.iter().zip(&self.metrics);
@@ -215,7 +216,7 @@ impl Evidence {
         })
     }
 
-    /// The verdict.
+    /// Returns the verdict.
     #[must_use]
     pub fn verdict(&self, config: &RolloutConfig) -> Verdict {
         match (self.worse(config), self.is_not_worse(config)) {
@@ -225,7 +226,7 @@ impl Evidence {
         }
     }
 
-    /// The place of the first metric that asks to hold.
+    /// Returns the index of the first metric that requires a hold.
     #[must_use]
     pub fn holding_metric(&self, config: &RolloutConfig) -> Option<usize> {
         let limit = Limits::of(config).hold;
@@ -243,7 +244,7 @@ impl Evidence {
         })
     }
 
-    /// Forgets what the metrics that can only hold have seen: somebody looked and goes on.
+    /// Resets the metrics that can only hold, after an operator has resumed.
     pub fn acknowledge(&mut self, config: &RolloutConfig) {
         for (metric, evidence) in config.metrics.iter().zip(&mut self.metrics) {
             if metric.action == MetricAction::Hold {
@@ -252,7 +253,8 @@ impl Evidence {
         }
     }
 
-    /// Whether the arms do not get the units that their weights promise.
+    /// Returns whether there is a sample-ratio mismatch: the arms do not get the units that their
+    /// weights promise.
     #[must_use]
     pub fn has_mismatch(&self) -> bool {
         self.mismatch.ln_bf() >= mismatch::LN_LIMIT

@@ -2,7 +2,7 @@
 //!
 //! Decision: everything here is a function over plain data, with time and randomness passed in, so
 //! that the simulator and the server run the very same code. Nothing here sends, waits or reads a
-//! clock; the driver in `serving` feeds counts and applies actions.
+//! clock; the rollout task in `serving` feeds counts and applies actions.
 
 pub mod config;
 pub mod evidence;

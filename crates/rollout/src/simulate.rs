@@ -1,11 +1,12 @@
-//! How likely promotion and rollback are, and how long they take, before anything is shipped.
+//! Simulation of a rollout: the probabilities of promotion and rollback and their durations, known
+//! before anything is shipped.
 //!
-//! Inputs: a configuration, the traffic and the rates that somebody assumes, and a seed. Rule: on a
-//! virtual clock each tick draws n ~ Poisson(requests per second), of which Binomial(n, weight) go
-//! to the candidate, with Binomial events in each arm; the counts go to the very [`Rollout`] that
-//! decides in the server. Gates are taken to agree at once, the warm-up to succeed, guards to be
-//! quiet; bins and rewards are not drawn. Each run has its own generator, made from the seed and the
-//! number of the run, so that results do not depend on who runs what.
+//! Inputs: a configuration, the assumed traffic and rates, and a seed. Rule: on a virtual clock
+//! each tick draws n ~ Poisson(requests per second), of which Binomial(n, weight) go to the
+//! candidate, with Binomial events in each arm; the counts go to the very [`Rollout`] that decides
+//! in the server. Gates are assumed to open at once, the warm-up to succeed, guards not to fire;
+//! bins and rewards are not drawn. Each run has its own generator, made from the seed and the
+//! number of the run, so that results do not depend on the order or the thread of the runs.
 
 pub mod request;
 pub mod threshold_baseline;
@@ -16,14 +17,14 @@ use rand::SeedableRng;
 use rand_distr::{Binomial, Distribution, Poisson};
 use rand_pcg::Pcg64Mcg;
 use serde::Serialize;
+use stats::{ArmCounts, Counts};
 
 use super::config::{MetricKind, RolloutConfig, ShareEvent};
 use super::evidence::{MetricBlock, Pairs};
 use super::state::{Event, HoldReason, Phase, Rollout, Tick, Traffic};
 use super::timestamp::Timestamp;
-use stats::{ArmCounts, Counts};
 
-/// What is assumed about the traffic and the versions.
+/// The assumptions about the traffic and the versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulationInput {
     /// Requests for the model each second, on average.
@@ -32,7 +33,7 @@ pub struct SimulationInput {
     pub rates: Vec<Rates>,
     /// The length of a block.
     pub tick: Duration,
-    /// The time after which a rollout that is not decided counts as held.
+    /// The time after which an undecided rollout counts as held.
     pub horizon: Duration,
 }
 
@@ -46,8 +47,8 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// What is assumed when nobody says: half a percent of errors, as many slow requests as the
-    /// percentile says, and a candidate that is like stable.
+    /// Returns the default rates: half a percent of errors, the share of slow requests that the
+    /// percentile implies, and a candidate that is like stable.
     #[must_use]
     pub fn typical(kind: &MetricKind) -> Self {
         let rate = match kind {
@@ -68,7 +69,7 @@ impl Rates {
     }
 }
 
-/// The time in which every stage has run out its clock once.
+/// Returns the time in which every stage has reached its maximum time once.
 #[must_use]
 pub fn default_horizon(config: &RolloutConfig) -> Duration {
     let n_stages = u32::try_from(config.steps.len())
@@ -78,24 +79,24 @@ pub fn default_horizon(config: &RolloutConfig) -> Duration {
     waiting.saturating_add(config.soak)
 }
 
-/// How a run ended.
+/// The state in which a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinalState {
-    /// The candidate has all of the traffic.
+    /// The candidate has all traffic.
     Promoted,
-    /// The candidate is gone.
+    /// Stable has all traffic.
     RolledBack,
-    /// It waits for an operator or for evidence.
+    /// The rollout waits for an operator or for evidence.
     Held,
 }
 
-/// One run.
+/// The outcome of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// How it ended.
+    /// The final state.
     pub end: FinalState,
-    /// How long it took.
+    /// The time until then.
     pub duration: Duration,
     /// Requests that the candidate answered.
     pub n_candidate_requests: u64,
@@ -103,23 +104,23 @@ pub struct Outcome {
     pub n_failed_requests: u64,
 }
 
-/// Plays one rollout.
+/// Simulates one rollout.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use rollout::config::RolloutConfig;
-/// use rollout::simulate::{Assumptions, End, Rates, default_horizon, run};
+/// use rollout::simulate::{FinalState, Rates, SimulationInput, default_horizon, run};
 ///
 /// let text = "rollout: {id: digits-2, model: digits, stable: 1, candidate: 2, steps: [5, 50]}";
 /// let config = RolloutConfig::parse(text)?;
-/// let assumptions = Assumptions {
+/// let assumptions = SimulationInput {
 ///     requests_per_second: 500.0,
 ///     rates: vec![Rates { stable: 0.005, candidate: 0.2 }],
 ///     tick: Duration::from_secs(1),
 ///     horizon: default_horizon(&config),
 /// };
-/// assert_eq!(run(&config, &assumptions, 1, 0).end, End::RolledBack);
+/// assert_eq!(run(&config, &assumptions, 1, 0).end, FinalState::RolledBack);
 /// # Ok::<(), rollout::config::ConfigError>(())
 /// ```
 #[must_use]
@@ -158,12 +159,12 @@ pub fn run(config: &RolloutConfig, assumptions: &SimulationInput, seed: u64, run
     outcome
 }
 
-/// How a run ended, when it did.
+/// Returns the final state of a run that has ended.
 fn final_state(phase: Phase) -> Option<FinalState> {
     match phase {
         Phase::Completed => Some(FinalState::Promoted),
         Phase::RolledBack | Phase::Aborted | Phase::Failed => Some(FinalState::RolledBack),
-        // Nobody is there to resume.
+        // A simulation has no operator who could resume.
         Phase::Held {
             reason: HoldReason::Srm,
             ..
@@ -172,7 +173,7 @@ fn final_state(phase: Phase) -> Option<FinalState> {
     }
 }
 
-/// Draws what is counted.
+/// A sampler of the counts of each tick.
 struct Sampler<'a> {
     assumptions: &'a SimulationInput,
     config: &'a RolloutConfig,
@@ -180,7 +181,7 @@ struct Sampler<'a> {
 }
 
 impl Sampler<'_> {
-    /// A tick under such traffic, and the failed requests of the candidate in it.
+    /// Draws a tick under this traffic, and the failed requests of the candidate in it.
     fn tick(&mut self, traffic: Traffic) -> (Tick, u64) {
         let mean = self.assumptions.requests_per_second * self.assumptions.tick.as_secs_f64();
         let n = self.poisson(mean);
@@ -244,7 +245,7 @@ impl Sampler<'_> {
     }
 
     fn binomial(&mut self, n: u64, p: f64) -> u64 {
-        // The two ends are no distribution, and the common case of a weight.
+        // Both ends are no distribution, and 0 is a common weight.
         if n == 0 || p <= 0.0 {
             return 0;
         }
@@ -263,40 +264,40 @@ impl Sampler<'_> {
     }
 }
 
-/// What many runs say together.
+/// The summary of many runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// How many runs.
+    /// The number of runs.
     pub n_runs: usize,
-    /// The share that ended with all of the traffic.
+    /// The share of runs that ended with all traffic on the candidate.
     pub p_promote: f64,
-    /// The share that was rolled back.
+    /// The share of runs that were rolled back.
     pub p_rollback: f64,
-    /// The share that was held, or not decided in time.
+    /// The share of runs that were held, or not decided in time.
     pub p_held: f64,
-    /// How long the runs took, in seconds.
+    /// The duration of the runs, in seconds.
     pub duration_seconds: Quantiles,
     /// Requests that the candidate answered.
     pub candidate_requests: Quantiles,
-    /// Errors among them: what users saw.
+    /// Errors among them, which users saw.
     pub failed_requests: Quantiles,
 }
 
 /// A distribution in four numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Quantiles {
-    /// One run in ten stays below.
+    /// The 10th percentile.
     pub p10: f64,
-    /// Half of the runs stay below.
+    /// The median.
     pub p50: f64,
-    /// Nine in ten stay below.
+    /// The 90th percentile.
     pub p90: f64,
-    /// The largest of all.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Summary {
-    /// Sums runs up.
+    /// Summarizes runs.
     #[must_use]
     pub fn of(outcomes: &[Outcome]) -> Self {
         let n_runs = outcomes.len();
@@ -318,7 +319,7 @@ impl Summary {
 }
 
 impl Quantiles {
-    /// The quantiles of some values; all 0 of none.
+    /// Returns the quantiles of the values; all 0 without values.
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<_> = values.collect();
         values.sort_by(f64::total_cmp);

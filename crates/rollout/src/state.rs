@@ -1,13 +1,14 @@
-//! The course of a rollout: from "load it" to all of the traffic, or back.
+//! State machine of a rollout: from loading the candidate to all traffic, or back to stable.
 //!
-//! Input: events with the time at which they came; [`Rollout::handle`] gives the actions to take.
-//! Rules: rollback is looked at in every block, also while held and while a gate is asked (R1);
+//! Input: events with the time at which they came; [`Rollout::handle`] returns the actions to take.
+//! Rules: rollback is checked in every block, also while held and while a gate is closed (R1);
 //! guards bypass statistics (R2); the weight never rises while a blocking metric is unknown, unless
-//! the file says so or an operator does (R3); a burning stable version (R4) and a split that is
-//! off (R5) hold; a changed artefact begins again (R6); rollback goes to a stable version that is
-//! ready, and waits for it otherwise (R7); no data is unknown, never failure (R8); every move is
-//! recorded with its reason and evidence (R10). Cold start: `pending`, weight 0. Recovery: the whole
-//! state is [`Progress`], plain data that a killed process reads back.
+//! the file allows it or an operator promotes (R3); an unhealthy stable version (R4) and a
+//! sample-ratio mismatch (R5) hold; a changed artifact starts again (R6); rollback goes to a stable
+//! version that is ready, and waits for it otherwise (R7); no data is unknown, never failure (R8);
+//! every transition is recorded with its reason and evidence (R10). Cold start: weight 0 in
+//! `pending`. Recovery: the whole state is [`Progress`], plain data that is read back after the
+//! process was killed.
 
 mod actions;
 mod events;
@@ -30,19 +31,19 @@ use super::timestamp::Timestamp;
 
 use progress::PendingTransition;
 
-/// The name under which the rules themselves act.
+/// The actor of transitions that no operator made.
 const SYSTEM_ACTOR: &str = "lockgate";
 
-/// One rollout: what it was told, and how far it is.
+/// A rollout: its configuration and its progress.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollout {
     config: RolloutConfig,
     progress: Progress,
 }
 
-/// Progress that belongs to another rollout.
+/// The error for progress that belongs to another rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the stored state was made by another configuration of the rollout")]
+#[error("stored rollout state was made with another configuration")]
 pub struct ProgressMismatch;
 
 impl Rollout {
@@ -50,20 +51,20 @@ impl Rollout {
     ///
     /// ```
     /// use rollout::config::RolloutConfig;
-    /// use rollout::moment::Moment;
+    /// use rollout::timestamp::Timestamp;
     /// use rollout::state::{Action, Event, Rollout, Tick};
     ///
     /// let text = "rollout: {id: digits-2, model: digits, stable: 1, candidate: 2, steps: [5]}";
-    /// let (mut rollout, actions) = Rollout::start(RolloutConfig::parse(text)?, Moment(0));
+    /// let (mut rollout, actions) = Rollout::start(RolloutConfig::parse(text)?, Timestamp(0));
     /// assert_eq!(actions, [Action::Load]);
     ///
-    /// let actions = rollout.handle(Event::CandidateReady, Moment(1000));
+    /// let actions = rollout.handle(Event::CandidateReady, Timestamp(1000));
     /// assert!(actions.contains(&Action::WarmUp));
-    /// let _actions = rollout.handle(Event::WarmedUp, Moment(2000));
+    /// let _actions = rollout.handle(Event::WarmedUp, Timestamp(2000));
     /// assert_eq!(rollout.traffic().weight, 0.05);
     ///
     /// // From then on, the counts of each second.
-    /// let _actions = rollout.handle(Event::Tick(Box::new(Tick::default())), Moment(3000));
+    /// let _actions = rollout.handle(Event::Tick(Box::new(Tick::default())), Timestamp(3000));
     /// assert_eq!(rollout.status().state, "step");
     /// # Ok::<(), rollout::config::ConfigError>(())
     /// ```
@@ -73,10 +74,10 @@ impl Rollout {
         (Self { config, progress }, vec![Action::Load])
     }
 
-    /// Goes on with a rollout after a restart; the actions bring the server to where it was.
+    /// Continues a rollout after a restart; the actions bring the server to its stored state.
     ///
     /// # Errors
-    /// [`ProgressMismatch`] when the metrics, steps or gates are not those of the progress.
+    /// [`ProgressMismatch`] when the metrics, steps or gates differ from those of the progress.
     pub fn resume(
         config: RolloutConfig,
         progress: Progress,
@@ -86,31 +87,31 @@ impl Rollout {
             return Err(ProgressMismatch);
         }
         let mut rollout = Self { config, progress };
-        // Calls that were open are lost, so they are made again.
+        // Open calls were lost with the process, so they are made again.
         rollout.progress.requery_gates(now);
         let traffic = Action::SetTraffic(rollout.traffic());
         let actions = match rollout.progress.phase {
             Phase::Warmup => vec![traffic, Action::Load, Action::WarmUp],
-            // A version has to be there before requests are sent to it.
+            // A version must be loaded before requests are sent to it.
             Phase::Pending | Phase::Running(_) | Phase::Held { .. } => vec![Action::Load, traffic],
             Phase::Completed | Phase::RolledBack | Phase::Aborted | Phase::Failed => vec![traffic],
         };
         Ok((rollout, actions))
     }
 
-    /// What it was told.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &RolloutConfig {
         &self.config
     }
 
-    /// How far it is: all that must be stored.
+    /// Returns the progress, which is all that must be stored.
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Takes an event in and gives what is to be done, in order.
+    /// Handles an event and returns the actions to take, in order.
     #[must_use]
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -186,7 +187,7 @@ impl Rollout {
         }
     }
 
-    /// The window in which the candidate is worse.
+    /// Returns the window in which the candidate is worse.
     fn worse(&self, stage: Stage) -> Option<Window> {
         match (stage, &self.progress.soak) {
             (Stage::Soak, Some(soak)) => soak.is_worse(&self.config).then_some(Window::Soak),
@@ -196,9 +197,9 @@ impl Rollout {
         }
     }
 
-    /// Why a running stage should hold.
+    /// Returns the reason why a running stage must hold.
     fn hold_reason(&self, stage: Stage, tick: &Tick) -> Option<HoldReason> {
-        // With all of the traffic there is no stable arm to burn or to compare with.
+        // With all traffic on the candidate there is no stable arm to compare with.
         if matches!(stage, Stage::Promoting | Stage::Soak) {
             return None;
         }
@@ -213,7 +214,7 @@ impl Rollout {
         Some(HoldReason::of_metric(&metric.kind))
     }
 
-    /// A stage runs undisturbed: up, on, or over time.
+    /// Runs a stage that has no reason to hold: advances it, completes it, or handles its timeout.
     fn run_stage(&mut self, stage: Stage, now: Timestamp, actions: &mut Vec<Action>) {
         match stage {
             Stage::Shadow | Stage::Step(_) => {
@@ -247,7 +248,7 @@ impl Rollout {
         }
     }
 
-    /// Whether the evidence and the least times and counts allow the next weight.
+    /// Returns whether the evidence and the minimum times and counts allow the next weight.
     fn may_advance(&self, stage: Stage, now: Timestamp) -> bool {
         let progress = &self.progress;
         match stage {
@@ -287,7 +288,7 @@ impl Rollout {
         }
     }
 
-    /// Held: on when the cause is gone.
+    /// Releases a hold when its cause is gone.
     fn check_hold(
         &mut self,
         reason: HoldReason,
@@ -314,7 +315,7 @@ impl Rollout {
         }
     }
 
-    /// Leads a healthy soak to its end.
+    /// Completes the rollout after a healthy soak.
     fn complete(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.transition_to(Phase::Completed, Reason::Soaked, SYSTEM_ACTOR, now, actions);
         actions.push(Action::Release {
@@ -323,7 +324,7 @@ impl Rollout {
         });
     }
 
-    /// The move that follows a stage upwards.
+    /// Returns the position that follows a stage.
     fn next_position(&self, stage: Stage) -> GatePosition {
         let next = match stage {
             Stage::Shadow => 0,
@@ -336,7 +337,7 @@ impl Rollout {
         }
     }
 
-    /// What is still to be done when a rollback could not be: true when this tick did something.
+    /// Retries a deferred rollback; returns whether one was pending, which ends the tick.
     fn retry_pending(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> bool {
         let Some(PendingTransition { to, reason, actor }) =
             self.progress.pending_transition.clone()
@@ -351,7 +352,7 @@ impl Rollout {
                 self.roll_back(to, reason, &actor, now, actions);
             }
         }
-        // Until it is done nothing rises.
+        // The weight must not rise before that rollback.
         true
     }
 }

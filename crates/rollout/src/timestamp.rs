@@ -1,4 +1,4 @@
-//! Time of a rollout: passed in, never read.
+//! Timestamps of a rollout: passed in, never read from a clock.
 
 use std::fmt;
 use std::ops::Add;
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch, or since the start of a simulation.
 ///
-/// It is wall-clock time, because a rollout outlives the process; a clock that is set back makes
-/// times shorter and never negative.
+/// The time is wall-clock time, because a rollout outlives the process; a clock that is set back
+/// makes durations shorter and never negative.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// The time from `earlier` to this; zero when `earlier` is later.
+    /// Returns the time from `earlier` to this; zero when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -24,10 +24,10 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339, in UTC.
+    /// Formats as RFC 3339, in UTC.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
-        // A moment beyond the year 9999 is none that a clock has shown.
+        // No clock shows a time beyond the year 9999.
         let timestamp = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
         write!(f, "{timestamp}")
     }

@@ -1,4 +1,4 @@
-//! An interval for a rate that may be looked at after every request.
+//! Confidence sequence of a rate, valid after every request.
 //!
 //! Input: k events in n requests, a level alpha, and the number of requests t at which the interval
 //! should be tightest. Rule: the beta-binomial mixture martingale at every candidate rate p,
@@ -16,7 +16,7 @@
 
 use super::{Counts, Interval, bisect, ln_beta};
 
-/// How sure, and tightest where.
+/// The settings of a confidence sequence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConfidenceSequence {
     /// The probability that the rate ever leaves the interval.
@@ -26,7 +26,7 @@ pub struct ConfidenceSequence {
 }
 
 impl ConfidenceSequence {
-    /// ln M(p): the evidence against the rate `p`.
+    /// Returns ln M(p), the evidence against the rate `p`.
     #[must_use]
     pub fn ln_m(self, p: f64, counts: Counts) -> f64 {
         let variance = p * (1.0 - p);
@@ -39,12 +39,12 @@ impl ConfidenceSequence {
         ln_beta(a + events, b + others) - ln_beta(a, b) - events * p.ln() - others * (-p).ln_1p()
     }
 
-    /// Whether the rate `p` is refuted.
+    /// Returns whether the evidence excludes the rate `p`.
     fn excludes(self, p: f64, counts: Counts) -> bool {
         self.ln_m(p, counts) >= -self.alpha.ln()
     }
 
-    /// The lower end of the interval.
+    /// Returns the lower end of the interval.
     #[must_use]
     pub fn lower(self, counts: Counts) -> f64 {
         match counts.rate() {
@@ -53,7 +53,7 @@ impl ConfidenceSequence {
         }
     }
 
-    /// The upper end of the interval.
+    /// Returns the upper end of the interval.
     #[must_use]
     pub fn upper(self, counts: Counts) -> f64 {
         match counts.rate() {
@@ -63,14 +63,15 @@ impl ConfidenceSequence {
         }
     }
 
-    /// Whether the whole interval lies at or below `bound`; one look instead of a search.
+    /// Returns whether the whole interval lies at or below `bound`, with one evaluation instead of
+    /// a search.
     #[must_use]
     pub fn is_at_most(self, bound: f64, counts: Counts) -> bool {
         let is_above_the_rate = counts.rate().is_some_and(|rate| rate < bound);
         bound >= 1.0 || (is_above_the_rate && self.excludes(bound, counts))
     }
 
-    /// Both ends.
+    /// Returns both ends of the interval.
     #[must_use]
     pub fn interval(self, counts: Counts) -> Interval {
         Interval {

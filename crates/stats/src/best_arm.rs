@@ -1,7 +1,7 @@
-//! Which arm has the better reward: posterior probabilities, and the weights that follow them.
+//! Comparison of arms by reward: posterior probabilities, and the weights that follow them.
 //!
-//! Input: Beta posteriors of yes-or-no rewards, or normal posteriors of the means of any others. Two
-//! Beta arms are compared exactly,
+//! Input: Beta posteriors of yes-or-no rewards, or normal posteriors of the means of any others.
+//! Two Beta arms are compared exactly,
 //!
 //! ```text
 //! P(B > A) = sum over i < alpha_B of B(alpha_A + i, beta_A + beta_B) / ((beta_B + i) B(1 + i, beta_B) B(alpha_A, beta_A))
@@ -9,7 +9,7 @@
 //!
 //! or as normal ones when all four counts are so large that the sum would be long. More arms are
 //! compared by draws, where an arm gets half of its probability to be best and half of that to be
-//! second: the runner-up keeps being measured. A floor keeps every arm alive.
+//! second: the runner-up keeps being measured. A floor keeps some traffic on every arm.
 
 use rand::Rng;
 use rand_distr::{Beta, Distribution, Normal};
@@ -17,8 +17,8 @@ use statrs::function::erf::erfc;
 
 use super::ln_beta;
 
-/// With more of each kind the normal distribution is right to four digits, and the sum takes
-/// milliseconds.
+/// Maximum number of terms of the sum, which then takes milliseconds. With larger counts the normal
+/// distribution is right to four digits.
 const MAX_TERMS: u32 = 10_000;
 
 /// A Beta posterior: the prior Beta(1, 1) plus the rewards seen.
@@ -35,12 +35,12 @@ pub struct Posterior {
 pub struct MeanPosterior {
     /// The most likely mean.
     pub mean: f64,
-    /// How unsure it is.
+    /// The variance of the posterior.
     pub variance: f64,
 }
 
 impl Posterior {
-    /// The posterior of the opposite reward.
+    /// Returns the posterior of the opposite reward.
     fn opposite(self) -> Self {
         Self {
             alpha: self.beta,
@@ -48,7 +48,7 @@ impl Posterior {
         }
     }
 
-    /// The normal distribution with the same mean and variance.
+    /// Returns the normal distribution with the same mean and variance.
     fn as_normal(self) -> MeanPosterior {
         let (alpha, beta) = (f64::from(self.alpha), f64::from(self.beta));
         let n = alpha + beta;
@@ -59,10 +59,10 @@ impl Posterior {
     }
 }
 
-/// P(b > a).
+/// Returns P(b > a).
 #[must_use]
 pub fn probability_better(b: Posterior, a: Posterior) -> f64 {
-    // By symmetry the sum may run over any of the four counts; the least takes the shortest time.
+    // By symmetry the sum may run over any of the four counts; the smallest is fastest.
     let least = b.alpha.min(b.beta).min(a.alpha).min(a.beta);
     let probability = if least > MAX_TERMS {
         probability_higher(b.as_normal(), a.as_normal())
@@ -78,7 +78,7 @@ pub fn probability_better(b: Posterior, a: Posterior) -> f64 {
     probability.clamp(0.0, 1.0)
 }
 
-/// P(b > a), with a term for each success of b.
+/// Returns P(b > a), with a term for each success of b.
 fn sum(b: Posterior, a: Posterior) -> f64 {
     let (alpha_a, beta_a) = (f64::from(a.alpha), f64::from(a.beta));
     let beta_b = f64::from(b.beta);
@@ -92,7 +92,7 @@ fn sum(b: Posterior, a: Posterior) -> f64 {
         .sum()
 }
 
-/// P(b > a); one half when both are certain and the same.
+/// Returns P(b > a); one half when both are certain and the same.
 #[must_use]
 pub fn probability_higher(b: MeanPosterior, a: MeanPosterior) -> f64 {
     let difference = b.mean - a.mean;
@@ -103,7 +103,8 @@ pub fn probability_higher(b: MeanPosterior, a: MeanPosterior) -> f64 {
     erfc(-z / std::f64::consts::SQRT_2) / 2.0
 }
 
-/// The weights of three or more arms from `n_draws` draws: half P(best) plus half P(second).
+/// Returns the weights of three or more arms from `n_draws` draws: half P(best) plus half
+/// P(second).
 ///
 /// Empty when a posterior has a zero, which a posterior of a Beta(1, 1) prior never has.
 pub fn top_two_weights(arms: &[Posterior], n_draws: u32, random: &mut impl Rng) -> Vec<f64> {
@@ -117,9 +118,9 @@ pub fn top_two_weights(arms: &[Posterior], n_draws: u32, random: &mut impl Rng) 
     )
 }
 
-/// The same from normal posteriors.
+/// Returns the same weights from normal posteriors.
 ///
-/// Empty when a variance is no number.
+/// Empty when a variance is not a number.
 pub fn top_two_weights_of_means(
     arms: &[MeanPosterior],
     n_draws: u32,
@@ -150,7 +151,7 @@ fn top_two<D: Distribution<f64>>(arms: &[D], n_draws: u32, random: &mut impl Rng
     weights
 }
 
-/// Lifts every weight to the floor: floor + (1 - k floor) w for k arms.
+/// Lifts a weight to the floor: floor + (1 - k floor) w for k arms.
 #[must_use]
 pub fn with_floor(weight: f64, n_arms: u32, floor: f64) -> f64 {
     floor + (1.0 - f64::from(n_arms) * floor) * weight

@@ -1,8 +1,9 @@
-//! Comparing the answers of two versions: pure functions over their outputs, and the report over
+//! Comparison of the answers of versions: pure functions over their outputs, and the report over
 //! many pairs.
 //!
-//! Decision: they live beside the tensors, because two sides that may not know each other need
-//! them: the shadow traffic of a rollout in `serving`, and `POST /api/compare` in `protocols`.
+//! Decision: the comparison is a part of the statistics, because two crates that must not depend on
+//! each other need it: `protocols` for `POST /api/compare`, and `serving` for the shadow requests
+//! of a rollout.
 
 mod class;
 mod pair;

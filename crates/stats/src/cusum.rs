@@ -1,4 +1,5 @@
-//! One arm against a fixed rate p0: the shadow's disagreements, and the soak at full weight.
+//! One-sample tests of one arm against a fixed rate p0: differing shadow pairs, and the soak at
+//! full weight.
 //!
 //! Input: blocks of requests and events. Rule, for every theta of the grid with theta p0 < 1:
 //!
@@ -8,9 +9,9 @@
 //! Cusum:     C_theta = max(0, C_theta) + l_theta,  D = mean of exp(C_theta), rejected at T / alpha
 //! ```
 //!
-//! The CUSUM form forgets good history, so that a long healthy time cannot hide a later break; over
-//! T blocks the probability that D ever reaches T / alpha is at most alpha. Cold start: 1. Without
-//! a usable theta (p0 of 0.8 and more) the evidence stays 1.
+//! The CUSUM form restarts after good history, so that a long healthy time cannot hide a later
+//! break; over T blocks the probability that D ever reaches T / alpha is at most alpha. Cold start:
+//! E = D = 1, which is also the evidence without a usable theta (p0 of 0.8 and more).
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,7 @@ impl FixedRate {
         }
     }
 
-    /// ln E.
+    /// Returns ln E.
     #[must_use]
     pub fn ln_e(&self) -> f64 {
         ln_mean_usable(&self.log_ratios, self.p0)
@@ -72,13 +73,13 @@ impl Cusum {
         }
     }
 
-    /// ln D.
+    /// Returns ln D.
     #[must_use]
     pub fn ln_d(&self) -> f64 {
         ln_mean_usable(&self.log_ratios, self.p0)
     }
 
-    /// The rate that it compares with.
+    /// Returns the rate p0.
     #[must_use]
     pub fn p0(&self) -> f64 {
         self.p0
@@ -89,7 +90,7 @@ fn is_usable(theta: f64, p0: f64) -> bool {
     theta * p0 < 1.0
 }
 
-/// The log-likelihood ratio of a block; 0 for a theta that is none.
+/// Returns the log-likelihood ratio of a block; 0 for a theta that is not usable.
 fn log_ratio(block: Counts, theta: f64, p0: f64) -> f64 {
     if !is_usable(theta, p0) {
         return 0.0;

@@ -1,10 +1,10 @@
-//! Several comparisons in one report: which of them stand.
+//! False discovery rate: the rejected hypotheses among several comparisons of one report.
 //!
 //! Rule (e-BH): of K e-values reject the k* largest, k* = max{k : e_(k) >= K / (k alpha)}. The
 //! expected share of false ones among the rejected is at most alpha, under any dependence. Source:
 //! Wang and Ramdas, "False discovery rate control with e-values".
 
-/// The places of the e-values that are rejected at `alpha`, given as logarithms.
+/// Returns the indices of the e-values that are rejected at `alpha`, given as logarithms.
 #[must_use]
 pub fn rejected(ln_e_values: &[f64], alpha: f64) -> Vec<usize> {
     let n = ln_e_values.len() as f64;

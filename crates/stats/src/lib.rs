@@ -1,8 +1,8 @@
-//! The tests behind a verdict: each a few numbers of state and one formula.
+//! Statistics behind a verdict: each a few numbers of state and one formula.
 //!
-//! Decision: everything that decides about traffic is an e-process. Under "nothing is wrong" its
-//! expectation never exceeds 1, so it may be looked at after every block without spending the
-//! error budget twice. All values are natural logarithms, because evidence overflows an `f64`.
+//! Decision: everything that decides about traffic is an e-process. Its expectation never exceeds 1
+//! when nothing is wrong, so it may be checked after every block without spending the error budget
+//! twice. All values are natural logarithms, because evidence overflows an `f64`.
 
 pub mod assignment;
 pub mod bernoulli;
@@ -20,7 +20,7 @@ pub mod two_sample;
 use serde::{Deserialize, Serialize};
 use statrs::function::gamma::ln_gamma;
 
-/// What one arm did: requests, and how many of them were events.
+/// The counts of one arm: requests, and the events among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Requests.
@@ -30,13 +30,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Adds what was counted elsewhere or later.
+    /// Adds counts of another server or of a later time.
     pub fn add(&mut self, other: Self) {
         self.n += other.n;
         self.events += other.events;
     }
 
-    /// Events per request; `None` without requests.
+    /// Returns the events per request; `None` without requests.
     #[must_use]
     pub fn rate(self) -> Option<f64> {
         (self.n > 0).then(|| self.events as f64 / self.n as f64)
@@ -53,13 +53,13 @@ pub struct ArmCounts {
 }
 
 impl ArmCounts {
-    /// Adds what was counted elsewhere or later.
+    /// Adds counts of another server or of a later time.
     pub fn add(&mut self, other: Self) {
         self.stable.add(other.stable);
         self.candidate.add(other.candidate);
     }
 
-    /// The share of the requests that went to the candidate; 0 without requests.
+    /// Returns the candidate's share of the requests; 0 without requests.
     #[must_use]
     pub fn candidate_share(self) -> f64 {
         let n = self.stable.n + self.candidate.n;
@@ -70,7 +70,7 @@ impl ArmCounts {
     }
 }
 
-/// Two ends of an interval.
+/// An interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The lower end.
@@ -79,7 +79,7 @@ pub struct Interval {
     pub upper: f64,
 }
 
-/// ln of the mean of exp(x): how evidence at several alternatives becomes one number.
+/// Returns ln of the mean of exp(x), which joins evidence at several alternatives into one number.
 ///
 /// Minus infinity without values.
 #[must_use]
@@ -87,7 +87,7 @@ pub fn ln_mean_exp(values: &[f64]) -> f64 {
     ln_weighted_mean_exp(values.iter().map(|&value| (value, 1.0)))
 }
 
-/// ln(sum of w * exp(x) / sum of w) of pairs (x, w): a mean of e-values with weights fixed
+/// Returns ln(sum of w * exp(x) / sum of w) of pairs (x, w): a mean of e-values with weights fixed
 /// beforehand is an e-value under any dependence.
 ///
 /// Minus infinity without values.
@@ -108,14 +108,15 @@ pub fn ln_weighted_mean_exp(values: impl Iterator<Item = (f64, f64)> + Clone) ->
     largest + (sum / weights).ln()
 }
 
-/// ln B(a, b) = ln Gamma(a) + ln Gamma(b) - ln Gamma(a + b).
+/// Returns ln B(a, b) = ln Gamma(a) + ln Gamma(b) - ln Gamma(a + b).
 fn ln_beta(a: f64, b: f64) -> f64 {
     ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
 }
 
-/// The place in [`low`, `high`] where `is_right` turns from false to true.
+/// Returns the value in [`low`, `high`] at which `is_right` turns from false to true.
 fn bisect(mut low: f64, mut high: f64, is_right: impl Fn(f64) -> bool) -> f64 {
-    // 52 halvings are the bits of a number between 0 and 1; rates are not told apart as finely.
+    // 52 halvings are the bits of a number between 0 and 1; rates need no finer resolution than
+    // 1e-11.
     for _ in 0..52 {
         if high - low < 1e-11 {
             break;

@@ -1,4 +1,4 @@
-//! Means of numbers (reward, score, logarithm of a latency): intervals that may be watched.
+//! Means of numbers (reward, score, logarithm of a latency): always-valid intervals.
 //!
 //! Four forms, by what is known: [`difference`] of two arms with estimated variances (the default
 //! of a report), [`normal_mixture`] with known variances, [`empirical_bernstein`] for values in
@@ -8,8 +8,8 @@ pub mod difference;
 pub mod empirical_bernstein;
 pub mod normal_mixture;
 
-/// ln of the mixture sequential probability ratio test of a difference of two means, `n` values
-/// per arm with the known variance `variance` each and the mixing variance `tau_squared`:
+/// Returns ln of the mixture sequential probability ratio test of a difference of two means, `n`
+/// values per arm with the known variance `variance` each and the mixing variance `tau_squared`:
 ///
 /// ```text
 /// V = 2 variance    lambda = sqrt(V / (V + n tau^2)) exp(n^2 tau^2 difference^2 / (2 V (V + n tau^2)))

@@ -1,4 +1,4 @@
-//! Sample-ratio mismatch: whether the arms get the units that their weights promise.
+//! Sample-ratio mismatch: a test that the arms get the units that their weights promise.
 //!
 //! A mismatch means that the split itself is broken (a client that retries on one arm, a filter
 //! behind the split), and then no comparison of the arms can be trusted. Rule of the sequential
@@ -18,10 +18,10 @@ use statrs::function::gamma::{checked_gamma_ur, ln_gamma};
 /// The strength of the prior: a mismatch of about one part in ten is found fastest.
 pub const CONCENTRATION: f64 = 100.0;
 
-/// ln 1000, where the alarm is raised.
+/// ln 1000, the limit that raises the alarm.
 pub const LN_LIMIT: f64 = 6.907_755_278_982_137;
 
-/// ln BF of counts that came at constant weights.
+/// Returns ln BF of counts that came at constant weights.
 #[must_use]
 pub fn ln_bayes_factor(counts: &[u64], weights: &[f64], concentration: f64) -> f64 {
     let arms = || {
@@ -99,7 +99,7 @@ impl Mismatch {
         self.candidate += candidate;
     }
 
-    /// ln BF.
+    /// Returns ln BF.
     #[must_use]
     pub fn ln_bf(&self) -> f64 {
         let is_split = self.weight > 0.0 && self.weight < 1.0;

@@ -1,6 +1,6 @@
-//! "Not worse by a ratio": whether the odds of an event are below `ratio` times those of stable.
+//! Non-inferiority test by a ratio: the odds of an event are below `ratio` times those of stable.
 //!
-//! Input: the blocks of [`sprt`](super::worse). Rule: the same likelihood ratios with the roles
+//! Input: the blocks of [`sprt`](super::sprt). Rule: the same likelihood ratios with the roles
 //! swapped. The null is an odds ratio of at least theta_NI, so an event comes from the candidate
 //! with the share w0 = theta_NI w / (theta_NI w + 1 - w) or more, and a better candidate is tried
 //! at the ratios of [`GRID`] below it:
@@ -29,7 +29,7 @@ pub struct NonInferiorityTest {
 }
 
 impl NonInferiorityTest {
-    /// ln N.
+    /// Returns ln N.
     #[must_use]
     pub fn ln_n(&self) -> f64 {
         ln_mean_exp(&self.log_ratios)

@@ -1,17 +1,17 @@
-//! Whether the candidate answers like stable: classes or bins of a score, arm against arm.
+//! Two-sample test of outputs: classes or bins of a score, arm against arm.
 //!
 //! Input: requests per bin in both arms. Rule: under "same outputs" the arm of a request is
-//! independent of its bin, so each bin runs the share process of [`sprt`] with the
-//! ratios of its grid and their inverses; E is the mean over bins. Because E alone finds any
-//! difference at enough traffic, the size of the difference is told beside it, without the part
-//! that chance explains:
+//! independent of its bin, so each bin runs the share process of [`sprt`] with the ratios of its
+//! grid and their inverses; E is the mean over bins. Because E alone finds any difference at enough
+//! traffic, the size of the difference is reported beside it, without the part that chance
+//! explains:
 //!
 //! ```text
 //! distance = sqrt(max(0, JS2^2 - (bins-1) (1/n_c + 1/n_s) / (8 ln 2)))
 //! ```
 //!
 //! JS2 is the Jensen-Shannon distance with logarithms of base 2. Cold start: E = 1, distance 0. A
-//! bin that was not there before joins with evidence 1.
+//! new bin starts with evidence 1.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +23,9 @@ const RATIOS: usize = 2 * sprt::GRID.len();
 /// The requests of both arms in one bin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bin {
-    /// Of the version that served before.
+    /// Requests of the version that served before.
     pub stable: u64,
-    /// Of the version on trial.
+    /// Requests of the version on trial.
     pub candidate: u64,
 }
 
@@ -37,7 +37,7 @@ pub struct OutputBins {
 }
 
 impl OutputBins {
-    /// Adds a block; bins keep their places from block to block.
+    /// Adds a block; bins keep their indices from block to block.
     pub fn add_block(&mut self, block: &[Bin]) {
         let n_bins = self.counts.len().max(block.len());
         self.counts.resize(n_bins, Bin::default());
@@ -62,7 +62,7 @@ impl OutputBins {
         }
     }
 
-    /// ln E.
+    /// Returns ln E.
     #[must_use]
     pub fn ln_e(&self) -> f64 {
         let all: Vec<_> = self.log_ratios.iter().map(|bin| ln_mean_exp(bin)).collect();
@@ -72,7 +72,7 @@ impl OutputBins {
         }
     }
 
-    /// The de-biased Jensen-Shannon distance, from 0 to 1.
+    /// Returns the de-biased Jensen-Shannon distance, from 0 to 1.
     #[must_use]
     pub fn distance(&self) -> f64 {
         let total = total(&self.counts);
@@ -91,7 +91,7 @@ impl OutputBins {
         (squared - by_chance).max(0.0).sqrt()
     }
 
-    /// The requests of both arms.
+    /// Returns the requests of both arms.
     #[must_use]
     pub fn total(&self) -> Bin {
         total(&self.counts)

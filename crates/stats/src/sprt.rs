@@ -1,4 +1,5 @@
-//! "Worse": whether the candidate has more than its share of the events.
+//! Sequential probability ratio test for a worse candidate: it has more than its share of the
+//! events.
 //!
 //! Input: blocks of requests and events of both arms. Rule: given an event, a candidate that is no
 //! worse causes it with probability at most w, its share of the requests of the block; against an
@@ -10,10 +11,11 @@
 //! E = mean over theta of exp(L_theta); "no worse" is rejected when E >= 1 / alpha
 //! ```
 //!
-//! Cold start: E = 1. A block with one silent arm changes nothing. Recovery: good blocks push E
-//! down again. Rejected alternative: a test of two proportions per interval, which cannot be looked
-//! at twice. Source: mixture likelihood ratio (Robbins) for a conditional Bernoulli share; with the
-//! realised share the count is hypergeometric, which only lowers the expectation.
+//! Cold start: E = 1. A block in which one arm has no requests changes nothing. Recovery: good
+//! blocks push E down again. Rejected alternative: a test of two proportions per interval, which
+//! cannot be evaluated twice. Source: mixture likelihood ratio (Robbins) for a conditional
+//! Bernoulli share; with the realised share the count is hypergeometric, which only lowers the
+//! expectation.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +31,7 @@ pub struct Sprt {
 }
 
 impl Sprt {
-    /// ln E.
+    /// Returns ln E.
     #[must_use]
     pub fn ln_e(&self) -> f64 {
         ln_mean_exp(&self.log_ratios)
@@ -42,7 +44,8 @@ impl Sprt {
         }
     }
 
-    /// The evidence of one block, against a candidate that may have `null_ratio` times the odds.
+    /// Returns the evidence of one block, against a candidate that may have `null_ratio` times the
+    /// odds.
     #[must_use]
     pub fn of_block(block: ArmCounts, null_ratio: f64) -> Self {
         let mut evidence = Self::default();
@@ -52,8 +55,8 @@ impl Sprt {
     }
 }
 
-/// The share of events that a candidate with `ratio` times the odds causes at the share `w` of the
-/// requests: r w / (r w + 1 - w).
+/// Returns the share of events that a candidate with `ratio` times the odds causes at the share `w`
+/// of the requests: r w / (r w + 1 - w).
 pub(super) fn share_at_odds_ratio(w: f64, ratio: f64) -> f64 {
     ratio * w / (ratio * w + 1.0 - w)
 }

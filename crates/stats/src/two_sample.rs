@@ -1,7 +1,7 @@
-//! Whether two streams of yes and no have different rates, in blocks.
+//! Two-sample test of the rates of two yes-or-no streams, in blocks.
 //!
 //! Input: blocks of both arms. Rule: the rates are learned from the earlier blocks only, so a block
-//! is judged by numbers that it had no part in:
+//! is tested with rates that do not depend on it:
 //!
 //! ```text
 //! theta_0 = (n_a theta_a + n_b theta_b) / (n_a + n_b)
@@ -33,19 +33,19 @@ impl TwoSampleTest {
         self.seen.add(block);
     }
 
-    /// ln e.
+    /// Returns ln e.
     #[must_use]
     pub fn ln_e(&self) -> f64 {
         self.ln_e
     }
 }
 
-/// The rate of what was seen, with half an event of each kind, so that it is never 0 or 1.
+/// Returns the rate of earlier counts, with half an event of each kind, so that it is never 0 or 1.
 fn estimated_rate(seen: Counts) -> f64 {
     (seen.events as f64 + 0.5) / (seen.n as f64 + 1.0)
 }
 
-/// ln e of one block at given rates of stable and candidate, each above 0 and below 1.
+/// Returns ln e of one block at given rates of stable and candidate, each above 0 and below 1.
 #[must_use]
 pub fn ln_e_of_block(block: ArmCounts, stable_rate: f64, candidate_rate: f64) -> f64 {
     let (n_stable, n_candidate) = (block.stable.n as f64, block.candidate.n as f64);

@@ -1,7 +1,7 @@
-//! What somebody wrote: a rollout file key by key.
+//! Contents of a rollout file, key by key.
 //!
 //! Decision: every key is optional here and has no default, so that the resolve step alone decides
-//! and can name the path of what is missing.
+//! and can name the path of a missing key.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Direction, MetricAction, OnUnknown, Span, Strategy};
 
-/// The whole document.
+/// The document.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConfigFile {
@@ -194,7 +194,7 @@ pub(super) struct OnRollbackFile {
     pub(super) notify: Option<Vec<NotificationTargetFile>>,
 }
 
-/// Somebody who is told: an address, or what stands there and its address.
+/// The target of a notification: an address, or a kind of receiver and its address.
 #[derive(Debug)]
 pub(super) enum NotificationTargetFile {
     Address(String),
@@ -208,7 +208,7 @@ pub(super) struct NamedTargetFile {
     pub(super) webhook: Option<String>,
 }
 
-/// By hand, because the derived choice forgets which key was wrong.
+/// Written by hand, because the derived choice loses the name of the wrong key.
 impl<'de> Deserialize<'de> for NotificationTargetFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TargetVisitor;

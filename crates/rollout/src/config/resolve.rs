@@ -1,4 +1,4 @@
-//! From what somebody wrote to what will be done.
+//! Resolving of a rollout file into a [`RolloutConfig`].
 //!
 //! Decision: every check that needs more than one key is here, and each error names the path of the
 //! key that should change.
@@ -23,23 +23,23 @@ use super::{
 /// Percentages that find an outage with few users and still end within some hours.
 const DEFAULT_STEPS: [f64; 5] = [1.0, 5.0, 10.0, 25.0, 50.0];
 
-/// The weight at which two arms are told apart with the fewest requests, in percent.
+/// The weight at which two arms are distinguished with the fewest requests, in percent.
 const DEFAULT_AB_PERCENT: f64 = 50.0;
 
 const DEFAULT_SOAK: Duration = Duration::from_secs(30 * 60);
 
-/// One false alarm in a thousand rollouts is rare enough to be looked into each time.
+/// One false alarm in a thousand rollouts is rare enough for each to be investigated.
 const DEFAULT_ALPHA: f64 = 0.001;
 
 const DEFAULT_BETA: f64 = 0.05;
 
-/// Longer than that is a slip of the keyboard.
+/// Maximum of every duration; a longer one is a typing error.
 const MAX_TIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// The longest id: it becomes a part of file names, metric labels and paths.
+/// Maximum length of an id: it becomes a part of file names, metric labels and paths.
 const MAX_ID_BYTES: usize = 64;
 
-/// Decides what `file` leaves open.
+/// Resolves `file`: checks it and fills in the defaults.
 pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigError> {
     let assignment = assignment::AssignmentFile::take(&mut file);
     let id = id(file.id)?;
@@ -117,11 +117,11 @@ fn steps(strategy: Strategy, percents: Option<Vec<f64>>) -> Result<Vec<f64>, Con
     let percents = match (strategy, percents) {
         (Strategy::BlueGreen | Strategy::Shadow, None) => return Ok(Vec::new()),
         (Strategy::BlueGreen, Some(_)) => {
-            let message = "is not for `blue_green`, which goes to all of the traffic at once";
+            let message = "is not for `blue_green`, which gives all traffic at once";
             return Err(error("rollout.steps", message));
         }
         (Strategy::Shadow, Some(_)) => {
-            let message = "is not for `shadow`, whose candidate answers nobody";
+            let message = "is not for `shadow`, whose candidate gets no traffic";
             return Err(error("rollout.steps", message));
         }
         (Strategy::Ab, Some(percents)) if percents.len() != 1 => {
@@ -135,7 +135,7 @@ fn steps(strategy: Strategy, percents: Option<Vec<f64>>) -> Result<Vec<f64>, Con
     if percents.is_empty() {
         return Err(error(
             "rollout.steps",
-            "is empty; for none say `strategy: blue_green`",
+            "is empty; use `strategy: blue_green` for a rollout without steps",
         ));
     }
     let mut last = 0.0;
@@ -223,7 +223,7 @@ fn guards(file: Option<GuardsFile>) -> Result<Guards, ConfigError> {
     ];
     for (key, limit) in counts {
         if limit == Some(0) {
-            let message = "expected a count of 1 or more; leave the key out to have no such guard";
+            let message = "expected a count of 1 or more; leave the key out to disable the guard";
             return Err(error(format!("rollout.guards.{key}"), message));
         }
     }
@@ -239,7 +239,7 @@ fn guards(file: Option<GuardsFile>) -> Result<Guards, ConfigError> {
     })
 }
 
-/// An A/B test has no winner before an operator says so.
+/// Builds the gates. An A/B test always has a manual one, because an operator chooses the winner.
 fn gates(
     strategy: Strategy,
     files: Vec<GateFile>,
@@ -295,7 +295,7 @@ fn gate_position(text: &str, steps: &[f64]) -> Option<GatePosition> {
 }
 
 fn expected_positions(text: &str, steps: &[f64]) -> String {
-    // A hundred times a fraction has a tail of digits that nobody wrote.
+    // A hundred times a fraction has digits of rounding that the user did not write.
     let percents = steps.iter().map(|step| (step * 1e8).round() / 1e6);
     let names: Vec<_> = percents
         .map(|percent| format!("`step_{percent}`, "))
@@ -304,7 +304,7 @@ fn expected_positions(text: &str, steps: &[f64]) -> String {
     format!("expected one of {}`promote`, got `{got}`", names.concat())
 }
 
-/// A length of time such as `90s`, `30m` or `1h30m`.
+/// Parses a duration such as `90s`, `30m` or `1h30m`.
 fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
     let Some(text) = text else { return Ok(default) };
     let parsed = text.parse().ok();
@@ -318,7 +318,7 @@ fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Durati
     })
 }
 
-/// A probability that leaves room for both answers.
+/// Checks a probability: above 0 and up to 0.5.
 fn probability(key: &str, value: Option<f64>, default: f64) -> Result<f64, ConfigError> {
     let value = value.unwrap_or(default);
     match (1e-12..=0.5).contains(&value) {

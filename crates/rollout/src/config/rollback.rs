@@ -1,27 +1,27 @@
-//! What happens after a rollback.
+//! Actions after a rollback.
 
 use std::time::Duration;
 
-/// What happens after a rollback.
+/// Actions after a rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnRollback {
-    /// How long the candidate stays loaded.
+    /// The time for which the candidate stays loaded.
     pub keep_candidate_warm: Duration,
-    /// Who is told.
+    /// The targets of the notification.
     pub notify: Vec<NotificationTarget>,
 }
 
-/// Somebody who is told, by address.
+/// The target of a notification, with its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotificationTarget {
-    /// A program that reads the status and the evidence.
+    /// A webhook that gets the status and the evidence.
     Webhook(String),
-    /// An Alertmanager, which takes alerts.
+    /// An Alertmanager, which gets an alert.
     Alertmanager(String),
 }
 
 impl NotificationTarget {
-    /// Where it is, as it was written.
+    /// Returns the address as the user wrote it.
     #[must_use]
     pub fn address(&self) -> &str {
         match self {

@@ -1,4 +1,4 @@
-//! What is read, and what is refused with which path.
+//! Files that are read, and files that are refused with the path of the wrong key.
 
 use proptest::prelude::*;
 

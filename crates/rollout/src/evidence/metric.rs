@@ -1,9 +1,6 @@
-//! The evidence about one metric, and when it passes alone.
+//! Evidence about one metric, and the condition under which it passes alone.
 
 use serde::{Deserialize, Serialize};
-
-use super::{MetricBlock, Pairs, TUNED_FOR, Window};
-use crate::config::{Metric, MetricKind, RolloutConfig, ShareRule};
 use stats::bernoulli::ConfidenceSequence;
 use stats::cusum::FixedRate;
 use stats::means::difference::Moments;
@@ -11,6 +8,9 @@ use stats::non_inferiority::NonInferiorityTest;
 use stats::output_bins::OutputBins;
 use stats::sprt::Sprt;
 use stats::{ArmCounts, Counts};
+
+use super::{MetricBlock, Pairs, TUNED_FOR, Window};
+use crate::config::{Metric, MetricKind, RolloutConfig, ShareRule};
 
 /// The evidence about one metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl MetricEvidence {
                     start.add(&evidence);
                     step.add(&evidence);
                 }
-                // A pair tells who is worse, but not how often either fails.
+                // A pair shows which version is worse, but not how often either fails.
                 if let Some(ratio) = rule.not_worse_ratio {
                     not_worse.add_block(*counts, ratio);
                 }
@@ -113,7 +113,7 @@ impl MetricEvidence {
         }
     }
 
-    /// ln E of "worse"; 0 for what is only shown.
+    /// Returns ln E of "worse"; 0 for metrics that are only reported.
     pub(super) fn ln_worse(&self, window: Window) -> f64 {
         match (self, window) {
             (Self::Share { start, .. }, Window::Start) => start.ln_e(),
@@ -127,7 +127,7 @@ impl MetricEvidence {
         }
     }
 
-    /// Whether the metric alone says "not worse".
+    /// Returns whether the metric alone is "not worse".
     pub(super) fn passes(&self, config: &RolloutConfig, kind: &MetricKind) -> bool {
         match (self, kind) {
             (
@@ -147,7 +147,7 @@ impl MetricEvidence {
     }
 }
 
-/// Pairs as two arms of the same size: only those that differ say anything.
+/// Returns pairs as two arms of the same size: only pairs that differ carry evidence.
 fn discordant(pairs: Pairs) -> ArmCounts {
     let arm = |events| Counts { n: pairs.n, events };
     ArmCounts {
@@ -156,7 +156,7 @@ fn discordant(pairs: Pairs) -> ArmCounts {
     }
 }
 
-/// The sequence that the shadow's rate of differing pairs is held against.
+/// Returns the confidence sequence for the rate of differing shadow pairs.
 pub(super) fn shadow_sequence(config: &RolloutConfig) -> ConfidenceSequence {
     ConfidenceSequence {
         alpha: config.beta,
@@ -197,7 +197,7 @@ impl ShareLimits {
         let Some(difference) = self.difference else {
             return false;
         };
-        // The lower end is never above the rate, so most looks end here, before the search.
+        // The lower end is never above the rate, so most calls end here, before the search.
         let loosest = arms.stable.rate().unwrap_or(0.0) + difference;
         if !self.sequence.is_at_most(loosest, arms.candidate) {
             return false;

@@ -1,58 +1,58 @@
-//! The evidence with its limits, for people and other programs.
+//! Report of the evidence with its limits, for people and other programs.
 //!
-//! Decision: every number stands beside the limit that it is held against, because a verdict that
+//! Decision: every number stands beside the limit that it is compared with, because a verdict that
 //! cannot be followed is not trusted.
 
 use serde::Serialize;
-
-use super::metric::{MetricEvidence, ShareLimits, shadow_sequence};
-use super::{Evidence, Limits, Verdict, Window, mismatch};
-use crate::config::{Metric, MetricAction, MetricKind, RolloutConfig, ShareRule};
 use stats::bernoulli::ConfidenceSequence;
 use stats::means::difference::{Effect, Moments, TUNED_FOR};
 use stats::{ArmCounts, Counts, Interval};
 
-/// All numbers of a rollout.
+use super::metric::{MetricEvidence, ShareLimits, shadow_sequence};
+use super::{Evidence, Limits, Verdict, Window, mismatch};
+use crate::config::{Metric, MetricAction, MetricKind, RolloutConfig, ShareRule};
+
+/// The numbers of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// What the combined evidence is held against.
+    /// The limits of the combined evidence.
     pub limits: LimitsReport,
-    /// Each metric.
+    /// The metrics.
     pub metrics: Vec<MetricReport>,
     /// The weighted mean of the blocking metrics.
     pub combined: CombinedReport,
-    /// Whether the split works.
+    /// The evidence of a sample-ratio mismatch.
     pub srm: MismatchReport,
 }
 
-/// What the combined evidence is held against, as logarithms.
+/// The limits of the combined evidence, as logarithms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LimitsReport {
-    /// Of "worse", since the start.
+    /// The limit of "worse" since the start.
     pub ln_worse_start: f64,
-    /// Of "worse", since the last change of weight.
+    /// The limit of "worse" since the last change of weight.
     pub ln_worse_step: f64,
-    /// Of "not worse", the highest of the metrics.
+    /// The limit of "not worse", the highest of the metrics.
     pub ln_not_worse: f64,
 }
 
-/// One metric.
+/// The report of one metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricReport {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it may do.
+    /// The action that the metric may cause.
     pub action: MetricAction,
-    /// What it says alone.
+    /// The verdict of the metric alone.
     pub verdict: Verdict,
-    /// ln E of "worse", since the start.
+    /// ln E of "worse" since the start.
     pub ln_worse_start: f64,
-    /// The same since the last change of weight.
+    /// ln E of "worse" since the last change of weight.
     pub ln_worse_step: f64,
     /// ln N of "not worse by the ratio", when there is a ratio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ln_not_worse: Option<f64>,
-    /// What that must reach.
+    /// The limit that `ln_not_worse` must reach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ln_not_worse_limit: Option<f64>,
     /// The difference of rates, when it has a limit.
@@ -101,9 +101,9 @@ pub struct DifferenceReport {
     pub upper: f64,
     /// The lower end of stable's rate.
     pub lower: f64,
-    /// How far the upper end may lie above the lower.
+    /// The limit of `upper - lower`.
     pub limit: f64,
-    /// Whether it does not lie farther.
+    /// True when the difference is within its limit.
     pub ok: bool,
 }
 
@@ -121,12 +121,12 @@ pub struct CombinedReport {
 pub struct MismatchReport {
     /// ln BF.
     pub ln_e: f64,
-    /// Where the alarm is raised.
+    /// The limit that raises the alarm.
     pub limit: f64,
 }
 
 impl Evidence {
-    /// All numbers with their limits.
+    /// Returns all numbers with their limits.
     #[must_use]
     pub fn report(&self, config: &RolloutConfig) -> Report {
         let limits = Limits::of(config);
@@ -157,7 +157,7 @@ impl Evidence {
 }
 
 impl Report {
-    /// What keeps the blocking metrics from "not worse", a phrase for each.
+    /// Returns the conditions that keep the blocking metrics from "not worse", a phrase for each.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let blocking = self.metrics.iter().filter(|metric| {

@@ -1,33 +1,33 @@
-//! The watch over a candidate that has all of the traffic.
+//! CUSUM tests of a candidate that has all traffic.
 //!
-//! Without stable beside it there is no share to compare, so each share metric is held against a
-//! rate frozen at the promotion: one and a half times the upper end of what stable had. Blocks of
-//! ten seconds feed the CUSUM form of the one-sample process, whose limit T / alpha is fixed by the
-//! number of blocks T of the soak. Cold start: 1. A metric that stable had no data for has no usable
-//! rate and is not watched; the guards are.
+//! Without a stable arm beside it there is no share to compare, so each share metric is compared
+//! with a rate frozen at the promotion: one and a half times the upper end of stable's interval.
+//! Blocks of ten seconds feed the CUSUM form of the one-sample test, whose limit T / alpha is fixed
+//! by the number of blocks T of the soak. Cold start: 1. A metric without data of stable has no
+//! usable rate and is not watched; the guards are.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use stats::bernoulli::ConfidenceSequence;
+use stats::cusum::Cusum;
+use stats::{Counts, ln_weighted_mean_exp};
 
 use super::metric::MetricEvidence;
 use super::{Evidence, MetricBlock};
 use crate::config::{MetricAction, RolloutConfig};
 use crate::timestamp::Timestamp;
-use stats::bernoulli::ConfidenceSequence;
-use stats::cusum::Cusum;
-use stats::{Counts, ln_weighted_mean_exp};
 
-/// One block of the CUSUM.
+/// The length of a block of the CUSUM.
 const BLOCK: Duration = Duration::from_secs(10);
 
-/// A rate lower than that is not told apart from zero in any reasonable time.
+/// The smallest rate: a lower one is not distinguished from zero in any reasonable time.
 const MIN_RATE: f64 = 1e-4;
 
-/// How much more than stable's rate is no alarm.
+/// The multiple of stable's rate that is tolerated.
 const SLACK: f64 = 1.5;
 
-/// The watch over one soak.
+/// The tests of one soak.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Soak {
     metrics: Vec<Option<SoakMetric>>,
@@ -68,7 +68,7 @@ impl Soak {
         }
     }
 
-    /// Adds what was counted, and judges when a block is full.
+    /// Adds counts, and updates the tests when a block is full.
     pub fn add(&mut self, blocks: &[MetricBlock], now: Timestamp) {
         let is_full = now.since(self.block_started) >= BLOCK;
         for (monitored, block) in self.metrics.iter_mut().zip(blocks) {
@@ -87,13 +87,13 @@ impl Soak {
         }
     }
 
-    /// Whether the candidate has become worse than stable was.
+    /// Returns whether the candidate has become worse than stable was.
     #[must_use]
     pub fn is_worse(&self, config: &RolloutConfig) -> bool {
         self.ln_d(config) >= Self::limit(config)
     }
 
-    /// ln D, the weighted mean over the metrics.
+    /// Returns ln D, the weighted mean over the metrics.
     #[must_use]
     pub fn ln_d(&self, config: &RolloutConfig) -> f64 {
         let metrics = config.metrics.iter().zip(&self.metrics);
@@ -104,7 +104,7 @@ impl Soak {
         ln_weighted_mean_exp(monitored)
     }
 
-    /// ln(T / alpha).
+    /// Returns ln(T / alpha).
     #[must_use]
     pub fn limit(config: &RolloutConfig) -> f64 {
         let n_blocks = config.soak.as_secs_f64() / BLOCK.as_secs_f64();

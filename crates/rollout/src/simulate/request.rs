@@ -1,4 +1,4 @@
-//! Simulations that callers of the server ask for.
+//! Simulations requested by callers of the server.
 
 use std::time::Duration;
 
@@ -7,17 +7,16 @@ use contract::{Error, Result, SimulationInput as Request};
 use super::{Rates, SimulationInput, Summary, default_horizon, run};
 use crate::config::RolloutConfig;
 
-/// The most runs of one call: seconds of one core.
+/// Maximum number of runs of one call: seconds of one core.
 const MAX_RUNS: usize = 10_000;
 
-/// More requests in a second than any server answers.
+/// Maximum request rate, above that of any server.
 const MAX_RATE: f64 = 1e9;
 
-/// Plays a rollout as often as it is asked for. Blocks for as long as that takes.
+/// Simulates a rollout as often as requested. Blocks for as long as that takes.
 ///
 /// # Errors
-/// `invalid_request` for a metric that the rollout does not have, and for numbers that make no
-/// sense.
+/// `invalid_request` for a metric that the rollout does not have, and for numbers out of range.
 pub fn run_all(config: &RolloutConfig, request: &Request) -> Result<Summary> {
     if !(1..=MAX_RUNS).contains(&request.n_runs) {
         let n_runs = request.n_runs;
@@ -44,7 +43,7 @@ pub fn run_all(config: &RolloutConfig, request: &Request) -> Result<Summary> {
     Ok(Summary::of(&outcomes))
 }
 
-/// The rates of all metrics; a candidate that nobody talks of is like stable.
+/// Returns the rates of all metrics; without a rate of its own the candidate is like stable.
 fn rates(config: &RolloutConfig, request: &Request) -> Result<Vec<Rates>> {
     let metrics = config.metrics.iter();
     let mut rates: Vec<_> = metrics.map(|m| Rates::typical(&m.kind)).collect();

@@ -1,11 +1,11 @@
-//! What the decisions are worth over many rollouts, with fixed seeds.
+//! Error rates and costs of the decisions over many rollouts, with fixed seeds.
 
 use rand_distr::Geometric;
+use stats::sprt::Sprt;
 
 use super::threshold_baseline::ThresholdBaseline;
 use super::*;
 use crate::evidence::{Evidence, Verdict};
-use stats::sprt::Sprt;
 
 const ERRORS: &str =
     "metrics: [{name: errors, event: error, not_worse_than: {ratio: 2.0, abs: 0.005}}]";

@@ -1,7 +1,7 @@
-//! What a judge with a fixed limit would do: the usual canary analysis, for comparison.
+//! Threshold baseline: the conventional canary analysis with a fixed success rate, for comparison.
 //!
-//! It checks each minute whether the success rate of the candidate is above a limit, and rolls back
-//! after so many failed checks. Rule, for n requests in a check:
+//! The analysis checks each minute whether the success rate of the candidate is above a limit, and
+//! rolls back after a number of failed checks. Rule, for n requests in a check:
 //!
 //! ```text
 //! P(check fails) = P(Poisson(n rate) > (1 - limit) n)
@@ -11,22 +11,22 @@
 use serde::Serialize;
 use statrs::distribution::{Binomial, DiscreteCDF, Poisson};
 
-/// How such a judge is set up.
+/// The settings of the threshold baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ThresholdBaseline {
-    /// The success rate that each check asks for.
+    /// The success rate that each check requires.
     pub success: f64,
-    /// How many checks there are.
+    /// The number of checks.
     pub n_checks: u64,
-    /// The failed checks that roll back.
+    /// The number of failed checks that rolls back.
     pub threshold: u64,
 }
 
 impl ThresholdBaseline {
-    /// The probability that one check of `n` requests on average fails, at this rate of errors.
+    /// Returns the probability that one check of `n` requests on average fails, at this error rate.
     #[must_use]
     pub fn check_failure_probability(self, n: f64, error_rate: f64) -> f64 {
-        // The slack keeps 1 - 0.99 from being a little more than a hundredth.
+        // The slack keeps the rounding of 1 - 0.99 from mattering.
         let allowed = ((1.0 - self.success) * n + 1e-9).floor();
         #[expect(
             clippy::cast_possible_truncation,
@@ -36,7 +36,7 @@ impl ThresholdBaseline {
         Poisson::new(n * error_rate).map_or(0.0, |events| events.sf(allowed))
     }
 
-    /// The probability of a rollback.
+    /// Returns the probability of a rollback.
     #[must_use]
     pub fn rollback_probability(self, n: f64, error_rate: f64) -> f64 {
         let Some(most_that_pass) = self.threshold.checked_sub(1) else {

@@ -1,8 +1,8 @@
-//! What the driver of a rollout has to do.
+//! Actions that the state machine returns to the rollout task.
 //!
-//! Decision: traffic is told as a whole and not as a change, so that doing an action twice, or
-//! again after a restart, does no harm. Actions are to be done in the order in which they come:
-//! traffic moves before anything is unloaded.
+//! Decision: traffic is set as a whole and not as a difference, so that taking an action twice, or
+//! again after a restart, does no harm. Actions are taken in the order in which they come: traffic
+//! moves before anything is unloaded.
 
 use std::time::Duration;
 
@@ -12,72 +12,72 @@ use super::phase::{Phase, Reason};
 use crate::evidence::Evidence;
 use crate::timestamp::Timestamp;
 
-/// Something to do.
+/// An action for the rollout task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Load the candidate and compare its signature with that of stable.
     Load,
-    /// Run the requests that are not counted.
+    /// Run the warm-up requests.
     WarmUp,
-    /// Share the traffic out like this.
+    /// Set the weight and the shadow share.
     SetTraffic(Traffic),
-    /// Post the status to the gate of this place, and tell the answer.
+    /// Post the status to the gate of this index, and send its answer as an event.
     QueryGate(usize),
-    /// Tell somebody.
+    /// Alert the operator.
     Alert(Alert),
     /// Unload a version after a time.
     Release {
-        /// Which one.
+        /// The version.
         arm: Arm,
-        /// How long it stays loaded.
+        /// The time for which it stays loaded.
         after: Duration,
     },
-    /// Store the move.
+    /// Persist the transition.
     Record(Box<Transition>),
 }
 
-/// How the traffic is shared out.
+/// The distribution of the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Traffic {
-    /// The share of the units that the candidate answers, from 0 to 1.
+    /// The traffic weight of the candidate, from 0 to 1.
     pub weight: f64,
-    /// The share of stable's requests that is copied to the candidate.
+    /// The share of stable's requests that is mirrored to the candidate.
     pub shadow: f64,
-    /// Grows with every move: an older one must not overwrite a newer one.
+    /// The generation of the rollout: an older one must not overwrite a newer one.
     pub generation: u64,
 }
 
-/// Something that a person should know.
+/// A condition that needs an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alert {
-    /// The candidate should go, but stable is not ready to take the traffic.
+    /// The candidate must be rolled back, but stable is not ready to take the traffic.
     StableNotReady,
 }
 
-/// A version of a rollout.
+/// An arm of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
-    /// The one that served before.
+    /// The version that served before.
     Stable,
-    /// The one on trial.
+    /// The version on trial.
     Candidate,
 }
 
-/// One move of a rollout, for the record.
+/// One transition of a rollout, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
-    /// Where it stood.
+    /// The phase before.
     pub from: Phase,
-    /// Where it stands.
+    /// The phase after.
     pub to: Phase,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// Who did it: an operator, or `lockgate`.
+    /// The actor: an operator, or `lockgate`.
     pub actor: String,
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// The generation after the move.
+    /// The generation after the transition.
     pub generation: u64,
-    /// What was known.
+    /// The evidence at that time.
     pub evidence: Evidence,
 }

@@ -1,4 +1,4 @@
-//! What a rollout is told.
+//! Events that drive the state machine of a rollout.
 
 use std::time::Duration;
 
@@ -9,38 +9,39 @@ use super::phase::GuardKind;
 use crate::config::Guards;
 use crate::evidence::MetricBlock;
 
-/// Something happened.
+/// An event of a rollout.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The candidate is loaded, and its signature fits that of stable.
+    /// The candidate is loaded, and its signature is compatible with that of stable.
     CandidateReady,
-    /// It cannot be loaded, or does not fit; why.
+    /// The candidate cannot be loaded or is incompatible, with the reason.
     CandidateFailed(String),
-    /// Another artefact stands where the candidate was.
+    /// The artifact of the candidate was replaced.
     CandidateChanged,
-    /// The requests that are not counted are done.
+    /// The warm-up is done.
     WarmedUp,
-    /// They failed or took too long; why.
+    /// The warm-up failed or took too long, with the reason.
     WarmupFailed(String),
-    /// The latency from which requests are events, resolved from stable; the first one counts.
+    /// The latency from which on requests are events, measured on stable; only the first event of a
+    /// metric counts.
     ThresholdFrozen {
         /// The name of the metric.
         metric: String,
         /// The latency.
         threshold: Duration,
     },
-    /// A webhook answered.
+    /// A webhook has answered.
     GateAnswered {
-        /// The place of the gate in the configuration.
+        /// The index of the gate in the configuration.
         gate: usize,
-        /// What it said.
+        /// The answer.
         answer: GateDecision,
     },
-    /// A block of counts ended. Send one each second, also when it is empty.
+    /// A block of counts has ended. One is sent each second, also when it is empty.
     Tick(Box<Tick>),
 }
 
-/// What was counted since the last tick, and how the server is.
+/// The counts since the last tick, and the health of the server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tick {
     /// Counts of each metric, in the order of the configuration.
@@ -53,28 +54,28 @@ pub struct Tick {
     pub n_stable_units: u64,
     /// Units of the candidate that were assigned for the first time.
     pub n_candidate_units: u64,
-    /// What the guards look at.
+    /// The readings of the guards.
     pub guards: GuardReadings,
-    /// Whether stable burns its error budget, or its own change detector fires.
+    /// True when stable is unhealthy: it spends its error budget, or the baseline alarm fires.
     pub is_stable_unhealthy: bool,
-    /// Whether the drift detector of the inputs or outputs fires.
+    /// True when the drift detector of the inputs or outputs fires.
     pub has_drifted: bool,
-    /// Whether stable is loaded and could take all of the traffic at once.
+    /// True when stable is loaded and can take all traffic at once.
     pub is_stable_ready: bool,
 }
 
-/// What the guards look at: counts since the last tick, except where it says otherwise.
+/// Readings of the guards: counts since the last tick, unless stated otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GuardReadings {
-    /// Outputs with NaN or infinity in them.
+    /// Outputs that contain NaN or infinity.
     pub nan_output: u64,
-    /// The longest run of errors without an answer between them.
+    /// The longest run of consecutive errors.
     pub consecutive_errors: u64,
     /// Failed attempts to load.
     pub load_failure: u64,
-    /// Outputs of another name, type or shape than those of stable.
+    /// Outputs whose name, type or shape differs from stable.
     pub shape_change: u64,
-    /// Resident memory as a multiple of that of stable, now; 0 when it is not measured.
+    /// Current resident memory as a multiple of that of stable; 0 when it is not measured.
     pub memory_ratio: f64,
 }
 
@@ -87,7 +88,7 @@ impl GuardReadings {
         self.memory_ratio = self.memory_ratio.max(more.memory_ratio);
     }
 
-    /// The first guard that has reached its limit.
+    /// Returns the first guard that has reached its limit.
     pub(super) fn fired(&self, limits: &Guards) -> Option<GuardKind> {
         let counts = [
             (GuardKind::NanOutput, self.nan_output, limits.nan_output),

@@ -1,7 +1,7 @@
-//! What an operator may do.
+//! Operator actions on a rollout.
 //!
-//! Decision: an act names the generation that its author looked at; when the rollout has moved on
-//! since, the act is refused instead of doing something to another state.
+//! Decision: an action names the generation that its author saw; when there is a newer one, the
+//! action is refused instead of being applied to another state.
 
 use contract::{ActionKind, OperatorAction};
 
@@ -10,29 +10,29 @@ use super::actions::Action;
 use super::phase::{HoldReason, Phase, Reason, Stage};
 use crate::timestamp::Timestamp;
 
-/// Why an act was not done.
+/// The reason why an operator action was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The rollout has moved on.
-    #[error("generation {given} is stale, the rollout is at {current}; look at its status again")]
+    /// The rollout has a newer generation.
+    #[error("generation {given} is stale, the rollout is at {current}; read its status again")]
     Stale {
-        /// What the operator looked at.
+        /// The generation that the operator saw.
         given: u64,
-        /// Where the rollout is.
+        /// The generation of the rollout.
         current: u64,
     },
-    /// The state does not allow it.
+    /// The state does not allow the action.
     #[error("not possible while the rollout is `{state}`: {advice}")]
     Illegal {
-        /// Where the rollout stands.
+        /// The state of the rollout.
         state: &'static str,
-        /// What would be possible.
+        /// The advice for the operator.
         advice: &'static str,
     },
 }
 
 impl Rollout {
-    /// Does what an operator wants.
+    /// Applies an operator action.
     ///
     /// # Errors
     /// [`Refusal`] when the generation is stale or the state does not allow it.
@@ -72,7 +72,7 @@ impl Rollout {
 
     fn stage(&self) -> Result<Stage, Refusal> {
         let stage = self.progress.phase.stage();
-        stage.ok_or_else(|| self.illegal("the candidate is not compared yet; wait, or abort"))
+        stage.ok_or_else(|| self.illegal("the candidate is not compared yet; wait or abort"))
     }
 
     fn promote(
@@ -87,7 +87,7 @@ impl Rollout {
         }
         let reason = Reason::Operator(action.reason.clone());
         match self.progress.phase {
-            // A gate that is opened does not overrule the evidence: the next tick decides.
+            // Opening a gate does not overrule the evidence: the next tick decides.
             Phase::Held {
                 reason: HoldReason::Gate,
                 ..
@@ -105,8 +105,7 @@ impl Rollout {
             Phase::Held { .. } => return Err(self.illegal("resume it first")),
             Phase::Running(_) => {
                 if self.closed_gates(stage).next().is_none() {
-                    let advice =
-                        "no gate stands before the next weight, which comes with the verdict";
+                    let advice = "no gate is closed before the next weight; wait for the verdict";
                     return Err(self.illegal(advice));
                 }
                 self.open_all_gates(stage);

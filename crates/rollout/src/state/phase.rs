@@ -1,4 +1,4 @@
-//! Where a rollout stands, and why it went there.
+//! Phases of a rollout, and the reasons of its transitions.
 
 use std::fmt;
 
@@ -7,49 +7,49 @@ use serde::{Deserialize, Serialize};
 use crate::config::MetricKind;
 use crate::evidence::Window;
 
-/// Where a rollout stands.
+/// The phase of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// The candidate is being loaded and compared with stable by signature.
+    /// The candidate is being loaded, and its signature compared with that of stable.
     Pending,
-    /// The candidate runs requests that are not counted.
+    /// The candidate runs warm-up requests, which are not counted.
     Warmup,
-    /// The candidate is being compared, or has all of the traffic.
+    /// The candidate is being compared, or has all traffic.
     Running(Stage),
     /// The weight is frozen, and measuring goes on.
     Held {
-        /// Why.
+        /// The reason.
         reason: HoldReason,
-        /// Where it goes on.
+        /// The stage that continues after the hold.
         stage: Stage,
     },
     /// The candidate is the new stable version.
     Completed,
-    /// Back to stable, because the candidate is worse.
+    /// Stable has all traffic again, because the candidate is worse.
     RolledBack,
-    /// Back to stable, because somebody said so.
+    /// Stable has all traffic again, because an operator aborted.
     Aborted,
-    /// The candidate never got so far as to be compared.
+    /// The candidate could not be loaded or warmed up.
     Failed,
 }
 
-/// A part of the way.
+/// A stage of a running rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Weight 0: answers to copies of requests are compared.
+    /// Weight 0: answers to shadow requests are compared.
     Shadow,
     /// The step of this index.
     Step(usize),
-    /// Weight 1 was just given.
+    /// Weight 1 was just set.
     Promoting,
-    /// Weight 1, watched.
+    /// Weight 1 is watched before completion.
     Soak,
 }
 
 impl Phase {
-    /// Whether nothing will happen any more.
+    /// Returns whether the phase is final.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
@@ -58,7 +58,7 @@ impl Phase {
         }
     }
 
-    /// The part of the way, also while held there.
+    /// Returns the stage, also while held in it.
     #[must_use]
     pub fn stage(self) -> Option<Stage> {
         match self {
@@ -72,13 +72,13 @@ impl Phase {
         }
     }
 
-    /// Whether it is held for this reason.
+    /// Returns whether the rollout is held for this reason.
     #[must_use]
     pub fn is_held_for(self, required: HoldReason) -> bool {
         matches!(self, Self::Held { reason, .. } if reason == required)
     }
 
-    /// Its name, as it stands in reports.
+    /// Returns the name in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -97,31 +97,31 @@ impl Phase {
     }
 }
 
-/// Why the weight is frozen.
+/// The reason why the weight is frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
-    /// No verdict in time.
+    /// No verdict within `max_time`.
     Unknown,
-    /// The arms do not get the units that their weights promise.
+    /// Sample-ratio mismatch: the arms do not get the units that their weights promise.
     Srm,
-    /// Stable itself is in trouble.
+    /// The stable version itself is unhealthy.
     #[serde(alias = "stable_burning")]
     StableUnhealthy,
-    /// Somebody is asked.
+    /// A gate is closed.
     Gate,
-    /// The outputs or inputs have changed.
+    /// The distribution of outputs or inputs has changed.
     Drift,
-    /// The answers of the two versions differ, or too few pairs came.
+    /// The answers of the two versions differ, or too few pairs were compared.
     Shadow,
     /// Another metric that can only hold.
     Metric,
-    /// An operator said so.
+    /// An operator held the rollout.
     Operator,
 }
 
 impl HoldReason {
-    /// What a metric that can only hold holds for.
+    /// Returns the reason for which a metric of this kind holds.
     #[must_use]
     pub fn of_metric(kind: &MetricKind) -> Self {
         match kind {
@@ -131,7 +131,7 @@ impl HoldReason {
         }
     }
 
-    /// Its name, as it stands in reports.
+    /// Returns the name in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -147,19 +147,19 @@ impl HoldReason {
     }
 }
 
-/// Why a rollout moved.
+/// The reason of a transition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The candidate is loaded and fits.
+    /// The candidate is loaded and compatible.
     Loaded,
-    /// The candidate cannot be loaded, or does not fit stable.
+    /// The candidate cannot be loaded, or is incompatible with stable.
     LoadFailed(String),
-    /// The requests that are not counted are done.
+    /// The warm-up is done.
     WarmedUp,
-    /// They failed.
+    /// The warm-up failed.
     WarmupFailed(String),
-    /// Another artefact stands where the candidate was.
+    /// The artifact of the candidate was replaced.
     CandidateChanged,
     /// Enough pairs of answers were compared, and they agree.
     ShadowAgrees,
@@ -167,26 +167,26 @@ pub enum Reason {
     NotWorse,
     /// The candidate is worse, seen in this window.
     Worse(Window),
-    /// A count that ends a rollout at once.
+    /// A guard.
     Guard(GuardKind),
-    /// No verdict in time, and the file says what happens then.
+    /// No verdict within `max_time`, so `on_unknown` decides.
     OnUnknown,
-    /// The weight 1 is in place.
+    /// The candidate has all traffic.
     AllTraffic,
-    /// The watch with all of the traffic ended well.
+    /// The soak ended well.
     Soaked,
-    /// A cause to hold came up.
+    /// A hold began.
     Held(HoldReason),
-    /// It is gone.
+    /// A hold ended.
     Released(HoldReason),
-    /// A gate said "back".
+    /// A gate answered that the rollout must be rolled back.
     Gate,
-    /// An operator said so, with these words.
+    /// An operator acted, with this reason.
     Operator(String),
 }
 
 impl Reason {
-    /// It as one of a closed list of words, for metrics.
+    /// Returns the reason as one of a closed list of words, for metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
@@ -235,13 +235,13 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A count that ends a rollout at once.
+/// A guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardKind {
-    /// Outputs with NaN or infinity in them.
+    /// Outputs that contain NaN or infinity.
     NanOutput,
-    /// Errors without an answer between them.
+    /// Consecutive errors.
     ConsecutiveErrors,
     /// Failed attempts to load.
     LoadFailure,
@@ -252,7 +252,7 @@ pub enum GuardKind {
 }
 
 impl GuardKind {
-    /// Its name in files and reports.
+    /// Returns the name in files and reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! How far a rollout is: all that must survive a restart, as plain data.
+//! Progress of a rollout: all that must survive a restart, as plain data.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,40 +11,40 @@ use crate::config::RolloutConfig;
 use crate::evidence::{Evidence, Soak};
 use crate::timestamp::Timestamp;
 
-/// The first wait after a gate did not say "go".
+/// The first delay after a gate that did not open.
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 
-/// The longest one.
+/// The maximum delay.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
-/// How far a rollout is.
+/// The progress of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Where it stands.
+    /// The phase.
     pub phase: Phase,
-    /// When it came there.
+    /// The time at which the phase began.
     pub since: Timestamp,
-    /// Why; nothing before the first move.
+    /// The reason of the last transition; none before the first.
     pub last_reason: Option<Reason>,
-    /// Grows with every move.
+    /// The number of the state, which grows with every transition.
     pub generation: u64,
-    /// Grows whenever the evidence begins again.
+    /// The number of the evidence, which grows whenever it starts again.
     pub epoch: u64,
-    /// What is known about the candidate.
+    /// The evidence about the candidate.
     pub evidence: Evidence,
     /// Requests to the candidate in this step.
     pub n_candidate_requests: u64,
     /// Pairs of answers that were compared.
     pub n_pairs: u64,
-    /// What the guards saw.
+    /// The sums and maxima of the guard readings.
     pub guards: GuardReadings,
     /// Latencies from which requests are events, by metric.
     pub latency_thresholds: BTreeMap<String, Duration>,
-    /// The watch with all of the traffic.
+    /// The CUSUM tests of the soak.
     pub soak: Option<Soak>,
-    /// When the step began.
+    /// The time at which the step began.
     pub(super) entered: Timestamp,
-    /// Since when the step waits undisturbed for a verdict.
+    /// The time since which the step waits undisturbed for a verdict.
     pub(super) waiting_since: Timestamp,
     pub(super) gates: Vec<GateProgress>,
     #[serde(rename = "owed")]
@@ -52,17 +52,17 @@ pub struct Progress {
     pub(super) is_stable_ready: bool,
 }
 
-/// How far a gate is.
+/// The progress of a gate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct GateProgress {
     pub(super) is_open: bool,
-    /// How often it did not say "go".
+    /// The number of calls that did not open it.
     n_refusals: u32,
-    /// When it is asked next; `None` while an answer is due.
+    /// The time of the next call; `None` while an answer is due.
     next_call: Option<Timestamp>,
 }
 
-/// A way down that waits for stable.
+/// A rollback or restart that waits for stable to be ready.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct PendingTransition {
     pub(super) to: Phase,
@@ -92,7 +92,7 @@ impl Progress {
         }
     }
 
-    /// Whether this is progress of such a rollout.
+    /// Returns whether the progress belongs to a rollout with this configuration.
     pub(super) fn fits(&self, config: &RolloutConfig) -> bool {
         let is_step_known = match self.phase.stage() {
             Some(Stage::Step(step)) => step < config.steps.len(),
@@ -101,12 +101,12 @@ impl Progress {
         is_step_known && self.gates.len() == config.gates.len() && self.evidence.fits(config)
     }
 
-    /// Takes in what was counted.
+    /// Adds the counts of a tick.
     pub(super) fn add_tick(&mut self, config: &RolloutConfig, tick: &Tick, now: Timestamp) {
         self.is_stable_ready = tick.is_stable_ready;
         self.guards.add(&tick.guards);
         match (self.phase.stage(), &mut self.soak) {
-            // What comes before the first stage, or late from another artefact, is not counted.
+            // Counts before the first stage, or late ones from another artifact, are ignored.
             (None, _) => {}
             (Some(Stage::Soak), Some(soak)) => soak.add(&tick.metrics, now),
             (Some(Stage::Shadow | Stage::Step(_) | Stage::Promoting | Stage::Soak), _) => {
@@ -119,7 +119,7 @@ impl Progress {
         }
     }
 
-    /// Forgets what was known: another artefact, or a split that was mended.
+    /// Starts the evidence again: the artifact is another one, or the split was repaired.
     pub(super) fn begin_epoch(&mut self, config: &RolloutConfig) {
         self.epoch += 1;
         self.evidence = Evidence::new(config);
@@ -146,7 +146,7 @@ fn closed_gate_progress(config: &RolloutConfig, now: Timestamp) -> Vec<GateProgr
 }
 
 impl GateProgress {
-    /// Whether it is to be asked now; it then waits for the answer.
+    /// Returns whether the gate must be called now; it then waits for the answer.
     pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
         let is_due = !self.is_open && self.next_call.is_some_and(|next| next <= now);
         if is_due {
@@ -155,7 +155,8 @@ impl GateProgress {
         is_due
     }
 
-    /// It did not say "go": each wait is twice as long as the last.
+    /// Schedules the next call of a gate that did not open: each delay is twice as long as the
+    /// last.
     pub(super) fn schedule_retry(&mut self, now: Timestamp) {
         let factor = 1_u32 << self.n_refusals.min(5);
         self.next_call = Some(now + (FIRST_BACKOFF * factor).min(MAX_BACKOFF));

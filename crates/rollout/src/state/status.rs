@@ -1,14 +1,14 @@
-//! A rollout as others see it: where it stands, what it waits for, every number with its limit.
+//! Status and report of a rollout: its state, what it waits for, and every number with its limit.
 
 use serde::Serialize;
 
 use super::{GuardKind, HoldReason, Phase, Rollout, Stage};
 use crate::evidence::{Report, Verdict};
 
-/// Where a rollout stands.
+/// The status of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
-    /// Its name.
+    /// The name.
     pub id: String,
     /// The model.
     pub model: String,
@@ -16,21 +16,21 @@ pub struct Status {
     pub state: &'static str,
     /// The index of the step, also while held in it.
     pub step: Option<usize>,
-    /// The share of the traffic that the candidate has.
+    /// The traffic weight of the candidate.
     pub weight: f64,
-    /// Grows with every move; operators name it.
+    /// The number of the state, which grows with every transition and which operator actions name.
     pub generation: u64,
-    /// Grows whenever the evidence begins again.
+    /// The number of the evidence, which grows whenever it starts again.
     pub epoch: u64,
-    /// When it came there, in RFC 3339.
+    /// The time at which the state began, in RFC 3339.
     pub since: String,
-    /// Why it is held, or why it ended.
+    /// The reason of the hold or of the end.
     pub reason: Option<String>,
-    /// The answer for whoever promotes or rolls back by it.
+    /// The verdict on which people and tools promote or roll back.
     pub verdict: Verdict,
     /// Stable and candidate.
     pub arms: [ArmStatus; 2],
-    /// What keeps the verdict from `not_worse`, while it could change the weight.
+    /// The conditions that keep the verdict from `not_worse`, while it could change the weight.
     pub missing: Vec<String>,
 }
 
@@ -41,45 +41,45 @@ pub struct ArmStatus {
     pub name: &'static str,
     /// The version.
     pub version: String,
-    /// Its share of the traffic.
+    /// The traffic weight of the arm.
     pub weight: f64,
 }
 
-/// All numbers of a rollout with their limits.
+/// The numbers of a rollout with their limits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RolloutReport {
     /// The evidence.
     #[serde(flatten)]
     pub evidence: Report,
-    /// The watch with all of the traffic, once it runs.
+    /// The evidence of the soak, once it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soak: Option<SoakReport>,
     /// The guards that have a limit.
     pub guards: Vec<GuardReport>,
 }
 
-/// The watch with all of the traffic.
+/// The evidence of the soak.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SoakReport {
-    /// ln D; nothing when no metric can be watched.
+    /// ln D; `None` when no metric can be watched.
     pub ln_d: Option<f64>,
-    /// Where it rolls back.
+    /// The limit that rolls back.
     pub limit: f64,
 }
 
 /// One guard.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct GuardReport {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What was counted or measured.
+    /// The count or measurement.
     pub count: f64,
-    /// Where it rolls back.
+    /// The limit that rolls back.
     pub limit: f64,
 }
 
 impl Rollout {
-    /// Where it stands.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> Status {
         let (config, progress) = (&self.config, &self.progress);
@@ -114,11 +114,11 @@ impl Rollout {
         }
     }
 
-    /// Returns the answer for whoever promotes or rolls back by it, people and tools alike.
+    /// Returns the verdict on which people and tools promote or roll back.
     ///
-    /// Rule: a rollout that went back is worse, whatever its last scores were, and one that
+    /// Rule: a rollout that was rolled back is worse, whatever its last scores were, and one that
     /// completed is not worse. Before that, only evidence against an undisturbed split makes it not
-    /// worse; a candidate that looks worse is unknown until it has gone back.
+    /// worse; a candidate that looks worse is unknown until it has been rolled back.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self.progress.phase {
@@ -136,7 +136,7 @@ impl Rollout {
         }
     }
 
-    /// Checks that the evidence says not worse, and that no rollback is waiting or due.
+    /// Returns whether the evidence is "not worse", and no rollback is waiting or due.
     fn is_candidate_not_worse(&self) -> bool {
         let progress = &self.progress;
         let soak = progress.soak.as_ref();
@@ -145,7 +145,7 @@ impl Rollout {
             && progress.evidence.verdict(&self.config) == Verdict::NotWorse
     }
 
-    /// All numbers with their limits.
+    /// Returns all numbers with their limits.
     #[must_use]
     pub fn report(&self) -> RolloutReport {
         let (read, limits) = (&self.progress.guards, &self.config.guards);

@@ -1,4 +1,4 @@
-//! Whole courses in virtual time, and what no course may do.
+//! Whole rollouts in virtual time, and properties of every rollout.
 
 mod pitfalls;
 mod properties;
@@ -7,12 +7,12 @@ mod status;
 use std::time::Duration;
 
 use contract::{ActionKind, GateDecision, OperatorAction};
+use stats::{ArmCounts, Counts};
 
 use super::*;
 use crate::evidence::{Evidence, MetricBlock};
-use stats::{ArmCounts, Counts};
 
-/// A rollout on a virtual clock, with everything it asked for.
+/// A rollout on a virtual clock, with all actions that it returned.
 struct Scenario {
     rollout: Rollout,
     now: Timestamp,
@@ -20,7 +20,7 @@ struct Scenario {
     actions: Vec<Action>,
 }
 
-/// Rates and traffic of a time in a course.
+/// Rates and traffic of a part of a scenario.
 #[derive(Clone, Copy)]
 struct Conditions {
     requests_per_second: u64,
@@ -45,13 +45,13 @@ const SILENT: Conditions = Conditions {
     ..HEALTHY
 };
 
-/// Changes what the guards read.
+/// Changes the readings of the guards.
 type GuardChange = fn(&mut GuardReadings);
 
-/// Changes what a tick says.
+/// Changes a tick.
 type TickChange = fn(&mut Tick);
 
-/// Makes a course.
+/// Makes a scenario.
 type MakeScenario = fn() -> Scenario;
 
 impl Scenario {
@@ -93,7 +93,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// What would be counted in one tick.
+    /// Returns the counts of one tick.
     fn counted(&self, conditions: Conditions) -> Tick {
         let Traffic { weight, shadow, .. } = self.rollout.traffic();
         let n = conditions.requests_per_second * self.tick.as_secs();

@@ -1,4 +1,4 @@
-//! The moves of a rollout: each sets the phase, tells the traffic, and is recorded.
+//! Transitions of a rollout: each sets the phase, sets the traffic, and is recorded.
 
 use contract::GateDecision;
 
@@ -10,7 +10,7 @@ use crate::config::{GateKind, GatePosition, Strategy};
 use crate::timestamp::Timestamp;
 
 impl Rollout {
-    /// How the traffic is to be shared out now.
+    /// Returns the traffic that the current phase requires.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         let (weight, is_shadowing) = match self.progress.phase {
@@ -35,7 +35,7 @@ impl Rollout {
         }
     }
 
-    /// Moves to a phase. Traffic is told first.
+    /// Moves to a phase. The traffic is set before the transition is recorded.
     pub(super) fn transition_to(
         &mut self,
         to: Phase,
@@ -75,7 +75,8 @@ impl Rollout {
         }
     }
 
-    /// The candidate cannot be used. Once it answers requests that is a matter of the guards.
+    /// Fails or rolls back because the candidate cannot be used. Failures of requests that it
+    /// answers are left to the guards.
     pub(super) fn candidate_failed(
         &mut self,
         reason: Reason,
@@ -116,7 +117,7 @@ impl Rollout {
         }
     }
 
-    /// To the shadow, or straight up when there is none.
+    /// Starts the shadow stage, or advances when there is none.
     pub(super) fn finish_warmup(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.progress.waiting_since = now;
         match self.config.shadow {
@@ -128,7 +129,7 @@ impl Rollout {
         }
     }
 
-    /// To the next weight, through the gates before it.
+    /// Advances to the next weight, through the gates before it.
     pub(super) fn advance(
         &mut self,
         stage: Stage,
@@ -163,12 +164,13 @@ impl Rollout {
             GatePosition::Step(step) => Stage::Step(step),
             GatePosition::Promote => Stage::Promoting,
         };
-        // The record holds what was known before the window of the new step is emptied.
+        // The transition is recorded with the evidence before the window of the new step is
+        // emptied.
         self.transition_to(Phase::Running(next), reason, actor, now, actions);
         self.begin_step(now);
     }
 
-    /// A weight begins.
+    /// Starts the counts and clocks of a new weight.
     fn begin_step(&mut self, now: Timestamp) {
         let weight = self.traffic().weight;
         self.progress.entered = now;
@@ -185,7 +187,7 @@ impl Rollout {
         self.transition_to(held, Reason::Held(reason), SYSTEM_ACTOR, now, actions);
     }
 
-    /// Back from held to where it was. The clock of the verdict starts again, except after a gate,
+    /// Returns from held to the stage. The clock of the verdict starts again, except after a gate,
     /// where the verdict was there.
     pub(super) fn release(
         &mut self,
@@ -207,7 +209,7 @@ impl Rollout {
         );
     }
 
-    /// Down: to stable when it is ready, and otherwise as soon as it is.
+    /// Rolls back to stable when it is ready, and otherwise as soon as it is.
     pub(super) fn roll_back(
         &mut self,
         to: Phase,
@@ -224,7 +226,7 @@ impl Rollout {
         actions.push(self.release_candidate());
     }
 
-    /// R6: another artefact is another candidate.
+    /// Starts again with the warm-up (R6): another artifact is another candidate.
     pub(super) fn restart(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         if self.progress.phase == Phase::Pending {
             return;
@@ -258,7 +260,7 @@ impl Rollout {
         }
     }
 
-    /// R7: whether the candidate has traffic that stable cannot take.
+    /// Returns whether the candidate has traffic that stable cannot take (R7).
     fn must_wait_for_stable(&self) -> bool {
         self.traffic().weight > 0.0 && !self.progress.is_stable_ready
     }
@@ -279,7 +281,7 @@ impl Rollout {
         }
     }
 
-    /// The places of the gates that still stand before the next weight.
+    /// Returns the indices of the closed gates before the next weight.
     pub(super) fn closed_gates(&self, stage: Stage) -> impl Iterator<Item = usize> {
         let next = self.next_position(stage);
         let gates = self.config.gates.iter().zip(&self.progress.gates);
@@ -289,7 +291,7 @@ impl Rollout {
         closed.map(|(index, _)| index)
     }
 
-    /// Asks the webhooks that are due.
+    /// Queries the webhooks that are due.
     pub(super) fn call_gates(&mut self, stage: Stage, now: Timestamp, actions: &mut Vec<Action>) {
         let closed: Vec<_> = self.closed_gates(stage).collect();
         for index in closed {

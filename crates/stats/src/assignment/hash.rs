@@ -1,23 +1,24 @@
-//! Hashes: from a unit to a bucket.
+//! Hashes from a unit to a bucket.
 //!
-//! Rule: a unit is its UTF-8 bytes as they came, but GrowthBook hashes UTF-16 code units. The same
-//! unit gets the same bucket in every process and for ever, so nothing here may change.
-//! Rejected: crates for FNV-1a and MurmurHash3, which are ten and thirty lines and never change.
+//! Rule: a unit is hashed as its UTF-8 bytes, unchanged, except that GrowthBook hashes UTF-16 code
+//! units. The same unit gets the same bucket in every process and for ever, so nothing here may
+//! change. Rejected: crates for FNV-1a and MurmurHash3, which are ten and thirty lines and never
+//! change.
 
 use md5::{Digest, Md5};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Buckets of the hashes that other tools use as well.
+/// Number of buckets of the hashes that other tools use as well.
 pub const COARSE_BUCKETS: u32 = 10_000;
 
-/// Buckets of our own hash.
+/// Number of buckets of our own hash, `xxh3`.
 pub const FINE_BUCKETS: u32 = 1_000_000;
 
-/// Salt and unit of usual lengths need no allocation.
+/// A buffer for salt and unit, without an allocation at usual lengths.
 type Text = SmallVec<[u8; 128]>;
 
-/// The whole MD5 digest as one number, modulo ten thousand.
+/// Returns the whole MD5 digest as one number, modulo ten thousand.
 pub fn md5(salt: &str, unit: &str) -> u32 {
     let mut hasher = Md5::new();
     if !salt.is_empty() {
@@ -29,7 +30,7 @@ pub fn md5(salt: &str, unit: &str) -> u32 {
     remainder(u128::from_be_bytes(digest), COARSE_BUCKETS)
 }
 
-/// XXH3 with 64 bits of salt, a zero byte and unit, modulo a million.
+/// Returns XXH3 with 64 bits of salt, a zero byte and unit, modulo a million.
 pub fn xxh3(salt: &str, unit: &str) -> u32 {
     remainder(u128::from(xxh3_number(salt, unit)), FINE_BUCKETS)
 }
@@ -41,19 +42,22 @@ fn xxh3_number(salt: &str, unit: &str) -> u64 {
     xxh3_64(&text)
 }
 
-/// The second rule of GrowthBook: the hash of the decimal text of the hash of seed and unit.
+/// Returns the bucket by the second rule of GrowthBook: the hash of the decimal text of the hash of
+/// seed and unit.
 pub fn growthbook_v2(seed: &str, unit: &str) -> u32 {
     let inner = fnv1a(seed.encode_utf16().chain(unit.encode_utf16()));
     let outer = fnv1a(inner.to_string().encode_utf16());
     outer % COARSE_BUCKETS
 }
 
-/// The first rule of GrowthBook, in a thousand buckets; it is biased, and kept for its namespaces.
+/// Returns the bucket by the first rule of GrowthBook, in a thousand buckets; it is biased, and
+/// kept for its namespaces.
 pub fn growthbook_v1(seed: &str, unit: &str) -> u32 {
     fnv1a(unit.encode_utf16().chain(seed.encode_utf16())) % 1000
 }
 
-/// The rule of Optimizely: the hash of unit and experiment, stretched over ten thousand buckets.
+/// Returns the bucket by the rule of Optimizely: the hash of unit and experiment, stretched over
+/// ten thousand buckets.
 pub fn murmur3(experiment: &str, unit: &str) -> u32 {
     let mut text = Text::from_slice(unit.as_bytes());
     text.extend_from_slice(experiment.as_bytes());
@@ -83,7 +87,7 @@ fn murmur3_x86_32(text: &[u8], seed: u32) -> u32 {
     }
     let last = tail.iter().rev();
     hash ^= scramble(last.fold(0, |word, &byte| (word << 8) | u32::from(byte)));
-    // Longer texts than four gigabytes are no units.
+    // Texts longer than four gigabytes do not occur.
     hash ^= u32::try_from(text.len()).unwrap_or(u32::MAX);
     hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
     hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);

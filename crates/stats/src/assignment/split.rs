@@ -1,13 +1,13 @@
-//! Splits: from a unit to an arm.
+//! Traffic splits: assignment of a unit to an arm.
 //!
 //! Inputs: a checked [`Split`] and the unit of a request, or a random number for a request that has
 //! none. Rule: each arm owns the half-open range that begins where the weights before it end, and
 //! `coverage` of its weight long; so a larger coverage moves no unit between arms, and an arm that
-//! is declared first only gains units when its weight grows. `md5` is the rule that others have in
-//! their own code instead: weights are added up in declared order, in `f64`, and the first sum that
-//! is not below the number wins. Cold start: none, nothing is remembered. Recovery: none needed.
-//! Rejected: remembering the arm of a unit in a cookie or a table, which grows away from the
-//! weights and differs between replicas.
+//! is declared first only gains units when its weight grows. `md5` instead follows a rule that many
+//! services have in their own code: weights are added up in declared order, in `f64`, and the first
+//! sum that is not below the number wins. Cold start: none, because there is no state. Recovery:
+//! none needed. Rejected: remembering the arm of a unit in a cookie or a table, which grows away
+//! from the weights and differs between replicas.
 
 mod check;
 
@@ -52,7 +52,7 @@ pub struct Assigner {
     arm_ranges: ArmRanges,
 }
 
-/// The part of all units that may enter.
+/// The range of the units in the layer of the split.
 #[derive(Clone, Debug)]
 struct LayerRange {
     salt: Box<str>,
@@ -60,7 +60,7 @@ struct LayerRange {
     end: f64,
 }
 
-/// How a number finds its arm. Arms without weight are left out.
+/// The ranges of the arms. Arms without weight are left out.
 #[derive(Clone, Debug)]
 enum ArmRanges {
     /// Index and weight; the upper end of a range belongs to it.
@@ -70,7 +70,8 @@ enum ArmRanges {
 }
 
 impl Assigner {
-    /// Checks a split. `default_salt` is for our own hash, when the split has no salt.
+    /// Checks a split and builds its assigner. `default_salt` is the salt of `xxh3` when the split
+    /// has none.
     ///
     /// # Errors
     /// `invalid_request` with the key that is wrong, and what would be right.
@@ -93,7 +94,7 @@ impl Assigner {
         })
     }
 
-    /// The index of the arm of a unit; `None` when the unit takes no part.
+    /// Returns the index of the arm of a unit; `None` when the unit takes no part.
     #[must_use]
     pub fn arm_of(&self, unit: &str) -> Option<usize> {
         if let Some(layer) = &self.layer {
@@ -105,7 +106,7 @@ impl Assigner {
         self.arm_ranges.find(self.number(self.bucket_of(unit)))
     }
 
-    /// How many buckets a hash has; weights are told apart no finer.
+    /// Returns the number of buckets of a hash, which is the resolution of its weights.
     pub const fn n_buckets(hash: AssignmentHash) -> u32 {
         match hash {
             AssignmentHash::Xxh3 => FINE_BUCKETS,
@@ -115,7 +116,7 @@ impl Assigner {
         }
     }
 
-    /// The number of the unit in the buckets of the hash.
+    /// Returns the bucket of the unit.
     #[must_use]
     pub fn bucket_of(&self, unit: &str) -> u32 {
         match self.hash {
@@ -126,8 +127,8 @@ impl Assigner {
         }
     }
 
-    /// The index of an arm for a request without a unit, from a random number. Layers are of units,
-    /// so such a request is in none.
+    /// Returns the index of an arm for a request without a unit, from a random number. Layers are
+    /// of units, so such a request is in none.
     pub fn arm_of_draw(&self, draw: u64) -> Option<usize> {
         if self.layer.is_some() {
             return None;
@@ -142,8 +143,9 @@ impl Assigner {
         self.arm_ranges.find(number)
     }
 
-    /// What is compared with the ranges: the bucket itself for our own hash, whose ranges are whole
-    /// buckets, and the fraction that their clients compute for the hashes of others.
+    /// Returns the number that is compared with the ranges: the bucket itself for `xxh3`, whose
+    /// ranges are whole buckets, and the fraction that the clients of other tools compute for their
+    /// hashes.
     fn number(&self, bucket: u32) -> f64 {
         match self.hash {
             AssignmentHash::Xxh3 => f64::from(bucket),
@@ -154,7 +156,8 @@ impl Assigner {
     }
 }
 
-/// GrowthBook has namespaces, which are layers by the first of its rules.
+/// Returns the salt of a layer. Layers of GrowthBook are its namespaces, which use the first of its
+/// rules.
 fn layer_salt(hash: AssignmentHash, name: &str) -> String {
     match hash {
         AssignmentHash::GrowthbookV2 => format!("__{name}"),
@@ -202,7 +205,7 @@ impl ArmRanges {
                     sum += weight;
                     number <= sum
                 });
-                // A sum just below 1 leaves the last number to nobody: the first arm takes it.
+                // A sum just below 1 leaves the last number without an arm: the first arm takes it.
                 found.or(arms.first()).map(|(index, _)| *index)
             }
             Self::HalfOpen(ranges) => ranges

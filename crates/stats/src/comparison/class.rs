@@ -1,20 +1,21 @@
-//! The class that an answer predicts.
+//! Predicted class of an answer.
 //!
 //! Rule: a tensor of integers or text with one element for each row holds the classes themselves.
-//! Without one, the first tensor of numbers with a fraction and one line for each row holds their
-//! scores: the class is the place of the highest, or, where there is a single score between 0 and 1,
-//! whether it is at least one half.
+//! Without one, the first tensor of floating-point numbers with one line for each row holds their
+//! scores: the class is the index of the highest, or, for a single score between 0 and 1, 1 if it
+//! is at least one half and 0 otherwise.
 
 use std::fmt;
 
-use super::pair::elements;
 use contract::NamedTensor;
 use contract::{ElementType, Tensor};
 
-/// Scores that are this close are tied, since sums in another order differ by as much.
+use super::pair::elements;
+
+/// Difference of scores up to which they are tied, since sums in another order differ by as much.
 const TIE: f64 = 1e-6;
 
-/// The score from which on a single one stands for the class 1.
+/// The threshold from which on a single score means class 1.
 const HALF: f64 = 0.5;
 
 /// Words in the names of outputs that hold scores of classes.
@@ -23,9 +24,9 @@ const SCORE_WORDS: [&str; 6] = ["prob", "score", "logit", "class", "softmax", "l
 /// A class.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
-    /// Its number.
+    /// The number of the class.
     Number(i128),
-    /// Its name.
+    /// The name of the class.
     Name(String),
 }
 
@@ -38,7 +39,7 @@ impl fmt::Display for Class {
     }
 }
 
-/// The class that an answer predicts for a row; `None` when its outputs tell none.
+/// Returns the class that an answer predicts for a row; `None` when its outputs have no class.
 #[must_use]
 pub fn predicted_class(outputs: &[NamedTensor], row: usize) -> Option<Class> {
     if let Some(labels) = label_output(outputs) {
@@ -53,16 +54,16 @@ pub fn predicted_class(outputs: &[NamedTensor], row: usize) -> Option<Class> {
     Some(Class::Number(i128::try_from(class).ok()?))
 }
 
-/// Whether two answers predict the same class for a row, where tied scores are all the best; `None`
-/// when one of them tells none.
+/// Returns whether two answers predict the same class for a row, where tied scores are all the
+/// best; `None` when one of them has no class.
 #[must_use]
 pub fn same_class(reference: &[NamedTensor], other: &[NamedTensor], row: usize) -> Option<bool> {
     let is_same = predicted_class(reference, row)? == predicted_class(other, row)?;
     Some(is_same || share_top_class(reference, other, row))
 }
 
-/// Whether outputs are those of a classifier, as far as types and names can tell: labels, or
-/// numbers whose name speaks of scores.
+/// Returns whether outputs are those of a classifier, as far as types and names show: labels, or
+/// numbers whose name indicates scores.
 #[must_use]
 pub fn has_class_output(outputs: &[NamedTensor]) -> bool {
     let is_named_so = |output: &NamedTensor| {
@@ -148,7 +149,7 @@ fn row_scores(scores: &Tensor, row: usize) -> Option<Vec<f64>> {
     scores.slice_rows(row, 1).ok()?.to_f64_vec()
 }
 
-/// The first place of the highest score; `None` when no score is a number.
+/// Returns the first index of the highest score; `None` when no score is a number.
 fn best(scores: &[f64]) -> Option<usize> {
     let top = highest(scores);
     scores.iter().position(|&score| score == top)

@@ -1,6 +1,6 @@
-//! One pair: the same inputs answered by a reference and by another version.
+//! Comparison of a pair: the same inputs answered by a reference and by another version.
 //!
-//! Rule: every output of the reference is looked for by name. Numbers with a fraction agree when
+//! Rule: outputs are matched by the names of the reference. Floating-point numbers agree when
 //! `|other - reference| <= absolute + relative * |reference|`, and NaN agrees with NaN; everything
 //! else agrees when it is equal. A pair agrees when all elements of all outputs do, and when names,
 //! element types and shapes are the same.
@@ -12,12 +12,12 @@ use half::{bf16, f16};
 use contract::NamedTensor;
 use contract::{Element, ElementType, Tensor};
 
-/// How far numbers with a fraction may be apart and still agree.
+/// The tolerance within which floating-point numbers agree.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
-    /// This much, whatever the number.
+    /// The absolute part, independent of the number.
     pub absolute: f64,
-    /// This share of the number of the reference, on top.
+    /// The part relative to the number of the reference, which is added.
     pub relative: f64,
 }
 
@@ -32,7 +32,7 @@ impl Default for Tolerance {
 
 impl Tolerance {
     fn accepts(self, reference: f64, other: f64) -> bool {
-        // Equal infinities have no difference that could be compared.
+        // Equal infinities agree, but their difference is NaN.
         reference == other
             || reference.is_nan() && other.is_nan()
             || (other - reference).abs() <= self.absolute + self.relative * reference.abs()
@@ -40,15 +40,15 @@ impl Tolerance {
     }
 }
 
-/// How one output of two answers differs.
+/// The differences of one output of two answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputDifference {
     /// The name of the output.
     pub name: String,
     /// The elements of the reference.
     pub n_elements: u64,
-    /// The largest difference of two numbers; infinite when one of them is not finite and the other
-    /// is something else. 0 for text.
+    /// The largest difference of two numbers; infinite when only one of them is finite or they are
+    /// different non-finite numbers. 0 for text.
     pub largest_absolute: f64,
     /// The largest difference as a share of the number of the reference, among those that are
     /// further from 0 than the absolute tolerance.
@@ -59,12 +59,12 @@ pub struct OutputDifference {
     pub n_differing: u64,
 }
 
-/// How two answers to the same inputs differ.
+/// The comparison of two answers to the same inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairComparison {
-    /// Whether everything agrees.
+    /// True when everything agrees.
     pub agrees: bool,
-    /// Whether names, element types and shapes of the outputs are the same.
+    /// True when names, element types and shapes of the outputs are the same.
     pub has_same_shape: bool,
     /// The outputs of the reference, in its order.
     pub outputs: Vec<OutputDifference>,
@@ -124,7 +124,7 @@ fn output_difference(
         n_elements: count(expected.tensor.n_elements()),
         ..OutputDifference::default()
     };
-    // Most pairs of healthy versions are equal, which the bytes tell fastest.
+    // Most pairs of healthy versions are equal, and comparing bytes is fastest.
     if expected.tensor.data() == found.data() {
         return difference;
     }
@@ -138,7 +138,7 @@ fn output_difference(
     comparison.difference
 }
 
-/// Goes through two tensors of one type and shape.
+/// An element-wise comparison of two tensors of one type and shape.
 struct ElementComparison<'a> {
     reference: &'a Tensor,
     other: &'a Tensor,
@@ -221,7 +221,7 @@ impl ElementComparison<'_> {
     }
 }
 
-/// The elements in place where that is possible, and copied where they start at an odd address.
+/// Returns the elements in place where that is possible, and a copy where they are not aligned.
 pub(super) fn elements<T: Element>(tensor: &Tensor) -> Cow<'_, [T]> {
     match tensor.as_slice() {
         Some(elements) => Cow::Borrowed(elements),

@@ -1,42 +1,43 @@
-//! What the comparison of versions found, as plain numbers.
+//! Report of a comparison of versions, as plain numbers.
 
 use std::time::Duration;
 
-use super::class::Class;
 use contract::Error;
 
-/// What many inputs through several versions have shown.
+use super::class::Class;
+
+/// The report of a comparison: many inputs, answered by several versions.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The inputs that were given to every version.
     pub n_items: u64,
-    /// Their rows.
+    /// The rows of those inputs.
     pub n_rows: u64,
     /// The versions in the order in which they were named; the first one is the reference.
     pub versions: Vec<VersionReport>,
-    /// The reference beside each of the others, in their order.
+    /// The reference compared with each of the others, in their order.
     pub pairs: Vec<PairReport>,
 }
 
-/// What one version did.
+/// The results of one version.
 #[derive(Clone, Debug, Default)]
 pub struct VersionReport {
-    /// Items that it answered.
+    /// Items that the version answered.
     pub n_answers: u64,
-    /// Items that it failed to answer.
+    /// Items that the version failed to answer.
     pub n_errors: u64,
     /// The first failure.
     pub first_error: Option<Error>,
-    /// Rows that it answered.
+    /// Rows that the version answered.
     pub n_rows: u64,
-    /// How long the answers took, one at a time; `None` without any.
+    /// The latency of the answers, one at a time; `None` without any.
     pub latency: Option<Latency>,
-    /// How many labels it met; `None` when no row with a label was answered with a class.
+    /// The accuracy; `None` when no row with a label was answered with a class.
     pub accuracy: Option<Accuracy>,
 }
 
 impl VersionReport {
-    /// Rows in a second of running, one item at a time; `None` without any answer.
+    /// Returns the rows per second of run time, one item at a time; `None` without any answer.
     #[must_use]
     pub fn rows_per_second(&self) -> Option<f64> {
         let seconds = self.latency.as_ref()?.total.as_secs_f64();
@@ -44,26 +45,26 @@ impl VersionReport {
     }
 }
 
-/// How long answers took.
+/// The latency of answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latency {
-    /// All of them together.
+    /// The sum.
     pub total: Duration,
     /// The mean.
     pub mean: Duration,
-    /// Half of them took at most this long.
+    /// The median.
     pub p50: Duration,
-    /// 95 of a hundred took at most this long.
+    /// The 95th percentile.
     pub p95: Duration,
-    /// 99 of a hundred took at most this long.
+    /// The 99th percentile.
     pub p99: Duration,
-    /// The longest.
+    /// The maximum.
     pub max: Duration,
-    /// What 0, 5, 10, ... 100 of a hundred took at most.
+    /// The percentiles 0, 5, 10, ... 100.
     pub curve: Vec<Duration>,
 }
 
-/// The share of `part` in `whole`; 0 of nothing is 0.
+/// Returns the share of `part` in `whole`; 0 of nothing is 0.
 pub(super) fn share(part: u64, whole: u64) -> f64 {
     match whole {
         0 => 0.0,
@@ -71,7 +72,7 @@ pub(super) fn share(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// How often a class was the right one.
+/// The accuracy of predicted classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accuracy {
     /// Rows whose class is their label.
@@ -81,14 +82,14 @@ pub struct Accuracy {
 }
 
 impl Accuracy {
-    /// Between 0 and 1.
+    /// Returns the accuracy, between 0 and 1.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         share(self.n_correct, self.n_labelled)
     }
 }
 
-/// The reference beside one other version.
+/// The reference compared with one other version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PairReport {
     /// Items that both answered.
@@ -99,22 +100,22 @@ pub struct PairReport {
     pub n_same_shape: u64,
     /// Items that only the reference failed to answer.
     pub n_only_reference_failed: u64,
-    /// Items that only the other one failed to answer.
+    /// Items that only the other version failed to answer.
     pub n_only_other_failed: u64,
     /// The outputs of the reference, in its order.
     pub outputs: Vec<OutputReport>,
-    /// How the predicted classes compare; `None` when the outputs tell none.
+    /// The comparison of the predicted classes; `None` when the outputs have no class.
     pub classes: Option<ClassReport>,
-    /// Which of the two met the labels; `None` without labels.
+    /// The comparison with the labels; `None` without labels.
     pub labels: Option<LabelReport>,
-    /// The first items that differ, by their places: in class, or in outputs where there is no
-    /// class, or because one of the two failed.
+    /// The indices of the first items that differ: in class, or in outputs where there is no class,
+    /// or because one of the two failed.
     pub differing_items: Vec<u64>,
 }
 
 impl PairReport {
-    /// The share of items on which both agree; one that a single version failed to answer counts as
-    /// a disagreement.
+    /// Returns the share of items on which both agree; an item that a single version failed to
+    /// answer counts as a disagreement.
     #[must_use]
     pub fn agreement(&self) -> f64 {
         let alone = self.n_only_reference_failed + self.n_only_other_failed;
@@ -122,16 +123,16 @@ impl PairReport {
     }
 }
 
-/// How one output differs over all pairs.
+/// The differences of one output over all pairs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputReport {
     /// Its name.
     pub name: String,
     /// The elements that were compared.
     pub n_elements: u64,
-    /// Those that do not agree.
+    /// The elements that do not agree.
     pub n_differing: u64,
-    /// The largest difference; infinite when a number met something that is not finite.
+    /// The largest difference; infinite when a number is compared with one that is not finite.
     pub largest_absolute: f64,
     /// The largest difference as a share of the number of the reference.
     pub largest_relative: f64,
@@ -139,46 +140,46 @@ pub struct OutputReport {
     pub mean_absolute: f64,
 }
 
-/// How predicted classes compare.
+/// The comparison of predicted classes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClassReport {
     /// Rows for which both predict a class.
     pub n_rows: u64,
-    /// Rows for which it is the same; tied scores count as the same.
+    /// Rows for which both predict the same class; tied scores count as the same.
     pub n_same: u64,
-    /// How often which class met which, the most frequent classes only, in their order.
+    /// The confusion table, of the most frequent classes only, in their order.
     pub confusion: Vec<Confusion>,
 }
 
 impl ClassReport {
-    /// The share of rows with the same class.
+    /// Returns the share of rows with the same class.
     #[must_use]
     pub fn agreement(&self) -> f64 {
         share(self.n_same, self.n_rows)
     }
 }
 
-/// How often one class of the reference met one class of the other version.
+/// One cell of the confusion table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
-    /// What the reference says.
+    /// The class that the reference predicts.
     pub reference: Class,
-    /// What the other version says.
+    /// The class that the other version predicts.
     pub other: Class,
-    /// How often.
+    /// The number of rows.
     pub n_rows: u64,
 }
 
-/// Which of two versions met the labels.
+/// The comparison of two versions with the labels, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LabelReport {
-    /// Both did.
+    /// Both versions are correct.
     pub n_both: u64,
-    /// Only the reference did.
+    /// Only the reference is correct.
     pub n_only_reference: u64,
-    /// Only the other one did.
+    /// Only the other version is correct.
     pub n_only_other: u64,
-    /// Neither did.
+    /// Neither is correct.
     pub n_neither: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Many pairs become one report.
+//! Builder of a report from many answered items.
 //!
 //! Decision: latencies are kept one by one, since a comparison has a bounded number of items and
 //! its quantiles should be exact; everything else is a count or a sum.
@@ -6,29 +6,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use contract::NamedTensor;
+use contract::Result;
+
 use super::class::{Class, has_class_output, predicted_class, same_class};
 use super::pair::{PairComparison, Tolerance, compare};
 use super::report::{
     Accuracy, Confusion, Latency, OutputReport, PairReport, Report, VersionReport, float,
 };
-use contract::NamedTensor;
-use contract::Result;
 
-/// More items that differ than anybody looks through.
+/// Maximum number of differing items that a report lists, more than a person reads.
 const MAX_DIFFERING_ITEMS: usize = 100;
 
-/// Classes of a confusion table that still fits a page.
+/// Maximum number of classes of a confusion table, which still fits a page.
 const MAX_CLASSES: usize = 20;
 
-/// Steps of a curve of latencies, of five in a hundred each.
+/// Number of steps of the latency curve, of five percent each.
 const CURVE_STEPS: usize = 20;
 
-/// What one version answered, and how long that took.
+/// The answer of one version, with its latency.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The outputs, or why there are none.
+    /// The outputs, or the error.
     pub outputs: Result<Vec<NamedTensor>>,
-    /// From the request to its end.
+    /// The time from the request to its end.
     pub latency: Duration,
 }
 
@@ -43,7 +44,7 @@ pub struct Item<'a> {
     pub labels: &'a [String],
 }
 
-/// Counts items, one after the other.
+/// A builder that counts items one after the other.
 #[derive(Debug)]
 pub struct ReportBuilder {
     tolerance: Tolerance,
@@ -53,18 +54,18 @@ pub struct ReportBuilder {
     pairs: Vec<PairReportBuilder>,
 }
 
-/// One version so far.
+/// The counts of one version so far.
 #[derive(Debug, Default)]
 struct VersionReportBuilder {
-    /// The names of its classes, by class number; empty when there are none.
+    /// The names of the classes of the version, by class number; empty when there are none.
     class_names: Vec<String>,
     latencies: Vec<Duration>,
     accuracy: Accuracy,
     report: VersionReport,
 }
 
-/// The reference beside another version so far. The sums of differences stand where the report will
-/// have means.
+/// The comparison of the reference with another version so far. Fields of the report that will hold
+/// means hold sums of differences until then.
 #[derive(Debug, Default)]
 struct PairReportBuilder {
     confusion: BTreeMap<(Class, Class), u64>,
@@ -72,7 +73,7 @@ struct PairReportBuilder {
 }
 
 impl ReportBuilder {
-    /// A tally without items; `class_names` has the names of the classes of each version, the
+    /// Starts without items; `class_names` has the names of the classes of each version, the
     /// reference first.
     #[must_use]
     pub fn new(class_names: Vec<Vec<String>>, tolerance: Tolerance) -> Self {
@@ -114,7 +115,7 @@ impl ReportBuilder {
         self.n_rows += count(item.n_rows);
     }
 
-    /// What was found.
+    /// Returns the report.
     #[must_use]
     pub fn finish(self) -> Report {
         Report {
@@ -135,7 +136,8 @@ impl ReportBuilder {
 }
 
 impl VersionReportBuilder {
-    /// Counts an answer; tells for each label whether it was met, where the answer has a class.
+    /// Counts an answer; returns for each label whether the class matches it, where the answer has
+    /// a class.
     fn add(&mut self, answer: &Answer, item: &Item<'_>) -> Vec<Option<bool>> {
         let report = &mut self.report;
         let outputs = match &answer.outputs {
@@ -160,7 +162,7 @@ impl VersionReportBuilder {
         met
     }
 
-    /// A label is the number of a class, or its name.
+    /// Returns whether a label is the number or the name of a class.
     fn is_label(&self, class: &Class, label: &str) -> bool {
         let name = match class {
             Class::Name(name) => return name == label,
@@ -181,7 +183,7 @@ impl VersionReportBuilder {
 }
 
 impl PairReportBuilder {
-    /// Counts two answers; tells whether somebody should look at them.
+    /// Counts two answers; returns whether they differ and should be listed.
     fn add(
         &mut self,
         reference: &Answer,
@@ -232,7 +234,7 @@ impl PairReportBuilder {
         }
     }
 
-    /// Counts the classes of two answers; tells whether all are the same, where there are any.
+    /// Counts the classes of two answers; returns whether all are the same, where there are any.
     fn add_classes(
         &mut self,
         reference: &[NamedTensor],
@@ -287,7 +289,7 @@ impl PairReportBuilder {
     }
 }
 
-/// The part of a confusion table that is about the most frequent classes.
+/// Returns the part of a confusion table that is about the most frequent classes.
 fn most_frequent(confusion: BTreeMap<(Class, Class), u64>) -> Vec<Confusion> {
     let mut rows_of: BTreeMap<&Class, u64> = BTreeMap::new();
     for ((reference, other), n_rows) in &confusion {
@@ -317,7 +319,7 @@ fn latency(mut latencies: Vec<Duration>) -> Option<Latency> {
     let max = *latencies.last()?;
     let total: Duration = latencies.iter().sum();
     let at_most = |percent: usize| {
-        // The smallest of them that so many of a hundred do not exceed.
+        // The percentile is the smallest latency that so many of a hundred do not exceed.
         let rank = (latencies.len() * percent).div_ceil(100).max(1);
         latencies.get(rank - 1).copied().unwrap_or(max)
     };

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
+use contract::NamedTensor;
+use contract::{Element, ElementType, Shape, Tensor};
+use contract::{Error, Result};
 use half::{bf16, f16};
 use proptest::prelude::*;
 
 use super::*;
-use contract::NamedTensor;
-use contract::{Element, ElementType, Shape, Tensor};
-use contract::{Error, Result};
 
 mod sums;
 
@@ -329,7 +329,7 @@ fn sums_become_means_over_all_pairs() {
     let pair = &report.pairs[0];
     assert_eq!(pair.outputs[0].mean_absolute, 1.0);
     assert_eq!(pair.outputs[0].largest_absolute, 2.0);
-    assert_eq!(pair.classes, None, "nothing says that these are scores");
+    assert_eq!(pair.classes, None, "no name marks these as scores");
     assert_eq!(pair.differing_items, [1]);
 }
 

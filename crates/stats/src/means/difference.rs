@@ -1,4 +1,4 @@
-//! The asymptotic confidence sequence of a difference of two means.
+//! Asymptotic confidence sequence of a difference of two means.
 //!
 //! Input: n, sum and sum of squares of both arms; a level alpha; the sample N* at which the
 //! interval should be tightest. With N = n_a + n_b, s^2 = N SE^2:
@@ -19,13 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Interval;
 
-/// The sample at which the interval is tightest, unless told otherwise.
+/// The default sample size at which the interval is tightest.
 pub const TUNED_FOR: f64 = 5000.0;
 
 /// Sums of the values of one arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Moments {
-    /// How many values.
+    /// The number of values.
     pub n: u64,
     /// Their sum.
     pub sum: f64,
@@ -34,20 +34,20 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Adds what was seen elsewhere or later.
+    /// Adds values of another server or of a later time.
     pub fn add(&mut self, other: Self) {
         self.n += other.n;
         self.sum += other.sum;
         self.sum_squares += other.sum_squares;
     }
 
-    /// The mean; `None` without values.
+    /// Returns the mean; `None` without values.
     #[must_use]
     pub fn mean(self) -> Option<f64> {
         (self.n > 0).then(|| self.sum / self.n as f64)
     }
 
-    /// The variance of a value; `None` with fewer than two.
+    /// Returns the variance of a value; `None` with fewer than two.
     #[must_use]
     pub fn variance(self) -> Option<f64> {
         let n = self.n as f64;
@@ -65,7 +65,7 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// The mean of b minus the mean of a; `None` with fewer than two values in an arm.
+    /// Returns the mean of b minus the mean of a; `None` with fewer than two values in an arm.
     #[must_use]
     pub fn absolute(a: Moments, b: Moments) -> Option<Self> {
         let (n_a, n_b) = (a.n as f64, b.n as f64);
@@ -76,7 +76,7 @@ impl Effect {
         })
     }
 
-    /// That difference as a part of the mean of a; `None` when that mean is 0, too.
+    /// Returns that difference relative to the mean of a; `None` also when that mean is 0.
     #[must_use]
     pub fn relative(a: Moments, b: Moments) -> Option<Self> {
         let (n_a, n_b) = (a.n as f64, b.n as f64);
@@ -90,7 +90,7 @@ impl Effect {
         })
     }
 
-    /// The interval that holds the effect at every look with probability 1 - alpha.
+    /// Returns the interval that holds the effect at every moment with probability 1 - alpha.
     #[must_use]
     pub fn interval(self, alpha: f64, tuned_for: f64) -> Interval {
         let (rho_squared, growth) = self.mixture(alpha, tuned_for);
@@ -98,7 +98,7 @@ impl Effect {
         self.around(2.0 * growth / (self.n * self.n * rho_squared) * logarithm)
     }
 
-    /// The ends of the two one-sided intervals, each at level alpha.
+    /// Returns the ends of the two one-sided intervals, each at level alpha.
     #[must_use]
     pub fn one_sided(self, alpha: f64, tuned_for: f64) -> Interval {
         let (rho_squared, growth) = self.mixture(2.0 * alpha, tuned_for);
@@ -106,7 +106,7 @@ impl Effect {
         self.around(2.0 * growth / (self.n * self.n * rho_squared) * logarithm)
     }
 
-    /// ln E against "no effect".
+    /// Returns ln E against "no effect".
     #[must_use]
     pub fn ln_e(self, alpha: f64, tuned_for: f64) -> f64 {
         let (rho_squared, growth) = self.mixture(alpha, tuned_for);
@@ -114,20 +114,20 @@ impl Effect {
         rho_squared * signal / (2.0 * growth) - growth.ln() / 2.0
     }
 
-    /// The p-value that may be looked at as often as one likes.
+    /// Returns the always-valid p-value.
     #[must_use]
     pub fn p_value(self, alpha: f64, tuned_for: f64) -> f64 {
         (-self.ln_e(alpha, tuned_for)).exp().min(1.0)
     }
 
-    /// rho^2, and N rho^2 + 1.
+    /// Returns rho^2, and N rho^2 + 1.
     fn mixture(self, alpha: f64, tuned_for: f64) -> (f64, f64) {
         let spread = -2.0 * alpha.ln();
         let rho_squared = (spread + spread.ln_1p()) / tuned_for;
         (rho_squared, self.n * rho_squared + 1.0)
     }
 
-    /// The estimate plus and minus s times the root of `factor`.
+    /// Returns the estimate plus and minus s times the root of `factor`.
     fn around(self, factor: f64) -> Interval {
         let half_width = (self.n * self.squared_error * factor).sqrt();
         Interval {

@@ -1,4 +1,4 @@
-//! The mean of values in [0, 1] without a model: empirical Bernstein.
+//! Empirical Bernstein confidence sequence: the mean of values in [0, 1] without a model.
 //!
 //! Rule, with l = ln(2 / alpha), for value number t:
 //!
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Interval;
 
-/// The interval of a mean, one value at a time.
+/// The confidence sequence of a mean, updated one value at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EmpiricalBernstein {
     alpha: f64,
@@ -53,7 +53,7 @@ impl EmpiricalBernstein {
         self.mirrored.add(1.0 - value, budget);
     }
 
-    /// The interval after the values so far.
+    /// Returns the interval after the values so far.
     #[must_use]
     pub fn interval(&self) -> Interval {
         let budget = self.budget();
@@ -63,7 +63,7 @@ impl EmpiricalBernstein {
         }
     }
 
-    /// l = ln(2 / alpha).
+    /// Returns l = ln(2 / alpha).
     fn budget(&self) -> f64 {
         (2.0 / self.alpha).ln()
     }

@@ -1,5 +1,5 @@
-//! What the tests promise about chance, with fixed seeds: looked at after every block, each raises
-//! a false alarm no more often than it says.
+//! Error rates of the tests, with fixed seeds: evaluated after every block, each raises a false
+//! alarm no more often than it promises.
 
 use rand::SeedableRng;
 use rand_distr::{Binomial, Distribution, Normal};

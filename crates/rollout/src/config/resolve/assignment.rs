@@ -1,18 +1,18 @@
-//! Who gets which version.
+//! Assignment of units to versions.
 //!
-//! Decision: the rules of splits are those of the router, so the router checks what is written
-//! here: with the weight of every step, because a weight can be too fine for a hash.
+//! Decision: the rules of splits are those of the router, so the router's own check runs on what is
+//! written here: with the weight of every step, because a weight can be too fine for a hash.
 
 use contract::{AssignmentHash, Fallback, Layer, Unit, UnitSource};
+use stats::assignment::Assigner;
 
 use super::super::file::{
     FallbackFile, HashFile, LayerFile, OverrideFile, RolloutFile, UnitFile, UnitFrom,
 };
 use super::super::{Assignment, ConfigError, RolloutConfig};
 use super::{error, required};
-use stats::assignment::Assigner;
 
-/// The keys of a file about assignment.
+/// The keys about assignment of a rollout file.
 #[derive(Debug)]
 pub(super) struct AssignmentFile {
     unit: Option<UnitFile>,
@@ -23,7 +23,7 @@ pub(super) struct AssignmentFile {
 }
 
 impl AssignmentFile {
-    /// Takes them out of a file.
+    /// Takes the keys out of a file.
     pub(super) fn take(file: &mut RolloutFile) -> Self {
         Self {
             unit: file.unit.take(),
@@ -34,7 +34,8 @@ impl AssignmentFile {
         }
     }
 
-    /// Decides what they leave open; `name` makes rollouts independent of each other.
+    /// Fills in the defaults; `name` is the default salt of `xxh3`, which makes rollouts
+    /// independent of each other.
     pub(super) fn resolve(self, name: &str) -> Result<Assignment, ConfigError> {
         let hash = match self.hash {
             None | Some(HashFile::Xxh3) => AssignmentHash::Xxh3,
@@ -78,7 +79,7 @@ fn unit(file: Option<UnitFile>) -> Result<Unit, ConfigError> {
 
 fn unit_source(from: UnitFrom, name: Option<String>) -> Result<UnitSource, ConfigError> {
     let make = match from {
-        // The metadata of gRPC are headers.
+        // gRPC metadata are headers.
         UnitFrom::Header | UnitFrom::Grpc => UnitSource::Header,
         UnitFrom::Cookie => UnitSource::Cookie,
         UnitFrom::Json => UnitSource::Field,
@@ -87,7 +88,7 @@ fn unit_source(from: UnitFrom, name: Option<String>) -> Result<UnitSource, Confi
     required("rollout.unit.name", name).map(make)
 }
 
-/// Lets the router check the split of every step.
+/// Checks the split of every step as the router does.
 pub(super) fn check(config: &RolloutConfig) -> Result<(), ConfigError> {
     let check = |key: String, weight| {
         let refused = Assigner::new(&config.split(weight), "").err();

@@ -1,7 +1,7 @@
-//! The metrics of a rollout file.
+//! Metrics of a rollout file.
 //!
-//! Decision: a key that has no meaning for its event is an error, because somebody thought that it
-//! had one.
+//! Decision: a key that has no meaning for its event is an error, because its author expected an
+//! effect.
 
 use super::super::file::{EventFile, MetricFile, NotWorseFile};
 use super::super::{
@@ -9,8 +9,8 @@ use super::super::{
 };
 use super::{error, number, required};
 
-/// What a rollout compares when its file does not say: errors, at most twice as many or half a
-/// percent more.
+/// Returns the metrics of a file that names none: errors, at most twice as many or half a percent
+/// more.
 fn default_metrics() -> Vec<MetricFile> {
     vec![MetricFile {
         name: Some("errors".to_owned()),
@@ -23,7 +23,7 @@ fn default_metrics() -> Vec<MetricFile> {
     }]
 }
 
-/// What a rollout compares that is only a shadow, when its file does not say: answers.
+/// Returns the metric that the `shadow` strategy adds to the defaults: differing answers.
 fn default_shadow_metric() -> MetricFile {
     MetricFile {
         name: Some("disagree".to_owned()),
@@ -33,7 +33,7 @@ fn default_shadow_metric() -> MetricFile {
     }
 }
 
-/// Decides every metric, and checks that one of them can decide.
+/// Resolves every metric, and checks that at least one of them is blocking.
 pub(super) fn resolve(
     strategy: Strategy,
     files: Option<Vec<MetricFile>>,
@@ -48,7 +48,10 @@ pub(super) fn resolve(
         let key = format!("rollout.metrics[{index}]");
         let metric = metric(&key, &file)?;
         if metrics.iter().any(|other| other.name == metric.name) {
-            let message = format!("`{}` is the name of another metric, too", metric.name);
+            let message = format!(
+                "`{}` is the name of another metric; expected a unique name",
+                metric.name
+            );
             return Err(error(format!("{key}.name"), message));
         }
         let needs_shadow = matches!(metric.kind, MetricKind::ShadowDiffers { .. });
@@ -64,7 +67,7 @@ pub(super) fn resolve(
     {
         true => Ok(metrics),
         false => {
-            let message = "none of them may block, so nothing would ever be decided; \
+            let message = "no metric has `action: block`, so nothing would ever be decided; \
                            add one for `error` or `latency_over`";
             Err(error("rollout.metrics", message))
         }
@@ -93,7 +96,7 @@ fn metric(key: &str, file: &MetricFile) -> Result<Metric, ConfigError> {
             | EventFile::LatencyOver
             | EventFile::ShadowDiffers => "`report`",
         };
-        let message = format!("expected {allowed}: this event cannot do more");
+        let message = format!("expected {allowed} for this event");
         return Err(error(format!("{key}.action"), message));
     }
     Ok(Metric {
@@ -171,7 +174,7 @@ fn share(
     })
 }
 
-/// `stable_p99` and its like.
+/// Parses a percentile such as `stable_p99`.
 fn percentile(key: &str, at: Option<&str>) -> Result<u8, ConfigError> {
     let at = required(key, at)?;
     let percentile = at.strip_prefix("stable_p").and_then(|p| p.parse().ok());
@@ -185,7 +188,7 @@ fn percentile(key: &str, at: Option<&str>) -> Result<u8, ConfigError> {
     })
 }
 
-/// Refuses keys that have no meaning for the event.
+/// Rejects keys that have no meaning for the event.
 fn refuse_unrelated_keys(
     key: &str,
     file: &MetricFile,

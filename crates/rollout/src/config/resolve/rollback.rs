@@ -1,6 +1,6 @@
-//! What happens after a rollback: how long the candidate stays loaded, and who is told.
+//! Actions after a rollback: how long the candidate stays loaded, and the notifications.
 //!
-//! Decision: an address is only looked at when the rollout starts, like that of a gate, because the
+//! Decision: an address is only checked when the rollout starts, like that of a gate, because the
 //! server that will post there knows which ones it can reach.
 
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::config::ConfigError;
 use crate::config::file::{NotificationTargetFile, OnRollbackFile};
 use crate::config::rollback::{NotificationTarget, OnRollback};
 
-/// All of them are called at once, and nobody has more places to look at.
+/// Maximum number of notifications: all are sent at once, and more are of no use.
 const MAX_NOTIFIED: usize = 16;
 
-/// Decides what `file` leaves open.
+/// Resolves `file`: checks it and fills in the defaults.
 pub(super) fn resolve(file: OnRollbackFile) -> Result<OnRollback, ConfigError> {
     let key = "rollout.on_rollback.keep_candidate_warm";
     let default = Duration::from_secs(10 * 60);
@@ -29,7 +29,7 @@ fn targets(files: Vec<NotificationTargetFile>) -> Result<Vec<NotificationTarget>
         let n = files.len();
         return Err(error(
             key,
-            format!("expected at most {MAX_NOTIFIED}, got {n}"),
+            format!("expected at most {MAX_NOTIFIED} addresses, got {n}"),
         ));
     }
     let files = files.into_iter().enumerate();

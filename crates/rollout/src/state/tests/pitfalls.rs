@@ -1,4 +1,4 @@
-//! Traps that other rollout engines have fallen into, and corners of our own rules.
+//! Traps that other rollout engines have fallen into, and corner cases of our own rules.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn a_rollback_in_the_soak_waits_for_stable_and_keeps_the_candidate() {
     assert_eq!(
         scenario.rollout.traffic().weight,
         1.0,
-        "no traffic goes where nobody is"
+        "no traffic goes to a version that is not ready"
     );
     scenario.step(HEALTHY, |_| {});
     assert_eq!(

@@ -1,10 +1,10 @@
-//! What holds for every order of events.
+//! Properties that hold for every order of events.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// One thing that may happen to a course.
+/// One thing that may happen to a rollout.
 #[derive(Clone, Debug)]
 enum Input {
     Counts {
@@ -96,7 +96,7 @@ fn apply(scenario: &mut Scenario, input: &Input) {
         Input::OperatorAction(kind) => {
             let before = scenario.rollout.clone();
             if scenario.apply_action(*kind).is_err() {
-                assert_eq!(scenario.rollout, before, "a refused act changes nothing");
+                assert_eq!(scenario.rollout, before, "a refused action changes nothing");
             }
         }
     }
@@ -136,7 +136,7 @@ proptest! {
             let traffic = scenario.rollout.traffic();
             prop_assert!(traffic.generation >= generation);
             generation = traffic.generation;
-            // What the driver was last told is what the state says.
+            // The traffic that was set last is that of the state.
             let mut traffic_set = None;
             for action in &scenario.actions {
                 if let Action::SetTraffic(traffic) = action {

@@ -1,4 +1,4 @@
-//! What others see.
+//! Status and report of a rollout.
 
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ fn the_status_has_a_verdict_in_every_stage() {
     assert_eq!(status(&mismatched)["verdict"], "unknown");
 }
 
-/// Plays a course to its place, and names the verdict that is right there.
+/// Runs a scenario to a state, and names the verdict that is right there.
 type VerdictCase = (&'static str, &'static str, MakeScenario);
 
 /// The states of a rollout, each with a candidate that may look better or worse than the verdict.
@@ -102,7 +102,7 @@ const VERDICTS: [VerdictCase; 14] = [
         scenario.until(BROKEN, Phase::is_final);
         scenario
     }),
-    // A guard fires, an operator sends it back or ends it, while the scores still say "not worse".
+    // A guard fires, an operator rolls back or aborts, while the scores are still "not worse".
     ("rolled_back", "worse", || {
         let mut scenario = not_worse();
         scenario.step(HEALTHY, |tick| tick.guards.nan_output = 1000);
@@ -125,7 +125,7 @@ const VERDICTS: [VerdictCase; 14] = [
     }),
 ];
 
-/// A course in a step that its evidence would allow to leave.
+/// A scenario in a step that its evidence would allow to leave.
 fn not_worse() -> Scenario {
     let keys =
         "step: {min_time: 10h, max_time: 20h}, soak: 2m, steps: [50], guards: {nan_output: 3}";

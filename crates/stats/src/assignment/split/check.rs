@@ -1,6 +1,6 @@
-//! Whether a split makes sense.
+//! Checks of a traffic split.
 //!
-//! Decision: every refusal begins with the path of the key in a call, such as `split[1].weight`, so
+//! Decision: every error begins with the path of the key in a call, such as `split[1].weight`, so
 //! that a caller finds the place without counting.
 
 use std::collections::HashSet;
@@ -13,22 +13,22 @@ use contract::{
 
 use crate::assignment::hash::COARSE_BUCKETS;
 
-/// Far more than anybody compares.
+/// Maximum number of arms, far above any use.
 const MAX_ARMS: usize = 64;
 
-/// How far the sum of the weights may be from 1: thirds are written with three digits.
+/// Tolerance of the sum of the weights: thirds are written with three digits.
 const SUM_TOLERANCE: f64 = 0.001;
 
-/// What decimal fractions lose in `f64`, in buckets.
+/// Rounding error of decimal fractions in `f64`, in buckets.
 const ROUNDING: f64 = 1e-6;
 
-/// In less time the arms would differ by what the minute was like.
+/// Minimum period of a bandit: over less time, fluctuations of the traffic decide between the arms.
 const MIN_PERIOD: Duration = Duration::from_secs(5 * 60);
 
-/// Longer is a slip.
+/// Maximum period of a bandit; a longer one is a typing error.
 const MAX_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Refuses what cannot be meant.
+/// Rejects splits that make no sense.
 pub(super) fn check(split: &Split) -> Result<()> {
     check_arms(split)?;
     check_weights(split)?;
@@ -49,7 +49,7 @@ pub(super) fn check(split: &Split) -> Result<()> {
 fn check_bandit(split: &Split, bandit: &Bandit) -> Result<()> {
     if split.arms.len() < 2 {
         return Err(Error::invalid(
-            "`bandit`: it chooses between arms, and `split` has one; add an arm",
+            "`bandit`: expected at least 2 arms in `split`, got 1",
         ));
     }
     if !(MIN_PERIOD..=MAX_PERIOD).contains(&bandit.period) {
@@ -66,7 +66,7 @@ fn check_bandit(split: &Split, bandit: &Bandit) -> Result<()> {
     check_floor(split, bandit.floor)
 }
 
-/// An arm that gets nothing would never show that it is better.
+/// Checks the floor: an arm without traffic would never show that it is better.
 fn check_floor(split: &Split, floor: f64) -> Result<()> {
     let buckets = floor * f64::from(COARSE_BUCKETS);
     let is_whole = (buckets - buckets.round()).abs() <= ROUNDING;
@@ -81,7 +81,7 @@ fn check_floor(split: &Split, floor: f64) -> Result<()> {
     for (index, arm) in split.arms.iter().enumerate() {
         if arm.weight < floor {
             return Err(Error::invalid(format!(
-                "`split[{index}].weight`: a bandit gives no arm less than its floor, {floor}, got {}",
+                "`split[{index}].weight`: expected at least `bandit.floor`, which is {floor}, got {}",
                 arm.weight
             )));
         }
@@ -138,7 +138,7 @@ fn check_weights(split: &Split) -> Result<()> {
     }
 }
 
-/// Weights that the buckets cannot tell apart would be other weights in silence.
+/// Rejects weights finer than the buckets, which would silently become other weights.
 fn check_granularity(split: &Split) -> Result<()> {
     if split.hash == AssignmentHash::Xxh3 {
         return Ok(());
@@ -166,7 +166,7 @@ fn check_coverage(split: &Split) -> Result<()> {
     }
     match split.hash == AssignmentHash::Md5 && split.coverage < 1.0 {
         true => Err(Error::invalid(
-            "`coverage`: the rule of `md5` has none; leave it out, or use `xxh3`",
+            "`coverage`: not supported by `md5`; leave it out, or use `xxh3`",
         )),
         false => Ok(()),
     }
@@ -199,7 +199,7 @@ fn check_unit(split: &Split) -> Result<()> {
         },
         UnitSource::Header(name) | UnitSource::Cookie(name) => check_token("unit.name", name),
         UnitSource::Random if split.layer.is_some() => Err(Error::invalid(
-            "`layer`: a layer is a part of the units, and with `random` there are none",
+            "`layer`: expected a unit other than `random` in a split with a layer",
         )),
         UnitSource::Random => Ok(()),
     }
@@ -216,13 +216,13 @@ fn check_layer(layer: &Layer) -> Result<()> {
     }
 }
 
-/// A name of a header or cookie: the characters of a token of HTTP.
+/// Checks the name of a header or cookie: the characters of an HTTP token.
 fn check_token(key: &str, name: &str) -> Result<()> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     match !name.is_empty() && name.chars().all(is_allowed) {
         true => Ok(()),
         false => Err(Error::invalid(format!(
-            "`{key}`: `{}` is no name of a header or cookie",
+            "`{key}`: expected the name of a header or cookie, got `{}`",
             name.escape_debug()
         ))),
     }

@@ -90,9 +90,9 @@ fn md5_leaves_arms_without_weight_out_and_gives_what_is_left_to_the_first() {
 
 #[test]
 fn coverage_takes_a_part_of_each_range() {
-    let mut wish = split(AssignmentHash::GrowthbookV2, &[0.2, 0.3, 0.5]);
-    wish.coverage = 0.2;
-    let arm_ranges = Assigner::new(&wish, "").unwrap().arm_ranges;
+    let mut requested = split(AssignmentHash::GrowthbookV2, &[0.2, 0.3, 0.5]);
+    requested.coverage = 0.2;
+    let arm_ranges = Assigner::new(&requested, "").unwrap().arm_ranges;
     let rows = [
         (0.0, Some(0)),
         (0.0399, Some(0)),
@@ -125,10 +125,10 @@ fn our_own_hash_cuts_between_whole_buckets() {
 fn layers_of_one_name_keep_their_users_apart() {
     for hash in AssignmentHash::ALL {
         let of_range = |start, end| {
-            let mut wish = split(hash, &[0.5, 0.5]);
+            let mut requested = split(hash, &[0.5, 0.5]);
             let name = "checkout".to_owned();
-            wish.layer = Some(Layer { name, start, end });
-            Assigner::new(&wish, "").unwrap()
+            requested.layer = Some(Layer { name, start, end });
+            Assigner::new(&requested, "").unwrap()
         };
         let (low, high) = (of_range(0.0, 0.3), of_range(0.3, 1.0));
         let mut n_low = 0;
@@ -155,16 +155,16 @@ fn random_numbers_follow_the_weights() {
 
 /// A split of our own hash with a mistake in it.
 fn changed(change: fn(&mut Split)) -> Split {
-    let mut wish = split(AssignmentHash::Xxh3, &[0.5, 0.5]);
-    change(&mut wish);
-    wish
+    let mut requested = split(AssignmentHash::Xxh3, &[0.5, 0.5]);
+    change(&mut requested);
+    requested
 }
 
 fn with_layer(start: f64, end: f64) -> Split {
-    let mut wish = split(AssignmentHash::Xxh3, &[0.5, 0.5]);
+    let mut requested = split(AssignmentHash::Xxh3, &[0.5, 0.5]);
     let name = "checkout".to_owned();
-    wish.layer = Some(Layer { name, start, end });
-    wish
+    requested.layer = Some(Layer { name, start, end });
+    requested
 }
 
 fn mistakes_in_arms() -> Vec<(&'static str, Split)> {
@@ -178,34 +178,34 @@ fn mistakes_in_arms() -> Vec<(&'static str, Split)> {
         ("too fine", md5(&[0.33333, 0.66667])),
         (
             "same name",
-            changed(|wish| wish.arms[1].name = "arm-0".to_owned()),
+            changed(|requested| requested.arms[1].name = "arm-0".to_owned()),
         ),
         (
             "bad name",
-            changed(|wish| wish.arms[1].name = "a b".to_owned()),
+            changed(|requested| requested.arms[1].name = "a b".to_owned()),
         ),
         (
             "no version",
-            changed(|wish| wish.arms[0].version = "latest".to_owned()),
+            changed(|requested| requested.arms[0].version = "latest".to_owned()),
         ),
     ]
 }
 
 fn bandit(change: fn(&mut Split, &mut Bandit)) -> Split {
-    let mut wish = split(AssignmentHash::Xxh3, &[0.5, 0.5]);
+    let mut requested = split(AssignmentHash::Xxh3, &[0.5, 0.5]);
     let mut bandit = Bandit::default();
-    change(&mut wish, &mut bandit);
-    wish.bandit = Some(bandit);
-    wish
+    change(&mut requested, &mut bandit);
+    requested.bandit = Some(bandit);
+    requested
 }
 
 fn mistakes_of_bandits() -> Vec<(&'static str, Split)> {
     vec![
         (
             "single arm",
-            bandit(|wish, _| {
-                wish.arms.truncate(1);
-                wish.arms[0].weight = 1.0;
+            bandit(|requested, _| {
+                requested.arms.truncate(1);
+                requested.arms[0].weight = 1.0;
             }),
         ),
         (
@@ -224,41 +224,41 @@ fn mistakes_of_bandits() -> Vec<(&'static str, Split)> {
         ("no number", bandit(|_, rule| rule.floor = f64::NAN)),
         (
             "starving arm",
-            bandit(|wish, _| {
-                (wish.arms[0].weight, wish.arms[1].weight) = (1.0, 0.0);
+            bandit(|requested, _| {
+                (requested.arms[0].weight, requested.arms[1].weight) = (1.0, 0.0);
             }),
         ),
     ]
 }
 
 fn mistakes_beside_arms() -> Vec<(&'static str, Split)> {
-    let source = |source: UnitSource, mut wish: Split| {
-        wish.unit.source = source;
-        wish
+    let source = |source: UnitSource, mut requested: Split| {
+        requested.unit.source = source;
+        requested
     };
     let path = UnitSource::Field("user..id".to_owned());
     let header = UnitSource::Header("x user".to_owned());
     vec![
-        ("coverage", changed(|wish| wish.coverage = 0.0)),
+        ("coverage", changed(|requested| requested.coverage = 0.0)),
         (
             "coverage of md5",
-            changed(|wish| {
-                (wish.coverage, wish.hash) = (0.5, AssignmentHash::Md5);
+            changed(|requested| {
+                (requested.coverage, requested.hash) = (0.5, AssignmentHash::Md5);
             }),
         ),
         (
             "no seed",
-            changed(|wish| wish.hash = AssignmentHash::GrowthbookV2),
+            changed(|requested| requested.hash = AssignmentHash::GrowthbookV2),
         ),
         (
             "no experiment",
-            changed(|wish| wish.hash = AssignmentHash::Murmur3),
+            changed(|requested| requested.hash = AssignmentHash::Murmur3),
         ),
         ("empty path", source(path, changed(|_| {}))),
         ("bad header", source(header, changed(|_| {}))),
         (
             "bad override",
-            changed(|wish| wish.override_header = Some(String::new())),
+            changed(|requested| requested.override_header = Some(String::new())),
         ),
         ("empty layer", with_layer(0.5, 0.5)),
         (
@@ -273,8 +273,8 @@ fn invalid_split_is_rejected_with_the_failing_key() {
     let mut shown = String::new();
     let mistakes = mistakes_in_arms().into_iter();
     let mistakes = mistakes.chain(mistakes_beside_arms());
-    for (what, wish) in mistakes.chain(mistakes_of_bandits()) {
-        let error = Assigner::new(&wish, "").unwrap_err();
+    for (what, requested) in mistakes.chain(mistakes_of_bandits()) {
+        let error = Assigner::new(&requested, "").unwrap_err();
         shown.push_str(&format!("{what}: {error}\n"));
     }
     insta::assert_snapshot!(shown);
@@ -282,13 +282,13 @@ fn invalid_split_is_rejected_with_the_failing_key() {
 
 #[test]
 fn bandits_may_go_to_their_limits() {
-    for wish in [
+    for requested in [
         bandit(|_, _| {}),
         bandit(|_, rule| rule.floor = 0.5),
         bandit(|_, rule| (rule.floor, rule.min_units) = (0.0001, 1)),
         bandit(|_, rule| rule.period = Duration::from_secs(30 * 24 * 3600)),
     ] {
-        assert!(Assigner::new(&wish, "").is_ok(), "{wish:?}");
+        assert!(Assigner::new(&requested, "").is_ok(), "{requested:?}");
     }
 }
 
@@ -321,10 +321,10 @@ proptest! {
     fn more_coverage_moves_no_unit_between_arms(unit in ".{1,20}", part in 1..100_u32) {
         let weights = [0.2, 0.3, 0.5];
         for hash in [AssignmentHash::Xxh3, AssignmentHash::GrowthbookV2, AssignmentHash::Murmur3] {
-            let mut wish = split(hash, &weights);
-            let all = Assigner::new(&wish, "s").unwrap().arm_of(&unit);
-            wish.coverage = f64::from(part) / 100.0;
-            let some = Assigner::new(&wish, "s").unwrap().arm_of(&unit);
+            let mut requested = split(hash, &weights);
+            let all = Assigner::new(&requested, "s").unwrap().arm_of(&unit);
+            requested.coverage = f64::from(part) / 100.0;
+            let some = Assigner::new(&requested, "s").unwrap().arm_of(&unit);
             prop_assert!(some.is_none() || some == all, "{:?}: {:?} and {:?}", hash, some, all);
         }
     }

@@ -1,8 +1,8 @@
-//! What a tally adds up: any items, in any order, seen from either side.
+//! Sums of a report: any items, in any order, seen from either side.
 
 use super::*;
 
-/// What one version says about one item of one row, as plain data.
+/// The answer of one version to one item of one row, as plain data.
 #[derive(Clone, Debug)]
 enum Word {
     Fails,
