@@ -1,7 +1,7 @@
-//! Admission: whether a request may wait at all, and the account of those that do.
+//! Admission: checks whether a request may run or wait, and counts the requests that do.
 //!
 //! Decision: everything that can be wrong with one request is found here, before it waits, so that
-//! it can never spoil the batch that it joins.
+//! it can never fail the batch that it joins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::batch::join::RowLayout;
 use crate::batch::policy::types::{Refusal, Refused};
 
-/// Seconds are the unit of the `Retry-After` header, so this is the shortest that it can tell.
+/// The shortest value of the `Retry-After` header, whose unit is seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A request that fits the version.
@@ -21,15 +21,15 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct ValidatedRequest {
     /// The inputs in the order of the signature.
     pub(crate) inputs: Vec<Option<Tensor>>,
-    /// The positions of the outputs that it asks for.
+    /// The positions of the requested outputs.
     pub(crate) outputs: Vec<usize>,
-    /// Its rows; 1 when the model knows none.
+    /// The rows; 1 when the model has no batch dimension.
     pub(crate) n_rows: usize,
-    /// What it has in common with those that it may share a batch with; `None` runs alone.
+    /// The layout that requests of one batch share; `None` runs alone.
     pub(crate) layout: Option<RowLayout>,
 }
 
-/// Whether batches of this version have rows that all inputs and outputs share.
+/// Returns whether batches of this version have rows that all inputs and outputs share.
 pub(crate) fn is_batching(info: &ModelInfo) -> bool {
     info.is_batching && info.max_request_rows.is_some()
 }
@@ -37,7 +37,7 @@ pub(crate) fn is_batching(info: &ModelInfo) -> bool {
 /// Checks a request against its version.
 ///
 /// # Errors
-/// `invalid_request` that says what would be right.
+/// `invalid_request` with the expected value.
 pub(crate) fn validate(
     info: &ModelInfo,
     inputs: Vec<NamedTensor>,
@@ -92,10 +92,10 @@ fn check_limit(info: &ModelInfo, n_rows: usize) -> Result<()> {
     }
 }
 
-/// Until when a request is worth answering: what it asks for, but no longer than the model allows.
+/// Returns the deadline of a request: the requested one, but no later than the model allows.
 ///
 /// # Errors
-/// `deadline_exceeded` when that has passed already.
+/// `deadline_exceeded` when it has already passed.
 pub(crate) fn deadline(
     requested: Option<Instant>,
     default_timeout: Option<Duration>,
@@ -109,7 +109,7 @@ pub(crate) fn deadline(
     }
 }
 
-/// The deadline passed before there was an answer.
+/// Returns the error of a deadline that passed before there was an answer.
 pub(crate) fn deadline_exceeded() -> Error {
     Error::new(
         Code::DeadlineExceeded,
@@ -117,7 +117,7 @@ pub(crate) fn deadline_exceeded() -> Error {
     )
 }
 
-/// A request without deadline waited in a queue that does not drain.
+/// Returns the error of a request without deadline that waited in a queue that does not drain.
 pub(crate) fn waited_too_long(level: AdmissionLevel) -> Error {
     Error::new(
         Code::Overloaded,
@@ -128,7 +128,7 @@ pub(crate) fn waited_too_long(level: AdmissionLevel) -> Error {
     .with_admission_level(level)
 }
 
-/// Why a request was refused, in words for its caller.
+/// Returns the error of a refused request.
 pub(crate) fn refused(info: &ModelInfo, refused: Refused) -> Error {
     let (model, version) = (&info.model, &info.version);
     let Refused { refusal, level } = refused;
@@ -155,7 +155,7 @@ pub(crate) fn refused(info: &ModelInfo, refused: Refused) -> Error {
     }
 }
 
-/// The queue is full, of requests that may be answered before or not.
+/// Returns the error of a full queue, with the predicted wait where it is known.
 pub(crate) fn queue_full(info: &ModelInfo, limit: usize, wait: Option<Duration>) -> Error {
     let predicted = wait.map(|wait| format!(" and are answered in {}", millis(wait)));
     Error::new(
@@ -170,7 +170,7 @@ pub(crate) fn queue_full(info: &ModelInfo, limit: usize, wait: Option<Duration>)
     .with_retry_after(wait.unwrap_or_default().max(RETRY_AFTER))
 }
 
-/// A less urgent request made room in the queue.
+/// Returns the error of a request that a more urgent one displaced from the queue.
 pub(crate) fn displaced(info: &ModelInfo, level: Option<AdmissionLevel>) -> Error {
     let error = Error::new(
         Code::QueueFull,
@@ -187,7 +187,7 @@ pub(crate) fn displaced(info: &ModelInfo, level: Option<AdmissionLevel>) -> Erro
     }
 }
 
-/// Milliseconds with as many digits as matter to a reader.
+/// Formats milliseconds with the significant digits only.
 fn millis(time: Duration) -> String {
     let millis = time.as_secs_f64() * 1000.0;
     match millis < 10.0 {
@@ -196,7 +196,7 @@ fn millis(time: Duration) -> String {
     }
 }
 
-/// Every instance is gone.
+/// Returns the error of a version that has lost every instance.
 pub(crate) fn no_instance(info: &ModelInfo) -> Error {
     Error::new(
         Code::EngineLost,
@@ -207,7 +207,7 @@ pub(crate) fn no_instance(info: &ModelInfo) -> Error {
     )
 }
 
-/// Counts the requests that are admitted and not answered.
+/// Counter of the requests that are admitted and not answered.
 #[derive(Debug, Default)]
 pub(crate) struct InFlightCounter {
     count: AtomicUsize,
@@ -215,21 +215,21 @@ pub(crate) struct InFlightCounter {
 }
 
 impl InFlightCounter {
-    /// Counts a request until the permit is dropped.
+    /// Counts a request until the guard is dropped.
     pub(crate) fn track(self: &Arc<Self>) -> InFlightGuard {
         self.count.fetch_add(1, Ordering::AcqRel);
         InFlightGuard(Arc::clone(self))
     }
 
-    /// Requests inside.
+    /// Returns the number of requests in flight.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Resolves when nobody is inside.
+    /// Resolves when no request is in flight.
     pub(crate) async fn drained(&self) {
         loop {
-            // Made before the count is read, so that a permit dropped in between is noticed.
+            // Created before the count is read, so that a guard dropped in between is noticed.
             let empty = self.empty.notified();
             if self.count() == 0 {
                 return;
@@ -239,7 +239,7 @@ impl InFlightCounter {
     }
 }
 
-/// One request inside; dropping it lets the request out.
+/// Guard of one request in flight; dropping it ends the count.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard(Arc<InFlightCounter>);
 

@@ -1,8 +1,7 @@
-//! Batches: who waits, when a batch is cut, how its inputs are joined and its outputs split.
+//! Batches: which requests wait, when a batch is formed, how inputs are joined and outputs split.
 //!
-//! Decision: everything here is a function over plain data. Time is an argument, and threads,
-//! channels and locks are the business of `instance`, so that the rules can be played in virtual
-//! time.
+//! Decision: everything here is a function over plain data. Time is an argument, and `instance`
+//! handles threads, channels and locks, so that the rules can be tested in virtual time.
 
 pub(crate) mod agreement;
 pub(crate) mod curve;

@@ -1,6 +1,6 @@
-//! What one version has done: the counters behind the statistics endpoints.
+//! Counters of one version behind the statistics endpoints.
 //!
-//! Decision: a mutex of its own, held for a few additions. A request locks it once when it ends, a
+//! Decision: a separate mutex, held for a few additions. A request locks it once when it ends, a
 //! batch once when it has run, and a reader copies; nothing is ever reset.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use contract::{BatchStatistics, CountAndTime, ModelName, Timings, Version, VersionStatistics};
 
-/// Sizes of batches that are listed one by one. Models that do not batch take requests of any
-/// size, and callers must not be able to grow the list without end; 1024 covers every size of a
-/// batch that pays off.
+/// The most batch sizes that are listed one by one. Models that do not batch accept requests of any
+/// size, and callers must not be able to grow the list without end; 1024 covers every batch size
+/// that pays off.
 const MAX_BATCH_SIZES: usize = 1024;
 
 /// The counters of one version.
@@ -18,7 +18,7 @@ const MAX_BATCH_SIZES: usize = 1024;
 pub(crate) struct VersionCounters(Mutex<VersionStatistics>);
 
 impl VersionCounters {
-    /// Counters of a version that has done nothing yet.
+    /// Creates counters of a version without requests.
     pub(crate) fn new(model: ModelName, version: Version) -> Self {
         Self(Mutex::new(VersionStatistics::new(model, version)))
     }
@@ -51,7 +51,7 @@ impl VersionCounters {
         add(&mut self.lock().fail, latency);
     }
 
-    /// The counters as they are now.
+    /// Returns a copy of the counters.
     pub(crate) fn snapshot(&self) -> VersionStatistics {
         self.lock().clone()
     }

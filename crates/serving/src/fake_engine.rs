@@ -1,9 +1,10 @@
-//! An engine for tests: `model.fake` is a text that says what the model does.
+//! Engine for tests: the text in `model.fake` describes the behavior of the model.
 //!
 //! One word per line: `add 3` (the output is the input plus 3), `fixed` (no batch dimension),
 //! `wide` (a second dynamic dimension), `fail` (cannot be opened), `panic` (opening panics),
-//! `refuse 2` (every run with 2 rows fails), `lose` (every run loses the session), `peak` (the output
-//! is divided by the largest number of all rows), `pads` (sessions pad runs unless batching is off), `gate` (runs wait until the gate opens).
+//! `refuse 2` (every run with 2 rows fails), `lose` (every run loses the session), `peak` (the
+//! output is divided by the largest number of all rows), `pads` (sessions pad runs unless batching
+//! is off), `gate` (runs wait until the gate opens).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,25 +17,25 @@ use contract::{
     RequestId, Result, Session, SessionLayout, Shape, Signature, Tensor, TensorSpec,
 };
 
-/// The input and the output.
+/// The name of the input and of the output.
 pub(crate) const INPUT: &str = "x";
 
-/// Counts what it opens and what is still open.
+/// Engine that counts the sessions it opens and those still open.
 #[derive(Debug, Default)]
 pub(crate) struct FakeEngine {
-    /// Sessions that exist.
+    /// The sessions that exist.
     pub(crate) n_open: Arc<AtomicUsize>,
-    /// The most sessions that ever existed.
+    /// The most sessions that ever existed at once.
     pub(crate) n_most_open: AtomicUsize,
-    /// Artefacts that were opened, or tried to.
+    /// The artifacts that were opened, or failed to open.
     pub(crate) n_loads: AtomicUsize,
-    /// Runs of all sessions.
+    /// The runs of all sessions.
     pub(crate) n_runs: Arc<AtomicUsize>,
-    /// What gated runs wait for.
+    /// The gate that runs with `gate` wait for.
     pub(crate) gate: Arc<Gate>,
 }
 
-/// Closed at first.
+/// A gate for runs, closed at first.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     is_open: Mutex<bool>,
@@ -150,9 +151,9 @@ impl Engine for FakeEngine {
             .lines()
             .map(|line| line.split_once(' ').unwrap_or((line, "")));
         let words: BTreeMap<_, _> = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        assert!(!words.contains_key("panic"), "as asked for");
+        assert!(!words.contains_key("panic"), "the model panics when opened");
         if words.contains_key("fail") {
-            return Err(Error::new(Code::EngineFailed, "the file is no model"));
+            return Err(Error::new(Code::EngineFailed, "the file is not a model"));
         }
         let session = || -> Box<dyn Session> {
             let n_open = self.n_open.fetch_add(1, Ordering::SeqCst) + 1;
@@ -176,7 +177,7 @@ impl Engine for FakeEngine {
                 is_shared: false,
                 threads,
                 provider: "cpu".to_owned(),
-                reason: "a fake shares nothing".to_owned(),
+                reason: "the fake engine shares nothing".to_owned(),
             },
             pads_rows: words.contains_key("pads") && spec.max_batch_rows.is_some(),
             sessions: (0..n_sessions.get()).map(|_| session()).collect(),
@@ -184,7 +185,7 @@ impl Engine for FakeEngine {
     }
 }
 
-/// One row of two zeros.
+/// Builds a request of one row of two zeros.
 pub(crate) fn request() -> InferRequest {
     let tensor = Tensor::from_values(Shape::new(&[1, 2]), vec![0.0_f32, 0.0]).unwrap();
     let input = NamedTensor {

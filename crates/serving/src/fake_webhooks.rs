@@ -1,7 +1,7 @@
-//! Gates and receivers for tests, which answer as the test says.
+//! Webhooks for tests: gates and receivers with configured answers.
 //!
-//! Only addresses of plain HTTP exist. A gate that has nothing more to say says to wait, and what
-//! nobody decides about is taken.
+//! Only addresses of plain HTTP exist. A gate without further answers says to wait, and messages
+//! are accepted by default.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -13,13 +13,13 @@ type NotifyFn = dyn Fn(&str, &RawJson) -> DeliveryOutcome + Send + Sync;
 
 /// Gates that all give the same answers, and one receiver behind all addresses.
 pub(crate) struct FakeWebhooks {
-    /// What gates answer, the last one first.
+    /// The answers of gates, the last one first.
     answers: Mutex<Vec<GateDecision>>,
     notify: Box<NotifyFn>,
 }
 
 impl FakeWebhooks {
-    /// Gates with these answers, the last one first.
+    /// Creates gates with these answers, the last one first.
     pub(crate) fn gate(answers: Vec<GateDecision>) -> Self {
         Self {
             answers: Mutex::new(answers),
@@ -27,7 +27,7 @@ impl FakeWebhooks {
         }
     }
 
-    /// A receiver that decides by the address and the message.
+    /// Creates a receiver that decides by the address and the message.
     pub(crate) fn receiver(
         notify: impl Fn(&str, &RawJson) -> DeliveryOutcome + Send + Sync + 'static,
     ) -> Self {
@@ -48,7 +48,7 @@ impl Webhooks for FakeWebhooks {
     fn check(&self, url: &str) -> Result<()> {
         match url.starts_with("http://") {
             true => Ok(()),
-            false => Err(Error::invalid("no such place")),
+            false => Err(Error::invalid("unknown receiver")),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Instances: the sessions of a model, and the threads that run them.
 //!
-//! Decision: a free thread comes and takes a batch together with an idle session, nobody hands it
-//! one. So it always has the newest view of the queue, and there is no assignment to take back when
-//! it dies. A caller whose run is short may take an idle session itself, and spare both hand-offs.
+//! Decision: a free thread takes a batch together with an idle session; no dispatcher assigns them.
+//! So the thread always sees the current queue, and no assignment has to be undone when it ends. A
+//! caller whose run is short may take an idle session itself and avoid both hand-offs.
 
 pub(crate) mod coalescing;
 pub(crate) mod cost;
@@ -12,38 +12,38 @@ pub(crate) mod part;
 pub(crate) mod pool;
 mod stopwatch;
 mod thread_name;
-pub(crate) mod verification;
+mod waker;
 pub(crate) mod watch;
 pub(crate) mod watchdog;
 
 use contract::{Result, Tensor, Timings};
 use tokio::sync::oneshot;
 
-/// What a request wants to be run.
+/// The work of one request.
 #[derive(Debug)]
 pub(crate) struct Work {
     /// The inputs in the order of the signature.
     pub(crate) inputs: Vec<Option<Tensor>>,
-    /// The positions of the outputs that it asks for.
+    /// The positions of the requested outputs.
     pub(crate) outputs: Vec<usize>,
 }
 
 /// A request on its way to an instance.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// What to run.
+    /// The work to run.
     pub(crate) work: Work,
-    /// Whether it may run on the thread of a caller, in company too.
+    /// True if it may run on the thread of a caller, in a batch too.
     pub(crate) is_short: bool,
-    /// Where its answer goes; the caller may have gone away.
+    /// The channel for its answer; the caller may have gone away.
     pub(crate) reply: oneshot::Sender<Result<Answer>>,
 }
 
-/// What an instance made of a request.
+/// The answer of an instance to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The outputs in the order that the request asked for.
+    /// The outputs in the requested order.
     pub(crate) outputs: Vec<Tensor>,
-    /// Where the time went.
+    /// The time of each part of the run.
     pub(crate) timings: Timings,
 }

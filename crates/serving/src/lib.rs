@@ -1,6 +1,6 @@
 //! From an accepted request to an engine call: routing, admission, batching, instances, repository.
 //!
-//! The folders follow the request. Nothing here knows a protocol, a metric or a native runtime.
+//! The folders follow the request. This crate knows no protocol, metric or native runtime.
 
 mod admission;
 mod batch;

@@ -1,18 +1,19 @@
-//! A variant: one loaded version of a model that answers requests.
+//! A loaded version: one version of a model in memory that answers requests.
 //!
-//! Decision: where a request runs follows from the measured cost of its size. A short run happens on
-//! the thread of its caller, when a session is idle and nobody is ahead: two hand-offs would cost
-//! more than the run. A model whose cost depends on values, or whose run was once too long for such
-//! a thread, gets threads of its own. While such requests follow each other closely, each lets the other connections of its
-//! thread go first, and the first that comes back runs all of them as one batch. Everything else runs on threads of the model, one for each session, and its request waits
-//! for the answer on a one-shot channel.
+//! Decision: the measured cost of its size decides where a request runs. A short run happens on the
+//! thread of its caller, when a session is idle and no request is queued ahead: two hand-offs would
+//! cost more than the run. A model whose cost depends on values, or whose run was once too long for
+//! such a thread, runs on its own threads. While short requests follow each other closely, each
+//! lets the other connections of its thread go first, and the first that continues runs all of them
+//! as one batch. All other requests run on threads of the model, one for each session, and wait for
+//! the answer on a one-shot channel.
 //!
-//! What one request costs besides its tensors: it allocates the lists of its inputs and outputs, and
-//! the statistics are locked twice. Run by its caller, it locks the mutex of the pool to take a
-//! session and to give it back. Queued, it allocates a one-shot channel and a node in the queue; it
-//! locks the mutex once to get in, its batch locks it once to get out; it wakes a thread when one
-//! sleeps, and that thread wakes its task. A deadline adds one timer. Nothing is locked over an
-//! `.await`, and nobody waits for the observer.
+//! The cost of one request besides its tensors: it allocates the lists of its inputs and outputs,
+//! and locks the statistics twice. Run by its caller, it locks the mutex of the pool to take a
+//! session and to return it. Queued, it allocates a one-shot channel and a node in the queue; it
+//! locks the mutex once to enter, its batch locks it once to leave; it wakes a thread when one
+//! sleeps, and that thread wakes its task. A deadline adds one timer. No lock is held over an
+//! `.await`, and no request waits for the observer.
 
 mod execution;
 mod pending_answer;
@@ -36,10 +37,10 @@ use crate::counters::VersionCounters;
 use crate::instance::coalescing::ArrivalGap;
 use crate::instance::cost::{CostCurve, RunSize};
 use crate::instance::executor::Executor;
+use crate::instance::executor::verification::{Verification, Verifier};
 use crate::instance::overrun::FirstOverrun;
 use crate::instance::part::Part;
 use crate::instance::pool::Pool;
-use crate::instance::verification::{Verification, Verifier};
 use crate::instance::watch::{RunWatch, WatchedSession};
 use crate::instance::watchdog::Watchdog;
 use crate::instance::{Answer, Job, Work};
@@ -48,29 +49,29 @@ use execution::Hazards;
 use pending_answer::PendingAnswer;
 use request_guard::RequestGuard;
 
-/// How requests are joined.
+/// The batching settings of a loaded version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchSettings {
-    /// The most rows of a batch; 1 turns joining off.
+    /// The most rows of a batch; 1 turns batching off.
     pub(crate) max_rows: usize,
-    /// The longest that an idle instance waits for company; `None` leaves it to the scheduler.
+    /// The longest batch delay of an idle instance; `None` leaves it to the scheduler.
     pub(crate) max_delay: Option<Duration>,
-    /// Whether joined requests are verified.
+    /// The verification of batched requests.
     pub(crate) verification: Verification,
 }
 
-/// How a variant treats its requests.
+/// The scheduling settings of a loaded version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SchedulingSettings {
-    /// How requests are joined.
+    /// The batching settings.
     pub(crate) batch: BatchSettings,
-    /// The rows that wait; requests that an idle instance takes at once do not count.
+    /// The most rows that wait; requests that an idle instance takes at once do not count.
     pub(crate) queue: QueueLimit,
-    /// The longest that a request may take, whatever deadline it names.
+    /// The longest that a request may take, whatever its deadline.
     pub(crate) default_timeout: Option<Duration>,
     /// The longest that a run may take.
     pub(crate) run_timeout: Duration,
-    /// Where requests run.
+    /// The threads that requests run on.
     pub(crate) execution: Execution,
 }
 
@@ -86,7 +87,7 @@ impl SchedulingSettings {
     }
 }
 
-/// One loaded version of a model that answers requests.
+/// A loaded version of a model that answers requests.
 #[derive(Debug)]
 pub(crate) struct LoadedVersion {
     default_timeout: Option<Duration>,
@@ -99,10 +100,10 @@ pub(crate) struct LoadedVersion {
 }
 
 impl LoadedVersion {
-    /// Starts one thread for each session. `curve` is what runs are known to cost.
+    /// Starts one thread for each session. `curve` holds the known run times.
     ///
     /// # Errors
-    /// `internal` when there is no session, or the operating system has no thread to give.
+    /// `internal` when there is no session, or the operating system cannot start a thread.
     pub(crate) fn start(
         info: SharedModelInfo,
         sessions: Vec<Box<dyn Session>>,
@@ -111,14 +112,14 @@ impl LoadedVersion {
         observe: Arc<dyn Observe>,
     ) -> Result<Arc<Self>> {
         if sessions.is_empty() {
-            return Err(Error::internal("a variant needs a session to run on"));
+            return Err(Error::internal("a loaded version needs a session"));
         }
         let counters = VersionCounters::new(info.model.clone(), info.version.clone());
         let n_instances = sessions.len();
         let now = time::Instant::now().into_std();
-        let told = Arc::clone(&observe);
+        let observer_of_runs = Arc::clone(&observe);
         let limit = settings.run_timeout;
-        let watch = RunWatch::new(Arc::clone(&info), told, limit, &sessions, now);
+        let watch = RunWatch::new(Arc::clone(&info), observer_of_runs, limit, &sessions, now);
         let sessions = WatchedSession::all(&watch, sessions);
         let executor = Arc::new(Executor {
             cost: CostCurve::new(&curve, &info),
@@ -142,23 +143,23 @@ impl LoadedVersion {
         });
         for index in 0..n_instances {
             executor.start(index).map_err(|error| {
-                Error::internal(format!("no thread for instance {index}: {error}"))
+                Error::internal(format!("cannot start thread of instance {index}: {error}"))
             })?;
         }
         Ok(loaded_version)
     }
 
-    /// What is known about the version.
+    /// Returns the description of the version.
     pub(crate) fn info(&self) -> &SharedModelInfo {
         self.executor.current_info()
     }
 
-    /// Lets a watchdog look after the runs.
+    /// Lets a watchdog check the runs.
     pub(crate) fn watched_by(&self, watchdog: &Watchdog) {
         watchdog.watch(&self.executor);
     }
 
-    /// Why none of the instances can run anything for now; `None` while one can.
+    /// Returns why no instance can run anything for now; `None` while one can.
     pub(crate) fn stuck_reason(&self) -> Option<String> {
         let watch = &self.executor.watch;
         watch.is_stuck().then(|| watch.reason())
@@ -167,8 +168,8 @@ impl LoadedVersion {
     /// Answers a request. Dropping the future cancels it.
     ///
     /// # Errors
-    /// `invalid_request`, `queue_full`, `overloaded`, `model_not_ready`, `deadline_exceeded`, `engine_failed`,
-    /// `engine_lost`, `internal`.
+    /// `invalid_request`, `queue_full`, `overloaded`, `model_not_ready`, `deadline_exceeded`,
+    /// `engine_failed`, `engine_lost`, `internal`.
     pub(crate) async fn infer(self: &Arc<Self>, request: InferRequest) -> Result<InferResponse> {
         let mut request_guard = RequestGuard::new(self);
         let result = self.execute(request, &mut request_guard).await;
@@ -176,19 +177,19 @@ impl LoadedVersion {
         result
     }
 
-    /// Refuses a request that is not decoded yet, where any as urgent would be refused. A refusal is
-    /// told like every other.
+    /// Refuses a request that is not decoded yet, where any request of its urgency would be
+    /// refused. The refusal is counted like any other.
     ///
     /// # Errors
     /// `overloaded`.
     pub(crate) fn refuse_early(&self, urgency: Urgency) -> Result<()> {
-        // What its caller runs at once is not predicted.
+        // A request that its caller would run at once has no prediction.
         if self.allows_inline(self.executor.cost.one_row()) {
             return Ok(());
         }
         let now = time::Instant::now().into_std();
         let deadline = admission::deadline(Some(urgency.deadline), self.default_timeout, now);
-        // What is late already is told otherwise.
+        // A request that is late already gets its own error after decoding.
         let Ok(Some(deadline)) = deadline else {
             return Ok(());
         };
@@ -241,7 +242,7 @@ impl LoadedVersion {
             return Ok(self.response(&positions, answer));
         }
         let (reply, answer) = oneshot::channel();
-        let is_short = is_short && (!can_be_joined || self.is_short_in_company(size));
+        let is_short = is_short && (!can_be_joined || self.is_short_when_joined(size));
         let waiting = QueuedRequest {
             n_rows,
             layout: validated.layout,
@@ -265,13 +266,13 @@ impl LoadedVersion {
         Ok(self.response(&positions, answer))
     }
 
-    /// Whether a run of this size is short enough for the thread of the caller.
+    /// Returns whether a run of this size is short enough for the thread of the caller.
     fn is_short(&self, size: RunSize) -> bool {
         self.allows_inline(self.executor.cost.estimate(size))
     }
 
-    /// Whether the largest batch of requests of this size is short enough for it too.
-    fn is_short_in_company(&self, size: RunSize) -> bool {
+    /// Returns whether the largest batch of requests of this size is short enough for it too.
+    fn is_short_when_joined(&self, size: RunSize) -> bool {
         self.is_short(size.with_rows(self.max_rows))
     }
 
@@ -286,13 +287,13 @@ impl LoadedVersion {
         }
     }
 
-    /// Whether others are likely to be ready on the thread of this caller, and the largest batch is
-    /// short enough for it too.
+    /// Returns whether other requests are likely to be ready on the thread of this caller, and the
+    /// largest batch is short enough for it too.
     fn should_coalesce(&self, can_be_joined: bool, size: RunSize, now: Instant) -> bool {
         let is_delayed = self.max_delay.is_some_and(|delay| !delay.is_zero());
         let is_near = self.coalescing.observe(now);
         let is_possible = can_be_joined && self.max_rows > 1 && !is_delayed;
-        is_near && is_possible && self.is_short_in_company(size)
+        is_near && is_possible && self.is_short_when_joined(size)
     }
 
     fn submit(&self, waiting: QueuedRequest<Job>, needs_thread: bool) -> Result<PendingAnswer<'_>> {
@@ -322,7 +323,7 @@ impl LoadedVersion {
         }
     }
 
-    /// How requests are scheduled right now.
+    /// Returns the current scheduling of requests.
     pub(crate) fn scheduling(&self) -> Scheduling {
         let snapshot = self.executor.pool.snapshot();
         let estimate = self.executor.cost.one_row();
@@ -348,12 +349,12 @@ impl LoadedVersion {
         }
     }
 
-    /// What the version has done so far.
+    /// Returns the counters of the version.
     pub(crate) fn counters(&self) -> VersionStatistics {
         self.executor.counters.snapshot()
     }
 
-    /// Requests admitted and not answered yet.
+    /// Returns the number of requests admitted and not answered yet.
     pub(crate) fn n_in_flight(&self) -> usize {
         self.in_flight.count()
     }
@@ -363,12 +364,12 @@ impl LoadedVersion {
         self.in_flight.drained().await;
     }
 
-    /// Asks the engine to end every run, because the server ends.
+    /// Asks the engine to end every run, because the server is shutting down.
     pub(crate) fn end_runs(&self) {
         self.executor.watch.end_all();
     }
 
-    /// Takes nothing new; the threads end once the queue is empty.
+    /// Stops admission; the threads end once the queue is empty.
     pub(crate) fn stop(&self) {
         self.executor.pool.close();
     }

@@ -1,12 +1,13 @@
-//! The model repository: folders on disk become versions that serve.
+//! The model repository: folders on disk become served versions.
 //!
 //! A scan ([`layout`]) and the settings of each model ([`settings`]) go into a [`plan`], which the
-//! [`controller`] carries out: it opens versions ([`version`],
-//! [`batch_invariance`], [`warmup`]) and publishes a [`snapshot`]. What operators
-//! ask for beside the files are [`desired`], which the [`persistence`] keeps over restarts.
+//! [`controller`] carries out: it opens versions ([`version`], [`batch_invariance`], [`warmup`])
+//! and publishes a [`snapshot`]. The changes of operators are the [`desired`] state, which
+//! [`persistence`] stores.
 //!
-//! Decision: what is served is an immutable snapshot, swapped whole. One task owns the state behind
-//! it; whatever happens (a changed file, a call, a finished load) is an event of that task.
+//! Decision: the served models are an immutable snapshot, swapped as a whole. One task owns the
+//! state behind it; everything that happens (a changed file, a call, a finished load) is an event
+//! of that task.
 
 mod batch_invariance;
 mod batching;

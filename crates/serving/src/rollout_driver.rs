@@ -1,15 +1,17 @@
-//! The driver: rollouts of a running server, from a file to the version that has won.
+//! Rollouts of a running server, from the rollout file to the version that has won.
 //!
-//! Decision: the driver is thin. What is decided, the state machine decides ([`super::state`]); here
-//! are the counts that it gets, the deeds that follow, and what is kept over a kill. Each rollout is
-//! a task of its own; this registry knows all of them, also those that have ended.
+//! Decision: the driver is thin. The state machine ([`rollout::state`]) makes every decision; the
+//! driver supplies its counts, applies its actions, and persists what must survive a kill. Each
+//! rollout is a task of its own; the registry knows all of them, including those that have ended.
 
 mod baseline_alarm;
 mod budget;
 mod compatibility;
 mod counter_deltas;
+mod documents;
 mod followed_rollout;
 mod leader_state;
+mod notification_sender;
 mod notifications;
 mod record;
 mod registry;
@@ -33,20 +35,20 @@ use traffic_control::TrafficControl;
 pub(crate) use record::Records;
 pub(crate) use registry::{Registry, RepositoryHandle, Restored};
 
-/// What every rollout works with.
+/// Dependencies shared by all rollouts.
 #[derive(Debug)]
 pub(crate) struct Dependencies {
     traffic_control: TrafficControl,
     records: Records,
     webhooks: Arc<dyn Webhooks>,
     observe: Arc<dyn Observe>,
-    /// From one look at the counts to the next.
+    /// Time between two samples of the counters.
     block: Duration,
-    /// Where others reach this server.
+    /// Address at which others reach this server.
     public_url: Option<String>,
 }
 
-/// Asks no gate and tells nobody: for servers that were given nothing to do so with.
+/// Webhooks of a server that has none: no gate is queried and no notification is sent.
 #[derive(Debug)]
 pub(crate) struct NoWebhooks;
 
@@ -54,7 +56,7 @@ impl Webhooks for NoWebhooks {
     fn check(&self, url: &str) -> Result<()> {
         Err(Error::new(
             Code::Unsupported,
-            format!("this server calls no webhooks, so not `{url}`"),
+            format!("this server cannot call webhooks, so it cannot call `{url}`"),
         ))
     }
 
@@ -73,6 +75,6 @@ impl Webhooks for NoWebhooks {
         _message: &'a RawJson,
         _timeout: Duration,
     ) -> BoxFuture<'a, DeliveryOutcome> {
-        Box::pin(async { DeliveryOutcome::Refused("this server posts nothing".to_owned()) })
+        Box::pin(async { DeliveryOutcome::Refused("this server sends nothing".to_owned()) })
     }
 }

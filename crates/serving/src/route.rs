@@ -1,7 +1,7 @@
 //! Routing: from the name in a request to the version that answers.
 //!
-//! Decision: a pure function over an immutable table. The table is swapped whole, so a request sees
-//! one state of the repository and takes no lock.
+//! Decision: a pure function over an immutable table. The table is swapped as a whole, so a request
+//! sees one state of the repository and takes no lock.
 
 mod active_split;
 mod attribution;
@@ -31,13 +31,13 @@ pub(crate) use rules::RoutingRules;
 
 use active_split::ArmAssignment;
 
-/// Loading a small model takes about this long; for a large one the client asks again.
+/// Time in which a small model is loaded; for a large one the client retries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// More names than this make a sentence hard to read; `GET /models` lists them all.
+/// Largest number of names in a message; `GET /models` lists all of them.
 const MAX_NAMES: usize = 8;
 
-/// What is served, for routing and for status.
+/// Served models and versions, for routing and for status.
 #[derive(Debug)]
 pub(crate) struct RoutingTable<T> {
     /// The models by name.
@@ -47,28 +47,28 @@ pub(crate) struct RoutingTable<T> {
 /// One model.
 #[derive(Debug)]
 pub(crate) struct ModelRow<T> {
-    /// Why the model as a whole cannot be served; empty otherwise.
+    /// Reason why the model as a whole cannot be served; empty otherwise.
     pub(crate) reason: String,
-    /// Whether the server is not ready without it.
+    /// Set when the server is not ready without this model.
     pub(crate) is_required: bool,
     /// Its versions, ascending.
     pub(crate) versions: Vec<VersionRow<T>>,
-    /// What decides between them.
+    /// Rules that choose between them.
     pub(crate) rules: RoutingRules,
 }
 
-/// What answers a request.
+/// Result of routing one request.
 #[derive(Debug)]
 pub(crate) struct RouteMatch<'a, T> {
-    /// What answers.
+    /// Handle of the version that answers.
     pub(crate) handle: &'a T,
-    /// The arm of the split.
+    /// Name of the arm of the split.
     pub(crate) arm: Option<&'a Bytes>,
-    /// The probability of the arm, when a bandit has drawn it.
+    /// Probability of the arm, when a bandit sets the weights.
     pub(crate) propensity: Option<&'a Bytes>,
-    /// Where the request is counted; nowhere when it belongs to no arm, or was forced into it.
+    /// Arm for which the request is counted; `None` when it has no arm or was forced into one.
     pub(crate) counted_arm: Option<&'a Arc<ActiveArm>>,
-    /// Where a copy of the request goes.
+    /// Mirror that may copy the request.
     pub(crate) mirror: Option<&'a Arc<Mirror>>,
 }
 
@@ -77,11 +77,11 @@ pub(crate) struct RouteMatch<'a, T> {
 pub(crate) struct VersionRow<T> {
     /// The version.
     pub(crate) version: Version,
-    /// Where it stands.
+    /// Its state.
     pub(crate) state: VersionState,
-    /// Why.
+    /// Reason for the state.
     pub(crate) reason: String,
-    /// What answers; there while the state is ready.
+    /// Handle of the loaded version; `Some` while the state is ready.
     pub(crate) handle: Option<T>,
 }
 
@@ -106,7 +106,7 @@ impl<T> Default for RoutingTable<T> {
 }
 
 impl<T> ModelRow<T> {
-    /// What answers when no version is named: the pinned version, or the highest that is ready.
+    /// Returns the default version: the pinned one, or the highest that is ready.
     pub(crate) fn latest(&self) -> Option<&T> {
         if let Some(pinned) = &self.rules.pinned {
             return self.version(pinned.as_str())?.handle.as_ref();
@@ -115,7 +115,7 @@ impl<T> ModelRow<T> {
         ready.filter_map(|row| row.handle.as_ref()).next()
     }
 
-    /// The row of a version or a label.
+    /// Returns the row of a version or a label.
     pub(crate) fn version(&self, text: &str) -> Option<&VersionRow<T>> {
         let find = |text: &str| {
             let mut rows = self.versions.iter();
@@ -124,7 +124,7 @@ impl<T> ModelRow<T> {
         find(text).or_else(|| find(self.rules.labels.get(text)?.as_str()))
     }
 
-    /// The arms of the split whose version is being loaded.
+    /// Returns the arms of the split whose version is being loaded.
     pub(crate) fn loading_arms(&self) -> impl Iterator<Item = &Arm> {
         let arms = self.rules.split.iter().flat_map(|on| &on.split().arms);
         arms.filter(|arm| {
@@ -142,7 +142,7 @@ impl<T> ModelRow<T> {
         list(ready.map(|row| row.version.as_str()))
     }
 
-    /// Why no version is ready.
+    /// Returns the reasons why no version is ready.
     pub(crate) fn reasons(&self) -> String {
         if !self.reason.is_empty() {
             return self.reason.clone();
@@ -159,7 +159,7 @@ impl<T> ModelRow<T> {
 }
 
 impl<T> RoutingTable<T> {
-    /// What answers a target by name alone.
+    /// Finds the version for a target by name alone.
     ///
     /// # Errors
     /// As `Infer::route` lists them.
@@ -168,8 +168,8 @@ impl<T> RoutingTable<T> {
         find_named(name, model, &target.version)
     }
 
-    /// What answers every request with this target, whoever asks and whatever else it says; nothing
-    /// where that is not certain.
+    /// Finds the version that answers every request with this target, independent of the caller and
+    /// the body; `None` when that is not certain.
     pub(crate) fn find_unambiguous(&self, target: &Target) -> Option<&T> {
         let (name, model) = self.row(target).ok()?;
         let is_alone = model.versions.len() == 1 && model.rules.split.is_none();
@@ -181,7 +181,8 @@ impl<T> RoutingTable<T> {
         }
     }
 
-    /// What answers the request of a caller. A split is asked when the target names no version.
+    /// Finds the version for the request of a caller. A split applies when the target names no
+    /// version.
     ///
     /// # Errors
     /// As `Infer::route_for` lists them.
@@ -230,7 +231,7 @@ impl<T> RoutingTable<T> {
         }
     }
 
-    /// The row of a model.
+    /// Returns the row of a model.
     ///
     /// # Errors
     /// `model_not_found`.
@@ -292,8 +293,8 @@ fn find_named<'a, T>(
     }
 }
 
-/// What answers for an arm; `None` when its version cannot serve, which is no reason to fail the
-/// caller. One that is being loaded is waited for, or a restart would move units between arms.
+/// Finds the version of an arm; `None` when it is not available, which is no reason to fail the
+/// caller. One that is being loaded is an error, or a restart would move units between arms.
 fn find_arm<'a, T>(name: &ModelName, model: &'a ModelRow<T>, arm: &Arm) -> Result<Option<&'a T>> {
     let row = model.version(&arm.version);
     match row.map(|row| (row, is_changing(row.state))) {
@@ -353,7 +354,7 @@ fn not_ready(message: String) -> Error {
     Error::new(Code::ModelNotReady, message).with_retry_after(RETRY_AFTER)
 }
 
-/// Names in backticks, or `none`.
+/// Lists names in backticks, or `none`.
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     match names.is_empty() {

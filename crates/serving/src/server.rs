@@ -1,8 +1,9 @@
-//! The server: what implements `Infer` and `Control`.
+//! The server, which implements `Infer` and `Control`.
 //!
-//! Decision: the server itself only reads. It looks into the published snapshot and sends commands
-//! to the keeper of the repository, so a request never waits for a load.
+//! Decision: the server itself only reads. It reads the published snapshot and sends commands to
+//! the repository controller, so a request never waits for a load.
 
+mod counted_route;
 mod options;
 mod readiness;
 mod rng;
@@ -37,17 +38,19 @@ use crate::repository::snapshot::{ServedVersion, Snapshot};
 use crate::repository::version::VersionLoader;
 use crate::repository::watch::watch;
 use crate::rollout_driver::{Dependencies, Records, Registry, RepositoryHandle, Restored};
-use crate::route::{ActiveArm, Mirror, Outcome, RequestFingerprint};
+use crate::route::RequestFingerprint;
 use crate::tap::Tap;
+use counted_route::CountedRoute;
 use rng::RequestRng;
 
-/// Calls that change what is served are rare; more than this wait at the caller.
+/// The most commands that wait; calls that change what is served are rare, and more wait at the
+/// caller.
 const MAX_COMMANDS: usize = 16;
 
-/// Serves the models of a repository.
+/// Server of the models of a repository.
 ///
-/// It loads what it finds in the background and follows the files until it is dropped; then
-/// requests that run are answered, and everything is given back.
+/// It loads the models that it finds in the background and follows the files until it is dropped;
+/// then running requests are answered, and all resources are released.
 ///
 /// ```
 /// # fn main() -> contract::Result<()> {
@@ -79,34 +82,6 @@ pub struct Server {
     _watcher: Option<RecommendedWatcher>,
 }
 
-/// The handle of a request that counts for an arm of a split, or may be copied.
-#[derive(Debug)]
-struct CountedRoute {
-    served: Arc<ServedVersion>,
-    arm: Option<Arc<ActiveArm>>,
-    mirror: Option<Arc<Mirror>>,
-}
-
-impl CountedRoute {
-    /// Takes note of the answer for the arm, if there is one.
-    fn record(
-        &self,
-        request: RequestFingerprint,
-        result: &Result<InferResponse>,
-        latency: Duration,
-    ) {
-        let Some(arm) = &self.arm else { return };
-        let response = result.as_ref().ok();
-        let outcome = Outcome {
-            error: result.as_ref().err().map(Error::code),
-            latency,
-            timings: response.map(|response| response.timings),
-            outputs: response.map_or(&[], |response| &response.outputs),
-        };
-        arm.record(request, &outcome);
-    }
-}
-
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").finish_non_exhaustive()
@@ -117,8 +92,8 @@ impl Server {
     /// Reads the repository once and starts to load it. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// `invalid_request` when a root cannot be read, `internal` when the store cannot be, or
-    /// `conflict` when a rollout runs here and another server is to decide.
+    /// `invalid_request` when a root cannot be read, `internal` when the store cannot be read, or
+    /// `conflict` when a rollout runs here and another server is the leader.
     pub fn start(options: ServerOptions) -> Result<Arc<Self>> {
         options.check_roots()?;
         let leader = options.rollout_leader.clone();
@@ -141,7 +116,7 @@ impl Server {
             },
         };
         let watchdog = Watchdog::start()
-            .map_err(|error| Error::internal(format!("no thread for the watchdog: {error}")))?;
+            .map_err(|error| Error::internal(format!("cannot start watchdog thread: {error}")))?;
         let version_loader = VersionLoader {
             engines: options.engines,
             observe: options.observe,
@@ -152,7 +127,7 @@ impl Server {
             debounce: options.debounce,
         };
         let changes = Arc::new(Notify::new());
-        // The watch comes first: what changes during the first scan is found by the next.
+        // The watch comes first: a change during the first scan is found by the next one.
         let watcher = watch(&scanner.roots, Arc::clone(&changes));
         let scan = scanner.scan(SystemTime::now());
         let persistence = DesiredStateStore::new(options.store);
@@ -183,17 +158,17 @@ impl Server {
     }
 
     /// Scans the repository now; returns when every version that can be loaded has been. A version
-    /// whose files changed a moment ago is loaded by a later scan.
+    /// whose files have just changed is loaded by a later scan.
     ///
     /// # Errors
-    /// `internal` when the repository is no longer kept.
+    /// `internal` when the repository controller has stopped.
     pub async fn rescan(&self) -> Result<()> {
         let (done, answer) = oneshot::channel();
         self.send(Command::Rescan { done }).await?;
         answer.await.map_err(|_| controller_is_gone())
     }
 
-    /// Says goodbye: the server is not ready from now on, and goes on serving.
+    /// Begins the shutdown: the server is not ready from now on, and continues to serve.
     pub fn begin_shutdown(&self) {
         self.is_shutting_down.store(true, Ordering::Release);
     }
@@ -207,7 +182,7 @@ impl Server {
         }
     }
 
-    /// Ends the runs that go on although nobody waits for them any more. Returns at once.
+    /// Ends the runs that continue although no caller waits for them any more. Returns at once.
     pub fn end_runs(&self) {
         for loaded_version in self.published.load_full().loaded_versions() {
             loaded_version.end_runs();
@@ -241,7 +216,7 @@ fn route(served: &Arc<ServedVersion>, arm: Option<&Bytes>, propensity: Option<&B
 }
 
 fn controller_is_gone() -> Error {
-    Error::internal("the task that keeps the repository has ended")
+    Error::internal("the repository controller has stopped")
 }
 
 impl Infer for Server {
@@ -283,7 +258,8 @@ impl Infer for Server {
                 Err(handle) => handle,
             };
             let counted = handle.downcast::<CountedRoute>();
-            let counted = counted.map_err(|_| Error::internal("a route of another server"))?;
+            let counted =
+                counted.map_err(|_| Error::internal("route belongs to another server"))?;
             let mirror = counted.mirror.as_ref();
             let copy = mirror.and_then(|mirror| mirror.copy(&request, self.rng.next()));
             let (start, request_id) =

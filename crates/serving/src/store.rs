@@ -1,14 +1,14 @@
-//! A store that lives as long as the process, for servers that are given no other one.
+//! In-memory store for servers without a persistent one; it lives as long as the process.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use contract::{Result, Store, Write};
 
-/// The most entries of one journal that are kept; memory is no archive.
+/// The most entries of one journal that are kept, because memory is limited.
 const MAX_ENTRIES: usize = 1000;
 
-/// Keeps everything in memory.
+/// Store that keeps everything in memory.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryStore(Mutex<Contents>);
 

@@ -1,9 +1,9 @@
-//! The tap: copies of what callers send, while somebody wants them.
+//! The tap: records copies of requests while a consumer wants them.
 //!
-//! Decision: a request that nobody records pays one relaxed load. A recorded one is a clone of its
-//! tensors, which share their bytes, and is offered without waiting: what the listener has no room
-//! for is not recorded. A recording ends after a number of requests, or when the bytes that it holds
-//! would become too many, since a body stays in memory as long as a tensor over it.
+//! Decision: an unrecorded request pays one relaxed load. A recorded one is a clone of its tensors,
+//! which share their bytes, and is offered without waiting: a request for which the consumer has no
+//! room is not recorded. A recording ends after a number of requests, or when the bytes that it
+//! holds would become too many, since a body stays in memory as long as a tensor over it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use contract::{InferRequest, ModelName, NamedTensor};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-/// What one recording may hold: a thousand pictures, and still little beside a model.
+/// The most bytes of one recording: a thousand pictures, and still little beside a model.
 const MAX_BYTES: usize = 256 << 20;
 
-/// Where requests pass by, those of all models.
+/// The tap that requests of all models pass.
 #[derive(Debug, Default)]
 pub(crate) struct Tap {
     shared: Arc<Shared>,
@@ -24,12 +24,12 @@ pub(crate) struct Tap {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// How many listeners there are, for those who pass by.
+    /// The number of listeners, read by every request.
     n_listeners: AtomicUsize,
     listeners: Mutex<Vec<Listener>>,
 }
 
-/// The side of a recording that requests come in at.
+/// The sending side of a recording.
 #[derive(Debug)]
 struct Listener {
     model: ModelName,
@@ -38,7 +38,7 @@ struct Listener {
     bytes_left: usize,
 }
 
-/// Requests of one model as they come. Dropping it ends the recording.
+/// The receiving side of a recording of one model. Dropping it ends the recording.
 #[derive(Debug)]
 pub(crate) struct Recording {
     requests: mpsc::Receiver<Vec<NamedTensor>>,
@@ -46,7 +46,7 @@ pub(crate) struct Recording {
 }
 
 impl Tap {
-    /// Shows a request to those who record its model.
+    /// Offers a request to the recordings of its model.
     pub(crate) fn offer(&self, model: &ModelName, request: &InferRequest) {
         if self.shared.n_listeners.load(Ordering::Relaxed) > 0 {
             self.shared.offer(model, &request.inputs);
@@ -55,7 +55,7 @@ impl Tap {
 
     /// Records the next `n_requests` of a model.
     pub(crate) fn record(&self, model: &ModelName, n_requests: usize) -> Recording {
-        // A channel has room for one at least; without a listener it is closed at once.
+        // A channel has room for at least one; without a listener it is closed at once.
         let (sender, requests) = mpsc::channel(n_requests.max(1));
         let shared = Arc::clone(&self.shared);
         if n_requests > 0 {
@@ -91,7 +91,7 @@ impl Shared {
 }
 
 impl Listener {
-    /// Takes one request; tells whether it waits for more.
+    /// Takes one request. Returns whether it waits for more.
     fn receive(&mut self, inputs: &[NamedTensor]) -> bool {
         let n_bytes: usize = inputs.iter().map(|input| input.tensor.data().len()).sum();
         let Some(bytes_left) = self.bytes_left.checked_sub(n_bytes) else {
@@ -104,12 +104,12 @@ impl Listener {
 }
 
 impl Recording {
-    /// The inputs of the next request; `None` when the recording has all that it wanted.
+    /// Returns the inputs of the next request; `None` when the recording is complete.
     pub(crate) async fn next(&mut self) -> Option<Vec<NamedTensor>> {
         self.requests.recv().await
     }
 
-    /// The inputs of all requests that come until the recording is full or `timeout` ends.
+    /// Collects the inputs of all requests until the recording is full or `timeout` ends.
     pub(crate) async fn collect(mut self, timeout: Duration) -> Vec<Vec<NamedTensor>> {
         let end = Instant::now() + timeout;
         let mut recorded = Vec::new();

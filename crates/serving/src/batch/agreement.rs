@@ -1,32 +1,32 @@
 //! Comparison of the rows that a request gets in a batch with those that it gets alone.
 //!
 //! Input: two lists of outputs of the same request. Rule: element types and shapes are the same;
-//! numbers with a fraction agree when `|a - b| <= absolute + relative * m`, where `m` is the largest
-//! finite number of their row, and NaN agrees with NaN; everything else agrees when it is equal.
-//! The row is the measure, because the rounding of a sum follows from its largest terms and not
-//! from what is left of them. Integers, truth values and text flip where scores behind them are
-//! tied, so between runs of different sizes they are only counted, and [`Flips`] judges their rate.
+//! numbers with a fraction agree when `|a - b| <= absolute + relative * m`, where `m` is the
+//! largest finite number of their row, and NaN agrees with NaN; everything else agrees when it is
+//! equal. The row is the scale, because the rounding error of a sum follows from its largest terms
+//! and not from the result. Integers, truth values and text flip where scores behind them are tied,
+//! so between runs of different sizes they are only counted, and [`Flips`] judges their rate.
 //! Rejected: a tolerance for each number alone, which a sum close to zero exceeds in every model.
 
 use contract::{ElementType, Tensor};
 
-/// How far numbers with a fraction may be apart and still agree.
+/// The largest difference at which numbers with a fraction agree.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Tolerance {
     absolute: f64,
-    /// As a share of the largest number of the row.
+    /// Share of the largest number of the row.
     relative: f64,
 }
 
-/// Rows of runs that have the same size and differ in the other rows: the same instructions work
-/// on them, so only the alignment of memory may change the last digits.
+/// Tolerance for runs that have the same size and differ in the other rows: the same instructions
+/// compute them, so only the alignment of memory may change the last digits.
 pub(crate) const SAME_SIZE: Tolerance = Tolerance {
     absolute: 1e-9,
     relative: 1e-4,
 };
 
-/// Rows of runs of different sizes, for which runtimes choose different kernels, with other orders
-/// of sums and, on a GPU, shorter formats in between.
+/// Tolerance for runs of different sizes, for which runtimes choose different kernels, with other
+/// orders of sums and, on a GPU, shorter formats in between.
 pub(crate) const OTHER_SIZE: Tolerance = Tolerance {
     absolute: 1e-6,
     relative: 1e-2,
@@ -36,10 +36,10 @@ pub(crate) const OTHER_SIZE: Tolerance = Tolerance {
 const MIN_RELATIVE_F16: f64 = 1e-2;
 const MIN_RELATIVE_BF16: f64 = 5e-2;
 
-/// Above one flip in fifty, labels differ for another reason than ties.
+/// The flip rate above which labels differ for another reason than ties.
 const MAX_FLIP_RATE: f64 = 0.02;
 
-/// Fewer flips may be ties, however few elements were compared.
+/// The number of flips below which ties explain them, however few elements were compared.
 const MIN_FLIPS: f64 = 3.0;
 
 impl Tolerance {
@@ -70,16 +70,16 @@ impl Tolerance {
     }
 }
 
-/// A place where two answers do not agree.
+/// A position where two answers do not agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// The place of the output in the list that was compared.
+    /// The position of the output in the compared list.
     pub(crate) output: usize,
-    /// The place in the output and both values.
+    /// The position in the output and both values.
     pub(crate) detail: String,
 }
 
-/// Elements without a fraction that were compared, and those that were not equal.
+/// Counts of elements without a fraction that were compared, and of those that were not equal.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flips {
     n_compared: f64,
@@ -88,7 +88,7 @@ pub(crate) struct Flips {
 }
 
 impl Flips {
-    /// The first difference, when there are too many for ties.
+    /// Returns the first difference, when there are too many for ties.
     pub(crate) fn excess(&self) -> Option<&Difference> {
         let is_excess =
             self.n_different >= MIN_FLIPS && self.n_different > MAX_FLIP_RATE * self.n_compared;
@@ -105,8 +105,8 @@ impl Flips {
     }
 }
 
-/// Returns the first place where `joined` does not agree with `alone`. Elements without a fraction
-/// are counted in `flips` where it is given, and differ at once where it is not.
+/// Returns the first position where `joined` does not agree with `alone`. Elements without a
+/// fraction are counted in `flips` where it is given, and differ at once where it is not.
 pub(crate) fn difference(
     alone: &[Tensor],
     joined: &[Tensor],
@@ -135,7 +135,7 @@ pub(crate) fn difference(
             continue;
         }
         let (n_different, first) = unequal(alone, joined);
-        let detail = key(first, row_length(alone)) + " is another one in a batch";
+        let detail = key(first, row_length(alone)) + " differs in a batch";
         match flips.as_deref_mut() {
             Some(flips) => flips.add(
                 alone.n_elements(),
@@ -183,7 +183,7 @@ fn fraction_difference(
     None
 }
 
-/// The number of elements that are not equal, and the first of them.
+/// Returns the number of elements that are not equal, and the first of them.
 fn unequal(alone: &Tensor, joined: &Tensor) -> (usize, usize) {
     let keys: Vec<_> = match alone.element_type().size_bytes() {
         Some(size) => {
@@ -207,7 +207,7 @@ fn different<T: PartialEq>(pairs: impl Iterator<Item = (T, T)>) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    /// What is promised, the answers alone and in a batch, and the difference.
+    /// The promise, the answers alone and in a batch, and the difference.
     type Case<'a> = (&'a str, &'a [f32], &'a [f32], Option<&'a str>);
 
     fn floats(values: &[f32]) -> [Tensor; 1] {
@@ -304,7 +304,7 @@ mod tests {
         let found = difference(&text(&["a", "b"]), &text(&["a", "c"]), OTHER_SIZE, None);
         assert_eq!(
             found.unwrap().detail,
-            "element 0 of row 1 is another one in a batch"
+            "element 0 of row 1 differs in a batch"
         );
         let found = difference(&text(&["a"]), &text(&["a", "c"]), OTHER_SIZE, None);
         assert_eq!(

@@ -1,33 +1,34 @@
-//! What a batch costs by its rows: the curve that batch size, admission and hold follow from.
+//! The batch cost curve: run time by rows, from which batch size, admission and batch delay follow.
 //!
 //! Input: rows and time of every run. Rule: one point for each doubling of the rows, which holds a
 //! moving average of rows and time (a run counts a tenth, the first ones more) and the variance of
 //! the time around the curve, a jitter of 5 % at first. Between two points the curve is a straight
-//! line, so sizes that never ran have a time too, and a cost of so much per row and so much per run
-//! is kept exactly. Cold start: without a point nothing is known; with one point more rows cost in
-//! proportion. Recovery: every run counts, and one that was interrupted counts as at most four times
-//! what was expected. Rejected: one average per doubling without its own rows, which is wrong by up
-//! to a factor of two inside a doubling; a fitted straight line, which caches and vector units bend.
+//! line, so sizes that never ran have a time too, and a fixed cost per run with a constant cost per
+//! row is represented exactly. Cold start: without a point nothing is known; with one point more
+//! rows cost in proportion. Recovery: every run counts, and one that was interrupted counts as at
+//! most four times the expected time. Rejected: one average per doubling without its own rows,
+//! which is wrong by up to a factor of two inside a doubling; a fitted straight line, which does
+//! not follow caches and vector units.
 
 use std::time::Duration;
 
-/// Up to 2^15 rows are told apart; larger runs count as the last size.
+/// Sizes up to 2^15 rows are distinguished; larger runs count as the last size.
 const N_POINTS: usize = 16;
 
 /// The share of a run in the average, once there are enough of them.
 const WEIGHT: f64 = 0.1;
 
-/// How far one run can pull, as a multiple of what was expected.
+/// The largest influence of one run, as a multiple of the expected time.
 const MAX_SAMPLE_FACTOR: f64 = 4.0;
 
-/// How far one run can widen the variance: twice as long as expected, or not at all.
+/// The largest deviation of one run that widens the variance: twice the expected time.
 const MAX_DEVIATION: f64 = 1.0;
 
-/// How many standard deviations [`Curve::upper`] adds. One keeps late answers below half a percent
-/// at a jitter of 5 %; none has ten times as many, and two give up 3 % of the throughput.
+/// The number of standard deviations that [`Curve::upper`] adds. One keeps late answers below half
+/// a percent at a jitter of 5 %; none has ten times as many, and two cost 3 % of the throughput.
 const MARGIN_DEVIATIONS: f64 = 1.0;
 
-/// What is taken for the variance before it is measured: a jitter of 5 %.
+/// The variance before it is measured: a jitter of 5 %.
 const FIRST_VARIANCE: f64 = 0.0025;
 
 /// The share of the best throughput that an efficient batch reaches.
@@ -39,7 +40,7 @@ pub(crate) struct Curve {
     points: [Option<Point>; N_POINTS],
 }
 
-/// What runs of about one size took.
+/// The measured runs of about one size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Point {
     /// The mean of their rows.
@@ -48,12 +49,12 @@ pub(crate) struct Point {
     pub(crate) seconds: f64,
     /// The variance of their time around the curve, as a fraction of it.
     variance: f64,
-    /// How many there were, up to where it does not matter any more.
+    /// The number of runs, counted up to where it does not matter any more.
     n_runs: u32,
 }
 
 impl Point {
-    /// The standard deviation, as a fraction of the time.
+    /// Returns the standard deviation, as a fraction of the time.
     pub(crate) fn deviation(&self) -> f64 {
         self.variance.sqrt()
     }
@@ -64,7 +65,7 @@ impl Point {
 }
 
 impl Curve {
-    /// A run of `n_rows` took this long.
+    /// Records a run of `n_rows` rows.
     pub(crate) fn observe(&mut self, n_rows: usize, time: Duration) {
         let rows = float(n_rows.max(1));
         let seconds = time.as_secs_f64().max(1e-9);
@@ -89,25 +90,26 @@ impl Curve {
         point.n_runs = point.n_runs.saturating_add(1).min(1000);
     }
 
-    /// The points that were measured, by rows.
+    /// Returns the measured points, by rows.
     pub(crate) fn points(&self) -> impl DoubleEndedIterator<Item = &Point> {
         self.points.iter().flatten()
     }
 
-    /// How long a run will take; `None` when nothing ever ran.
+    /// Predicts the time of a run; `None` before the first run.
     pub(crate) fn time(&self, n_rows: usize) -> Option<Duration> {
         self.seconds(n_rows).map(Duration::from_secs_f64)
     }
 
-    /// How long a run will hardly ever exceed.
+    /// Returns an upper bound on the time of a run that is rarely exceeded.
     pub(crate) fn upper(&self, n_rows: usize) -> Option<Duration> {
         let margin = 1.0 + MARGIN_DEVIATIONS * self.deviation(n_rows);
         Some(Duration::from_secs_f64(self.seconds(n_rows)? * margin))
     }
 
-    /// The smallest batch with nearly the best throughput of at most `max_rows`.
+    /// Returns the smallest batch with nearly the best throughput of at most `max_rows`.
     ///
-    /// While the largest size that ran is clearly the best one, twice as much may be better still.
+    /// While the largest size that ran is clearly the best one, a batch of twice the size may be
+    /// better still.
     pub(crate) fn efficient_rows(&self, max_rows: usize) -> usize {
         let most = max_rows.max(1);
         let best = self.points().map(Point::throughput).fold(0.0, f64::max);
@@ -131,7 +133,8 @@ impl Curve {
         }
     }
 
-    /// What a run costs whatever its rows: the curve from 1 to `n_rows`, extended to 0.
+    /// Returns the fixed cost of a run, whatever its rows: the curve from 1 to `n_rows`, extended
+    /// to 0.
     pub(crate) fn fixed_cost(&self, n_rows: usize) -> Option<Duration> {
         let (one, many) = (self.seconds(1)?, self.seconds(n_rows)?);
         let more_rows = float(n_rows.checked_sub(1).filter(|&more| more > 0)?);
@@ -187,7 +190,7 @@ impl Curve {
     }
 }
 
-/// The points that the time of a run follows from.
+/// The points that determine the time of a run.
 #[derive(Debug)]
 enum Neighbours<'a> {
     Within(&'a Point, &'a Point),
@@ -199,7 +202,7 @@ fn share(low: &Point, high: &Point, rows: f64) -> f64 {
     ((rows - low.rows) / (high.rows - low.rows)).clamp(0.0, 1.0)
 }
 
-/// Where the line from `low`, which is below the wanted throughput, to `high` reaches it.
+/// Returns where the line from `low`, which is below the wanted throughput, to `high` reaches it.
 fn crossing(low: &Point, high: &Point, target: f64) -> f64 {
     let slope = (high.seconds - low.seconds) / (high.rows - low.rows);
     let gain = 1.0 - target * slope;
@@ -216,12 +219,12 @@ fn bucket(n_rows: usize) -> usize {
         .min(N_POINTS - 1)
 }
 
-/// Rows as a number to calculate with.
+/// Converts rows to a number to calculate with.
 pub(crate) fn float(n: usize) -> f64 {
     u32::try_from(n).map_or(f64::from(u32::MAX), f64::from)
 }
 
-/// The next whole number of rows, where a rounding error of the calculation is no row.
+/// Returns the next whole number of rows; a rounding error does not count as a row.
 pub(crate) fn whole(rows: f64) -> usize {
     let rounded = (rows - 1e-6).ceil().clamp(0.0, f64::from(u32::MAX));
     #[expect(

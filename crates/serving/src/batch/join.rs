@@ -1,27 +1,27 @@
-//! Joining: what requests must have in common, and the inputs and outputs of their batch.
+//! Joining: the layout that requests must share, and the inputs and outputs of their batch.
 //!
-//! Decision: requests that ask for different outputs share a batch. It computes the union, and each
-//! request is cut its own; so only the inputs decide who may join.
+//! Decision: requests for different outputs share a batch. It computes the union, and each request
+//! receives its own outputs, so only the inputs decide which requests may be joined.
 
 use std::borrow::Cow;
 
 use contract::{ElementType, Error, Result, Shape, Tensor};
 use smallvec::SmallVec;
 
-/// What one row of a request looks like: for each input that is present its element type and the
+/// The layout of one row of a request: for each input that is present its element type and the
 /// dimensions after the first. Requests with equal layouts can be joined row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RowLayout(SmallVec<[Option<(ElementType, Shape)>; 1]>);
 
 impl RowLayout {
-    /// The layout of a request, from its inputs in the order of the signature.
+    /// Returns the layout of a request, from its inputs in the order of the signature.
     pub(crate) fn of(inputs: &[Option<Tensor>]) -> Self {
         let row = |tensor: &Tensor| (tensor.element_type(), Shape::new(tensor.shape().row_dims()));
         Self(inputs.iter().map(|input| input.as_ref().map(row)).collect())
     }
 }
 
-/// The inputs of the batch of these requests. One request is borrowed, several are copied together.
+/// Joins the inputs of these requests. One request is borrowed, several are copied together.
 ///
 /// # Errors
 /// `internal` when the requests have different layouts.
@@ -57,7 +57,7 @@ fn join_input(requests: &[&[Option<Tensor>]], index: usize) -> Result<Option<Ten
     Tensor::concat_rows(&tensors).map(Some)
 }
 
-/// The positions of all outputs that any of these requests asks for, each once.
+/// Returns the positions of all outputs that any of these requests asks for, each once.
 pub(crate) fn join_outputs<'a>(requests: &[&'a [usize]]) -> Cow<'a, [usize]> {
     let Some((&first, rest)) = requests.split_first() else {
         return Cow::Borrowed(&[]);

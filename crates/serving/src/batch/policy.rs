@@ -1,18 +1,20 @@
-//! When a batch is cut and who may wait: the scheduler of one variant, without clock or threads.
+//! The scheduler of one loaded version, without clock or threads: it admits requests and forms
+//! batches.
 //!
-//! Input: arrivals, cancellations, instances that end a run or die, and the time of each.
-//! Rule: a request is refused on arrival when its answer is predicted to come too late, where it is
-//! charged a full batch and not the one that it would join now. A free instance takes what waits
-//! at once, except while callers that it has just answered are due back: then it is held for two
-//! and a half turnarounds, because callers that come back apart would split into batches that each
-//! pay the fixed cost of a run. A delay of the user replaces the hold, and zero turns it off;
-//! nothing is ever held when that would cost a request its deadline, nor while closing. Cold start:
-//! nothing is predicted, so nothing is refused but by the bound of the queue. Recovery: every run
-//! updates the curve; after an idle second nothing is refused on its word, so that a wrong curve is
-//! measured again; a lost instance leaves its share to the others, and with the last one everything
-//! that waits is given back. Rejected: waiting for company by default, which lowers neither the mean
-//! nor the tail of the latency at any load, and charging a newcomer the batch that it would join
-//! now, which makes a quarter of the answers late at full load.
+//! Input: arrivals, cancellations, instances that end a run or are lost, and the time of each.
+//! Rule: a request is refused on arrival when its answer is predicted to come too late; the
+//! prediction charges it a full batch and not the one that it would join now. A free instance takes
+//! the waiting requests at once, except while callers that it has just answered are due back: then
+//! it waits for two and a half mean think times, because callers that come back at different times
+//! would split into batches that each pay the fixed cost of a run. A delay in the settings replaces
+//! this batch delay, and zero turns it off; no batch waits when that would cost a request its
+//! deadline, nor while closing. Cold start: nothing is predicted, so only the bound of the queue
+//! refuses requests. Recovery: every run updates the curve; after an idle second predictions refuse
+//! nothing, so that a wrong curve is measured again; the others take over the share of a lost
+//! instance, and with the last one all waiting requests are returned. Rejected: a batch delay by
+//! default, which lowers neither the mean nor the tail of the latency at any load, and charging a
+//! new request the batch that it would join now, which makes a quarter of the answers late at full
+//! load.
 
 mod codel;
 mod deadline_estimate;
@@ -35,23 +37,24 @@ use slots::Slots;
 use turnaround::Turnaround;
 use types::{Admitted, Batch, Decision, Limits, Refusal, RunReport};
 
-/// A shorter hold is not worth a timer.
+/// The shortest batch delay that is worth a timer.
 const MIN_HOLD: Duration = Duration::from_micros(50);
 
-/// The turnarounds that an instance is held for. Of exponential ones 8 % take longer; with two the
-/// shortest turnarounds lose 8 % of the throughput of the best fixed hold, with three long ones do.
+/// The batch delay in mean think times. Of exponential think times 8 % take longer; with two the
+/// shortest think times lose 8 % of the throughput of the best fixed delay, with three long ones
+/// do.
 const HOLD_TURNAROUNDS: f64 = 2.5;
 
-/// Turnarounds longer than this many of the longest holds need not be learned.
+/// The longest think time that is learned, in multiples of the longest batch delay.
 const HORIZON_HOLDS: u32 = 4;
 
-/// Runs that follow each other more quickly teach nothing more, and are counted once for all.
+/// The least time between two measured runs; runs that follow each other faster add no information.
 const MIN_SAMPLE_GAP: Duration = Duration::from_micros(200);
 
-/// How long the sizing stays as it is; it follows from averages that move slowly.
+/// The time for which the sizing is kept; it follows from averages that move slowly.
 const SIZING_AGE: Duration = Duration::from_millis(10);
 
-/// Decides for one variant who runs when.
+/// Scheduler of one loaded version: it decides which requests run when.
 #[derive(Debug)]
 pub(crate) struct Scheduler<T> {
     limits: Limits,
@@ -62,7 +65,7 @@ pub(crate) struct Scheduler<T> {
     sizing: Sizing,
     sized_at: Option<Instant>,
     learned_at: Option<Instant>,
-    /// When an instance last began or ended a run.
+    /// The last time when an instance began or ended a run.
     last_run: Option<Instant>,
     deadline_estimate: DeadlineEstimate,
     lateness: Lateness,
@@ -71,7 +74,7 @@ pub(crate) struct Scheduler<T> {
 }
 
 impl<T> Scheduler<T> {
-    /// A scheduler of free instances and no requests, with what is known about runs.
+    /// Creates a scheduler with free instances, no requests, and the known run times.
     pub(crate) fn new(limits: Limits, curve: Curve) -> Self {
         let mut scheduler = Self {
             queue: Queue::new(),
@@ -92,7 +95,7 @@ impl<T> Scheduler<T> {
         scheduler
     }
 
-    /// A request arrives, at the time that it says.
+    /// Admits or refuses a request that arrives at the time that it states.
     pub(crate) fn admit(&mut self, waiting: QueuedRequest<T>) -> Result<Admitted<T>, Refusal> {
         if self.is_closing {
             return Err(Refusal::Closing);
@@ -112,13 +115,14 @@ impl<T> Scheduler<T> {
         })
     }
 
-    /// A caller went away. Gives its request when it was still waiting.
+    /// Cancels a request. Returns it when it was still waiting.
     pub(crate) fn cancel(&mut self, key: QueueKey) -> Option<QueuedRequest<T>> {
         self.queue.remove(key)
     }
 
-    /// A caller wants to run its request itself, without waiting. Gives the instance that is busy
-    /// with it, when one is free, nobody is ahead, and company is not waited for.
+    /// Takes a free instance for a request that its caller runs itself, without waiting. Returns
+    /// the instance, now busy, when one is free, no request is queued ahead, and no batch delay
+    /// applies.
     pub(crate) fn take_free(&mut self, n_rows: usize, now: Instant) -> Option<usize> {
         let is_delayed = self.limits.max_delay.is_some_and(|delay| !delay.is_zero());
         if self.is_closing || is_delayed || !self.queue.is_empty() {
@@ -134,12 +138,12 @@ impl<T> Scheduler<T> {
         Some(slot)
     }
 
-    /// A thread asks what to do. While no instance is free, there is nothing to do.
+    /// Decides what a thread does next. While no instance is free, it waits.
     pub(crate) fn next(&mut self, now: Instant) -> Decision<T> {
         self.step(now, None)
     }
 
-    /// As [`Self::next`], for a thread that runs only batches of which it may run every request.
+    /// Like [`Self::next`], for a thread that runs only batches of which it may run every request.
     pub(crate) fn next_if(&mut self, now: Instant, may_run: impl Fn(&T) -> bool) -> Decision<T> {
         self.step(now, Some(&may_run))
     }
@@ -177,7 +181,7 @@ impl<T> Scheduler<T> {
         })
     }
 
-    /// An instance has run its batch.
+    /// Records that an instance has run its batch.
     pub(crate) fn finish_run(&mut self, slot: usize, report: &RunReport, now: Instant) {
         self.slots.release(slot, now);
         self.last_run = Some(now);
@@ -188,8 +192,8 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// An instance is gone: this one, or any when its thread had none. Gives what nobody can run
-    /// any more.
+    /// Removes an instance: this one, or any when its thread had none. Returns the requests that no
+    /// instance can run any more.
     pub(crate) fn instance_lost(&mut self, slot: Option<usize>) -> Vec<QueuedRequest<T>> {
         self.slots.mark_lost(slot);
         match self.slots.n_left() {
@@ -198,17 +202,17 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// Takes all requests out of line, because no instance will run them.
+    /// Removes all requests from the queue, because no instance will run them.
     pub(crate) fn drain(&mut self) -> Vec<QueuedRequest<T>> {
         self.queue.drain()
     }
 
-    /// Takes nothing new from now on.
+    /// Stops admission.
     pub(crate) fn close(&mut self) {
         self.is_closing = true;
     }
 
-    /// Whether requests wait.
+    /// Returns whether requests wait.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.queue.is_empty()
     }
@@ -252,7 +256,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Checks the bound of the queue; a request that a free instance takes does not count as
-    /// waiting. Gives those that a more urgent request displaces.
+    /// waiting. Returns the requests that a more urgent one displaces.
     fn make_room(
         &mut self,
         waiting: &QueuedRequest<T>,
@@ -275,7 +279,8 @@ impl<T> Scheduler<T> {
         })
     }
 
-    /// By how many rows the queue would be too long with a newcomer of this cost, if it would.
+    /// Returns the rows by which a new request of this cost exceeds the bound of the queue, if it
+    /// does.
     fn n_over(&self, cost: usize) -> Option<usize> {
         let is_taken_at_once = self.queue.len() < self.slots.n_free();
         let n_rows = self.queue.n_rows().saturating_add(cost);
@@ -283,7 +288,7 @@ impl<T> Scheduler<T> {
         (!is_taken_at_once && n_over > 0).then_some(n_over)
     }
 
-    /// Until when a batch that is not full waits for company, if it does.
+    /// Returns the time until which a batch that is not full waits for more requests, if it does.
     fn hold(&self, candidate: &BatchCandidate, now: Instant) -> Option<Instant> {
         if self.is_closing {
             return None;
@@ -299,7 +304,7 @@ impl<T> Scheduler<T> {
         (now < until && !is_urgent).then_some(until)
     }
 
-    /// Until when the instance that is idle for the longest time is held for callers that are due.
+    /// Returns the time until which the longest idle instance waits for callers that are due.
     fn held_until(&self, now: Instant) -> Option<Instant> {
         let hold = self.current_hold()?;
         let until = self.slots.idle_since()? + hold;
@@ -324,7 +329,7 @@ impl<T> Scheduler<T> {
         self.turnaround.set_horizon(horizon);
     }
 
-    /// How long a run hardly ever exceeds; nothing as long as nothing is known.
+    /// Returns an upper bound on the time of a run; zero as long as nothing is known.
     fn upper(&self, n_rows: usize) -> Duration {
         let upper = self.curve.upper(n_rows).unwrap_or_default();
         upper.mul_f64(self.lateness.factor())

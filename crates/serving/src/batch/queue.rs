@@ -1,15 +1,15 @@
-//! The line of waiting requests, and which of them would run together.
+//! The queue of waiting requests, and the choice of those that run together.
 //!
 //! Input: requests with rows, layout, priority, arrival and deadline. Rule: strict order by
-//! priority, the earliest deadline first within one; a request without deadline stands where one of
-//! ten seconds would. Each lower priority that waits saves up a twentieth of the rows that run, and
-//! its first request goes ahead of everybody once that is enough, so that it never starves. The
+//! priority, the earliest deadline first within one; a request without deadline is ordered as one
+//! of ten seconds. Each lower priority that waits earns credit of a twentieth of the rows that run,
+//! and its first request goes ahead of all others once that suffices, so that it never starves. The
 //! first request that can still be answered in time, as part of its batch, heads the batch; those
 //! before it are dropped. Later ones of the same layout join in order, those of another layout are
-//! passed over, and the first of the same layout that does not fit ends the batch, so that a large
-//! request is never overtaken by smaller ones of its kind for ever. A head above the limit runs
-//! alone. Rejected: shrinking a batch to save its oldest request, which lets the queue collapse; a
-//! queue per layout, which would need a rule of fairness between queues.
+//! skipped, and the first of the same layout that does not fit ends the batch, so that smaller
+//! requests of its layout cannot overtake a large one for ever. A head above the limit runs alone.
+//! Rejected: shrinking a batch to save its oldest request, which lets the queue collapse; a queue
+//! per layout, which would need a rule of fairness between queues.
 
 mod class;
 
@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 use super::join::RowLayout;
 use class::Classes;
 
-/// Where a request without deadline stands among others: nobody waits longer for a machine that
-/// says nothing.
+/// The deadline that orders requests without one: a caller without a deadline rarely waits longer.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Requests that one plan drops; whoever drops them asks again, and lets others in between.
+/// The most requests that one plan drops; the caller then asks again, so that others can take the
+/// lock.
 const MAX_DROPS: usize = 32;
 
-/// Where a request stands in line: the order of places is the order of service.
+/// The position of a request in the queue: the order of keys is the order of service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct QueueKey {
     class: u32,
@@ -34,7 +34,7 @@ pub(crate) struct QueueKey {
     sequence: u64,
 }
 
-/// A priority as a number that grows with patience.
+/// Converts a priority to a number that grows as urgency falls.
 pub(crate) fn class(priority: u32) -> u32 {
     match priority {
         0 => u32::MAX,
@@ -45,27 +45,27 @@ pub(crate) fn class(priority: u32) -> u32 {
 /// One request that waits.
 #[derive(Debug)]
 pub(crate) struct QueuedRequest<T> {
-    /// Rows that it adds to a batch.
+    /// The rows that it adds to a batch.
     pub(crate) n_rows: usize,
-    /// What a row looks like; requests with equal layouts may share a batch. `None` runs alone.
+    /// The layout of a row; requests with equal layouts may share a batch. `None` runs alone.
     pub(crate) layout: Option<RowLayout>,
     /// 1 is the most urgent, larger numbers wait longer, and 0 waits for all of them.
     pub(crate) priority: u32,
-    /// When it came.
+    /// The time of arrival.
     pub(crate) arrived: Instant,
-    /// When its answer is worth nothing any more.
+    /// The time after which its answer is useless.
     pub(crate) deadline: Option<Instant>,
-    /// What the queue does not look at.
+    /// The payload, which the queue does not inspect.
     pub(crate) request: T,
 }
 
 impl<T> QueuedRequest<T> {
-    /// Rows as the bound of the queue counts them: an empty request takes room as well.
+    /// Returns the rows as the bound of the queue counts them: an empty request takes room as well.
     pub(crate) fn cost(&self) -> usize {
         self.n_rows.max(1)
     }
 
-    /// The class of its priority.
+    /// Returns the class of its priority.
     pub(crate) fn class(&self) -> u32 {
         class(self.priority)
     }
@@ -75,20 +75,20 @@ impl<T> QueuedRequest<T> {
     }
 }
 
-/// What a plan goes by.
+/// The constraints of a plan.
 pub(crate) struct BatchConstraints<'a> {
     /// The time.
     pub(crate) now: Instant,
     /// The most rows of a batch.
     pub(crate) max_rows: usize,
-    /// How long a run of so many rows takes at most; nothing as long as nothing is known.
+    /// The upper bound on the time of a run by its rows; zero as long as nothing is known.
     pub(crate) run_time: &'a dyn Fn(usize) -> Duration,
-    /// Requests without deadline that came before this are dropped.
+    /// The arrival time before which requests without deadline are dropped.
     pub(crate) shed_before: Option<Instant>,
 }
 
 impl BatchConstraints<'_> {
-    /// Whether a request that runs now with so many rows is late.
+    /// Returns whether a request that runs now with so many rows is late.
     fn is_late<T>(&self, waiting: &QueuedRequest<T>, n_rows: usize) -> bool {
         match waiting.deadline {
             Some(deadline) => deadline <= self.now || deadline < self.now + (self.run_time)(n_rows),
@@ -97,7 +97,7 @@ impl BatchConstraints<'_> {
     }
 }
 
-/// Who would run now.
+/// The batch that would run now.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct BatchCandidate {
     /// Requests in front of the batch that would be late.
@@ -106,9 +106,9 @@ pub(crate) struct BatchCandidate {
     pub(crate) batch: Vec<QueueKey>,
     /// The rows of the batch.
     pub(crate) n_rows: usize,
-    /// Whether waiting longer cannot add to the batch.
+    /// True if waiting longer cannot add to the batch.
     pub(crate) is_full: bool,
-    /// When the last request of the batch came.
+    /// The arrival of the last request of the batch.
     pub(crate) last_arrival: Option<Instant>,
 }
 
@@ -130,7 +130,7 @@ pub(crate) struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// An empty line.
+    /// Creates an empty queue.
     pub(crate) fn new() -> Self {
         Self {
             waiting: BTreeMap::new(),
@@ -140,38 +140,38 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Waiting requests.
+    /// Returns the number of waiting requests.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether nobody waits.
+    /// Returns whether no request waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Rows of the waiting requests.
+    /// Returns the rows of the waiting requests.
     pub(crate) fn n_rows(&self) -> usize {
         self.n_rows
     }
 
-    /// Rows and requests that a newcomer of this class finds ahead of it.
+    /// Returns the rows and requests ahead of a new request of this class.
     pub(crate) fn ahead_of(&self, class: u32) -> (usize, usize) {
         self.classes.up_to(class)
     }
 
-    /// The classes that wait, in the order of service. What a newcomer finds ahead of it changes
-    /// from each of them on.
+    /// Returns the classes that wait, in the order of service. The rows ahead of a new request
+    /// change at each of them.
     pub(crate) fn classes(&self) -> impl DoubleEndedIterator<Item = u32> {
         self.classes.iter()
     }
 
-    /// Whether a newcomer of this class may take the place of so many rows of lower ones.
+    /// Returns whether a new request of this class may displace so many rows of lower ones.
     pub(crate) fn can_displace(&self, class: u32, n_rows: usize) -> bool {
         self.n_rows - self.classes.up_to(class).0 >= n_rows
     }
 
-    /// Puts a request in line.
+    /// Adds a request.
     pub(crate) fn push(&mut self, waiting: QueuedRequest<T>) -> QueueKey {
         let key = QueueKey {
             class: waiting.class(),
@@ -187,7 +187,7 @@ impl<T> Queue<T> {
         key
     }
 
-    /// Takes a request out of line, if it still waits.
+    /// Removes a request, if it still waits.
     pub(crate) fn remove(&mut self, key: QueueKey) -> Option<QueuedRequest<T>> {
         let waiting = self.waiting.remove(&key)?;
         self.n_rows -= waiting.cost();
@@ -195,12 +195,12 @@ impl<T> Queue<T> {
         Some(waiting)
     }
 
-    /// Takes requests out of line.
+    /// Removes several requests.
     pub(crate) fn take(&mut self, keys: &[QueueKey]) -> Vec<QueuedRequest<T>> {
         keys.iter().filter_map(|&key| self.remove(key)).collect()
     }
 
-    /// Whether all requests of the batch of a cut are so.
+    /// Returns whether `is_so` holds for all requests of a batch candidate.
     pub(crate) fn all(&self, candidate: &BatchCandidate, is_so: impl Fn(&T) -> bool) -> bool {
         let mut batch = candidate.batch.iter();
         batch.all(|key| {
@@ -210,7 +210,8 @@ impl<T> Queue<T> {
         })
     }
 
-    /// Takes the batch of a cut out of line, which the lower classes that wait are credited for.
+    /// Removes the requests of a batch candidate, for which the lower classes that wait earn
+    /// credit.
     pub(crate) fn take_batch(&mut self, candidate: &BatchCandidate) -> Vec<QueuedRequest<T>> {
         self.classes.credit(candidate.n_rows);
         for key in &candidate.batch {
@@ -220,8 +221,8 @@ impl<T> Queue<T> {
         self.take(&candidate.batch)
     }
 
-    /// Takes the last requests of lower classes out of line until there is room for so many rows;
-    /// nothing when that cannot be.
+    /// Removes the last requests of lower classes until there is room for so many rows; nothing
+    /// when that is impossible.
     pub(crate) fn displace(&mut self, class: u32, n_rows: usize) -> Option<Vec<QueuedRequest<T>>> {
         if !self.can_displace(class, n_rows) {
             return None;
@@ -236,14 +237,14 @@ impl<T> Queue<T> {
         Some(displaced)
     }
 
-    /// Takes all requests out of line.
+    /// Removes all requests.
     pub(crate) fn drain(&mut self) -> Vec<QueuedRequest<T>> {
         self.n_rows = 0;
         self.classes = Classes::default();
         std::mem::take(&mut self.waiting).into_values().collect()
     }
 
-    /// The batch that would be cut now.
+    /// Plans the batch that would run now.
     pub(crate) fn plan(&self, constraints: &BatchConstraints<'_>) -> BatchCandidate {
         let favoured = self.favoured();
         let order = || {
@@ -274,7 +275,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Requests of lower classes that have saved enough to go first.
+    /// Returns requests of lower classes that have enough credit to go first.
     fn favoured(&self) -> Vec<QueueKey> {
         let mut favoured = Vec::new();
         for (class, credit) in self.classes.credits() {
@@ -291,19 +292,19 @@ impl<T> Queue<T> {
         favoured
     }
 
-    /// When the request that waits longest came.
+    /// Returns the arrival of the request that waits longest.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.waiting.values().map(|waiting| waiting.arrived).min()
     }
 
-    /// The first deadline that any waiting request has.
+    /// Returns the earliest deadline of the waiting requests.
     pub(crate) fn first_deadline(&self) -> Option<Instant> {
         let deadlines = self.waiting.values().filter_map(|waiting| waiting.deadline);
         deadlines.min()
     }
 }
 
-/// The batch of the first of these requests, whether it can be answered in time or not.
+/// Plans the batch of the first of these requests, whether it can be answered in time or not.
 fn candidate<'a, T: 'a>(
     mut line: impl Iterator<Item = (&'a QueueKey, &'a QueuedRequest<T>)>,
     constraints: &BatchConstraints<'_>,

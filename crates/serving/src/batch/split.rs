@@ -1,16 +1,16 @@
-//! Splitting: the outputs of a batch, given back to its requests.
+//! Splitting: returns the outputs of a batch to its requests.
 //!
-//! Decision: outputs are sliced, never copied, and a batch whose outputs do not have its rows is
-//! an error, because a wrong split would give callers the answers of others.
+//! Decision: outputs are sliced, never copied, and a batch whose outputs do not have its rows is an
+//! error, because a wrong split would give callers the answers of others.
 
 use contract::{Code, Error, Result, Signature, Tensor};
 
-/// What one request of a batch gets back.
+/// The part of a batch that belongs to one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Share<'a> {
     /// Its rows.
     pub(crate) n_rows: usize,
-    /// The positions of the outputs that it asked for.
+    /// The positions of the requested outputs.
     pub(crate) outputs: &'a [usize],
 }
 
@@ -23,10 +23,10 @@ pub(crate) struct BatchOutputs<'a> {
 }
 
 impl<'a> BatchOutputs<'a> {
-    /// The outputs that an engine gave for `positions`.
+    /// Creates the outputs that an engine returned for `positions`.
     ///
     /// # Errors
-    /// `engine_failed` when it gave another number of outputs.
+    /// `engine_failed` when it returned another number of outputs.
     pub(crate) fn new(
         signature: &'a Signature,
         positions: &'a [usize],
@@ -36,9 +36,9 @@ impl<'a> BatchOutputs<'a> {
             return Err(Error::new(
                 Code::EngineFailed,
                 format!(
-                    "the engine was asked for {} outputs and gave {}",
-                    positions.len(),
-                    tensors.len()
+                    "engine returned {} outputs, expected {}",
+                    tensors.len(),
+                    positions.len()
                 ),
             ));
         }
@@ -52,7 +52,7 @@ impl<'a> BatchOutputs<'a> {
     /// Checks that every output has one row for each row of the batch.
     ///
     /// # Errors
-    /// `engine_failed` that names the output.
+    /// `engine_failed` with the name of the output.
     pub(crate) fn check_rows(&self, n_rows: usize) -> Result<()> {
         for (&position, tensor) in self.positions.iter().zip(&self.tensors) {
             if tensor.shape().dims().first() != Some(&n_rows) {
@@ -71,7 +71,7 @@ impl<'a> BatchOutputs<'a> {
         Ok(())
     }
 
-    /// What each request of the batch gets, in the order of the requests.
+    /// Splits the outputs by request, in the order of the requests.
     ///
     /// # Errors
     /// `internal` when the shares do not fit the outputs.

@@ -1,19 +1,19 @@
-//! Whether a caller that runs its request itself would find company if it let others go first.
+//! Coalescing: decides whether a caller should let other requests arrive before it runs its own.
 //!
-//! Input: when each request arrives. Rule: requests that follow each other within the time that one
-//! takes in all stand in a crowd: other connections of the same thread are ready as well. Then a
-//! caller lets the thread go round once, which costs nothing while there is other work, and whoever
-//! comes first afterwards runs everything that has gathered. Cold start and low load: nobody is
-//! near, and a request runs at once. Recovery: only the last arrival counts. Rejected: letting
-//! others go first always, which costs a lone request a turn of the event loop.
+//! Input: the arrival of each request. Rule: when requests follow each other within the total time
+//! of one request, other connections of the same thread are likely to be ready as well. Then a
+//! caller yields the thread once, which costs nothing while there is other work, and the first
+//! caller that continues runs everything that has been queued. Cold start and low load: no other
+//! request is near, and a request runs at once. Recovery: only the last arrival counts. Rejected:
+//! always yielding, which costs a lone request a turn of the event loop.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// About what a small request takes from its first byte to its reply.
+/// The approximate time of a small request from its first byte to its reply.
 const MAX_GAP: Duration = Duration::from_micros(50);
 
-/// When the last request arrived.
+/// The arrival of the last request.
 #[derive(Debug)]
 pub(crate) struct ArrivalGap {
     since: Instant,
@@ -22,7 +22,7 @@ pub(crate) struct ArrivalGap {
 }
 
 impl ArrivalGap {
-    /// Nobody has arrived before `now`.
+    /// Creates the state before the first arrival.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             since: now,
@@ -30,7 +30,7 @@ impl ArrivalGap {
         }
     }
 
-    /// A request arrives. Gives whether another one did just before.
+    /// Records the arrival of a request. Returns whether another one arrived just before.
     pub(crate) fn observe(&self, now: Instant) -> bool {
         let time = now.saturating_duration_since(self.since).as_nanos();
         let time = u64::try_from(time).unwrap_or(u64::MAX).saturating_add(1);

@@ -1,13 +1,13 @@
-//! What a run costs by the size of its inputs: the curve that decides where a run happens.
+//! Run time by the size of the inputs: the curve that decides where a request runs.
 //!
 //! Input: rows, bytes of all inputs, and run time of every batch. Rule: one moving average for each
-//! doubling of the rows and of the bytes, a sample counting an eighth and at most four times what was
-//! expected, so that one interrupted run does not change the mode. The bytes stand for all
-//! dimensions and for the length of texts: one text of 8192 tokens is another size than 512 texts of
-//! 16. Cold start: a size that never ran has no estimate, and runs on a thread of its own, which
-//! measures it; so has a size beyond the table. Recovery: every run counts, wherever it happened.
-//! Rejected: rows alone, which take a long text for a short one; a fitted line, which small models
-//! with fixed costs bend and attention leaves.
+//! doubling of the rows and of the bytes, a sample counting an eighth and at most four times the
+//! expected time, so that one interrupted run does not change the execution target. The bytes stand
+//! for all dimensions and for the length of texts: one text of 8192 tokens is another size than 512
+//! texts of 16. Cold start: a size that never ran has no estimate, and runs on a thread of the
+//! pool, which measures it; so does a size beyond the table. Recovery: every run counts, on any
+//! thread. Rejected: rows alone, which take a long text for a short one; a fitted line, which fits
+//! neither the fixed costs of small models nor attention.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,32 +16,32 @@ use contract::{Dimension, ModelInfo, Tensor, TensorSpec};
 
 use crate::batch::curve::{Curve, whole};
 
-/// Up to 2^15 rows are told apart.
+/// Row counts up to 2^15 are distinguished.
 const N_ROW_SIZES: usize = 16;
 
-/// Up to 2^31 bytes are told apart; together a table of 4 KiB.
+/// Byte counts up to 2^31 are distinguished; together a table of 4 KiB.
 const N_BYTE_SIZES: usize = 32;
 
-/// An empty string in a tensor: its length alone.
+/// The bytes of an empty string in a tensor: its length alone.
 const EMPTY_STRING_BYTES: usize = 4;
 
 /// The share of a new sample, as a power of two.
 const WEIGHT_SHIFT: u32 = 3;
 
-/// How far one sample can pull, in multiples of what was expected.
+/// The largest influence of one sample, as a multiple of the expected time.
 const MAX_SAMPLE_FACTOR: u64 = 4;
 
 /// The size of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunSize {
-    /// Rows; 1 where the model knows none.
+    /// The rows; 1 where the model has no batch dimension.
     pub(crate) n_rows: usize,
-    /// Bytes of all inputs.
+    /// The bytes of all inputs.
     pub(crate) n_bytes: usize,
 }
 
 impl RunSize {
-    /// The size of a run of these inputs.
+    /// Returns the size of a run of these inputs.
     pub(crate) fn new(n_rows: usize, inputs: &[Option<Tensor>]) -> Self {
         let inputs = inputs.iter().flatten();
         Self {
@@ -50,7 +50,7 @@ impl RunSize {
         }
     }
 
-    /// The size of a run of `n_rows` rows of the same kind.
+    /// Returns the size of a run of `n_rows` rows of the same kind.
     pub(crate) fn with_rows(self, n_rows: usize) -> Self {
         let row_bytes = self.n_bytes / self.n_rows.max(1);
         Self {
@@ -59,7 +59,7 @@ impl RunSize {
         }
     }
 
-    /// The size of one row of a version whose inputs have it by their signature.
+    /// Returns the size of one row of a version, where the signature fixes it.
     fn of_one_row(info: &ModelInfo) -> Option<Self> {
         let n_batch_dims = usize::from(info.max_request_rows.is_some());
         let given = info.signature.inputs.iter();
@@ -69,19 +69,19 @@ impl RunSize {
     }
 }
 
-/// The bytes of an input without its first dimensions; `None` where another one is dynamic.
+/// Returns the bytes of an input without its first dimensions; `None` where another one is dynamic.
 fn fixed_bytes(spec: &TensorSpec, n_batch_dims: usize) -> Option<usize> {
     let element_bytes = spec.element_type.size_bytes().unwrap_or(EMPTY_STRING_BYTES);
     let mut dims = spec.dims.iter().skip(n_batch_dims).map(Dimension::fixed);
     dims.try_fold(element_bytes, |n, dim| n.checked_mul(dim?))
 }
 
-/// Run times by size. Written by every run and read by every request, without a lock.
+/// Run times by size. Every run writes and every request reads them, without a lock.
 #[derive(Debug)]
 pub(crate) struct CostCurve {
     /// Nanoseconds by rows and bytes; 0 for a size that never ran.
     sizes: [[AtomicU64; N_BYTE_SIZES]; N_ROW_SIZES],
-    /// Nanoseconds that runs of one row took lately, whatever their bytes; 0 before the first.
+    /// Recent nanoseconds of runs of one row, whatever their bytes; 0 before the first.
     one_row: AtomicU64,
 }
 
@@ -95,7 +95,7 @@ impl Default for CostCurve {
 }
 
 impl CostCurve {
-    /// What is known from runs before, as far as their bytes follow from the signature.
+    /// Creates a curve from earlier measurements, as far as their bytes follow from the signature.
     pub(crate) fn new(curve: &Curve, info: &ModelInfo) -> Self {
         let cost = Self::default();
         if let Some(row) = RunSize::of_one_row(info) {
@@ -107,7 +107,7 @@ impl CostCurve {
         cost
     }
 
-    /// A run of this size took this long.
+    /// Records the time of a run of this size.
     pub(crate) fn observe(&self, size: RunSize, run_time: Duration) {
         let sample = u64::try_from(run_time.as_nanos())
             .unwrap_or(u64::MAX)
@@ -122,12 +122,12 @@ impl CostCurve {
         }
     }
 
-    /// How long a run of this size will take; `None` when nothing of its size ever ran.
+    /// Predicts the time of a run of this size; `None` when no run of its size has been measured.
     pub(crate) fn estimate(&self, size: RunSize) -> Option<Duration> {
         time(self.cell(size)?.load(Ordering::Relaxed))
     }
 
-    /// How long runs of one row took lately.
+    /// Returns the recent time of runs of one row.
     pub(crate) fn one_row(&self) -> Option<Duration> {
         time(self.one_row.load(Ordering::Relaxed))
     }

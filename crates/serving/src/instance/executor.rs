@@ -1,8 +1,12 @@
-//! Runs batches on one session, and finds the guilty request when a batch fails.
+//! Runs batches on one session, and isolates the failing request when a batch fails.
 //!
 //! Rule: a batch of several that fails is run again request by request, once, so that a failure
 //! stays with the request that causes it. A panic of the engine counts as a failed run, and the
-//! session goes on. A session that says it is lost ends its thread, and its batch with it.
+//! session continues. A session that reports that it is lost ends its thread, and its batch with
+//! it.
+
+mod run_report;
+pub(crate) mod verification;
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -20,7 +24,6 @@ use super::part::{Part, latest_deadline};
 use super::pool::{AssignedBatch, Instance, Pool};
 use super::stopwatch::Stopwatch;
 use super::thread_name::thread_name;
-use super::verification::Verifier;
 use super::watch::{RunWatch, Sight, WatchedSession};
 use super::{Answer, Job};
 use crate::admission::no_instance;
@@ -29,35 +32,37 @@ use crate::batch::policy::types::RunReport;
 use crate::batch::queue::QueuedRequest;
 use crate::batch::split::{BatchOutputs, Share};
 use crate::counters::VersionCounters;
+use run_report::{ended, report, with_deadlines};
+use verification::Verifier;
 
-/// What the instances of a variant share.
+/// The state that the instances of a loaded version share.
 #[derive(Debug)]
 pub(crate) struct Executor {
-    /// The version that runs.
+    /// The description of the version.
     pub(crate) info: SharedModelInfo,
-    /// Where batches and idle sessions come from.
+    /// The source of batches and idle sessions.
     pub(crate) pool: Pool,
-    /// What runs cost.
+    /// The measured run times.
     pub(crate) cost: CostCurve,
     /// The runs in progress.
     pub(crate) watch: Arc<RunWatch>,
     /// The first run that was too long for the thread of its caller.
     pub(crate) overrun: FirstOverrun,
-    /// What is counted.
+    /// The counters of the version.
     pub(crate) counters: VersionCounters,
-    /// Who is told.
+    /// The receiver of telemetry events.
     pub(crate) observe: Arc<dyn Observe>,
-    /// What checks that joined requests get the answers that they get alone.
+    /// The check that batched requests get the same answers as alone.
     pub(crate) verifier: Verifier,
-    /// The version without batching, once it was found to change answers.
+    /// The version without batching, once batching was found to change answers.
     pub(crate) unbatched: OnceLock<SharedModelInfo>,
 }
 
-/// The session cannot go on, for this reason.
+/// The session cannot continue, for this reason.
 #[derive(Debug)]
 pub(super) struct SessionLost(pub(super) Error);
 
-/// Leaves the pool when the thread ends, for whatever reason.
+/// Guard that leaves the pool when the thread ends, for whatever reason.
 #[derive(Debug)]
 struct InstanceGuard<'a> {
     executor: &'a Executor,
@@ -77,7 +82,7 @@ impl Executor {
     /// Starts thread number `index`.
     ///
     /// # Errors
-    /// What the operating system says when it has no thread to give.
+    /// The error of the operating system when it cannot start a thread.
     pub(crate) fn start(self: &Arc<Self>, index: usize) -> io::Result<()> {
         let executor = Arc::clone(self);
         let name = thread_name(&format!("{}/{}", self.info.model, self.info.version), index);
@@ -111,10 +116,10 @@ impl Executor {
     fn log_lost(&self, error: &Error) {
         let (model, version) = (&self.info.model, &self.info.version);
         let diagnostic = error.diagnostic();
-        tracing::error!(%model, %version, %error, diagnostic, "an instance is lost");
+        tracing::error!(%model, %version, %error, diagnostic, "lost model instance");
     }
 
-    /// Ends runs that took too long. Refuses what waits while no instance could run it.
+    /// Ends runs that took too long. Refuses waiting requests while no instance could run them.
     pub(crate) fn look_after_runs(&self, now: Instant) -> Sight {
         let sight = self.watch.look(now);
         if sight.is_stuck {
@@ -143,7 +148,7 @@ impl Executor {
         }
         result.and_then(|answers| {
             let answer = answers.into_iter().next();
-            answer.ok_or_else(|| Error::internal("a run gave no answer"))
+            answer.ok_or_else(|| Error::internal("run returned no answer"))
         })
     }
 
@@ -168,7 +173,7 @@ impl Executor {
         }
     }
 
-    /// Takes note of a run on the thread of a caller that ends now. Gives the time.
+    /// Records a run on the thread of a caller that ends now. Returns the time.
     fn end_inline(&self, run: InlineRun) -> Instant {
         let now = time::Instant::now().into_std();
         let overrun = run.overrun(now);
@@ -179,7 +184,7 @@ impl Executor {
         now
     }
 
-    /// Takes an instance away that cannot go on.
+    /// Removes an instance that cannot continue.
     pub(super) fn remove_lost(&self, instance: Instance, error: &Error) {
         self.log_lost(error);
         let slot = Some(instance.slot);
@@ -218,7 +223,7 @@ impl Executor {
             Err(error) => error,
         };
         let is_lost = error.code() == Code::EngineLost;
-        // Alone, the requests of a run that was ended could only take as long again.
+        // Run alone, the requests of a terminated run would only take as long again.
         if jobs.len() > 1 && !is_lost && session.terminated_after().is_none() {
             return self.run_individually(session, jobs);
         }
@@ -249,7 +254,7 @@ impl Executor {
         Ok(RunReport::default())
     }
 
-    /// Joins, runs and splits once.
+    /// Joins the inputs, runs them and splits the outputs, once.
     fn attempt(&self, session: &mut WatchedSession, parts: &[Part<'_>]) -> Result<Vec<Answer>> {
         let mut clock = Stopwatch::start();
         let started = clock.at();
@@ -297,12 +302,12 @@ impl Executor {
         inputs: &[Option<Tensor>],
         outputs: &[usize],
     ) -> Result<Vec<Tensor>> {
-        // A session keeps its promises after a failed run, and a panic is one.
+        // A session stays valid after a failed run, and a panic counts as one.
         let run = AssertUnwindSafe(|| session.run(inputs, outputs));
         panic::catch_unwind(run).unwrap_or_else(|panic| {
             let (model, version) = (&self.info.model, &self.info.version);
             let text = panic_text(&*panic);
-            tracing::error!(%model, %version, panic = text, "an engine panicked");
+            tracing::error!(%model, %version, panic = text, "engine panicked");
             let message = format!("the engine of model `{model}` panicked; the log says why");
             Err(Error::new(Code::EngineFailed, message).with_diagnostic(text))
         })
@@ -320,45 +325,11 @@ impl Executor {
     }
 }
 
-/// The requests whose callers still wait: nothing is run for those who went away.
+/// Returns the requests whose callers still wait; the others need not run.
 fn without_cancelled(batch: Vec<QueuedRequest<Job>>) -> Vec<QueuedRequest<Job>> {
     let mut jobs = batch;
     jobs.retain(|job| !job.request.reply.is_closed());
     jobs
-}
-
-/// What a run tells the scheduler.
-fn report(answers: &[Answer]) -> RunReport {
-    let timings = answers.first().map(|answer| answer.timings);
-    RunReport {
-        n_rows: timings.map_or(0, |timings| timings.batch_rows),
-        time: timings
-            .map(|timings| timings.compute_input + timings.compute + timings.compute_output),
-        n_requests: answers.len(),
-        ..RunReport::default()
-    }
-}
-
-/// What a failed run tells the scheduler: one that was ended takes at least as long.
-fn ended(session: &WatchedSession, n_rows: usize) -> RunReport {
-    RunReport {
-        n_rows,
-        time: session.terminated_after(),
-        ..RunReport::default()
-    }
-}
-
-fn with_deadlines(report: RunReport, jobs: &[QueuedRequest<Job>]) -> RunReport {
-    let deadlines = || jobs.iter().filter_map(|job| job.deadline);
-    if deadlines().next().is_none() {
-        return report;
-    }
-    let now = time::Instant::now().into_std();
-    RunReport {
-        n_due: deadlines().count(),
-        n_late: deadlines().filter(|deadline| *deadline < now).count(),
-        ..report
-    }
 }
 
 fn share<'a>(part: &Part<'a>) -> Share<'a> {
@@ -398,5 +369,5 @@ fn reply_all(jobs: Vec<QueuedRequest<Job>>, error: &Error) {
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&'static str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a text")
+        .unwrap_or("panic without a message")
 }

@@ -1,10 +1,10 @@
-//! Notices runs on the thread of a caller that took far longer than such a run may.
+//! Detects runs on the thread of a caller that took far longer than such a run may.
 //!
-//! Rule: a run is an overrun when the thread itself computed for ten times the limit of such runs, or
-//! when a second passed, whatever the thread did. The clock alone would take a thread that had to
-//! give way for a slow run: under a quota of a container that is 100 ms at a time. Decision: asking
-//! for the time of the processor is a call of the system, so a thread asks once a millisecond at
-//! most, and takes off the wall-clock time since it last asked: what is left was computed in the run.
+//! Rule: a run is an overrun when the thread itself computed for ten times the limit of such runs,
+//! or when a second passed, whatever the thread did. Wall-clock time alone would mistake a
+//! preempted thread for a slow run: under the CPU quota of a container that is 100 ms at a time.
+//! Decision: reading the CPU time is a system call, so a thread reads it once a millisecond at
+//! most, and subtracts the wall-clock time since that reading: the rest was computed in the run.
 //! Cold start: none. Recovery: none, the version stays off these threads until it is loaded again.
 
 use std::cell::Cell;
@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Ten times the longest run that such a thread is given: far beyond what an estimate is wrong by.
+/// Ten times the longest run that such a thread is given: far beyond the error of an estimate.
 const MAX_COMPUTED: Duration = Duration::from_millis(2);
 
-/// Longer than any scheduler keeps a thread waiting: such a run has waited for something itself.
+/// Longer than any scheduler preempts a thread: such a run has waited for something itself.
 const MAX_ELAPSED: Duration = Duration::from_secs(1);
 
-/// The age at which a reading is taken again, and so the most that is taken off for nothing.
+/// The age at which a reading is taken again, and so the largest error of the subtraction.
 const MAX_READING_AGE: Duration = Duration::from_millis(1);
 
-/// A time of the clock and the time that the thread had computed for by then.
+/// A wall-clock time and the CPU time of the thread at that moment.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     at: Instant,
@@ -41,7 +41,7 @@ pub(crate) struct InlineRun {
 }
 
 impl InlineRun {
-    /// A run starts now.
+    /// Starts a run now.
     pub(crate) fn start(now: Instant) -> Self {
         let last = LAST.get();
         let age = |reading: &Reading| now.saturating_duration_since(reading.at);
@@ -60,7 +60,7 @@ impl InlineRun {
         }
     }
 
-    /// How long the run took that ends now, where that was too long.
+    /// Returns the time of the run that ends now, where it was too long.
     pub(crate) fn overrun(&self, now: Instant) -> Option<Duration> {
         let elapsed = now.saturating_duration_since(self.started);
         if elapsed < MAX_COMPUTED {
@@ -76,7 +76,7 @@ fn is_overrun(elapsed: Duration, computed: Duration) -> bool {
     computed >= MAX_COMPUTED || elapsed >= MAX_ELAPSED
 }
 
-/// The time that this thread has computed for.
+/// Returns the CPU time of this thread.
 fn computed() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
@@ -89,7 +89,7 @@ pub(crate) struct FirstOverrun {
 }
 
 impl FirstOverrun {
-    /// Takes note of an overrun. Gives whether it is the first.
+    /// Records an overrun. Returns whether it is the first.
     pub(crate) fn record(&self, elapsed: Duration) -> bool {
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).max(1);
         let noted = self
@@ -98,7 +98,7 @@ impl FirstOverrun {
         noted.is_ok()
     }
 
-    /// How long it took, if there was one.
+    /// Returns its time, if there was one.
     pub(crate) fn get(&self) -> Option<Duration> {
         match self.elapsed.load(Ordering::Relaxed) {
             0 => None,
@@ -145,11 +145,11 @@ mod tests {
         until(&|| computed().saturating_sub(begun) > millis(10));
         assert!(run.overrun(now()).is_some());
         let next = InlineRun::start(now());
-        assert_eq!(next.overrun(now()), None, "what ran before does not count");
+        assert_eq!(next.overrun(now()), None, "earlier runs do not count");
     }
 
     #[test]
-    fn only_the_first_overrun_is_told() {
+    fn only_the_first_overrun_is_reported() {
         let first = FirstOverrun::default();
         assert_eq!(first.get(), None);
         assert!(first.record(millis(5)));

@@ -8,18 +8,18 @@ use crate::batch::queue::QueuedRequest;
 /// One request of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'a> {
-    /// What to run.
+    /// The work to run.
     pub(crate) work: &'a Work,
-    /// Its rows.
+    /// The rows.
     pub(crate) n_rows: usize,
-    /// When it came.
+    /// The time of arrival.
     pub(crate) arrived: Instant,
-    /// When its answer is worth nothing any more.
+    /// The time after which its answer is useless.
     pub(crate) deadline: Option<Instant>,
 }
 
 impl<'a> Part<'a> {
-    /// The part of a request that waited.
+    /// Returns the part of a queued request.
     pub(crate) fn of(job: &'a QueuedRequest<Job>) -> Self {
         Self {
             work: &job.request.work,
@@ -30,7 +30,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Until when an answer is worth something to any of these requests; `None` for ever.
+/// Returns the latest deadline of these requests; `None` when one of them has none.
 pub(crate) fn latest_deadline(parts: &[Part<'_>]) -> Option<Instant> {
     let mut deadlines = parts.iter().map(|part| part.deadline);
     let first = deadlines.next()??;

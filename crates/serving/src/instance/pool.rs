@@ -1,7 +1,8 @@
-//! The place where requests and idle sessions wait: the scheduler behind a mutex.
+//! The pool of waiting requests and idle sessions: the scheduler behind a mutex.
 //!
-//! Decision: one mutex for each variant, held for the decision only. Engines run, answers are sent
-//! and observers are called outside it, and a sleeping thread is woken only when there is one.
+//! Decision: one mutex for each loaded version, held for the decision only. Engines run, answers
+//! are sent and observers are called outside it, and a sleeping thread is woken only when there is
+//! one.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -19,7 +20,7 @@ use crate::batch::policy::types::{
 };
 use crate::batch::queue::{QueueKey, QueuedRequest};
 
-/// Waiting requests, idle sessions, and the threads that bring them together.
+/// Pool of waiting requests, idle sessions, and the threads that take both.
 #[derive(Debug)]
 pub(crate) struct Pool {
     state: Mutex<State>,
@@ -29,7 +30,7 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct State {
     scheduler: Scheduler<Job>,
-    /// As many as the scheduler counts free instances.
+    /// The idle sessions, as many as the scheduler counts free instances.
     idle: Vec<WatchedSession>,
     n_sleeping: usize,
 }
@@ -43,12 +44,12 @@ impl State {
     }
 }
 
-/// A session that is taken, to be given back unless it is lost.
+/// A session that is taken, and returned unless it is lost.
 #[derive(Debug)]
 pub(crate) struct Instance {
     /// The session.
     pub(crate) session: WatchedSession,
-    /// Its number at the scheduler, until it is given back.
+    /// Its number at the scheduler, until it is returned.
     pub(crate) slot: usize,
 }
 
@@ -57,12 +58,12 @@ pub(crate) struct Instance {
 pub(crate) struct AssignedBatch {
     /// The requests.
     pub(crate) batch: Vec<QueuedRequest<Job>>,
-    /// Where they run.
+    /// The instance that runs them.
     pub(crate) instance: Instance,
 }
 
 impl Pool {
-    /// A pool without requests, whose sessions, as many as `limits` says, are all idle.
+    /// Creates a pool without requests, whose sessions, as many as `limits` states, are all idle.
     pub(crate) fn new(limits: Limits, curve: Curve, sessions: Vec<WatchedSession>) -> Self {
         Self {
             state: Mutex::new(State {
@@ -74,8 +75,8 @@ impl Pool {
         }
     }
 
-    /// Puts a request in line. Gives its place, and less urgent requests that made room for it.
-    /// A caller that will ask for a batch itself needs no thread to be woken.
+    /// Queues a request. Returns its key, and less urgent requests that were displaced. A caller
+    /// that will ask for a batch itself needs no thread to be woken.
     pub(crate) fn submit(
         &self,
         waiting: QueuedRequest<Job>,
@@ -93,20 +94,20 @@ impl Pool {
         Ok(admitted)
     }
 
-    /// Refuses a request that is about to come and would be refused for its deadline.
+    /// Refuses a request that is about to arrive and would be refused for its deadline.
     pub(crate) fn refuse_early(&self, urgency: Urgency, now: Instant) -> Result<(), Refused> {
         let mut state = self.lock();
         let refused = state.scheduler.refuse_early(urgency, now);
         refused.map_err(|refusal| state.refused(refusal, now))
     }
 
-    /// Takes a request out of line. Gives whether it was still waiting.
+    /// Removes a request. Returns whether it was still waiting.
     pub(crate) fn cancel(&self, key: QueueKey) -> bool {
         self.lock().scheduler.cancel(key).is_some()
     }
 
-    /// An idle instance for a request of so many rows that came `now` and that nobody is ahead of,
-    /// to be run by its caller.
+    /// Takes an idle instance for a request of so many rows that arrived `now` with no request
+    /// ahead, to be run by its caller.
     pub(crate) fn take_idle(&self, n_rows: usize, now: Instant) -> Option<Instance> {
         let mut state = self.lock();
         let slot = state.scheduler.take_free(n_rows, now)?;
@@ -114,7 +115,7 @@ impl Pool {
         Some(Instance { session, slot })
     }
 
-    /// The instance of a run that is over.
+    /// Returns the instance of a finished run to the pool.
     pub(crate) fn release(&self, instance: Instance, report: &RunReport, now: Instant) {
         let mut state = self.lock();
         state.idle.push(instance.session);
@@ -124,12 +125,12 @@ impl Pool {
         }
     }
 
-    /// The first batch of a thread; `None` when nothing will come any more. Blocks.
+    /// Takes the first batch of a thread; `None` when nothing more will come. Blocks.
     pub(crate) fn take_first(&self) -> Option<AssignedBatch> {
         self.take(self.lock())
     }
 
-    /// Gives back the instance of the last batch, and takes the next. Blocks.
+    /// Returns the instance of the last batch to the pool, and takes the next batch. Blocks.
     pub(crate) fn take_next(
         &self,
         instance: Instance,
@@ -142,8 +143,8 @@ impl Pool {
         self.take(state)
     }
 
-    /// The batch that is due now, for a thread that does not wait for one. What is not due, or too
-    /// long for the thread of a caller, is left to the threads of the pool.
+    /// Takes the batch that is due now, for a thread that does not wait for one. A batch that is
+    /// not due, or too long for the thread of a caller, is left to the threads of the pool.
     pub(crate) fn take_due(&self) -> Option<AssignedBatch> {
         let mut state = self.lock();
         loop {
@@ -166,7 +167,7 @@ impl Pool {
         }
     }
 
-    /// A batch with a session to run it on. The scheduler cuts a batch only for a free instance.
+    /// Assigns a session to a batch. The scheduler forms a batch only for a free instance.
     fn assign(&self, mut state: MutexGuard<'_, State>, batch: Batch<Job>) -> Option<AssignedBatch> {
         let session = state.idle.pop()?;
         if state.scheduler.has_waiting() {
@@ -193,7 +194,7 @@ impl Pool {
                 Decision::HoldUntil(until) => state = self.sleep(state, Some(until)),
                 Decision::Wait => state = self.sleep(state, None),
                 Decision::End => {
-                    // Each thread that ends takes a session with it, whose memory goes back now.
+                    // Each thread that ends takes a session with it, whose memory is released now.
                     let session = state.idle.pop();
                     drop(state);
                     drop(session);
@@ -203,30 +204,30 @@ impl Pool {
         }
     }
 
-    /// An instance is gone: this one, or any when its thread had none. Gives the requests that
-    /// nobody can run any more.
+    /// Removes an instance: this one, or any when its thread had none. Returns the requests that no
+    /// instance can run any more.
     pub(crate) fn instance_lost(&self, slot: Option<usize>) -> Vec<QueuedRequest<Job>> {
         self.lock().scheduler.instance_lost(slot)
     }
 
-    /// Takes all requests out of line.
+    /// Removes all requests.
     pub(crate) fn drain(&self) -> Vec<QueuedRequest<Job>> {
         self.lock().scheduler.drain()
     }
 
-    /// What was measured, and what follows from it now.
+    /// Returns the measurements, and the sizes and predictions that follow from them.
     pub(crate) fn snapshot(&self) -> SchedulerSnapshot {
         let now = time::Instant::now().into_std();
         self.lock().scheduler.snapshot(now)
     }
 
-    /// Threads that wait for a batch.
+    /// Returns the number of threads that wait for a batch.
     #[cfg(test)]
     pub(crate) fn n_sleeping(&self) -> usize {
         self.lock().n_sleeping
     }
 
-    /// Takes nothing new; instances end once nobody waits.
+    /// Stops admission; instances end once no request waits.
     pub(crate) fn close(&self) {
         self.lock().scheduler.close();
         self.wake.notify_all();

@@ -4,26 +4,26 @@ use std::time::{Duration, Instant};
 
 use tokio::time;
 
-/// Gives the time since it was last asked.
+/// Stopwatch that returns the time since the last reading.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
     at: Instant,
 }
 
 impl Stopwatch {
-    /// A watch that starts now.
+    /// Starts a stopwatch now.
     pub(crate) fn start() -> Self {
         Self {
             at: time::Instant::now().into_std(),
         }
     }
 
-    /// When it was last asked.
+    /// Returns the time of the last reading.
     pub(crate) fn at(&self) -> Instant {
         self.at
     }
 
-    /// The time since then.
+    /// Returns the time since the last reading, and takes a new one.
     pub(crate) fn lap(&mut self) -> Duration {
         let now = time::Instant::now().into_std();
         let lap = now.saturating_duration_since(self.at);

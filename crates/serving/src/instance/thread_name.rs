@@ -1,9 +1,9 @@
-//! The names of the threads of a model, as tools of the system show them.
+//! The names of the threads of a model, as system tools show them.
 
-/// Linux keeps this many bytes of the name of a thread.
+/// The bytes of a thread name that Linux keeps.
 const MAX_THREAD_NAME_BYTES: usize = 15;
 
-/// `model/version#0`, where the number stays readable when the rest has to be cut.
+/// Builds `model/version#0`, where the number stays readable when the rest has to be cut.
 pub(crate) fn thread_name(loaded_version: &str, index: usize) -> String {
     let number = format!("#{index}");
     let room = MAX_THREAD_NAME_BYTES.saturating_sub(number.len());

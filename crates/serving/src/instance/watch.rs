@@ -1,15 +1,18 @@
-//! The runs of one version as the watchdog sees them: how long they go on, and until when they may.
+//! The runs of one version as the watchdog sees them: their time so far, and their limits.
 //!
 //! Input: the start of each run, the deadlines of its requests, and its end. Rule: a run may go on
 //! until the last deadline in its batch, at most for the limit of the version; then the engine is
-//! asked to end it. One that goes on for [`GRACE`] after that is stuck, and a version is stuck when
-//! all of its instances are: it is not ready, refuses what comes and what waits. Recovery: the end of
-//! a stuck run, whenever it comes, makes its instance usable again. Cold start: none.
+//! asked to end it. A run that continues for [`GRACE`] after that is stuck, and a version is stuck
+//! when all of its instances are: it is not ready, and refuses new and waiting requests. Recovery:
+//! the end of a stuck run, whenever it comes, makes its instance usable again. Cold start: none.
 //!
 //! Decision: a run publishes its start with two atomic writes and its end with one, and reads no
 //! clock that is not read anyway, so that runs on the threads of callers are watched as well. The
-//! start tells runs apart: the watchdog marks the run that it has looked at, or none. Only the end of
-//! a marked run takes a lock. Rejected: a timer for each run, which allocates and is dropped unused.
+//! start identifies a run: the watchdog marks the run that it has checked, or none. Only the end of
+//! a marked run takes a lock. Rejected: a timer for each run, which allocates and is dropped
+//! unused.
+
+mod termination;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,52 +21,34 @@ use std::time::{Duration, Instant};
 use contract::{Code, Error, Event, Observe, Session, SharedModelInfo, Terminate};
 use tokio::time;
 
-use super::watchdog::Alarm;
-use crate::admission::deadline_exceeded;
+use super::waker::WatchdogWaker;
 
-/// How long a run may go on after the engine was asked to end it: engines look between operators,
-/// and one operator of a large network takes seconds on a busy machine.
+pub(crate) use termination::Termination;
+use termination::terminated;
+
+/// The time for which a run may continue after the engine was asked to end it: engines check
+/// between operators, and one operator of a large network takes seconds on a busy machine.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A run is in progress.
 const RUNNING: u64 = 1;
-/// The engine was asked to end it.
+/// The engine was asked to end the run.
 const TERMINATED: u64 = 1 << 1;
-/// It has not ended since.
+/// The run has not ended since.
 const STUCK: u64 = 1 << 2;
-/// The bits below the start of a run, which then has room for 70 years of nanoseconds.
+/// The bits below the start of a run, which leaves room for 70 years of nanoseconds.
 const FLAG_BITS: u32 = 3;
-
-/// Why a run was ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Termination {
-    /// The deadlines of all its requests had passed.
-    Deadline,
-    /// It took longer than any run of the version may.
-    Limit,
-    /// The server ends.
-    Shutdown,
-}
-
-impl Termination {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deadline => "deadline",
-            Self::Limit => "limit",
-            Self::Shutdown => "shutdown",
-        }
-    }
-}
 
 /// The run of one session, if there is one.
 #[derive(Debug)]
 struct Slot {
-    /// When the last run began, in nanoseconds, above the flags.
+    /// The start of the last run, in nanoseconds, above the flags.
     state: AtomicU64,
-    /// Until when it may go on, or take to end once it was asked to, in nanoseconds.
+    /// The time until which it may go on, or take to end once it was asked to, in nanoseconds.
     due: AtomicU64,
     terminator: Option<Arc<dyn Terminate>>,
-    /// Held while a run is marked and the engine is asked, so that the end of the run waits for it.
+    /// Held while a run is marked and the engine is asked to end it, so that the end of the run
+    /// waits.
     termination: Mutex<()>,
 }
 
@@ -77,8 +62,8 @@ impl Slot {
         }
     }
 
-    /// Marks the run that is in this state, and asks the engine to end it until `due`. Gives false
-    /// when it has ended meanwhile.
+    /// Marks the run that is in this state, and asks the engine to end it until `due`. Returns
+    /// false when it has ended meanwhile.
     fn terminate(&self, state: u64, due: u64) -> bool {
         let _turn = self.lock();
         if !self.mark(state, TERMINATED) {
@@ -118,32 +103,32 @@ impl Slot {
 pub(crate) struct RunWatch {
     info: SharedModelInfo,
     observe: Arc<dyn Observe>,
-    /// The longest that a run may take.
+    /// The longest time of a run.
     limit: Duration,
     since: Instant,
     slots: Vec<Slot>,
     n_open: AtomicUsize,
     n_stuck: AtomicUsize,
     is_ending: AtomicBool,
-    /// Held while the number of stuck instances changes and is told, so that the last one told is
-    /// right.
+    /// Held while the number of stuck instances changes and is reported, so that reports keep their
+    /// order.
     telling: Mutex<()>,
-    alarm: OnceLock<Arc<Alarm>>,
+    waker: OnceLock<Arc<WatchdogWaker>>,
 }
 
-/// What a look at the runs of a version finds.
+/// The result of checking the runs of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sight {
-    /// When the watchdog has something to do next; `None` while nothing runs.
+    /// The next time when the watchdog has something to do; `None` while nothing runs.
     pub(crate) next: Option<Instant>,
-    /// When the last run began, or the version was loaded.
+    /// The start of the last run, or the time when the version was loaded.
     pub(crate) last_start: Option<Instant>,
-    /// Whether all instances are stuck.
+    /// True if all instances are stuck.
     pub(crate) is_stuck: bool,
 }
 
 impl RunWatch {
-    /// The runs of the sessions of a version, none of which may take longer than `limit`.
+    /// Creates the watch over the runs of a version, none of which may take longer than `limit`.
     pub(crate) fn new(
         info: SharedModelInfo,
         observe: Arc<dyn Observe>,
@@ -162,23 +147,23 @@ impl RunWatch {
             n_stuck: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
             telling: Mutex::new(()),
-            alarm: OnceLock::new(),
+            waker: OnceLock::new(),
         })
     }
 
-    /// Wakes the watchdog when runs begin.
-    pub(crate) fn connect(&self, alarm: Arc<Alarm>) {
+    /// Sets the waker that wakes the watchdog when runs begin.
+    pub(crate) fn connect(&self, waker: Arc<WatchdogWaker>) {
         // A version has one watchdog for all its life.
-        let _first = self.alarm.get_or_init(|| alarm);
+        let _first = self.waker.get_or_init(|| waker);
     }
 
-    /// Whether no instance is left that could run anything.
+    /// Returns whether no instance is left that could run anything.
     pub(crate) fn is_stuck(&self) -> bool {
         let n_stuck = self.n_stuck.load(Ordering::Relaxed);
         n_stuck > 0 && n_stuck >= self.n_open.load(Ordering::Relaxed)
     }
 
-    /// The refusal of a stuck version.
+    /// Returns the refusal of a stuck version.
     pub(crate) fn refusal(&self) -> Error {
         let (model, version) = (&self.info.model, &self.info.version);
         let message = format!(
@@ -188,13 +173,13 @@ impl RunWatch {
         Error::new(Code::ModelNotReady, message).with_retry_after(GRACE)
     }
 
-    /// Why a stuck version is not ready.
+    /// Returns the reason why a stuck version is not ready.
     pub(crate) fn reason(&self) -> String {
         let n = self.n_stuck.load(Ordering::Relaxed);
-        format!("all instances ({n}) are stuck in runs that were asked to end")
+        format!("all instances ({n}) are stuck in runs that do not end")
     }
 
-    /// Ends runs that took too long, and takes note of those that go on nevertheless.
+    /// Ends runs that took too long, and records those that continue nevertheless.
     pub(crate) fn look(&self, now: Instant) -> Sight {
         let mut sight = Sight::default();
         for slot in &self.slots {
@@ -211,7 +196,7 @@ impl RunWatch {
         sight
     }
 
-    /// Asks the engine to end every run, because the server ends.
+    /// Asks the engine to end every run, because the server is shutting down.
     pub(crate) fn end_all(&self) {
         let now = time::Instant::now().into_std();
         self.is_ending.store(true, Ordering::Relaxed);
@@ -224,7 +209,7 @@ impl RunWatch {
         }
     }
 
-    /// Does what is due about a run that may go on until `due`. Gives when to look again.
+    /// Handles a run that may go on until `due`. Returns when to check again.
     fn check(&self, slot: &Slot, state: u64, due: Instant, now: Instant) -> Option<Instant> {
         if now < due {
             return Some(due);
@@ -268,7 +253,7 @@ impl RunWatch {
         });
     }
 
-    /// Changes the number of stuck instances, and tells it.
+    /// Changes the number of stuck instances, and reports it.
     fn tell_stuck(&self, change: impl FnOnce(usize) -> usize) {
         let _turn = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.n_stuck.load(Ordering::Relaxed);
@@ -313,12 +298,12 @@ pub(crate) struct WatchedSession {
     session: Box<dyn Session>,
     index: usize,
     watch: Arc<RunWatch>,
-    /// How long the last run took, where it failed because it was ended.
+    /// The time of the last run, where it failed because it was terminated.
     terminated_after: Option<Duration>,
 }
 
 impl WatchedSession {
-    /// All sessions of a version, in the order in which `watch` was told them.
+    /// Wraps all sessions of a version, in the order of the slots of `watch`.
     pub(crate) fn all(watch: &Arc<RunWatch>, sessions: Vec<Box<dyn Session>>) -> Vec<Self> {
         let watched = |(index, session)| Self {
             session,
@@ -330,7 +315,7 @@ impl WatchedSession {
     }
 
     /// Runs `run` on the session as one that began at `start` and whose requests need no answer
-    /// after `deadline`. `run` gives an error instead of a panic.
+    /// after `deadline`. `run` must return an error instead of panicking.
     pub(crate) fn run<T>(
         &mut self,
         start: Instant,
@@ -346,10 +331,10 @@ impl WatchedSession {
         let due = deadline.map_or(limit, |deadline| deadline.min(limit));
         let idle = watch.nanos(start) << FLAG_BITS;
         slot.due.store(watch.nanos(due), Ordering::Relaxed);
-        // In one order with the sleep of the watchdog: it sees this run, or this sees it asleep.
+        // Ordered with the sleep of the watchdog: it sees this run, or this sees it asleep.
         slot.state.swap(idle | RUNNING, Ordering::SeqCst);
-        if let Some(alarm) = watch.alarm.get() {
-            alarm.run_begins();
+        if let Some(waker) = watch.waker.get() {
+            waker.run_begins();
         }
         let result = run(self.session.as_mut());
         let ended = slot.state.swap(idle, Ordering::AcqRel);
@@ -368,7 +353,7 @@ impl WatchedSession {
         })
     }
 
-    /// How long the last run took, where it failed because it was ended.
+    /// Returns the time of the last run, where it failed because it was terminated.
     pub(crate) fn terminated_after(&self) -> Option<Duration> {
         self.terminated_after
     }
@@ -377,24 +362,6 @@ impl WatchedSession {
 impl Drop for WatchedSession {
     fn drop(&mut self) {
         self.watch.n_open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The answer to requests whose run was ended. An engine that is lost stays so.
-fn terminated(termination: Termination, limit: Duration, error: &Error) -> Error {
-    if error.code() == Code::EngineLost {
-        return error.clone();
-    }
-    match termination {
-        Termination::Deadline => deadline_exceeded(),
-        Termination::Shutdown => Error::new(Code::Unavailable, "the server is shutting down"),
-        Termination::Limit => Error::new(
-            Code::EngineFailed,
-            format!(
-                "the run was ended after {} ms, the longest that one may take (`run_timeout_ms`)",
-                limit.as_millis()
-            ),
-        ),
     }
 }
 

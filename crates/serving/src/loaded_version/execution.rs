@@ -1,22 +1,22 @@
-//! Where requests of a variant run: on the thread of their caller, or on threads of the model.
+//! Execution target of the requests of a loaded version: the thread of the caller, or the pool.
 //!
-//! Decision: other connections of a thread wait for a run that it makes, and two hand-offs cost a
-//! tenth of the longest run that it may make. So cheap models are run where the request is, and
-//! company is waited for only where requests wait anyway. A model is never run there by its measured
-//! cost when that says nothing about the next request, or was far too low once.
+//! Decision: other connections of a thread wait for a run on it, and two hand-offs cost a tenth of
+//! the longest run that it may make. So cheap models run where the request is, and a batch delay
+//! applies only where requests wait anyway. The measured cost never moves a model to that thread
+//! when it says nothing about the next request, or was far too low once.
 
 use std::time::Duration;
 
 use contract::ExecutionTarget;
 
-/// The longest run that a thread of a caller is given. Other connections of that thread wait for
-/// it, and two hand-offs cost a tenth of it.
+/// The longest run on the thread of a caller. Other connections of that thread wait for it, and two
+/// hand-offs cost a tenth of it.
 const MAX_INLINE: Duration = Duration::from_micros(200);
 
-/// Where a request runs.
+/// The threads that requests run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Execution {
-    /// Where its measured cost says.
+    /// The threads that the measured cost suggests.
     #[default]
     Auto,
     /// Always on a thread of the model.
@@ -28,9 +28,9 @@ pub(crate) enum Execution {
 /// Reasons not to trust a measured cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Hazards<'a> {
-    /// Why the cost depends on the values of the inputs.
+    /// The reason why the cost depends on the values of the inputs.
     pub(super) data_dependent_cost: Option<&'a str>,
-    /// How long the first run took that was too long for the thread of its caller.
+    /// The time of the first run that was too long for the thread of its caller.
     pub(super) overrun: Option<Duration>,
 }
 
@@ -38,12 +38,12 @@ impl Hazards<'_> {
     fn reason(&self) -> Option<String> {
         if let Some(reason) = self.data_dependent_cost {
             return Some(format!(
-                "the cost of a run depends on the values of its inputs, by {reason}"
+                "the cost of a run depends on the values of its inputs because of {reason}"
             ));
         }
         let overrun = self.overrun?;
         Some(format!(
-            "a run on the thread of the connection took {}, where one of {} was the most expected",
+            "a run on the thread of the connection took {}, longer than the expected maximum of {}",
             micros(overrun),
             micros(MAX_INLINE)
         ))
@@ -51,7 +51,7 @@ impl Hazards<'_> {
 }
 
 impl Execution {
-    /// Whether a caller may run a request that will take `estimate`.
+    /// Returns whether a caller may run a request that will take `estimate`.
     pub(super) fn allows_inline(self, estimate: Option<Duration>, hazards: &Hazards<'_>) -> bool {
         let is_safe = hazards.data_dependent_cost.is_none() && hazards.overrun.is_none();
         match self {
@@ -61,8 +61,8 @@ impl Execution {
         }
     }
 
-    /// Where a row runs that will take `estimate` and waits for company for at most `max_delay`,
-    /// and why.
+    /// Returns where a row runs that will take `estimate` with a batch delay of at most
+    /// `max_delay`, and why.
     pub(super) fn target(
         self,
         estimate: Option<Duration>,
@@ -71,7 +71,7 @@ impl Execution {
     ) -> (ExecutionTarget, String) {
         let limit = micros(MAX_INLINE);
         if max_delay.is_some_and(|delay| !delay.is_zero()) {
-            let reason = "`batching.max_delay_ms` makes requests wait for company";
+            let reason = "`batching.max_delay_ms` makes requests wait for others";
             return (ExecutionTarget::Pool, reason.to_owned());
         }
         if let (Self::Auto, Some(reason)) = (self, hazards.reason()) {
@@ -202,11 +202,11 @@ mod tests {
         let cases = [
             (
                 values,
-                "the cost of a run depends on the values of its inputs, by operator `Loop`",
+                "the cost of a run depends on the values of its inputs because of operator `Loop`",
             ),
             (
                 overrun,
-                "a run on the thread of the connection took 2500 µs, where one of 200 µs",
+                "a run on the thread of the connection took 2500 µs, longer than the expected",
             ),
         ];
         for (hazards, expected) in cases {

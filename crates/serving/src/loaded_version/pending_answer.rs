@@ -9,7 +9,7 @@ use crate::batch::queue::QueueKey;
 use crate::instance::Answer;
 use crate::instance::pool::Pool;
 
-/// A queued request; dropping it takes the request out of the queue.
+/// A queued request; dropping it removes the request from the queue.
 #[derive(Debug)]
 pub(super) struct PendingAnswer<'a> {
     pool: &'a Pool,
@@ -18,7 +18,7 @@ pub(super) struct PendingAnswer<'a> {
 }
 
 impl<'a> PendingAnswer<'a> {
-    /// Makes the guard of the request with this key.
+    /// Creates the guard of the request with this key.
     pub(super) fn new(pool: &'a Pool, key: QueueKey) -> Self {
         Self {
             pool,
@@ -30,7 +30,7 @@ impl<'a> PendingAnswer<'a> {
     /// Waits for the answer until the deadline.
     ///
     /// # Errors
-    /// What the run of the request failed with, or `deadline_exceeded`.
+    /// The error of the run of the request, or `deadline_exceeded`.
     pub(super) async fn wait(
         mut self,
         answer: oneshot::Receiver<Result<Answer>>,

@@ -1,7 +1,7 @@
-//! The account of one request: what is observed and counted when it ends, however it ends.
+//! Request guard: reports and counts how a request ended, however it ends.
 //!
 //! Decision: a guard. A future that is dropped before its answer is a cancelled request, and is
-//! told like every other end.
+//! reported like every other end.
 
 use std::time::Instant;
 
@@ -23,12 +23,12 @@ pub(super) struct RequestGuard<'a> {
 #[derive(Debug)]
 struct Admitted {
     n_rows: usize,
-    /// Dropped last, so that whoever waits for the end of all requests finds them counted.
+    /// Dropped last, so that a task that waits for the end of all requests finds them counted.
     _in_flight: InFlightGuard,
 }
 
 impl<'a> RequestGuard<'a> {
-    /// A request starts now.
+    /// Starts the guard of a request that begins now.
     pub(super) fn new(loaded_version: &'a LoadedVersion) -> Self {
         Self {
             loaded_version,
@@ -38,12 +38,12 @@ impl<'a> RequestGuard<'a> {
         }
     }
 
-    /// When the request started.
+    /// Returns the start of the request.
     pub(super) fn started(&self) -> Instant {
         self.started
     }
 
-    /// The request was admitted.
+    /// Records that the request was admitted.
     pub(super) fn mark_admitted(&mut self, in_flight: InFlightGuard, n_rows: usize) {
         self.admitted = Some(Admitted {
             n_rows,
@@ -58,7 +58,7 @@ impl<'a> RequestGuard<'a> {
             });
     }
 
-    /// The request ended with an answer or an error.
+    /// Records that the request ended with an answer or an error.
     pub(super) fn finish(mut self, result: &Result<InferResponse>) {
         self.is_finished = true;
         match result {

@@ -1,4 +1,4 @@
-//! What a variant promises, with its engine in the hands of the test.
+//! Promises of a loaded version, with an engine that the test controls.
 
 mod failures;
 mod inline;

@@ -1,20 +1,21 @@
 //! Batch invariance: a request gets the same answer in a batch as alone.
 //!
-//! Shapes cannot tell it. A dynamic first dimension may be a length, as in attention over a
-//! sequence, or rows may meet in a sum, a maximum or a scale of quantisation.
+//! Shapes cannot show it. A dynamic first dimension may be a length, as in attention over a
+//! sequence, or rows may be combined in a sum, a maximum or a scale of quantisation.
 //!
 //! Input: a session, its signature and made-up inputs. Rule: a trial makes requests of different
 //! magnitude and numbers of rows, runs each alone twice, and then joins them three times: in one
 //! order, with the neighbours of one request exchanged for others of the same size, and in another
-//! order. Every output must have the rows of the input. What differs from itself is random, and
-//! not judged. Neighbours may not change a request beyond the rounding of equal instructions, nor
-//! company and place beyond that of other kernels; `batch/agreement.rs` says how far that is. A
-//! trial counts when some output depends on the inputs. Proven is what every trial agrees on that
-//! could be run, and that is at least one.
-//! Cold start: sizes and ranges of values that the model takes are found by trying.
+//! order. Every output must have the rows of the input. An answer that differs from its own
+//! repetition is random, and not judged. Other neighbours may not change a request beyond the
+//! rounding of equal instructions; another batch size or position may not change it beyond that of
+//! other kernels; `batch/agreement.rs` has the tolerances. A trial counts when some output depends
+//! on the inputs. A model is proven when all trials that could be run agree, and at least one
+//! counts.
+//! Cold start: sizes and ranges of values that the model accepts are found by trying.
 //! Cost: trials start within [`BUDGET`]; a slow model gets one trial of 15 rows in 7 runs.
-//! Rejected: reading the graph, which says little about custom operators and functions, and nothing
-//! about what a runtime makes of it.
+//! Rejected: reading the graph, which shows little about custom operators and functions, and
+//! nothing about the optimizations of a runtime.
 
 mod made_up;
 
@@ -30,7 +31,7 @@ use crate::batch::agreement::{Difference, Flips, OTHER_SIZE, SAME_SIZE, Toleranc
 use crate::batch::join::join_inputs;
 use made_up::{Family, Maker, families, sizes};
 
-/// The time within which trials start: a version that replaces another one keeps nobody waiting.
+/// The time within which trials start: callers do not wait for a version that replaces another.
 const BUDGET: Duration = Duration::from_secs(1);
 
 /// Rows of the requests of a trial, and those for models whose runs are long.
@@ -40,7 +41,7 @@ const SHORT_TRIAL: [usize; 2] = [1, 2];
 /// Rows that a full trial runs in all, by which its time is predicted.
 const FULL_TRIAL_ROWS: u32 = 30;
 
-/// What is known about a model whose requests are to be joined.
+/// Result of the trials of a model whose requests are to be joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Invariance {
     /// Requests got the same answers joined as alone.
@@ -49,7 +50,7 @@ pub(crate) enum Invariance {
     Disproved {
         /// The name of the output.
         output: String,
-        /// The place and the values, or the shape.
+        /// The position and the values, or the shape.
         detail: String,
     },
     /// A request got another answer when it was repeated alone.
@@ -59,19 +60,19 @@ pub(crate) enum Invariance {
     },
     /// Made-up inputs show nothing.
     Unprovable {
-        /// The sentence of the runtime, or the cause.
+        /// The message of the runtime, or the cause.
         reason: String,
     },
 }
 
-/// The end of a trial before its time.
+/// The early end of a trial.
 #[derive(Debug)]
 enum Stop {
-    /// The session cannot go on.
+    /// The session is lost.
     Lost(Error),
     /// A run failed, as it may with made-up inputs.
     Failed(Error),
-    /// The trial showed what there is to know.
+    /// The trial decided the question.
     Decided(Invariance),
 }
 
@@ -84,10 +85,10 @@ impl From<Error> for Stop {
     }
 }
 
-/// Tries whether requests of a model may be joined. `max_rows` are the most rows of a batch.
+/// Tests whether requests of a model may be joined. `max_rows` are the most rows of a batch.
 ///
 /// # Errors
-/// `engine_lost` when the session cannot go on.
+/// `engine_lost` when the session is lost.
 pub(crate) fn prove(
     signature: &Signature,
     warmup: &Warmup,
@@ -144,7 +145,7 @@ impl Prover<'_> {
         Ok(verdict(is_telling, first_error))
     }
 
-    /// Runs one trial; gives whether any output depends on the inputs.
+    /// Runs one trial; returns whether any output depends on the inputs.
     fn trial(
         &mut self,
         warmup: &Warmup,
@@ -182,7 +183,7 @@ impl Prover<'_> {
             .any(|first| alone.iter().any(|other| depends(first, other))))
     }
 
-    /// The rows of the requests of a trial that fit into one batch.
+    /// Returns the rows of the requests of a trial that fit into one batch.
     fn affordable(&self, rows: &[usize]) -> Vec<usize> {
         match (rows.iter().sum::<usize>() <= self.max_rows, self.max_rows) {
             (true, _) => rows.to_vec(),
@@ -191,7 +192,7 @@ impl Prover<'_> {
         }
     }
 
-    /// Runs a request alone, twice; gives whether both answers are the same to the last digit.
+    /// Runs a request alone, twice; returns whether both answers are the same to the last digit.
     fn alone(&mut self, inputs: Vec<Option<Tensor>>, n_rows: usize) -> Result<(Alone, bool), Stop> {
         let outputs = self.run(&inputs, n_rows)?;
         let repeated = self.run(&inputs, n_rows)?;
@@ -208,7 +209,7 @@ impl Prover<'_> {
         Ok((alone, repeats))
     }
 
-    /// Joins the requests in different company and places.
+    /// Joins the requests with different neighbours and positions, and compares the answers.
     fn compare(&mut self, maker: &Maker<'_>, alone: &[Alone], is_steady: bool) -> Result<(), Stop> {
         let in_order: Vec<_> = (0..alone.len()).collect();
         let joined = self.join(alone, &in_order).map_err(fails_together)?;
@@ -272,7 +273,7 @@ impl Prover<'_> {
         }
     }
 
-    /// Runs the requests as one, in this order; gives the rows of each.
+    /// Runs the requests as one, in this order; returns the rows of each.
     fn join(&mut self, requests: &[Alone], order: &[usize]) -> Result<Vec<Vec<Tensor>>, Stop> {
         let requests: Vec<_> = order
             .iter()
@@ -333,7 +334,7 @@ fn verdict(is_telling: bool, first_error: Option<Error>) -> Invariance {
     Invariance::Unprovable { reason }
 }
 
-/// The failure of a batch whose requests run alone.
+/// Converts the failure of a batch whose requests run alone into a result.
 fn fails_together(stop: Stop) -> Stop {
     match stop {
         Stop::Failed(error) => {
@@ -347,12 +348,12 @@ fn fails_together(stop: Stop) -> Stop {
     }
 }
 
-/// The sentence of the runtime, which names the node, or else that of the engine.
+/// Returns the message of the runtime, which names the node, or else that of the engine.
 fn sentence(error: &Error) -> &str {
     error.diagnostic().unwrap_or_else(|| error.message())
 }
 
-/// Whether an output has different finite rows in two answers.
+/// Returns whether an output has different finite rows in two answers.
 fn depends(one: &Alone, other: &Alone) -> bool {
     let row = |tensor: &Tensor| {
         let row = tensor.slice_rows(tensor.n_rows().checked_sub(1)?, 1).ok()?;

@@ -1,7 +1,7 @@
-//! The decision whether requests of a version are joined, and why.
+//! The decision whether requests of a version are joined, and the reason.
 //!
-//! Rule: joined by themselves are only requests of models that are proven to be batch-invariant.
-//! Who writes `batching.enabled: true` knows more than a trial, and is obeyed with a warning.
+//! Rule: by default, only requests of models that are proven to be batch-invariant are joined. The
+//! setting `batching.enabled: true` overrides a trial, with a warning.
 
 use std::num::NonZeroUsize;
 
@@ -12,20 +12,20 @@ use super::batch_invariance::{Invariance, prove};
 use super::settings::VersionSettings;
 use super::warmup::check_shapes;
 
-/// What switches batching on where a trial left it off.
+/// Hint to switch batching on where a trial left it off.
 const SWITCH_ON: &str =
     "set `batching.enabled: true` in `model.yaml` to join requests all the same";
 
-/// Whether requests of a version are joined.
+/// The decision whether requests of a version are joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BatchingDecision {
-    /// Whether they are.
+    /// Set when they are joined.
     pub(crate) is_batching: bool,
-    /// Whether the server decided it by itself, and may change its mind.
+    /// Set when the server decided it by a trial, and may revise it.
     pub(crate) is_guess: bool,
-    /// Why, in words for the owner of the model.
+    /// Reason, in words for the owner of the model.
     pub(crate) reason: String,
-    /// Whether the log should warn of it.
+    /// Set when the log should warn of it.
     pub(crate) is_doubtful: bool,
 }
 
@@ -44,7 +44,7 @@ impl BatchingDecision {
 ///
 /// # Errors
 /// `invalid_request` when `batching.enabled` or `warmup.shapes` do not fit the signature,
-/// `engine_lost` when the session cannot go on.
+/// `engine_lost` when the session is lost.
 pub(crate) fn decide(
     signature: &Signature,
     settings: &VersionSettings,
@@ -55,7 +55,7 @@ pub(crate) fn decide(
         check_shapes(signature, &settings.warmup)?;
         let started = Instant::now();
         let found = prove(signature, &settings.warmup, max_rows, session)?;
-        tracing::debug!(?found, elapsed = ?started.elapsed(), "tried batch invariance");
+        tracing::debug!(?found, elapsed = ?started.elapsed(), "tested batch invariance");
         Ok::<_, Error>(found)
     };
     match settings.batching.is_enabled {
@@ -113,7 +113,7 @@ fn guessed(found: &Invariance) -> BatchingDecision {
     }
 }
 
-/// The sentence about what a trial found, unless it is all right.
+/// Describes the result of a trial; `None` when it is proven.
 fn doubt(found: &Invariance) -> Option<String> {
     match found {
         Invariance::Proven => None,
@@ -124,7 +124,7 @@ fn doubt(found: &Invariance) -> Option<String> {
             "the model is random: output `{output}` differs when a request is repeated"
         )),
         Invariance::Unprovable { reason } => Some(format!(
-            "it could not be tried whether requests get the same answers together as alone: {reason}"
+            "it is unknown whether requests get the same answers together as alone: {reason}"
         )),
     }
 }

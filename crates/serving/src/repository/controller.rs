@@ -1,8 +1,9 @@
-//! The keeper: the one task that owns the ledger.
+//! The repository controller: the one task that owns the repository state.
 //!
-//! It waits for whatever comes first (a call, a finished load, a drained variant, a change on disk,
-//! the next scan, the end of a period of a bandit), lets the ledger take note, and publishes a new snapshot. Loads run one at a time
-//! on a thread that may block, so two large models never need memory for both at once.
+//! It waits for the first of a call, a finished load, a drained version, a change on disk, the next
+//! scan and the end of a bandit period, applies it to the state, and publishes a new snapshot.
+//! Loads run one at a time on a thread that may block, so two large models never need memory for
+//! both at once.
 
 mod bandits;
 mod change;
@@ -36,18 +37,18 @@ use bandits::Periods;
 use change::VersionLoad;
 use memory::resident_bytes;
 
-/// Changes come in bursts; the scan waits until most of one is over.
+/// Delay of a scan after a change: changes come in bursts, and most of one should be over.
 const BURST_DELAY: Duration = Duration::from_millis(200);
 
-/// The settling time of a plan that follows no scan: what was seen may have changed since.
+/// The debounce of a plan that follows no scan: the files may have changed since the last one.
 const NEVER: Duration = Duration::MAX;
 
-/// The times that the keeper obeys.
+/// Intervals of the controller.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Intervals {
-    /// From one scan to the next.
+    /// Time between two scans.
     pub(crate) poll: Duration,
-    /// How long a version must stay the same before it is loaded.
+    /// Time for which files must stay unchanged before a version is loaded.
     pub(crate) debounce: Duration,
 }
 
@@ -67,31 +68,31 @@ struct RunningLoad {
     task: JoinHandle<Result<(Arc<ServedVersion>, ReleaseSignal)>>,
 }
 
-/// What the keeper works with.
+/// Dependencies of the controller.
 #[derive(Debug)]
 pub(crate) struct ControllerDependencies {
-    /// Reads the roots.
+    /// Scanner of the roots.
     pub(crate) scanner: Scanner,
-    /// Opens versions.
+    /// Loader of versions.
     pub(crate) version_loader: VersionLoader,
-    /// Where the snapshots go.
+    /// The published snapshot.
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
-    /// The times to obey.
+    /// Intervals between scans.
     pub(crate) intervals: Intervals,
-    /// Where wishes and history are kept.
+    /// Store of the desired states and the history.
     pub(crate) persistence: DesiredStateStore,
 }
 
-/// What was decided before a restart.
+/// State restored after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct RestoredState {
-    /// What operators have asked for.
+    /// Desired state by model.
     pub(crate) desired: Vec<(ModelName, DesiredState)>,
-    /// What rollouts that go on have decided.
+    /// Routing of the resumed rollouts.
     pub(crate) rollout_routings: Vec<(ModelName, RolloutRouting)>,
 }
 
-/// The task that owns the ledger.
+/// The task that owns the repository state.
 #[derive(Debug)]
 pub(crate) struct RepositoryController {
     scanner: Scanner,
@@ -106,7 +107,7 @@ pub(crate) struct RepositoryController {
     persistence: DesiredStateStore,
     version_loads: Vec<VersionLoad>,
     defaults: BTreeMap<ModelName, Version>,
-    /// The splits of the files, where they are in force.
+    /// The splits of the files, where these apply.
     file_splits: BTreeMap<ModelName, Option<Split>>,
     warnings: BTreeSet<String>,
     next_scan: Instant,
@@ -114,8 +115,8 @@ pub(crate) struct RepositoryController {
 }
 
 impl RepositoryController {
-    /// A keeper that has seen `scan`, with the models of it published as loading, and obeys what was
-    /// decided before.
+    /// Creates a controller from a first scan, whose models are published as loading, and from the
+    /// restored state.
     pub(crate) fn new(
         dependencies: ControllerDependencies,
         scan: Scan,
@@ -154,7 +155,7 @@ impl RepositoryController {
         controller
     }
 
-    /// Works until the last sender of commands is gone.
+    /// Runs until the last sender of commands is dropped.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, changes: Arc<Notify>) {
         loop {
             self.start_next_load();
@@ -168,7 +169,7 @@ impl RepositoryController {
                 result = finished(&mut self.running) => result,
                 Some(drained) = self.drains.join_next() => match drained {
                     Ok(drain_id) => Event::Drained(drain_id),
-                    // Waiting cannot panic, and nobody aborts it.
+                    // Waiting cannot panic and is never aborted.
                     Err(_) => continue,
                 },
                 () = changes.notified() => Event::Changed,
@@ -185,7 +186,7 @@ impl RepositoryController {
     async fn handle(&mut self, event: Event) {
         match event {
             Event::Command(Command::Rescan { done }) => {
-                // A scan that failed is in the log, and the next one is due soon.
+                // A failed scan is logged, and the next one is due soon.
                 self.scan(None).await.unwrap_or_default();
                 self.rescans.push(done);
             }
@@ -243,16 +244,16 @@ impl RepositoryController {
         }
     }
 
-    /// Reads the roots and plans; `asked` is loaded without waiting until it has settled.
+    /// Reads the roots and plans; `asked` is loaded without the debounce.
     async fn scan(&mut self, asked: Option<&ModelName>) -> Result<()> {
         let scanner = self.scanner.clone();
         let scan = tokio::task::spawn_blocking(move || scanner.scan(SystemTime::now())).await;
         match scan {
             Ok(scan) => self.apply_scan(scan, false, asked),
             Err(error) => {
-                tracing::error!(%error, "a scan of the repository ended early");
+                tracing::error!(%error, "failed to scan repository");
                 self.next_scan = Instant::now() + self.intervals.poll;
-                Err(Error::internal(format!("scanning the repository: {error}")))
+                Err(Error::internal(format!("scan of the repository: {error}")))
             }
         }
     }
@@ -264,7 +265,7 @@ impl RepositoryController {
         asked: Option<&ModelName>,
     ) -> Result<()> {
         for warning in scan.warnings.difference(&self.warnings) {
-            tracing::warn!(%warning, "something in the repository is passed over");
+            tracing::warn!(%warning, "ignored entry of repository");
         }
         self.warnings.clone_from(&scan.warnings);
         self.state.apply_scan(scan, is_first_scan);
@@ -335,22 +336,24 @@ impl RepositoryController {
         match &result {
             Ok((served, _)) => {
                 let load_time = served.load_time;
-                tracing::info!(%model, %version, ?load_time, "a version is ready");
+                tracing::info!(%model, %version, ?load_time, "loaded model version");
             }
             Err(error) => {
                 let diagnostic = error.diagnostic();
-                tracing::error!(%model, %version, %error, diagnostic, "a version failed to load");
+                tracing::error!(
+                    %model, %version, %error, diagnostic, "failed to load model version"
+                );
             }
         }
         let name = job.model.clone();
         if let Some(replaced) = self.state.finish(job, result) {
             self.drain(replaced);
         }
-        // A version that only waited for this one may go now.
+        // A version that was only kept until this one is ready can be retired now.
         self.plan(&name, NEVER, false);
     }
 
-    /// Answers the calls whose work is done. Comes after a snapshot was published.
+    /// Answers the calls whose work is done; called after a snapshot was published.
     fn complete_loads(&mut self) {
         for (model, done) in std::mem::take(&mut self.loads) {
             match self.state.load_result(&model) {
@@ -374,7 +377,7 @@ impl RepositoryController {
     }
 }
 
-/// The end of the load that runs; never, when none does.
+/// Waits for the end of the running load; forever when there is none.
 async fn finished(running: &mut Option<RunningLoad>) -> Event {
     let Some(RunningLoad { task, .. }) = running.as_mut() else {
         return std::future::pending().await;
@@ -384,13 +387,13 @@ async fn finished(running: &mut Option<RunningLoad>) -> Event {
         return std::future::pending().await;
     };
     let result = result.unwrap_or_else(|error| {
-        let sentence = "the engine broke down while loading; the log says why";
+        let sentence = "the engine failed while loading; see the server log";
         Err(Error::new(Code::EngineFailed, sentence).with_diagnostic(error.to_string()))
     });
     Event::Loaded(job, result)
 }
 
-/// A caller that went away needs no answer.
+/// Sends a reply, unless the caller went away.
 fn reply<T>(done: oneshot::Sender<T>, reply: T) {
     drop(done.send(reply));
 }

@@ -1,9 +1,9 @@
-//! What operators have asked for about one model, beside its files.
+//! The desired state of one model, as set by operators beside its files.
 //!
-//! Rule: every change makes new wishes out of the old ones, or is refused; nothing is changed in
-//! place, so that wishes are kept on disk before anybody obeys them. The step before the last
-//! change of pin, labels or split is part of the wishes, and going back swaps the two; so going back
-//! twice is where one began. Rejected: undoing by the history, which would have to know how to undo
+//! Rule: every change makes a new desired state out of the old one, or is refused; nothing is
+//! changed in place, so that a state is persisted before it is applied. The routing before the last
+//! change of pin, labels or split is part of the state, and a roll back swaps the two; so two roll
+//! backs cancel each other. Rejected: undoing by the history, which would have to know how to undo
 //! every kind of change.
 
 mod record;
@@ -16,12 +16,12 @@ use contract::{
 
 pub(crate) use record::{entry_from_text, entry_to_text};
 
-/// Everything that was asked for about one model.
+/// The desired state of one model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct DesiredState {
-    /// What decides between versions.
+    /// Routing between versions.
     pub(crate) routing: RoutingOverride,
-    /// What decided before the last change.
+    /// Routing before the last change.
     pub(crate) before: Option<RoutingOverride>,
     /// Versions to serve whatever the settings select.
     pub(crate) loaded: BTreeSet<Version>,
@@ -29,22 +29,22 @@ pub(crate) struct DesiredState {
     pub(crate) unloaded: BTreeSet<Version>,
     /// Grows with every change.
     pub(crate) generation: u64,
-    /// What identified the content of each version when it was loaded last.
+    /// Fingerprint of each version when it was loaded last.
     pub(crate) contents: BTreeMap<Version, String>,
 }
 
-/// What decides between versions.
+/// Routing between versions as set by operators.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RoutingOverride {
     /// The version that answers when none is named.
     pub(crate) pinned: Option<Version>,
-    /// Further names of versions.
+    /// Labels, with their versions.
     pub(crate) labels: BTreeMap<String, Version>,
-    /// How requests are shared out.
+    /// The traffic split.
     pub(crate) split: SplitOverride,
 }
 
-/// Where the split comes from.
+/// Source of the split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum SplitOverride {
     /// From `model.yaml`, if it has one.
@@ -56,35 +56,35 @@ pub(crate) enum SplitOverride {
     Explicit(Split),
 }
 
-/// What a change is checked against.
+/// Facts against which a change is checked.
 #[derive(Clone, Debug)]
 pub(crate) struct ValidationContext<'a> {
     /// The model, for errors.
     pub(crate) model: &'a ModelName,
-    /// Every version that is there.
+    /// All versions of the model.
     pub(crate) known: BTreeSet<&'a Version>,
-    /// Those that serve.
+    /// The versions that are ready.
     pub(crate) ready: BTreeSet<&'a Version>,
-    /// The split in force, wherever it comes from.
+    /// The applied split, whatever its source.
     pub(crate) split: Option<&'a Split>,
 }
 
-/// New wishes, and what has to be told about them.
+/// A new desired state, with the entry for the history.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ChangeOutcome {
-    /// The new wishes.
+    /// The new desired state.
     pub(crate) desired: DesiredState,
-    /// What was done, for the history.
+    /// Description of the change, for the history.
     pub(crate) what: String,
-    /// The version that it was done to.
+    /// The version that was changed.
     pub(crate) version: Option<Version>,
 }
 
 impl DesiredState {
-    /// The wishes after a change.
+    /// Returns the desired state after a change.
     ///
     /// # Errors
-    /// `version_not_found`, or `invalid_request` for what makes no sense now.
+    /// `version_not_found`, or `invalid_request` for a change that is not possible now.
     pub(crate) fn after(
         &self,
         change: Change,
@@ -103,7 +103,7 @@ impl DesiredState {
         })
     }
 
-    /// Makes `next`, which equals these wishes, obey a change; gives what was done to which version.
+    /// Applies a change to `next`, which equals this state; returns its description and version.
     fn apply(
         &self,
         change: Change,
@@ -168,7 +168,7 @@ impl DesiredState {
         })
     }
 
-    /// The wishes after the files have made another version answer by default.
+    /// Returns the desired state after the files changed the default version.
     pub(crate) fn after_default_change(&self, from: &Version) -> Self {
         let before = RoutingOverride {
             pinned: Some(from.clone()),
@@ -180,8 +180,8 @@ impl DesiredState {
         }
     }
 
-    /// The wishes after a rollout: its winner answers from now on. When that is the candidate, one
-    /// step back is `stable`.
+    /// Returns the desired state after a rollout: its winner is pinned. When that is the candidate,
+    /// a roll back returns to `stable`.
     pub(crate) fn after_rollout(&self, winner: &Version, stable: &Version) -> Self {
         let pinned_to = |version: &Version| RoutingOverride {
             pinned: Some(version.clone()),
@@ -199,7 +199,8 @@ impl DesiredState {
         next
     }
 
-    /// Versions to serve whatever the settings select, with those that somebody counts on.
+    /// Returns the versions to serve whatever the settings select: the loaded ones and those that
+    /// the pin, a label or the split refers to.
     pub(crate) fn required(&self, split: Option<&Split>) -> BTreeSet<Version> {
         let arms = split.into_iter().flat_map(|split| &split.arms);
         let arms = arms.filter_map(|arm| match self.routing.labels.get(&arm.version) {
@@ -252,7 +253,7 @@ impl DesiredState {
         Ok(())
     }
 
-    /// Refuses to take away what somebody counts on.
+    /// Refuses to unload a version that the pin, a label or the split refers to.
     fn check_unreferenced(&self, version: &Version, context: &ValidationContext<'_>) -> Result<()> {
         let labels = self.routing.labels.iter();
         let label = labels
@@ -320,13 +321,14 @@ impl ValidationContext<'_> {
         )
     }
 
-    /// A version wins over a label of the same text, so such a label would do nothing.
+    /// Checks a label; a version takes precedence over a label of the same text, so such a label
+    /// would have no effect.
     fn check_label(&self, label: &str) -> Result<()> {
         check_traffic_name(label)?;
         let is_version = self.known.iter().any(|version| version.as_str() == label);
         if is_version || VersionSelector::parse(Some(label)) == VersionSelector::Latest {
             return Err(Error::invalid(format!(
-                "`{label}` cannot be a label: it means a version already"
+                "`{label}` cannot be a label: it already names a version"
             )));
         }
         Ok(())
@@ -348,7 +350,7 @@ fn nothing_before() -> Error {
     Error::invalid("there is nothing to go back to: nothing has changed yet")
 }
 
-/// `1=0.9 canary=0.1 by xxh3`.
+/// Describes a split, such as `1=0.9 canary=0.1 by xxh3`.
 fn describe(split: &Split) -> String {
     let arms = split.arms.iter();
     let arms: Vec<_> = arms

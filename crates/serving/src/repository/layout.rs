@@ -1,8 +1,8 @@
-//! What lies in the repository: a scan of its roots as plain data.
+//! The layout of the repository: a scan of its roots as plain data.
 //!
-//! Decision: a scan never fails as a whole. What cannot be read is a reason at the model it belongs
+//! Decision: a scan never fails as a whole. A read error is a reason at the model that it belongs
 //! to, or makes the scan incomplete, and an incomplete scan takes nothing out of service: a network
-//! drive that is away for a minute must not unload a model.
+//! drive that is unavailable for a minute must not unload a model.
 
 mod entries;
 mod fingerprint;
@@ -22,17 +22,17 @@ pub(crate) use self::fingerprint::Fingerprint;
 use self::entries::list;
 use super::settings::{ModelFile, ModelSettings, SettingsDefaults, resolve};
 
-/// What the settings of a model are called.
+/// Name of the settings file of a model.
 pub(crate) const SETTINGS_FILE: &str = "model.yaml";
 
-/// Everything that was found.
+/// Result of a scan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scan {
     /// The models by name.
     pub(crate) models: BTreeMap<ModelName, FoundModel>,
     /// False when a root could not be read, so that what is missing may still be there.
     pub(crate) is_complete: bool,
-    /// What was passed over and why.
+    /// Ignored entries, with the reasons.
     pub(crate) warnings: BTreeSet<String>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Scan {
 pub(crate) struct FoundModel {
     /// The folder, or the file when a root is one.
     pub(crate) path: PathBuf,
-    /// Its settings, or why nothing may be changed about this model.
+    /// Its settings, or the reason why nothing may be changed about this model.
     pub(crate) settings: Result<Arc<ModelSettings>, String>,
     /// Its versions.
     pub(crate) versions: BTreeMap<Version, FoundVersion>,
@@ -52,11 +52,11 @@ pub(crate) struct FoundModel {
 pub(crate) struct FoundVersion {
     /// The folder.
     pub(crate) path: PathBuf,
-    /// What the engines would open, in the order of the engines.
+    /// Artifacts that the engines would open, in the order of the engines.
     pub(crate) artifacts: Vec<EngineArtifact>,
-    /// Changes whenever a file below the folder does.
+    /// Fingerprint, which changes whenever a file below the folder does.
     pub(crate) fingerprint: Fingerprint,
-    /// How long ago anything below the folder changed.
+    /// Time since anything below the folder changed.
     pub(crate) age: Duration,
 }
 
@@ -69,19 +69,19 @@ pub(crate) struct EngineArtifact {
     pub(crate) path: PathBuf,
 }
 
-/// What a scan needs to know.
+/// Scanner of the roots.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner {
     /// The folders of models, or single model files.
     pub(crate) roots: Vec<PathBuf>,
     /// The engines in order of preference.
     pub(crate) engines: Vec<Arc<dyn Engine>>,
-    /// What models get that do not say.
+    /// Defaults for settings that a model leaves out.
     pub(crate) defaults: SettingsDefaults,
 }
 
 impl Scanner {
-    /// Reads all roots. Blocks. `now` is what ages are counted from.
+    /// Reads all roots. Blocks. Ages are measured from `now`.
     pub(crate) fn scan(&self, now: SystemTime) -> Scan {
         let mut scan = Scan {
             is_complete: true,
@@ -119,7 +119,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// A root that is one file: version 1 of a model with its name.
+    /// Reads a root that is one file: version 1 of a model with its name.
     fn single_file(&self, file: &Path, now: SystemTime) -> io::Result<FoundModel> {
         let (fingerprint, age) = fingerprint::of_file(file, now)?;
         let extension = file.extension().and_then(|extension| extension.to_str());
@@ -165,14 +165,14 @@ impl Scanner {
     }
 }
 
-/// The version of an artefact that lies in no version folder.
+/// The version of an artifact that is in no version folder.
 const FIRST_VERSION: &str = "1";
 
 fn name_of(name: Option<&std::ffi::OsStr>) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Adds a model; a second one of the same name makes both unusable, and says so.
+/// Adds a model; a second one of the same name is an error of both.
 fn add(scan: &mut Scan, name: &str, found: FoundModel) -> io::Result<()> {
     let name = match ModelName::new(name) {
         Ok(name) => name,

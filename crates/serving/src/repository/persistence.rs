@@ -1,7 +1,7 @@
-//! The archive: wishes and history of every model, in a store.
+//! Persistence of the desired state and the history of every model.
 //!
-//! Decision: wishes and the line of the history that explains them go into one write, so that after
-//! a crash there is both or neither.
+//! Decision: a desired state and the history entry that explains it go into one write, so that
+//! after a crash there are both or neither.
 
 use std::sync::Arc;
 
@@ -9,26 +9,26 @@ use contract::{Error, HistoryEntry, ModelName, Result, Store, Write};
 
 use super::desired::{DesiredState, entry_from_text, entry_to_text};
 
-/// The records of wishes, by model.
+/// Collection of the desired states, by model.
 const DESIRED_STATES: &str = "wishes";
 
-/// The journals of changes, by model.
+/// Journals of the changes, by model.
 const HISTORY: &str = "history";
 
-/// Where wishes and history are kept.
+/// Store of the desired states and the history.
 #[derive(Clone, Debug)]
 pub(crate) struct DesiredStateStore(Arc<dyn Store>);
 
 impl DesiredStateStore {
-    /// An archive in a store.
+    /// Creates a desired-state store in a store.
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self(store)
     }
 
-    /// The wishes about every model. Blocks.
+    /// Returns the desired state of every model. Blocks.
     ///
     /// # Errors
-    /// `internal` when the store cannot be read, or holds what this version cannot read.
+    /// `internal` when the store cannot be read, or holds a record that this version cannot read.
     pub(crate) fn desired(&self) -> Result<Vec<(ModelName, DesiredState)>> {
         let records = self.0.records(DESIRED_STATES)?.into_iter();
         records
@@ -36,7 +36,7 @@ impl DesiredStateStore {
             .collect()
     }
 
-    /// The last changes of a model, the newest first.
+    /// Returns the last changes of a model, the newest first.
     ///
     /// # Errors
     /// `internal` when the store cannot be read.
@@ -51,7 +51,7 @@ impl DesiredStateStore {
         entries.iter().map(|text| entry_from_text(text)).collect()
     }
 
-    /// Keeps the wishes about a model, and why they are what they are.
+    /// Persists the desired state of a model, with the history entry of the change.
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
@@ -78,10 +78,10 @@ impl DesiredStateStore {
     }
 }
 
-/// Does work with a store where blocking is allowed.
+/// Runs work with a store on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let result = tokio::task::spawn_blocking(work).await;
-    result.map_err(|error| Error::internal(format!("the store: {error}")))?
+    result.map_err(|error| Error::internal(format!("failed to access the store: {error}")))?
 }

@@ -1,13 +1,13 @@
-//! What to do next: the difference between what was found and what serves, as actions.
+//! The plan: actions that bring the served versions in line with the files.
 //!
-//! Inputs: one model as the scan found it, and one model as it stands.
-//! Rule: a selected version is loaded when its content is not what serves, not what is being loaded
-//! and not what failed before, once the content has been the same for the settling time. A version
-//! that is gone, or whose model is unloaded, is retired; one that the settings no longer select is
-//! retired once every selected one serves, so that a change of version has no gap. Wishes of
-//! operators come before the settings: what they want is selected, what they unload is not.
-//! Cold start: at the first scan a content that is older than the settling time counts as settled.
-//! Recovery: a failed content is tried again when it changes, or when a load is asked for.
+//! Inputs: one model as the scan found it, and the progress of the model.
+//! Rule: a selected version is loaded when its artifact is not served, not being loaded and did not
+//! fail before, once it has been unchanged for the debounce. A version that was removed, or whose
+//! model is unloaded, is retired; one that the settings no longer select is retired once every
+//! selected one is served, so that a change of version has no gap. The desired state takes
+//! precedence over the settings: versions loaded by operators are selected, unloaded ones are not.
+//! Cold start: at the first scan, an artifact older than the debounce is loaded at once.
+//! Recovery: a failed artifact is tried again when it changes, or when a load is requested.
 //! Rejected: loading on the event of a file watch; events come in the middle of a copy, and over
 //! network drives not at all.
 
@@ -21,19 +21,19 @@ use contract::{Error, Version};
 use super::layout::{EngineArtifact, Fingerprint, FoundModel, FoundVersion};
 use super::settings::{ModelSettings, VersionPolicy, VersionSettings};
 
-/// Why versions of a model that was unloaded by a call do not serve.
+/// Reason of versions of a model that was unloaded by a call.
 pub(crate) const UNLOADED: &str = "unloaded";
 
-/// What a version is made of; it is loaded again when this changes.
+/// Artifact of a version with its settings; the version is loaded again when this changes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct VersionArtifact {
     /// The version folder, or a single file.
     pub(crate) path: PathBuf,
-    /// What the engines would open.
+    /// Artifacts that the engines would open.
     pub(crate) artifacts: Vec<EngineArtifact>,
-    /// The state of its files.
+    /// Fingerprint of its files.
     pub(crate) fingerprint: Fingerprint,
-    /// How it is to be served.
+    /// Settings with which it is served.
     pub(crate) settings: Arc<VersionSettings>,
 }
 
@@ -48,16 +48,16 @@ impl VersionArtifact {
     }
 }
 
-/// Where a version stands.
+/// Progress of a version.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VersionProgress {
-    /// What serves.
+    /// The artifact that is served.
     pub(crate) serving: Option<VersionArtifact>,
-    /// What is being loaded, or waits for its turn.
+    /// The artifact that is being loaded, or is queued for that.
     pub(crate) loading: Option<VersionArtifact>,
-    /// What failed to load last, and why.
+    /// The artifact that failed to load last, with the error.
     pub(crate) failed: Option<(VersionArtifact, Error)>,
-    /// What was seen last and since when.
+    /// The artifact that was seen last, and since when.
     pub(crate) seen: Option<(VersionArtifact, Instant)>,
 }
 
@@ -76,10 +76,10 @@ impl VersionProgress {
     }
 }
 
-/// Where a model stands.
+/// Progress of a model.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ModelProgress {
-    /// Whether it was unloaded by a call.
+    /// Set when it was unloaded by a call.
     pub(crate) is_unloaded: bool,
     /// Versions that are served whatever the settings select.
     pub(crate) required: BTreeSet<Version>,
@@ -89,42 +89,42 @@ pub(crate) struct ModelProgress {
     pub(crate) versions: BTreeMap<Version, VersionProgress>,
 }
 
-/// The times that a plan depends on.
+/// Times that a plan depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     /// The time of the scan.
     pub(crate) now: Instant,
-    /// How long a content must stay the same before it is loaded; zero to load it at once.
+    /// Time for which files must stay unchanged before a load; zero to load at once.
     pub(crate) debounce: Duration,
-    /// Whether the server has just started.
+    /// Set when the server has just started.
     pub(crate) is_first_scan: bool,
 }
 
-/// One thing to do.
+/// One action of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
-    /// Load this content, beside what serves if anything does.
+    /// Load this artifact, while the served one, if any, keeps serving.
     Load(Version, VersionArtifact),
-    /// Remember that this content was seen; it is still settling.
+    /// Remember that this artifact was seen; its files may still change.
     Debounce(Version, VersionArtifact),
-    /// What was found is what serves: forget that something else failed to load in between.
+    /// Forget that another artifact failed to load: the served one was found again.
     ClearFailure(Version),
-    /// Stop serving, and forget.
+    /// Stop serving the version and forget it.
     Retire(Version),
 }
 
-/// What to do about one model.
+/// Plan for one model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
-    /// Why the model as a whole is not as its owner wants it; empty otherwise.
+    /// Reason why the model as a whole is not served as configured; empty otherwise.
     pub(crate) reason: String,
-    /// The things to do.
+    /// The actions.
     pub(crate) actions: Vec<Action>,
-    /// Versions that are there and are not meant to serve, and why.
+    /// Versions that exist but are not meant to be served, with the reason.
     pub(crate) idle: BTreeMap<Version, String>,
 }
 
-/// Plans for one model. `found` is `None` when its folder is gone.
+/// Makes the plan for one model. `found` is `None` when its folder was removed.
 pub(crate) fn plan(found: Option<&FoundModel>, progress: &ModelProgress, timing: &Timing) -> Plan {
     let Some(found) = found else {
         return Plan {
@@ -145,7 +145,7 @@ pub(crate) fn plan(found: Option<&FoundModel>, progress: &ModelProgress, timing:
     }
     match &found.settings {
         Ok(settings) => plan_selected(found, settings, progress, timing),
-        // What serves goes on: a slip in a text file must not end it.
+        // Served versions stay: a mistake in a text file must not stop them.
         Err(reason) => Plan {
             reason: reason.clone(),
             actions: Vec::new(),
@@ -162,7 +162,7 @@ fn plan_selected(
 ) -> Plan {
     let selected = select(&settings.versions, found, progress);
     let mut actions = Vec::new();
-    // The highest first: it is the one that most callers want.
+    // The highest first: it is the one that most callers use.
     for (version, found) in found.versions.iter().rev() {
         if selected.contains(version) {
             let artifact = VersionArtifact::new(found, settings);
@@ -253,7 +253,7 @@ fn select(
     selected.into_iter().chain(required).collect()
 }
 
-/// What the settings ask for and the folder does not have.
+/// Describes versions that the settings name and the folder does not have.
 fn missing(policy: &VersionPolicy, found: &FoundModel) -> String {
     let VersionPolicy::Only(required) = policy else {
         return String::new();

@@ -1,8 +1,8 @@
-//! `model.yaml`: what the owner of a model wrote about serving it.
+//! Model settings: the contents of `model.yaml`.
 //!
 //! Decision: two types and one function between them. [`ModelFile`] is the text as serde reads it,
-//! every key optional; [`ModelSettings`] is what the server will do, every value decided. A mistake
-//! is an error with the path of the file, never a setting without effect.
+//! every key optional; [`ModelSettings`] has every value resolved. A mistake is an error with the
+//! path of the file, never a setting without effect.
 
 mod file;
 mod resolve;
@@ -22,28 +22,28 @@ pub(crate) use traffic::TrafficFile;
 /// A `model.yaml` with every key, its meaning and its default: the reference of the format.
 pub const DEFAULT_MODEL_SETTINGS: &str = include_str!("settings/default.yaml");
 
-/// Far above any real file: labels of a thousand classes take about 30 kB.
+/// Largest file, far above any real one: labels of a thousand classes take about 30 kB.
 pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// What is wrong with a `model.yaml`.
+/// Error in a `model.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SettingsError {
-    /// The text is no YAML, or a key or value is not one that is known.
+    /// The text is not YAML, or a key or value is unknown.
     #[error("`{path}`: {message}")]
     Parse {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line and column.
+        /// The mistake, with line and column.
         message: String,
     },
-    /// A value is well-formed and makes no sense.
+    /// A value is well-formed but invalid.
     #[error("`{path}`: `{key}`: {message}")]
     Value {
         /// The file.
         path: PathBuf,
         /// The key, with dots between the levels.
         key: &'static str,
-        /// What is wrong and what would be right.
+        /// The mistake, and what would be right.
         message: String,
     },
     /// A file cannot be read.
@@ -51,12 +51,12 @@ pub(crate) enum SettingsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The message of the system.
         message: String,
     },
 }
 
-/// Reads the text of a `model.yaml`; `path` is for the error.
+/// Parses the text of a `model.yaml`; `path` is for the error.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<ModelFile, SettingsError> {
     // A file of comments alone is an empty document, which is a file without settings.
     let file: Option<ModelFile> = serde_saphyr::from_str_with_options(text, yaml_options())

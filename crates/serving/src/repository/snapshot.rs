@@ -1,8 +1,9 @@
-//! What is served right now, as one immutable value.
+//! The snapshot of everything served at one moment, as one immutable value.
 //!
-//! Decision: a version that was taken out of the snapshot lives until the last request that was
-//! routed to it lets go. [`ServedVersion`] is what the snapshot and the routes hold; when the last of them
-//! is dropped, [`ReleaseSignal`] resolves, and only then is the variant stopped. So a swap fails nothing.
+//! Decision: a version that was removed from the snapshot lives until the last request that was
+//! routed to it releases it. The snapshot and the routes hold [`ServedVersion`]; when the last of
+//! them is dropped, [`ReleaseSignal`] resolves, and only then is the loaded version stopped. So a
+//! swap fails no request.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -14,42 +15,42 @@ use tokio::sync::oneshot;
 use crate::loaded_version::LoadedVersion;
 use crate::route::{ModelRow, RoutingTable, VersionRow};
 
-/// A variant that takes requests.
+/// A loaded version that accepts requests.
 #[derive(Debug)]
 pub(crate) struct ServedVersion {
-    /// The variant.
+    /// The loaded version.
     pub(crate) loaded_version: Arc<LoadedVersion>,
-    /// How long it took to load.
+    /// Time that the load took.
     pub(crate) load_time: Duration,
-    /// The model as the access log carries it.
+    /// Name of the model in the form of the access log.
     pub(crate) model: Bytes,
-    /// The version as replies carry it.
+    /// The version in the form of replies.
     pub(crate) version: Bytes,
-    /// What identifies its files.
+    /// Fingerprint of its files.
     pub(crate) fingerprint: String,
-    /// How much the process grew while it was loaded; `None` where that cannot be measured.
+    /// Growth of the process during the load in bytes; `None` where that cannot be measured.
     pub(crate) memory_bytes: Option<u64>,
     /// Dropped with this value.
     _release: oneshot::Sender<()>,
 }
 
-/// How a variant was loaded.
+/// Measurements of a load.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
-    /// How long it took.
+    /// Its duration.
     pub(crate) time: Duration,
-    /// What identifies its files.
+    /// Fingerprint of the files.
     pub(crate) fingerprint: String,
-    /// How much the process grew meanwhile.
+    /// Growth of the process meanwhile in bytes; `None` where that cannot be measured.
     pub(crate) memory_bytes: Option<u64>,
 }
 
-/// Resolves when nobody holds the [`ServedVersion`] any more.
+/// Signal that the [`ServedVersion`] was dropped.
 #[derive(Debug)]
 pub(crate) struct ReleaseSignal(oneshot::Receiver<()>);
 
 impl ServedVersion {
-    /// Wraps a variant that has just been loaded.
+    /// Wraps a version that has just been loaded.
     pub(crate) fn new(
         loaded_version: Arc<LoadedVersion>,
         load: Load,
@@ -70,35 +71,35 @@ impl ServedVersion {
 }
 
 impl ReleaseSignal {
-    /// Waits for it.
+    /// Waits for the signal.
     pub(crate) async fn wait(self) {
-        // Nothing is ever sent: the error that the sender is gone is the signal.
+        // Nothing is ever sent: the error that the sender was dropped is the signal.
         self.0.await.unwrap_or_default();
     }
 }
 
-/// A version that answers what it accepted and takes nothing new.
+/// A version that answers its accepted requests and accepts no new ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Draining {
     /// The model.
     pub(crate) model: ModelName,
     /// The version.
     pub(crate) version: Version,
-    /// The variant, gone when it has answered everything.
+    /// The loaded version, dropped when it has answered everything.
     pub(crate) loaded_version: Weak<LoadedVersion>,
 }
 
-/// What is served right now.
+/// Everything served at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     /// Models and versions.
     pub(crate) table: RoutingTable<Arc<ServedVersion>>,
-    /// Variants that left the table and have not answered everything.
+    /// Versions that left the table and have not answered everything.
     pub(crate) draining: Vec<Draining>,
 }
 
 impl Snapshot {
-    /// One model as `Control` shows it.
+    /// Returns the status of one model in the form of `Control`.
     pub(crate) fn status(
         &self,
         name: &ModelName,
@@ -153,7 +154,7 @@ impl Snapshot {
         }
     }
 
-    /// Every variant that may still have requests.
+    /// Returns every loaded version that may still have requests.
     pub(crate) fn loaded_versions(&self) -> Vec<Arc<LoadedVersion>> {
         let models = self.table.models.values();
         let rows = models.flat_map(|model| &model.versions);
@@ -165,7 +166,7 @@ impl Snapshot {
             .collect()
     }
 
-    /// Reports what has changed since `before`.
+    /// Reports the changes since `before`.
     pub(crate) fn report_changes(&self, before: &Self, observe: &dyn Observe) {
         for (model, row) in &self.table.models {
             for row in &row.versions {

@@ -1,7 +1,7 @@
-//! The ledger: where every model stands, changed by one event at a time.
+//! The state of the repository, changed by one event at a time.
 //!
-//! Decision: no I/O, no tasks and no clock here. What has to run outside comes out as a [`LoadJob`] to
-//! load or as a [`Retired`] variant to drain, and its result comes back as an event.
+//! Decision: no I/O, no tasks and no clock here. Work to run outside is returned as a [`LoadJob`]
+//! to load or as a [`Retired`] version to drain, and its result comes back as an event.
 
 mod rollout_routing;
 mod routing;
@@ -27,18 +27,18 @@ pub(crate) struct LoadJob {
     pub(crate) model: ModelName,
     /// The version.
     pub(crate) version: Version,
-    /// What to load.
+    /// The artifact to load.
     pub(crate) artifact: VersionArtifact,
 }
 
-/// A variant that leaves; to be dropped when nobody holds it.
+/// A retired version, to be drained and stopped.
 #[derive(Debug)]
 pub(crate) struct Retired {
-    /// What is drained; given back to [`RepositoryState::drained`].
+    /// Id of the drain, passed back to [`RepositoryState::drained`].
     pub(crate) drain_id: u64,
-    /// The variant.
+    /// The loaded version.
     pub(crate) loaded_version: Arc<LoadedVersion>,
-    /// Resolves when no request holds it.
+    /// Signal that no request holds it.
     pub(crate) released: ReleaseSignal,
 }
 
@@ -62,10 +62,10 @@ struct Model {
     warm: BTreeSet<Version>,
 }
 
-/// Where every model stands.
+/// State of all models.
 #[derive(Debug, Default)]
 pub(crate) struct RepositoryState {
-    /// Every model that was ever found; the ones that are gone are not shown.
+    /// Every model that was ever found; removed ones are not shown.
     models: BTreeMap<ModelName, Model>,
     queue: VecDeque<LoadJob>,
     draining: BTreeMap<u64, Draining>,
@@ -73,7 +73,7 @@ pub(crate) struct RepositoryState {
 }
 
 impl RepositoryState {
-    /// Takes note of a scan. What was found first is what the server needs to be ready.
+    /// Applies a scan. The models of the first scan are required for readiness.
     pub(crate) fn apply_scan(&mut self, scan: Scan, is_first_scan: bool) {
         if scan.is_complete {
             for model in self.models.values_mut() {
@@ -90,12 +90,12 @@ impl RepositoryState {
         }
     }
 
-    /// The models that are or were there.
+    /// Returns the names of all models, also of removed ones.
     pub(crate) fn names(&self) -> Vec<ModelName> {
         self.models.keys().cloned().collect()
     }
 
-    /// Decides what to do about one model, and does what needs no help.
+    /// Plans for one model and queues its loads; returns the versions to drain.
     pub(crate) fn plan(&mut self, name: &ModelName, timing: &Timing) -> Vec<Retired> {
         let Some(model) = self.models.get_mut(name) else {
             return Vec::new();
@@ -131,7 +131,7 @@ impl RepositoryState {
             }
         }
         if plan.reason != model.plan.reason && !plan.reason.is_empty() {
-            tracing::warn!(model = %name, reason = plan.reason, "a model is not served as it is");
+            tracing::warn!(model = %name, reason = plan.reason, "model not served as configured");
         }
         model.plan = plan;
         retired
@@ -141,7 +141,7 @@ impl RepositoryState {
     }
 
     fn retire(&mut self, model: &ModelName, version: Version, serving: Serving) -> Retired {
-        tracing::info!(%model, %version, "a version answers what it accepted and is taken away");
+        tracing::info!(%model, %version, "draining model version");
         let drain_id = self.next_drain_id;
         self.next_drain_id += 1;
         let loaded_version = Arc::clone(&serving.served.loaded_version);
@@ -158,12 +158,12 @@ impl RepositoryState {
         }
     }
 
-    /// A retired variant has answered everything and is gone.
+    /// Removes a retired version that has answered everything.
     pub(crate) fn drained(&mut self, drain_id: u64) {
         self.draining.remove(&drain_id);
     }
 
-    /// The next version to load; what nobody wants any more is passed over.
+    /// Returns the next version to load, skipping jobs that are no longer needed.
     pub(crate) fn next_job(&mut self) -> Option<LoadJob> {
         while let Some(job) = self.queue.pop_front() {
             if self.version_progress(&job).is_some() {
@@ -173,14 +173,15 @@ impl RepositoryState {
         None
     }
 
-    /// The record of a job, while the job is still wanted.
+    /// Returns the progress of a job; `None` when the job is no longer needed.
     fn version_progress(&mut self, job: &LoadJob) -> Option<&mut VersionProgress> {
         let model = self.models.get_mut(&job.model)?;
         let record = model.progress.versions.get_mut(&job.version)?;
         (record.loading.as_ref() == Some(&job.artifact)).then_some(record)
     }
 
-    /// A load has ended. Gives what it replaces; a variant that nobody wants any more is dropped.
+    /// Applies the result of a load; returns the version that it replaces. A version that is no
+    /// longer needed is dropped.
     pub(crate) fn finish(
         &mut self,
         job: LoadJob,
@@ -203,12 +204,12 @@ impl RepositoryState {
         Some(self.retire(&job.model, job.version, old))
     }
 
-    /// Whether nothing is being loaded or waits for its turn.
+    /// Returns whether nothing is being loaded or queued.
     pub(crate) fn is_idle(&self) -> bool {
         self.models.values().all(|model| !is_loading(model))
     }
 
-    /// Whether a version waits until its files stop changing.
+    /// Returns whether a version waits until its files stop changing.
     pub(crate) fn is_debouncing(&self) -> bool {
         let records = self
             .models
@@ -217,7 +218,7 @@ impl RepositoryState {
         records.into_iter().any(|record| record.seen.is_some())
     }
 
-    /// Marks a model for loading by a call: what was unloaded or has failed is tried again.
+    /// Marks a model for loading by a call: unloaded and failed versions are tried again.
     ///
     /// # Errors
     /// `model_not_found`.
@@ -239,7 +240,7 @@ impl RepositoryState {
     /// Marks a model as unloaded by a call, until it is loaded by one.
     ///
     /// # Errors
-    /// `model_not_found`, or `conflict` while a rollout decides about it.
+    /// `model_not_found`, or `conflict` while a rollout controls it.
     pub(crate) fn request_unload(&mut self, name: &ModelName) -> Result<()> {
         let model = self
             .models
@@ -253,7 +254,7 @@ impl RepositoryState {
         Ok(())
     }
 
-    /// How loading a model by a call went; `None` while it goes on.
+    /// Returns the result of loading a model by a call; `None` while it is being loaded.
     pub(crate) fn load_result(&self, name: &ModelName) -> Option<Result<()>> {
         let Some(model) = self.models.get(name) else {
             return Some(Err(unknown_model(name)));
@@ -277,7 +278,7 @@ impl RepositoryState {
         })
     }
 
-    /// What is served, for everybody else.
+    /// Builds the snapshot for readers.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut models = BTreeMap::new();
         for (name, model) in &self.models {
@@ -333,7 +334,7 @@ fn is_loading(model: &Model) -> bool {
     records.any(|record| record.loading.is_some())
 }
 
-/// What is wrong with the settings or, while other versions serve, with versions that failed.
+/// Describes the problem of the settings or, while other versions serve, of failed versions.
 fn problem(model: &Model) -> String {
     if !model.plan.reason.is_empty() || model.serving.is_empty() {
         return model.plan.reason.clone();
@@ -348,14 +349,14 @@ fn problem(model: &Model) -> String {
     failures.join("; ")
 }
 
-/// State and reason of a version that is meant to serve.
+/// Returns state and reason of a version that is meant to be served.
 fn version_state(record: &VersionProgress) -> (VersionState, String) {
     let failure = record.failed.as_ref().map(|(_, error)| error.message());
     match (&record.serving, &record.loading, failure) {
         (Some(_), _, None) => (VersionState::Ready, String::new()),
         (Some(_), _, Some(failure)) => (
             VersionState::Ready,
-            format!("the files have changed and failed to load, what served goes on: {failure}"),
+            format!("the files have changed and failed to load; the old version stays: {failure}"),
         ),
         (None, Some(_), _) => (VersionState::Loading, "it is being loaded".to_owned()),
         (None, None, Some(failure)) => (VersionState::Unavailable, failure.to_owned()),

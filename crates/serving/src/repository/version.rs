@@ -1,7 +1,7 @@
-//! Opening a version: artefact, settings and signature become a variant that answers requests.
+//! Loading a version: artifact, settings and signature become a loaded version.
 //!
-//! Decision: everything here blocks and runs on a thread that may. A setting that the model cannot
-//! obey refuses the version; it is never passed over.
+//! Decision: everything here blocks and runs on a thread that may. A setting that does not fit the
+//! model fails the load; it is never ignored.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -20,18 +20,18 @@ use super::settings::VersionSettings;
 use super::warmup::calibration::calibrate;
 use super::warmup::warm_up;
 use crate::batch::curve::Curve;
-use crate::instance::verification::Verification;
+use crate::instance::executor::verification::Verification;
 use crate::instance::watchdog::Watchdog;
 use crate::loaded_version::{BatchSettings, LoadedVersion, SchedulingSettings};
 
-/// What opening needs beside the content.
+/// Loader of versions.
 #[derive(Clone, Debug)]
 pub(crate) struct VersionLoader {
     /// The engines in order of preference.
     pub(crate) engines: Vec<Arc<dyn Engine>>,
-    /// Where the variants report.
+    /// Observer of the loaded versions.
     pub(crate) observe: Arc<dyn Observe>,
-    /// Looks after their runs.
+    /// Watchdog of their runs.
     pub(crate) watchdog: Arc<Watchdog>,
 }
 
@@ -39,7 +39,7 @@ impl VersionLoader {
     /// Opens, checks, warms up and starts a version. Blocks.
     ///
     /// # Errors
-    /// Why the version cannot serve.
+    /// The reason why the version cannot be served.
     pub(crate) fn open(
         &self,
         model: &ModelName,
@@ -115,7 +115,7 @@ impl VersionLoader {
     }
 }
 
-/// Opens the artefact and decides about batching. Sessions that pad runs or cut them into parts are
+/// Opens the artifact and decides about batching. Sessions that pad runs or cut them into parts are
 /// opened again without that, where rows are not known to be independent.
 fn load(
     engine: &dyn Engine,
@@ -158,7 +158,7 @@ fn verification(settings: &VersionSettings, batching: &BatchingDecision) -> Veri
     }
 }
 
-/// An engine opens as many sessions as it was asked for, and at least one.
+/// Checks that an engine opened the requested number of sessions, and at least one.
 fn check_session_count(n_sessions: usize, settings: &VersionSettings) -> Result<()> {
     let asked = settings.concurrency.n_sessions;
     let is_right = asked.map_or(n_sessions > 0, |asked| asked.get() == n_sessions);
@@ -166,7 +166,8 @@ fn check_session_count(n_sessions: usize, settings: &VersionSettings) -> Result<
         true => Ok(()),
         false => {
             let asked = asked.map_or(1, NonZeroUsize::get);
-            Err(Error::internal(format!("{n_sessions} sessions of {asked}")))
+            let message = format!("the engine opened {n_sessions} sessions, expected {asked}");
+            Err(Error::internal(message))
         }
     }
 }
@@ -181,11 +182,11 @@ fn log_loaded(info: &ModelInfo, batching: &BatchingDecision) {
         provider = info.session_layout.provider,
         shared = info.session_layout.is_shared,
         reason = info.session_layout.reason,
-        "opened a model"
+        "opened model"
     );
     let reason = &batching.reason;
     match (batching.is_doubtful, batching.is_batching) {
-        (true, true) => tracing::warn!(%model, %version, %reason, "joining requests without proof"),
+        (true, true) => tracing::warn!(%model, %version, %reason, "batching without proof"),
         (true, false) => tracing::warn!(%model, %version, %reason, "running requests one by one"),
         (false, is_batching) => {
             tracing::info!(%model, %version, is_batching, %reason, "decided about batching");
@@ -193,14 +194,15 @@ fn log_loaded(info: &ModelInfo, batching: &BatchingDecision) {
     }
 }
 
-/// The rows that requests are joined to, unless the settings keep them apart.
+/// Returns the largest batch, unless the settings disable batching.
 fn joined_rows(settings: &VersionSettings) -> Option<NonZeroUsize> {
     let max_rows = settings.batching.max_rows;
     let is_joined = settings.batching.is_enabled != Some(false) && max_rows > NonZeroUsize::MIN;
     is_joined.then_some(max_rows)
 }
 
-/// Image settings need one input with batch, channel, row and column, and as many channels.
+/// Checks that image settings fit the signature: one input with batch, channel, row and column, and
+/// the same number of channels.
 fn check_image(signature: &Signature, settings: &VersionSettings) -> Result<()> {
     const RANK: usize = 4;
     let Some(image) = &settings.image else {

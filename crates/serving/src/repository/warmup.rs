@@ -1,9 +1,9 @@
-//! Warm-up: runs with made-up inputs before a version takes requests.
+//! Warm-up: runs with made-up inputs before a version accepts requests.
 //!
 //! Rule: every session runs once for each number of rows, on zeros and empty strings; a dynamic
-//! dimension is what the settings give for it, or 1. A run that fails is logged with the sentence of
-//! the runtime, and the version serves: zeros and empty text are no legal input of many models.
-//! Only a session that cannot go on refuses the version, and settings that do not fit it.
+//! dimension has the size of the settings, or 1. A failed run is logged with the message of the
+//! runtime, and the version is served: zeros and empty text are invalid inputs of many models. Only
+//! a lost session fails the load, and settings that do not fit the model.
 
 pub(crate) mod calibration;
 
@@ -17,18 +17,18 @@ use super::settings::Warmup;
 /// Inputs of one run.
 #[derive(Debug)]
 struct Run {
-    /// What it tries, for messages.
+    /// Description for messages.
     title: String,
     inputs: Vec<Option<Tensor>>,
-    /// Whether callers can send these shapes for sure.
+    /// Set when callers can certainly send these shapes.
     is_certain: bool,
 }
 
 /// Runs every session of a version.
 ///
 /// # Errors
-/// `engine_lost` when a session cannot go on, `invalid_request` when the settings of the warm-up do
-/// not fit the signature.
+/// `engine_lost` when a session is lost, `invalid_request` when the settings of the warm-up do not
+/// fit the signature.
 pub(crate) fn warm_up(
     info: &ModelInfo,
     settings: &Warmup,
@@ -53,7 +53,7 @@ pub(crate) fn warm_up(
         tracing::warn!(
             %model, %version, %error,
             runtime = error.diagnostic(),
-            hint = "made-up inputs need not be legal; give sizes in `warmup.shapes`, or set \
+            hint = "made-up inputs may be invalid; set sizes in `warmup.shapes`, or set \
                     `warmup.enabled: false`",
             "failed to warm up model version"
         );
@@ -67,7 +67,7 @@ fn check_count(signature: &Signature, outputs: &[Tensor]) -> Result<()> {
         true => Ok(()),
         false => Err(Error::new(
             Code::EngineFailed,
-            format!("the engine gave {given} outputs of {wanted}"),
+            format!("the engine returned {given} outputs, expected {wanted}"),
         )),
     }
 }
@@ -116,7 +116,7 @@ fn run(info: &ModelInfo, settings: &Warmup, n_rows: Option<NonZeroUsize>) -> Res
     })
 }
 
-/// The sizes that are known for dimensions.
+/// Known sizes of dimensions.
 struct Sizes<'a> {
     settings: &'a Warmup,
     symbols: BTreeMap<&'a str, usize>,
@@ -141,7 +141,7 @@ impl<'a> Sizes<'a> {
         }
     }
 
-    /// The size of one dimension; `None` when any would do.
+    /// Returns the size of one dimension; `None` when any is possible.
     fn of(&self, spec: &TensorSpec, axis: usize) -> Option<usize> {
         if let (0, Some(n_rows)) = (axis, self.n_rows) {
             return Some(n_rows);
@@ -161,7 +161,7 @@ impl<'a> Sizes<'a> {
 /// Checks the shapes that the settings give for inputs.
 ///
 /// # Errors
-/// `invalid_request` that names the input and tells what would be right.
+/// `invalid_request` that names the input and the right shape.
 pub(crate) fn check_shapes(signature: &Signature, settings: &Warmup) -> Result<()> {
     for (name, shape) in &settings.shapes {
         let Some((_, spec)) = signature.input(name) else {

@@ -1,8 +1,8 @@
-//! Watching the roots, to notice a change before the next scan is due.
+//! File watch of the roots, to detect a change before the next scan is due.
 //!
-//! Decision: an event says only that something changed, never what. Network drives send no events
-//! and mounted configuration swaps links, so the scan in fixed intervals is what counts, and a watch
-//! that cannot be set up is a line in the log.
+//! Decision: an event means only that something changed, never what. Network drives send no events
+//! and mounted configuration swaps links, so the scan in fixed intervals is authoritative, and a
+//! watch that cannot be set up is only logged.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) fn watch(roots: &[PathBuf], changes: Arc<Notify>) -> Option<Recommend
     let mut watcher = match notify::recommended_watcher(on_event) {
         Ok(watcher) => watcher,
         Err(error) => {
-            tracing::warn!(%error, "folders cannot be watched; changes are found by scans");
+            tracing::warn!(%error, "file watch unavailable; relying on scans");
             return None;
         }
     };
@@ -29,13 +29,14 @@ pub(crate) fn watch(roots: &[PathBuf], changes: Arc<Notify>) -> Option<Recommend
         let (folder, mode) = target(root);
         if let Err(error) = watcher.watch(folder, mode) {
             let root = root.display();
-            tracing::warn!(%root, %error, "a folder cannot be watched; changes are found by scans");
+            tracing::warn!(%root, %error, "failed to watch folder; relying on scans");
         }
     }
     Some(watcher)
 }
 
-/// A file is watched through its folder, because a new file of its name is not the same file.
+/// Returns the folder to watch for a root: a file is watched through its folder, because a new file
+/// of its name is not the same file.
 fn target(root: &Path) -> (&Path, RecursiveMode) {
     match root.parent() {
         Some(folder) if root.is_file() => (folder, RecursiveMode::NonRecursive),
@@ -43,7 +44,7 @@ fn target(root: &Path) -> (&Path, RecursiveMode) {
     }
 }
 
-/// Reading is no change: a scan reads, and must not wake itself.
+/// Returns whether an event is a change; reads are not, because a scan must not wake itself.
 fn is_change(event: &Event) -> bool {
     let is_written = event.kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
     is_written || event.need_rescan() || !event.kind.is_access()

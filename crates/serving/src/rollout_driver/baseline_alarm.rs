@@ -1,10 +1,10 @@
-//! Whether stable itself is in trouble, so that a rollout waits instead of judging.
+//! Detection of a stable version that itself gets worse, so that a rollout waits.
 //!
 //! Inputs: requests and errors of stable, block by block. Rule: the rate of its first
-//! [`N_BASELINE_REQUESTS`] requests is frozen as half as much again above what it may be at most, and from then
-//! on blocks of ten seconds are held against it by the one-sample process in CUSUM form, with the
-//! limit ln(T / alpha) of half an hour. Cold start: it does not burn while its rate is learned.
-//! Recovery: the sum falls again with good blocks.
+//! [`N_BASELINE_REQUESTS`] requests is bounded from above, and 1.5 times that bound becomes the
+//! alarm rate. From then on, blocks of ten seconds are compared with it by the one-sample process
+//! in CUSUM form, with the limit ln(T / alpha) of half an hour. Cold start: no alarm while the rate
+//! is learned. Recovery: the sum falls again with good blocks.
 
 use std::time::Duration;
 
@@ -13,25 +13,25 @@ use stats::Counts;
 use stats::bernoulli::ConfidenceSequence;
 use stats::cusum::Cusum;
 
-/// Enough to bound a rate of half a percent within a factor of four.
+/// Number of requests that bound a rate of half a percent within a factor of four.
 const N_BASELINE_REQUESTS: u64 = 1000;
 
-/// One block.
+/// Length of one block.
 const BLOCK: Duration = Duration::from_secs(10);
 
-/// Blocks of half an hour.
+/// Number of blocks in half an hour.
 const N_BLOCKS: f64 = 180.0;
 
-/// How often it may be wrong in half an hour.
+/// Probability of a false alarm in half an hour.
 const ALPHA: f64 = 0.001;
 
-/// How much more than its rate is no trouble.
+/// Factor above the measured rate that is tolerated.
 const SLACK: f64 = 1.5;
 
-/// A rate lower than that is not told apart from zero in any reasonable time.
+/// Lowest rate that can be distinguished from zero in reasonable time.
 const MIN_RATE: f64 = 1e-4;
 
-/// The watch over stable.
+/// Alarm for the error rate of stable.
 #[derive(Clone, Debug)]
 pub(super) struct BaselineAlarm {
     cusum: Option<Cusum>,
@@ -40,7 +40,7 @@ pub(super) struct BaselineAlarm {
 }
 
 impl BaselineAlarm {
-    /// Nothing is known.
+    /// Creates an alarm that knows no rate yet.
     pub(super) fn new(now: Timestamp) -> Self {
         Self {
             cusum: None,
@@ -49,7 +49,7 @@ impl BaselineAlarm {
         }
     }
 
-    /// Adds what stable did; says whether it burns.
+    /// Adds counts of stable; returns whether the alarm fires.
     pub(super) fn add(&mut self, counts: Counts, now: Timestamp) -> bool {
         self.block.add(counts);
         match &mut self.cusum {
@@ -74,7 +74,8 @@ impl BaselineAlarm {
     }
 }
 
-/// The rate above which it burns; none when it fails so often that nothing is above.
+/// Returns the rate above which the alarm fires; `None` when stable fails so often that no rate is
+/// higher.
 fn alarm_rate(counts: Counts) -> Option<f64> {
     let sequence = ConfidenceSequence {
         alpha: 0.01,
@@ -88,7 +89,8 @@ fn alarm_rate(counts: Counts) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// Seconds of so many requests and errors each; whether it burnt in the last one.
+    /// Plays seconds with `n` requests and `events` errors each; returns whether the alarm fired in
+    /// the last one.
     fn play(
         baseline_alarm: &mut BaselineAlarm,
         now: &mut Timestamp,

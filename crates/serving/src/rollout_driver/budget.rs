@@ -1,28 +1,29 @@
-//! The budget of copies: how much time of the workers they may take.
+//! The time budget of shadow requests.
 //!
-//! Inputs: the share of one second of work per second and worker that copies may take, and what each
-//! one took. Rule: a leaky bucket. It fills at the rate of the share, holds one second of it, and a
-//! copy may run while anything is in it; what it took is paid afterwards, because it is not known
-//! before. Cold start: full. Recovery: a copy that took long is paid off at the rate of the share.
+//! Inputs: the share of one second of work per second and worker that shadow requests may take, and
+//! the time that each one took. Rule: a token bucket. It fills at the rate of the share, holds one
+//! second of it, and a shadow request may run while the bucket is not empty; its time is charged
+//! afterwards, because it is not known before. Cold start: full. Recovery: the debt of a request
+//! that took long is paid off at the rate of the share.
 
 use std::time::Duration;
 
-/// What the bucket holds, as time of filling.
+/// Capacity of the bucket, as the time in which it fills.
 const DEPTH: Duration = Duration::from_secs(1);
 
-/// How much time copies may take.
+/// Budget of the time that shadow requests may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     /// Seconds of work per second.
     rate: f64,
-    /// Seconds of work; negative while something is owed.
+    /// Seconds of work; negative while there is a debt.
     balance: f64,
     last_refill: Duration,
 }
 
 impl Budget {
-    /// A full budget of `share` of the time of each of `n_workers`, at the time `now` since any
-    /// origin.
+    /// Creates a full budget of `share` of the time of each of `n_workers`, at the time `now` since
+    /// any origin.
     pub(super) fn new(share: f64, n_workers: usize, now: Duration) -> Self {
         let rate = share * n_workers as f64;
         Self {
@@ -32,7 +33,7 @@ impl Budget {
         }
     }
 
-    /// Whether a copy may run now.
+    /// Returns whether a shadow request may run now.
     pub(super) fn allows(&mut self, now: Duration) -> bool {
         let elapsed = now.saturating_sub(self.last_refill).as_secs_f64();
         self.last_refill = now;
@@ -41,7 +42,7 @@ impl Budget {
         self.balance > 0.0
     }
 
-    /// Pays for a copy.
+    /// Charges the time of a shadow request.
     pub(super) fn charge(&mut self, work: Duration) {
         self.balance -= work.as_secs_f64();
     }

@@ -1,11 +1,13 @@
-//! Whether a candidate can stand where stable stands: by signature, before it answers anybody.
+//! Checks that two versions have compatible signatures, before the candidate gets any traffic.
 //!
-//! Rule: it takes every request that stable takes, and gives outputs of the same names, element
-//! types and fixed sizes in the same order. A size that only one of them fixes is a difference.
+//! Rule: the candidate accepts every request that stable accepts, and returns outputs of the same
+//! names, element types and fixed sizes in the same order. A size that only one of them fixes is a
+//! difference.
 
 use contract::{Signature, TensorSpec};
 
-/// What is different; nothing when the candidate fits. Outputs are looked at when asked for.
+/// Returns the first difference; `None` when the candidate is compatible. Outputs are compared only
+/// when `has_same_outputs` is set.
 pub(super) fn difference(
     stable: &Signature,
     candidate: &Signature,
@@ -25,7 +27,7 @@ fn inputs(stable: &[TensorSpec], candidate: &[TensorSpec]) -> Option<String> {
     };
     for spec in stable {
         let Some(new) = find(candidate, &spec.name) else {
-            return Some(format!("input `{}` is gone", spec.name));
+            return Some(format!("input `{}` is missing", spec.name));
         };
         let is_accepted = new.element_type == spec.element_type && accepts_sizes(&new, spec);
         if !is_accepted || (spec.is_optional && !new.is_optional) {
@@ -34,10 +36,10 @@ fn inputs(stable: &[TensorSpec], candidate: &[TensorSpec]) -> Option<String> {
     }
     let mut new = candidate.iter().filter(|spec| !spec.is_optional);
     new.find(|spec| find(stable, &spec.name).is_none())
-        .map(|spec| format!("input `{}` is new, and not optional", spec.name))
+        .map(|spec| format!("input `{}` is new and not optional", spec.name))
 }
 
-/// Whether one input takes every size that another one takes.
+/// Returns whether one input accepts every size that another one accepts.
 fn accepts_sizes(new: &TensorSpec, old: &TensorSpec) -> bool {
     let mut sizes = new.dims.iter().zip(&old.dims);
     let accepts = sizes.all(|(new, old)| new.fixed().is_none() || new.fixed() == old.fixed());
@@ -47,7 +49,9 @@ fn accepts_sizes(new: &TensorSpec, old: &TensorSpec) -> bool {
 fn outputs(stable: &[TensorSpec], candidate: &[TensorSpec]) -> Option<String> {
     if stable.len() != candidate.len() {
         let (now, new) = (stable.len(), candidate.len());
-        return Some(format!("it gives {new} outputs, and stable gives {now}"));
+        return Some(format!(
+            "the candidate has {new} outputs, but stable has {now}"
+        ));
     }
     let mut pairs = stable.iter().zip(candidate);
     let other = pairs.find(|(now, new)| {

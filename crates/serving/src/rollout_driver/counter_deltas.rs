@@ -1,18 +1,17 @@
-//! The meter: what the arms of a split have counted, as the blocks that a rollout is decided from.
+//! Blocks of counts for the decisions of a rollout, taken from the counters of both arms.
 //!
-//! Inputs: sums since the start, for both arms and for pairs of answers. Rule: a block is what came
-//! since the last look. A slow request is one above a latency that was frozen once, from the stable
-//! arm, at an edge of its histogram, so that counts are exact. Cold start: nothing is slow until
-//! enough answers of stable are there to know its percentile. Times of copies are no evidence: a
-//! copy runs alone, at another moment and on colder caches, so a healthy candidate looks slower on a
-//! busy machine and faster on a quiet one. Recovery: after a restart the own sums begin at nothing
-//! and those of other servers go on, so the first block is measured from what was seen of them last.
+//! Inputs: totals since the start, for both arms and for pairs of answers. Rule: a block is the
+//! difference to the last sample. A slow request is one above a latency that was frozen once, from
+//! the stable arm, at an edge of its histogram, so that counts are exact. Cold start: no request is
+//! slow until stable has enough answers to know its percentile. Times of shadow requests are no
+//! evidence: a shadow request runs alone, at another moment and on colder caches, so a healthy
+//! candidate looks slower on a busy machine and faster on a quiet one. Recovery: after a restart,
+//! the totals of this server begin at zero and those of other servers continue, so the first block
+//! is the difference to the last known totals of the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::shadow_comparison::PairTotals;
-use crate::route::ArmTotals;
 use rollout::config::{MetricKind, RolloutConfig, ShareEvent, ShareRule, Span};
 use rollout::evidence::MetricBlock;
 use rollout::state::{Event, GuardReadings};
@@ -20,37 +19,40 @@ use stats::means::difference::Moments;
 use stats::output_bins::Bin;
 use stats::{ArmCounts, Counts};
 
-/// A percentile is frozen when so many answers lie above it, and not before [`MIN_ANSWERS`].
+use super::shadow_comparison::PairTotals;
+use crate::route::ArmTotals;
+
+/// Number of answers above a percentile from which it is frozen, but not before [`MIN_ANSWERS`].
 const ANSWERS_ABOVE: f64 = 5.0;
 
-/// Half of a dozen answers has no percentile at all.
+/// Lowest number of answers for a percentile: half a dozen answers have none.
 const MIN_ANSWERS: u64 = 100;
 
-/// Sums since the start.
+/// Totals since the start.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Totals {
-    /// The arm that served before.
+    /// Totals of the stable arm.
     pub(super) stable: ArmTotals,
-    /// The arm on trial.
+    /// Totals of the candidate arm.
     pub(super) candidate: ArmTotals,
-    /// Units that each arm was given here, stable first. Those of other servers are left out: a user
-    /// whom two servers have seen would count twice.
+    /// Units that each arm got on this server, stable first. Those of other servers are left out: a
+    /// user seen by two servers would count twice.
     pub(super) units: [u64; 2],
-    /// Copies of requests that both ran.
+    /// Pairs of answers to requests that both versions ran.
     pub(super) pairs: PairTotals,
-    /// The longest run of errors of the candidate since the last look.
+    /// The longest run of errors of the candidate since the last sample.
     pub(super) error_run: u64,
 }
 
 impl Totals {
-    /// Adds what other servers have counted; runs of errors are no sums.
+    /// Adds the totals of other servers; runs of errors cannot be added.
     pub(super) fn add(&mut self, other: &Self) {
         self.stable.add(&other.stable);
         self.candidate.add(&other.candidate);
     }
 }
 
-/// What came since the last look.
+/// The counts since the last sample.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     /// One entry per metric.
@@ -63,29 +65,29 @@ pub(super) struct Block {
     pub(super) n_pairs: u64,
     /// Units of each arm, stable first.
     pub(super) units: [u64; 2],
-    /// What the guards look at.
+    /// Readings for the guards.
     pub(super) guards: GuardReadings,
 }
 
-/// Takes the difference between two looks.
+/// Computes the differences between consecutive samples.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CounterDeltas {
     last: Totals,
 }
 
 impl CounterDeltas {
-    /// Leaves out the units up to now: they came while the weights changed, and nobody knows under
-    /// which of the two.
+    /// Discards the units up to now: they arrived while the weights changed, so it is unknown which
+    /// weights applied to them.
     pub(super) fn discard_units(&mut self, now: [u64; 2]) {
         self.last.units = now;
     }
 
-    /// A meter whose last look saw this.
+    /// Creates deltas whose last sample was `last`.
     pub(super) fn after(last: Totals) -> Self {
         Self { last }
     }
 
-    /// What came since the last look.
+    /// Returns the counts since the last sample.
     pub(super) fn block(
         &mut self,
         config: &RolloutConfig,
@@ -142,7 +144,7 @@ impl CounterDeltas {
     }
 }
 
-/// The latencies that can be frozen now.
+/// Returns an event for each latency threshold that can be frozen now.
 pub(super) fn thresholds(
     config: &RolloutConfig,
     frozen: &BTreeMap<String, Duration>,
@@ -205,7 +207,8 @@ fn bins(last: &Totals, now: &Totals) -> Vec<Bin> {
     bins.collect()
 }
 
-/// Sums only grow, but two counters are not read in one instant.
+/// Returns the difference of two counts. Counts only grow, but two counters are not read at one
+/// instant.
 fn since(now: Counts, last: Counts) -> Counts {
     let n = now.n.saturating_sub(last.n);
     Counts {

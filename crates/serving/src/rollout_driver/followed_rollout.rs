@@ -1,41 +1,42 @@
-//! The trail of a follower: one rollout that another server decides about, done here.
+//! One rollout that the leader decides about and this follower applies.
 //!
-//! Input: where the rollout is, as the leader tells it each second. Rule: the candidate gets the
-//! weight of the leader once it serves here, and nothing before; an older generation never replaces
-//! a newer one, and nothing replaces the end. Units and salt are those of the leader, so a user gets
-//! the same version from every server. Cold start: stable answers. Recovery: what is in force is
-//! kept, and steers again before the leader has said anything; while the leader is silent, nothing
-//! moves. When the leader answers and no longer knows the rollout, stable answers.
+//! Input: the state of the rollout, fetched from the leader each second. Rule: the candidate gets
+//! the weight of the leader once it is ready here, and no traffic before; an older generation never
+//! replaces a newer one, and nothing replaces a final state. Units and salt are those of the
+//! leader, so a user gets the same version from every server. Cold start: stable answers. Recovery:
+//! the applied state is persisted, and controls traffic again before the leader has answered; while
+//! the leader is unreachable, weights stay. When the leader answers but no longer knows the
+//! rollout, stable answers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{Error, RawJson, Result, Routing, Version};
+use rollout::config::RolloutConfig;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Dependencies;
 use super::leader_state::LeaderRollout;
-use super::registry::rollout_routing;
 use super::replicas::ReplicaCounters;
-use super::snapshot::{RolloutHandle, RolloutSnapshot};
+use super::snapshot::RolloutHandle;
+use super::traffic_control::rollout_routing;
 use crate::route::ActiveSplit;
-use rollout::config::RolloutConfig;
 
-/// From one try to load the candidate to the next: its files may still be on their way.
+/// Time between two attempts to load the candidate: its files may not have arrived yet.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// One followed rollout.
+/// A followed rollout.
 #[derive(Debug)]
 pub(super) struct FollowedRollout {
     dependencies: Arc<Dependencies>,
     config: RolloutConfig,
-    /// What others see of it.
+    /// Handle through which others read the rollout.
     handle: Arc<RolloutHandle>,
     split: Arc<ActiveSplit>,
-    /// What is in force, as it is kept.
+    /// The applied state, as it is persisted.
     current: LeaderRollout,
-    /// Whether the rollout decides about the model here.
+    /// Set when the rollout controls the model on this server.
     controls_traffic: bool,
     load: Option<JoinHandle<Result<Routing>>>,
     next_load: Instant,
@@ -44,8 +45,7 @@ pub(super) struct FollowedRollout {
 }
 
 impl FollowedRollout {
-    /// A trail of a rollout that was told for the first time, or is known from before a restart;
-    /// then it steers already.
+    /// Creates a followed rollout that does not control traffic yet.
     pub(super) fn new(
         dependencies: Arc<Dependencies>,
         config: RolloutConfig,
@@ -66,7 +66,7 @@ impl FollowedRollout {
         }
     }
 
-    /// The same trail, from before a restart.
+    /// Returns the rollout as resumed after a restart: it controls traffic already.
     pub(super) fn resumed(self) -> Self {
         Self {
             controls_traffic: true,
@@ -74,20 +74,20 @@ impl FollowedRollout {
         }
     }
 
-    /// Whether anything of it is in force here.
+    /// Returns whether the rollout has any effect here.
     pub(super) fn is_in_force(&self) -> bool {
         self.controls_traffic || self.has_ended()
     }
 
-    /// Whether a winner is pinned, and nothing follows any more.
+    /// Returns whether a winner is pinned, so that nothing is left to follow.
     pub(super) fn has_ended(&self) -> bool {
         self.current.winner.is_some()
     }
 
-    /// Does what the leader told.
+    /// Applies the state of the leader.
     ///
     /// # Errors
-    /// Why it is not done yet; the next word of the leader is the next try.
+    /// The reason why it is not applied yet; the next state of the leader is the next attempt.
     pub(super) async fn follow(&mut self, leader_rollout: &LeaderRollout) -> Result<()> {
         if self.has_ended() || leader_rollout.generation < self.current.generation {
             return Ok(());
@@ -98,7 +98,7 @@ impl FollowedRollout {
         }
     }
 
-    /// Back to stable: the leader knows the rollout no longer.
+    /// Returns to stable, because the leader no longer knows the rollout.
     ///
     /// # Errors
     /// As [`Self::follow`].
@@ -107,14 +107,18 @@ impl FollowedRollout {
             return Ok(());
         }
         let (rollout, stable) = (&self.config.id, self.config.stable.to_string());
-        tracing::warn!(rollout, stable, "nobody leads a rollout; stable answers");
+        tracing::warn!(
+            rollout,
+            stable,
+            "rollout has no leader; returning to stable"
+        );
         let leader_rollout = self.current.clone();
         self.finish(&leader_rollout, &stable).await
     }
 
     async fn apply(&mut self, leader_rollout: &LeaderRollout) -> Result<()> {
         if !self.controls_traffic {
-            // Kept first: a kill in between must not let the highest version answer.
+            // Persisted first: a kill in between must not let the highest version answer.
             self.persist(leader_rollout, 0.0, None).await?;
             self.set_split(0.0).await?;
         }
@@ -137,7 +141,7 @@ impl FollowedRollout {
             winner if winner == stable.as_str() => (stable, candidate, 0.0),
             winner if winner == candidate.as_str() => (candidate, stable, 1.0),
             winner => {
-                let message = format!("`{winner}` has won, and is no version of this rollout");
+                let message = format!("winner `{winner}` is not a version of this rollout");
                 return Err(Error::invalid(message));
             }
         };
@@ -150,10 +154,10 @@ impl FollowedRollout {
                 .has_version(&model, &winner)
         {
             return Err(Error::invalid(format!(
-                "version `{winner}` of model `{model}` has won and is not here"
+                "winner `{winner}` of model `{model}` is not in the repository of this server"
             )));
         }
-        // A winner that does not serve here would fail every request.
+        // A winner that is not ready here would fail every request.
         if self.controls_traffic && winner == self.config.candidate {
             let (is_there, loading) = self.check_candidate().await;
             if !is_there {
@@ -166,13 +170,14 @@ impl FollowedRollout {
         traffic_control
             .finish(&self.config, winner.clone(), warm)
             .await?;
-        tracing::info!(rollout = self.config.id, %model, %winner, "a followed rollout has ended");
+        tracing::info!(rollout = self.config.id, %model, %winner, "finished followed rollout");
         self.publish(leader_rollout, Some(winner.clone()));
         self.persist(leader_rollout, weight, Some(winner.to_string()))
             .await
     }
 
-    /// Whether the candidate serves; tries to load it when it does not, and says why that failed.
+    /// Returns whether the candidate is ready; when it is not, tries to load it and returns the
+    /// error of the last attempt.
     async fn check_candidate(&mut self) -> (bool, Result<()>) {
         let (model, candidate) = (&self.config.model, &self.config.candidate);
         if self
@@ -185,7 +190,7 @@ impl FollowedRollout {
             return (true, Ok(()));
         }
         if let Some(load) = self.load.take_if(|load| load.is_finished()) {
-            let ended = |error| Error::internal(format!("the load of the candidate: {error}"));
+            let ended = |error| Error::internal(format!("failed to load the candidate: {error}"));
             let loaded = load.await.map_err(ended).and_then(|loaded| loaded);
             return (false, loaded.map(drop));
         }
@@ -209,7 +214,12 @@ impl FollowedRollout {
             .set_split(&self.config.model, rollout_routing)
             .await?;
         let (rollout, generation) = (&self.config.id, self.current.generation);
-        tracing::info!(rollout, weight, generation, "a followed rollout moved");
+        tracing::info!(
+            rollout,
+            weight,
+            generation,
+            "set weight of followed rollout"
+        );
         let assigner = Arc::new(split.assigner().clone());
         self.handle.published.assigner.store(assigner);
         (self.split, self.controls_traffic) = (split, true);
@@ -217,11 +227,11 @@ impl FollowedRollout {
     }
 
     fn publish(&self, leader_rollout: &LeaderRollout, winner: Option<Version>) {
-        let snapshot = RolloutSnapshot::from_leader(leader_rollout, winner);
+        let snapshot = leader_rollout.to_snapshot(winner);
         self.handle.published.snapshot.store(Arc::new(snapshot));
     }
 
-    /// Keeps what is in force, when it has changed.
+    /// Persists the applied state when it has changed.
     async fn persist(
         &mut self,
         leader_rollout: &LeaderRollout,
@@ -236,19 +246,21 @@ impl FollowedRollout {
         Ok(())
     }
 
-    /// What was counted here.
+    /// Returns the counts of this server.
     ///
     /// # Errors
-    /// `internal` when it cannot be written.
+    /// `internal` when they cannot be serialized.
     pub(super) fn counts(&mut self) -> Result<RawJson> {
         let [candidate, stable] = self.split.arms() else {
-            return Err(Error::internal("the split of a rollout has two arms"));
+            return Err(Error::internal(
+                "the split of the rollout does not have two arms",
+            ));
         };
         let run = candidate.counters.take_longest_error_run();
         let generation = self.current.generation;
         self.error_run = match self.error_run {
             (known, longest) if known == generation => (generation, longest.max(run)),
-            // What ran before belongs to the generation before.
+            // Earlier errors belong to an earlier generation.
             _ => (generation, 0),
         };
         let (stable, candidate) = (stable.counters.totals(), candidate.counters.totals());

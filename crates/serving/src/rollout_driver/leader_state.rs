@@ -1,36 +1,38 @@
-//! What a leader tells its followers, and what a follower keeps of it.
+//! The state that a leader sends to its followers and that a follower persists.
 //!
-//! Decision: the leader tells where each rollout is, never what to do next, so a word that is lost
-//! or heard twice changes nothing. A follower shows the documents of the leader as its own. The
-//! format has a version; keys that are new in it are passed over, so that a leader may be newer.
+//! Decision: the leader sends the state of each rollout, never an instruction, so a message that is
+//! lost or received twice changes nothing. A follower shows the documents of the leader as its own.
+//! The format has a version; unknown keys are ignored, so that a leader may be newer.
 
-use contract::{Error, RawJson, Result};
+use contract::{Error, RawJson, Result, Version};
+use rollout::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::snapshot::{RolloutSnapshot, document};
+use super::documents::document;
+use super::snapshot::RolloutSnapshot;
 
-/// The format that is written.
+/// Version of the format that is written.
 const FORMAT: u32 = 1;
 
-/// Rollouts of the leader.
+/// The rollouts of the leader.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct LeaderState {
     format: u32,
-    /// Those that run, and for each model who won the last one.
+    /// The running rollouts, and the last ended one of each other model.
     pub(super) rollouts: Vec<LeaderRollout>,
 }
 
 /// One rollout of the leader.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct LeaderRollout {
-    /// Its id.
+    /// Id of the rollout.
     pub(super) id: String,
-    /// What somebody wrote.
+    /// The rollout file as written.
     pub(super) file: String,
-    /// The share of the candidate.
+    /// Traffic weight of the candidate.
     pub(super) weight: f64,
-    /// Grows with every move.
+    /// Generation, which grows with every transition.
     pub(super) generation: u64,
     /// The version that has won; none while it runs.
     pub(super) winner: Option<String>,
@@ -40,7 +42,7 @@ pub(super) struct LeaderRollout {
 }
 
 impl LeaderState {
-    /// What is told.
+    /// Creates the state of these rollouts.
     pub(super) fn new(rollouts: Vec<LeaderRollout>) -> Self {
         Self {
             format: FORMAT,
@@ -48,20 +50,20 @@ impl LeaderState {
         }
     }
 
-    /// It as a document.
+    /// Returns the state as a JSON document.
     ///
     /// # Errors
-    /// `internal` when it cannot be written.
+    /// `internal` when it cannot be serialized.
     pub(super) fn document(&self) -> Result<RawJson> {
         document(self)
     }
 
-    /// Reads what was told.
+    /// Parses the state of a leader.
     ///
     /// # Errors
-    /// `invalid_request` for what no leader of this format says.
+    /// `invalid_request` when the text is not a state of this format.
     pub(super) fn read(text: &str) -> Result<Self> {
-        let wrong = |error| Error::invalid(format!("this is not what a leader tells: {error}"));
+        let wrong = |error| Error::invalid(format!("invalid leader state: {error}"));
         let leader_state: Self = serde_json::from_str(text).map_err(wrong)?;
         if leader_state.format != FORMAT {
             return Err(Error::invalid(format!(
@@ -81,10 +83,10 @@ impl LeaderState {
 }
 
 impl LeaderRollout {
-    /// What is told about a rollout that looks like this.
+    /// Creates the state of one rollout from its snapshot.
     ///
     /// # Errors
-    /// `internal` when a document of it is no JSON.
+    /// `internal` when a document of the snapshot is not JSON.
     pub(super) fn new(id: &str, file: &str, snapshot: &RolloutSnapshot) -> Result<Self> {
         Ok(Self {
             id: id.to_owned(),
@@ -98,7 +100,7 @@ impl LeaderRollout {
         })
     }
 
-    /// The same rollout, before anything of it is in force.
+    /// Returns the same rollout, before any of it is applied.
     pub(super) fn before_start(&self) -> Self {
         Self {
             weight: 0.0,
@@ -108,7 +110,7 @@ impl LeaderRollout {
         }
     }
 
-    /// The same, as it is in force at a follower.
+    /// Returns the same rollout, as a follower has applied it.
     pub(super) fn as_applied(&self, weight: f64, winner: Option<String>) -> Self {
         Self {
             weight,
@@ -117,21 +119,35 @@ impl LeaderRollout {
         }
     }
 
-    /// Whether the record of this one tells the same of what is in force.
+    /// Returns whether generation, weight and winner are the same.
     pub(super) fn has_same_effect(&self, now: &Self) -> bool {
         let of = |leader_state: &Self| (leader_state.generation, leader_state.weight.to_bits());
         of(self) == of(now) && self.winner == now.winner
     }
 
-    /// Where it stands, all numbers, and the verdict.
+    /// Returns the status, the evidence and the verdict.
     pub(super) fn documents(&self) -> [RawJson; 3] {
         [&self.status, &self.evidence, &self.verdict].map(|raw| RawJson::new(raw.get()))
+    }
+
+    /// Returns the snapshot that a follower shows; `winner` is pinned here.
+    pub(super) fn to_snapshot(&self, winner: Option<Version>) -> RolloutSnapshot {
+        let [status, evidence, verdict] = self.documents();
+        RolloutSnapshot {
+            status,
+            evidence,
+            verdict,
+            weight: self.weight,
+            generation: self.generation,
+            since: Timestamp::default(),
+            winner,
+        }
     }
 }
 
 fn raw(document: &RawJson) -> Result<Box<RawValue>> {
     let raw = RawValue::from_string(document.as_str().to_owned());
-    raw.map_err(|error| Error::internal(format!("a document of a rollout: {error}")))
+    raw.map_err(|error| Error::internal(format!("invalid document of a rollout: {error}")))
 }
 
 #[cfg(test)]
@@ -164,7 +180,7 @@ mod tests {
             ),
             ("0.25", "1.25", "expected 0 to 1, got 1.25"),
             ("\"generation\":3,", "", "missing field `generation`"),
-            ("{\"format\"", "{\"form\"", "not what a leader tells"),
+            ("{\"format\"", "{\"form\"", "invalid leader state"),
         ] {
             let error = LeaderState::read(&SAMPLE.replace(from, to)).unwrap_err();
             assert!(error.message().contains(expected), "{to}: {error}");

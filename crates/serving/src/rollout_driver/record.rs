@@ -1,59 +1,59 @@
-//! Rollouts as they are kept: enough to go on after a kill, and every move that was made.
+//! Persisted rollouts: enough to resume after a kill, and all transitions.
 //!
-//! Decision: the file is kept as it was written and read again, so that there is one reader of
-//! rollout files. A record says the version of its format; one of another format is an error at the
-//! start instead of a guess.
+//! Decision: the rollout file is stored as written and parsed again, so that there is one parser of
+//! rollout files. A record has the version of its format; another format is an error at startup
+//! instead of a guess.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use contract::{Error, Result, Store, Write};
+use rollout::state::Progress;
+use rollout::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::leader_state::{LeaderRollout, LeaderState};
 use super::notifications::Notifications;
 use super::replicas::Replicas;
 use crate::repository::persistence::blocking;
-use rollout::state::Progress;
-use rollout::timestamp::Timestamp;
 
-/// The format that is written.
+/// Version of the format that is written.
 const FORMAT: u32 = 1;
 
-/// The records, by the id of the rollout.
+/// Collection of the records, by id of the rollout.
 const ROLLOUTS: &str = "rollouts";
 
-/// What the leader said last about each rollout that was followed.
+/// Collection of the last state from the leader of each followed rollout.
 const FOLLOWED: &str = "followed_rollouts";
 
-/// Letters that nobody has taken yet, by the id of the rollout that they are about.
+/// Collection of the undelivered notifications, by id of the rollout.
 const NOTIFICATIONS: &str = "rollout_notices";
 
-/// The journals of moves, by the id of the rollout.
+/// Journals of the transitions, by id of the rollout.
 const TRANSITIONS: &str = "rollout_moves";
 
-/// One rollout.
+/// The record of one rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
     format: u32,
-    /// What somebody wrote.
+    /// The rollout file as written.
     pub(super) file: String,
-    /// Who started it.
+    /// Actor who started it.
     pub(super) actor: String,
-    /// When.
+    /// Time of the start.
     pub(super) started: Timestamp,
-    /// How far it is.
+    /// Progress of the state machine.
     pub(super) progress: Progress,
-    /// What identified the files of the candidate when they were loaded.
+    /// Fingerprint of the candidate when it was loaded.
     pub(super) fingerprint: Option<String>,
-    /// What followers had counted when `progress` was made.
+    /// Counters of the replicas at the time of `progress`.
     #[serde(default)]
     pub(super) replicas: Replicas,
 }
 
 impl Record {
-    /// A record of a rollout that has just started.
+    /// Creates the record of a rollout that has just started.
     pub(super) fn new(file: &str, actor: &str, started: Timestamp, progress: Progress) -> Self {
         Self {
             format: FORMAT,
@@ -66,7 +66,7 @@ impl Record {
         }
     }
 
-    /// The same rollout, so far.
+    /// Returns the same record with newer progress.
     pub(super) fn at(&self, progress: &Progress) -> Self {
         Self {
             progress: progress.clone(),
@@ -75,20 +75,20 @@ impl Record {
     }
 }
 
-/// Where rollouts are kept.
+/// The stored rollouts.
 #[derive(Clone, Debug)]
 pub(crate) struct Records(Arc<dyn Store>);
 
 impl Records {
-    /// Records in a store.
+    /// Creates records in a store.
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self(store)
     }
 
-    /// Every rollout that was ever started, by id. Blocks.
+    /// Returns every rollout that was ever started, by id. Blocks.
     ///
     /// # Errors
-    /// `internal` when the store cannot be read, or holds what this version cannot read.
+    /// `internal` when the store cannot be read, or holds a record that this version cannot read.
     pub(super) fn all(&self) -> Result<Vec<(String, Record)>> {
         let records = self.0.records(ROLLOUTS)?.into_iter();
         records
@@ -100,7 +100,7 @@ impl Records {
             .collect()
     }
 
-    /// Keeps a rollout, the moves that led to where it is, and who is to be told of it.
+    /// Persists a rollout, its new transitions, and its notifications.
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
@@ -133,7 +133,7 @@ impl Records {
         blocking(move || store.write(&writes)).await
     }
 
-    /// What has to be told about each rollout. Blocks.
+    /// Returns the stored notifications of each rollout. Blocks.
     ///
     /// # Errors
     /// As [`Self::all`].
@@ -143,7 +143,7 @@ impl Records {
         notifications.collect()
     }
 
-    /// Keeps what has still to be told about a rollout.
+    /// Persists the undelivered notifications of a rollout.
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
@@ -156,7 +156,7 @@ impl Records {
         blocking(move || store.write(&[put])).await
     }
 
-    /// Every rollout that was ever followed. Blocks.
+    /// Returns every rollout that was ever followed. Blocks.
     ///
     /// # Errors
     /// As [`Self::all`].
@@ -165,14 +165,14 @@ impl Records {
         for (id, text) in self.0.records(FOLLOWED)? {
             let leader_state = LeaderState::read(&text).map_err(|error| {
                 let message = error.message();
-                Error::internal(format!("the followed rollout {id}: {message}"))
+                Error::internal(format!("followed rollout `{id}`: {message}"))
             })?;
             followed.extend(leader_state.rollouts);
         }
         Ok(followed)
     }
 
-    /// Keeps how far a rollout is that is followed.
+    /// Persists the applied state of a followed rollout.
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
@@ -187,7 +187,7 @@ impl Records {
         blocking(move || store.write(&[put])).await
     }
 
-    /// The last moves of a rollout, the newest first, as JSON.
+    /// Returns the last transitions of a rollout, the newest first, as JSON.
     ///
     /// # Errors
     /// `internal` when the store cannot be read.
@@ -210,17 +210,17 @@ fn read(text: &str) -> Result<Record> {
     match record.format {
         FORMAT => Ok(record),
         format => Err(Error::internal(format!(
-            "the stored rollout has format {format}, and this version reads {FORMAT}"
+            "stored rollout has format {format}, but this version reads {FORMAT}"
         ))),
     }
 }
 
 fn unreadable(error: &serde_json::Error) -> Error {
-    Error::internal(format!("the stored rollout cannot be read: {error}"))
+    Error::internal(format!("stored rollout cannot be read: {error}"))
 }
 
 fn unwritable(error: &serde_json::Error) -> Error {
-    Error::internal(format!("a rollout cannot be written: {error}"))
+    Error::internal(format!("failed to serialize rollout: {error}"))
 }
 
 #[cfg(test)]

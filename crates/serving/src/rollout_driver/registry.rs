@@ -1,7 +1,7 @@
-//! The registry: every rollout of the server by its id.
+//! The registry of all rollouts of the server by id.
 //!
-//! Decision: readers look into a map that is swapped whole, and two starts never run at once. An id
-//! is used once, because it is the salt of who gets which version and the name in all records.
+//! Decision: readers use a map that is swapped as a whole, and two starts never run at once. An id
+//! is used once, because it is the salt of the assignment and the key of all records.
 
 mod follow;
 mod restored;
@@ -11,51 +11,53 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use contract::{Code, Error, OperatorAction, RawJson, Result, RolloutWatch};
+use rollout::config::{GateKind, RolloutConfig};
+use rollout::state::{Action, Rollout};
 use serde_json::json;
 use tokio::sync::{Mutex, oneshot};
 
 use super::Dependencies;
+use super::documents::{array, document};
 use super::leader_state::LeaderRollout;
-use super::notifications::{self, NotificationSender};
+use super::notification_sender::NotificationSender;
+use super::notifications;
 use super::record::{Record, Records};
-use super::snapshot::{RolloutHandle, RolloutSnapshot, TaskChannels, array, document};
+use super::snapshot::{RolloutHandle, RolloutSnapshot, TaskChannels};
 use super::task::{Clock, InitialState, RolloutTask};
-use super::traffic_control::TrafficControl;
+use super::traffic_control::{TrafficControl, rollout_routing};
 use crate::repository::controller::Command;
 use crate::repository::snapshot::Snapshot;
-use crate::repository::state::{RolloutRouting, rollout_conflict};
+use crate::repository::state::rollout_conflict;
 use crate::route::ActiveSplit;
-use rollout::config::{GateKind, RolloutConfig};
-use rollout::state::{Action, Rollout};
 
 use follow::Follower;
 
 pub(crate) use restored::Restored;
 
-/// Every rollout.
+/// All rollouts of the server.
 #[derive(Debug)]
 pub(crate) struct Registry {
     dependencies: Arc<Dependencies>,
     handles: ArcSwap<BTreeMap<String, Arc<RolloutHandle>>>,
     starting: Mutex<()>,
-    /// Whom this server follows, if anybody.
+    /// State of a follower; `None` when this server decides itself.
     follower: Option<Follower>,
 }
 
-/// How a registry reaches the keeper of the repository.
+/// Handle through which a registry reaches the repository controller.
 #[derive(Debug)]
 pub(crate) struct RepositoryHandle {
-    /// Where commands go.
+    /// Sender of commands to the controller.
     pub(crate) commands: tokio::sync::mpsc::Sender<Command>,
-    /// Where the keeper publishes.
+    /// The snapshot that the controller publishes.
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
 }
 
 impl Registry {
-    /// A registry that goes on with what was there before.
+    /// Creates a registry that resumes the restored rollouts.
     ///
     /// # Errors
-    /// `internal` when a stored rollout cannot be shown.
+    /// `internal` when a document of a stored rollout cannot be built.
     pub(crate) fn new(
         dependencies: Dependencies,
         restored: Restored,
@@ -111,14 +113,14 @@ impl Registry {
             None => drop(tokio::spawn(async move {
                 if let Err(error) = followed_rollout.abandon().await {
                     let diagnostic = error.diagnostic();
-                    tracing::error!(rollout = id, %error, diagnostic, "its end is not kept");
+                    tracing::error!(rollout = id, %error, diagnostic, "failed to finish rollout");
                 }
             })),
         }
         Ok(())
     }
 
-    /// Starts a rollout; gives its status.
+    /// Starts a rollout; returns its status.
     ///
     /// # Errors
     /// As `Rollouts::start` lists them.
@@ -141,7 +143,7 @@ impl Registry {
             .traffic_control
             .set_split(&config.model, rollout_routing)
             .await?;
-        tracing::info!(rollout = id, model = %config.model, actor, "a rollout starts");
+        tracing::info!(rollout = id, model = %config.model, actor, "started rollout");
         let (handle, channels) = self.register(&rollout, &record, &split)?;
         let status = handle.snapshot().status.clone();
         let start = InitialState {
@@ -181,7 +183,7 @@ impl Registry {
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "model `{}` has a split; remove it first, so that one of them decides",
+                    "model `{}` has a traffic split; remove it first",
                     config.model
                 ),
             ));
@@ -193,7 +195,7 @@ impl Registry {
             .is_none()
         {
             return Err(Error::invalid(format!(
-                "`rollout.stable`: version `{}` of model `{}` does not serve; load it first",
+                "`rollout.stable`: version `{}` of model `{}` is not ready; load it first",
                 config.stable, config.model
             )));
         }
@@ -243,12 +245,12 @@ impl Registry {
     fn handle(&self, id: &str) -> Result<Arc<RolloutHandle>> {
         let handles = self.handles.load();
         handles.get(id).cloned().ok_or_else(|| {
-            let message = format!("no rollout is called `{}`", id.escape_debug());
+            let message = format!("there is no rollout `{}`", id.escape_debug());
             Error::new(Code::RolloutNotFound, message)
         })
     }
 
-    /// The status of every rollout, those that run first.
+    /// Returns the status of every rollout, the running ones first.
     pub(crate) fn list(&self) -> RawJson {
         let handles = self.handles.load();
         let snapshots = handles.values().map(|handle| handle.snapshot());
@@ -262,7 +264,7 @@ impl Registry {
         )
     }
 
-    /// Where a rollout stands.
+    /// Returns the status of a rollout.
     ///
     /// # Errors
     /// `rollout_not_found`.
@@ -270,7 +272,7 @@ impl Registry {
         Ok(self.handle(id)?.snapshot().status.clone())
     }
 
-    /// All numbers of a rollout.
+    /// Returns the evidence of a rollout.
     ///
     /// # Errors
     /// `rollout_not_found`.
@@ -278,7 +280,7 @@ impl Registry {
         Ok(self.handle(id)?.snapshot().evidence.clone())
     }
 
-    /// The verdict as a number.
+    /// Returns the verdict as a number.
     ///
     /// # Errors
     /// `rollout_not_found`.
@@ -286,7 +288,7 @@ impl Registry {
         Ok(self.handle(id)?.snapshot().verdict.clone())
     }
 
-    /// The last moves of a rollout, the newest first.
+    /// Returns the last transitions of a rollout, the newest first.
     ///
     /// # Errors
     /// `rollout_not_found`, or `internal` when they cannot be read.
@@ -297,14 +299,14 @@ impl Registry {
         Ok(array(transitions.iter().map(String::as_str)))
     }
 
-    /// Does what an operator wants.
+    /// Applies an operator action.
     ///
     /// # Errors
     /// `rollout_not_found`, or `conflict`.
     pub(crate) async fn apply_action(&self, id: &str, action: OperatorAction) -> Result<RawJson> {
         self.check_is_leader()?;
         let ended = || {
-            let message = format!("the rollout `{id}` has ended; start a new one");
+            let message = format!("rollout `{id}` has ended; start a new one");
             Error::new(Code::Conflict, message)
         };
         let (done, answer) = oneshot::channel();
@@ -316,7 +318,7 @@ impl Registry {
         answer.await.map_err(|_| ended())?
     }
 
-    /// Follows a rollout.
+    /// Subscribes to the events of a rollout.
     ///
     /// # Errors
     /// `rollout_not_found`.
@@ -325,13 +327,13 @@ impl Registry {
         Ok(Box::new(self.handle(id)?.watch()))
     }
 
-    /// The arm of a unit now.
+    /// Returns the arm that a unit has now.
     ///
     /// # Errors
-    /// `rollout_not_found`, or `invalid_request` for the empty unit.
+    /// `rollout_not_found`, or `invalid_request` for an empty unit.
     pub(crate) fn assign(&self, id: &str, unit: &str) -> Result<RawJson> {
         if unit.is_empty() {
-            return Err(Error::invalid("`unit`: the empty text is no unit"));
+            return Err(Error::invalid("`unit`: expected a text that is not empty"));
         }
         let assigner = self.handle(id)?.published.assigner.load_full();
         let arm = match assigner.arm_of(unit) {
@@ -344,25 +346,14 @@ impl Registry {
     }
 }
 
-/// A split in force for a rollout, without copies.
-pub(super) fn rollout_routing(config: &RolloutConfig, split: &Arc<ActiveSplit>) -> RolloutRouting {
-    RolloutRouting {
-        rollout: config.id.clone(),
-        stable: config.stable.clone(),
-        candidate: config.candidate.clone(),
-        split: Arc::clone(split),
-        mirror: None,
-    }
-}
-
-/// The split of a rollout at the weight of now.
+/// Returns the split of a rollout at its current weight.
 fn split_of(rollout: &Rollout) -> Result<Arc<ActiveSplit>> {
     let split = rollout.config().split(rollout.traffic().weight);
     Ok(Arc::new(ActiveSplit::new(split, "")?))
 }
 
 impl Dependencies {
-    /// What rollouts work with that reach the repository like this.
+    /// Creates the dependencies of rollouts that reach the repository through this handle.
     pub(crate) fn new(
         repository_handle: RepositoryHandle,
         records: Records,

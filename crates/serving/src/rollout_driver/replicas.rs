@@ -1,12 +1,12 @@
-//! Replicas: what followers of this server have counted for one of its rollouts.
+//! Counters of the replicas that follow this server, for one rollout.
 //!
-//! Input: vectors of counts that only grow, by the name of a replica, which is a new one for every
+//! Input: vectors of counts that only grow, by the name of a replica, which is new for every
 //! process. Rule: the latest vector of each replica counts, and the rollout is decided from the sum
-//! of all. So a vector that comes twice changes nothing, one that is lost is made good by the next,
-//! the order does not matter, and a replica that ends keeps what it has counted. Cold start: nobody.
-//! Recovery: the vectors are kept in one record with the evidence that was made from them, so after
-//! a kill nothing counts twice, and what replicas counted meanwhile counts in the first block.
-//! Rejected: sending what came since the last time, which a lost reply counts twice or never.
+//! of all. So a vector received twice changes nothing, a lost one is made good by the next, the
+//! order does not matter, and a replica that ends keeps its counts. Cold start: no replica.
+//! Recovery: the vectors are persisted in one record with the evidence made from them, so after a
+//! kill nothing counts twice, and the first block contains what replicas counted meanwhile.
+//! Rejected: sending the counts since the last report, which a lost reply counts twice or never.
 
 mod counters;
 
@@ -19,10 +19,10 @@ use super::counter_deltas::Totals;
 
 pub(super) use counters::ReplicaCounters;
 
-/// Far more than there are servers; a restarted one is a new replica.
+/// Largest number of replicas, far more than there are servers; a restarted one is a new replica.
 const MAX_REPLICAS: usize = 256;
 
-/// Room for a random name.
+/// Longest name of a replica; names are random.
 const MAX_NAME_BYTES: usize = 64;
 
 /// The latest vector of each replica.
@@ -31,10 +31,10 @@ const MAX_NAME_BYTES: usize = 64;
 pub(super) struct Replicas(BTreeMap<String, ReplicaCounters>);
 
 impl Replicas {
-    /// Takes what a replica has counted so far; gives how many replicas there are.
+    /// Stores the latest counters of a replica; returns the number of replicas.
     ///
     /// # Errors
-    /// `invalid_request` for a name that is none and for a count that has fallen, or `conflict` when
+    /// `invalid_request` for an invalid name and for a count that decreased, or `conflict` when
     /// there are too many replicas.
     pub(super) fn update(&mut self, replica: &str, counters: ReplicaCounters) -> Result<usize> {
         check_name(replica)?;
@@ -50,7 +50,7 @@ impl Replicas {
         Ok(self.0.len())
     }
 
-    /// What all of them have counted. Always added up in the same order, so that the same vectors
+    /// Returns the sum of all vectors, always added in the same order, so that the same vectors
     /// give the same sums to the last bit.
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
@@ -60,8 +60,8 @@ impl Replicas {
         totals
     }
 
-    /// The longest run of errors of the candidate at one replica, since this generation is in force
-    /// there: runs of an earlier one belong to another step.
+    /// Returns the longest run of errors of the candidate at one replica since this generation was
+    /// applied there: runs of an earlier one belong to another step.
     pub(super) fn error_run(&self, generation: u64) -> u64 {
         let all_counters = self.0.values();
         let current = all_counters.filter(|counters| counters.generation == generation);

@@ -1,20 +1,20 @@
-//! Pairs: one request, answered by both versions, and what was different.
+//! Comparison of pairs of answers: one request, answered by both versions.
 //!
 //! Rule: two answers of a classifier agree when the classes do, and other answers when all numbers
-//! lie within the tolerance. When only one version fails, that is an event for it. Which run was the
-//! slower one, by a tenth, is counted to be shown, and is no evidence: a copy runs under other
+//! lie within the tolerance. When only one version fails, that is an event for it. Runs slower by
+//! more than a tenth are counted for display and are no evidence: a shadow request runs under other
 //! conditions than its original.
 
 use std::time::Duration;
 
 use contract::NamedTensor;
+use rollout::evidence::Pairs;
+use stats::Counts;
 use stats::comparison::{self, Tolerance};
 
 use crate::route::{MirroredResponse, is_not_finite};
-use rollout::evidence::Pairs;
-use stats::Counts;
 
-/// What pairs have shown since the start.
+/// Totals over all pairs since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PairTotals {
     /// Pairs that both answered.
@@ -36,7 +36,7 @@ pub(super) struct PairTotals {
 }
 
 impl PairTotals {
-    /// Both have answered.
+    /// Counts a pair that both versions answered.
     pub(super) fn both_answered(
         &mut self,
         stable: &MirroredResponse,
@@ -53,7 +53,7 @@ impl PairTotals {
         self.candidate_slower += u64::from(is_slower(candidate.infer, stable.infer));
     }
 
-    /// At least one has failed.
+    /// Counts a pair of which at least one version failed.
     pub(super) fn failed(&mut self, stable_failed: bool, candidate_failed: bool) {
         match (stable_failed, candidate_failed) {
             (true, false) => self.stable_failed += 1,
@@ -62,7 +62,7 @@ impl PairTotals {
         }
     }
 
-    /// What came after `earlier`.
+    /// Returns the difference to `earlier`.
     pub(super) fn since(&self, earlier: &Self) -> Self {
         Self {
             n_answered: self.n_answered - earlier.n_answered,
@@ -76,12 +76,12 @@ impl PairTotals {
         }
     }
 
-    /// How many pairs say anything.
+    /// Returns the number of pairs that are evidence.
     pub(super) fn n(&self) -> u64 {
         self.n_answered + self.stable_failed + self.candidate_failed
     }
 
-    /// Pairs that both answered, and those that differ.
+    /// Returns the pairs that both versions answered, with those that differ as events.
     pub(super) fn differing(&self) -> Counts {
         Counts {
             n: self.n_answered,
@@ -89,7 +89,7 @@ impl PairTotals {
         }
     }
 
-    /// Who failed alone.
+    /// Returns the pairs in which one version alone failed.
     pub(super) fn failures(&self) -> Pairs {
         Pairs {
             n: self.n(),
@@ -98,13 +98,13 @@ impl PairTotals {
         }
     }
 
-    /// How often stable was slower, and how often the candidate.
+    /// Returns the number of pairs in which stable was slower, and in which the candidate was.
     pub(super) fn slower(&self) -> [u64; 2] {
         [self.stable_slower, self.candidate_slower]
     }
 }
 
-/// Whether two answers agree: by their classes where they have some, else by every number.
+/// Returns whether two answers agree: by their classes where they have some, else by all numbers.
 fn agree(stable: &[NamedTensor], candidate: &[NamedTensor], all_numbers_agree: bool) -> bool {
     if all_numbers_agree || !comparison::has_class_output(stable) {
         return all_numbers_agree;

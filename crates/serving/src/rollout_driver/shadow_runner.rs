@@ -1,12 +1,13 @@
-//! Copies at work: they run on the candidate, one after the other, when nobody else needs the time.
+//! The runner of shadow requests: they run on the candidate one after the other, in idle time.
 //!
-//! Decision: one copy at a time and the lowest priority. So copies take one worker at most, wait
-//! behind every caller, and a candidate that never answers costs copies and nothing else.
+//! Decision: one shadow request at a time, at the lowest priority. So they take one worker at most,
+//! wait behind every caller, and a candidate that never answers delays nothing but shadow requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::{Code, Error, InferRequest, ModelName, RequestId, Result, Version};
+use rollout::config::Shadow;
 use stats::comparison::Tolerance;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -16,15 +17,14 @@ use super::shadow_comparison::PairTotals;
 use super::traffic_control::TrafficControl;
 use crate::repository::snapshot::ServedVersion;
 use crate::route::{DropCounters, DropReason, MirroredRequest, MirroredResponse};
-use rollout::config::Shadow;
 
-/// The least urgent of all.
+/// The lowest priority.
 const LOWEST_PRIORITY: u32 = u32::MAX;
 
-/// An answer that takes longer says nothing about the speed of a model.
+/// Time limit of a shadow request; a longer run says nothing about the speed of a model.
 const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// What a candidate says that has no room for a copy, which is no fault of it.
+/// Errors of a candidate that is too busy for a shadow request, which are no evidence against it.
 const BUSY: [Code; 4] = [
     Code::QueueFull,
     Code::Overloaded,
@@ -32,33 +32,33 @@ const BUSY: [Code; 4] = [
     Code::ModelNotReady,
 ];
 
-/// Pairs that are counted while others read them.
+/// Totals of pairs, shared with their readers.
 pub(super) type SharedPairTotals = Arc<Mutex<PairTotals>>;
 
-/// Reads the sums of pairs.
+/// Returns the totals of pairs.
 pub(super) fn pair_totals(pairs: &Mutex<PairTotals>) -> PairTotals {
     *pairs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Compares copies until their mirror is gone.
+/// Runs and compares shadow requests until their mirror is dropped.
 #[derive(Debug)]
 pub(super) struct ShadowRunner {
-    /// What the file says.
+    /// Settings of the rollout file.
     pub(super) shadow: Shadow,
-    /// Where the candidate is found, whatever its files do.
+    /// Access to the candidate, which may be reloaded meanwhile.
     pub(super) traffic_control: TrafficControl,
     /// The model.
     pub(super) model: ModelName,
-    /// The version that they run on.
+    /// The version on which they run.
     pub(super) candidate: Version,
-    /// What they show.
+    /// Totals of the comparisons.
     pub(super) pairs: SharedPairTotals,
-    /// What is dropped.
+    /// Counters of dropped shadow requests.
     pub(super) drops: Arc<DropCounters>,
 }
 
 impl ShadowRunner {
-    /// Compares what arrives.
+    /// Runs the shadow requests that arrive.
     pub(super) async fn run(self, mut arriving: mpsc::Receiver<MirroredRequest>) {
         let start = Instant::now();
         let mut budget = None;
@@ -113,10 +113,10 @@ impl ShadowRunner {
     }
 }
 
-/// Runs a copy on a version.
+/// Runs a shadow request on a version.
 ///
 /// # Errors
-/// What the version says, or `deadline_exceeded`.
+/// The error of the version, or `deadline_exceeded`.
 pub(super) async fn run_copy(
     served: &ServedVersion,
     copy: &MirroredRequest,
@@ -127,7 +127,7 @@ pub(super) async fn run_copy(
         ..InferRequest::new(RequestId::new("copy"), copy.inputs.clone())
     };
     let answer = timeout(MAX_TIME, served.loaded_version.infer(request)).await;
-    let late = |_| Error::new(Code::DeadlineExceeded, "the copy took too long");
+    let late = |_| Error::new(Code::DeadlineExceeded, "the shadow request took too long");
     let response = answer.map_err(late)??;
     Ok(MirroredResponse {
         outputs: response.outputs,

@@ -1,100 +1,99 @@
-//! What others see of a rollout: documents that are made once for each look, and news.
+//! The published view of a rollout: documents built once per sample, and events.
 //!
-//! Decision: readers get what was published last and never wait for the rollout itself.
+//! Decision: readers get the last published snapshot and never wait for the rollout itself.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use contract::{
-    BoxFuture, Error, ModelName, OperatorAction, RawJson, Result, RolloutEvent, RolloutWatch,
-    Version,
+    BoxFuture, ModelName, OperatorAction, RawJson, Result, RolloutEvent, RolloutWatch, Version,
 };
-use serde::Serialize;
-use serde_json::json;
-use tokio::sync::{broadcast, mpsc, oneshot};
-
-use super::leader_state::LeaderRollout;
-use super::replicas::Replicas;
-use super::shadow_comparison::PairTotals;
-use crate::route::DropCounters;
 use rollout::config::RolloutConfig;
 use rollout::evidence::{Report, Verdict};
 use rollout::state::{Rollout, RolloutReport, Status, Transition};
 use rollout::timestamp::Timestamp;
+use serde::Serialize;
+use serde_json::json;
 use stats::assignment::Assigner;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
-/// News that a slow watcher may be behind.
+use super::documents::document;
+use super::replicas::Replicas;
+use super::shadow_comparison::PairTotals;
+use crate::route::DropCounters;
+
+/// Number of events that a slow watcher may lag behind.
 const MAX_UPDATES: usize = 64;
 
-/// Acts that wait for the rollout; it looks at them at once.
+/// Number of operator actions that may wait for the rollout task, which takes them at once.
 const MAX_ACTION_REQUESTS: usize = 8;
 
-/// An act, and where the answer goes.
+/// An operator action with the sender of its reply.
 pub(super) type ActionRequest = (OperatorAction, oneshot::Sender<Result<RawJson>>);
 
-/// The documents of one moment.
+/// The documents of a rollout at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct RolloutSnapshot {
-    /// Where it stands.
+    /// Status document.
     pub(super) status: RawJson,
-    /// All numbers with their limits.
+    /// Evidence document: all numbers with their limits.
     pub(super) evidence: RawJson,
-    /// The verdict as a number.
+    /// Verdict document, with the verdict as a number.
     pub(super) verdict: RawJson,
-    /// The share of the candidate.
+    /// Traffic weight of the candidate.
     pub(super) weight: f64,
     /// The generation.
     pub(super) generation: u64,
-    /// When it came where it stands.
+    /// Time of the last transition.
     pub(super) since: Timestamp,
-    /// The version that has won, when it has ended.
+    /// Winning version; `None` while the rollout runs.
     pub(super) winner: Option<Version>,
 }
 
-/// What its course and everybody else share about a rollout.
+/// State of a rollout that its task shares with readers.
 #[derive(Debug)]
 pub(super) struct Published {
-    /// What was published last.
+    /// The last published snapshot.
     pub(super) snapshot: ArcSwap<RolloutSnapshot>,
-    /// Who gets which arm, at the weight of now.
+    /// Assignment of units to arms at the current weight.
     pub(super) assigner: ArcSwap<Assigner>,
-    /// What followers have counted.
+    /// Counters of the followers.
     replicas: Mutex<Replicas>,
 }
 
 impl Published {
-    /// What followers have counted.
+    /// Returns the counters of the followers, locked.
     pub(super) fn replicas(&self) -> MutexGuard<'_, Replicas> {
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One rollout, for everybody else. Its course ends when the entry is dropped.
+/// Handle of one rollout. Its task ends when the handle is dropped.
 #[derive(Debug)]
 pub(super) struct RolloutHandle {
     /// The model.
     pub(super) model: ModelName,
-    /// What somebody wrote.
+    /// The rollout file as written.
     pub(super) file: Arc<str>,
-    /// What is shown of it.
+    /// The published state.
     pub(super) published: Arc<Published>,
-    /// Where acts go; nobody listens any more when it has ended.
+    /// Sender of operator actions; closed when the rollout has ended.
     pub(super) action_requests: mpsc::Sender<ActionRequest>,
-    /// What is sent to those who watch, until it has ended.
+    /// Sender of events to watchers, until the rollout has ended.
     updates: broadcast::WeakSender<RolloutEvent>,
 }
 
-/// The ends of an entry that its course holds; dropped when it has ended.
+/// The ends of the channels of a handle that the task holds; dropped when the rollout has ended.
 #[derive(Debug)]
 pub(super) struct TaskChannels {
-    /// What operators want.
+    /// Operator actions.
     pub(super) action_requests: mpsc::Receiver<ActionRequest>,
-    /// What is sent to those who watch.
+    /// Sender of events to watchers.
     pub(super) updates: broadcast::Sender<RolloutEvent>,
 }
 
 impl RolloutHandle {
-    /// An entry, and the ends of it that its course holds.
+    /// Creates a handle, and the ends of its channels for the task.
     pub(super) fn new(
         model: ModelName,
         file: &str,
@@ -121,22 +120,22 @@ impl RolloutHandle {
         (Arc::new(handle), channels)
     }
 
-    /// What was published last.
+    /// Returns the last published snapshot.
     pub(super) fn snapshot(&self) -> Arc<RolloutSnapshot> {
         self.published.snapshot.load_full()
     }
 
-    /// Follows it from now on.
+    /// Subscribes to the events from now on.
     pub(super) fn watch(&self) -> Subscription {
         match self.updates.upgrade() {
             Some(updates) => Subscription(updates.subscribe()),
-            // Nothing will ever come.
+            // The rollout has ended, so there are no further events.
             None => Subscription(broadcast::channel(1).1),
         }
     }
 }
 
-/// The evidence, with what copies have shown.
+/// The evidence, with the totals of shadow requests.
 #[derive(Serialize)]
 struct EvidenceDocument<'a> {
     #[serde(flatten)]
@@ -146,10 +145,10 @@ struct EvidenceDocument<'a> {
 }
 
 impl RolloutSnapshot {
-    /// The documents about a rollout. With copies, `shadow` is what they have shown.
+    /// Builds the documents of a rollout; `shadow` has the totals of shadow requests, if any.
     ///
     /// # Errors
-    /// `internal` when one of them cannot be written.
+    /// `internal` when one of them cannot be serialized.
     pub(super) fn new(
         rollout: &Rollout,
         shadow: Option<(&PairTotals, &DropCounters)>,
@@ -189,27 +188,13 @@ impl RolloutSnapshot {
         })
     }
 
-    /// The documents about a rollout that another server decides about; `winner` is pinned here.
-    pub(super) fn from_leader(leader_rollout: &LeaderRollout, winner: Option<Version>) -> Self {
-        let [status, evidence, verdict] = leader_rollout.documents();
-        Self {
-            status,
-            evidence,
-            verdict,
-            weight: leader_rollout.weight,
-            generation: leader_rollout.generation,
-            since: Timestamp::default(),
-            winner,
-        }
-    }
-
-    /// Whether it has ended.
+    /// Returns whether the rollout has ended.
     pub(super) fn is_final(&self) -> bool {
         self.winner.is_some()
     }
 }
 
-/// The version that has won, when a rollout has ended.
+/// Returns the winning version of a rollout; `None` while it runs.
 pub(super) fn winner(rollout: &Rollout) -> Option<Version> {
     let config = rollout.config();
     let has_ended = rollout.progress().phase.is_final();
@@ -228,7 +213,7 @@ fn verdict(status: &Status) -> serde_json::Value {
     json!({"verdict": status.verdict, "value": value, "state": status.state})
 }
 
-/// One move, with what was known when it was made.
+/// Builds the document of one transition, with its evidence.
 pub(super) fn transition_document(
     config: &RolloutConfig,
     transition: &Transition,
@@ -254,20 +239,7 @@ pub(super) fn transition_document(
     })
 }
 
-/// Anything as a document.
-pub(super) fn document(value: &impl Serialize) -> Result<RawJson> {
-    let text = serde_json::to_string(value);
-    let text = text.map_err(|error| Error::internal(format!("a document: {error}")))?;
-    Ok(RawJson::new(&text))
-}
-
-/// Documents as one JSON array.
-pub(super) fn array<'a>(documents: impl Iterator<Item = &'a str>) -> RawJson {
-    let documents: Vec<_> = documents.collect();
-    RawJson::new(&format!("[{}]", documents.join(",")))
-}
-
-/// Follows the news of one rollout.
+/// Subscription to the events of one rollout.
 #[derive(Debug)]
 pub(super) struct Subscription(broadcast::Receiver<RolloutEvent>);
 

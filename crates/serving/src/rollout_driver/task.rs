@@ -1,9 +1,9 @@
-//! The course of one rollout in the server: a task that counts, decides and does.
+//! The task of one rollout: it samples counters, asks the state machine and applies its actions.
 //!
-//! Decision: one task for each rollout. It waits for whatever comes first (an operator, the end of a
-//! load, a gate, the next look at the counts), lets the state machine decide, and does what that
-//! says. Traffic is moved before anything is written, so a way back waits for no disk; what is known
-//! is written after every look, so a kill costs one block of counts.
+//! Decision: one task for each rollout. It waits for the first of an operator action, a finished
+//! load, the answer of a gate and the next sample, passes it to the state machine, and applies the
+//! actions. Traffic is changed before anything is written, so a rollback waits for no disk;
+//! progress is written after every sample, so a kill costs one block of counts.
 
 mod actions;
 
@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use contract::{Code, Error, Result, RolloutEvent, Unit, UnitSource, Version};
+use rollout::state::{Action, Event, GuardReadings, Refusal, Rollout, Tick};
+use rollout::timestamp::Timestamp;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -19,21 +21,19 @@ use super::baseline_alarm::BaselineAlarm;
 use super::counter_deltas::{CounterDeltas, Totals, thresholds};
 use super::notifications::Notifications;
 use super::record::Record;
-use super::registry::rollout_routing;
 use super::shadow_runner::{SharedPairTotals, pair_totals};
 use super::snapshot::{ActionRequest, Published, RolloutSnapshot, TaskChannels, winner};
+use super::traffic_control::rollout_routing;
 use crate::repository::state::RolloutRouting;
 use crate::route::{ActiveSplit, DropCounters, Mirror};
-use rollout::state::{Action, Event, GuardReadings, Refusal, Rollout, Tick};
-use rollout::timestamp::Timestamp;
 
-/// How often the counts are looked at that need no statistics.
+/// Time between two checks of the guards, which need no statistics.
 const GUARD_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Ends of loads and answers of gates that wait to be handled.
+/// Number of finished loads and gate answers that may wait to be handled.
 const MAX_EVENTS: usize = 16;
 
-/// Wall-clock time that goes on evenly from the start of the task.
+/// Wall-clock time that advances monotonically from the start of the task.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     base: Timestamp,
@@ -41,7 +41,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts with the time of the machine.
+    /// Starts a clock at the system time.
     pub(super) fn start() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         let millis = since_epoch.unwrap_or_default().as_millis();
@@ -51,13 +51,13 @@ impl Clock {
         }
     }
 
-    /// The time.
+    /// Returns the current time.
     pub(super) fn now(&self) -> Timestamp {
         self.base + self.origin.elapsed()
     }
 }
 
-/// One rollout at work.
+/// The task of one rollout.
 #[derive(Debug)]
 pub(super) struct RolloutTask {
     dependencies: Arc<Dependencies>,
@@ -73,48 +73,48 @@ pub(super) struct RolloutTask {
     counter_deltas: CounterDeltas,
     baseline_alarm: BaselineAlarm,
     events: mpsc::Sender<Event>,
-    /// What is kept.
+    /// The record as last persisted.
     persisted: Option<Record>,
-    /// Moves that are not kept yet.
+    /// Transitions that are not persisted yet.
     transitions: Vec<String>,
-    /// Letters that are not posted yet.
+    /// Notifications that are not sent yet.
     notifications: Option<Notifications>,
-    /// The longest run of errors since the counts were taken last.
+    /// The longest run of errors since the last sample.
     error_run: u64,
-    /// Whether units were counted before a restart, which would count them again.
+    /// Set when units were counted before a restart, after which they would be counted again.
     has_counted_units: bool,
-    /// What stays loaded when it has ended, and for how long.
+    /// Version that stays loaded after the end, and for how long.
     warm: Option<(Version, Duration)>,
     is_finished: bool,
 }
 
-/// What a course listens to.
+/// Channels that the task listens to.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    /// What operators want.
+    /// Operator actions.
     pub(super) action_requests: mpsc::Receiver<ActionRequest>,
     events: mpsc::Receiver<Event>,
 }
 
-/// What a course starts from.
+/// Initial state of the task.
 #[derive(Debug)]
 pub(super) struct InitialState {
     /// The state machine.
     pub(super) rollout: Rollout,
-    /// What is kept about it.
+    /// The persisted record.
     pub(super) record: Record,
-    /// How the requests are shared out.
+    /// The traffic split.
     pub(super) split: Arc<ActiveSplit>,
-    /// How others see it.
+    /// State shared with readers.
     pub(super) published: Arc<Published>,
-    /// What the course holds of it.
+    /// The ends of the channels of the handle.
     pub(super) channels: TaskChannels,
-    /// Whether it goes on after a restart.
+    /// Set when the rollout is resumed after a restart.
     pub(super) is_resumed: bool,
 }
 
 impl RolloutTask {
-    /// A course, and what it listens to.
+    /// Creates the task and its inbox.
     pub(super) fn new(dependencies: Arc<Dependencies>, start: InitialState) -> (Self, Inbox) {
         let clock = Clock::start();
         let restored = start.record.replicas.totals();
@@ -155,7 +155,7 @@ impl RolloutTask {
         (task, inbox)
     }
 
-    /// Runs until the rollout has ended and everybody knows.
+    /// Runs until the rollout has ended and its end is published.
     pub(super) async fn run(mut self, mut inbox: Inbox, first: Vec<Action>) {
         self.apply_actions(first).await;
         self.publish().await;
@@ -170,11 +170,11 @@ impl RolloutTask {
                         self.sample_counters().await;
                         self.handle_action_request(request).await;
                     }
-                    // The registry is gone, and the server with it.
+                    // The registry was dropped: the server is stopping.
                     None => return,
                 },
                 Some(event) = inbox.events.recv() => {
-                    // What was counted so far belongs to the weight of so far.
+                    // Counts up to now belong to the current weight.
                     self.sample_counters().await;
                     self.handle_event(event).await;
                 }
@@ -191,7 +191,7 @@ impl RolloutTask {
         }
     }
 
-    /// Does what an operator wants.
+    /// Applies an operator action and replies.
     async fn handle_action_request(&mut self, (action, done): ActionRequest) {
         let now = self.clock.now();
         let answer = match self.rollout.apply_action(&action, now) {
@@ -203,11 +203,11 @@ impl RolloutTask {
             }
             Err(refusal) => Err(refusal_error(&refusal)),
         };
-        // Whoever asked may be gone.
+        // The caller may have gone away.
         drop(done.send(answer));
     }
 
-    /// Tells the state machine, and does what it says.
+    /// Passes an event to the state machine and applies the resulting actions.
     async fn handle_event(&mut self, event: Event) {
         let is_warm = matches!(event, Event::WarmedUp | Event::WarmupFailed(_));
         if is_warm && self.mirror.take().is_some() {
@@ -221,7 +221,7 @@ impl RolloutTask {
         }
     }
 
-    /// Looks at the counts.
+    /// Samples the counters and passes them to the state machine.
     async fn sample_counters(&mut self) {
         if let Some(changed) = self.changed_candidate() {
             self.handle_event(changed).await;
@@ -283,7 +283,7 @@ impl RolloutTask {
         totals
     }
 
-    /// Whether a count has reached its limit that ends the rollout at once.
+    /// Returns whether a guard has reached its limit, which ends the rollout at once.
     fn has_guard_fired(&mut self) -> bool {
         let [candidate, _] = self.arms();
         let run = candidate.counters.take_longest_error_run();
@@ -293,7 +293,8 @@ impl RolloutTask {
         self.error_run >= limit && !self.rollout.progress().phase.is_final()
     }
 
-    /// Memory of the candidate as a multiple of that of stable, where both were measured.
+    /// Returns the memory of the candidate as a multiple of that of stable, where both were
+    /// measured.
     fn memory_ratio(&self) -> Option<f64> {
         let config = self.rollout.config();
         let memory = |version| Some(self.served(version)?.memory_bytes? as f64);
@@ -301,7 +302,7 @@ impl RolloutTask {
         (stable > 0.0).then(|| candidate / stable)
     }
 
-    /// Says so when other files stand where the candidate was.
+    /// Returns an event when the files of the candidate were replaced.
     fn changed_candidate(&mut self) -> Option<Event> {
         let served = self.served(&self.rollout.config().candidate)?;
         let before = self.record.fingerprint.replace(served.fingerprint.clone());
@@ -310,7 +311,7 @@ impl RolloutTask {
             .then_some(Event::CandidateChanged)
     }
 
-    /// Lets operators decide again once it has ended; tried until it is kept.
+    /// Returns control to operators once the rollout has ended; repeated until that is persisted.
     async fn finish(&mut self) {
         let Some(winner) = winner(&self.rollout) else {
             return;
@@ -324,12 +325,17 @@ impl RolloutTask {
             Ok(()) => self.is_finished = true,
             Err(error) => {
                 let diagnostic = error.diagnostic();
-                tracing::error!(rollout = self.id(), %error, diagnostic, "its end is not kept yet");
+                tracing::error!(
+                    rollout = self.id(),
+                    %error,
+                    diagnostic,
+                    "failed to persist rollout result"
+                );
             }
         }
     }
 
-    /// Keeps what is known, unless nothing has changed.
+    /// Persists the progress, unless nothing has changed.
     async fn persist(&mut self) {
         let record = self.record.at(self.rollout.progress());
         if self.transitions.is_empty() && self.persisted.as_ref() == Some(&record) {
@@ -347,12 +353,12 @@ impl RolloutTask {
             }
             Err(error) => {
                 let diagnostic = error.diagnostic();
-                tracing::error!(rollout = self.id(), diagnostic, "a rollout cannot be kept");
+                tracing::error!(rollout = self.id(), diagnostic, "failed to persist rollout");
             }
         }
     }
 
-    /// Keeps what is known, and shows it.
+    /// Persists the progress and publishes a snapshot.
     async fn publish(&mut self) {
         self.persist().await;
         self.deliver_notifications();
@@ -363,7 +369,7 @@ impl RolloutTask {
             }
             Err(error) => {
                 let diagnostic = error.diagnostic();
-                tracing::error!(rollout = self.id(), diagnostic, "a rollout cannot be shown");
+                tracing::error!(rollout = self.id(), diagnostic, "failed to publish rollout");
             }
         }
         self.report_metrics();
@@ -387,7 +393,7 @@ impl RolloutTask {
     }
 }
 
-/// Why an act was not done, for its caller.
+/// Converts a refusal into an error for the caller.
 fn refusal_error(refusal: &Refusal) -> Error {
     Error::new(Code::Conflict, refusal.to_string())
 }

@@ -1,18 +1,19 @@
-//! The helm: how a rollout reaches the repository.
+//! Handle through which a rollout loads versions and sets traffic weights.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use contract::{Error, ModelName, Result, Routing, Version};
+use rollout::config::RolloutConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::repository::controller::{Command, RolloutResult};
 use crate::repository::snapshot::{ServedVersion, Snapshot};
 use crate::repository::state::RolloutRouting;
-use rollout::config::RolloutConfig;
+use crate::route::ActiveSplit;
 
-/// Asks the keeper of the repository, and looks into what it has published.
+/// Sends commands to the repository controller and reads its published snapshot.
 #[derive(Clone, Debug)]
 pub(super) struct TrafficControl {
     commands: mpsc::Sender<Command>,
@@ -20,7 +21,7 @@ pub(super) struct TrafficControl {
 }
 
 impl TrafficControl {
-    /// A helm of the keeper that listens to `commands`.
+    /// Creates a handle of the controller that receives `commands`.
     pub(super) fn new(commands: mpsc::Sender<Command>, published: Arc<ArcSwap<Snapshot>>) -> Self {
         Self {
             commands,
@@ -28,7 +29,7 @@ impl TrafficControl {
         }
     }
 
-    /// What serves a version now.
+    /// Returns the served version, when it is ready.
     pub(super) fn served(
         &self,
         model: &ModelName,
@@ -44,14 +45,14 @@ impl TrafficControl {
         row.handle.clone().filter(|_| row.version == *version)
     }
 
-    /// Whether a version is there at all, be it on its way to serve or not.
+    /// Returns whether the model has a version, ready or not.
     pub(super) fn has_version(&self, model: &ModelName, version: &Version) -> bool {
         let snapshot = self.published.load();
         let row = snapshot.table.models.get(model);
         row.is_some_and(|row| row.versions.iter().any(|row| row.version == *version))
     }
 
-    /// What decides about a model now.
+    /// Returns the current routing of a model.
     ///
     /// # Errors
     /// `model_not_found`.
@@ -60,10 +61,10 @@ impl TrafficControl {
         Ok(snapshot.table.model(model)?.rules.routing())
     }
 
-    /// Decides about a model; in force when it returns.
+    /// Sets the routing of a model; it is applied on return.
     ///
     /// # Errors
-    /// `model_not_found`, or `conflict` when another rollout decides about it.
+    /// `model_not_found`, or `conflict` when another rollout controls the model.
     pub(super) async fn set_split(
         &self,
         model: &ModelName,
@@ -78,10 +79,10 @@ impl TrafficControl {
         .await
     }
 
-    /// Loads a version; returns when it serves.
+    /// Loads a version; returns when it is ready.
     ///
     /// # Errors
-    /// Why it does not.
+    /// The error of the load.
     pub(super) async fn ensure_loaded(
         &self,
         model: ModelName,
@@ -97,11 +98,11 @@ impl TrafficControl {
         .await
     }
 
-    /// Lets operators decide again. `warm` stays loaded for so long; that does not keep the keeper
-    /// at work.
+    /// Returns control of the model to operators. `warm` stays loaded for this time, which does
+    /// not keep the controller running.
     ///
     /// # Errors
-    /// `internal` when it cannot be kept who has won.
+    /// `internal` when the result cannot be persisted.
     pub(super) async fn finish(
         &self,
         config: &RolloutConfig,
@@ -130,7 +131,7 @@ impl TrafficControl {
         Ok(())
     }
 
-    /// Says that a version is needed no longer.
+    /// Releases a version that was kept loaded.
     fn release(
         &self,
         model: ModelName,
@@ -149,10 +150,21 @@ impl TrafficControl {
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
     ) -> Result<T> {
-        let unavailable = || Error::internal("the task that keeps the repository has ended");
+        let unavailable = || Error::internal("the repository controller has stopped");
         let (done, answer) = oneshot::channel();
         let sent = self.commands.send(command(done)).await;
         sent.map_err(|_| unavailable())?;
         answer.await.map_err(|_| unavailable())?
+    }
+}
+
+/// Returns the routing of a rollout with this split, without a mirror.
+pub(super) fn rollout_routing(config: &RolloutConfig, split: &Arc<ActiveSplit>) -> RolloutRouting {
+    RolloutRouting {
+        rollout: config.id.clone(),
+        stable: config.stable.clone(),
+        candidate: config.candidate.clone(),
+        split: Arc::clone(split),
+        mirror: None,
     }
 }

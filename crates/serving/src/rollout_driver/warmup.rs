@@ -1,23 +1,23 @@
-//! The warm-up of a rollout: requests to the candidate that nobody counts.
+//! The warm-up of a rollout: uncounted requests to the candidate.
 //!
-//! Rule: copies of what callers send to stable, until there were enough; when too few come in time,
-//! the rest is made from the signature, because no traffic is no failure. More than half of the
-//! copies must be answered; made-up requests may fail, because zeros and empty text are no legal
-//! input of many models. Cold start and recovery: after a restart it begins again.
+//! Rule: copies of the requests to stable, until there are enough; when too few arrive in time, the
+//! rest is made up from the signature, because no traffic is no failure. More than half of the
+//! copies must be answered; made-up requests may fail, because zeros and empty text are invalid
+//! inputs of many models. Cold start and recovery: after a restart the warm-up starts over.
 
 use std::sync::Arc;
 
 use contract::{Code, Error, ModelInfo, NamedTensor, Result, Tensor};
+use rollout::config::Warmup;
+use rollout::state::Event;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::shadow_runner::run_copy;
 use crate::repository::snapshot::ServedVersion;
 use crate::route::MirroredRequest;
-use rollout::config::Warmup;
-use rollout::state::Event;
 
-/// What the requests of a warm-up have led to.
+/// Counts of the requests of a warm-up.
 #[derive(Debug, Default)]
 struct WarmupCounts {
     n_run: u64,
@@ -41,7 +41,7 @@ impl WarmupCounts {
                 self.n_failed = self.n_run;
                 self.last = Some(error);
             }
-            Err(error) => tracing::debug!(%error, "made-up request of a rollout failed"),
+            Err(error) => tracing::debug!(%error, "made-up warm-up request failed"),
             Ok(_) => {}
         }
     }
@@ -61,7 +61,7 @@ impl WarmupCounts {
     }
 }
 
-/// Runs the warm-up; `arriving` gives copies, unless all requests are made up.
+/// Runs the warm-up; `arriving` yields copies, unless all requests are made up.
 pub(super) async fn warm_up(
     rule: Warmup,
     candidate: Arc<ServedVersion>,
@@ -76,7 +76,7 @@ pub(super) async fn warm_up(
             counts.run(&candidate, &copy).await;
         }
     }
-    // A model that takes no made-up input is warm from its loading.
+    // A model without made-up inputs was warmed up when it was loaded.
     if let Ok(copy) = synthetic_request(candidate.loaded_version.info()) {
         while counts.n_run < rule.n_requests {
             counts.run_made_up(&candidate, &copy).await;
@@ -85,7 +85,7 @@ pub(super) async fn warm_up(
     counts.event()
 }
 
-/// A request of zeros and empty strings, with 1 for every size that is not fixed.
+/// Builds a request of zeros and empty strings, with 1 for every size that is not fixed.
 fn synthetic_request(info: &ModelInfo) -> Result<MirroredRequest> {
     let required = info.signature.inputs.iter().filter(|s| !s.is_optional);
     let inputs = required.map(|spec| {

@@ -1,7 +1,7 @@
-//! The split of one model at work: from a request to one of its arms.
+//! The traffic split of one model as applied: from a request to one of its arms.
 //!
-//! Decision: the request is asked only for what this split needs. Randomness comes in as a number,
-//! so the same request and the same number always give the same arm.
+//! Decision: only the attributes that this split needs are read from the request. Randomness is
+//! passed in as a number, so the same request and the same number always give the same arm.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use contract::{Arm, AssignmentAttributes, Error, Fallback, Result, Split, UnitSource};
+use stats::assignment::Assigner;
+use stats::mismatch;
 
 use super::bandit;
 use super::counters::{ArmCounters, Class, Exposure, Exposures, Outcome, RequestFingerprint};
 use super::seen_units::SeenUnits;
-use stats::assignment::Assigner;
-use stats::mismatch;
 
-/// A checked split, with what its replies carry.
+/// A validated split, with the counters of its arms.
 #[derive(Debug)]
 pub(crate) struct ActiveSplit {
     split: Split,
-    /// Those in force, by arm; a bandit moves them.
+    /// Applied weights by arm; a bandit changes them.
     weights: Vec<f64>,
-    /// The weights as replies carry them, where they depend on what was answered before.
+    /// The weights in the form that replies carry; only for a bandit.
     propensities: Vec<Bytes>,
     assigner: Assigner,
     arms: Vec<Arc<ActiveArm>>,
@@ -30,7 +30,7 @@ pub(crate) struct ActiveSplit {
     period_start: PeriodStart,
 }
 
-/// What outlives a change of the weights.
+/// State that outlives a change of the weights.
 #[derive(Debug, Default)]
 struct AssignmentHistory {
     seen_units: SeenUnits,
@@ -38,31 +38,31 @@ struct AssignmentHistory {
     n_without_unit: AtomicU64,
 }
 
-/// What was there when the weights of now began to hold.
+/// State at the moment from which the current weights apply.
 #[derive(Debug)]
 struct PeriodStart {
     /// Units by arm.
     units: Vec<u64>,
-    /// ln BF of a mismatch under all earlier weights.
+    /// ln BF of a sample-ratio mismatch under all earlier weights.
     ln_mismatch: f64,
 }
 
-/// What goes with each arm.
+/// State of one arm.
 #[derive(Debug)]
 pub(crate) struct ActiveArm {
-    /// Its name, as replies carry it.
+    /// Its name, in the form that replies carry.
     pub(crate) name: Bytes,
-    /// What it has answered.
+    /// Counters of its answers.
     pub(crate) counters: Arc<ArmCounters>,
-    /// What it is called in the exposures, whatever its place.
+    /// Its number in the exposures, independent of its position.
     number: u8,
     history: Arc<AssignmentHistory>,
 }
 
-/// What a split says about one request.
+/// Assignment of one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ArmAssignment<'a> {
-    /// The request belongs to an arm, which had this probability when a bandit has set it.
+    /// The request belongs to an arm, which had this probability when a bandit set it.
     Assigned(&'a Arm, &'a Arc<ActiveArm>, Option<&'a Bytes>),
     /// The caller forces an arm.
     Forced(&'a Arm, &'a Arc<ActiveArm>),
@@ -71,7 +71,7 @@ pub(crate) enum ArmAssignment<'a> {
 }
 
 impl ActiveArm {
-    /// Takes note of a request that it was to answer, for its counts and for later feedback.
+    /// Records a request that was assigned to the arm, for its counters and for later feedback.
     pub(crate) fn record(&self, request: RequestFingerprint, outcome: &Outcome<'_>) {
         let class = self.counters.record(outcome);
         if outcome.error.is_none() {
@@ -83,7 +83,7 @@ impl ActiveArm {
 }
 
 impl ActiveSplit {
-    /// Checks a split.
+    /// Validates a split.
     ///
     /// # Errors
     /// `invalid_request` with the key that is wrong.
@@ -91,8 +91,8 @@ impl ActiveSplit {
         Self::with_arms_from(None, split, default_salt)
     }
 
-    /// The same split with other weights. Arms of the same name and version go on counting, no unit
-    /// is counted twice, and feedback still finds what was answered before.
+    /// Returns the same split with other weights. Arms of the same name and version keep their
+    /// counters, no unit is counted twice, and feedback still finds earlier answers.
     ///
     /// # Errors
     /// `invalid_request` with the key that is wrong.
@@ -100,11 +100,11 @@ impl ActiveSplit {
         Self::with_arms_from(Some(self), split, default_salt)
     }
 
-    /// The same split with the weights that the rewards of its arms suggest; `None` when it is no
-    /// bandit, has too few rewards, or has these weights already.
+    /// Returns the same split with the weights that the rewards of its arms suggest; `None` when it
+    /// is not a bandit, has too few rewards, or has these weights already.
     ///
     /// # Errors
-    /// `invalid_request` with the key that is wrong, which was right when the split was set.
+    /// `invalid_request` with the key that is wrong, which cannot happen for a validated split.
     pub(crate) fn with_bandit_weights(&self, default_salt: &str) -> Result<Option<Self>> {
         let rewards: Vec<_> = self.arms.iter().map(|arm| arm.counters.rewards()).collect();
         let rule = self.split.bandit.as_ref();
@@ -128,7 +128,7 @@ impl ActiveSplit {
     fn with_arms_from(earlier: Option<&Self>, split: Split, default_salt: &str) -> Result<Self> {
         let assigner = Assigner::new(&split, default_salt)?;
         let mut free = earlier.map_or(0, Self::first_free_number);
-        // Arms come and go; after hundreds of them, what was remembered is given up.
+        // Numbers of arms are never reused; after hundreds of arms, the history is discarded.
         let has_room = usize::from(free) + split.arms.len() <= usize::from(u8::MAX);
         let earlier = earlier.filter(|_| has_room);
         if earlier.is_none() {
@@ -180,38 +180,38 @@ impl ActiveSplit {
         numbers.max().unwrap_or(0)
     }
 
-    /// The split as it was written.
+    /// Returns the split as written.
     pub(crate) fn split(&self) -> &Split {
         &self.split
     }
 
-    /// The weights in force, in the order of the split.
+    /// Returns the applied weights, in the order of the split.
     pub(crate) fn weights(&self) -> &[f64] {
         &self.weights
     }
 
-    /// The arms at work, in the order of the split.
+    /// Returns the arms, in the order of the split.
     pub(crate) fn arms(&self) -> &[Arc<ActiveArm>] {
         &self.arms
     }
 
-    /// Who gets which arm.
+    /// Returns the assignment of units to arms.
     pub(crate) fn assigner(&self) -> &Assigner {
         &self.assigner
     }
 
-    /// How many requests had no unit.
+    /// Returns the number of requests without a unit.
     pub(crate) fn n_without_unit(&self) -> u64 {
         self.history.n_without_unit.load(Ordering::Relaxed)
     }
 
-    /// How many units each arm got: requests, when every request is a unit of its own.
+    /// Returns the units of each arm: requests, when every request is a unit of its own.
     pub(crate) fn units(&self) -> Vec<u64> {
         let arms = self.arms.iter();
         arms.map(|arm| arm.counters.n_units()).collect()
     }
 
-    /// ln BF that the units do not follow the weights.
+    /// Returns the ln BF that the units do not follow the weights.
     pub(crate) fn ln_mismatch(&self) -> f64 {
         let units = self.units();
         let now = units.iter().zip(&self.period_start.units);
@@ -224,7 +224,7 @@ impl ActiveSplit {
         self.period_start.ln_mismatch + of_now
     }
 
-    /// What the split says about the request of `attributes`; `draw` is asked for when it is random.
+    /// Assigns the request with these attributes; `draw` is called when the assignment is random.
     ///
     /// # Errors
     /// `invalid_request` when the caller forces an arm that the split does not have.
@@ -268,7 +268,7 @@ impl ActiveSplit {
         }
     }
 
-    /// The arm that answered a request, and the class that it answered.
+    /// Returns the arm that answered a request, and the class that it answered.
     pub(super) fn arm_of_request(&self, id: &str) -> Option<(&ActiveArm, Option<Class>)> {
         let exposure = self.history.exposures.find(RequestFingerprint::new(id))?;
         let mut arms = self.arms.iter();
@@ -276,7 +276,7 @@ impl ActiveSplit {
         Some((arm, exposure.class))
     }
 
-    /// The arm of a unit that was seen.
+    /// Returns the arm of a unit that was seen.
     pub(super) fn arm_of_unit(&self, unit: &str) -> Option<&ActiveArm> {
         let index = self.assigner.arm_of(unit)?;
         let arm = self.arms.get(index)?;

@@ -1,7 +1,7 @@
-//! Credit: from what became known about an answer to the arm that gave it.
+//! Attribution of feedback to the arm that gave the answer.
 //!
 //! Rule: feedback about a request belongs to the arm that answered it, feedback about a unit to the
-//! arm of the unit, in every split that has seen it. A label is worth 1 when its class was
+//! arm of the unit, in every split that has seen it. A label gives a reward of 1 when its class was
 //! answered, else 0. Every item counts, so a caller that sends one twice counts it twice.
 
 use contract::{Code, Error, Feedback, FeedbackTarget, FeedbackValue, Label, Result};
@@ -10,11 +10,11 @@ use super::RoutingTable;
 use super::active_split::ActiveSplit;
 use super::counters::Class;
 
-/// Sums of squares of larger rewards would lose what smaller ones add.
+/// Largest reward; beside the squares of larger ones, small rewards would be lost in rounding.
 const MAX_REWARD: f64 = 1e9;
 
 impl<T> RoutingTable<T> {
-    /// Takes up what became known about an answer.
+    /// Records feedback for the arm that it belongs to.
     ///
     /// # Errors
     /// As `Control::feedback` lists them.
@@ -40,7 +40,7 @@ impl<T> RoutingTable<T> {
     }
 }
 
-/// `None` when the split does not know what the feedback is about.
+/// Records feedback in one split; `None` when the split does not know its target.
 fn attribute(split: &ActiveSplit, feedback: &Feedback) -> Option<Result<()>> {
     let (arm, class) = match &feedback.target {
         FeedbackTarget::Request(id) => split.arm_of_request(id)?,

@@ -1,35 +1,35 @@
-//! Bandits: from what the answers of each arm were worth to the weights of the next period.
+//! Bandits: the weights of the next period, from the rewards of each arm.
 //!
 //! Inputs: the rewards of every arm since the split was set, and the rule of the split. Rule: the
 //! weight of an arm is the probability that it is the best of two, or half of that plus half of the
 //! probability that it is the second of more; then a floor keeps every arm alive. Rewards that are
 //! all 0 or 1 give Beta posteriors, any others normal posteriors of their means. Cold start: the
-//! weights stay as they were written until every arm has enough rewards. Recovery: none, a restart
-//! begins at the written weights. Rejected: a draw per request, as the share of a user would then
-//! change from one request to the next, and weights that move with every reward, as the arms would
-//! differ by what each hour is like.
+//! weights stay as written until every arm has enough rewards. Recovery: none, a restart begins at
+//! the written weights. Rejected: a draw per request, because the arm of a user would change from
+//! one request to the next, and weights that change with every reward, because the arms would then
+//! differ by the hours at which they got traffic.
 
 use contract::Bandit;
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
-
-use super::counters::Rewards;
 use stats::best_arm::{
     MeanPosterior, Posterior, probability_better, probability_higher, top_two_weights,
     top_two_weights_of_means, with_floor,
 };
 use stats::means::difference::Moments;
 
-/// The same rewards always give the same weights.
+use super::counters::Rewards;
+
+/// Fixed seed, so that the same rewards always give the same weights.
 const SEED: u64 = 0x10c4_6a7e;
 
-/// A weight is off by half a percentage point at most, 2 in 3 times.
+/// Number of draws; a weight is off by at most half a percentage point, 2 in 3 times.
 const N_DRAWS: u32 = 10_000;
 
-/// What `f64` loses of a whole number of buckets.
+/// Rounding error of `f64` for a whole number of buckets.
 const ROUNDING: f64 = 1e-6;
 
-/// The weights that the rewards suggest, by arm; `None` before there are enough of them.
+/// Returns the weights by arm; `None` before there are enough rewards.
 pub(super) fn weights(arms: &[Rewards], rule: &Bandit) -> Option<Vec<f64>> {
     // One reward has no variance.
     let enough = rule.min_units.max(2);
@@ -47,7 +47,7 @@ pub(super) fn weights(arms: &[Rewards], rule: &Bandit) -> Option<Vec<f64>> {
             arms => top_two_weights_of_means(arms, N_DRAWS, &mut random),
         },
     };
-    // Posteriors that cannot be drawn from suggest nothing.
+    // Posteriors that cannot be sampled give no weights.
     let n_arms = u32::try_from(arms.len()).ok()?;
     let is_whole = shares.len() == arms.len();
     let shares = shares.into_iter();
@@ -59,7 +59,7 @@ fn pair(second: f64) -> Vec<f64> {
     vec![1.0 - second, second]
 }
 
-/// The posteriors of yes-or-no rewards; `None` when a reward is neither.
+/// Returns the posteriors of binary rewards; `None` when a reward is neither 0 nor 1.
 fn binary(arms: &[Rewards]) -> Option<Vec<Posterior>> {
     let posterior = |arm: &Rewards| {
         let good = whole(arm.moments.sum)?;
@@ -72,7 +72,7 @@ fn binary(arms: &[Rewards]) -> Option<Vec<Posterior>> {
     arms.iter().map(posterior).collect()
 }
 
-/// A sum of ones is a whole number.
+/// Converts a sum of ones to an integer.
 fn whole(sum: f64) -> Option<u32> {
     let is_count = (0.0..f64::from(u32::MAX)).contains(&sum);
     #[expect(
@@ -83,8 +83,8 @@ fn whole(sum: f64) -> Option<u32> {
     is_count.then_some(sum as u32)
 }
 
-/// The posteriors of the means. The prior is one reward as the arms together have it, in mean and
-/// variance, so that an arm whose rewards happen to be all the same is not taken for certain.
+/// Returns the posteriors of the means. The prior is one reward with the mean and variance of all
+/// arms together, so that an arm whose rewards happen to be equal is not taken for certain.
 fn means(arms: &[Rewards]) -> Option<Vec<MeanPosterior>> {
     let mut together = Moments::default();
     for arm in arms {
@@ -107,8 +107,8 @@ fn means(arms: &[Rewards]) -> Option<Vec<MeanPosterior>> {
     arms.iter().map(posterior).collect()
 }
 
-/// Weights in whole buckets that sum to 1: each is rounded down, and the buckets that are left go to
-/// those that lost most, the first ones among equals.
+/// Rounds weights to whole buckets that sum to 1: each is rounded down, and the remaining buckets
+/// go to the weights that lost most, the first ones among equals.
 pub(super) fn round_to_buckets(weights: &[f64], n_buckets: u32) -> Vec<f64> {
     let n_buckets = f64::from(n_buckets);
     let exact = weights.iter().map(|weight| weight * n_buckets);

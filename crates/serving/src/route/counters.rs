@@ -1,9 +1,9 @@
-//! What the arms of a split have answered: counts, times and outputs, since the split was set.
+//! Counters of the arms of a split: counts, times and outputs, since the split was set.
 //!
 //! Rule: a request counts for the arm that it was assigned to, never when the arm was forced, and
-//! not when the caller made a mistake or went away. Everything only grows, so that whoever looks
-//! twice gets the time between by a subtraction. Counting is a few relaxed additions and one look
-//! at the outputs: no lock, no allocation.
+//! not when the caller made a mistake or went away. Counters only grow, so that the difference of
+//! two samples gives the counts between them. Counting is a few relaxed additions and one scan of
+//! the outputs: no lock, no allocation.
 
 mod exposures;
 mod histogram;
@@ -14,6 +14,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::{ArmResult, Code, NamedTensor, OutputCounts, RewardResult, Timings};
+use rollout::config::Span;
+use stats::means::difference::Moments;
 
 pub(crate) use exposures::{Exposure, Exposures, RequestFingerprint};
 pub(crate) use histogram::Histogram;
@@ -21,19 +23,17 @@ pub(crate) use outputs::{Class, is_not_finite};
 
 use histogram::AtomicHistogram;
 use outputs::{N_BINS, N_SCORE_BINS, OutputKind};
-use rollout::config::Span;
-use stats::means::difference::Moments;
 
-/// How one request ended.
+/// Outcome of one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome<'a> {
-    /// Why it failed.
+    /// Code of the error, when it failed.
     pub(crate) error: Option<Code>,
-    /// All of its time.
+    /// Its total time.
     pub(crate) latency: Duration,
-    /// Where the time of an answer went.
+    /// Parts of the time of an answer.
     pub(crate) timings: Option<Timings>,
-    /// What was answered.
+    /// Outputs of the answer.
     pub(crate) outputs: &'a [NamedTensor],
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct ArmCounters {
     rewards: Mutex<Rewards>,
 }
 
-/// What feedback said about the answers of an arm.
+/// Rewards of the answers of an arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Rewards {
     /// The sums of all rewards.
@@ -62,7 +62,7 @@ pub(crate) struct Rewards {
     pub(crate) n_non_binary: u64,
 }
 
-/// What an arm has counted since it was set up.
+/// Totals of an arm since it was created.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ArmTotals {
     /// Requests that were answered.
@@ -71,16 +71,16 @@ pub(crate) struct ArmTotals {
     pub(crate) n_errors: u64,
     /// Times of the answered ones, by the spans of a rollout: total, queue, infer.
     pub(crate) latencies: [Histogram; 3],
-    /// Rows by output bin; which bins mean what, says the kind of the outputs.
+    /// Rows by output bin; the meaning of the bins depends on the kind of the outputs.
     pub(crate) outputs: Vec<u64>,
     /// Answers with a NaN or an infinity in an output.
     pub(crate) n_nan: u64,
-    /// What feedback said about the answers.
+    /// Rewards of the answers.
     pub(crate) rewards: Moments,
 }
 
 impl ArmTotals {
-    /// The times of one part of the answered requests.
+    /// Returns the histogram of one span of the answered requests.
     pub(crate) fn latency(&self, span: Span) -> &Histogram {
         let [total, queue, infer] = &self.latencies;
         match span {
@@ -90,7 +90,7 @@ impl ArmTotals {
         }
     }
 
-    /// Adds what another server has counted for the same arm.
+    /// Adds the totals of another server for the same arm.
     pub(crate) fn add(&mut self, other: &Self) {
         self.n_answered += other.n_answered;
         self.n_errors += other.n_errors;
@@ -124,7 +124,7 @@ impl Default for ArmCounters {
 }
 
 impl ArmCounters {
-    /// Takes note of a request; says which class was answered, when there was one row to classify.
+    /// Records a request; returns the answered class, when there was one row to classify.
     pub(crate) fn record(&self, outcome: &Outcome<'_>) -> Option<Class> {
         match outcome.error {
             None => self.record_answer(outcome),
@@ -143,7 +143,7 @@ impl ArmCounters {
     }
 
     fn record_answer(&self, outcome: &Outcome<'_>) -> Option<Class> {
-        // A load first: a line that nobody writes stays in every cache.
+        // A load first: a cache line that is not written stays in all caches.
         if self.error_run.load(Ordering::Relaxed) != 0 {
             self.error_run.store(0, Ordering::Relaxed);
         }
@@ -168,17 +168,17 @@ impl ArmCounters {
         seen.class
     }
 
-    /// Takes note of a unit that was assigned for the first time.
+    /// Records a unit that was assigned for the first time.
     pub(super) fn record_unit(&self) {
         self.units.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many units were assigned.
+    /// Returns the number of assigned units.
     pub(crate) fn n_units(&self) -> u64 {
         self.units.load(Ordering::Relaxed)
     }
 
-    /// Takes note of what an answer was worth.
+    /// Records the reward of an answer.
     pub(super) fn record_reward(&self, reward: f64) {
         let one = Moments {
             n: 1,
@@ -190,12 +190,12 @@ impl ArmCounters {
         rewards.n_non_binary += u64::from(reward != 0.0 && reward != 1.0);
     }
 
-    /// What the answers were worth so far.
+    /// Returns the rewards so far.
     pub(super) fn rewards(&self) -> Rewards {
         *self.rewards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything that was counted so far.
+    /// Returns the totals so far.
     pub(crate) fn totals(&self) -> ArmTotals {
         let latencies = self.latencies.each_ref().map(AtomicHistogram::read);
         let outputs = self.outputs.iter();
@@ -210,12 +210,12 @@ impl ArmCounters {
         }
     }
 
-    /// The longest run of requests that failed one after the other since it was last taken.
+    /// Returns the longest run of consecutive failures since the last call, and resets it.
     pub(crate) fn take_longest_error_run(&self) -> u64 {
         self.longest_error_run.swap(0, Ordering::Relaxed)
     }
 
-    /// What was counted so far, as it is shown.
+    /// Returns the counts so far in the form of the API.
     pub(crate) fn result(&self, arm: &str, weight: f64) -> ArmResult {
         let totals = self.totals();
         let [latencies, ..] = &totals.latencies;

@@ -1,10 +1,10 @@
-//! Mirrors: copies of requests for a version on trial, sent after the caller has its answer.
+//! Mirrors: copies of requests for a candidate, sent after the caller has its answer.
 //!
 //! Inputs: a request that the stable version answers, and a random number. Rule: a share of the
 //! requests is copied, which costs a reference to the bytes of its tensors; a copy waits in a short
-//! queue and is dropped when that is full or when the copy is large. The caller never waits for it.
-//! Cold start and recovery: none, nothing is remembered. Rejected: to copy before the answer, so
-//! that both versions run at once, because then the copy delays the caller where cores are few.
+//! queue and is dropped when the queue is full or the copy is large. The caller never waits for it.
+//! Cold start and recovery: none, there is no state. Rejected: copying before the answer, so that
+//! both versions run at once, because the copy would delay the caller where cores are few.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,44 +12,44 @@ use std::time::Duration;
 use contract::{Code, InferRequest, InferResponse, NamedTensor, Result};
 use tokio::sync::mpsc;
 
-/// Copies that wait. Each holds on to its tensors, so that this times [`MAX_BYTES`] bounds memory.
+/// Number of waiting copies. Each holds its tensors, so this times [`MAX_BYTES`] bounds memory.
 const MAX_COPIES: usize = 32;
 
-/// Larger requests are not copied.
+/// Largest request that is copied.
 const MAX_BYTES: usize = 4 << 20;
 
-/// A request that the stable version has answered, for the version on trial.
+/// A copy of a request that the stable version answered, for the candidate.
 #[derive(Debug)]
 pub(crate) struct MirroredRequest {
     /// The inputs.
     pub(crate) inputs: Vec<NamedTensor>,
     /// The outputs that were asked for; empty for all.
     pub(crate) outputs: Vec<String>,
-    /// What stable said.
+    /// The answer of stable, or the code of its error.
     pub(crate) answer: Result<MirroredResponse, Code>,
 }
 
-/// What stable answered.
+/// An answer to compare.
 #[derive(Debug)]
 pub(crate) struct MirroredResponse {
     /// The outputs.
     pub(crate) outputs: Vec<NamedTensor>,
-    /// The run of the engine.
+    /// Run time of the engine.
     pub(crate) infer: Duration,
 }
 
-/// Why a copy was not compared.
+/// Reason why a copy was not compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropReason {
-    /// Copies took their share of the time of the workers.
+    /// Shadow requests have used up their share of the time of the workers.
     Budget,
-    /// Too many wait.
+    /// Too many copies wait.
     QueueFull,
     /// The candidate took too long.
     Deadline,
-    /// The request is too large to hold on to.
+    /// The request is too large to keep.
     TooLarge,
-    /// The candidate could not take it.
+    /// The candidate could not accept it.
     CandidateError,
 }
 
@@ -63,7 +63,7 @@ impl DropReason {
         Self::CandidateError,
     ];
 
-    /// Its name in reports and metrics.
+    /// Returns the name in reports and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Budget => "budget",
@@ -80,7 +80,7 @@ impl DropReason {
 pub(crate) struct DropCounters([AtomicU64; DropReason::ALL.len()]);
 
 impl DropCounters {
-    /// One more.
+    /// Counts a dropped copy.
     pub(crate) fn add(&self, reason: DropReason) {
         let index = DropReason::ALL.iter().position(|known| *known == reason);
         if let Some(counter) = index.and_then(|index| self.0.get(index)) {
@@ -88,24 +88,24 @@ impl DropCounters {
         }
     }
 
-    /// All of them.
+    /// Returns all counts by reason.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = DropReason::ALL.iter().zip(&self.0);
         counts.map(|(reason, count)| (reason.as_str(), count.load(Ordering::Relaxed)))
     }
 }
 
-/// Takes copies of a share of the requests.
+/// Copies a share of the requests.
 #[derive(Debug)]
 pub(crate) struct Mirror {
-    /// A random number below that is copied.
+    /// Requests whose random number is below this are copied.
     limit: u64,
     copies: mpsc::Sender<MirroredRequest>,
     drops: std::sync::Arc<DropCounters>,
 }
 
 impl Mirror {
-    /// A mirror for this share of the requests, and the place where its copies arrive.
+    /// Creates a mirror for this share of the requests, and the receiver of its copies.
     pub(crate) fn new(
         share: f64,
         drops: std::sync::Arc<DropCounters>,
@@ -125,7 +125,7 @@ impl Mirror {
         (mirror, arriving)
     }
 
-    /// A copy of the request, when this `draw` falls on it.
+    /// Returns a copy of the request, when `draw` selects it.
     pub(crate) fn copy(&self, request: &InferRequest, draw: u64) -> Option<MirroredRequest> {
         // The low bits choose the arm.
         if draw >> 32 >= self.limit {
@@ -143,7 +143,7 @@ impl Mirror {
         })
     }
 
-    /// Sends a copy, with what stable said; a mistake of the caller says nothing about versions.
+    /// Sends a copy with the result of stable; mistakes of the caller are no evidence and not sent.
     pub(crate) fn send(&self, copy: MirroredRequest, result: &Result<InferResponse>) {
         let answer = match result {
             Ok(response) => Ok(MirroredResponse {

@@ -1,25 +1,25 @@
-//! The report of a split: its arms side by side, and whether their differences stand.
+//! The report of a split: its arms side by side, with the significance of their differences.
 //!
 //! Rule: every other arm is compared with the first, by the rate of errors and by the mean reward.
-//! Intervals and p-values are always valid, so the report may be watched; which differences stand
-//! among all of the report, says e-BH. Before the variance of an error rate is estimated, each arm
-//! gets one request that failed and one that did not (Agresti and Caffo), or three failures of
-//! three requests would be certainty. Rewards are compared from 30 of each arm on.
+//! Intervals and p-values are always valid, so the report may be watched; e-BH decides which of all
+//! differences are significant. Before the variance of an error rate is estimated, each arm gets
+//! one request that failed and one that did not (Agresti and Caffo), or three failures of three
+//! requests would be certainty. Rewards are compared from 30 of each arm on.
 
 use contract::{ArmResult, Comparison, Difference, SampleRatio};
-
-use super::active_split::ActiveSplit;
-use super::counters::ArmTotals;
 use stats::means::difference::{Effect, Moments, TUNED_FOR};
 use stats::{false_discovery, mismatch};
 
-/// What is wrong at most once in twenty.
+use super::active_split::ActiveSplit;
+use super::counters::ArmTotals;
+
+/// Significance level: one error in twenty.
 const ALPHA: f64 = 0.05;
 
-/// With fewer rewards the estimate of their variance is worth little.
+/// Lowest number of rewards for a useful estimate of their variance.
 const MIN_REWARDS: u64 = 30;
 
-/// What a split has to show.
+/// Report of a split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Report {
     pub(super) results: Vec<ArmResult>,
@@ -27,13 +27,13 @@ pub(super) struct Report {
     pub(super) sample_ratio: Option<SampleRatio>,
 }
 
-/// A difference before it is known which others there are.
+/// A difference whose significance is not decided yet.
 struct TestedDifference {
     difference: Difference,
     ln_e: f64,
 }
 
-/// What a split shows now.
+/// Builds the report of a split.
 pub(super) fn report(active: &ActiveSplit) -> Report {
     let arms = active.split().arms.iter().zip(active.arms());
     let arms: Vec<_> = arms
@@ -94,7 +94,7 @@ fn error_rate(a: &ArmTotals, b: &ArmTotals) -> Option<TestedDifference> {
     Some(tested(estimate, effect))
 }
 
-/// One failure and one success more than there were.
+/// Returns the moments of the failures, with one failure and one success added.
 fn failures(arm: &ArmTotals) -> Moments {
     let failed = (arm.n_errors + 1) as f64;
     Moments {

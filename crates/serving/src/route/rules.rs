@@ -1,4 +1,4 @@
-//! What decides between the versions of one model, as one value that is swapped whole.
+//! Routing rules of one model, as one value that is swapped as a whole.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use super::active_split::ActiveSplit;
 use super::mirror::Mirror;
 use super::report;
 
-/// What decides between the versions of one model.
+/// Everything that decides between the versions of one model.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RoutingRules {
     /// The version that answers when none is named, even while it is not ready.
     pub(crate) pinned: Option<Version>,
-    /// Further names of versions.
+    /// Labels, with their versions.
     pub(crate) labels: BTreeMap<String, Version>,
-    /// How requests that name no version are shared out.
+    /// Split of the requests that name no version.
     pub(crate) split: Option<Arc<ActiveSplit>>,
     /// Grows with every change that an operator makes.
     pub(crate) generation: u64,
-    /// Where copies of requests go that name no version.
+    /// Mirror for the requests that name no version.
     pub(crate) mirror: Option<Arc<Mirror>>,
-    /// The rollout that decides in place of operators.
+    /// The rollout that controls the model instead of operators.
     pub(crate) rollout: Option<String>,
 }
 
 impl RoutingRules {
-    /// What decides, as `Control` shows it.
+    /// Returns the rules in the form of `Control`.
     pub(crate) fn routing(&self) -> Routing {
         let report = self.split.as_deref().map(report::report);
         let report = report.unwrap_or_default();

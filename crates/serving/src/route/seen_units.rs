@@ -1,7 +1,7 @@
-//! The census: which units were seen, so that each is counted once.
+//! The set of seen units, so that each is counted once.
 //!
 //! Input: the fingerprint of a unit. Rule: an exact set of at most 2^20 fingerprints of 64 bits;
-//! whoever comes later is not counted. Cold start: nobody. Rejected: an approximate distinct
+//! later units are not counted. Cold start: an empty set. Rejected: an approximate distinct
 //! counter, whose error of one or two percent looks like a broken split.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,16 +9,17 @@ use std::sync::{Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// 8 MiB of fingerprints, in 16 MiB of places.
+/// Largest number of units: 8 MiB of fingerprints, in 16 MiB of slots.
 const MAX_UNITS: usize = 1 << 20;
 
-/// A power of two, as all sizes of a shard.
+/// Initial size of a shard; a power of two, as all sizes.
 const MIN_SLOTS: usize = 16;
 
-/// Enough that threads rarely meet, and that growing one part takes a fraction of a millisecond.
+/// Number of shards, so that threads rarely contend and a shard grows in a fraction of a
+/// millisecond.
 const N_SHARDS: usize = 64;
 
-/// The units seen.
+/// The set of seen units.
 #[derive(Debug)]
 pub(super) struct SeenUnits {
     shards: Box<[Mutex<Shard>]>,
@@ -26,17 +27,17 @@ pub(super) struct SeenUnits {
     max_units: usize,
 }
 
-/// A set of numbers in one piece of memory, so that a look touches one line of the cache: of a
-/// million units, few are in it.
+/// A set of numbers in one piece of memory, so that a lookup touches one cache line: of a million
+/// units, few are cached.
 #[derive(Debug, Default)]
 struct Shard {
-    /// 0 is free. A number lies at the first free place from the one that its low bits name.
+    /// Slots, of which 0 is free. A number is in the first free slot from the one at its low bits.
     slots: Vec<u64>,
     n_occupied: usize,
 }
 
 impl Shard {
-    /// Where a number is or would be; `None` when there are no places yet.
+    /// Returns the slot that a number has or would get; `None` when there are no slots yet.
     fn slot_of(&self, number: u64) -> Option<usize> {
         let mask = u64::try_from(self.slots.len()).ok()?.checked_sub(1)?;
         let start = usize::try_from(number & mask).ok()?;
@@ -51,7 +52,7 @@ impl Shard {
         slot.and_then(|slot| self.slots.get(slot)) == Some(&number)
     }
 
-    /// Whether the number was not there before.
+    /// Inserts a number; returns whether it is new.
     fn insert(&mut self, number: u64) -> bool {
         if self.n_occupied * 4 >= self.slots.len() * 3 {
             self.grow();
@@ -95,7 +96,7 @@ impl SeenUnits {
         }
     }
 
-    /// Takes note of a unit; whether it is new.
+    /// Inserts a unit; returns whether it is new.
     pub(super) fn insert(&self, unit: &str) -> bool {
         let fingerprint = fingerprint(unit);
         let Some(shard) = self.shard(fingerprint) else {
@@ -112,7 +113,7 @@ impl SeenUnits {
         is_new
     }
 
-    /// Whether a unit was seen, as far as is known: of a full census nobody is a stranger.
+    /// Returns whether a unit was or may have been seen: always `true` when the set is full.
     pub(super) fn may_contain(&self, unit: &str) -> bool {
         let fingerprint = fingerprint(unit);
         let is_there = self.shard(fingerprint).is_some_and(|shard| {
@@ -126,14 +127,14 @@ impl SeenUnits {
         self.n_units.load(Ordering::Relaxed) >= self.max_units
     }
 
-    /// By the middle bits: the table inside uses the others.
+    /// Returns the shard by the middle bits of a fingerprint: the shard uses the others.
     fn shard(&self, fingerprint: u64) -> Option<&Mutex<Shard>> {
         let index = usize::try_from(fingerprint >> 40).ok()? % N_SHARDS;
         self.shards.get(index)
     }
 }
 
-/// Never 0, which is a free place.
+/// Computes a fingerprint; never 0, which marks a free slot.
 fn fingerprint(unit: &str) -> u64 {
     xxh3_64(unit.as_bytes()).max(1)
 }
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn a_shard_is_a_set_whatever_its_numbers() {
         let mut shard = Shard::default();
-        // The same low bits, so that all of them want one place.
+        // The same low bits, so that all of them collide in one slot.
         let numbers = || (1..2000_u64).map(|number| number << 40);
         assert!(numbers().all(|number| !shard.contains(number)));
         assert!(numbers().all(|number| shard.insert(number)));

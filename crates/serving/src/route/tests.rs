@@ -123,7 +123,7 @@ fn a_long_list_of_models_is_cut() {
     assert!(show(&table, "nobody/").ends_with("see `GET /models`"));
 }
 
-/// A caller who says who he is in every way at once.
+/// A caller with a unit in every source at once.
 #[derive(Debug, Default)]
 struct TestAttributes {
     unit: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! What a server is started with.
+//! Options of a server.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use contract::{Engine, Error, Observe, Result, Store, Webhooks};
 use crate::rollout_driver::NoWebhooks;
 use crate::store::MemoryStore;
 
-/// A scan of a hundred models takes a few milliseconds, and nobody waits longer for a model that
-/// lies on a drive without events.
+/// The default interval of scans: a scan of a hundred models takes a few milliseconds, and models
+/// on a drive without file events are found soon enough.
 const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Between two files of one copy pass fractions of this.
+/// The default debounce time, several times the pause between two files of one copy.
 const DEFAULT_DEBOUNCE: Duration = Duration::from_secs(1);
 
 /// Some seconds of work for a small model, and little memory for a large one.
@@ -23,40 +23,41 @@ const DEFAULT_MAX_QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// Short enough to see a failing version within seconds, long enough to cost nothing.
 const DEFAULT_ROLLOUT_BLOCK: Duration = Duration::from_secs(1);
 
-/// What a server is started with. Every value is valid.
+/// The options of a server. Every value is valid.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// The folders of models; a root may also be one model, as its folder or its file.
     pub roots: Vec<PathBuf>,
     /// The engines in order of preference.
     pub engines: Vec<Arc<dyn Engine>>,
-    /// Where events go.
+    /// The receiver of telemetry events.
     pub observe: Arc<dyn Observe>,
     /// The cores that the process may use, for the default number of instances.
     pub cores: NonZeroUsize,
-    /// From one scan of the roots to the next; changes are mostly noticed earlier.
+    /// The time from one scan of the roots to the next; file events usually report changes earlier.
     pub poll_interval: Duration,
-    /// How long a version must stay the same before it is loaded, so that no half copy is.
+    /// The time for which a version must stay unchanged before it is loaded, so that no half copy
+    /// is.
     pub debounce: Duration,
-    /// The time of a request, for models and callers that give none.
+    /// The time limit of a request, for models and callers that set none.
     pub default_timeout: Option<Duration>,
-    /// The most rows that wait, for models that do not say.
+    /// The most rows that wait, for models that do not set it.
     pub max_queue_rows: NonZeroUsize,
-    /// Where labels, pins, splits, rollouts and their history are kept; by default in memory.
+    /// The store of labels, pins, splits, rollouts and their history; by default in memory.
     pub store: Arc<dyn Store>,
-    /// Asks the gates of rollouts, and notifies; by default nobody does, and such rollouts are
-    /// refused.
+    /// The client of webhooks for gates and notifications; by default there is none, and rollouts
+    /// with webhooks are refused.
     pub webhooks: Arc<dyn Webhooks>,
-    /// The address of the server that decides about rollouts, when it is another one.
+    /// The address of the rollout leader, when it is another server.
     pub rollout_leader: Option<String>,
-    /// Where others reach this server, for links; by default there are none.
+    /// The address under which others reach this server, for links; by default there is none.
     pub public_url: Option<String>,
-    /// From one look of a rollout at its counts to the next.
+    /// The time from one sample of the counters of a rollout to the next.
     pub rollout_block: Duration,
 }
 
 impl ServerOptions {
-    /// Options with the defaults for everything that is not named.
+    /// Creates options with defaults for everything that is not named.
     #[must_use]
     pub fn new(
         roots: Vec<PathBuf>,

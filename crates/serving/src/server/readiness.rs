@@ -1,14 +1,14 @@
-//! Readiness: whether the server wants traffic.
+//! Readiness: decides whether the server accepts traffic.
 //!
-//! Rule: every model that was there at the start serves a version that is not stuck, and nobody has
-//! asked to shut down. A model that comes later never takes the readiness away, one that was unloaded or deleted
-//! is no longer waited for, and an empty repository is ready.
+//! Rule: every model that was present at the start serves a version that is not stuck, and no
+//! shutdown has begun. A model that is added later never takes the readiness away, one that was
+//! unloaded or deleted is no longer waited for, and an empty repository is ready.
 
 use contract::Readiness;
 
 use crate::route::RoutingTable;
 
-/// Decides from what is served. `stuck` gives why a version can run nothing for now, if that is so.
+/// Decides from the routing table. `stuck` returns why a version can run nothing for now, if so.
 pub(crate) fn readiness<T>(
     table: &RoutingTable<T>,
     is_shutting_down: bool,
@@ -64,7 +64,7 @@ mod tests {
         }
     }
 
-    /// What is promised, the models, whether the server shuts down, and why it is not ready.
+    /// The promise, the models, whether the server shuts down, and why it is not ready.
     type Case = (&'static str, Vec<ModelRow<()>>, bool, &'static str);
 
     fn cases() -> Vec<Case> {

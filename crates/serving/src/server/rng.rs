@@ -1,7 +1,7 @@
 //! Random numbers for requests that have no unit.
 //!
-//! Decision: a counter that starts at random and is scrambled (SplitMix64): evenly spread, without a
-//! lock, for the price of one addition; nobody gains by guessing the next number.
+//! Decision: a counter with a random start that is scrambled (SplitMix64): evenly spread, without a
+//! lock, for the price of one addition; guessing the next number gains a caller nothing.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The distance of two states: 2^64 divided by the golden ratio.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A source of random numbers for many threads.
+/// Source of random numbers for many threads.
 #[derive(Debug)]
 pub(super) struct RequestRng(AtomicU64);
 
@@ -20,7 +20,7 @@ impl Default for RequestRng {
 }
 
 impl RequestRng {
-    /// The next number.
+    /// Returns the next number.
     pub(super) fn next(&self) -> u64 {
         mix64(self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP))
     }
@@ -50,7 +50,7 @@ mod tests {
         for _ in 0..100_000 {
             counts[usize::try_from(rng.next() % 10).unwrap()] += 1;
         }
-        // Ten standard deviations: a fair source is outside once in longer than anybody tests.
+        // Ten standard deviations: a fair source practically never exceeds them.
         let is_even = counts.iter().all(|&count| (9050..10_950).contains(&count));
         assert!(is_even, "{counts:?}");
     }

@@ -1,12 +1,12 @@
-//! Rollouts of the server, for callers.
+//! Implementation of `Rollouts` for the server.
 
 use contract::{
     BoxFuture, Error, OperatorAction, RawJson, Result, RolloutWatch, Rollouts, SimulationInput,
 };
-
-use super::Server;
 use rollout::config::RolloutConfig;
 use rollout::simulate;
+
+use super::Server;
 
 impl Rollouts for Server {
     fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<RawJson>> {
@@ -69,7 +69,8 @@ impl Rollouts for Server {
         let config = config.map_err(|error| Error::invalid(error.to_string()))?;
         let summary = simulate::request::run_all(&config, input)?;
         let text = serde_json::to_string(&summary);
-        let text = text.map_err(|error| Error::internal(format!("a summary: {error}")))?;
+        let text =
+            text.map_err(|error| Error::internal(format!("failed to serialize summary: {error}")))?;
         Ok(RawJson::new(&text))
     }
 }

@@ -25,7 +25,7 @@ struct TestRepository {
 }
 
 impl TestRepository {
-    /// A repository with these artefacts, `path text` each.
+    /// A repository with these artifacts, `path text` each.
     fn new(files: &[(&str, &str)]) -> Self {
         let repository = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -71,7 +71,7 @@ impl TestRepository {
         }
     }
 
-    /// A server that has loaded what it can.
+    /// Starts a server and waits until it has loaded the repository.
     async fn server(&self) -> Arc<Server> {
         let server = Server::start(self.options()).unwrap();
         server.rescan().await.unwrap();
@@ -90,7 +90,7 @@ fn target(model: &str, version: &str) -> Target {
     }
 }
 
-/// What a version adds to zero, or the code of the failure.
+/// Returns what a version adds to zero, or the code of the failure.
 async fn predict(server: &Server, model: &str, version: &str) -> Result<f32, Code> {
     let route = server.route(&target(model, version));
     let route = route.map_err(|error| error.code())?;
@@ -114,7 +114,7 @@ fn states(server: &Server, model: &str) -> String {
     versions.collect::<Vec<_>>().join(", ")
 }
 
-/// Waits for what other threads do.
+/// Waits for other threads.
 async fn until(is_done: impl Fn() -> bool) {
     while !is_done() {
         tokio::task::yield_now().await;
@@ -404,7 +404,7 @@ async fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
     assert_eq!(predict(&server, "a", "").await, Err(Code::VersionNotFound));
     assert!(
         server.readiness().is_ready,
-        "nobody waits for what was unloaded"
+        "an unloaded model does not block readiness"
     );
     until(|| repository.engine.n_open.load(Ordering::SeqCst) == 1).await;
     server.load(&name("a")).await.unwrap();
@@ -435,7 +435,7 @@ async fn a_load_that_is_asked_for_tells_why_it_failed_and_tries_again() {
     let repository = TestRepository::new(&[("a/1/model.fake", "fail")]);
     let server = repository.server().await;
     let error = server.load(&name("a")).await.unwrap_err();
-    assert_eq!(error.message(), "a version 1: the file is no model");
+    assert_eq!(error.message(), "a version 1: the file is not a model");
     assert_eq!(repository.engine.n_loads.load(Ordering::SeqCst), 2);
     repository.write("a/model.yaml", "oops: 1");
     let error = server.load(&name("a")).await.unwrap_err();
@@ -602,7 +602,7 @@ fn halves(first: &str, second: &str) -> contract::Split {
     }
 }
 
-/// Makes a change, or gives the sentence of its refusal.
+/// Makes a change, or returns the text of its refusal.
 async fn change(server: &Server, change: Change) -> Result<Routing, String> {
     let changed = server.change(&name("a"), change, "test").await;
     changed.map_err(|error| error.message().to_owned())
@@ -612,7 +612,7 @@ fn version(text: &str) -> Version {
     Version::new(text).unwrap()
 }
 
-/// `actor: what`, the newest first.
+/// `actor: change`, the newest first.
 async fn history(server: &Server) -> Vec<String> {
     let entries = server.history(&name("a"), 10).await.unwrap();
     let lines = entries.iter();
@@ -740,7 +740,7 @@ async fn a_new_version_that_was_a_mistake_is_taken_back_in_one_step() {
     assert_eq!(history(&server).await, expected);
 }
 
-/// Waits until the keeper has taken note of the new default.
+/// Waits until the repository controller has applied the new default.
 async fn until_default_changed(server: &Server) {
     while !history(server)
         .await

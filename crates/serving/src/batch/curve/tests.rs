@@ -1,4 +1,4 @@
-//! The curve against costs that are known.
+//! The curve against known costs.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const fn micros(n: u64) -> Duration {
     Duration::from_micros(n)
 }
 
-/// A curve that has seen one run of each size, of so much per run and so much per row.
+/// Creates a curve from one run of each size, with a fixed cost per run and a cost per row.
 fn affine(fixed: u64, per_row: u64, sizes: &[usize]) -> Curve {
     let mut curve = Curve::default();
     for &size in sizes {

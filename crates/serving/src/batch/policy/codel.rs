@@ -1,16 +1,17 @@
-//! Requests without deadline: whether the queue only delays them.
+//! CoDel for requests without deadline: detects a queue that only adds delay.
 //!
-//! Input: the delay of the requests that run. Rule (after CoDel): when even the least delay of an
-//! interval is above the target, the queue stands, and until the next interval is over requests
-//! that wait for more than twice the target are refused. A burst that drains is left alone. Cold
-//! start and recovery: one interval. Rejected: the mean delay, which a burst raises as well.
+//! Input: the delay of the requests that run. Rule (after CoDel): when even the smallest delay of
+//! an interval is above the target, the queue does not drain, and until the end of the next
+//! interval requests that wait for more than twice the target are refused. A burst that drains is
+//! left alone. Cold start and recovery: one interval. Rejected: the mean delay, which a burst
+//! raises as well.
 
 use std::time::{Duration, Instant};
 
-/// The time over which the least delay is taken.
+/// The time over which the smallest delay is taken.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The least delay of the current interval, and what the last one came to.
+/// The smallest delay of the current interval, and the result of the last one.
 #[derive(Debug, Default)]
 pub(super) struct CoDel {
     since: Option<Instant>,
@@ -19,7 +20,7 @@ pub(super) struct CoDel {
 }
 
 impl CoDel {
-    /// A request ran after this delay.
+    /// Records that a request ran after this delay.
     pub(super) fn observe(&mut self, delay: Duration, target: Duration, now: Instant) {
         let least = self.least.map_or(delay, |least| least.min(delay));
         self.least = Some(least);
@@ -30,7 +31,7 @@ impl CoDel {
         }
     }
 
-    /// Whoever came before this is refused.
+    /// Returns the arrival time before which requests are refused.
     pub(super) fn shed_before(&self, target: Duration, now: Instant) -> Option<Instant> {
         self.is_standing
             .then(|| now.checked_sub(target * 2))

@@ -1,24 +1,25 @@
-//! The time that callers give: low enough for nine requests in ten.
+//! Estimate of the time that callers allow: low enough for nine requests in ten.
 //!
-//! Rule: the estimate falls by 4.5 % when a request has less, and rises by half a percent when it
-//! has more, which balances at a tenth. So batches stay short enough for callers with deadlines
-//! when the model sets no time limit, and one hasty caller does not spoil them for all. Cold start:
-//! none. Recovery: ten seconds without deadlines forget it.
+//! Rule: the estimate falls by 4.5 % when a request allows less, and rises by half a percent when
+//! it allows more, which balances at a tenth. So batches stay short enough for callers with
+//! deadlines when the model sets no time limit, and one caller with a short deadline does not
+//! shorten them for all. Cold start: none. Recovery: the estimate expires after ten seconds without
+//! deadlines.
 
 use std::time::{Duration, Instant};
 
 const RISE: f64 = 1.005;
 const FALL: f64 = 0.955;
 
-/// How long the last deadline counts.
+/// The time for which the last deadline counts.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// What requests with a deadline usually have, and when the last of them came.
+/// The usual time to the deadline of requests that have one, and the arrival of the last of them.
 #[derive(Debug, Default)]
 pub(super) struct DeadlineEstimate(Option<(Duration, Instant)>);
 
 impl DeadlineEstimate {
-    /// A request has this much time.
+    /// Records the time that a request allows.
     pub(super) fn observe(&mut self, time: Duration, now: Instant) {
         let estimate = self
             .get(now)
@@ -29,7 +30,7 @@ impl DeadlineEstimate {
         self.0 = Some((estimate, now));
     }
 
-    /// What nine requests in ten have; `None` when none had a deadline lately.
+    /// Returns the time that nine requests in ten allow; `None` when none had a deadline lately.
     pub(super) fn get(&self, now: Instant) -> Option<Duration> {
         let (estimate, seen) = self.0?;
         (now.saturating_duration_since(seen) < MEMORY).then_some(estimate)

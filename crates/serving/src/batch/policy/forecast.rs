@@ -1,9 +1,9 @@
-//! What the scheduler predicts: how long an answer takes, and who would be refused.
+//! Predictions of the scheduler: the time to an answer, and the requests that would be refused.
 //!
-//! Rule: a newcomer waits for an instance, for full batches of what is ahead of its priority, and
-//! for a full batch of its own. What was measured is not believed after an idle second. The admission
-//! level is asked for by those who look, and by each refusal, so it is searched and not kept: what
-//! is ahead of a priority changes only at those that wait, which are few.
+//! Rule: a new request waits for an instance, for full batches of the rows ahead of its priority,
+//! and for a full batch of its own. Measurements are not trusted after an idle second. The
+//! admission level is read by status calls and by each refusal, so it is searched and not kept: the
+//! rows ahead of a priority change only at priorities that wait, which are few.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::types::{Refusal, SchedulerSnapshot};
 use crate::batch::curve::{Point, float};
 use crate::batch::queue::{QueuedRequest, class};
 
-/// What was measured so long ago refuses nobody while everything is idle.
+/// The age from which measurements refuse no request while everything is idle.
 const STALE_AGE: Duration = Duration::from_secs(1);
 
 /// The class of requests without a priority, which is the least urgent.
@@ -24,9 +24,10 @@ const LAST_CLASS: u32 = u32::MAX;
 const FIRST_CLASS: u32 = 1;
 
 impl<T> Scheduler<T> {
-    /// A request is about to arrive. Refuses it where a single row, which waits no longer than more
-    /// rows do, would be refused for its deadline: of its priority or, while that is not known, of
-    /// every priority. The wait that is told then is that of requests without one, as most are.
+    /// Refuses a request that is about to arrive, where a single row, which waits no longer than
+    /// more rows do, would be refused for its deadline: of its priority or, while that is not
+    /// known, of every priority. The reported wait is then that of requests without a priority, as
+    /// most are.
     pub(crate) fn refuse_early(&mut self, urgency: Urgency, now: Instant) -> Result<(), Refusal> {
         let Urgency { deadline, priority } = urgency;
         if self.is_closing || self.slots.n_left() == 0 {
@@ -45,14 +46,14 @@ impl<T> Scheduler<T> {
         Err(refusal)
     }
 
-    /// Whether a row of any priority would come too late. What is ahead of one changes only at those
-    /// that wait.
+    /// Returns whether a row of any priority would come too late. The rows ahead change only at
+    /// priorities that wait.
     fn is_late_for_all(&self, deadline: Instant, now: Instant) -> bool {
         let mut classes = std::iter::once(FIRST_CLASS).chain(self.queue.classes());
         classes.all(|class| self.refusal_if_late(class, 1, deadline, now).is_some())
     }
 
-    /// What was measured, and what follows from it now.
+    /// Returns the measurements, and the sizes and predictions that follow from them.
     pub(crate) fn snapshot(&self, now: Instant) -> SchedulerSnapshot {
         let run_cost = |point: &Point| RunCost {
             rows: point.rows,
@@ -72,13 +73,13 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// The lowest priority of which a request of one row would be admitted now, with the time limit
-    /// of the model.
+    /// Returns the lowest priority at which a request of one row would be admitted now, with the
+    /// time limit of the model.
     pub(crate) fn admission_level(&self, now: Instant) -> AdmissionLevel {
         if self.is_closing || self.slots.n_left() == 0 {
             return AdmissionLevel::Closed;
         }
-        // Up to the first class that waits, and from each to the next, all fare the same.
+        // The result is the same up to the first class that waits, and from each class to the next.
         let before = self
             .queue
             .classes()
@@ -121,7 +122,7 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// The refusal of a newcomer whose answer is predicted to come after `deadline`.
+    /// Returns the refusal of a new request whose answer is predicted to come after `deadline`.
     pub(super) fn refusal_if_late(
         &self,
         class: u32,
@@ -137,7 +138,7 @@ impl<T> Scheduler<T> {
         (!excess.is_zero()).then_some(Refusal::TooLate { wait, excess })
     }
 
-    /// How long the answer to a newcomer takes; nothing as long as nothing is known.
+    /// Predicts the time to the answer of a new request; zero as long as nothing is known.
     pub(super) fn predict(&self, class: u32, n_rows: usize, now: Instant) -> Duration {
         let batch_rows = self.sizing.batch_rows;
         if self.queue.len() < self.slots.n_free() {
@@ -152,7 +153,7 @@ impl<T> Scheduler<T> {
         self.slots.time_to_free(now) + ahead + self.upper(batch_rows.max(n_rows))
     }
 
-    /// Whether what is known about runs is too old to refuse anybody.
+    /// Returns whether the measurements are too old to refuse a request.
     pub(super) fn is_stale(&self, now: Instant) -> bool {
         let is_recent = |at| now.saturating_duration_since(at) < STALE_AGE;
         self.slots.n_free() == self.slots.n_left() && !self.last_run.is_some_and(is_recent)

@@ -1,20 +1,21 @@
-//! The correction of predictions by what really came too late.
+//! Correction of predictions by the share of late answers.
 //!
 //! Input: how many requests with a deadline were answered, and how many of those too late. Rule:
 //! after each second in which more than one in two hundred was late, predicted times grow by 5 %;
-//! after each other second they come back to the measured ones by 1 %. The largest batch that was
+//! after each other second they return towards the measured ones by 1 %. The largest batch that was
 //! late does not count: one is an accident, and may be a hundredth of a second's requests. Cold
-//! start: no correction. Recovery: at most twice the measured time, which 70 calm seconds take back.
-//! Rejected: counting those that were dropped from the queue as late, which jitter alone causes.
+//! start: no correction. Recovery: at most twice the measured time, which 70 seconds without late
+//! answers take back. Rejected: counting requests dropped from the queue as late, which jitter
+//! alone causes.
 
 use std::time::{Duration, Instant};
 
 use crate::batch::curve::float;
 
-/// How often the balance is drawn.
+/// The length of a counting window.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The share of late requests that is still well.
+/// The largest acceptable share of late requests.
 const LATE_SHARE: f64 = 0.005;
 
 const INFLATION: f64 = 1.05;
@@ -23,14 +24,14 @@ const DEFLATION: f64 = 0.99;
 
 const MAX_FACTOR: f64 = 2.0;
 
-/// The factor for predicted times, and the balance of the current second.
+/// The factor for predicted times, and the counts of the current second.
 #[derive(Debug)]
 pub(super) struct Lateness {
     factor: f64,
     since: Option<Instant>,
     n_due: f64,
     n_late: f64,
-    /// The most that were late together.
+    /// The most requests that were late in one batch.
     n_late_at_once: f64,
 }
 
@@ -47,12 +48,12 @@ impl Default for Lateness {
 }
 
 impl Lateness {
-    /// What predicted times are multiplied by.
+    /// Returns the factor for predicted times.
     pub(super) fn factor(&self) -> f64 {
         self.factor
     }
 
-    /// Requests with a deadline were answered, so many of them late.
+    /// Records that `n_due` requests with a deadline were answered, `n_late` of them late.
     pub(super) fn observe(&mut self, n_due: usize, n_late: usize, now: Instant) {
         let n_late = float(n_late);
         self.n_due += float(n_due);

@@ -1,14 +1,14 @@
-//! What follows from the curve: the size of batches, the longest hold, the room in the queue.
+//! Sizes that follow from the cost curve: of batches, of the batch delay, and of the queue.
 //!
 //! Rule: a batch is the smallest with nearly the best throughput, and no larger than what can be
 //! answered within half the time limit, because a request may find one batch running and then needs
-//! its own. An instance is worth holding when what a run costs whatever its rows is above a quarter
-//! of a run of one row, and then for at most a quarter of that. The queue has room for what can be
-//! answered within the time limit. Cold start: the limits of the user alone.
+//! its own. A batch delay is worthwhile when the fixed cost of a run is above a quarter of a run of
+//! one row, and then for at most a quarter of that. The queue has room for what can be answered
+//! within the time limit. Cold start: the limits of the settings alone.
 //!
 //! Decision: without a time limit the queue has room for four seconds, not only for four batches of
-//! each instance, and counts as standing above one second. Some callers beyond a few batches are an
-//! ordinary load test, and a model whose best batch is one row would refuse most of them.
+//! each instance, and CoDel calls it overloaded above one second. Some callers beyond a few batches
+//! are an ordinary load test, and a model whose best batch is one row would refuse most of them.
 
 use std::time::Duration;
 
@@ -18,38 +18,38 @@ use crate::batch::curve::{Curve, float, whole};
 /// Batches of each instance that fit into the queue, at least.
 const MIN_QUEUE_BATCHES: usize = 4;
 
-/// What waits longer than this without a deadline is refused when the queue is full of it.
+/// The longest wait without a deadline; a queue that holds more is full.
 const MAX_WAIT: Duration = Duration::from_secs(4);
 
-/// Below this a queue without deadlines never counts as standing.
+/// The delay below which CoDel never calls a queue without deadlines overloaded.
 const MIN_CODEL_TARGET: Duration = Duration::from_secs(1);
 
-/// The share of a run of one row that must be the same for any number of rows.
+/// The least share of the fixed cost in a run of one row that justifies a batch delay.
 const MIN_GAIN: f64 = 0.25;
 
-/// A hold is at most one over this of what it could save.
+/// The ratio of the time that a batch delay could save to its length.
 const HOLD_DIVISOR: u32 = 4;
 
-/// What the scheduler goes by, besides the limits of the user.
+/// The sizes that the scheduler uses, besides the limits of the settings.
 #[derive(Clone, Debug)]
 pub(super) struct Sizing {
     /// The smallest batch with nearly the best throughput.
     pub(super) efficient_rows: usize,
     /// The most rows of a batch.
     pub(super) batch_rows: usize,
-    /// How long a run of one row hardly ever exceeds; zero when nothing is known.
+    /// An upper bound on the time of a run of one row; zero when nothing is known.
     pub(super) row_time: Duration,
-    /// The longest that an instance is held; zero when batches gain too little.
+    /// The longest batch delay; zero when batches gain too little.
     pub(super) max_hold: Duration,
     /// The most rows that wait.
     pub(super) queue_rows: usize,
-    /// The delay above which a queue without deadlines counts as standing; `None` for never.
+    /// The delay above which a queue without deadlines counts as overloaded; `None` for never.
     pub(super) codel_target: Option<Duration>,
 }
 
 impl Sizing {
-    /// The sizing for a curve whose times are multiplied by `factor`, and the time that requests
-    /// usually have when the model sets none.
+    /// Computes the sizes for a curve whose times are multiplied by `factor`, and the time that
+    /// requests usually allow when the model sets none.
     pub(super) fn new(
         curve: &Curve,
         factor: f64,
@@ -87,7 +87,8 @@ impl Sizing {
     }
 }
 
-/// The largest number of rows up to `most` that fits, at least 1. Fewer rows fit when more do.
+/// Returns the largest number of rows up to `most` that fits, at least 1. Fewer rows fit when more
+/// do.
 fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (1, most);
     while low < high {
@@ -100,7 +101,8 @@ fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-/// What callers usually allow does not count here: others may allow more.
+/// Computes the bound of the queue. The time that callers usually allow does not count here: others
+/// may allow more.
 fn queue_rows(batch_rows: usize, batch_time: Duration, limits: &Limits) -> usize {
     let at_once = batch_rows * limits.n_instances;
     let max_wait = limits.time_limit.unwrap_or(MAX_WAIT).as_secs_f64();
@@ -151,7 +153,7 @@ mod tests {
         }
     }
 
-    /// A little more than ten, for what is left of the variance.
+    /// A little more than ten, for the remaining variance.
     const TEN: Duration = Duration::from_micros(10_001);
 
     const LEARNED: QueueLimit = QueueLimit::Learned { at_most: 1000 };

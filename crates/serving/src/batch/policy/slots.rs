@@ -1,15 +1,16 @@
-//! The instances of a variant as the scheduler counts them: free, busy until when, or gone.
+//! The instances of a loaded version as the scheduler counts them: free, busy until a time, or
+//! lost.
 
 use std::time::{Duration, Instant};
 
-/// One instance.
+/// The state of one instance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Slot {
-    /// Idle since then; `None` before its first run.
+    /// Idle since that time; `None` before its first run.
     Free(Option<Instant>),
-    /// Running until about then.
+    /// Running until about that time.
     Busy(Instant),
-    /// Gone for good.
+    /// Lost for good.
     Lost,
 }
 
@@ -18,24 +19,24 @@ enum Slot {
 pub(super) struct Slots(Vec<Slot>);
 
 impl Slots {
-    /// So many free instances.
+    /// Creates `n_instances` free instances.
     pub(super) fn new(n_instances: usize) -> Self {
         Self(vec![Slot::Free(None); n_instances])
     }
 
-    /// Instances that are not gone.
+    /// Returns the number of instances that are not lost.
     pub(super) fn n_left(&self) -> usize {
         let is_left = |slot: &&Slot| **slot != Slot::Lost;
         self.0.iter().filter(is_left).count()
     }
 
-    /// Instances that run nothing.
+    /// Returns the number of instances that run nothing.
     pub(super) fn n_free(&self) -> usize {
         let is_free = |slot: &&Slot| matches!(slot, Slot::Free(_));
         self.0.iter().filter(is_free).count()
     }
 
-    /// Makes the instance that is free for the longest time busy; gives its number.
+    /// Makes the instance that is free for the longest time busy, and returns its number.
     pub(super) fn occupy(&mut self, until: Instant) -> Option<usize> {
         let slots = self.0.iter_mut().enumerate();
         let free = slots.filter_map(|(number, slot)| match *slot {
@@ -47,14 +48,14 @@ impl Slots {
         Some(number)
     }
 
-    /// A busy instance becomes free.
+    /// Makes a busy instance free.
     pub(super) fn release(&mut self, number: usize, now: Instant) {
         if let Some(slot @ Slot::Busy(_)) = self.0.get_mut(number) {
             *slot = Slot::Free(Some(now));
         }
     }
 
-    /// An instance is gone: this one, or any when its thread had none, free ones first.
+    /// Marks an instance as lost: this one, or any when its thread had none, free ones first.
     pub(super) fn mark_lost(&mut self, number: Option<usize>) {
         let is_free = |slot: &Slot| matches!(slot, Slot::Free(_));
         let is_left = |slot: &Slot| *slot != Slot::Lost;
@@ -68,7 +69,7 @@ impl Slots {
         }
     }
 
-    /// How long until an instance is free, as far as predicted.
+    /// Predicts the time until an instance is free.
     pub(super) fn time_to_free(&self, now: Instant) -> Duration {
         let times = self.0.iter().filter_map(|slot| match slot {
             Slot::Free(_) => Some(Duration::ZERO),
@@ -78,7 +79,7 @@ impl Slots {
         times.min().unwrap_or_default()
     }
 
-    /// Since when the longest idle instance has been; `None` when it has never run.
+    /// Returns the time since when the longest idle instance is idle; `None` when it has never run.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let since = self.0.iter().filter_map(|slot| match *slot {
             Slot::Free(since) => Some(since),

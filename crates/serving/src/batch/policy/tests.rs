@@ -11,7 +11,7 @@ mod table;
 use std::fs;
 use std::path::Path;
 
-/// Every scenario says what happens above a line of dashes, and what must come of it below.
+/// Every scenario has its events above a line of dashes, and the expected outcomes below.
 #[test]
 fn every_scenario_file_plays_as_it_says() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/batch/policy/scenarios");

@@ -1,10 +1,10 @@
-//! How soon callers come back: the mean turnaround, and how many are due.
+//! Think times: the mean time from a reply to the next request of a caller, and the callers due.
 //!
-//! Input: the moments of replies and of arrivals. Rule: an arrival answers the oldest reply that
-//! none has answered yet. Who really came back makes no difference to the mean, because it depends
-//! on the sums of both times alone. A reply that nobody answers within the horizon counts as a
-//! caller that went away; when most do, nobody is waited for. Cold start: no mean, so nobody is due.
-//! Recovery: a hundredth of the mean is new with every arrival. Rejected: the connection of
+//! Input: the moments of replies and of arrivals. Rule: an arrival is matched with the oldest reply
+//! that has no match yet. The mean does not depend on which caller really came back, because it
+//! follows from the sums of both times alone. A reply without a match within the horizon counts as
+//! a caller that went away; when most do, no batch waits for callers. Cold start: no mean, so no
+//! caller is due. Recovery: each arrival is a hundredth of the mean. Rejected: the connection of
 //! each caller, which multiplexed protocols and proxies hide.
 
 use std::collections::VecDeque;
@@ -16,30 +16,31 @@ const WEIGHT: f64 = 0.01;
 /// The share of a reply in the share of callers that come back.
 const RETURN_WEIGHT: f64 = 0.2;
 
-/// A caller is due for this many mean turnarounds: of exponential ones 2 % take longer.
+/// The mean think times for which a caller is due: of exponential ones 2 % take longer.
 const DUE_MEANS: f64 = 4.0;
 
-/// The share of callers that must come back for any to be waited for.
+/// The share of callers that must come back for a batch to wait for any.
 const MIN_RETURN_SHARE: f64 = 0.5;
 
-/// Batches whose replies are remembered; a horizon holds fewer unless runs are shorter than holds.
+/// The most batches whose replies are kept; a horizon holds fewer unless runs are shorter than
+/// delays.
 const MAX_BATCHES: usize = 256;
 
-/// Replies that nobody has come back from, and what was learned from those before.
+/// Replies whose callers have not come back, and the mean of those that did.
 #[derive(Debug, Default)]
 pub(super) struct Turnaround {
     /// Times and numbers of replies, the oldest first.
     replies: VecDeque<(Instant, usize)>,
-    /// Seconds.
+    /// Mean think time in seconds.
     mean: f64,
     n_seen: u32,
     return_share: f64,
-    /// Replies older than this are forgotten; zero turns everything off.
+    /// The age at which replies expire; zero turns everything off.
     horizon: Duration,
 }
 
 impl Turnaround {
-    /// Turnarounds longer than this need not be known.
+    /// Sets the longest think time that matters.
     pub(super) fn set_horizon(&mut self, horizon: Duration) {
         self.horizon = horizon;
         if horizon.is_zero() {
@@ -47,7 +48,7 @@ impl Turnaround {
         }
     }
 
-    /// So many callers were answered.
+    /// Records that `n_replies` callers were answered.
     pub(super) fn replied(&mut self, n_replies: usize, now: Instant) {
         if self.horizon.is_zero() || n_replies == 0 {
             return;
@@ -59,7 +60,7 @@ impl Turnaround {
         self.replies.push_back((now, n_replies));
     }
 
-    /// A request arrived.
+    /// Records that a request arrived.
     pub(super) fn arrived(&mut self, now: Instant) {
         self.expire(now);
         let Some((replied, n_left)) = self.replies.front_mut() else {
@@ -76,13 +77,13 @@ impl Turnaround {
         self.return_share += RETURN_WEIGHT * (1.0 - self.return_share);
     }
 
-    /// The mean turnaround; `None` when callers do not come back.
+    /// Returns the mean think time; `None` when callers do not come back.
     pub(super) fn mean(&self) -> Option<Duration> {
         let is_closed_loop = self.return_share >= MIN_RETURN_SHARE;
         is_closed_loop.then(|| Duration::from_secs_f64(self.mean))
     }
 
-    /// Callers that should come back soon.
+    /// Returns the number of callers that should come back soon.
     pub(super) fn n_due(&self, now: Instant) -> usize {
         let due_time = Duration::from_secs_f64(self.mean * DUE_MEANS);
         let is_due =

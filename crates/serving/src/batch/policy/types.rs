@@ -1,4 +1,4 @@
-//! What goes into the scheduler and what comes out of it.
+//! Inputs and outputs of the scheduler.
 
 use std::time::{Duration, Instant};
 
@@ -6,46 +6,46 @@ use contract::{AdmissionLevel, RunCost};
 
 use crate::batch::queue::{QueueKey, QueuedRequest};
 
-/// What the scheduler goes by.
+/// The limits of the scheduler.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// The most rows of a batch.
     pub(crate) max_rows: usize,
-    /// The longest that a free instance waits for company; `None` leaves it to the scheduler.
+    /// The longest batch delay of a free instance; `None` leaves it to the scheduler.
     pub(crate) max_delay: Option<Duration>,
-    /// How many rows may wait.
+    /// The most rows that may wait.
     pub(crate) queue: QueueLimit,
-    /// The time in which requests must be answered, when the model says.
+    /// The time in which requests must be answered, when the model sets one.
     pub(crate) time_limit: Option<Duration>,
-    /// Instances at the start, all of them free.
+    /// The instances at the start, all of them free.
     pub(crate) n_instances: usize,
 }
 
-/// How many rows may wait.
+/// The most rows that may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueueLimit {
-    /// What the user says.
+    /// The number in the settings.
     Fixed(usize),
-    /// What can be answered in time.
+    /// The rows that can be answered in time.
     Learned {
-        /// And never more.
+        /// The upper bound.
         at_most: usize,
     },
 }
 
-/// What a free instance has to do.
+/// The next action of a free instance.
 #[derive(Debug)]
 pub(crate) enum Decision<T> {
     /// Run this batch.
     Run(Batch<T>),
-    /// Tell these that they will not run, then ask again. Those with a deadline would miss it;
-    /// those without have waited too long in a queue that does not drain.
+    /// Refuse these requests, then ask again. Those with a deadline would miss it; those without
+    /// have waited too long in a queue that does not drain.
     Drop(Vec<QueuedRequest<T>>),
     /// Ask again at this time, or at the next arrival.
     HoldUntil(Instant),
     /// Ask again at the next arrival.
     Wait,
-    /// Nothing will come any more.
+    /// Stop; nothing more will come.
     End,
 }
 
@@ -58,42 +58,42 @@ pub(crate) struct Batch<T> {
     pub(crate) slot: usize,
 }
 
-/// A request was taken in.
+/// An admitted request.
 #[derive(Debug)]
 pub(crate) struct Admitted<T> {
-    /// Its place in line.
+    /// The position in the queue.
     pub(crate) key: QueueKey,
-    /// Less urgent requests that had to make room for it.
+    /// Less urgent requests that were displaced.
     pub(crate) displaced: Vec<QueuedRequest<T>>,
-    /// Who is admitted from now on, for those that had to make room.
+    /// The new admission level, for the displaced requests.
     pub(crate) level: Option<AdmissionLevel>,
 }
 
-/// What an instance has run.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RunReport {
-    /// Rows of the run.
+    /// The rows of the run.
     pub(crate) n_rows: usize,
-    /// How long it took; `None` when it failed.
+    /// The time of the run; `None` when it failed.
     pub(crate) time: Option<Duration>,
-    /// Requests that were answered.
+    /// The requests that were answered.
     pub(crate) n_requests: usize,
-    /// Those of them that had a deadline.
+    /// The number of them that had a deadline.
     pub(crate) n_due: usize,
-    /// Those of them that missed it.
+    /// The number of them that missed it.
     pub(crate) n_late: usize,
 }
 
-/// A request was refused.
+/// A refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// Why.
+    /// The reason.
     pub(crate) refusal: Refusal,
-    /// Who is admitted in its place.
+    /// The current admission level.
     pub(crate) level: AdmissionLevel,
 }
 
-/// Why a request may not wait.
+/// The reason why a request may not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// The queue is full.
@@ -101,26 +101,26 @@ pub(crate) enum Refusal {
     QueueFull {
         /// The most rows that wait.
         limit: usize,
-        /// When the last of them will have been answered, as far as predicted.
+        /// The predicted time until the last of them is answered.
         wait: Option<Duration>,
     },
     /// The answer would come too late.
     #[error("the answer takes {} ms, {} ms too long", wait.as_millis(), excess.as_millis())]
     TooLate {
-        /// How long the answer would take.
+        /// The predicted time to the answer.
         wait: Duration,
-        /// By how much that is too long.
+        /// The time by which that is too long.
         excess: Duration,
     },
-    /// Nothing new is taken.
-    #[error("the variant is closing")]
+    /// Admission has stopped.
+    #[error("the version is being unloaded")]
     Closing,
     /// No instance is left.
     #[error("no instance is left")]
     NoInstance,
 }
 
-/// What was measured, and what follows from it.
+/// Measurements, and the sizes and predictions that follow from them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SchedulerSnapshot {
     /// The curve of costs, by rows.
@@ -129,14 +129,14 @@ pub(crate) struct SchedulerSnapshot {
     pub(crate) efficient_rows: usize,
     /// The most rows of a batch.
     pub(crate) batch_rows: usize,
-    /// How long an idle instance waits for company, if it does.
+    /// The batch delay of an idle instance, if it waits.
     pub(crate) hold: Option<Duration>,
     /// The most rows that wait.
     pub(crate) max_queue_rows: usize,
     /// Rows that wait.
     pub(crate) n_queued_rows: usize,
-    /// How long the answer to a row would take; `None` when nothing is known.
+    /// The predicted time to the answer of a row; `None` when nothing is known.
     pub(crate) predicted_wait: Option<Duration>,
-    /// The lowest priority of which a row would be admitted.
+    /// The lowest priority at which a row would be admitted.
     pub(crate) admission_level: AdmissionLevel,
 }

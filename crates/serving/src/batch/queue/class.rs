@@ -1,29 +1,29 @@
-//! What waits in each priority class, and what the lower ones have saved up.
+//! Waiting rows of each priority class, and the credit of the lower classes.
 //!
-//! Rule: while several classes wait, each but the first gets a twentieth of the rows that run, or
-//! an equal part of half of them when there are more than ten. Whatever runs of it is paid from
-//! that. A class that has nobody waiting has nothing saved.
+//! Rule: while several classes wait, each but the first earns a twentieth of the rows that run, or
+//! an equal part of half of them when there are more than ten. Rows of the class that run reduce
+//! its credit. A class without waiting requests has no credit.
 
 use smallvec::SmallVec;
 
 use crate::batch::curve::{float, whole};
 
-/// What each lower class gets.
+/// The share of each lower class.
 const SHARE: f64 = 0.05;
 
-/// What all lower classes get together at most.
+/// The largest share of all lower classes together.
 const MAX_SHARES: f64 = 0.5;
 
-/// Savings end here, so that a class that could not use them does not flood the others later.
+/// The largest credit, so that a class that could not use it does not flood the others later.
 const MAX_CREDIT: f64 = 65_536.0;
 
-/// Waiting requests of one class.
+/// The waiting requests of one class.
 #[derive(Clone, Copy, Debug)]
 struct Class {
     class: u32,
     n_rows: usize,
     n_waiting: usize,
-    /// Rows that it may run ahead of others.
+    /// The rows that may run ahead of other classes.
     credit: f64,
 }
 
@@ -32,7 +32,7 @@ struct Class {
 pub(super) struct Classes(SmallVec<[Class; 2]>);
 
 impl Classes {
-    /// A request begins to wait.
+    /// Adds a request that begins to wait.
     pub(super) fn add(&mut self, class: u32, n_rows: usize) {
         let index = match self.0.binary_search_by_key(&class, |known| known.class) {
             Ok(index) => index,
@@ -53,7 +53,7 @@ impl Classes {
         }
     }
 
-    /// A request waits no longer.
+    /// Removes a request that no longer waits.
     pub(super) fn remove(&mut self, class: u32, n_rows: usize) {
         let Ok(index) = self.0.binary_search_by_key(&class, |known| known.class) else {
             return;
@@ -67,7 +67,7 @@ impl Classes {
         }
     }
 
-    /// Rows and requests of this class and those before it.
+    /// Returns the rows and requests of this class and those before it.
     pub(super) fn up_to(&self, class: u32) -> (usize, usize) {
         let before = self.0.iter().take_while(|known| known.class <= class);
         before.fold((0, 0), |(n_rows, n_waiting), known| {
@@ -75,12 +75,12 @@ impl Classes {
         })
     }
 
-    /// The classes, in the order of service.
+    /// Returns the classes, in the order of service.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
         self.0.iter().map(|known| known.class)
     }
 
-    /// So many rows run while all of these wait.
+    /// Credits the lower classes for `n_rows` rows that run while they wait.
     pub(super) fn credit(&mut self, n_rows: usize) {
         let n_lower = self.0.len().saturating_sub(1);
         let share = SHARE.min(MAX_SHARES / float(n_lower.max(1)));
@@ -89,7 +89,7 @@ impl Classes {
         }
     }
 
-    /// So many rows of a class run.
+    /// Charges a class for `n_rows` rows of it that run.
     pub(super) fn charge(&mut self, class: u32, n_rows: usize) {
         if let Ok(index) = self.0.binary_search_by_key(&class, |known| known.class)
             && let Some(known) = self.0.get_mut(index)
@@ -98,9 +98,9 @@ impl Classes {
         }
     }
 
-    /// Lower classes with savings of a row or more, and the rows.
+    /// Returns the lower classes with a credit of a row or more, and the rows.
     pub(super) fn credits(&self) -> impl Iterator<Item = (u32, usize)> {
-        // A row is owned when nearly all of it is saved: twenty twentieths are not quite one.
+        // A row counts when nearly all of it is earned: twenty twentieths are not quite one.
         let rows = |class: &Class| whole((class.credit + 1e-3).floor());
         let lower = self.0.iter().skip(1);
         lower
@@ -113,7 +113,7 @@ impl Classes {
 mod tests {
     use super::*;
 
-    /// Runs batches of 10 rows of the first class; gives what the others have saved.
+    /// Runs batches of 10 rows of the first class. Returns the credit of the others.
     fn saved(n_lower: u32, n_batches: usize) -> Vec<usize> {
         let mut classes = Classes::default();
         for class in 0..=n_lower {

@@ -8,7 +8,7 @@ use tokio::time;
 
 use super::*;
 
-/// Rows with `width` values each, as a layout; 0 for a request that joins nobody.
+/// Rows with `width` values each, as a layout; 0 for a request that runs alone.
 fn layout(width: usize) -> Option<RowLayout> {
     let row = Tensor::from_values([1, width].into(), vec![0_u8; width]).unwrap();
     (width > 0).then(|| RowLayout::of(&[Some(row)]))

@@ -1,4 +1,4 @@
-//! Runs that end, that are ended and that go on, on a clock that the test reads out.
+//! Runs that end, that are terminated and that continue, on a clock that the test sets.
 
 use contract::testing::{RecordingObserver, model_info};
 use contract::{Result, Signature, Tensor};
@@ -6,7 +6,7 @@ use tokio::time;
 
 use super::*;
 
-/// Counts what the engine is asked for.
+/// Counts the calls to the engine.
 #[derive(Debug, Default)]
 struct Asked {
     n_terminated: AtomicUsize,
@@ -63,9 +63,9 @@ impl Version {
         let info = Arc::new(model_info("m", "1", signature));
         let session = |_| -> Box<dyn Session> { Box::new(FakeSession(Arc::clone(&asked))) };
         let sessions: Vec<_> = (0..n_instances).map(session).collect();
-        let told: Arc<dyn Observe> = Arc::<RecordingObserver>::clone(&observer);
+        let reported: Arc<dyn Observe> = Arc::<RecordingObserver>::clone(&observer);
         let limit = Duration::from_secs(60);
-        let watch = RunWatch::new(info, told, limit, &sessions, start);
+        let watch = RunWatch::new(info, reported, limit, &sessions, start);
         let sessions = WatchedSession::all(&watch, sessions);
         Self {
             start,
@@ -80,7 +80,7 @@ impl Version {
         self.start + Duration::from_millis(millis)
     }
 
-    /// Runs session `index` from the start; meanwhile the watchdog looks at each of these times.
+    /// Runs session `index` from the start; meanwhile the watchdog checks at each of these times.
     fn run(
         &mut self,
         index: usize,
@@ -100,7 +100,7 @@ impl Version {
     }
 
     fn events(&self) -> Vec<String> {
-        let told = |event: &String| {
+        let reported = |event: &String| {
             let word = |key: &str| {
                 Some(
                     event
@@ -115,7 +115,7 @@ impl Version {
                 .or_else(|| word("n_stuck: "))
                 .unwrap_or_default()
         };
-        self.observer.events().iter().map(told).collect()
+        self.observer.events().iter().map(reported).collect()
     }
 }
 

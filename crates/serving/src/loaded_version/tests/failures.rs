@@ -1,4 +1,4 @@
-//! Engines that fail: who is told, and who is not.
+//! Engines that fail: the requests that get the error, and those that do not.
 
 use contract::Code;
 

@@ -14,7 +14,7 @@ use super::version::{EchoSession, info, named, request, settings, tensor};
 use crate::batch::curve::Curve;
 use crate::instance::cost::RunSize;
 
-/// Repeats its input and remembers on which threads it ran; a first value of 13 is bad luck, and one
+/// Repeats its input and records the threads it ran on; a first value of 13 fails the run, and one
 /// of 14 takes two seconds.
 #[derive(Debug)]
 struct TracedSession {
@@ -87,7 +87,7 @@ impl Traced {
         Ok(response.outputs[0].tensor.to_vec().unwrap())
     }
 
-    /// Whether each run happened on the thread of the test.
+    /// Returns whether each run happened on the thread of the test.
     fn were_here(&self) -> Vec<bool> {
         let here = thread::current().id();
         let threads = self.threads.lock().unwrap();
@@ -147,7 +147,7 @@ async fn a_stopped_version_runs_nothing_on_the_thread_of_a_caller() {
     assert!(traced.were_here().is_empty());
 }
 
-/// A variant whose batches are known to be short, however many rows they have.
+/// A loaded version whose batches are known to be short, however many rows they have.
 fn short_batches(luck: Code) -> Traced {
     let traced = Traced::new(Execution::Auto, luck);
     let n_rows = [1, settings().batch.max_rows];
@@ -167,7 +167,7 @@ async fn callers_close_behind_each_other_share_a_run_on_their_thread() {
     let asked = join_all((0..5_u8).map(|n| traced.ask(f32::from(n))));
     let expected: Vec<_> = (0..5_u8).map(|n| Ok(vec![f32::from(n)])).collect();
     assert_eq!(asked.await, expected);
-    // The first has no company yet.
+    // The first request has no other one near it yet.
     assert_eq!(traced.were_here(), [true, true]);
     assert_eq!(traced.loaded_version.n_in_flight(), 0);
 }
@@ -216,7 +216,7 @@ async fn a_model_whose_cost_depends_on_values_has_threads_of_its_own() {
     assert_eq!(traced.ask(1.0).await, Ok(vec![1.0]));
     assert_eq!(traced.were_here(), [false]);
     let reason = traced.loaded_version.scheduling().execution_target_reason;
-    assert!(reason.ends_with("by operator `Loop`"), "{reason}");
+    assert!(reason.ends_with("because of operator `Loop`"), "{reason}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ fn within(millis: u64, request: InferRequest) -> InferRequest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_waits_until_its_deadline_is_told_then_and_never_runs() {
+async fn a_request_that_waits_until_its_deadline_fails_then_and_never_runs() {
     let mut version = TestVersion::new();
     let (first, run) = version.occupy().await;
     let start = time::Instant::now();
@@ -49,7 +49,7 @@ async fn a_request_that_waits_until_its_deadline_is_told_then_and_never_runs() {
 }
 
 #[tokio::test]
-async fn a_request_that_runs_past_its_deadline_is_told_at_the_deadline() {
+async fn a_request_that_runs_past_its_deadline_fails_at_the_deadline() {
     let mut version = TestVersion::new();
     let late = version.send(within(HOUR_MILLIS, request(&[1.0]))).await;
     let run = version.run().await;
@@ -163,7 +163,7 @@ async fn an_early_refusal_is_reported_and_counted_as_a_late_one() {
         settings.default_timeout = limit;
         let mut version = TestVersion::with_curve(info(), settings, 1, slow());
         let (_first, run) = version.occupy().await;
-        // Both look at the same moment.
+        // Both requests arrive at the same moment.
         time::pause();
         let late = within(2 * HOUR_MILLIS, request(&[1.0]));
         let deadline = late.deadline.unwrap();

@@ -1,4 +1,4 @@
-//! Runs that take too long: who is told, and what becomes of the version.
+//! Runs that take too long: the errors of their requests, and the state of the version.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn now() -> Instant {
 }
 
 impl TestVersion {
-    /// Lets the watchdog look after so long.
+    /// Lets the watchdog check after this time.
     fn look_after(&self, time: Duration) {
         self.loaded_version.executor.look_after_runs(now() + time);
     }

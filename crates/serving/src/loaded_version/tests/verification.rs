@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use super::version::{info, request, settings, tensor, values};
 use crate::batch::curve::Curve;
 use crate::batch::policy::types::QueueLimit;
-use crate::instance::verification::Verification;
+use crate::instance::executor::verification::Verification;
 use crate::loaded_version::{Execution, LoadedVersion, SchedulingSettings};
 
 /// Callers that send at the same time.
@@ -67,7 +67,7 @@ fn verifying(verification: Verification, execution: Execution) -> SchedulingSett
     settings
 }
 
-/// Lets all callers send once, and gives what they got.
+/// Lets all callers send once, and returns their answers.
 async fn round(loaded_version: &Arc<LoadedVersion>) -> Vec<f32> {
     let callers = (1..=N_CALLERS).map(|number| {
         let loaded_version = Arc::clone(loaded_version);
@@ -79,7 +79,7 @@ async fn round(loaded_version: &Arc<LoadedVersion>) -> Vec<f32> {
     join_all(callers).await.into_iter().map(answer).collect()
 }
 
-/// Sends rounds until a sample was verified; gives whether it agreed.
+/// Sends rounds until a sample was verified. Returns whether it agreed.
 async fn first_finding(loaded_version: &Arc<LoadedVersion>, observer: &RecordingObserver) -> bool {
     for _ in 0..MAX_ROUNDS {
         round(loaded_version).await;

@@ -1,7 +1,7 @@
-//! A variant whose engine does what the test says, when it says so.
+//! A loaded version whose engine is controlled by the test.
 //!
 //! Decision: no sleeps. Every run of the engine reaches the test over a channel and blocks its
-//! thread until the test has given its verdict.
+//! thread until the test decides the outcome.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -18,20 +18,20 @@ use tokio::task::{self, JoinHandle};
 use super::super::{BatchSettings, Execution, LoadedVersion, SchedulingSettings};
 use crate::batch::curve::Curve;
 use crate::batch::policy::types::QueueLimit;
-use crate::instance::verification::Verification;
+use crate::instance::executor::verification::Verification;
 
-/// What a run of the engine comes to.
+/// The outcome of a run of the engine.
 #[derive(Debug)]
 pub(super) enum RunOutcome {
     /// Output 0 repeats the first input, output 1 is its negative.
     Echo,
-    /// These outputs, whatever was asked for.
+    /// These outputs, whatever was requested.
     Give(Vec<Tensor>),
     Fail(Code),
     Panic,
 }
 
-/// One run of the engine, which lasts until its verdict.
+/// One run of the engine, which lasts until the test decides its outcome.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) inputs: Vec<Option<Tensor>>,
@@ -61,7 +61,7 @@ impl Session for HeldSession {
             outputs: outputs.to_vec(),
             outcome,
         };
-        // A test that is over has no verdict to give.
+        // A test that is over decides nothing any more.
         let is_over = |_| Error::new(Code::EngineLost, "the test is over");
         self.0.blocking_send(run).map_err(|_| is_over(()))?;
         match given.recv().map_err(|_| is_over(()))? {
@@ -95,7 +95,7 @@ fn echo(input: &Tensor, outputs: &[usize]) -> Vec<Tensor> {
     outputs.iter().map(output).collect()
 }
 
-/// A running variant with its engine in the hands of the test.
+/// A running version with an engine that the test controls.
 #[derive(Debug)]
 pub(super) struct TestVersion {
     pub(super) loaded_version: Arc<LoadedVersion>,
@@ -113,7 +113,7 @@ impl TestVersion {
         Self::with_curve(info, settings, n_instances, Curve::default())
     }
 
-    /// The same, with what is known about runs.
+    /// The same, with known run times.
     pub(super) fn with_curve(
         info: ModelInfo,
         settings: SchedulingSettings,
@@ -150,7 +150,7 @@ impl TestVersion {
         self.runs.recv().await.expect("the instances are gone")
     }
 
-    /// Whether every instance has ended.
+    /// Returns whether every instance has ended.
     pub(super) async fn is_over(&mut self) -> bool {
         self.runs.recv().await.is_none()
     }
@@ -221,7 +221,7 @@ pub(super) fn request(values: &[f32]) -> InferRequest {
     InferRequest::new(RequestId::new("r"), vec![named("x", x)])
 }
 
-/// What a caller got, as the names and values of its outputs.
+/// Returns the answer of a caller, as the names and values of its outputs.
 pub(super) async fn answer(caller: JoinHandle<Result<InferResponse>>) -> Vec<(String, Vec<f32>)> {
     let response = caller.await.unwrap().unwrap();
     let outputs = response.outputs.into_iter();
@@ -235,7 +235,7 @@ pub(super) async fn echoed(caller: JoinHandle<Result<InferResponse>>) -> Vec<f32
     answer(caller).await.swap_remove(0).1
 }
 
-/// Why a caller got no answer.
+/// Returns the error of a caller.
 pub(super) async fn failure(caller: JoinHandle<Result<InferResponse>>) -> Error {
     caller.await.unwrap().unwrap_err()
 }

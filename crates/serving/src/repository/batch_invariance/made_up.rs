@@ -1,9 +1,9 @@
 //! Made-up inputs: sizes for dynamic dimensions and seeded random values.
 //!
-//! Rule: a size is what `warmup.shapes` gives for it, otherwise one of a list of usual sizes, the
-//! same for all dimensions that are unknown; `a + b` as the name of a dimension is the sum of both.
-//! Values come in families, because no range suits every model: an index must be small, a divisor
-//! must not be zero, and text may have to be a number.
+//! Rule: a size is taken from `warmup.shapes`, otherwise from a list of usual sizes, the same for
+//! all dimensions that are unknown; `a + b` as the name of a dimension is the sum of both. Values
+//! come in families, because no range suits every model: an index must be small, a divisor must not
+//! be zero, and text may have to be a number.
 
 use std::ops::RangeInclusive;
 
@@ -14,22 +14,22 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::repository::settings::Warmup;
 
-/// Lengths of sequences and widths of tables, those first that many models take.
+/// Lengths of sequences and widths of tables, the most common first.
 const LENGTHS: [usize; 28] = [
     8, 1, 2, 3, 4, 5, 6, 7, 10, 12, 16, 20, 32, 64, 13, 30, 100, 128, 28, 256, 224, 300, 384, 512,
     640, 768, 784, 1024,
 ];
 
-/// Sides of pictures.
+/// Sides of images.
 const SIDES: [usize; 10] = [64, 224, 32, 28, 256, 8, 128, 299, 512, 640];
 
-/// The rank of a batch of pictures.
+/// The rank of a batch of images.
 const PICTURE_RANK: usize = 4;
 
-/// Elements of all inputs of one run: 64 MB of `FP32`.
+/// Largest number of elements of all inputs of one run: 64 MB of `FP32`.
 const MAX_ELEMENTS: usize = 16 * 1024 * 1024;
 
-/// Requests differ in their magnitude, so that what is normalised over a batch gives itself away.
+/// Magnitudes of the requests, which differ so that normalisation over a batch is detected.
 const MAGNITUDES: [f32; 5] = [1.0, 0.01, 30.0, 0.1, 3.0];
 
 /// The values of one trial.
@@ -46,7 +46,7 @@ enum Text {
     Numerals,
 }
 
-/// Families in the order in which they are tried.
+/// Returns the families in the order in which they are tried.
 pub(super) fn families() -> [Family; 6] {
     let family = |lowest, integers, text| Family {
         floats: [lowest, 1.0],
@@ -63,7 +63,7 @@ pub(super) fn families() -> [Family; 6] {
     ]
 }
 
-/// The sizes that are tried for dimensions of which nothing is known.
+/// Returns the sizes that are tried for unknown dimensions.
 pub(super) fn sizes(signature: &Signature, warmup: &Warmup) -> &'static [usize] {
     let is_unknown = |spec: &TensorSpec| {
         let is_given = warmup.shapes.contains_key(&spec.name);
@@ -99,7 +99,7 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Returns whether a run of so many rows has no more elements than a run may have.
+    /// Returns whether a run of `n_rows` has no more elements than allowed.
     pub(super) fn fits(&self, n_rows: usize) -> bool {
         let inputs = used_inputs(self.signature, self.warmup);
         let mut elements = inputs.map(|spec| self.shape(spec, n_rows).element_count().ok());
@@ -107,7 +107,7 @@ impl Maker<'_> {
         sum.is_some_and(|sum| sum <= MAX_ELEMENTS)
     }
 
-    /// The inputs of request number `request`, the same each time.
+    /// Returns the inputs of request number `request`, the same each time.
     ///
     /// # Errors
     /// `invalid_request` when the sizes are too large.

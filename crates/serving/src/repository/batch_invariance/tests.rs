@@ -252,7 +252,7 @@ fn values_and_sizes_that_the_model_takes_are_found() {
 }
 
 #[test]
-fn what_shows_nothing_is_told_with_its_cause() {
+fn inconclusive_trials_are_reported_with_their_cause() {
     let reason = |found| {
         let Invariance::Unprovable { reason } = found else {
             panic!("{found:?}");
@@ -285,7 +285,7 @@ fn what_shows_nothing_is_told_with_its_cause() {
 }
 
 #[test]
-fn company_that_cannot_run_says_nothing_about_a_request() {
+fn neighbours_that_cannot_run_prove_nothing_about_a_request() {
     let n_runs = Cell::new(0);
     // The seventh run of a trial, after three requests twice, is the batch; the eighth has other
     // neighbours.

@@ -1,8 +1,9 @@
-//! Bandits: when the weights of a split follow its rewards.
+//! Periods of bandits, at whose ends the weights of a split are updated.
 //!
-//! Rule: weights stay the same for a whole period, which begins when the split comes into force and
-//! again when it ends. While a rollout decides there is no period, and one begins afterwards. What
-//! moves is what is in force, never what was written, so nothing is kept and no generation grows.
+//! Rule: weights stay the same for a whole period, which begins when the split is applied and again
+//! when it ends. While a rollout controls the model there is no period, and one begins afterwards.
+//! Only the applied weights change, never the written ones, so nothing is persisted and no
+//! generation grows.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +12,19 @@ use tokio::time::Instant;
 
 use super::RepositoryController;
 
-/// The periods that run, by model.
+/// The running periods by model.
 #[derive(Debug, Default)]
 pub(super) struct Periods(BTreeMap<ModelName, Period>);
 
 #[derive(Debug)]
 struct Period {
-    /// The split as it was written: another one begins a period of its own.
+    /// The split as written: another one begins a period of its own.
     split: Split,
     ends: Instant,
 }
 
 impl Periods {
-    /// Begins the periods of bandits that have come, and drops those of bandits that are gone.
+    /// Begins the periods of new bandits, and drops those of removed ones.
     fn sync<'a>(&mut self, bandits: impl Iterator<Item = (&'a ModelName, &'a Split)>) {
         let mut before = std::mem::take(&mut self.0);
         for (model, split) in bandits {
@@ -38,7 +39,7 @@ impl Periods {
         }
     }
 
-    /// Waits until one ends; for ever, when there is none.
+    /// Waits until a period ends; forever when there is none.
     pub(super) async fn next_end(&self) {
         match self.0.values().map(|period| period.ends).min() {
             Some(next) => tokio::time::sleep_until(next).await,
@@ -46,7 +47,7 @@ impl Periods {
         }
     }
 
-    /// The models whose period has ended; the next one begins.
+    /// Returns the models whose period has ended, and begins their next one.
     fn renew_ended(&mut self) -> Vec<ModelName> {
         let now = Instant::now();
         let ended = self.0.iter_mut().filter(|(_, period)| period.ends <= now);
@@ -61,19 +62,19 @@ impl Periods {
 }
 
 impl RepositoryController {
-    /// Takes note of which splits are bandits now.
+    /// Brings the periods in line with the current bandits.
     pub(super) fn sync_bandit_periods(&mut self) {
         self.periods.sync(self.state.bandits());
     }
 
-    /// Moves the weights of the models whose period has ended.
+    /// Updates the weights of the models whose period has ended.
     pub(super) fn update_bandit_weights(&mut self) {
         for model in self.periods.renew_ended() {
             if let Some(weights) = self.state.update_weights(&model) {
-                tracing::info!(%model, ?weights, "the weights of a split follow its rewards");
+                tracing::info!(%model, ?weights, "updated bandit weights");
             }
         }
-        // At once: units that come meanwhile would be counted under the wrong weights.
+        // At once: units that arrive meanwhile would be counted under the wrong weights.
         self.publish();
     }
 }

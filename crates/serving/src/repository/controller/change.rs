@@ -1,8 +1,8 @@
-//! Changes by operators, and what the files change by themselves, with their history.
+//! Changes by operators and by files, with their history.
 //!
-//! Rule: what an operator asks for is kept before it is in force and answered afterwards, so that
-//! nothing that was acknowledged is lost. A step back waits for no disk: it is in force first, and
-//! taken back when it cannot be kept. What the files do is in force first and kept then.
+//! Rule: a change by an operator is persisted before it is applied, and acknowledged afterwards, so
+//! that no acknowledged change is lost. A roll back waits for no disk: it is applied first, and
+//! reverted when it cannot be persisted. A change by files is applied first and then persisted.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,21 +12,21 @@ use tokio::sync::oneshot;
 use super::{NEVER, RepositoryController, reply};
 use crate::repository::desired::DesiredState;
 
-/// Who acts when files change.
+/// Actor of a change by files.
 const WATCH: &str = "watch";
 
-/// A change that somebody asks for.
+/// A change requested by an operator.
 #[derive(Debug)]
 pub(crate) struct ChangeRequest {
     /// The model.
     pub(crate) model: ModelName,
     /// The change.
     pub(crate) change: Change,
-    /// Who asks.
+    /// The actor.
     pub(crate) actor: String,
 }
 
-/// A call that waits until a version serves.
+/// A call that waits until a version is ready.
 #[derive(Debug)]
 pub(super) struct VersionLoad {
     model: ModelName,
@@ -36,7 +36,7 @@ pub(super) struct VersionLoad {
 }
 
 impl VersionLoad {
-    /// A call that waits for a version.
+    /// Creates a call that waits for a version.
     pub(super) fn new(
         model: ModelName,
         version: Version,
@@ -53,7 +53,7 @@ impl VersionLoad {
 }
 
 impl RepositoryController {
-    /// Carries out a change.
+    /// Applies a change and replies.
     pub(super) async fn change(
         &mut self,
         request: ChangeRequest,
@@ -74,7 +74,7 @@ impl RepositoryController {
         }
     }
 
-    /// Gives the version to wait for, when the change is to load one.
+    /// Applies a change; returns the version to wait for, when the change loads one.
     async fn try_change(&mut self, request: &ChangeRequest) -> Result<Option<Version>> {
         let load = match &request.change {
             Change::Load(version) => {
@@ -118,7 +118,8 @@ impl RepositoryController {
             }
             return Err(error);
         }
-        tracing::info!(model = %request.model, actor = entry.actor, change = entry.what, "changed");
+        let (model, actor, change) = (&request.model, &entry.actor, &entry.what);
+        tracing::info!(%model, actor, change, "applied operator change");
         self.state.set_desired(&request.model, outcome.desired);
         let debounce = match &load {
             Some(version) => {
@@ -138,7 +139,7 @@ impl RepositoryController {
         self.publish();
     }
 
-    /// Answers the calls whose version serves or has failed.
+    /// Answers the calls whose version is ready or has failed.
     pub(super) fn complete_version_loads(&mut self) {
         for load in std::mem::take(&mut self.version_loads) {
             match self.state.version_load_result(&load.model, &load.version) {
@@ -149,7 +150,7 @@ impl RepositoryController {
         }
     }
 
-    /// Takes note that the files have given a version new content.
+    /// Records that the content of a version changed in the files.
     pub(super) async fn record_content(&mut self, model: &ModelName, version: &Version) {
         let fingerprint = self.state.fingerprint(model, version);
         let desired = self.state.desired(model).cloned();
@@ -166,7 +167,7 @@ impl RepositoryController {
         }
     }
 
-    /// Takes note of models where a load or the files have made another version answer by default.
+    /// Records changes of the default version caused by a load or by files.
     pub(super) async fn record_default_changes(&mut self) {
         let now = self.state.defaults();
         let before = std::mem::replace(&mut self.defaults, now.clone());
@@ -182,7 +183,7 @@ impl RepositoryController {
         }
     }
 
-    /// Takes note of models where the files share out the requests in another way.
+    /// Records changes of the splits in the files.
     pub(super) async fn record_split_changes(&mut self) {
         let now = self.state.file_splits();
         let before = std::mem::replace(&mut self.file_splits, now.clone());
@@ -198,7 +199,7 @@ impl RepositoryController {
         }
     }
 
-    /// Who has made a version serve.
+    /// Returns the actor who loaded a version.
     fn loaded_by(&self, model: &ModelName, version: &Version) -> &str {
         let mut loads = self.version_loads.iter();
         let load = loads.find(|load| load.model == *model && load.version == *version);
@@ -221,11 +222,11 @@ impl RepositoryController {
         }
     }
 
-    /// What the files do is in force whether or not it can be kept.
+    /// Persists a change by files, which applies also when that fails.
     async fn persist(&mut self, model: &ModelName, desired: DesiredState, entry: &HistoryEntry) {
         if let Err(error) = self.persistence.persist(model, &desired, entry).await {
             let diagnostic = error.diagnostic();
-            tracing::error!(%model, diagnostic, "the history of a model cannot be kept");
+            tracing::error!(%model, diagnostic, "failed to persist model history");
         }
         self.state.set_desired(model, desired);
     }

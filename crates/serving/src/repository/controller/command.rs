@@ -1,4 +1,4 @@
-//! What others ask of the keeper.
+//! Commands to the controller.
 
 use contract::{ModelName, Result, Routing, Version};
 use tokio::sync::oneshot;
@@ -6,38 +6,38 @@ use tokio::sync::oneshot;
 use super::{ChangeRequest, RolloutResult};
 use crate::repository::state::RolloutRouting;
 
-/// What the server asks for. The answer goes to `done`.
+/// A command to the controller. The answer is sent to `done`.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Scan now; answered when what is ready to be loaded has been.
+    /// Scan now; answered when every loadable version is loaded.
     Rescan {
         /// The answer.
         done: oneshot::Sender<()>,
     },
-    /// Load a model; answered when it serves or has failed.
+    /// Load a model; answered when it is ready or has failed.
     Load {
         /// The model.
         model: ModelName,
         /// The answer.
         done: oneshot::Sender<Result<()>>,
     },
-    /// Change what is served; answered when it is kept and in force.
+    /// Apply a change by an operator; answered when it is persisted and applied.
     Change {
         /// The change.
         request: ChangeRequest,
         /// The answer.
         done: oneshot::Sender<Result<Routing>>,
     },
-    /// Let a rollout decide about a model; answered when it does.
+    /// Apply the routing of a rollout to a model; answered when it is applied.
     SetRolloutSplit {
         /// The model.
         model: ModelName,
-        /// What it has decided.
+        /// The routing.
         rollout_routing: Box<RolloutRouting>,
         /// The answer.
         done: oneshot::Sender<Result<()>>,
     },
-    /// Read the files again and load a version that a rollout needs; answered when it serves.
+    /// Scan and load a version that a rollout needs; answered when it is ready.
     EnsureLoaded {
         /// The model.
         model: ModelName,
@@ -48,14 +48,14 @@ pub(crate) enum Command {
         /// The answer.
         done: oneshot::Sender<Result<Routing>>,
     },
-    /// End the steering of a model; answered when it is kept who has won.
+    /// End the control of a rollout over a model; answered when the result is persisted.
     FinishRollout {
-        /// How it ended.
+        /// The result of the rollout.
         rollout_result: RolloutResult,
         /// The answer.
         done: oneshot::Sender<Result<()>>,
     },
-    /// Keep a version loaded no longer only because it was part of a rollout.
+    /// Stop keeping a version loaded only because it was part of a rollout.
     ReleaseWarm {
         /// The model.
         model: ModelName,

@@ -1,6 +1,6 @@
-//! How much memory the process holds.
+//! The resident memory of the process.
 
-/// The resident memory of the process; `None` where the system does not tell.
+/// Returns the resident memory of the process in bytes; `None` where the system does not report it.
 pub(super) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

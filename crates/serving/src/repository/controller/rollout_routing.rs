@@ -1,4 +1,4 @@
-//! What rollouts ask of the keeper.
+//! Commands of rollouts.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::change::VersionLoad;
 use super::{NEVER, RepositoryController, reply};
 use crate::repository::state::RolloutRouting;
 
-/// How a rollout ended.
+/// The result of a rollout.
 #[derive(Clone, Debug)]
 pub(crate) struct RolloutResult {
     /// The model.
@@ -23,7 +23,7 @@ pub(crate) struct RolloutResult {
 }
 
 impl RepositoryController {
-    /// Lets a rollout decide; in force when it returns.
+    /// Applies the routing of a rollout; published on return.
     pub(super) fn set_rollout_routing(
         &mut self,
         model: &ModelName,
@@ -52,7 +52,7 @@ impl RepositoryController {
             .push(VersionLoad::new(model, version, actor, done));
     }
 
-    /// Keeps who has won, and lets operators decide again.
+    /// Persists the result of a rollout, and returns control to operators.
     pub(super) async fn finish_rollout(&mut self, rollout_result: &RolloutResult) -> Result<()> {
         let RolloutResult {
             model,

@@ -1,7 +1,7 @@
-//! Wishes and history as they are kept.
+//! Records of the desired state and of the history.
 //!
-//! Decision: a record says the version of its format, and a record of another format is an error at
-//! the start instead of a guess.
+//! Decision: a record has the version of its format, and another format is an error at startup
+//! instead of a guess.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::super::settings::TrafficFile;
 use super::{DesiredState, RoutingOverride, SplitOverride};
 
-/// The format that is written.
+/// Version of the format that is written.
 const FORMAT: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -58,7 +58,7 @@ struct EntryRecord {
 }
 
 impl DesiredState {
-    /// The wishes as text.
+    /// Serializes the desired state.
     pub(crate) fn to_record(&self) -> Result<String> {
         let record = DesiredStateRecord {
             format: FORMAT,
@@ -76,16 +76,16 @@ impl DesiredState {
         serde_json::to_string(&record).map_err(|error| Error::internal(error.to_string()))
     }
 
-    /// The wishes in a text.
+    /// Parses a desired state.
     ///
     /// # Errors
-    /// `internal` when the text is no record of this format.
+    /// `internal` when the text is not a record of this format.
     pub(crate) fn from_record(text: &str) -> Result<Self> {
         let record: DesiredStateRecord = serde_json::from_str(text)
-            .map_err(|error| Error::internal(format!("a record of wishes: {error}")))?;
+            .map_err(|error| Error::internal(format!("stored desired state: {error}")))?;
         if record.format != FORMAT {
             return Err(Error::internal(format!(
-                "a record of wishes has format {}, this version reads {FORMAT}",
+                "stored desired state has format {}, but this version reads {FORMAT}",
                 record.format
             )));
         }
@@ -140,7 +140,7 @@ impl RoutingOverrideRecord {
     }
 }
 
-/// A line of the history as text.
+/// Serializes an entry of the history.
 pub(crate) fn entry_to_text(entry: &HistoryEntry) -> Result<String> {
     let since = entry.at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let record = EntryRecord {
@@ -153,10 +153,10 @@ pub(crate) fn entry_to_text(entry: &HistoryEntry) -> Result<String> {
     serde_json::to_string(&record).map_err(|error| Error::internal(error.to_string()))
 }
 
-/// The line of the history in a text.
+/// Parses an entry of the history.
 pub(crate) fn entry_from_text(text: &str) -> Result<HistoryEntry> {
     let record: EntryRecord = serde_json::from_str(text)
-        .map_err(|error| Error::internal(format!("a line of the history: {error}")))?;
+        .map_err(|error| Error::internal(format!("stored history entry: {error}")))?;
     let since = Duration::from_millis(record.at_millis);
     Ok(HistoryEntry {
         at: UNIX_EPOCH
@@ -175,7 +175,7 @@ mod tests {
 
     use contract::Bandit;
 
-    /// A record of the first format, as it may lie on a disk.
+    /// A record of the first format, as stored by earlier versions.
     const FIRST_FORMAT: &str = r#"{"format":1,"generation":7,"turn":{"pinned":"1","labels":
         {"stable":"1"},"split":{"this":{"split":[{"version":"1","weight":1.0,"name":"a"}],"unit":
         {"from":"header","name":"x-user","fallback":"stable"},"hash":"md5","coverage":1.0}}},

@@ -56,7 +56,7 @@ fn change(text: &str) -> Change {
     }
 }
 
-/// A model with versions 1, 2 and 3, of which 3 does not serve.
+/// A model with versions 1, 2 and 3, of which 3 is not ready.
 struct Operator {
     desired: DesiredState,
 }
@@ -68,7 +68,7 @@ impl Operator {
         }
     }
 
-    /// Does it, and says what was done or why not.
+    /// Applies a change; returns its description or the error.
     fn does(&mut self, text: &str) -> String {
         let model = ModelName::new("digits").unwrap();
         let versions = ["1", "2", "3"].map(version);

@@ -1,11 +1,11 @@
-//! The entries of a folder that count: nothing hidden, nothing half-made.
+//! The visible entries of a folder: neither hidden nor unfinished files.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How names end while a copy, a download or an editor is at work.
+/// Endings of names during a copy, a download or an edit.
 const UNFINISHED: [&str; 9] = [
     "~",
     ".tmp",
@@ -25,11 +25,11 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// Its path.
     pub(super) path: PathBuf,
-    /// Whether it is a folder.
+    /// Set for a folder.
     pub(super) is_folder: bool,
 }
 
-/// Whether an entry of this name counts.
+/// Returns whether an entry of this name is visible.
 pub(super) fn is_visible(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     !name.starts_with('.')
@@ -38,7 +38,7 @@ pub(super) fn is_visible(name: &str) -> bool {
         && !UNFINISHED.iter().any(|ending| lower.ends_with(ending))
 }
 
-/// The entries that count, by name.
+/// Lists the visible entries by name.
 pub(super) fn list(folder: &Path, warnings: &mut BTreeSet<String>) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -46,7 +46,7 @@ pub(super) fn list(folder: &Path, warnings: &mut BTreeSet<String>) -> io::Result
         let Ok(name) = entry.file_name().into_string() else {
             let path = entry.path();
             warnings.insert(format!(
-                "`{}` is ignored: its name is no UTF-8",
+                "`{}` is ignored: its name is not UTF-8",
                 path.display()
             ));
             continue;
@@ -55,7 +55,7 @@ pub(super) fn list(folder: &Path, warnings: &mut BTreeSet<String>) -> io::Result
             continue;
         }
         let path = entry.path();
-        // A link to nowhere, or a file that went away since the folder was read, is not there.
+        // A broken link, or a file that was removed since the folder was read, does not count.
         let is_folder = match fs::metadata(&path) {
             Ok(metadata) => metadata.is_dir(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

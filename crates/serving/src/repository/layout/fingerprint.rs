@@ -1,6 +1,6 @@
-//! Fingerprints: whether anything below a folder has changed.
+//! Fingerprints, which tell whether anything below a folder has changed.
 //!
-//! Rule: a hash over the relative path, size, modification time and inode of every file that counts,
+//! Rule: a hash over the relative path, size, modification time and inode of every visible file,
 //! and over the names of folders. The content is not read: models are large, and a file that is
 //! replaced gets a new inode or a new time. A folder that is being copied changes with every file.
 
@@ -15,10 +15,10 @@ use std::time::{Duration, SystemTime};
 
 use super::entries::{Entry, list};
 
-/// Deeper folders are links in a circle.
+/// Largest depth of folders; deeper ones are cycles of links.
 const MAX_DEPTH: usize = 16;
 
-/// Equal as long as nothing below a folder changes.
+/// A fingerprint, which stays equal as long as nothing below a folder changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint(u64);
 
@@ -29,7 +29,7 @@ impl fmt::Display for Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of plain data, for tests.
+    /// Creates a fingerprint of plain data, for tests.
     #[cfg(test)]
     pub(crate) fn of(value: u64) -> Self {
         Self(value)
@@ -100,8 +100,8 @@ impl FingerprintBuilder {
     }
 }
 
-/// The fingerprint of a folder without the direct entries that `skip` names, and how long ago
-/// anything in it changed.
+/// Returns the fingerprint of a folder without the direct entries that `skip` selects, and the time
+/// since anything in it changed.
 pub(super) fn of_folder(
     folder: &Path,
     now: SystemTime,
@@ -112,7 +112,7 @@ pub(super) fn of_folder(
     Ok(builder.finish(now))
 }
 
-/// The fingerprint of one file, and how long ago it changed.
+/// Returns the fingerprint of one file, and the time since it changed.
 pub(super) fn of_file(file: &Path, now: SystemTime) -> io::Result<(Fingerprint, Duration)> {
     let mut builder = FingerprintBuilder::new();
     builder.file("", &fs::metadata(file)?);

@@ -1,7 +1,7 @@
 //! One model folder: its settings and its versions.
 //!
-//! Decision: a folder is a model when it has settings, an artefact or a version folder; anything
-//! else is passed over, so that a folder of notes does not keep the server from being ready.
+//! Decision: a folder is a model when it has settings, an artifact or a version folder; anything
+//! else is ignored, so that a folder of notes does not keep the server from being ready.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,7 +17,7 @@ use super::entries::{Entry, list};
 use super::{FIRST_VERSION, FoundModel, FoundVersion, SETTINGS_FILE, Scanner, fingerprint};
 
 impl Scanner {
-    /// Whether a root is itself a model and not a folder of models.
+    /// Returns whether a root is itself a model and not a folder of models.
     pub(super) fn is_model_folder(&self, folder: &Path, entries: &[Entry]) -> bool {
         let has_settings = entries.iter().any(is_settings);
         let folders: Vec<_> = entries.iter().filter(|entry| entry.is_folder).collect();
@@ -28,7 +28,7 @@ impl Scanner {
             || (only_versions && !self.artifacts(folder).is_empty())
     }
 
-    /// The model in a folder; `None` when there is none. What cannot be read is its reason.
+    /// Reads the model in a folder; `None` when there is none. A read error becomes its reason.
     pub(super) fn model_folder(
         &self,
         folder: &Path,
@@ -71,7 +71,7 @@ impl Scanner {
         }))
     }
 
-    /// A model that lies in a folder with a name that is no version was meant to serve.
+    /// Warns about artifacts in folders whose names are not versions: they were meant to be served.
     fn warn_about_names(&self, entries: &[Entry], warnings: &mut BTreeSet<String>) {
         let others = entries.iter().filter(|entry| entry.is_folder);
         for entry in others.filter(|entry| !is_version(entry)) {
@@ -117,8 +117,8 @@ impl Scanner {
         Ok(versions)
     }
 
-    /// An artefact that lies directly in the model folder is version 1, and then a folder without
-    /// artefact is part of it and no version.
+    /// Adds an artifact that is directly in the model folder as version 1; a folder without an
+    /// artifact is then part of it and not a version.
     fn add_bare_artifact(
         &self,
         folder: &Path,
@@ -163,7 +163,7 @@ fn is_version(entry: &Entry) -> bool {
     entry.is_folder && Version::new(&entry.name).is_ok()
 }
 
-/// The text of a settings file or of a file that it names.
+/// Reads the text of a settings file or of a file that it names.
 pub(super) fn read_text(path: &Path) -> Result<String, SettingsError> {
     let failed = |message: String| SettingsError::Read {
         path: path.to_owned(),

@@ -72,7 +72,7 @@ impl Repository {
         scanner.scan(SystemTime::now())
     }
 
-    /// `model: version->artefact` for every model, without the path of the repository.
+    /// `model: version->artifact` for every model, without the path of the repository.
     fn shown(&self, roots: &[&str]) -> String {
         let scan = self.scan(roots);
         let mut lines = Vec::new();
@@ -103,7 +103,7 @@ type Case = (
     &'static str,
 );
 
-/// What is promised, the files, the roots, and what is found.
+/// The promise, the files, the roots, and the expected scan.
 const LAYOUTS: &[Case] = &[
     (
         "models with versions",

@@ -1,4 +1,4 @@
-//! Plans as tables: what was found and what stands, on one line each.
+//! Plans as tables: a scan and the progress of a model, on one line each.
 
 use std::path::Path;
 
@@ -202,7 +202,7 @@ fn operator_changes_override_the_settings() {
         debounce: Duration::ZERO,
         is_first_scan: false,
     };
-    // What is promised, the settings, what stands, wanted, unwanted, and the plan.
+    // The promise, the settings, the progress, required and excluded versions, and the plan.
     let cases = [
         (
             "a wanted version is loaded although the settings leave it out",

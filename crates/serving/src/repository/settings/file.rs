@@ -1,8 +1,8 @@
-//! What the user wrote: `model.yaml` key by key.
+//! `model.yaml` as written, key by key.
 //!
-//! Decision: every key is optional here and has no default, so that the resolve step alone decides;
-//! types that refuse a value (a zero, an unknown word) do so with line and column. A key without a
-//! value counts as left out.
+//! Decision: every key is optional here and has no default, so that defaults are decided only when
+//! settings are resolved; types that refuse a value (a zero, an unknown word) do so with line and
+//! column. A key without a value counts as left out.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -19,25 +19,25 @@ use super::traffic::TrafficFile;
 pub(crate) struct ModelFile {
     /// A sentence about the model, shown in its metadata.
     pub(crate) description: Option<String>,
-    /// Which versions are served.
+    /// The versions to serve.
     pub(crate) versions: Option<VersionsFile>,
-    /// The engine, when several could open the artefact.
+    /// The engine, when several could open the artifact.
     pub(crate) engine: Option<String>,
-    /// Sessions that run side by side.
+    /// Number of instances.
     pub(crate) instances: Option<NonZeroUsize>,
     /// Threads inside one session.
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Whether the sessions share one copy of the weights.
+    /// Sharing of the model weights between instances.
     pub(crate) session_mode: Option<SessionModeFile>,
-    /// Where requests run.
+    /// The execution target of requests.
     pub(crate) execution: Option<ExecutionFile>,
     /// The execution provider.
     pub(crate) provider: Option<String>,
     /// Options of the engine, by name.
     pub(crate) options: Option<BTreeMap<String, String>>,
-    /// Joining requests into batches.
+    /// Dynamic batching.
     pub(crate) batching: Option<BatchingFile>,
-    /// Waiting requests.
+    /// The queue.
     pub(crate) queue: Option<QueueFile>,
     /// The longest that a request may take.
     pub(crate) timeout_ms: Option<NonZeroU32>,
@@ -75,11 +75,11 @@ pub(crate) enum VersionsFile {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SessionModeFile {
-    /// As the engine decides.
+    /// The engine decides.
     Auto,
-    /// A copy for each.
+    /// One session for each instance.
     Instances,
-    /// One copy for all.
+    /// One session for all instances.
     Shared,
 }
 
@@ -88,7 +88,7 @@ pub(crate) enum SessionModeFile {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ExecutionFile {
-    /// Where the measured cost says.
+    /// Chosen by the measured cost.
     Auto,
     /// On threads of the model.
     Pool,
@@ -101,15 +101,15 @@ pub(crate) enum ExecutionFile {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct BatchingFile {
-    /// Whether waiting requests are joined.
+    /// Switch for batching.
     pub(crate) enabled: Option<bool>,
     /// The most rows of one batch.
     pub(crate) max_size: Option<NonZeroUsize>,
     /// The most rows of one request.
     pub(crate) max_request_rows: Option<NonZeroUsize>,
-    /// The longest that a request waits for company.
+    /// The batch delay: the longest that a request waits for others.
     pub(crate) max_delay_ms: Option<f64>,
-    /// Whether a sample of joined requests is run again alone.
+    /// Switch for running a sample of joined requests again alone.
     pub(crate) verify: Option<bool>,
 }
 
@@ -127,7 +127,7 @@ pub(crate) struct QueueFile {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WarmupFile {
-    /// Whether the version runs before it takes requests.
+    /// Switch for the warm-up.
     pub(crate) enabled: Option<bool>,
     /// The numbers of rows that are tried.
     pub(crate) batch_sizes: Option<Vec<NonZeroUsize>>,
@@ -150,9 +150,9 @@ pub(crate) struct ImageFile {
     pub(crate) layout: Option<LayoutFile>,
     /// The factor for pixels of 0 to 255.
     pub(crate) scale: Option<f32>,
-    /// What is subtracted after scaling.
+    /// Subtracted after scaling.
     pub(crate) mean: Option<NumbersFile>,
-    /// What is divided by after subtracting.
+    /// Divisor, applied after subtracting.
     pub(crate) std: Option<NumbersFile>,
 }
 
@@ -213,8 +213,8 @@ pub(crate) enum NumbersFile {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct OutputFile {
-    /// Whether the scores are logits.
+    /// Switch for the softmax: set when the scores are logits.
     pub(crate) softmax: Option<bool>,
-    /// How many of the best classes a reply to an image lists.
+    /// Number of best classes in a reply to an image.
     pub(crate) top_k: Option<NonZeroUsize>,
 }

@@ -1,7 +1,7 @@
-//! What we will do: every setting of a model decided.
+//! Resolved settings of a model: every value decided.
 //!
-//! Decision: how many sessions run with how many threads is passed on to the engine as far as it was
-//! written, because what is best depends on the size of the model and on where it runs.
+//! Decision: the numbers of sessions and threads are passed on to the engine as far as they are
+//! written, because the best values depend on the size of the model and on the hardware.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -13,6 +13,7 @@ use contract::{
     Concurrency, ImageChannels, ImageInput, ImageLayout, ImageResize, OutputPostprocessing,
     SessionMode, Split, Version,
 };
+use stats::assignment::Assigner;
 
 use super::SettingsError;
 use super::file::{
@@ -22,29 +23,27 @@ use super::file::{
 use super::traffic::TrafficFile;
 use crate::batch::policy::types::QueueLimit;
 use crate::loaded_version::Execution;
-use stats::assignment::Assigner;
 
-/// The batch that keeps a network on a CPU busy without making the first row wait long.
+/// Default batch size: it keeps a network on a CPU busy without making the first row wait long.
 const DEFAULT_MAX_BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
-/// A caller with a table of some thousand rows gets its answer in one call; a runaway does not get
-/// to hold an instance for minutes.
+/// Default limit of rows: some thousands in one call, but none that holds an instance for minutes.
 const DEFAULT_MAX_REQUEST_ROWS: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
-/// Above this a count is a slip of the keyboard: no machine has as many cores.
+/// Largest number of instances and threads; a larger one is a typing mistake.
 const MAX_INSTANCES: usize = 1024;
 
-/// A request that waits longer for company is better refused.
+/// Largest batch delay; a request that would wait longer is better refused.
 const MAX_BATCH_DELAY_MS: f64 = 60_000.0;
 
-/// A batch of thousands of rows through a large network takes a minute or two; one that takes longer
-/// has gone wrong, and its instance is worth more than its answer.
+/// Default limit of a run. A batch of thousands of rows through a large network takes a minute or
+/// two; a longer one has gone wrong, and its instance is worth more than its answer.
 pub(crate) const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Pixels are bytes, and most networks were trained on numbers from 0 to 1.
+/// Default scale: pixels are bytes, and most networks were trained on numbers from 0 to 1.
 const DEFAULT_SCALE: f32 = 1.0 / 255.0;
 
-/// What the server decides for models that do not say.
+/// Defaults for settings that a model leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SettingsDefaults {
     /// The cores that the process may use.
@@ -55,7 +54,7 @@ pub(crate) struct SettingsDefaults {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// Which version folders are served.
+/// Selection of the versions to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum VersionPolicy {
     /// Every one.
@@ -66,25 +65,25 @@ pub(crate) enum VersionPolicy {
     Only(BTreeSet<Version>),
 }
 
-/// Joining requests into batches.
+/// Dynamic batching.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Batching {
-    /// `None` when a trial decides, of models that have a batch dimension by their signature.
+    /// Switch for batching; `None` when a trial decides, given a batch dimension.
     pub(crate) is_enabled: Option<bool>,
     /// The most rows of one batch of several requests.
     pub(crate) max_rows: NonZeroUsize,
     /// The most rows of one request, never below `max_rows`.
     pub(crate) max_request_rows: NonZeroUsize,
-    /// The longest that a request waits for company; `None` when the scheduler decides.
+    /// The batch delay; `None` when the scheduler decides.
     pub(crate) max_delay: Option<Duration>,
-    /// Whether a sample of joined requests is run again alone.
+    /// Set when a sample of joined requests is run again alone.
     pub(crate) is_verified: bool,
 }
 
 /// Runs before a version takes requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Warmup {
-    /// Whether there are any.
+    /// Set when there are any.
     pub(crate) is_enabled: bool,
     /// The numbers of rows, ascending.
     pub(crate) batch_rows: BTreeSet<NonZeroUsize>,
@@ -92,35 +91,35 @@ pub(crate) struct Warmup {
     pub(crate) shapes: BTreeMap<String, Vec<usize>>,
 }
 
-/// Everything that is decided about a model before an artefact is opened.
+/// Everything that is decided about a model before an artifact is opened.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ModelSettings {
-    /// Which versions are served.
+    /// The versions to serve.
     pub(crate) versions: VersionPolicy,
-    /// How requests are shared out, until an operator says otherwise.
+    /// The traffic split, until an operator sets another one.
     pub(crate) traffic: Option<Split>,
-    /// How each of them is served; a version is loaded again when this changes.
+    /// Settings of each version; it is loaded again when they change.
     pub(crate) version_settings: Arc<VersionSettings>,
 }
 
-/// How a version is served.
+/// Settings of a version.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct VersionSettings {
     /// A sentence about the model.
     pub(crate) description: String,
-    /// The engine; `None` for the first that finds an artefact.
+    /// The engine; `None` for the first that finds an artifact.
     pub(crate) engine: Option<String>,
-    /// Sessions that run side by side, their threads and what they share.
+    /// Sessions, their threads and their sharing.
     pub(crate) concurrency: Concurrency,
-    /// Where requests run.
+    /// The execution target of requests.
     pub(crate) execution: Execution,
     /// The execution provider; `None` for the choice of the engine.
     pub(crate) provider: Option<String>,
     /// Options of the engine.
     pub(crate) options: BTreeMap<String, String>,
-    /// Joining requests into batches.
+    /// Dynamic batching.
     pub(crate) batching: Batching,
-    /// The rows that wait.
+    /// Limit of the queue.
     pub(crate) queue: QueueLimit,
     /// The longest that a request may take.
     pub(crate) timeout: Option<Duration>,
@@ -136,7 +135,7 @@ pub(crate) struct VersionSettings {
     pub(crate) output: OutputPostprocessing,
 }
 
-/// Makes errors about one key of one file.
+/// Builds errors about one key of one file.
 #[derive(Clone, Copy)]
 struct KeyErrors<'a>(&'a Path);
 
@@ -150,7 +149,7 @@ impl KeyErrors<'_> {
     }
 }
 
-/// Decides everything that `file` leaves open. `read_text` reads a file beside `path`.
+/// Resolves everything that `file` leaves open. `read_text` reads a file beside `path`.
 pub(crate) fn resolve(
     file: ModelFile,
     path: &Path,
@@ -290,7 +289,7 @@ fn warmup(
 ) -> Result<Warmup, SettingsError> {
     let batch_rows: BTreeSet<_> = match file.batch_sizes {
         Some(sizes) => sizes.into_iter().collect(),
-        // Without batching nobody but a caller makes large batches.
+        // Without batching, only callers make large batches.
         None if batching.is_enabled == Some(false) => [NonZeroUsize::MIN].into(),
         None => [NonZeroUsize::MIN, batching.max_rows].into(),
     };
@@ -368,7 +367,7 @@ fn resolve_image(keys: KeyErrors<'_>, file: ImageFile) -> Result<ImageInput, Set
     })
 }
 
-/// One number, or one per channel.
+/// Returns one number, or one per channel.
 fn per_channel(
     keys: KeyErrors<'_>,
     key: &'static str,

@@ -1,7 +1,7 @@
 //! `traffic` in `model.yaml`: the split that a model starts with.
 //!
-//! Decision: the shape is that of the call, and what is kept of a split over restarts has it too, so
-//! that there is one shape to know.
+//! Decision: the format is that of the call, and also that of the stored split, so that there is
+//! one format to know.
 
 mod bandit;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use bandit::BanditFile;
 
-/// Where most callers say who they are asking for.
+/// Key of the body in which most callers name the user.
 const DEFAULT_FIELD: &str = "user_id";
 
 /// `traffic`.
@@ -19,25 +19,25 @@ const DEFAULT_FIELD: &str = "user_id";
 pub(crate) struct TrafficFile {
     /// The arms.
     pub(crate) split: Vec<ArmFile>,
-    /// What is assigned to an arm.
+    /// The unit that is assigned to an arm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<UnitFile>,
-    /// How a unit becomes a number.
+    /// The hash of a unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hash: Option<String>,
-    /// What is hashed with the unit.
+    /// The salt that is hashed with the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) salt: Option<String>,
     /// The part of each range that takes part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) coverage: Option<f64>,
-    /// The layer that the split lies in.
+    /// The layer of the split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) layer: Option<LayerFile>,
-    /// Who may force an arm.
+    /// The override, by which a caller forces an arm.
     #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
     pub(crate) override_by: Option<OverrideFile>,
-    /// How the weights follow the rewards.
+    /// The bandit that updates the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bandit: Option<BanditFile>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct TrafficFile {
 pub(crate) struct ArmFile {
     /// A version or a label.
     pub(crate) version: VersionFile,
-    /// Its share.
+    /// Its traffic weight.
     pub(crate) weight: f64,
     /// Its name; the text of `version` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ pub(crate) enum VersionFile {
     Text(String),
 }
 
-/// `unit`: a key of the body, `random`, or a place.
+/// `unit`: a key of the body, `random`, or a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
@@ -74,7 +74,7 @@ pub(crate) enum VersionFile {
 pub(crate) enum UnitFile {
     /// A key, or `random`.
     Key(String),
-    /// A place.
+    /// A source.
     Source(UnitSourceFile),
 }
 
@@ -82,12 +82,12 @@ pub(crate) enum UnitFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UnitSourceFile {
-    /// What kind of place.
+    /// The kind of the source.
     pub(crate) from: FromFile,
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// What happens to a request without a unit.
+    /// The treatment of a request without a unit.
     #[serde(default)]
     pub(crate) fallback: FallbackFile,
 }
@@ -138,10 +138,10 @@ pub(crate) struct OverrideFile {
 }
 
 impl TrafficFile {
-    /// The split that was written. Whether it makes sense is checked when it is applied.
+    /// Converts the file into a split, which is validated when it is applied.
     ///
     /// # Errors
-    /// `invalid_request` for a word that is none.
+    /// `invalid_request` for an unknown word.
     pub(crate) fn split(self) -> Result<Split> {
         let hash = self.hash.as_deref().map(AssignmentHash::parse).transpose();
         Ok(Split {

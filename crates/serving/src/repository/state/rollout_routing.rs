@@ -1,8 +1,9 @@
-//! Steering: a rollout decides between two versions of a model, before everything else.
+//! Routing overrides of rollouts, which take precedence over the desired state.
 //!
-//! Decision: steering is no wish. The rollout keeps its own state and steers again after a restart;
-//! wishes only learn how it ended. While it lasts, wishes that would decide otherwise are refused,
-//! so that nobody works against evidence without knowing.
+//! Decision: the override is no part of the desired state. A rollout persists its own state and
+//! sets the override again after a restart; the desired state gets only the result. Meanwhile,
+//! changes of operators that contradict the rollout are refused, so that none works against the
+//! evidence unknowingly.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,26 +14,26 @@ use super::super::desired::DesiredState;
 use super::{Model, RepositoryState, unknown_model};
 use crate::route::{ActiveSplit, Mirror, RoutingRules};
 
-/// What a rollout has decided about a model.
+/// Routing of a model set by a rollout.
 #[derive(Clone, Debug)]
 pub(crate) struct RolloutRouting {
     /// The rollout.
     pub(crate) rollout: String,
-    /// The version that answers what the split leaves out.
+    /// The version that answers requests outside the split.
     pub(crate) stable: Version,
-    /// The version on trial.
+    /// The candidate.
     pub(crate) candidate: Version,
-    /// How the requests are shared out.
+    /// The traffic split.
     pub(crate) split: Arc<ActiveSplit>,
-    /// Where copies of requests go.
+    /// The mirror of requests.
     pub(crate) mirror: Option<Arc<Mirror>>,
 }
 
 impl RepositoryState {
-    /// Lets a rollout decide, in place of what it decided before.
+    /// Sets the routing of a rollout, replacing its earlier one.
     ///
     /// # Errors
-    /// `model_not_found`, or `conflict` when another rollout decides.
+    /// `model_not_found`, or `conflict` when another rollout controls the model.
     pub(crate) fn set_rollout_routing(
         &mut self,
         name: &ModelName,
@@ -51,7 +52,7 @@ impl RepositoryState {
         }
     }
 
-    /// Lets a rollout decide about a model from before a restart, which may not have been found yet.
+    /// Restores the routing of a rollout after a restart, also for a model that was not found yet.
     pub(crate) fn restore_rollout_routing(
         &mut self,
         name: ModelName,
@@ -60,7 +61,7 @@ impl RepositoryState {
         self.models.entry(name).or_default().rollout_routing = Some(rollout_routing);
     }
 
-    /// The wishes about a model after a rollout that `winner` has won.
+    /// Returns the desired state of a model after a rollout that `winner` has won.
     ///
     /// # Errors
     /// `model_not_found`.
@@ -75,7 +76,7 @@ impl RepositoryState {
         Ok(model.desired.after_rollout(winner, stable))
     }
 
-    /// Ends the steering of a model; `warm` stays loaded until [`RepositoryState::release_warm`].
+    /// Ends the override of a model; `warm` stays loaded until [`RepositoryState::release_warm`].
     pub(crate) fn end_rollout(&mut self, name: &ModelName, warm: Option<Version>) {
         if let Some(model) = self.models.get_mut(name) {
             model.rollout_routing = None;
@@ -83,7 +84,7 @@ impl RepositoryState {
         }
     }
 
-    /// Keeps a version no longer loaded for its own sake.
+    /// Stops keeping a version loaded after a rollout.
     pub(crate) fn release_warm(&mut self, name: &ModelName, version: &Version) {
         if let Some(model) = self.models.get_mut(name) {
             model.warm.remove(version);
@@ -92,7 +93,7 @@ impl RepositoryState {
 }
 
 impl Model {
-    /// Refuses what would work against a rollout.
+    /// Refuses a change that contradicts a rollout.
     pub(super) fn check_rollout(&self, name: &ModelName, change: &Change) -> Result<()> {
         let Some(rollout_routing) = &self.rollout_routing else {
             return Ok(());
@@ -114,7 +115,7 @@ impl Model {
         }
     }
 
-    /// The versions that a rollout needs, or that are still warm after one.
+    /// Returns the versions that a rollout needs, or that are kept warm after one.
     pub(super) fn needed_by_rollouts(&self) -> BTreeSet<Version> {
         let both = |rollout_routing: &RolloutRouting| {
             [
@@ -126,7 +127,7 @@ impl Model {
         with_rollout.chain(self.warm.iter().cloned()).collect()
     }
 
-    /// What a rollout decides in place of wishes.
+    /// Returns the routing rules with the override of a rollout applied.
     pub(super) fn with_rollout(&self, rules: RoutingRules) -> RoutingRules {
         match &self.rollout_routing {
             None => rules,
@@ -141,12 +142,12 @@ impl Model {
     }
 }
 
-/// What everybody is told who wants to decide while a rollout does.
+/// Builds the error for changes to a model that a rollout controls.
 pub(crate) fn rollout_conflict(name: &ModelName, rollout: &str) -> Error {
     Error::new(
         Code::Conflict,
         format!(
-            "the rollout `{rollout}` decides about the traffic of model `{name}`; wait until it \
+            "rollout `{rollout}` controls the traffic of model `{name}`; wait until it \
              ends, or abort it"
         ),
     )

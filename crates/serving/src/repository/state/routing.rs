@@ -1,25 +1,25 @@
-//! What decides between the versions of a model: the wishes about it, put in force.
+//! Routing of a model: its desired state, applied.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use contract::{Change, Error, ModelName, Result, Routing, Split, Version};
+use stats::assignment::Assigner;
 
 use super::super::desired::{ChangeOutcome, DesiredState, SplitOverride, ValidationContext};
 use super::{Model, RepositoryState, unknown_model};
 use crate::route::{ActiveSplit, RoutingRules};
-use stats::assignment::Assigner;
 
 impl RepositoryState {
-    /// Takes up the wishes about a model from before a restart.
+    /// Restores the desired state of a model after a restart.
     pub(crate) fn restore_desired(&mut self, name: ModelName, desired: DesiredState) {
         self.models.entry(name).or_default().desired = desired;
     }
 
-    /// What a change leads to; nothing is changed yet.
+    /// Returns the outcome of a change without applying it.
     ///
     /// # Errors
-    /// `model_not_found`, `version_not_found`, or `invalid_request` for what makes no sense.
+    /// `model_not_found`, `version_not_found`, or `invalid_request` for an impossible change.
     pub(crate) fn validate(&self, name: &ModelName, change: Change) -> Result<ChangeOutcome> {
         let model = self.known_model(name)?;
         model.check_rollout(name, &change)?;
@@ -41,14 +41,14 @@ impl RepositoryState {
         model.desired.after(change, &context)
     }
 
-    /// Puts new wishes about a model in force. The next plan obeys them.
+    /// Sets the desired state of a model, which the next plan applies.
     pub(crate) fn set_desired(&mut self, name: &ModelName, desired: DesiredState) {
         if let Some(model) = self.models.get_mut(name) {
             model.desired = desired;
         }
     }
 
-    /// Forgets that a version failed to load, so that it is tried again.
+    /// Clears the failure of a version, so that it is tried again.
     pub(crate) fn clear_failure(&mut self, name: &ModelName, version: &Version) {
         let model = self.models.get_mut(name);
         let record = model.and_then(|model| model.progress.versions.get_mut(version));
@@ -57,12 +57,12 @@ impl RepositoryState {
         }
     }
 
-    /// The wishes about a model.
+    /// Returns the desired state of a model.
     pub(crate) fn desired(&self, name: &ModelName) -> Option<&DesiredState> {
         self.models.get(name).map(|model| &model.desired)
     }
 
-    /// What decides between the versions of a model.
+    /// Returns the routing of a model.
     ///
     /// # Errors
     /// `model_not_found`.
@@ -70,7 +70,7 @@ impl RepositoryState {
         Ok(self.known_model(name)?.rules().routing())
     }
 
-    /// How loading one version went; `None` while it goes on.
+    /// Returns the result of loading one version; `None` while it is being loaded.
     pub(crate) fn version_load_result(
         &self,
         name: &ModelName,
@@ -95,13 +95,13 @@ impl RepositoryState {
         }
     }
 
-    /// What identifies the content that a version serves.
+    /// Returns the fingerprint of a served version.
     pub(crate) fn fingerprint(&self, name: &ModelName, version: &Version) -> Option<String> {
         let record = self.models.get(name)?.progress.versions.get(version)?;
         Some(record.serving.as_ref()?.fingerprint.to_string())
     }
 
-    /// The version of each model that answers when none is named, where nobody has pinned one.
+    /// Returns the default version of each model without a pin.
     pub(crate) fn defaults(&self) -> BTreeMap<ModelName, Version> {
         let models = self.models.iter();
         let unpinned = models.filter(|(_, model)| model.desired.routing.pinned.is_none());
@@ -113,8 +113,8 @@ impl RepositoryState {
             .collect()
     }
 
-    /// The splits in the files of the models that obey them; settings with a slip change nothing,
-    /// so those models are left out.
+    /// Returns the splits in the files of the models that use them; models with invalid settings
+    /// are left out, because those change nothing.
     pub(crate) fn file_splits(&self) -> BTreeMap<ModelName, Option<Split>> {
         let models = self.models.iter();
         let following_file =
@@ -127,7 +127,7 @@ impl RepositoryState {
             .collect()
     }
 
-    /// The splits in force whose weights follow their rewards, as they were written.
+    /// Returns the applied splits that are bandits, as written.
     pub(crate) fn bandits(&self) -> impl Iterator<Item = (&ModelName, &Split)> {
         let models = self.models.iter();
         let without_rollout = models.filter(|(_, model)| model.rollout_routing.is_none());
@@ -137,7 +137,7 @@ impl RepositoryState {
         })
     }
 
-    /// Lets the weights of a model follow the rewards of its arms; gives them when they have moved.
+    /// Updates the weights of a bandit from its rewards; returns them when they have changed.
     pub(crate) fn update_weights(&mut self, name: &ModelName) -> Option<Vec<f64>> {
         let model = self.models.get_mut(name)?;
         let moved = model.split.as_ref()?.with_bandit_weights(&salt_of(name));
@@ -149,7 +149,7 @@ impl RepositoryState {
                 Some(weights)
             }
             Err(error) => {
-                tracing::error!(model = %name, %error, "the weights of a split cannot follow its rewards");
+                tracing::error!(model = %name, %error, "failed to update bandit weights");
                 None
             }
         }
@@ -164,7 +164,7 @@ impl RepositoryState {
 }
 
 impl Model {
-    /// Works out which split is in force, and which versions it and the other wishes need.
+    /// Determines the split to apply, and the versions that the desired state requires or excludes.
     pub(super) fn apply_desired_state(&mut self, name: &ModelName) {
         let desired = self.desired_split();
         let current = self.split.as_deref().map(ActiveSplit::split);
@@ -185,13 +185,13 @@ impl Model {
             SplitOverride::Disabled => None,
             SplitOverride::FromFile => match &self.found.as_ref()?.settings {
                 Ok(settings) => settings.traffic.as_ref(),
-                // A slip in the file must not move traffic.
+                // A mistake in the file must not move traffic.
                 Err(_) => self.split.as_deref().map(ActiveSplit::split),
             },
         }
     }
 
-    /// What routing needs to know.
+    /// Returns the routing rules.
     pub(super) fn rules(&self) -> RoutingRules {
         let DesiredState { routing, .. } = &self.desired;
         self.with_rollout(RoutingRules {
@@ -204,18 +204,19 @@ impl Model {
     }
 }
 
-/// Splits are checked before they are kept, so a refusal here comes from another version of us.
+/// Creates the active split. Splits are validated before they are stored, so a failure here means
+/// that another version of the server stored it.
 fn activate(name: &ModelName, split: Split) -> Option<Arc<ActiveSplit>> {
     match ActiveSplit::new(split, &salt_of(name)) {
         Ok(active) => Some(Arc::new(active)),
         Err(error) => {
-            tracing::error!(model = %name, %error, "a split cannot be used; there is none now");
+            tracing::error!(model = %name, %error, "invalid traffic split; routing without it");
             None
         }
     }
 }
 
-/// What units are hashed with when a split has no salt.
+/// Returns the salt of a split that has none of its own.
 fn salt_of(name: &ModelName) -> String {
     format!("{name}/traffic")
 }

@@ -1,4 +1,4 @@
-//! Opening versions with a fake engine: what is refused, and what is told about the rest.
+//! Loading versions with a fake engine: refusals, and the information about the others.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use super::super::settings::{SettingsDefaults, parse, resolve};
 use super::*;
 use crate::fake_engine::FakeEngine;
 
-/// Opens an artefact of this text under these settings.
+/// Opens an artifact of this text with these settings.
 fn open(artifact: &str, settings: &str) -> Result<Arc<LoadedVersion>> {
     open_with(artifact, settings, Arc::default())
 }
@@ -117,7 +117,7 @@ fn model_info_comes_from_artifact_engine_and_settings() {
     assert_eq!(info.metadata["provider"], "cpu");
 }
 
-/// Whether requests are joined, and why.
+/// Returns whether requests are joined, with the reason.
 fn decided(artifact: &str, settings: &str) -> (bool, String) {
     let loaded_version = open(artifact, settings).unwrap();
     let info = loaded_version.info();

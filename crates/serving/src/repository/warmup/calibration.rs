@@ -1,9 +1,9 @@
-//! Measures what batches cost, so that the first requests find a curve.
+//! Calibration of the batch cost curve before the first request.
 //!
 //! Rule: on one session, batches of 1, 2, 4, ... rows, each size a few times, of which the fastest
 //! counts. A doubling that gains less than 3 % of throughput is the last, and so is one that would
-//! exceed the time for all. Decision: sizes that were only guessed measure nothing, because a text
-//! of one word says nothing about real ones; then the curve is learned from requests.
+//! exceed the time budget. Decision: guessed sizes are not measured, because a text of one word is
+//! not representative; then the curve is learned from requests.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use super::{Run, check_count, run};
 use crate::batch::curve::{Curve, float};
 use crate::repository::settings::Warmup;
 
-/// The time for all runs: a version that replaces another one makes nobody wait for it.
+/// The time for all runs: callers do not wait for a version that replaces another.
 const BUDGET: Duration = Duration::from_secs(1);
 
-/// Runs of one size; the fastest was not interrupted.
+/// Runs of one size; the fastest was not interrupted by others.
 const N_RUNS: u32 = 3;
 
 /// The gain in throughput that is worth another doubling.
 const MIN_GAIN: f64 = 1.03;
 
-/// What batches of a version cost, as far as warm-up can tell.
+/// Measures the batch cost curve of a version.
 pub(crate) fn calibrate(info: &ModelInfo, settings: &Warmup, session: &mut dyn Session) -> Curve {
     let mut curve = Curve::default();
     let started = time::Instant::now();
@@ -33,7 +33,7 @@ pub(crate) fn calibrate(info: &ModelInfo, settings: &Warmup, session: &mut dyn S
         if started.elapsed() + next > BUDGET {
             break;
         }
-        // What fails here has not been promised to anybody.
+        // A failed run ends the calibration: no caller depends on it.
         let measured =
             run(info, settings, Some(n_rows)).and_then(|run| measure(info, &run, session));
         let Ok(Some(fastest)) = measured else { break };
@@ -48,7 +48,7 @@ pub(crate) fn calibrate(info: &ModelInfo, settings: &Warmup, session: &mut dyn S
     curve
 }
 
-/// Doublings up to the largest batch, which is one of them.
+/// Returns the doublings up to the largest batch, which is the last of them.
 fn sizes(info: &ModelInfo) -> Vec<NonZeroUsize> {
     let most = match info.max_batch_rows.filter(|_| info.is_batching) {
         Some(most) => most,
@@ -61,7 +61,7 @@ fn sizes(info: &ModelInfo) -> Vec<NonZeroUsize> {
     sizes
 }
 
-/// The fastest of some runs; `None` when their sizes are guessed.
+/// Returns the time of the fastest of some runs; `None` when their sizes are guessed.
 fn measure(info: &ModelInfo, run: &Run, session: &mut dyn Session) -> Result<Option<Duration>> {
     if !run.is_certain {
         return Ok(None);
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes so long for each run and each row, on the clock of the runtime.
+    /// Session that takes this long for each run and each row, on the clock of the runtime.
     #[derive(Debug)]
     struct TimedSession {
         per_run: Duration,
@@ -133,7 +133,7 @@ mod tests {
         }
     }
 
-    /// The sizes that were run, each once, and the curve.
+    /// Returns the sizes that were run, each once, and the curve.
     fn calibrated(info: &ModelInfo, per_run: u64, per_row: u64) -> (Vec<usize>, Curve) {
         let settings = Warmup {
             is_enabled: true,

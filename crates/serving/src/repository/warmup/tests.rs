@@ -1,4 +1,4 @@
-//! Warm-up against sessions that note the shapes they are given.
+//! Warm-up of sessions that record the shapes of their inputs.
 
 use std::sync::{Arc, Mutex};
 
@@ -93,7 +93,7 @@ fn settings(rows: &[usize], shapes: &[(&str, &[usize])]) -> Warmup {
     }
 }
 
-/// The shapes that were run, and how it ended.
+/// Returns the shapes that were run, and the result.
 fn warmed(info: &ModelInfo, settings: &Warmup, session: RecordingSession) -> String {
     let shapes = Arc::clone(&session.shapes);
     let result = warm_up(info, settings, &mut [Box::new(session) as Box<dyn Session>]);
@@ -112,7 +112,7 @@ type Case = (
     &'static str,
 );
 
-/// What is promised, inputs, rows, shapes, and what is run.
+/// The promise, inputs, rows, shapes, and the expected runs.
 const CASES: &[Case] = &[
     (
         "batches of the asked sizes",

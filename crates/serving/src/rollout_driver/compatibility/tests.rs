@@ -1,4 +1,4 @@
-//! Which candidates may stand where stable stands.
+//! Compatibility of signatures.
 
 use contract::{Dimension, ElementType};
 
@@ -51,7 +51,7 @@ fn a_candidate_takes_what_stable_takes_and_gives_what_stable_gives() {
         ),
         (
             signature([mask.clone()], [y.clone()]),
-            Some("input `x` is gone"),
+            Some("input `x` is missing"),
         ),
         (
             signature([f64_x], [y.clone()]),
@@ -63,7 +63,7 @@ fn a_candidate_takes_what_stable_takes_and_gives_what_stable_gives() {
         ),
         (
             signature([x.clone(), mask.clone()], [y.clone()]),
-            Some("input `mask` is new, and not optional"),
+            Some("input `mask` is new and not optional"),
         ),
         (
             signature([x.clone()], [wide_y]),
@@ -71,7 +71,7 @@ fn a_candidate_takes_what_stable_takes_and_gives_what_stable_gives() {
         ),
         (
             signature([x.clone()], [y.clone(), mask]),
-            Some("it gives 2 outputs, and stable gives 1"),
+            Some("the candidate has 2 outputs, but stable has 1"),
         ),
     ];
     let mut failures = Vec::new();

@@ -1,4 +1,4 @@
-//! Sums become blocks.
+//! Totals become blocks.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn config() -> RolloutConfig {
     RolloutConfig::parse(&text).unwrap()
 }
 
-/// Counts of an arm that answered with these run times and failed so often.
+/// Builds the totals of an arm with these run times and this number of failures.
 fn arm(counting: &Counting, millis: &[u64], n_errors: usize) -> ArmTotals {
     let outcome = |error, compute| Outcome {
         error,

@@ -1,51 +1,51 @@
-//! Letters: what is posted to whom when a rollout went back.
+//! The message and address of one rollback notification.
 //!
-//! Decision: a letter has everything in it that posting needs, so that it is the same after a
-//! restart, whatever the file of the rollout says then. The labels of an alert are words that do
-//! not change from one attempt to the next, because Alertmanager knows an alert by its labels.
+//! Decision: a notification contains everything that sending needs, so that it is the same after a
+//! restart, whatever the rollout file says then. The labels of an alert do not change from one
+//! attempt to the next, because Alertmanager identifies an alert by its labels.
 
 use contract::Result;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-
-use super::super::snapshot::document;
 use rollout::config::rollback::NotificationTarget;
 use rollout::evidence::{ArmReport, MetricReport, Report};
 use rollout::state::{Rollout, RolloutReport, Status, Transition};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-/// Where Alertmanager takes alerts.
+use super::super::documents::document;
+
+/// Path at which Alertmanager accepts alerts.
 const ALERTS: &str = "/api/v2/alerts";
 
-/// One letter.
+/// One notification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Notification {
-    /// Where it is posted.
-    pub(super) url: String,
-    /// What is posted, as JSON.
-    pub(super) message: String,
+pub(in crate::rollout_driver) struct Notification {
+    /// Address to which it is posted.
+    pub(in crate::rollout_driver) url: String,
+    /// Body, as JSON.
+    pub(in crate::rollout_driver) message: String,
 }
 
 impl Notification {
-    /// Where it goes, without the path: that may be a secret, and logs are read by many.
-    pub(super) fn host(&self) -> String {
+    /// Returns the address without the path, which may be a secret that must not be logged.
+    pub(in crate::rollout_driver) fn host(&self) -> String {
         let parts: Vec<_> = self.url.split(['/', '?']).take(3).collect();
         parts.join("/")
     }
 }
 
-/// What all letters about one move have in common.
+/// Values shared by all notifications about one transition.
 #[derive(Debug)]
 pub(super) struct NotificationContext<'a> {
-    /// The rollout, after the move.
+    /// The rollout, after the transition.
     pub(super) rollout: &'a Rollout,
-    /// The move.
+    /// The transition.
     pub(super) transition: &'a Transition,
-    /// Where others reach this server.
+    /// Address at which others reach this server.
     pub(super) public_url: Option<&'a str>,
 }
 
-/// What a webhook gets.
+/// Body of the request to a webhook.
 #[derive(Serialize)]
 struct WebhookMessage {
     #[serde(flatten)]
@@ -53,7 +53,7 @@ struct WebhookMessage {
     evidence: RolloutReport,
 }
 
-/// One alert, as Alertmanager takes it.
+/// One alert, in the format of Alertmanager.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Alert {
@@ -65,10 +65,10 @@ struct Alert {
 }
 
 impl NotificationContext<'_> {
-    /// A letter to somebody.
+    /// Creates the notification for one target.
     ///
     /// # Errors
-    /// `internal` when it cannot be written.
+    /// `internal` when it cannot be serialized.
     pub(super) fn notification_for(&self, notify: &NotificationTarget) -> Result<Notification> {
         let message = match notify {
             NotificationTarget::Webhook(_) => document(&WebhookMessage {
@@ -89,7 +89,7 @@ impl NotificationContext<'_> {
         let [stable, candidate] = [&config.stable, &config.candidate].map(ToString::to_string);
         let reason = transition.reason.to_string();
         let summary = format!(
-            "{model}: rollout {id} went back from version {candidate} to {stable}: {reason}"
+            "{model}: rollout {id} was rolled back from version {candidate} to {stable}: {reason}"
         );
         [Alert {
             labels: json!({
@@ -113,7 +113,7 @@ impl NotificationContext<'_> {
     }
 }
 
-/// Where a letter to somebody is posted.
+/// Returns the address to which the notification for a target is posted.
 pub(super) fn url(notify: &NotificationTarget) -> String {
     match notify {
         NotificationTarget::Webhook(url) => url.clone(),
@@ -125,7 +125,7 @@ pub(super) fn url(notify: &NotificationTarget) -> String {
     }
 }
 
-/// What is known of each metric, on one line.
+/// Summarizes the evidence of each metric on one line.
 fn evidence_summary(report: &Report) -> String {
     let limits = report.limits;
     let metric = |metric: &MetricReport| {

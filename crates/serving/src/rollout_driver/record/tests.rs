@@ -1,10 +1,11 @@
-//! What was kept by a version of the format is read by all that come after it.
+//! Records written in one version of the format are read by all later versions.
 
-use crate::store::MemoryStore;
 use rollout::config::RolloutConfig;
 use rollout::evidence::MetricBlock;
 use rollout::state::{Event, Rollout, Tick};
 use stats::{ArmCounts, Counts};
+
+use crate::store::MemoryStore;
 
 use super::*;
 
@@ -48,8 +49,8 @@ fn the_first_format_is_still_written_and_read() {
     };
     let text = serde_json::to_string_pretty(&record).unwrap();
     insta::assert_snapshot!("format_1", text);
-    let path = "src/rollout/driver/record/snapshots/\
-                serving__rollout__driver__record__tests__format_1.snap";
+    let path = "src/rollout_driver/record/snapshots/\
+                serving__rollout_driver__record__tests__format_1.snap";
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let kept = std::fs::read_to_string(path).unwrap();
     let kept = kept.splitn(3, "---\n").nth(2).unwrap();

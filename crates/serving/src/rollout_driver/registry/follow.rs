@@ -1,29 +1,30 @@
-//! Leading and following: rollouts of several servers that one of them decides about.
+//! Leader and follower: rollouts of several servers, decided by one of them.
 //!
-//! Decision: a follower decides nothing. It asks, does what it is told, and says what it has
-//! counted; everything that needs agreement happens in the one leader.
+//! Decision: a follower decides nothing. It fetches the state of the leader, applies it and reports
+//! its counts; everything that needs agreement happens in the leader.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{Code, Error, RawJson, Result};
+use rollout::config::RolloutConfig;
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::super::documents::document;
 use super::super::followed_rollout::FollowedRollout;
 use super::super::leader_state::{LeaderRollout, LeaderState};
 use super::super::replicas::ReplicaCounters;
-use super::super::snapshot::{RolloutHandle, RolloutSnapshot, document};
+use super::super::snapshot::{RolloutHandle, RolloutSnapshot};
 use super::super::task::Clock;
 use super::Registry;
 use crate::route::ActiveSplit;
-use rollout::config::RolloutConfig;
 
-/// So long every follower has the time to hear how a rollout ended.
+/// Time for which an end is announced, so that every follower learns of it.
 const END_ANNOUNCEMENT: Duration = Duration::from_secs(600);
 
-/// What a follower follows.
+/// The follower side of a registry.
 #[derive(Debug)]
 pub(super) struct Follower {
     /// The server that decides.
@@ -34,7 +35,7 @@ pub(super) struct Follower {
 #[derive(Debug, Default)]
 struct FollowerState {
     followed_rollouts: BTreeMap<String, FollowedRollout>,
-    /// What went wrong last, by rollout, so that it is logged once.
+    /// The last error by rollout, so that it is logged once.
     last_errors: BTreeMap<String, String>,
 }
 
@@ -47,7 +48,7 @@ impl FollowerState {
                 let known = self.last_errors.insert(rollout.to_owned(), message);
                 if known.as_deref() != Some(error.message()) {
                     let diagnostic = error.diagnostic();
-                    tracing::error!(rollout, %error, diagnostic, "a rollout cannot be followed");
+                    tracing::error!(rollout, %error, diagnostic, "failed to follow rollout");
                 }
             }
         }
@@ -55,7 +56,7 @@ impl FollowerState {
 }
 
 impl Follower {
-    /// Follows the server at an address.
+    /// Creates the state of a follower of the server at this address.
     pub(super) fn new(leader: String) -> Self {
         Self {
             leader,
@@ -63,7 +64,7 @@ impl Follower {
         }
     }
 
-    /// Goes on with what was followed before a restart.
+    /// Resumes a rollout that was followed before a restart.
     pub(super) fn resume(&mut self, id: &str, followed_rollout: FollowedRollout) {
         self.state
             .get_mut()
@@ -73,18 +74,18 @@ impl Follower {
 }
 
 impl Registry {
-    /// Refuses what only the server does that decides.
+    /// Refuses a request that only the leader can handle.
     pub(super) fn check_is_leader(&self) -> Result<()> {
         match &self.follower {
             None => Ok(()),
             Some(Follower { leader, .. }) => Err(Error::new(
                 Code::Conflict,
-                format!("the server at `{leader}` decides about rollouts; ask it"),
+                format!("this server follows `{leader}` in rollouts; send the request there"),
             )),
         }
     }
 
-    /// What followers are told.
+    /// Returns the state that followers fetch.
     ///
     /// # Errors
     /// `conflict` when this server follows another one.
@@ -110,8 +111,8 @@ impl Registry {
         LeaderState::new(leader_state.collect::<Result<_>>()?).document()
     }
 
-    /// An end is news for a while, and as long as its winner is pinned, so that a server that is
-    /// new learns which version answers.
+    /// Returns whether followers get a rollout: while it runs, for a while after its end, and as
+    /// long as its winner is pinned, so that a new server learns which version answers.
     fn should_announce(&self, handle: &RolloutHandle, snapshot: &RolloutSnapshot) -> bool {
         let Some(winner) = &snapshot.winner else {
             return true;
@@ -126,7 +127,7 @@ impl Registry {
             || Clock::start().now().since(snapshot.since) < END_ANNOUNCEMENT
     }
 
-    /// Takes what a replica has counted.
+    /// Records the counts of a replica.
     ///
     /// # Errors
     /// As `Rollouts::record_replica_counts` lists them.
@@ -140,14 +141,14 @@ impl Registry {
         let handle = self.handle(id)?;
         let counters = ReplicaCounters::read(counts.as_str())?;
         if handle.snapshot().is_final() {
-            let message = format!("the rollout `{id}` has ended; nothing counts any more");
+            let message = format!("rollout `{id}` has ended and accepts no counts");
             return Err(Error::new(Code::Conflict, message));
         }
         let n_replicas = handle.published.replicas().update(replica, counters)?;
         document(&json!({"replicas": n_replicas}))
     }
 
-    /// Does what the leader told; gives what was counted here for each rollout that runs.
+    /// Applies the state of the leader; returns the counts of this server for each running rollout.
     ///
     /// # Errors
     /// As `Rollouts::follow` lists them.
@@ -155,7 +156,7 @@ impl Registry {
         let Some(Follower { state, .. }) = &self.follower else {
             return Err(Error::new(
                 Code::Conflict,
-                "this server decides about rollouts itself; `rollout_leader` names another one",
+                "this server follows no leader; set `rollout_leader` to follow one",
             ));
         };
         let leader_state = LeaderState::read(leader_state.as_str())?;
@@ -197,24 +198,25 @@ impl Registry {
         result
     }
 
-    /// A trail of a rollout that was not known here.
+    /// Starts to follow a rollout that is new here.
     fn start_following(&self, leader_rollout: &LeaderRollout) -> Result<FollowedRollout> {
         let config = RolloutConfig::parse(&leader_rollout.file);
         let config = config.map_err(|error| Error::invalid(error.to_string()))?;
         if config.id != leader_rollout.id {
-            return Err(Error::invalid("its file is that of another rollout"));
+            let message = format!("rollout file has the id `{}`", config.id);
+            return Err(Error::invalid(message));
         }
         self.dependencies.traffic_control.routing(&config.model)?;
         let known = self.handle(&leader_rollout.id).ok();
         if known.is_some_and(|known| *known.file != *leader_rollout.file) {
-            let message = "its id was used here for another rollout";
+            let message = "this server used the id before, with another rollout file";
             return Err(Error::new(Code::Conflict, message));
         }
         let split = Arc::new(ActiveSplit::new(config.split(0.0), "")?);
         self.followed_rollout(config, split, leader_rollout.before_start())
     }
 
-    /// A trail, and what others see of it.
+    /// Creates a followed rollout and registers its handle.
     pub(super) fn followed_rollout(
         &self,
         config: RolloutConfig,
@@ -226,7 +228,7 @@ impl Registry {
             let mut both = [&config.stable, &config.candidate].into_iter();
             both.find(|version| version.as_str() == winner).cloned()
         });
-        let snapshot = RolloutSnapshot::from_leader(&current, winner);
+        let snapshot = current.to_snapshot(winner);
         let assigner = split.assigner().clone();
         let (handle, _) =
             RolloutHandle::new(config.model.clone(), &current.file, snapshot, assigner);

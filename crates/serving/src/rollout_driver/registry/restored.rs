@@ -1,20 +1,21 @@
-//! What was there before a restart.
+//! Rollouts restored after a restart.
 
 use std::sync::Arc;
 
 use contract::{Code, Error, ModelName, Result};
+use rollout::config::RolloutConfig;
+use rollout::state::{Action, Rollout};
 
 use super::super::leader_state::LeaderRollout;
 use super::super::notifications::Notifications;
 use super::super::record::{Record, Records};
 use super::super::task::Clock;
-use super::{rollout_routing, split_of};
+use super::super::traffic_control::rollout_routing;
+use super::split_of;
 use crate::repository::state::RolloutRouting;
 use crate::route::ActiveSplit;
-use rollout::config::RolloutConfig;
-use rollout::state::{Action, Rollout};
 
-/// Rollouts from before a restart.
+/// Rollouts restored after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
     pub(super) running: Vec<(Rollout, Record, Vec<Action>, Arc<ActiveSplit>)>,
@@ -24,17 +25,17 @@ pub(crate) struct Restored {
 }
 
 impl Restored {
-    /// Reads what is kept. Blocks. With a `leader`, that server decides from now on.
+    /// Reads the stored rollouts. Blocks. With a `leader`, that server decides from now on.
     ///
     /// # Errors
-    /// `internal` when it cannot be read, or `conflict` when two servers would decide.
+    /// `internal` when they cannot be read, or `conflict` when two servers would decide.
     pub(crate) fn read(records: &Records, leader: Option<&str>) -> Result<Self> {
         let now = Clock::start().now();
         let mut restored = Self::default();
         let mut notifications = records.notifications()?;
         for (id, record) in records.all()? {
             let resume_error = |error: String| {
-                Error::internal(format!("the stored rollout {id} cannot go on: {error}"))
+                Error::internal(format!("failed to resume stored rollout `{id}`: {error}"))
             };
             let config = RolloutConfig::parse(&record.file);
             let config = config.map_err(|error| resume_error(error.to_string()))?;
@@ -60,9 +61,7 @@ impl Restored {
             let id = &rollout.config().id;
             return Err(Error::new(
                 Code::Conflict,
-                format!(
-                    "the rollout `{id}` runs here; end it before the server at `{leader}` decides"
-                ),
+                format!("rollout `{id}` is running here; end it before following `{leader}`"),
             ));
         }
         for leader_rollout in records.followed()? {
@@ -71,12 +70,12 @@ impl Restored {
         Ok(restored)
     }
 
-    /// Without a leader, stable answers.
+    /// Adds a followed rollout; without a leader, stable answers.
     fn add_followed(&mut self, leader_rollout: LeaderRollout, has_leader: bool) -> Result<()> {
         let config = RolloutConfig::parse(&leader_rollout.file);
         let config = config.map_err(|error| {
             let id = &leader_rollout.id;
-            Error::internal(format!("the followed rollout {id} cannot go on: {error}"))
+            Error::internal(format!("failed to resume followed rollout `{id}`: {error}"))
         })?;
         let weight = match has_leader {
             true => leader_rollout.weight,
@@ -87,7 +86,7 @@ impl Restored {
         Ok(())
     }
 
-    /// What they had decided, for the first snapshot: a restart must not send traffic elsewhere.
+    /// Returns the routing of all rollouts for the first snapshot: a restart must not move traffic.
     pub(crate) fn rollout_routings(&self) -> Vec<(ModelName, RolloutRouting)> {
         let running = self.running.iter();
         let own = running.map(|(rollout, _, _, split)| (rollout.config(), split));

@@ -1,55 +1,55 @@
-//! The vector of a replica: everything that its arms have counted since it began to follow.
+//! The vector of counts of a replica: everything that its arms counted since it began to follow.
 //!
-//! Decision: times cross as the buckets that are not empty, a tenth of the whole histogram, and what
-//! can be told from something else does not cross. A vector is foreign bytes: every number has a
-//! bound, so that no sum of vectors overflows.
+//! Decision: histograms are sent as their non-empty buckets, a tenth of the whole, and values that
+//! follow from others are not sent. A vector is untrusted input: every number has a bound, so that
+//! no sum of vectors overflows.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use contract::{Error, RawJson, Result};
 use serde::{Deserialize, Serialize};
-
-use super::super::counter_deltas::Totals;
-use super::super::snapshot::document;
-use crate::route::{ArmTotals, Histogram};
 use stats::means::difference::Moments;
 
-/// The format that is written.
+use super::super::counter_deltas::Totals;
+use super::super::documents::document;
+use crate::route::{ArmTotals, Histogram};
+
+/// Version of the format that is written.
 const FORMAT: u32 = 1;
 
-/// The largest number that every reader of JSON reads exactly; no server counts so far.
+/// The largest integer that every JSON parser reads exactly; no server counts that far.
 const MAX_COUNT: u64 = 1 << 53;
 
-/// All buckets of all histograms with numbers of ten digits take a quarter of it.
+/// Largest size; all buckets of all histograms with numbers of ten digits take a quarter of it.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Bins of outputs that are counted.
+/// Largest number of output bins.
 const MAX_BINS: usize = 32;
 
-/// What rounding may do to sums of millions of rewards.
+/// Relative rounding error of sums of millions of rewards.
 const ROUNDING: f64 = 1e-6;
 
-/// What one replica has counted.
+/// Counters of one replica.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct ReplicaCounters {
     format: u32,
-    /// The generation that was in force.
+    /// Generation that the replica had applied.
     pub(super) generation: u64,
-    /// The longest run of errors of the candidate since then.
+    /// Longest run of errors of the candidate in that generation.
     pub(super) error_run: u64,
     stable: ReplicaArmCounters,
     candidate: ReplicaArmCounters,
 }
 
-/// What one arm has counted.
+/// Counters of one arm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReplicaArmCounters {
     errors: u64,
     nan_outputs: u64,
-    /// By bucket; the answered requests are those of `total`.
+    /// Counts by bucket; their sum is the number of answered requests.
     total: BTreeMap<u8, u64>,
     queue: BTreeMap<u8, u64>,
     infer: BTreeMap<u8, u64>,
@@ -58,7 +58,7 @@ struct ReplicaArmCounters {
 }
 
 impl ReplicaCounters {
-    /// What was counted here.
+    /// Creates the vector of this server.
     pub(in super::super) fn new(
         generation: u64,
         error_run: u64,
@@ -74,22 +74,22 @@ impl ReplicaCounters {
         }
     }
 
-    /// It as a document.
+    /// Returns the vector as a JSON document.
     ///
     /// # Errors
-    /// `internal` when it cannot be written.
+    /// `internal` when it cannot be serialized.
     pub(in super::super) fn document(&self) -> Result<RawJson> {
         document(self)
     }
 
-    /// Reads what a replica sends.
+    /// Parses the vector of a replica.
     ///
     /// # Errors
-    /// `invalid_request` with the path of what is wrong.
+    /// `invalid_request` with the path of the invalid value.
     pub(in super::super) fn read(text: &str) -> Result<Self> {
         if text.len() > MAX_BYTES {
             return Err(Error::invalid(format!(
-                "the counts of a replica have at most {MAX_BYTES} bytes, got {}",
+                "the counts of a replica: expected at most {MAX_BYTES} bytes, got {}",
                 text.len()
             )));
         }
@@ -99,7 +99,7 @@ impl ReplicaCounters {
             Error::invalid(format!("`{path}`: {cause}"))
         })?;
         json.end()
-            .map_err(|_| Error::invalid("the counts go on after their end"))?;
+            .map_err(|_| Error::invalid("unexpected text after the counts"))?;
         counters.check()?;
         Ok(counters)
     }
@@ -121,15 +121,15 @@ impl ReplicaCounters {
         self.candidate.check("candidate")
     }
 
-    /// Refuses a vector that cannot have come after `earlier`.
+    /// Refuses a vector that cannot be later than `earlier`.
     ///
     /// # Errors
-    /// `invalid_request` with the path of the number that has fallen.
+    /// `invalid_request` with the path of the number that decreased.
     pub(super) fn check_not_decreased(&self, earlier: &Self) -> Result<()> {
         let now: BTreeMap<_, _> = self.numbers().into_iter().collect();
         for (path, before) in earlier.numbers() {
             let number = now.get(&path).copied().unwrap_or_default();
-            // A run begins again with every generation.
+            // A run of errors starts over with every generation.
             if number < before && path != "error_run" {
                 return Err(decreased(&path, &number, &before));
             }
@@ -148,7 +148,7 @@ impl ReplicaCounters {
         Ok(())
     }
 
-    /// Every count with its path.
+    /// Returns every count with its path.
     fn numbers(&self) -> Vec<(String, u64)> {
         let mut numbers = vec![
             ("generation".to_owned(), self.generation),
@@ -159,7 +159,7 @@ impl ReplicaCounters {
         numbers
     }
 
-    /// It as sums of a server.
+    /// Returns the vector as totals.
     pub(super) fn totals(&self) -> Totals {
         Totals {
             stable: self.stable.totals(),
@@ -171,7 +171,7 @@ impl ReplicaCounters {
 
 fn decreased<T: fmt::Display>(path: &str, now: &T, before: &T) -> Error {
     Error::invalid(format!(
-        "`{path}`: it was {before} and is {now}; counts of a replica never fall"
+        "`{path}`: it was {before} and is now {now}, but counts of a replica never decrease"
     ))
 }
 
@@ -216,7 +216,7 @@ impl ReplicaArmCounters {
         for (span, buckets) in self.spans() {
             if histogram(buckets).is_none() {
                 return Err(Error::invalid(format!(
-                    "`{arm}.{span}`: there are fewer buckets of times"
+                    "`{arm}.{span}`: the number of a bucket is too large"
                 )));
             }
         }

@@ -1,17 +1,17 @@
-//! Vectors of replicas become sums, whatever happens to them on their way.
+//! Vectors of replicas become totals, also when some are lost, repeated or out of order.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contract::{Code as Failure, Timings};
 use proptest::prelude::*;
+use rollout::config::RolloutConfig;
+use rollout::evidence::Evidence;
+use stats::means::difference::Moments;
 
 use super::*;
 use crate::rollout_driver::counter_deltas::CounterDeltas;
 use crate::route::{ArmCounters, ArmTotals, Outcome};
-use rollout::config::RolloutConfig;
-use rollout::evidence::Evidence;
-use stats::means::difference::Moments;
 
 const METRICS: &str = "metrics: [{name: errors, event: error, not_worse_than: {ratio: 2.0, abs: 0.01}}, \
                        {name: slow, event: latency_over, at: stable_p90, span: infer, \
@@ -24,7 +24,7 @@ fn config() -> RolloutConfig {
     RolloutConfig::parse(&text).unwrap()
 }
 
-/// A request of one arm: its time in milliseconds, whether it failed, and what it was worth.
+/// A request of one arm: its time in milliseconds, whether it failed, and its reward.
 #[derive(Clone, Debug)]
 struct Request {
     is_candidate: bool,
@@ -201,7 +201,7 @@ proptest! {
         replicas.update("a", newer).unwrap();
         let before = replicas.clone();
         let refused = replicas.update("a", older).unwrap_err();
-        prop_assert!(refused.message().contains("never fall"), "{}", refused);
+        prop_assert!(refused.message().contains("never decrease"), "{}", refused);
         prop_assert_eq!(replicas, before);
     }
 
@@ -222,7 +222,7 @@ fn the_first_format_is_read_and_written_as_it_was() {
     assert_eq!(counters.document().unwrap().as_str(), SAMPLE);
 }
 
-/// What is replaced by what in the sample, and what is said of it.
+/// Replacements in the sample, each with the expected message.
 const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "\"format\":1",
@@ -245,7 +245,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "\"errors\":9007199254740993",
         "`stable.errors`: expected at most 9007199254740992",
     ),
-    ("\"27\":1", "\"160\":1", "`stable.total`: there are fewer"),
+    (
+        "\"27\":1",
+        "\"160\":1",
+        "`stable.total`: the number of a bucket",
+    ),
     ("\"27\":1", "\"300\":1", "`stable.total"),
     ("\"27\":1", "\"x\":1", "`stable.total"),
     (
@@ -312,22 +316,22 @@ fn a_count_that_decreases_is_refused_with_its_path() {
         (
             "\"errors\":1",
             "\"errors\":0",
-            Some("`stable.errors`: it was 1 and is 0"),
+            Some("`stable.errors`: it was 1 and is now 0"),
         ),
         (
             "\"26\":3",
             "\"26\":2",
-            Some("`stable.total.26`: it was 3 and is 2"),
+            Some("`stable.total.26`: it was 3 and is now 2"),
         ),
         (
             "\"27\":1",
             "\"28\":1",
-            Some("`stable.total.27`: it was 1 and is 0"),
+            Some("`stable.total.27`: it was 1 and is now 0"),
         ),
         (
             "[1,3]",
             "[1]",
-            Some("`stable.outputs[1]`: it was 3 and is 0"),
+            Some("`stable.outputs[1]`: it was 3 and is now 0"),
         ),
         (
             "\"generation\":4",
@@ -337,7 +341,7 @@ fn a_count_that_decreases_is_refused_with_its_path() {
         (
             "\"sum\":1.0,\"sum_squares\":1.0",
             "\"sum\":0.5,\"sum_squares\":0.5",
-            Some("`stable.rewards.sum_squares`: it was 1 and is 0.5"),
+            Some("`stable.rewards.sum_squares`: it was 1 and is now 0.5"),
         ),
         ("\"error_run\":2", "\"error_run\":0", None),
         ("\"26\":3", "\"26\":4", None),

@@ -1,4 +1,4 @@
-//! What pairs of answers show.
+//! Comparison of pairs of answers.
 
 use contract::{Shape, Tensor};
 

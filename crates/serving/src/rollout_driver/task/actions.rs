@@ -1,28 +1,29 @@
-//! What a course does: each action of the state machine, done.
+//! Applies the actions of the state machine.
 //!
-//! Decision: what takes time (loading, warming up, asking a gate) runs beside the course and comes
-//! back as an event, so that a rollout that waits for somebody still sees a candidate fail.
+//! Decision: slow actions (loading, warming up, querying a gate) run concurrently with the task and
+//! come back as events, so that a rollout that waits for a person still sees a candidate fail.
 
 use std::sync::Arc;
 
 use contract::{
     Event as Observed, RolloutEvent, RolloutRate, RolloutReading, RolloutScore, Version,
 };
-
-use super::RolloutTask;
-use crate::repository::snapshot::ServedVersion;
-use crate::rollout_driver::compatibility;
-use crate::rollout_driver::notifications::{NotificationSender, Notifications};
-use crate::rollout_driver::shadow_runner::{ShadowRunner, pair_totals};
-use crate::rollout_driver::snapshot::transition_document;
-use crate::rollout_driver::warmup::warm_up;
-use crate::route::{ActiveArm, Mirror};
 use rollout::config::{GateKind, WarmupSource};
 use rollout::evidence::{ArmReport, MetricReport, Report};
 use rollout::state::{Action, Alert, Arm, Event, Phase, Traffic, Transition};
 
+use super::RolloutTask;
+use crate::repository::snapshot::ServedVersion;
+use crate::rollout_driver::compatibility;
+use crate::rollout_driver::notification_sender::NotificationSender;
+use crate::rollout_driver::notifications::Notifications;
+use crate::rollout_driver::shadow_runner::{ShadowRunner, pair_totals};
+use crate::rollout_driver::snapshot::transition_document;
+use crate::rollout_driver::warmup::warm_up;
+use crate::route::{ActiveArm, Mirror};
+
 impl RolloutTask {
-    /// Does what the state machine says, in its order.
+    /// Applies actions in order.
     pub(super) async fn apply_actions(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
@@ -32,7 +33,7 @@ impl RolloutTask {
                 Action::QueryGate(index) => self.query_gate(index),
                 Action::Alert(Alert::StableNotReady) => tracing::error!(
                     rollout = self.id(),
-                    "the candidate should go, but stable is not ready to take the traffic"
+                    "rollback delayed: stable version is not ready to take the traffic"
                 ),
                 Action::Release { arm, after } => {
                     let config = self.rollout.config();
@@ -47,7 +48,7 @@ impl RolloutTask {
         }
     }
 
-    /// Loads both versions, and compares their signatures.
+    /// Loads both versions and compares their signatures.
     fn load(&self) {
         let traffic_control = self.dependencies.traffic_control.clone();
         let config = self.rollout.config().clone();
@@ -60,7 +61,7 @@ impl RolloutTask {
                     config.id.clone(),
                 )
             };
-            // Without stable there is nothing to compare with, and the state machine knows.
+            // Without stable there is nothing to compare with; the state machine handles that.
             let stable = ensure_loaded(&config.stable).await;
             let event = match ensure_loaded(&config.candidate).await {
                 Err(error) => Event::CandidateFailed(error.message().to_owned()),
@@ -81,7 +82,7 @@ impl RolloutTask {
                     difference.map_or(Event::CandidateReady, Event::CandidateFailed)
                 }
             };
-            // The course may have ended meanwhile.
+            // The task may have ended meanwhile.
             events.send(event).await.unwrap_or_default();
         });
     }
@@ -116,7 +117,9 @@ impl RolloutTask {
             let event = match (loaded, traffic_control.served(&config.model, version)) {
                 (Ok(_), Some(candidate)) => warm_up(rule, candidate, arriving).await,
                 (Err(error), _) => Event::WarmupFailed(error.message().to_owned()),
-                (Ok(_), None) => Event::WarmupFailed("the candidate is gone".to_owned()),
+                (Ok(_), None) => {
+                    Event::WarmupFailed("the candidate is no longer loaded".to_owned())
+                }
             };
             events.send(event).await.unwrap_or_default();
         });
@@ -126,8 +129,8 @@ impl RolloutTask {
         let config = self.rollout.config();
         match self.split.reweighted(config.split(traffic.weight), "") {
             Ok(split) => self.split = Arc::new(split),
-            // The file was checked with every weight from 0 to 1.
-            Err(error) => tracing::error!(rollout = self.id(), %error, "a weight is refused"),
+            // The rollout file was checked for every weight from 0 to 1.
+            Err(error) => tracing::error!(rollout = self.id(), %error, "failed to set weight"),
         }
         self.published
             .assigner
@@ -139,7 +142,7 @@ impl RolloutTask {
         self.counter_deltas.discard_units(units);
     }
 
-    /// Lets copies of a share of the requests be compared; nothing for no share.
+    /// Starts to compare shadow requests of a share of the traffic; `None` when the share is zero.
     fn start_shadow_runner(&self, share: f64) -> Option<Arc<Mirror>> {
         let config = self.rollout.config();
         let shadow = config.shadow.filter(|_| share > 0.0)?;
@@ -156,7 +159,7 @@ impl RolloutTask {
         Some(Arc::new(mirror))
     }
 
-    /// Puts the traffic in force.
+    /// Applies the current split to the repository.
     pub(super) async fn set_split(&self) {
         let model = &self.rollout.config().model;
         if let Err(error) = self
@@ -166,7 +169,7 @@ impl RolloutTask {
             .await
         {
             let diagnostic = error.diagnostic();
-            tracing::error!(rollout = self.id(), %error, diagnostic, "traffic does not move");
+            tracing::error!(rollout = self.id(), %error, diagnostic, "failed to set traffic");
         }
     }
 
@@ -189,7 +192,7 @@ impl RolloutTask {
         });
     }
 
-    /// A move: for the record, the log, the metrics and those who watch.
+    /// Records a transition, logs it, and reports it to the metrics and watchers.
     fn record_transition(&mut self, transition: &Transition) {
         let (from, to) = (transition.from.as_str(), transition.to.as_str());
         let config = self.rollout.config();
@@ -201,7 +204,7 @@ impl RolloutTask {
             reason = %transition.reason,
             actor = transition.actor,
             generation = transition.generation,
-            "a rollout moved"
+            "rollout changed state"
         );
         self.dependencies
             .observe
@@ -222,12 +225,16 @@ impl RolloutTask {
             }
             Err(error) => {
                 let diagnostic = error.diagnostic();
-                tracing::error!(rollout = self.id(), diagnostic, "a move cannot be written");
+                tracing::error!(
+                    rollout = self.id(),
+                    diagnostic,
+                    "failed to record transition"
+                );
             }
         }
     }
 
-    /// Writes to those who are to know that it went back.
+    /// Creates the notifications about a rollback.
     fn create_notifications(&mut self, transition: &Transition) {
         let public_url = self.dependencies.public_url.as_deref();
         match Notifications::new(&self.rollout, transition, public_url) {
@@ -235,12 +242,16 @@ impl RolloutTask {
             Ok(notifications) => self.notifications = Some(notifications),
             Err(error) => {
                 let diagnostic = error.diagnostic();
-                tracing::error!(rollout = self.id(), diagnostic, "nobody can be told");
+                tracing::error!(
+                    rollout = self.id(),
+                    diagnostic,
+                    "failed to create notifications"
+                );
             }
         }
     }
 
-    /// Posts what was written, also when it cannot be kept.
+    /// Sends pending notifications, also when they could not be persisted.
     pub(super) fn deliver_notifications(&mut self) {
         if let Some(notifications) = self.notifications.take() {
             let config = self.rollout.config();
@@ -253,12 +264,12 @@ impl RolloutTask {
         }
     }
 
-    /// Tells those who watch; nobody may.
+    /// Sends an event to the watchers, if there are any.
     pub(super) fn notify_watchers(&self, update: RolloutEvent) {
         drop(self.updates.send(update));
     }
 
-    /// Tells the metrics.
+    /// Reports the metrics of the rollout.
     pub(super) fn report_metrics(&self) {
         let (config, pairs) = (self.rollout.config(), pair_totals(&self.pairs));
         let report = self.rollout.progress().evidence.report(config);
@@ -286,7 +297,7 @@ impl RolloutTask {
             .observe(&Observed::RolloutMeasured(&reading));
     }
 
-    /// The arms at work: candidate and stable, as the split declares them.
+    /// Returns the arms: candidate and stable, in the order of the split.
     pub(super) fn arms(&self) -> [&Arc<ActiveArm>; 2] {
         match self.split.arms() {
             [candidate, stable] => [candidate, stable],
@@ -294,7 +305,7 @@ impl RolloutTask {
         }
     }
 
-    /// What serves a version of the model now.
+    /// Returns the served version, when it is ready.
     pub(super) fn served(&self, version: &Version) -> Option<Arc<ServedVersion>> {
         self.dependencies
             .traffic_control

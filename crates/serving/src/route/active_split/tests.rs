@@ -1,4 +1,4 @@
-//! Splits at work, before and after a change of their weights.
+//! Active splits, before and after a change of their weights.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use contract::{AssignmentHash, Unit};
 
 use super::*;
 
-/// A caller with a unit in every place, or without one.
+/// A caller with a unit in every source, or without one.
 #[derive(Debug)]
 struct TestAttributes(Option<String>);
 
@@ -59,7 +59,7 @@ fn reweighted(earlier: &ActiveSplit, arms: &[(&str, &str, f64)]) -> ActiveSplit 
     earlier.reweighted(split, "digits/traffic").unwrap()
 }
 
-/// Lets so many users ask once each.
+/// Sends one request for each of this number of users.
 fn assign_users(active: &ActiveSplit, users: std::ops::Range<u32>) {
     for user in users {
         let attributes = TestAttributes(Some(format!("user_{user}")));
@@ -147,9 +147,9 @@ fn arms_of_another_version_start_at_zero_and_the_others_go_on() {
 
 #[test]
 fn a_bandit_keeps_its_arms_and_what_was_written() {
-    let mut wish = split(&[("new", "2", 0.5), ("old", "1", 0.5)], by_user());
-    wish.bandit = Some(contract::Bandit::default());
-    let first = ActiveSplit::new(wish, "digits/traffic").unwrap();
+    let mut requested = split(&[("new", "2", 0.5), ("old", "1", 0.5)], by_user());
+    requested.bandit = Some(contract::Bandit::default());
+    let first = ActiveSplit::new(requested, "digits/traffic").unwrap();
     assign_users(&first, 0..100);
     assert!(
         first
@@ -178,7 +178,7 @@ fn a_bandit_keeps_its_arms_and_what_was_written() {
             .unwrap()
             .is_none()
     );
-    // New units follow the weights of now.
+    // New units follow the current weights.
     assign_users(&second, 1000..2000);
     let [new, old] = second.units()[..] else {
         panic!("two arms")
@@ -189,22 +189,25 @@ fn a_bandit_keeps_its_arms_and_what_was_written() {
 
 #[test]
 fn only_assigned_requests_of_a_bandit_have_a_propensity() {
-    let mut wish = split(&[("a", "1", 0.25), ("b", "2", 0.75)], by_user());
-    let told = |wish: &Split, attributes: &TestAttributes| {
-        let active = ActiveSplit::new(wish.clone(), "").unwrap();
+    let mut requested = split(&[("a", "1", 0.25), ("b", "2", 0.75)], by_user());
+    let reported = |requested: &Split, attributes: &TestAttributes| {
+        let active = ActiveSplit::new(requested.clone(), "").unwrap();
         match active.assign(attributes, || 300_000).unwrap() {
-            ArmAssignment::Assigned(arm, _, told) => {
-                told.map(|told| (arm.name.clone(), told.clone()))
+            ArmAssignment::Assigned(arm, _, reported) => {
+                reported.map(|reported| (arm.name.clone(), reported.clone()))
             }
             ArmAssignment::Forced(..) | ArmAssignment::Excluded => None,
         }
     };
-    assert_eq!(told(&wish, &TestAttributes(None)), None);
-    wish.bandit = Some(contract::Bandit::default());
-    let of_draw = told(&wish, &TestAttributes(None));
+    assert_eq!(reported(&requested, &TestAttributes(None)), None);
+    requested.bandit = Some(contract::Bandit::default());
+    let of_draw = reported(&requested, &TestAttributes(None));
     assert_eq!(of_draw, Some(("b".to_owned(), Bytes::from("0.75"))));
-    wish.override_header = Some("x-arm".to_owned());
-    assert_eq!(told(&wish, &TestAttributes(Some("a".to_owned()))), None);
+    requested.override_header = Some("x-arm".to_owned());
+    assert_eq!(
+        reported(&requested, &TestAttributes(Some("a".to_owned()))),
+        None
+    );
 }
 
 #[test]

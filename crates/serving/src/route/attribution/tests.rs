@@ -109,7 +109,7 @@ fn text(label: &str) -> FeedbackValue {
     FeedbackValue::Label(Label::Text(label.to_owned()))
 }
 
-/// What is said to one item: nothing, or the code of the refusal.
+/// Returns the reply to one item: nothing, or the code of the refusal.
 fn give_feedback(
     table: &RoutingTable<()>,
     target: FeedbackTarget,

@@ -189,7 +189,7 @@ proptest! {
     }
 }
 
-/// How a bandit went.
+/// Result of a simulated bandit.
 struct BanditRun {
     weights: Vec<f64>,
     /// Good answers that an arm of the best rate would have given more.

@@ -1,10 +1,10 @@
-//! Exposures: which arm answered a request, remembered for the feedback that comes later.
+//! Exposures: the arm that answered each recent request, kept for later feedback.
 //!
-//! Rule: a direct-mapped table of one word per place: 40 bits of the fingerprint of the request id,
-//! the number of the arm, and the class that was answered. A later request at the same place
-//! overwrites an earlier one, so about the last quarter of a million requests are known; one id in
-//! 2^40 is taken for another. Writing is one store. Cold start: nothing is known. Rejected: a map
-//! with a lock, which every request would take for the few that get feedback.
+//! Rule: a direct-mapped table of one word per slot: 40 bits of the fingerprint of the request id,
+//! the number of the arm, and the answered class. A later request in the same slot overwrites an
+//! earlier one, so about the last quarter of a million requests are known; one id in 2^40 is taken
+//! for another. Writing is one store. Cold start: an empty table. Rejected: a map with a lock,
+//! which every request would take for the few that get feedback.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,25 +12,25 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Class;
 
-/// 2 MiB of table.
+/// Number of bits of a slot index: a table of 2 MiB.
 const INDEX_BITS: u32 = 18;
 
-/// What is left of a word beside the arm and the class.
+/// Bits of a word that the arm and the class leave free.
 const TAG_BITS: u32 = 40;
 
-/// The requests that were answered last.
+/// The most recently answered requests.
 pub(crate) struct Exposures(Box<[AtomicU64]>);
 
-/// What is left of a request id.
+/// Fingerprint of a request id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestFingerprint(u64);
 
-/// What is remembered of a request.
+/// The record of one answered request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exposure {
     /// The number of the arm.
     pub(crate) arm: u8,
-    /// The class that was answered, when there was one.
+    /// The answered class, when there was one.
     pub(crate) class: Option<Class>,
 }
 
@@ -48,19 +48,19 @@ impl Default for Exposures {
 }
 
 impl RequestFingerprint {
-    /// The fingerprint of a request id.
+    /// Computes the fingerprint of a request id.
     pub(crate) fn new(request_id: &str) -> Self {
         Self(xxh3_64(request_id.as_bytes()))
     }
 
-    /// Never 0, which is an empty place.
+    /// Returns the tag; never 0, which marks an empty slot.
     fn tag(self) -> u64 {
         (self.0 >> (u64::BITS - TAG_BITS)).max(1)
     }
 }
 
 impl Exposures {
-    /// Remembers who answered a request.
+    /// Records the exposure of a request.
     pub(crate) fn record(&self, request: RequestFingerprint, exposure: Exposure) {
         let class = exposure.class.map_or(0, Class::number);
         let word = request.tag() << 24 | u64::from(exposure.arm) << 16 | u64::from(class);
@@ -69,7 +69,7 @@ impl Exposures {
         }
     }
 
-    /// Who answered a request.
+    /// Returns the exposure of a request, while it is known.
     pub(crate) fn find(&self, request: RequestFingerprint) -> Option<Exposure> {
         let word = self.slot(request)?.load(Ordering::Relaxed);
         let [.., arm, high, low] = word.to_be_bytes();

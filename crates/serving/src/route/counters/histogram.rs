@@ -1,4 +1,4 @@
-//! Times in buckets of a quarter of a power of two.
+//! Histogram of times in buckets of a quarter of a power of two.
 //!
 //! Rule: a quantile is the upper edge of its bucket, so it is at most a quarter too high and never
 //! too low. Counting is one addition. Rejected: a sketch, which needs a lock or copies per thread.
@@ -6,17 +6,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Quarters of powers of two up to 2^40 microseconds, which are twelve days.
+/// Number of buckets: quarters of powers of two up to 2^40 microseconds, which are twelve days.
 const N_BUCKETS: usize = 160;
 
-/// What a product of a count and a fraction may be off by.
+/// Rounding error of the product of a count and a fraction.
 const ROUNDING: f64 = 1e-6;
 
-/// Counts that grow while others read them.
+/// A histogram that is updated while it is read.
 #[derive(Debug)]
 pub(super) struct AtomicHistogram([AtomicU64; N_BUCKETS]);
 
-/// Counts of times, at one moment.
+/// A histogram of times at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Histogram([u64; N_BUCKETS]);
 
@@ -40,7 +40,7 @@ impl AtomicHistogram {
         }
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     pub(super) fn read(&self) -> Histogram {
         let counts = self.0.each_ref();
         Histogram(counts.map(|count| count.load(Ordering::Relaxed)))
@@ -48,20 +48,20 @@ impl AtomicHistogram {
 }
 
 impl Histogram {
-    /// How many times were counted.
+    /// Returns the number of counted times.
     pub(crate) fn n(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// How many were at least `threshold`: exact when it is the edge of a bucket, as quantiles are,
-    /// and too few by a part of one bucket otherwise.
+    /// Returns how many times were at least `threshold`: exact when it is the edge of a bucket, as
+    /// quantiles are, and too few by a part of one bucket otherwise.
     pub(crate) fn n_over(&self, threshold: Duration) -> u64 {
         let buckets = self.0.iter().enumerate();
         let over = buckets.filter(|(bucket, _)| lower_edge(*bucket) >= threshold);
         over.map(|(_, count)| count).sum()
     }
 
-    /// The time that a part `q` of the counted ones stays below; `None` when there is none.
+    /// Returns the `q`-quantile of the counted times; `None` when there are none.
     pub(crate) fn quantile(&self, q: f64) -> Option<Duration> {
         let rank = (self.n() as f64 * q - ROUNDING).max(1.0);
         let mut sum = 0;
@@ -72,7 +72,7 @@ impl Histogram {
         found.map(upper_edge)
     }
 
-    /// A histogram of the counts of some buckets; `None` when there is no such bucket.
+    /// Creates a histogram from the counts of some buckets; `None` when a bucket does not exist.
     pub(crate) fn from_counts(counts: impl IntoIterator<Item = (u8, u64)>) -> Option<Self> {
         let mut histogram = Self::default();
         for (bucket, count) in counts {
@@ -81,20 +81,20 @@ impl Histogram {
         Some(histogram)
     }
 
-    /// The buckets that are not empty, and what is in them.
+    /// Returns the non-empty buckets with their counts.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (u8, u64)> {
         let buckets = (0..).zip(self.0);
         buckets.filter(|(_, count)| *count > 0)
     }
 
-    /// Adds what was counted elsewhere.
+    /// Adds the counts of another histogram.
     pub(crate) fn add(&mut self, other: &Self) {
         for (count, more) in self.0.iter_mut().zip(other.0) {
             *count += more;
         }
     }
 
-    /// What was counted after `earlier`.
+    /// Returns the difference to `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let mut counts = self.0;
         for (count, before) in counts.iter_mut().zip(earlier.0) {
@@ -104,7 +104,7 @@ impl Histogram {
     }
 }
 
-/// The bucket of a time: the power of two, and the two bits below it.
+/// Returns the bucket of a time: the power of two, and the two bits below it.
 fn bucket(time: Duration) -> usize {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
     let power = micros.ilog2();
@@ -116,13 +116,13 @@ fn bucket(time: Duration) -> usize {
     usize::try_from(index).map_or(N_BUCKETS - 1, |index| index.min(N_BUCKETS - 1))
 }
 
-/// The first time that a bucket is too short for.
+/// Returns the smallest time above a bucket.
 fn upper_edge(bucket: usize) -> Duration {
     let index = u64::try_from(bucket).unwrap_or_default() + 1;
     Duration::from_micros(((4 + index % 4) << (index / 4)).div_ceil(4))
 }
 
-/// The first time that is in a bucket.
+/// Returns the smallest time in a bucket.
 fn lower_edge(bucket: usize) -> Duration {
     bucket.checked_sub(1).map_or(Duration::ZERO, upper_edge)
 }

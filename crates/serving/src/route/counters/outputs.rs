@@ -1,34 +1,33 @@
-//! What was answered, in a few bins: classes, or tenths of a score.
+//! Distribution of answers over a few bins: classes, or tenths of a score.
 //!
 //! Input: the outputs of one answer. Rule: the first output counts that has one label per row
-//! (integers, truth values, strings), a score for each of two or more classes per row (the highest
+//! (integers, booleans, strings), a score for each of two or more classes per row (the highest
 //! wins), or one score per row. A class is counted modulo 32, a string by its hash, a score in ten
-//! equal bins of [0, 1] with one more below and one above. Large outputs are left alone: looking at
-//! them would cost more than it tells. Rejected: looking at every output, of which most say the
-//! same in other words.
+//! equal bins of [0, 1] with one more below and one above. Large outputs are skipped: a scan would
+//! cost more than it is worth. Rejected: scanning every output, because most are redundant.
 
 use contract::{ElementType, NamedTensor, Tensor};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Classes are counted modulo this.
+/// Number of bins; classes are counted modulo this.
 pub(super) const N_BINS: usize = 32;
 
-/// The largest multiple of the number of bins that leaves a number for "none".
+/// Number of classes: the largest multiple of the bins that leaves a number for "none".
 const N_CLASSES: u64 = 65_504;
 
 /// Outputs with more elements are not sorted into bins.
 const MAX_BINNED_ELEMENTS: usize = 4096;
 
-/// Outputs with more elements are not searched for what is no number.
+/// Outputs with more elements are not searched for NaN and infinity.
 const MAX_SCANNED_ELEMENTS: usize = 1 << 20;
 
-/// Below 0, ten tenths, above 1.
+/// Number of bins of a score: below 0, ten tenths, above 1.
 pub(super) const N_SCORE_BINS: usize = 12;
 
 /// Elements are searched in blocks of this many, which the compiler turns into wide instructions.
 const BLOCK: usize = 256;
 
-/// What the bins mean.
+/// Meaning of the bins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutputKind {
     /// No output was suitable yet.
@@ -43,28 +42,28 @@ pub(crate) enum OutputKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Class(u16);
 
-/// What the outputs of one answer were.
+/// Summary of the outputs of one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutputSummary {
-    /// What the bins mean.
+    /// Meaning of the bins.
     pub(super) kind: OutputKind,
     /// The class, when there was one row with one.
     pub(super) class: Option<Class>,
 }
 
-/// What the rows of an output are.
+/// Kind of the rows of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RowKind {
     /// One label each.
     Labels,
-    /// A score for each of so many classes.
+    /// A score for each of this number of classes.
     ClassScores(usize),
     /// One score each.
     Scores,
 }
 
 impl OutputKind {
-    /// A number that an atomic can hold.
+    /// Returns the number that is stored in an atomic.
     pub(super) const fn number(self) -> u8 {
         match self {
             Self::Unknown => 0,
@@ -73,7 +72,7 @@ impl OutputKind {
         }
     }
 
-    /// The kind of a number.
+    /// Returns the kind of a number.
     pub(super) const fn from_number(number: u8) -> Self {
         match number {
             1 => Self::Classes,
@@ -84,13 +83,13 @@ impl OutputKind {
 }
 
 impl Class {
-    /// The class of an integer label, or of the place of the highest score.
+    /// Returns the class of an integer label, or of the index of the highest score.
     pub(crate) fn of_integer(class: i64) -> Self {
         Self::of_number(class.rem_euclid(N_CLASSES.cast_signed()).unsigned_abs())
     }
 
-    /// The class of a string label. Text of an integer is that integer, because callers are not
-    /// always careful about the difference.
+    /// Returns the class of a string label. The text of an integer is that integer, because callers
+    /// mix up the two.
     pub(crate) fn of_text(text: &[u8]) -> Self {
         let integer = std::str::from_utf8(text)
             .ok()
@@ -106,12 +105,12 @@ impl Class {
         usize::from(self.0) % N_BINS
     }
 
-    /// Never 0.
+    /// Returns the number of the class; never 0.
     pub(super) fn number(self) -> u16 {
         self.0 + 1
     }
 
-    /// The class of a number; 0 is none.
+    /// Returns the class of a number; 0 is none.
     pub(super) fn from_number(number: u16) -> Option<Self> {
         number.checked_sub(1).map(Self)
     }
@@ -157,7 +156,7 @@ pub(super) fn summarize(outputs: &[NamedTensor], mut count: impl FnMut(usize)) -
     }
 }
 
-/// Whether an output has a NaN or an infinity.
+/// Returns whether an output has a NaN or an infinity.
 pub(super) fn has_non_finite(outputs: &[NamedTensor]) -> bool {
     let tensors = outputs.iter().map(|output| &output.tensor);
     tensors
@@ -195,7 +194,7 @@ fn is_float(element_type: ElementType) -> bool {
     }
 }
 
-/// 0 below 0, then the tenths, then above 1. What is no number counts as above.
+/// Returns the bin of a score: 0 below 0, then the tenths, then above 1. NaN counts as above.
 fn score_bin(score: f64) -> usize {
     match score {
         score if score < 0.0 => 0,
@@ -226,7 +225,7 @@ fn for_each_label(tensor: &Tensor, mut each: impl FnMut(Class)) {
     }
 }
 
-/// The place of the highest score of each row; of equal ones the first.
+/// Passes on the index of the highest score of each row; of equal ones the first.
 fn for_each_best(tensor: &Tensor, n_columns: usize, each: impl FnMut(Class)) {
     let data: &[u8] = tensor.data();
     match tensor.element_type() {
@@ -262,7 +261,7 @@ fn for_each_best(tensor: &Tensor, n_columns: usize, each: impl FnMut(Class)) {
     }
 }
 
-/// The bits of a float as an integer that grows with it: integers are compared several at a time.
+/// Maps the bits of a float to an integer of the same order: integers are compared several at once.
 fn order(bits: i32) -> i32 {
     bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed()
 }
@@ -305,12 +304,12 @@ fn for_each_number(tensor: &Tensor, mut each: impl FnMut(f64)) {
     }
 }
 
-/// The elements of so many bytes, wherever they start.
+/// Passes on the elements of `SIZE` bytes, whatever their alignment.
 fn words<const SIZE: usize>(data: &[u8], each: impl FnMut([u8; SIZE])) {
     data.as_chunks().0.iter().copied().for_each(each);
 }
 
-/// A binary16 as a number; infinities become large ones, which is enough to compare.
+/// Converts a binary16 to a number; infinities become large ones, which is enough to compare.
 fn half(bits: u16) -> f32 {
     let magnitude = f32::from_bits(u32::from(bits & 0x7fff) << 13);
     // The exponents of the two formats are 112 apart.
@@ -321,8 +320,8 @@ fn half(bits: u16) -> f32 {
     }
 }
 
-/// Whether a NaN or an infinity is in a tensor. A number is one of them when all bits of its
-/// exponent are set.
+/// Returns whether a tensor has a NaN or an infinity, which are the numbers whose exponent bits are
+/// all set.
 pub(crate) fn is_not_finite(tensor: &Tensor) -> bool {
     let data: &[u8] = tensor.data();
     match tensor.element_type() {

@@ -1,4 +1,4 @@
-//! Mirrors: what is copied, and what is dropped instead of waiting.
+//! Mirrors: copied requests, and those dropped instead of waiting.
 
 use std::sync::Arc;
 

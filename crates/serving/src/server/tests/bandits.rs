@@ -1,5 +1,5 @@
-//! Bandits of a whole server in virtual time: real requests, real feedback, periods that nobody
-//! waits for.
+//! Bandits of a whole server in virtual time: real requests, real feedback, periods without
+//! waiting.
 
 use contract::{
     Bandit, Feedback, FeedbackTarget, FeedbackValue, NamedTensor, RequestId, Rollouts, Split,
@@ -11,7 +11,7 @@ use crate::fake_engine::INPUT;
 
 const PERIOD: Duration = Duration::from_secs(300);
 
-/// A server of model `a` with two versions, and how often it was asked.
+/// A server of model `a` with two versions, and the number of its requests.
 struct BanditSimulation {
     repository: TestRepository,
     server: Arc<Server>,
@@ -29,8 +29,8 @@ impl BanditSimulation {
         }
     }
 
-    /// Sends so many requests of users who never come back and tells what the answers were worth:
-    /// `rates` of 100 to each arm, by its version.
+    /// Sends requests of users who never come back and reports the rewards: `rates` of 100 to each
+    /// arm, by its version.
     async fn play(&mut self, n: u64, rates: [u64; 2]) {
         for _ in 0..n {
             self.n_asked += 1;
@@ -130,17 +130,17 @@ async fn what_was_written_stays_and_the_arms_go_on_counting() {
     assert_eq!(
         history(&simulation.server).await.len(),
         3,
-        "nothing is told"
+        "an unchanged split adds no history"
     );
     let n_rewards = routing.results.iter().map(|result| result.reward.n);
     assert_eq!(n_rewards.sum::<u64>(), 600);
     assert!(!routing.sample_ratio.unwrap().is_mismatch);
-    // A split that is set again as it is goes on, too.
+    // A split that is set again unchanged continues, too.
     change(&simulation.server, Change::Split(bandit()))
         .await
         .unwrap();
     assert!(simulation.weights()[0] > 0.9);
-    // Another one begins anew.
+    // A different one starts over.
     let mut other = bandit();
     other.salt = Some("other".to_owned());
     change(&simulation.server, Change::Split(other))

@@ -1,5 +1,4 @@
-//! Rollouts of a whole server in virtual time: real requests, real counts, no clock that anybody
-//! waits for.
+//! Rollouts of a whole server in virtual time: real requests and real counts, without real waiting.
 
 mod failures;
 mod notifications;
@@ -17,14 +16,14 @@ use crate::fake_engine::INPUT;
 use crate::fake_webhooks::FakeWebhooks;
 use crate::store::MemoryStore;
 
-/// Steps and times that a test gets through in a minute of virtual time.
+/// Steps and times that take a minute of virtual time.
 const QUICK: &str = "warmup: {source: synthetic, requests: 3}, steps: [20, 50], soak: 30s, \
                      step: {min_time: 5s, min_requests: 50, max_time: 300s}";
 
-/// Requests of so many rows fail where the model is told to refuse them.
+/// Number of rows of the requests that a model may be set to refuse.
 const N_ROWS: usize = 3;
 
-/// A caller who says nothing.
+/// A caller without attributes.
 struct AnonymousCaller;
 
 impl AssignmentAttributes for AnonymousCaller {
@@ -41,7 +40,7 @@ impl AssignmentAttributes for AnonymousCaller {
     }
 }
 
-/// A server with two versions of model `m`, the second one on trial.
+/// A server with two versions of model `m`, of which the second is the candidate.
 struct Fixture {
     repository: TestRepository,
     store: Arc<dyn Store>,
@@ -105,7 +104,7 @@ impl Fixture {
         self.server.start(&file, "ada").await.unwrap();
     }
 
-    /// Sends requests that name no version; gives how many each version answered.
+    /// Sends requests that name no version; returns how many each version answered.
     async fn send(&mut self, n: usize) -> [u64; 2] {
         let mut counts = [0; 2];
         for _ in 0..n {
@@ -119,20 +118,20 @@ impl Fixture {
         counts
     }
 
-    /// One second with so many requests, and the look at its counts.
+    /// Plays one second with this number of requests, up to the sample of its counts.
     async fn second(&mut self, n: usize) {
         self.send(n).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 
-    /// Seconds without requests, so that everything was looked at.
+    /// Plays seconds without requests, so that all counts are sampled.
     async fn seconds(&mut self, n: usize) {
         for _ in 0..n {
             self.second(0).await;
         }
     }
 
-    /// Seconds until it is in that state.
+    /// Plays seconds until the rollout is in a state.
     async fn until(&mut self, state: &str, n: usize) -> u64 {
         for second in 0..1000 {
             if self.status("state") == state {

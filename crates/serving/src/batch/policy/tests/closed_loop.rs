@@ -1,8 +1,8 @@
-//! The published table of closed loops: what a hold gains, and whether the automatic one finds it.
+//! The published table of closed loops: the gain of a batch delay, and that of the automatic one.
 //!
 //! Callers that each send one row, think for an exponential time after the reply, and send the
-//! next. The table itself is played by a simulation of its own, so that the scheduler is compared
-//! with the best fixed hold also where the table has no cells.
+//! next. The table itself is computed by a separate simulation, so that the scheduler is compared
+//! with the best fixed delay also where the table has no cells.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,7 +44,7 @@ const SMALL: (f64, f64, usize) = (1.0, 0.2, 8);
 
 const HOLDS: [f64; 6] = [0.0, 0.05, 0.15, 0.30, 0.60, 1.5];
 
-/// Replies per millisecond for each of [`HOLDS`], at a mean turnaround of 0.15.
+/// Replies per millisecond for each of [`HOLDS`], at a mean think time of 0.15.
 const TABLE: [(Case, [f64; 6]); 7] = [
     (case(LARGE, 1, 8), [1.67, 1.85, 2.14, 2.37, 2.48, 2.49]),
     (case(LARGE, 1, 32), [4.44, 4.76, 5.21, 5.50, 5.54, 5.51]),
@@ -55,7 +55,7 @@ const TABLE: [(Case, [f64; 6]); 7] = [
     (case(SMALL, 2, 8), [1.81, 1.82, 1.80, 1.74, 1.53, 1.42]),
 ];
 
-/// Replies per millisecond with a fixed hold, without the scheduler.
+/// Replies per millisecond with a fixed batch delay, without the scheduler.
 fn with_fixed_hold(case: Case, hold: f64, turnaround: f64) -> f64 {
     #[derive(Debug)]
     enum Event {
@@ -119,7 +119,7 @@ fn with_fixed_hold(case: Case, hold: f64, turnaround: f64) -> f64 {
     float(n_replies) / now
 }
 
-/// Replies per millisecond with the hold of the scheduler.
+/// Replies per millisecond with the batch delay of the scheduler.
 fn with_automatic_hold(case: Case, turnaround: f64) -> f64 {
     let limits = Limits {
         max_rows: case.max_rows,
@@ -195,7 +195,7 @@ fn the_automatic_hold_is_close_to_the_best_fixed_one() {
 
             if share < 0.93 {
                 failures.push(format!(
-                    "{case:?} turnaround {turnaround}: {share} of {best}"
+                    "{case:?} think time {turnaround}: {share} of {best}"
                 ));
             }
         }

@@ -1,4 +1,4 @@
-//! What the scheduler says about a newcomer is what it does with one.
+//! Predictions of the scheduler for a new request match its decision about one.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::scenario::layout;
 use crate::batch::curve::Curve;
 use crate::batch::queue::QueuedRequest;
 
-/// Priorities from the most urgent to the least, and those that a level lies at beside them.
+/// Priorities from the most urgent to the least, and the admission levels beside them.
 const PRIORITIES: [u32; 8] = [1, 2, 3, 4, 5, u32::MAX - 2, u32::MAX - 1, 0];
 
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ fn scheduler(case: &Case, now: Instant) -> Scheduler<usize> {
             n_rows,
             ..row(priority, now, None)
         };
-        // What does not fit is no matter.
+        // A refused request does not matter.
         drop(scheduler.admit(arrival));
         if let Decision::Run(batch) = scheduler.next(now) {
             drop(batch);
@@ -124,7 +124,7 @@ fn urgency(priority: Option<u32>, now: Instant, time: Duration) -> Urgency {
     }
 }
 
-/// Why a row of this priority would come too late, if it would.
+/// The reason why a row of this priority would come too late, if it would.
 fn late_refusal(case: &Case, priority: u32, now: Instant, time: Duration) -> Option<Refusal> {
     let refusal = scheduler(case, now)
         .admit(row(priority, now, Some(time)))

@@ -1,7 +1,7 @@
-//! Plays the scheduler in virtual time: arrivals go in, decisions come out as they fall.
+//! Plays the scheduler in virtual time: arrivals go in, decisions come out in order.
 //!
-//! Decision: it does what the threads do. A free instance asks, sleeps until the next event or the
-//! end of its hold, and is busy while its batch runs.
+//! Decision: it acts like the threads. A free instance asks, sleeps until the next event or the end
+//! of its batch delay, and is busy while its batch runs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -20,25 +20,25 @@ use crate::batch::queue::{QueueKey, QueuedRequest};
 pub(super) enum Event {
     Arrive(QueuedRequest<usize>),
     Cancel(usize),
-    /// The next instance that ends its batch dies.
+    /// The next instance that ends its batch is lost.
     Lose,
     Close,
-    /// Somebody looks at what is predicted.
+    /// The predictions are read.
     Look,
     /// The thread of this number has run its batch.
     RunFinished(usize, Vec<Option<Instant>>),
-    /// A hold ends.
+    /// A batch delay ends.
     Timer,
 }
 
-/// Something that comes of it.
+/// An outcome of an event.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// A batch runs until then.
     Run(Vec<QueuedRequest<usize>>, Duration),
     Drop(Vec<QueuedRequest<usize>>),
     Refuse(usize, Refusal),
-    /// Requests that make room for a more urgent one.
+    /// Requests that a more urgent one displaced.
     Displace(Vec<QueuedRequest<usize>>),
     GiveBack(Vec<QueuedRequest<usize>>),
     Seen(SchedulerSnapshot),
@@ -53,14 +53,14 @@ enum Thread {
     Gone,
 }
 
-/// How long batches run.
+/// The run time of batches.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cost {
     pub(super) per_row_millis: f64,
     pub(super) fixed_millis: f64,
     /// The standard deviation as a fraction.
     pub(super) jitter: f64,
-    /// Whether the scheduler knows it from the start and is told the time of every run.
+    /// True if the scheduler knows it from the start and learns the time of every run.
     pub(super) is_known: bool,
 }
 
@@ -70,7 +70,7 @@ impl Cost {
         self.per_row_millis * float(n_rows) + self.fixed_millis
     }
 
-    /// What many runs of sizes up to `max_rows` teach.
+    /// Returns the curve after many runs of sizes up to `max_rows`.
     fn curve(&self, max_rows: usize) -> Curve {
         let mut curve = Curve::default();
         let doublings = std::iter::successors(Some(1), |size| Some(size * 2));
@@ -86,12 +86,12 @@ impl Cost {
     }
 }
 
-/// Virtual time, what is to come, and the scheduler under test.
+/// Virtual time, the scheduled events, and the scheduler under test.
 pub(super) struct Player {
     pub(super) scheduler: Scheduler<usize>,
     cost: Cost,
     start: Instant,
-    /// By time since the start; what was scheduled first comes first.
+    /// Events by time since the start; those scheduled first come first.
     events: BTreeMap<(Duration, u64), Event>,
     n_scheduled: u64,
     threads: Vec<Thread>,
@@ -143,12 +143,12 @@ impl Player {
         self.schedule(at, Event::Arrive(waiting));
     }
 
-    /// Plays until nothing is to come, and tells what happens when.
+    /// Plays until no event is left, and returns the outcomes with their times.
     pub(super) fn play(&mut self, on_outcome: &mut dyn FnMut(Duration, Outcome)) {
         while self.step(on_outcome) {}
     }
 
-    /// Plays one event; gives whether there was one.
+    /// Plays one event. Returns whether there was one.
     pub(super) fn step(&mut self, on_outcome: &mut dyn FnMut(Duration, Outcome)) -> bool {
         let Some(((now, _), event)) = self.events.pop_first() else {
             return false;

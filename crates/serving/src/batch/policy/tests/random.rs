@@ -1,6 +1,6 @@
 //! Numbers that look random and are the same in every run (splitmix64).
 
-/// A stream of numbers, which the seed decides.
+/// A stream of numbers, determined by the seed.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
@@ -23,7 +23,7 @@ impl Random {
         (f64::from(upper) + 0.5) / 4_294_967_296.0
     }
 
-    /// A time of this mean, as between arrivals that do not know of each other.
+    /// A time of this mean, as between independent arrivals.
     pub(super) fn exponential(&mut self, mean: f64) -> f64 {
         -self.uniform().ln() * mean
     }

@@ -1,4 +1,4 @@
-//! Scenario files: settings and events above a line of dashes, what comes of them below.
+//! Scenario files: settings and events above a line of dashes, the outcomes below.
 //!
 //! Times are milliseconds. Events of one moment happen in the order of the file, before batches
 //! that end at that moment.
@@ -15,7 +15,7 @@ use super::player::{Cost, Event, Outcome, Player, millis};
 use crate::batch::join::RowLayout;
 use crate::batch::queue::QueuedRequest;
 
-/// Plays the part above the dashes and writes what comes of it.
+/// Plays the part above the dashes and writes the outcomes.
 pub(super) fn play(script: &str) -> String {
     let is_event = |line: &&str| line.starts_with(|c: char| c.is_ascii_digit());
     let lines = script.lines().filter(|line| !line.starts_with('#'));
@@ -129,7 +129,7 @@ fn request(
     }
 }
 
-/// One layout for each kind; kind 0 joins nobody.
+/// One layout for each kind; requests of kind 0 run alone.
 pub(super) fn layout(kind: usize) -> Option<RowLayout> {
     let row = Tensor::from_values([1, kind].into(), vec![0_u8; kind]).unwrap();
     (kind > 0).then(|| RowLayout::of(&[Some(row)]))

@@ -1,11 +1,11 @@
-//! The published tables of open loops: what a delay costs, and what is left under overload.
+//! The published tables of open loops: the cost of a delay, and the answers left under overload.
 //!
-//! Poisson arrivals of one row each, batches of `b` rows that run `a * b + t0`; a load of 1 is what
-//! full batches can just carry. The first tenth of the requests is not counted for latencies.
+//! Poisson arrivals of one row each, batches of `b` rows that run `a * b + t0`; a load of 1 is the
+//! most that full batches can carry. The first tenth of the requests is not counted for latencies.
 //! Tolerances of the tables: mean 1 %, p99 2 % (4 % and 10 % at load 0.95 and for the rows with
 //! small fixed costs), mean batch 3 %, answers in time 0.06 per millisecond. The tables are means
 //! over five seeds of 60 000 requests; here one seed is played, under overload of 40 000 requests,
-//! and the tolerances still hold, but for one cell on a steep slope.
+//! and the tolerances still hold, except for one cell on a steep slope.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use crate::batch::curve::float;
 struct Setting {
     cost: Cost,
     limits: Limits,
-    /// What requests allow themselves.
+    /// The deadline of requests.
     time_limit: Option<Duration>,
-    /// Within which answers count.
+    /// The time within which answers count.
     in_time: Duration,
     /// Arrivals per millisecond.
     rate: f64,
@@ -99,7 +99,7 @@ fn measure(setting: &Setting, seed: u64) -> Measured {
     }
 }
 
-/// Whether a measured value is that of a cell, which is rounded to the digits that it shows.
+/// Returns whether a measured value matches a cell, which is rounded to the digits that it shows.
 fn is_near(measured: f64, cell: f64, tolerance: f64, rounding: f64) -> bool {
     (measured - cell).abs() <= tolerance + rounding
 }
@@ -170,12 +170,12 @@ fn a_delay_does_not_pay_with_small_fixed_costs_either() {
     check_delays(cost(1.0, 0.2), 8, &rows, true);
 }
 
-/// What is promised, the load, the setting without its rate, and the answers in time.
+/// The promise, the load, the setting without its rate, and the answers in time.
 type OverloadRow = (&'static str, f64, Setting, f64);
 
-/// Deadlines and a known cost: whoever would be late is refused.
+/// Deadlines and a known cost: late requests are refused.
 fn admitting(cost: Cost, max_rows: usize, time_limit: f64, n_instances: usize) -> Setting {
-    // A little more, for what is left of the variance that a new curve starts with.
+    // A little more, for the remaining variance that a new curve starts with.
     let time_limit = millis(time_limit + 0.001);
     Setting {
         cost: Cost {
@@ -292,7 +292,7 @@ fn several_instances_keep_their_share_of_the_capacity_under_overload() {
     }
 }
 
-/// The curve and its margin are learned here, so they move a little; the late share is a few
+/// The curve and its margin are learned here, so they vary a little; the late share is a few
 /// batches, for which the tolerance of a third means nothing with one seed.
 #[test]
 fn jitter_costs_what_the_published_table_says() {

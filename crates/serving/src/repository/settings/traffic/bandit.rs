@@ -1,6 +1,6 @@
 //! `bandit` of `traffic`: a switch, or the keys that differ from their defaults.
 //!
-//! Decision: read by hand, because an untagged enum would not name the key that is wrong.
+//! Decision: deserialized by hand, because an untagged enum would not name the wrong key.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,11 +25,11 @@ pub(crate) enum BanditFile {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RuleFile {
-    /// How long weights stay the same, such as `5m`.
+    /// Time for which weights stay the same, such as `5m`.
     period: Option<String>,
     /// The rewards that every arm needs.
     min_units: Option<u64>,
-    /// The least weight.
+    /// The lowest weight.
     floor: Option<f64>,
 }
 
@@ -58,10 +58,10 @@ impl<'de> Deserialize<'de> for BanditFile {
 }
 
 impl BanditFile {
-    /// The rule that was written. Whether it makes sense is checked when it is applied.
+    /// Converts the file into a rule, which is validated when it is applied.
     ///
     /// # Errors
-    /// `invalid_request` for a time that is none.
+    /// `invalid_request` for an invalid time.
     pub(crate) fn rule(self) -> Result<Option<Bandit>> {
         let file = match self {
             Self::Switch(false) => return Ok(None),
@@ -91,7 +91,7 @@ fn time(text: &str) -> Result<Duration> {
 
 impl From<&Bandit> for BanditFile {
     fn from(rule: &Bandit) -> Self {
-        // Times that are checked are far below the greatest one.
+        // Validated times are far below the largest one.
         let period = SignedDuration::try_from(rule.period).unwrap_or(SignedDuration::MAX);
         Self::Rule(RuleFile {
             period: Some(format!("{period:#}")),

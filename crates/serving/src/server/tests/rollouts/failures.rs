@@ -1,4 +1,4 @@
-//! Rollouts among troubles: versions that hang or vanish, forced arms, several models.
+//! Rollouts under failures: versions that hang or vanish, forced arms, several models.
 
 use super::*;
 
@@ -19,7 +19,7 @@ impl AssignmentAttributes for Header {
     }
 }
 
-/// The versions that the callers of so many users get.
+/// Returns the versions that this number of users get.
 async fn versions_of(fixture: &Fixture, header: &'static str, users: &[String]) -> Vec<String> {
     let mut versions = Vec::new();
     for user in users {
@@ -36,7 +36,7 @@ async fn versions_of(fixture: &Fixture, header: &'static str, users: &[String]) 
 
 #[tokio::test(start_paused = true)]
 async fn a_candidate_that_never_answers_costs_copies_and_nothing_else() {
-    // The version on trial hangs from its first run, so nothing may run while it is loaded.
+    // The candidate hangs from its first run, so nothing may run while it is loaded.
     let settings = "execution: pool\nbatching: {enabled: true}\nwarmup: {enabled: false}";
     let mut fixture = Fixture::with_settings(["add 1", "gate", settings], Vec::new()).await;
     let shadow = "warmup: {source: none}, shadow: {min_pairs: 50, max_extra_load: 10}, \
@@ -217,7 +217,7 @@ async fn a_stale_generation_is_refused_and_changes_nothing() {
     assert_eq!(fixture.status("state"), "step");
 }
 
-/// A store that keeps nothing any more once it is told so.
+/// A store that can be switched to fail all writes.
 #[derive(Debug, Default)]
 struct FailingStore {
     store: MemoryStore,

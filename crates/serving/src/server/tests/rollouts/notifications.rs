@@ -1,4 +1,4 @@
-//! Who is told when a rollout goes back.
+//! Notifications about a rollback.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use contract::DeliveryOutcome;
 
 use super::*;
 
-/// Takes letters while it is there.
+/// Receiver of notifications that can be unavailable.
 #[derive(Debug, Default)]
 struct Receiver {
     is_away: AtomicBool,
@@ -33,7 +33,7 @@ impl Receiver {
 }
 
 impl Fixture {
-    /// Ends the server and starts another one that tells a new receiver.
+    /// Stops the server and starts another one with a new receiver.
     async fn restart_with_receiver(&mut self, is_away: bool) -> Arc<Receiver> {
         let receiver = Arc::new(Receiver {
             is_away: AtomicBool::new(is_away),
@@ -142,11 +142,11 @@ async fn a_rollout_with_an_impossible_target_does_not_start() {
     for (notify, expected) in [
         (
             "'http://hook/', alertmanager",
-            "`rollout.on_rollback.notify[1]`: `alertmanager` is no address",
+            "`rollout.on_rollback.notify[1]`: `alertmanager` is not an address",
         ),
         (
             "{webhook: 'gopher://hook/'}",
-            "`rollout.on_rollback.notify[0]`: no such place",
+            "`rollout.on_rollback.notify[0]`: unknown receiver",
         ),
     ] {
         let keys = format!(

@@ -37,7 +37,7 @@ impl Follower {
         }
     }
 
-    /// Ends it and starts it again over its state.
+    /// Stops it and starts it again over its state.
     async fn restart(&mut self, leader: Option<&str>) {
         let fixture = &mut self.fixture;
         fixture.server = follow(&fixture.repository, &fixture.store, leader)
@@ -46,7 +46,7 @@ impl Follower {
         self.n_starts += 1;
     }
 
-    /// The weight of the candidate that is in force.
+    /// The applied weight of the candidate.
     fn weight(&self) -> Option<f64> {
         let status = self.fixture.server.model(&name("m")).unwrap();
         Some(status.routing.split?.arms[0].weight)
@@ -106,7 +106,7 @@ impl Fleet {
         fleet
     }
 
-    /// What each follower does once a second.
+    /// Runs one poll of each follower, as they do once a second.
     async fn exchange(&self) {
         let leader_state = self.leader.server.leader_state().unwrap();
         for follower in &self.followers {
@@ -122,7 +122,7 @@ impl Fleet {
         }
     }
 
-    /// One second with so many requests for the leader and for each follower.
+    /// Plays one second with these numbers of requests for the leader and for each follower.
     async fn second(&mut self, n_leader: usize, n_follower: usize) {
         self.leader.send(n_leader).await;
         for follower in &mut self.followers {
@@ -132,7 +132,7 @@ impl Fleet {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 
-    /// Seconds until the leader is in that state.
+    /// Plays seconds until the leader is in a state.
     async fn until(&mut self, state: &str, n_leader: usize, n_follower: usize) -> u64 {
         for second in 0..1000 {
             if self.leader.status("state") == state {
@@ -145,7 +145,7 @@ impl Fleet {
         panic!("{}: {evidence}", self.leader.status("state"));
     }
 
-    /// What stable has answered, as far as the leader knows.
+    /// Returns the answers of stable that the leader knows.
     fn n_stable(&self) -> u64 {
         let n = self.leader.evidence()["metrics"][0]["arms"]["stable"]["n"].clone();
         n.as_u64().unwrap()
@@ -252,7 +252,7 @@ async fn a_follower_that_was_killed_keeps_its_weight_and_is_a_new_replica() {
     let before = fleet.n_stable();
     let follower = &mut fleet.followers[0];
     follower.restart(Some(LEADER)).await;
-    // The leader has said nothing yet.
+    // The leader has not answered yet.
     let [stable, candidate] = follower.fixture.send(1000).await;
     assert!((120..280).contains(&candidate), "{stable} {candidate}");
     fleet.second(0, 0).await;
@@ -272,7 +272,7 @@ async fn a_follower_decides_nothing_and_shows_what_the_leader_does() {
     fleet.leader.start(QUICK).await;
     fleet.until("step", 10, 10).await;
     let follower = &fleet.followers[0].fixture;
-    let expected = "the server at `http://leader:8000` decides about rollouts; ask it";
+    let expected = "this server follows `http://leader:8000` in rollouts; send the request there";
     let start = "rollout: {id: s, model: m, stable: 1, candidate: 2}";
     let refused = [
         follower.server.start(start, "ada").await.unwrap_err(),
@@ -375,7 +375,7 @@ async fn a_new_server_learns_which_version_won() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rollout_that_the_leader_does_not_know_returns_to_stable() {
-    // A leader that has lost its state, and a follower that is told to follow nobody.
+    // A leader that has lost its state, and a follower without a leader.
     for has_leader in [true, false] {
         let mut fleet = Fleet::new(1, "add 1").await;
         fleet.leader.start(QUICK).await;
@@ -405,7 +405,7 @@ async fn a_server_with_a_rollout_of_its_own_follows_nobody() {
     };
     assert_eq!(refused.code(), Code::Conflict);
     assert!(
-        refused.message().contains("the rollout `r` runs here"),
+        refused.message().contains("rollout `r` is running here"),
         "{refused}"
     );
 }

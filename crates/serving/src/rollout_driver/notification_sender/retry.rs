@@ -1,23 +1,22 @@
-//! When a letter that did not get through is posted again.
+//! The backoff between attempts to deliver a notification.
 //!
-//! Input: how often it was tried, and how long ago first. Rule: pauses that double from a second to
-//! a minute, while the next attempt is within ten minutes. Cold start: the first attempt is at once.
-//! Recovery: a new process begins from the start. Rejected: a day of attempts; who hears of it then
-//! has long seen that stable is back, and a receiver that fails for so long is better seen in the
-//! metrics.
+//! Input: the number of failed attempts, and the time since the first. Rule: pauses double from a
+//! second to a minute, while the next attempt is within ten minutes. Cold start: the first attempt
+//! is immediate. Recovery: a new process starts over. Rejected: attempts for a day; by then the
+//! rollback is long known, and a receiver that fails for so long is better seen in the metrics.
 
 use std::time::Duration;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// A receiver that is back is found within a minute.
+/// Longest pause: a receiver that works again is found within a minute.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// A restart of a receiver takes less.
+/// Time within which attempts are made; a restart of a receiver takes less.
 const RETRY_WINDOW: Duration = Duration::from_secs(10 * 60);
 
-/// The time to the next attempt after so many that failed, the first of them so long ago; `None`
-/// when it is given up.
+/// Returns the pause before the next attempt after `n_attempts` failed ones; `None` when the
+/// notification is given up.
 pub(super) fn backoff(n_attempts: u32, since_first: Duration) -> Option<Duration> {
     let doublings = n_attempts.saturating_sub(1).min(u32::BITS - 1);
     let backoff = FIRST_BACKOFF
@@ -32,7 +31,7 @@ mod tests {
 
     use super::*;
 
-    /// The seconds at which it is tried, when each attempt takes so long.
+    /// Returns the seconds at which attempts start when each takes `seconds`.
     fn attempts(seconds: u64) -> Vec<u64> {
         let takes = Duration::from_secs(seconds);
         let (mut now, mut tried) = (Duration::ZERO, vec![0]);

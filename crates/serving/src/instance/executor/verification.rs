@@ -1,13 +1,14 @@
 //! Verification in service: a sample of the requests that ran in a batch is run again alone.
 //!
 //! Input: the requests and answers of each batch of several, and the time that it took. Rule: a
-//! budget earns half a percent of that time, and a sample is taken when it can pay for a run as long
-//! as the batch; what the run really took is paid. The place of the sampled request goes round. A
-//! difference is confirmed by a second run alone: what differs from itself is random, and is not
-//! verified any longer. A confirmed difference ends batching that the server had guessed; batching
-//! that was asked for stays, with one warning. Cold start: the first sample follows on about two
-//! hundred batches. Answers are sent before, and the run happens on a thread that may block.
-//! Rejected: a share of the requests, whose cost would follow from how large their batches are.
+//! budget earns half a percent of that time, and a sample is taken when it can pay for a run as
+//! long as the batch; the actual time of the run is paid. The position of the sampled request
+//! rotates. A difference is confirmed by a second run alone: an output that differs from itself is
+//! random, and is not verified any longer. A confirmed difference ends batching that the server
+//! chose by itself; batching that the settings ask for stays, with one warning. Cold start: the
+//! first sample follows on about two hundred batches. Answers are sent before, and the run happens
+//! on a thread that may block. Rejected: a share of the requests, whose cost would follow from how
+//! large their batches are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,32 +17,32 @@ use contract::{Code, Event, Result, SharedModelInfo, Tensor};
 use tokio::runtime::Handle;
 use tokio::time;
 
-use super::executor::{Executor, SessionLost};
-use super::watch::WatchedSession;
-use super::{Answer, Job};
+use super::{Executor, SessionLost};
 use crate::batch::agreement::{Difference, Flips, OTHER_SIZE, difference};
 use crate::batch::policy::types::RunReport;
 use crate::batch::queue::QueuedRequest;
+use crate::instance::watch::WatchedSession;
+use crate::instance::{Answer, Job};
 
-/// The part of the run time that is earned: below a percent, with room for the last overrun.
+/// The earned part of the run time: below a percent, with room for the last overrun.
 const EARNED_PART: u32 = 200;
 
-/// The most that is saved up, so that a quiet time does not pay for a burst; or two runs, where
-/// these take longer.
+/// The largest budget, so that an idle time does not pay for a burst; or two runs, where these take
+/// longer.
 const MAX_SAVED: Duration = Duration::from_secs(1);
 
-/// The price of handing a sample to another thread, on top of its run.
+/// The cost of handing a sample to another thread, on top of its run.
 const HAND_OVER: Duration = Duration::from_micros(20);
 
-/// Whether joined requests are verified, and what follows from a difference.
+/// The verification of batched requests, and the consequence of a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Verification {
-    /// They are not.
+    /// No verification.
     #[default]
     Off,
-    /// Batching was the choice of the server, and ends.
+    /// The server chose batching by itself, and ends it.
     OfGuess,
-    /// Batching was asked for, and goes on.
+    /// The settings ask for batching, which continues.
     OfRequest,
 }
 
@@ -53,14 +54,14 @@ struct Budget {
 }
 
 impl Budget {
-    /// Adds the part of a run that is earned.
+    /// Adds the earned part of a run.
     fn earn(&mut self, run_time: Duration) {
         let earned = self.earned.saturating_add(run_time / EARNED_PART);
         let most = MAX_SAVED.max(run_time.saturating_mul(2));
         self.earned = earned.min(self.spent.saturating_add(most));
     }
 
-    /// Returns whether a run that takes this long can be paid.
+    /// Returns whether the budget can pay for a run of this length.
     fn affords(&self, predicted: Duration) -> bool {
         self.spent.saturating_add(predicted) <= self.earned
     }
@@ -79,17 +80,17 @@ struct Sample {
     joined: Vec<Tensor>,
 }
 
-/// What a sample shows.
+/// The result of a sample.
 #[derive(Debug)]
 enum Finding {
     Agrees,
     Differs(Difference),
     Random(Difference),
-    /// The request fails alone, which says nothing.
+    /// The request fails alone, which proves nothing.
     Fails,
 }
 
-/// Takes samples of batches. Locked once for each batch of several requests.
+/// Sampler of batches. Locked once for each batch of several requests.
 #[derive(Debug, Default)]
 pub(crate) struct Verifier {
     mode: Verification,
@@ -102,13 +103,13 @@ struct State {
     pending: Option<Sample>,
     n_samples: usize,
     flips: Flips,
-    /// Nothing more is verified.
+    /// True once verification has ended.
     is_over: bool,
     was_warned: bool,
 }
 
 impl Verifier {
-    /// A verifier that has seen nothing yet.
+    /// Creates a verifier without samples.
     pub(crate) fn new(mode: Verification) -> Self {
         Self {
             mode,
@@ -153,7 +154,7 @@ impl Verifier {
         state.pending = None;
     }
 
-    /// Returns whether a warning is the first one.
+    /// Returns whether this warning is the first one.
     fn warns_first(&self) -> bool {
         !std::mem::replace(&mut self.lock().was_warned, true)
     }
@@ -164,16 +165,15 @@ impl Verifier {
 }
 
 impl Executor {
-    /// Returns what is known about the version now.
+    /// Returns the current description of the version.
     pub(crate) fn current_info(&self) -> &SharedModelInfo {
         self.unbatched.get().unwrap_or(&self.info)
     }
 
-    /// Verifies the sample that waits, if any, on a session that is free and a thread that may
-    /// block.
+    /// Verifies the waiting sample, if any, on a free session and a thread that may block.
     ///
     /// # Errors
-    /// When the session is lost.
+    /// The error of a session that is lost.
     pub(super) fn verify(&self, session: &mut WatchedSession) -> Result<(), SessionLost> {
         match self.verifier.take() {
             Some(sample) => self.verify_sample(session, &sample),
@@ -181,7 +181,7 @@ impl Executor {
         }
     }
 
-    /// Hands the sample that waits to a thread that may block, which uses an idle session or none.
+    /// Hands the waiting sample to a thread that may block, which uses an idle session or none.
     pub(super) fn verify_elsewhere(self: &Arc<Self>) {
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -264,8 +264,8 @@ impl Executor {
         }
     }
 
-    /// Takes up that a request got another answer in a batch than alone: counts it, and ends
-    /// batching that was a guess.
+    /// Handles a request that got another answer in a batch than alone: counts it, and ends
+    /// batching that the server chose by itself.
     pub(super) fn joining_differs(&self, detail: &str) {
         self.note_verified(false);
         let (model, version) = (&self.info.model, &self.info.version);
@@ -274,17 +274,17 @@ impl Executor {
             Verification::OfGuess => {
                 self.verifier.end();
                 let reason = format!(
-                    "a request got another answer together with others than alone: {detail}; set \
-                     `batching.enabled: true` in `model.yaml` to join requests all the same"
+                    "a request got a different answer in a batch than alone: {detail}; set \
+                     `batching.enabled: true` in `model.yaml` to batch requests anyway"
                 );
                 let info = Arc::new(self.info.without_batching(reason));
                 // Another thread may have found the same.
                 if self.unbatched.set(info).is_ok() {
-                    tracing::warn!(%model, %version, detail, "stopped joining requests");
+                    tracing::warn!(%model, %version, detail, "disabled batching; answers differ");
                 }
             }
             Verification::OfRequest if self.verifier.warns_first() => {
-                tracing::warn!(%model, %version, detail, "joined requests get other answers");
+                tracing::warn!(%model, %version, detail, "batched requests get different answers");
             }
             Verification::OfRequest => {}
         }
@@ -313,8 +313,8 @@ fn now() -> Instant {
 mod tests {
     use super::*;
 
-    /// Plays batches of one run time in virtual time; gives the number of samples and what they
-    /// took of the run time, in parts per thousand.
+    /// Plays batches of one run time in virtual time. Returns the number of samples and their part
+    /// of the run time, in parts per thousand.
     fn play(run_time: Duration, alone: Duration, n_batches: u32) -> (u32, f64) {
         let (mut budget, mut n_samples) = (Budget::default(), 0);
         for _ in 0..n_batches {
