@@ -1,6 +1,6 @@
-//! What happened: events become metrics.
+//! Metrics: turns events into counters, gauges and histograms.
 //!
-//! Decision: an event costs a look into an immutable table and a few atomic additions, so that
+//! Decision: an event costs a look-up in an immutable table and a few atomic additions, so that
 //! nothing on the path of a request waits here. Names live in one enum, [`Metric`], against which
 //! dashboards and docs can be checked.
 

@@ -1,12 +1,12 @@
-//! What takes the place of the monitor when metrics are switched off.
+//! The replacement of the monitor when metrics are switched off.
 //!
-//! Decision: a type of its own, so that the monitor asks nothing at each event.
+//! Decision: a type of its own, so that the monitor checks no setting at each event.
 
 use contract::{Event, Exposition, Observe};
 
 use crate::observer::CONTENT_TYPE;
 
-/// Forgets every event.
+/// An observer that ignores every event.
 #[derive(Debug, Clone, Copy)]
 pub struct NoopObserver;
 

@@ -1,4 +1,4 @@
-//! `Monitor`: takes events, gives metrics.
+//! `Monitor`, the observer that counts events and exposes metrics.
 //!
 //! Rule: the series of a version exist from its first event until `VersionRemoved`, which is the
 //! last one by contract.
@@ -16,14 +16,14 @@ use crate::metrics::{Registry, Transition};
 /// The media type of OpenMetrics text.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Turns events into metrics.
+/// The observer that turns events into metrics.
 pub struct Monitor {
     registry: Arc<Registry>,
     families: Families,
 }
 
 impl Monitor {
-    /// A monitor of the server of this version, which has seen nothing yet.
+    /// Returns a monitor without series for a server of this version.
     #[must_use]
     pub fn new(version: &str) -> Arc<Self> {
         Self::with_log_counter(version, Arc::default())
@@ -129,7 +129,8 @@ impl Observe for Monitor {
     fn exposition(&self) -> Exposition {
         let mut body = String::new();
         // Writing into a `String` cannot fail; the encoder itself fails only where the format
-        // forbids a name, and ours are fixed. What was written so far is then still the best answer.
+        // forbids a name, and ours are fixed. The part written so far is then still the best
+        // answer.
         let _complete = text::encode(&mut body, &self.families);
         Exposition {
             content_type: CONTENT_TYPE,

@@ -1,8 +1,8 @@
 //! The routes of operators, under `/api`: versions, labels, splits and their history, rollouts, and
 //! the comparison of versions.
 //!
-//! Decision: they speak JSON of their own and have the errors of the simple API. Reading is free to
-//! all; changing is refused unless the server lets itself be controlled.
+//! Decision: they have a JSON format of their own and the errors of the simple API. Reads are
+//! always allowed; changes are refused unless model control is on.
 
 mod change;
 mod compare;
@@ -21,10 +21,10 @@ use contract::{Error, RequestId, Result};
 use crate::context::Context;
 use crate::rest::{Call, Dialect, handler, native_error};
 
-/// Who asks, as the caller says; for the history.
+/// The header by which a caller names itself for the history.
 const ACTOR: &str = "x-lockgate-actor";
 
-/// Who asks, when the caller does not say.
+/// The actor of a caller that sends no name.
 const UNNAMED: &str = "api";
 
 /// Longer names would only fill the history.
@@ -85,13 +85,13 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
         .merge(rollouts::routes(ctx))
 }
 
-/// A parameter of the path.
+/// Returns a parameter of the path.
 fn path(call: &Call, name: &str) -> Result<String> {
     let value = call.path_parameter(name).map(str::to_owned);
-    value.ok_or_else(|| Error::internal(format!("a route without `{{{name}}}`")))
+    value.ok_or_else(|| Error::internal(format!("route has no path parameter `{name}`")))
 }
 
-/// Who asks.
+/// Returns the actor of a change.
 fn actor(call: &Call) -> &str {
     let value = call
         .headers

@@ -1,7 +1,8 @@
-//! Who asks: the unit of a request and the headers that matter to a split, read when asked for.
+//! The attributes of a request for assignment: its unit and the headers that a split reads,
+//! extracted on demand.
 //!
 //! Rule: a unit is text as it came, without trimming or decoding; integers become decimal text, and
-//! every other value is none. A body that is no JSON has no fields; whoever decodes it says so.
+//! every other value is none. A body that is not JSON has no fields; its decoder reports the error.
 
 use std::borrow::Cow;
 
@@ -18,16 +19,16 @@ const ARM: HeaderName = HeaderName::from_static("x-lockgate-arm");
 /// The header of the probability that the arm had, and the metadata key of gRPC.
 const PROPENSITY: HeaderName = HeaderName::from_static("x-lockgate-propensity");
 
-/// The caller of a REST request.
+/// The attributes of a REST request.
 #[derive(Debug)]
 pub(crate) struct RestAttributes<'a> {
     /// The headers.
     pub(crate) headers: &'a HeaderMap,
     /// The query string.
     pub(crate) query: &'a str,
-    /// The body, empty when it is no JSON.
+    /// The body, empty when it is not JSON.
     pub(crate) json: &'a [u8],
-    /// What JSON may cost.
+    /// The limits for JSON.
     pub(crate) limits: JsonLimits,
 }
 
@@ -40,8 +41,8 @@ impl AssignmentAttributes for RestAttributes<'_> {
         cookie(self.headers, name)
     }
 
-    /// Finds the field in the body, in its `parameters`, where the Open Inference Protocol has what
-    /// is not a tensor, or in the query.
+    /// Finds the field in the body, in its `parameters`, where the Open Inference Protocol has
+    /// values that are not tensors, or in the query.
     fn field(&self, path: &str) -> Option<Cow<'_, str>> {
         let json = |keys: &mut dyn Iterator<Item = &str>| in_json(self.json, keys, &self.limits);
         json(&mut path.split('.'))
@@ -50,7 +51,7 @@ impl AssignmentAttributes for RestAttributes<'_> {
     }
 }
 
-/// Adds to the head of a reply who answered.
+/// Adds the model version and arm that answered to the head of a reply.
 pub(crate) fn insert_served_by(served_by: ServedBy, headers: &mut HeaderMap) {
     let fields = [
         (VERSION, Some(served_by.version)),
@@ -79,13 +80,13 @@ pub(crate) fn served_by_fields(served_by: Option<&ServedBy>) -> [Option<&str>; 3
     fields.map(|field| str::from_utf8(field?).ok())
 }
 
-/// The value of a header, when it is text.
+/// Returns the value of a header, when it is text.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
     let value = headers.get(name)?;
     str::from_utf8(value.as_bytes()).ok().map(Cow::Borrowed)
 }
 
-/// The value of a cookie, as it came.
+/// Returns the value of a cookie, as it came.
 pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
     let fields = headers.get_all(header::COOKIE).iter();
     let texts = fields.filter_map(|field| str::from_utf8(field.as_bytes()).ok());
@@ -122,7 +123,8 @@ fn in_json<'a>(
     }
 }
 
-/// An integer as it was written; JSON allows no leading zeros and no plus, so the text is canonical.
+/// Returns an integer as it was written; JSON allows no leading zeros and no plus, so the text is
+/// canonical.
 fn integer(json: &[u8]) -> Option<&str> {
     let text = str::from_utf8(json).ok()?;
     let digits = text.strip_prefix('-').unwrap_or(text);

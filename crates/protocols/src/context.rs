@@ -1,22 +1,22 @@
-//! What every handler needs: the traits of `contract`, and plain settings.
+//! The context of all handlers: the traits of `contract`, and plain settings.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{Control, Error, Infer, Observe, Result};
 
-/// The parts behind all protocols, shared by all listeners.
+/// The services behind all protocols, shared by all listeners.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// Runs inferences.
+    /// The inference service.
     pub infer: Arc<dyn Infer>,
     /// Shows and changes what is served.
     pub control: Arc<dyn Control>,
-    /// Takes note of calls, and gives the metrics.
+    /// The observer that counts calls and exposes the metrics.
     pub observe: Arc<dyn Observe>,
-    /// What a request may cost.
+    /// The limits of a request.
     pub limits: Limits,
-    /// What the server says about itself.
+    /// The server metadata.
     pub server: ServerInfo,
 }
 
@@ -35,7 +35,7 @@ impl Context {
     }
 }
 
-/// What a request may cost before it is refused.
+/// The limits above which a request is refused.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of a body, on the wire and after decompression, REST and gRPC alike.
@@ -52,7 +52,7 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// The time in which the body of a request must arrive.
     pub body_timeout: Duration,
-    /// Connections that are open at once.
+    /// Concurrent connections.
     pub connections: usize,
     /// Headers of one request.
     pub headers: usize,
@@ -74,15 +74,15 @@ impl Default for Limits {
     }
 }
 
-/// What the server says about itself.
+/// The server metadata.
 #[derive(Clone, Debug)]
 pub struct ServerInfo {
     /// The version of Lockgate.
     pub version: String,
-    /// Whether a GPU can be used.
+    /// Is true when a GPU can be used.
     pub is_gpu_available: bool,
-    /// Whether `load` and `unload` may be called; otherwise they are refused.
+    /// Is true when `load` and `unload` may be called; otherwise they are refused.
     pub is_control_enabled: bool,
-    /// Whether `NaN` and infinities are written as `null`, for strict JSON readers.
+    /// Is true when `NaN` and infinities are written as `null`, for strict JSON readers.
     pub is_strict_json: bool,
 }

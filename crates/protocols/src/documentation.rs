@@ -1,7 +1,7 @@
-//! What the server tells about itself: the OpenAPI document, and a page that shows it.
+//! The OpenAPI document, and a page that shows it.
 //!
-//! Decision: the document follows the models that are served, so it is built from the repository
-//! when somebody asks, and kept until another set of versions is ready.
+//! Decision: the document follows the models that are served, so it is built from the repository on
+//! request, and cached until another set of versions is ready.
 
 mod openapi;
 mod page;
@@ -33,13 +33,13 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
         rest::handler::<Documentation, _, _>(ctx, |_, call| async move { page::file(&call) });
     Router::new()
         .route("/openapi.json", get(document))
-        // Relative, so that it also holds behind a proxy that adds a prefix.
+        // Relative, so that it also works behind a proxy that adds a prefix.
         .route("/docs", get(|| async { Redirect::permanent("docs/") }))
         .route("/docs/", get(page))
         .route("/docs/{file}", get(file))
 }
 
-/// The errors look like those of the simple JSON API; in metrics it stands apart.
+/// The dialect of the documentation: errors as in the simple JSON API, metrics of its own.
 struct Documentation;
 
 impl rest::Dialect for Documentation {
@@ -69,7 +69,8 @@ impl DocumentCache {
         Ok(reply)
     }
 
-    /// Two callers at once may both build; both documents are right.
+    /// Returns the cached document, or builds it. Two callers at once may both build; both
+    /// documents are right.
     fn json(&self, ready: Vec<SharedModelInfo>, server_version: &str) -> Result<Bytes> {
         if let Some(built) = self
             .0
@@ -103,7 +104,7 @@ impl CachedDocument {
     }
 }
 
-/// What is served, by model, and by version in ascending order.
+/// Returns the ready versions by model, and by version in ascending order.
 fn ready_versions(control: &dyn Control) -> Vec<SharedModelInfo> {
     control
         .models()

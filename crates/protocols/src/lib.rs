@@ -1,4 +1,4 @@
-//! Bytes to contract and back: one folder per wire dialect, and the listeners.
+//! Wire protocols: one folder per dialect, and the listeners.
 //!
 //! Decision: dialects differ only in decoding and encoding. A REST handler turns a [`rest::Call`]
 //! into a [`rest::Reply`]; reading bodies, limits, request ids, errors and statuses are done once

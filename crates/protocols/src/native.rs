@@ -1,7 +1,7 @@
-//! The simple JSON API: `/predict` and its family.
+//! The simple JSON API: `/predict` and its variants.
 //!
-//! Decision: a body has no element types and no shapes; the signature of the model that will answer
-//! tells how to read it. So every handler routes first and decodes then.
+//! Decision: a body has no element types and no shapes; they come from the signature of the model
+//! that will answer. So every handler routes first and decodes then.
 
 mod batch;
 mod decode;
@@ -41,7 +41,8 @@ impl Dialect for Native {
         native_error(error, id)
     }
 
-    /// There are no priorities, and a body may name a model and a version, but no others than those.
+    /// Returns the target that the path gives. There are no priorities, and a body may name a model
+    /// and a version, but no others than those.
     fn early_admission(head: &Head<'_>) -> Option<EarlyAdmission> {
         let target = head.query.is_empty().then(|| head.path_target()).flatten();
         target.map(|target| EarlyAdmission {
@@ -106,7 +107,7 @@ fn descriptions(ctx: &Arc<Context>) -> Router {
         )
 }
 
-/// The routes that ask how the server and its models are.
+/// Returns the routes that show the state of the server and its models.
 pub(crate) fn checks(ctx: &Arc<Context>) -> Router {
     let ready = || get(handler::<Native, _, _>(ctx, health::ready));
     Router::new()

@@ -1,14 +1,14 @@
 //! Long conversions beside the workers.
 //!
-//! Decision: a worker converts small bodies itself, because handing work over costs more than it;
-//! large ones go to a thread that may block, so that one request delays no other one.
+//! Decision: a worker converts small bodies itself, because a hand-over costs more; large ones go
+//! to a thread that may block, so that one request delays no other one.
 
 use contract::{Error, InferResponse, Result};
 
-/// What a worker converts itself: a few milliseconds at some hundred megabytes per second.
+/// The size up to which a worker converts: a few milliseconds at some hundred megabytes per second.
 const INLINE_BYTES: usize = 1 << 20;
 
-/// Runs `work` here when it is about few bytes, otherwise on a thread that may block.
+/// Runs `work` here when `n_bytes` is small, otherwise on a thread that may block.
 pub(crate) async fn offload<T: Send + 'static>(
     n_bytes: usize,
     work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -22,7 +22,7 @@ pub(crate) async fn offload<T: Send + 'static>(
     }
 }
 
-/// The size of what a reply has to tell.
+/// Returns the size of the outputs of a reply.
 pub(crate) fn output_bytes(response: &InferResponse) -> usize {
     let outputs = response.outputs.iter();
     outputs.map(|output| output.tensor.data().len()).sum()

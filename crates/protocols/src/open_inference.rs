@@ -1,10 +1,10 @@
 //! The Open Inference Protocol v2 with the Triton extensions, over REST and gRPC.
 //!
-//! Decision: what both transports must agree on is written once, in neutral terms, and a transport
-//! only reads and writes its own bytes. The way of an inference is: [`datatype`] and [`parameters`]
-//! check what was read, [`inference::run`] runs it and ranks classes, then the transport writes.
-//! [`binary`] is the layout of tensors behind JSON.
-//! [`metadata`], [`model_config`], [`statistics`], [`repository`] and [`settings`] answer the rest.
+//! Decision: everything that both transports must agree on is written once, independent of both,
+//! and a transport only reads and writes its own bytes. An inference takes this path: [`datatype`]
+//! and [`parameters`] check the decoded request, [`inference::run`] runs it and ranks classes, then
+//! the transport encodes the answer. [`binary`] is the layout of tensors behind JSON. [`metadata`],
+//! [`model_config`], [`statistics`], [`repository`] and [`settings`] serve the other calls.
 
 mod binary;
 mod classification;

@@ -1,4 +1,4 @@
-//! The log of a thread, for tests of what is logged.
+//! Log of a thread, for tests of log lines.
 //!
 //! Decision: latencies are left out, so that lines can be compared.
 
@@ -9,7 +9,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Dispatch, Level, Metadata, Subscriber};
 
-/// The lines that a thread logs while this value lives.
+/// A guard that records the lines of a thread while it lives.
 pub(crate) struct RecordedLog {
     log: Log,
     _another: Dispatch,
@@ -20,7 +20,7 @@ impl RecordedLog {
     pub(crate) fn start() -> Self {
         let log = Log::default();
         Self {
-            // With one subscriber alone, threads without it decide for all that nobody listens.
+            // With a single subscriber, threads without it would turn logging off for all.
             _another: Dispatch::new(log.clone()),
             _guard: tracing::subscriber::set_default(log.clone()),
             log,

@@ -1,7 +1,7 @@
 //! The frame of every REST call: read the body, run the handler, write the reply or the error.
 //!
-//! Decision: handlers see no web framework. They take a [`Call`] and give a [`Reply`] or an
-//! `Error`; a [`Dialect`] says how its errors look. So limits, ids and statuses are written once.
+//! Decision: handlers see no web framework. They take a [`Call`] and return a [`Reply`] or an
+//! `Error`; a [`Dialect`] encodes its errors. So limits, ids and statuses are written once.
 
 mod body;
 mod compress;
@@ -35,31 +35,31 @@ use crate::attributes::RestAttributes;
 use crate::context::Context;
 use crate::tensor_json::JsonLimits;
 
-/// How a family of routes shows its errors.
+/// The encoding of errors, and early admission, of a family of routes.
 pub(crate) trait Dialect: 'static {
-    /// Its name in metrics.
+    /// The name in metrics.
     const NAME: &'static str;
 
-    /// The JSON body of an error.
+    /// Returns the JSON body of an error.
     fn encode_error(error: &Error, id: &RequestId) -> Vec<u8>;
 
-    /// What an inference is for, where its head says so for certain.
+    /// Returns the certain parts of an inference from its head.
     fn early_admission(_head: &Head<'_>) -> Option<EarlyAdmission> {
         None
     }
 }
 
-/// What is certain of an inference before it is decoded.
+/// The certain properties of an inference before it is decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EarlyAdmission {
-    /// What it is for.
+    /// The target.
     pub(crate) target: Target,
-    /// Its priority; `None` while what is not read yet may tell any.
+    /// The priority; `None` while the unread part may give one.
     pub(crate) priority: Option<u32>,
 }
 
 impl EarlyAdmission {
-    /// Refuses what would be refused after it was read and decoded too.
+    /// Refuses an inference early that would also be refused after it was read and decoded.
     pub(crate) fn refuse(&self, ctx: &Context, deadline: Instant) -> Result<()> {
         let priority = self.priority;
         ctx.infer
@@ -67,7 +67,7 @@ impl EarlyAdmission {
     }
 }
 
-/// An inference of which the body has not been read.
+/// The head of an inference whose body has not been read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
     /// The query string, empty when there is none.
@@ -79,7 +79,7 @@ pub(crate) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// The target that the path names; nothing when the name of the model is none.
+    /// Returns the target of the path; `None` for an invalid model name.
     pub(crate) fn path_target(&self) -> Option<Target> {
         let find = |name: &str| self.path.iter().find(|(key, _)| key == name);
         let model = find("model").map(|(_, model)| ModelName::new(model));
@@ -97,7 +97,7 @@ pub(crate) type PathParameters = Vec<(Cow<'static, str>, String)>;
 /// One request with its whole body.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// The id, from the caller or made here.
+    /// The id, sent by the caller or made here.
     pub(crate) id: RequestId,
     /// The query string, without the question mark.
     pub(crate) query: String,
@@ -107,14 +107,14 @@ pub(crate) struct Call {
     pub(crate) path: PathParameters,
     /// The body, decompressed.
     pub(crate) body: Bytes,
-    /// When the head of the request had been read.
+    /// The time at which the head of the request had been read.
     pub(crate) received: Instant,
     /// `received` plus the header `x-request-timeout-ms`, when the caller sent one.
     pub(crate) deadline: Option<Instant>,
 }
 
 impl Call {
-    /// The parameter of the path with this name.
+    /// Returns the parameter of the path with this name.
     pub(crate) fn path_parameter(&self, name: &str) -> Option<&str> {
         self.path
             .iter()
@@ -122,7 +122,7 @@ impl Call {
             .map(|(_, value)| value.as_str())
     }
 
-    /// `{model}` of the path.
+    /// Returns `{model}` of the path.
     pub(crate) fn model(&self) -> Result<Option<ModelName>> {
         self.path_parameter("model").map(ModelName::new).transpose()
     }
@@ -133,7 +133,7 @@ impl Call {
     /// `invalid_request` for a name that no model can have.
     pub(crate) fn required_model(&self) -> Result<ModelName> {
         self.model()?
-            .ok_or_else(|| Error::internal("a route without `{model}` asked for the model"))
+            .ok_or_else(|| Error::internal("route has no path parameter `{model}`"))
     }
 
     /// Reads the body as JSON.
@@ -145,7 +145,7 @@ impl Call {
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             let message = error.into_inner().to_string();
-            // The path of the key says more than the place in the text.
+            // The path of the key is more useful than the position in the text.
             let message = message
                 .split(" at line ")
                 .next()
@@ -157,16 +157,16 @@ impl Call {
             }
         })?;
         json.end()
-            .map_err(|_| Error::invalid("the body goes on after its end"))?;
+            .map_err(|_| Error::invalid("the body has more text after its JSON value"))?;
         Ok(value)
     }
 
-    /// `{version}` of the path.
+    /// Returns `{version}` of the path.
     pub(crate) fn version(&self) -> VersionSelector {
         VersionSelector::parse(self.path_parameter("version"))
     }
 
-    /// Who asks, with the body or the part of it that is the request.
+    /// Returns the attributes for assignment, with the body or the part of it that is the request.
     pub(crate) fn attributes<'a>(
         &'a self,
         json: &'a [u8],
@@ -180,7 +180,7 @@ impl Call {
         }
     }
 
-    /// The first value of a query parameter, percent-decoded.
+    /// Returns the first value of a query parameter, percent-decoded.
     pub(crate) fn query_parameter(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes())
             .find(|(key, _)| key == name)
@@ -188,7 +188,7 @@ impl Call {
     }
 }
 
-/// Turns a handler of one dialect into what the router takes.
+/// Converts a handler of one dialect for the router.
 pub(crate) fn handler<D, F, Fut>(
     ctx: &Arc<Context>,
     run: F,
@@ -205,7 +205,7 @@ where
     }
 }
 
-/// Answers a call that came around the router, with the parameters of its path.
+/// Handles a call that bypasses the router, with the parameters of its path.
 pub(crate) fn call_fast<D, B, F, Fut>(
     ctx: Arc<Context>,
     request: Request<B>,
@@ -240,12 +240,12 @@ where
     Box::pin(frame::with_frame::<D, _, _>(ctx, request, work))
 }
 
-/// A time in milliseconds for the access log, to the microsecond.
+/// Returns milliseconds for the access log, rounded to the microsecond.
 pub(crate) fn log_millis(latency: Duration) -> f64 {
     (latency.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// Answers with an error without reading the body, for paths without a handler.
+/// Replies with an error without reading the body, for paths without a handler.
 pub(crate) async fn refuse<D: Dialect>(
     ctx: Arc<Context>,
     request: Request<Body>,

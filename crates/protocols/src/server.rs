@@ -1,8 +1,8 @@
-//! Listeners, limits, time-outs and the drain: what all dialects share below their routes.
+//! Listeners, limits, time-outs and the drain: everything that dialects share below their routes.
 //!
 //! Decision: the accept loop is ours, because the time-outs, the HTTP/2 windows and a drain that
-//! loses no accepted request need each connection in hand. HTTP/1.1 and HTTP/2 without TLS share
-//! one port, so gRPC and REST may too.
+//! loses no accepted request need control of each connection. HTTP/1.1 and HTTP/2 without TLS share
+//! one port, so gRPC and REST may, too.
 
 mod activity;
 mod connection;
@@ -26,22 +26,22 @@ use fast_path::FastPath;
 use crate::context::Context;
 use crate::{admin, documentation, native, open_inference};
 
-/// What a listener answers.
+/// The services of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
     /// Every dialect, REST and gRPC, and the metrics.
     All,
     /// gRPC alone.
     Grpc,
-    /// The metrics and the health, nothing that takes work.
+    /// The metrics and the health, nothing that accepts work.
     Metrics,
 }
 
-/// What answers the calls of a listener.
+/// The handlers behind a listener.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     router: Router,
-    /// Answers calls of inference before the router is asked.
+    /// Handles inference calls before the router.
     fast_path: Option<FastPath>,
 }
 
@@ -54,7 +54,7 @@ impl From<Router> for Endpoint {
     }
 }
 
-/// What answers the calls of one kind of listener.
+/// Builds the handlers for one kind of listener.
 pub fn endpoint(ctx: &Arc<Context>, kind: ListenerKind) -> Endpoint {
     Endpoint {
         router: router(ctx, kind),
@@ -62,7 +62,7 @@ pub fn endpoint(ctx: &Arc<Context>, kind: ListenerKind) -> Endpoint {
     }
 }
 
-/// The routes of one kind of listener, with an answer for every other path and method.
+/// Returns the routes of one kind of listener, with a reply for every other path and method.
 pub fn router(ctx: &Arc<Context>, kind: ListenerKind) -> Router {
     let routes = match kind {
         ListenerKind::All => native::routes(ctx)

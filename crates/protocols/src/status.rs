@@ -1,6 +1,7 @@
-//! The single table from an error code to what the protocols say.
+//! The single table from an error code to the statuses of the protocols.
 //!
-//! Rule: 429 is "ask later", 504 "too late", 503 "ask another"; a client's mistake is never a 5xx.
+//! Rule: 429 means "ask later", 504 "too late", 503 "ask another"; a client's mistake is never a
+//! 5xx.
 
 use contract::{Code, Error};
 use http::StatusCode;
@@ -8,10 +9,10 @@ use http::StatusCode;
 /// The header, and the metadata key of gRPC, of the lowest priority that a model admits: 0 while it
 /// admits all of them, -1 when it admits none.
 ///
-/// Decision: refusals have it, and no other reply. Whoever sheds in front of the server sees the
-/// refusals of a server that sheds, each with the level of its moment. To know the level at a good
-/// reply, each would have to lock the queue of its model once more, or read a copy that somebody must
-/// keep in step with a level that changes with every arrival and by time alone.
+/// Decision: refusals have it, and no other reply. A proxy that sheds load in front of the server
+/// sees the refusals, each with the level of its moment. To add the level to a successful reply,
+/// each would have to lock the queue of its model once more, or read a copy of a level that changes
+/// with every arrival and by time alone.
 pub(crate) const ADMISSION_LEVEL: &str = "x-lockgate-admission-level";
 
 /// One row of the table.
@@ -21,11 +22,11 @@ pub(crate) struct Status {
     pub(crate) http: StatusCode,
     /// The status of a gRPC reply.
     pub(crate) grpc: tonic::Code,
-    /// Whether a retry can help, which the reply then says in `Retry-After`.
+    /// Is true when a retry can help; the reply then has `Retry-After`.
     pub(crate) is_retryable: bool,
 }
 
-/// The statuses of a code.
+/// Returns the statuses of a code.
 pub(crate) const fn status(code: Code) -> Status {
     use tonic::Code as Grpc;
     let (http, grpc, is_retryable) = match code {
@@ -57,7 +58,7 @@ pub(crate) const fn status(code: Code) -> Status {
         Code::Overloaded => (StatusCode::TOO_MANY_REQUESTS, Grpc::ResourceExhausted, true),
         Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
         Code::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, Grpc::DeadlineExceeded, false),
-        // 499 is what proxies log for a caller that went away; nobody reads this reply.
+        // 499 is what proxies log for a caller that went away; this reply is never read.
         Code::Cancelled => (CLIENT_CLOSED_REQUEST, Grpc::Cancelled, false),
         Code::EngineFailed | Code::Internal => {
             (StatusCode::INTERNAL_SERVER_ERROR, Grpc::Internal, false)
@@ -71,19 +72,19 @@ pub(crate) const fn status(code: Code) -> Status {
     }
 }
 
-/// What a reply that is no error says.
+/// The kind of a success reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Success {
-    /// It is done.
+    /// The work is done.
     #[default]
     Done,
-    /// Something was made.
+    /// A resource was created.
     Created,
-    /// It is taken up, and need not be done yet.
+    /// The work is accepted, and need not be done yet.
     Accepted,
 }
 
-/// The status of a reply that is no error.
+/// Returns the status of a success reply.
 pub(crate) const fn success(success: Success) -> StatusCode {
     match success {
         Success::Done => StatusCode::OK,
@@ -92,11 +93,11 @@ pub(crate) const fn success(success: Success) -> StatusCode {
     }
 }
 
-/// What a caller reads whose path no route has, be it of REST or of gRPC.
+/// Returns the error for a path without a route, for REST and gRPC.
 pub(crate) fn unknown_path(path: &str) -> Error {
     Error::new(
         Code::RouteNotFound,
-        format!("no route has the path `{path}`; `/docs` lists what this server offers"),
+        format!("no route has the path `{path}`; `/docs` lists all routes"),
     )
 }
 
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn a_mistake_of_the_client_is_never_a_server_error() {
         for code in Code::ALL {
-            // 501 is a server error by number only: it tells that a feature is not offered.
+            // 501 is a server error by number only: it means that a feature is not supported.
             if code.is_client_mistake() && code != Code::Unsupported {
                 assert!(!status(code).http.is_server_error(), "{code}");
             }

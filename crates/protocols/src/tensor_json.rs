@@ -1,8 +1,9 @@
-//! JSON numbers, strings and nested arrays straight into tensors, and tensors into JSON.
+//! JSON numbers, strings and nested arrays to tensors without a tree of values, and tensors to
+//! JSON.
 //!
-//! Decision: a body is cut into slices first ([`envelope`]) and a tensor is read from its slice in
-//! one pass into its own buffer ([`read`]), so that no tree of values is ever built. The literals
-//! `NaN`, `Infinity` and `-Infinity` count as numbers, because Python writes and reads them.
+//! Decision: a body is first split into slices ([`envelope`]) and a tensor is read from its slice
+//! in one pass into its own buffer ([`read`]). The literals `NaN`, `Infinity` and `-Infinity` count
+//! as numbers, because Python writes and reads them.
 
 mod cursor;
 pub(crate) mod envelope;
@@ -14,10 +15,10 @@ pub(crate) mod write;
 
 use crate::context::Limits;
 
-/// What one JSON text may ask for.
+/// The limits of one JSON text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JsonLimits {
-    /// Arrays and objects inside each other.
+    /// Nesting of arrays and objects.
     pub(crate) depth: usize,
     /// Elements of one tensor.
     pub(crate) elements: usize,

@@ -1,7 +1,7 @@
-//! How versions take requests: what was told for the exposition that is about to be made.
+//! Admission levels and predicted waits of the versions, as recorded for the next exposition.
 //!
-//! Decision: the last readings replace all before them, so that a version that serves no more has no
-//! series, whatever events of it are still under way. No request passes here.
+//! Decision: the last readings replace all before them, so that a version that is no longer served
+//! has no series, even if events of it are still under way. No request passes here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Reading {
 }
 
 impl Admission {
-    /// Keeps what is known now.
+    /// Replaces the recorded readings.
     pub(crate) fn record(&self, readings: &[SchedulingReading<'_>]) {
         let readings = readings.iter().map(Reading::new).collect();
         self.0.store(Arc::new(readings));

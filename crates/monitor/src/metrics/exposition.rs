@@ -1,7 +1,7 @@
-//! From the series to the text that a scraper reads.
+//! Text exposition of all series for a scraper.
 //!
 //! Decision: OpenMetrics text. Its samples have the names of [`Metric::name`], so that plain
-//! Prometheus and a look with `grep` find what the docs name.
+//! Prometheus and a search with `grep` find the names of the docs.
 
 use std::fmt;
 use std::sync::atomic::Ordering;

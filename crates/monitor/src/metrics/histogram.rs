@@ -2,13 +2,13 @@
 //!
 //! Rule: a value goes to the first bucket whose bound is not below it. Values are whole numbers,
 //! nanoseconds or rows, so that the sum is exact and an observation is two additions. The count is
-//! the sum of the buckets, so the two always agree within one exposition. Rejected: the histogram of
+//! the sum of the buckets, so both always agree within one exposition. Rejected: the histogram of
 //! the metrics library, which takes a lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// From an in-process echo to the patience of a client, about 2.2 times wider at each step.
+/// Bounds from an in-process echo to a client timeout, about 2.2 times wider at each step.
 pub(crate) const LATENCY_BOUNDS: &[u64] = &[
     100 * MICROSECOND,
     250 * MICROSECOND,
@@ -29,19 +29,19 @@ pub(crate) const LATENCY_BOUNDS: &[u64] = &[
     30 * SECOND,
 ];
 
-/// Batch sizes are powers of two when somebody tunes them.
+/// Bounds at powers of two, the usual values of tuned batch sizes.
 pub(crate) const ROW_BOUNDS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000 * MICROSECOND;
 const SECOND: u64 = 1_000 * MILLISECOND;
 
-/// How whole numbers become the unit of the metric.
+/// The conversion of whole numbers to the unit of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Nanoseconds become seconds.
     Seconds,
-    /// As they are.
+    /// Rows, exposed as they are.
     Rows,
 }
 
@@ -55,24 +55,24 @@ pub(crate) struct Histogram {
     sum: AtomicU64,
 }
 
-/// What a histogram has counted.
+/// The contents of a histogram at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Buckets {
     /// The sum of all values.
     pub(crate) sum: f64,
     /// The number of all values.
     pub(crate) count: u64,
-    /// Upper bounds with the values of that bucket alone; the last bound is infinite.
+    /// Upper bounds, each with the count of its bucket alone; the last bound is infinite.
     pub(crate) buckets: Vec<(f64, u64)>,
 }
 
 impl Histogram {
-    /// A histogram of times.
+    /// Returns a histogram of times.
     pub(crate) fn of_seconds() -> Self {
         Self::new(Unit::Seconds, LATENCY_BOUNDS)
     }
 
-    /// A histogram of batch sizes.
+    /// Returns a histogram of batch sizes.
     pub(crate) fn of_rows() -> Self {
         Self::new(Unit::Rows, ROW_BOUNDS)
     }
@@ -100,7 +100,7 @@ impl Histogram {
         self.sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     pub(crate) fn read(&self) -> Buckets {
         let counts = self
             .counts

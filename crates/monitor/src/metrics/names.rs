@@ -1,4 +1,4 @@
-//! The names of all metrics and labels: the only place that spells them.
+//! The names of all metrics and labels; no other place spells them.
 //!
 //! Rule: base units, `_total` for counters, and labels whose values are bounded by what is served.
 
@@ -9,11 +9,11 @@ use Label::{Dialect, Model, ModelVersion, Outcome, ServerVersion, Status};
 /// A metric that this server exposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Metric {
-    /// Requests that ended.
+    /// Finished requests.
     Predictions,
     /// Time from validation to the answer.
     PredictionLatency,
-    /// Whether a version serves.
+    /// Readiness of a version.
     ModelLoaded,
     /// Time from admission to the instance.
     Queue,
@@ -23,15 +23,15 @@ pub enum Metric {
     BatchCompute,
     /// Joined requests that were run again alone.
     BatchVerifications,
-    /// Admitted requests without an answer.
+    /// Admitted requests that are not answered yet.
     InFlight,
-    /// Runs that were ended before they were over.
+    /// Runs that were terminated early.
     TerminatedRuns,
-    /// Instances whose run goes on although it was asked to end.
+    /// Instances whose run goes on although it was asked to stop.
     StuckInstances,
     /// Duration of the last load.
     ModelLoad,
-    /// Time of an answer to a request that came now.
+    /// Predicted time to answer a new request.
     PredictedWait,
     /// Lowest priority that is admitted.
     AdmissionLevel,
@@ -39,29 +39,29 @@ pub enum Metric {
     Calls,
     /// Time to answer a call.
     CallLatency,
-    /// Whether a rollout is in a state.
+    /// State of a rollout.
     RolloutState,
-    /// Share of the traffic of an arm.
+    /// Traffic weight of an arm.
     RolloutWeight,
     /// Evidence of a metric.
     RolloutEvidence,
-    /// What evidence is held against.
+    /// Limit that evidence is compared with.
     RolloutEvidenceLimit,
     /// Rate or mean of a metric.
     RolloutValue,
     /// Interval of a rate.
     RolloutBound,
-    /// Moves of a rollout.
+    /// Transitions of a rollout.
     RolloutTransitions,
-    /// Rollouts that went back.
+    /// Rollbacks to stable.
     RolloutRollbacks,
-    /// Notifications that a rollout went back.
+    /// Rollback notifications.
     RolloutNotifications,
-    /// Compared answers to copies.
+    /// Shadow requests whose answers were compared.
     ShadowPairs,
-    /// Dropped copies.
+    /// Dropped shadow requests.
     ShadowDropped,
-    /// Evidence against the split.
+    /// Evidence that the units do not follow the weights.
     SplitMismatch,
     /// Requests without a unit.
     AssignFallback,
@@ -111,7 +111,7 @@ pub enum Label {
     State,
     /// `stable` or `candidate`.
     Arm,
-    /// What a rollout compares, by its name in the file.
+    /// The metric of a rollout, by its name in the rollout file.
     RolloutMetric,
     /// `worse_start`, `worse_step` or `not_worse`.
     EvidenceKind,
@@ -121,7 +121,7 @@ pub enum Label {
     From,
     /// The state after.
     To,
-    /// Why, as one of a closed list of words.
+    /// The reason, as one of a closed list of words.
     Reason,
     /// `true` or `false`.
     Agree,
@@ -169,7 +169,7 @@ impl Metric {
         Self::ProcessStart,
     ];
 
-    /// The name that queries use, with the suffix of a counter.
+    /// Returns the name that queries use, with the suffix of a counter.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -211,11 +211,11 @@ impl Metric {
         }
     }
 
-    /// What it tells, in one line.
+    /// Returns the help text, one line.
     #[must_use]
     pub const fn help(self) -> &'static str {
         match self {
-            Self::Predictions => "Requests to a model that ended, by outcome",
+            Self::Predictions => "Finished requests to a model, by outcome",
             Self::PredictionLatency => "Time from validation to the answer, of answered requests",
             Self::ModelLoaded => "1 while the version serves, otherwise 0",
             Self::Queue => "Time from admission until an instance took the request",
@@ -225,36 +225,36 @@ impl Metric {
                 "Requests of a batch that were run again alone, by whether the answers agree"
             }
             Self::InFlight => "Requests admitted and not answered yet",
-            Self::TerminatedRuns => "Runs that were ended before they were over, by reason",
+            Self::TerminatedRuns => "Runs that were terminated early, by reason",
             Self::StuckInstances => {
-                "Instances whose run goes on although the engine was asked to end it"
+                "Instances whose run goes on although the engine was asked to stop it"
             }
             Self::ModelLoad => "Time that the last load of the version took",
-            Self::PredictedWait => "Time that the answer to a request of one row would take now",
+            Self::PredictedWait => "Predicted time to answer a new request of one row",
             Self::AdmissionLevel => {
                 "Lowest priority that would be admitted now, 0 for all of them, -1 for none"
             }
-            Self::Calls => "Calls that were answered, of all kinds, by outcome",
+            Self::Calls => "Answered calls of all kinds, by outcome",
             Self::CallLatency => "Time from the head of a call to the head of its reply",
             Self::RolloutState => "1 for the state in which a rollout is, 0 for the others",
-            Self::RolloutWeight => "Share of the traffic that an arm of a rollout has",
+            Self::RolloutWeight => "Traffic weight of an arm of a rollout",
             Self::RolloutEvidence => {
                 "Logarithm of the evidence of a metric, for worse or for not worse"
             }
-            Self::RolloutEvidenceLimit => "What the evidence is held against",
+            Self::RolloutEvidenceLimit => "Limit that the evidence is compared with",
             Self::RolloutValue => "Rate or mean of a metric in an arm",
             Self::RolloutBound => "End of the interval in which the rate of a metric lies",
-            Self::RolloutTransitions => "Moves of a rollout",
-            Self::RolloutRollbacks => "Rollouts that went back to stable",
-            Self::RolloutNotifications => "Notifications that a rollout went back, by outcome",
-            Self::ShadowPairs => "Answers to copies of requests that were compared",
-            Self::ShadowDropped => "Copies of requests that were dropped",
+            Self::RolloutTransitions => "Transitions of a rollout",
+            Self::RolloutRollbacks => "Rollbacks to stable",
+            Self::RolloutNotifications => "Rollback notifications, by outcome",
+            Self::ShadowPairs => "Shadow requests whose answers were compared",
+            Self::ShadowDropped => "Dropped shadow requests",
             Self::SplitMismatch => {
-                "Logarithm of the evidence that the arms do not get their shares"
+                "Logarithm of the evidence that the units do not follow the weights"
             }
-            Self::AssignFallback => "Requests without a unit where the rollout looks for it",
-            Self::LogLinesDropped => "Log lines that nobody took, or that could not be written",
-            Self::BuildInfo => "Always 1; the label tells the version of the server",
+            Self::AssignFallback => "Requests without a unit at the configured location",
+            Self::LogLinesDropped => "Log lines that were dropped or could not be written",
+            Self::BuildInfo => "Always 1; the label is the version of the server",
             Self::ProcessCpu => "Processor time of the process, user and system",
             Self::ProcessMemory => "Physical memory of the process",
             Self::ProcessOpenFiles => "Open file descriptors of the process",
@@ -263,7 +263,7 @@ impl Metric {
         }
     }
 
-    /// Its type.
+    /// Returns the type.
     #[must_use]
     pub const fn kind(self) -> Kind {
         match self {
@@ -305,7 +305,7 @@ impl Metric {
         }
     }
 
-    /// Its labels.
+    /// Returns the labels.
     #[must_use]
     pub const fn labels(self) -> &'static [Label] {
         match self {
@@ -349,7 +349,7 @@ impl Metric {
 }
 
 impl Label {
-    /// The key as text.
+    /// Returns the key as text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -379,7 +379,7 @@ mod tests {
 
     use super::*;
 
-    /// The metrics that break a rule.
+    /// Returns the metrics that break a rule.
     fn wrong(is_right: impl Fn(Metric) -> bool) -> Vec<Metric> {
         let all = Metric::ALL.into_iter();
         all.filter(|metric| !is_right(*metric)).collect()

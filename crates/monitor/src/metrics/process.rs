@@ -1,9 +1,9 @@
-//! Figures of the process, read from `/proc` when somebody asks.
+//! Figures of the process, read from `/proc` for each exposition.
 
 use procfs::WithCurrentSystemInfo;
 use procfs::process::Process;
 
-/// What `/proc` says about this process, in the units of the exposition.
+/// Figures of this process from `/proc`, in the units of the exposition.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProcessFigures {
     pub(super) cpu_seconds: f64,
@@ -14,7 +14,7 @@ pub(super) struct ProcessFigures {
 }
 
 impl ProcessFigures {
-    /// The figures of now; `None` where there is no `/proc`.
+    /// Reads the current figures; `None` where there is no `/proc`.
     #[expect(
         clippy::cast_precision_loss,
         reason = "the exposition has floating point numbers"

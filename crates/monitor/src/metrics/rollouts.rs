@@ -1,8 +1,8 @@
-//! What is known about rollouts.
+//! Series of rollouts.
 //!
-//! Decision: a rollout tells all its numbers about once a second, so they are kept as they come,
-//! behind a lock that no request ever sees. What has ended stays, so that a dashboard can show how
-//! it ended; with more than [`MAX_ROLLOUTS`] the oldest that has ended makes room.
+//! Decision: a rollout reports all its numbers about once a second, so they are stored as they
+//! come, behind a lock that no request takes. Ended rollouts stay, so that a dashboard can show how
+//! they ended; above [`MAX_ROLLOUTS`] the oldest ended one is removed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::names::Metric;
 use super::samples::{Samples, write};
 
-/// Some months of rollouts, and still few thousand series.
+/// Some months of rollouts, and still a few thousand series.
 const MAX_ROLLOUTS: usize = 100;
 
 /// The states before an end, in their usual order.
@@ -28,13 +28,13 @@ const STATES: [&str; 7] = [
     "soak",
 ];
 
-/// Back at stable because the candidate was worse.
+/// The state after a rollback to stable.
 const ROLLED_BACK: &str = "rolled_back";
 
-/// The states in which nothing happens any more.
+/// The final states.
 const FINAL_STATES: [&str; 4] = ["completed", ROLLED_BACK, "aborted", "failed"];
 
-/// A move, without when and whose.
+/// A transition without time and actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Transition {
     pub(crate) from: &'static str,
@@ -42,16 +42,16 @@ pub(crate) struct Transition {
     pub(crate) reason: &'static str,
 }
 
-/// Every rollout that has been heard of.
+/// The series of all known rollouts.
 #[derive(Debug, Default)]
 pub(crate) struct Rollouts(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     by_name: BTreeMap<String, Series>,
-    /// By model and reason; these outlive the rollouts.
+    /// Counts by model and reason; they outlive the rollouts.
     rollbacks: BTreeMap<(ModelName, &'static str), u64>,
-    /// By model and outcome; these outlive the rollouts, too.
+    /// Counts by model and outcome; they outlive the rollouts, too.
     notifications: BTreeMap<(ModelName, &'static str), u64>,
     n_started: u64,
 }
@@ -59,14 +59,14 @@ struct State {
 #[derive(Debug)]
 struct Series {
     model: ModelName,
-    /// Lower for older ones.
+    /// The position in the order of starts.
     number: u64,
     state: &'static str,
     transitions: BTreeMap<Transition, u64>,
     reading: Reading,
 }
 
-/// The last that was told.
+/// The last reported reading.
 #[derive(Debug, Default)]
 struct Reading {
     weights: Vec<(&'static str, f64)>,
@@ -96,7 +96,7 @@ struct Rate {
 }
 
 impl Rollouts {
-    /// Counts a move.
+    /// Counts a transition.
     pub(crate) fn record_transition(&self, name: &str, model: &ModelName, transition: Transition) {
         let mut state = self.state();
         let series = state.series(name, model);
@@ -117,7 +117,7 @@ impl Rollouts {
             .or_default() += 1;
     }
 
-    /// Keeps what is known now.
+    /// Stores the current reading.
     pub(crate) fn record_reading(&self, reading: &RolloutReading<'_>) {
         let mut state = self.state();
         let series = state.series(reading.rollout, reading.model);
@@ -217,15 +217,15 @@ impl From<&RolloutReading<'_>> for Reading {
     }
 }
 
-/// Takes the samples of one metric of one rollout.
+/// Writer of the samples of one metric of one rollout.
 struct Rows<'a, 'b> {
-    /// Model and rollout, which are the first labels of every series.
+    /// Model and rollout, the first labels of every series.
     owner: [&'a str; 2],
     samples: &'a mut Samples<'b>,
 }
 
 impl Rows<'_, '_> {
-    /// A number that is none is left out: to a dashboard it is not known.
+    /// Writes a gauge, and leaves out a value that is not finite: to a dashboard it is unknown.
     fn gauge(&mut self, labels: &[&str], value: f64) -> fmt::Result {
         match value.is_finite() {
             true => self.samples.gauge(&[&self.owner, labels].concat(), value),

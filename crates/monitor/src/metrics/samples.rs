@@ -15,7 +15,7 @@ pub(super) fn write(
     fill: impl FnOnce(&mut Samples<'_>) -> fmt::Result,
 ) -> fmt::Result {
     let (name, kind) = match metric.kind() {
-        // The encoder puts the suffix back on.
+        // The encoder appends the suffix again.
         Kind::Counter => (
             metric.name().trim_end_matches("_total"),
             MetricType::Counter,
@@ -29,7 +29,7 @@ pub(super) fn write(
     })
 }
 
-/// Takes the samples of one metric.
+/// Writer of the samples of one metric.
 pub(super) struct Samples<'a> {
     keys: &'static [Label],
     encoder: MetricEncoder<'a>,

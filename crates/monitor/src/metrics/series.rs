@@ -1,4 +1,4 @@
-//! The counters of one version, of one dialect, and of everything.
+//! The counters of versions, of dialects, and of the server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -16,9 +16,9 @@ use super::table::Table;
 pub(crate) struct Registry {
     /// The version of the server.
     pub(crate) server_version: String,
-    /// The log lines that could not be written, counted elsewhere.
+    /// Log lines that could not be written, counted elsewhere.
     pub(crate) n_dropped_log_lines: Arc<AtomicU64>,
-    /// By model, then by version, so that a look-up copies no key.
+    /// Series by model, then by version, so that a look-up copies no key.
     models: Table<ModelName, Table<Version, VersionSeries>>,
     dialects: Table<&'static str, CallSeries>,
     pub(crate) admission: Admission,
@@ -37,12 +37,12 @@ impl Registry {
         }
     }
 
-    /// The series of a version.
+    /// Returns the series of a version.
     pub(crate) fn version(&self, model: &ModelName, version: &Version) -> Arc<VersionSeries> {
         self.models.get_or_insert(model).get_or_insert(version)
     }
 
-    /// The series of a dialect.
+    /// Returns the series of a dialect.
     pub(crate) fn dialect(&self, dialect: &'static str) -> Arc<CallSeries> {
         self.dialects.get_or_insert(&dialect)
     }
@@ -52,7 +52,7 @@ impl Registry {
         self.models.get_or_insert(model).remove(version);
     }
 
-    /// Every version, by model and version.
+    /// Returns every series with its model and version, in order.
     pub(crate) fn versions(&self) -> Vec<(ModelName, Version, Arc<VersionSeries>)> {
         let mut all = Vec::new();
         for (model, versions) in self.models.sorted() {
@@ -63,16 +63,16 @@ impl Registry {
         all
     }
 
-    /// Every dialect, by name.
+    /// Returns every series with its dialect, by name.
     pub(crate) fn dialects(&self) -> Vec<(&'static str, Arc<CallSeries>)> {
         self.dialects.sorted()
     }
 }
 
-/// Why runs are ended.
+/// The reasons for terminated runs.
 const TERMINATIONS: [&str; 3] = ["deadline", "limit", "shutdown"];
 
-/// What one version has done.
+/// The counters of one version.
 #[derive(Debug)]
 pub(crate) struct VersionSeries {
     pub(crate) outcomes: Outcomes,
@@ -109,7 +109,7 @@ impl Default for VersionSeries {
 }
 
 impl VersionSeries {
-    /// Notes whether the version serves, and how long loading took.
+    /// Records whether the version serves, and how long loading took.
     pub(crate) fn set_loaded(&self, is_loaded: bool, load_time: Option<Duration>) {
         self.is_loaded.store(is_loaded, Ordering::Relaxed);
         if let Some(time) = load_time {
@@ -123,8 +123,8 @@ impl VersionSeries {
         self.n_in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts the end of a request. Its latency says something about the model only when it was
-    /// answered: a refusal is quick because nothing ran.
+    /// Counts a finished request. Its latency counts only when it was answered: a refusal is quick
+    /// because nothing ran.
     pub(crate) fn finish(&self, error: Option<Code>, latency: Duration, timings: Option<Timings>) {
         self.outcomes.count(error);
         if error.is_none() {
@@ -147,7 +147,7 @@ impl VersionSeries {
         self.batch_compute.observe_time(compute);
     }
 
-    /// Counts a run that was ended.
+    /// Counts a terminated run.
     pub(crate) fn terminate_run(&self, reason: &str) {
         for (known, count) in TERMINATIONS.into_iter().zip(&self.terminated) {
             if known == reason {
@@ -156,14 +156,14 @@ impl VersionSeries {
         }
     }
 
-    /// Runs that were ended, by reason.
+    /// Returns the terminated runs, by reason.
     pub(crate) fn terminated_runs(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.terminated.iter();
         let counts = counts.map(|count| count.load(Ordering::Relaxed));
         TERMINATIONS.into_iter().zip(counts)
     }
 
-    /// Notes how many instances are stuck.
+    /// Records the number of stuck instances.
     pub(crate) fn set_stuck(&self, n_stuck: usize) {
         self.n_stuck.store(n_stuck, Ordering::Relaxed);
     }
@@ -182,7 +182,7 @@ impl VersionSeries {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests of batches that were run again alone, by whether their answers agree.
+    /// Returns the requests of batches that were run again alone, by whether their answers agree.
     pub(crate) fn verifications(&self) -> [(&'static str, u64); 2] {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         [
@@ -191,8 +191,8 @@ impl VersionSeries {
         ]
     }
 
-    /// Requests admitted and not ended; below zero for a moment in which an end was seen before
-    /// its beginning.
+    /// Returns the number of admitted, unfinished requests; below zero for a moment in which an end
+    /// was seen before its beginning.
     pub(crate) fn n_in_flight(&self) -> i64 {
         self.n_in_flight.load(Ordering::Relaxed)
     }
@@ -206,7 +206,7 @@ impl VersionSeries {
     }
 }
 
-/// What one dialect has answered.
+/// The counters of one dialect.
 #[derive(Debug)]
 pub(crate) struct CallSeries {
     pub(crate) outcomes: Outcomes,
@@ -252,7 +252,7 @@ impl Outcomes {
         }
     }
 
-    /// `success`, and every error that has happened, by their spelling.
+    /// Returns `success`, and every error that has happened, by their spelling.
     pub(crate) fn read(&self) -> Vec<(&'static str, u64)> {
         let mut outcomes = vec![("success", self.success.load(Ordering::Relaxed))];
         for (code, count) in self.errors() {

@@ -1,8 +1,8 @@
 //! A table that is read by every event and written when a key is new.
 //!
-//! Rule: readers see an immutable snapshot; a writer publishes a changed copy. A key that is written
-//! by two at once gets one value, the first published. Keys are names of our own models and dialects,
-//! so a quick hash will do.
+//! Rule: readers see an immutable snapshot; a writer publishes a changed copy. Two concurrent
+//! writers of a key get one value, the first published. Keys are names of our own models and
+//! dialects, so a quick hash is enough.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -22,7 +22,7 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Default> Table<K, V> {
-    /// The value of a key, made when the key is new.
+    /// Returns the value of a key, made when the key is new.
     pub(crate) fn get_or_insert<Q>(&self, key: &Q) -> Arc<V>
     where
         K: Borrow<Q>,
@@ -43,7 +43,7 @@ impl<K: Clone + Eq + Hash, V: Default> Table<K, V> {
         }
     }
 
-    /// Takes a key out; what still holds the value may go on counting unseen.
+    /// Removes a key; holders of its value may go on counting unseen.
     pub(crate) fn remove<Q>(&self, key: &Q)
     where
         K: Borrow<Q>,
@@ -56,7 +56,7 @@ impl<K: Clone + Eq + Hash, V: Default> Table<K, V> {
         });
     }
 
-    /// All keys and values, in the order of the keys.
+    /// Returns all keys and values, in the order of the keys.
     pub(crate) fn sorted(&self) -> Vec<(K, Arc<V>)>
     where
         K: Ord,

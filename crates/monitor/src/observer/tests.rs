@@ -184,7 +184,7 @@ fn run_rollout(monitor: &Monitor, model: &ModelName, rollout: &str) {
     monitor.observe(&Event::RolloutNotified { model, outcome });
 }
 
-/// Tells how these versions take requests; one that admits nobody has not run yet.
+/// Reports the scheduling of these versions; one that admits no request has not run yet.
 fn measure(monitor: &Monitor, versions: &[(&ModelName, &Version, AdmissionLevel)]) {
     let scheduling = |admission_level| Scheduling {
         execution_target: ExecutionTarget::Pool,

@@ -1,4 +1,5 @@
-//! Changes of what is served: each is a decoded body, one call, and what decides from then on.
+//! Changes of what is served: each handler decodes a body, makes one call, and replies with the
+//! routing rules in force.
 
 use std::sync::Arc;
 
@@ -19,19 +20,19 @@ struct VersionBody {
     version: VersionText,
 }
 
-/// Answers `PUT .../traffic`.
+/// Handles `PUT .../traffic`.
 pub(super) async fn split(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
     let split = call.json::<TrafficBody>()?.into_split()?;
     change(&ctx, &call, Change::Split(split)).await
 }
 
-/// Answers `DELETE .../traffic`.
+/// Handles `DELETE .../traffic`.
 pub(super) async fn unsplit(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     change(&ctx, &call, Change::Unsplit).await
 }
 
-/// Answers `PUT .../labels/{label}`.
+/// Handles `PUT .../labels/{label}`.
 pub(super) async fn label(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
     let version = call.json::<VersionBody>()?.version.into_text();
@@ -39,37 +40,37 @@ pub(super) async fn label(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     change(&ctx, &call, Change::Label { label, version }).await
 }
 
-/// Answers `DELETE .../labels/{label}`.
+/// Handles `DELETE .../labels/{label}`.
 pub(super) async fn unlabel(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let label = path(&call, "label")?;
     change(&ctx, &call, Change::Unlabel(label)).await
 }
 
-/// Answers `PUT .../default`.
+/// Handles `PUT .../default`.
 pub(super) async fn pin(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
     let version = call.json::<VersionBody>()?.version.into_text();
     change(&ctx, &call, Change::Pin(version)).await
 }
 
-/// Answers `DELETE .../default`.
+/// Handles `DELETE .../default`.
 pub(super) async fn unpin(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     change(&ctx, &call, Change::Unpin).await
 }
 
-/// Answers `POST .../versions/{version}/load`.
+/// Handles `POST .../versions/{version}/load`.
 pub(super) async fn load(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let version = Version::new(&path(&call, "version")?)?;
     change(&ctx, &call, Change::Load(version)).await
 }
 
-/// Answers `POST .../versions/{version}/unload`.
+/// Handles `POST .../versions/{version}/unload`.
 pub(super) async fn unload(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let version = Version::new(&path(&call, "version")?)?;
     change(&ctx, &call, Change::Unload(version)).await
 }
 
-/// Answers `POST .../rollback`.
+/// Handles `POST .../rollback`.
 pub(super) async fn roll_back(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     change(&ctx, &call, Change::RollBack).await
 }

@@ -1,9 +1,9 @@
-//! `POST /api/compare`: the same inputs through several versions, and what that shows.
+//! `POST /api/compare`: runs the same inputs on several versions and reports the differences.
 //!
-//! Decision: the inputs are those of `/predict`, or the next ones that callers send; they take the
-//! way of every request, at the lowest priority, so that what is measured is what callers get and
-//! callers go first. It is refused unless the server lets itself be controlled, since it costs
-//! computing time.
+//! Decision: the inputs are those of `/predict`, or recorded from the next requests. They take the
+//! same path as every request, at the lowest priority, so that the measurement shows what callers
+//! get and callers go first. It is refused unless model control is on, since it costs computing
+//! time.
 
 mod body;
 mod reply;
@@ -21,14 +21,14 @@ use crate::native::PredictBody;
 use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
 
-/// One item for one version: its inputs, and how many rows they are.
+/// The inputs of one item for one version, and their number of rows.
 #[derive(Clone, Debug)]
 struct Inputs {
     tensors: Vec<NamedTensor>,
     n_rows: usize,
 }
 
-/// Answers `POST /api/compare`.
+/// Handles `POST /api/compare`.
 pub(super) async fn compare(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
     let body = CompareBody::read(&call)?;
@@ -60,7 +60,7 @@ pub(super) async fn compare(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     )?))
 }
 
-/// The versions, each held until the end.
+/// Returns routes to the versions, which keep them loaded until the end.
 fn routes(ctx: &Context, body: &CompareBody<'_>) -> Result<Vec<Route>> {
     let route = |version: &String| {
         ctx.infer.route(&Target {
@@ -72,7 +72,7 @@ fn routes(ctx: &Context, body: &CompareBody<'_>) -> Result<Vec<Route>> {
     routes.collect()
 }
 
-/// Reads every item for every version, since their signatures may differ.
+/// Decodes every item for every version, since their signatures may differ.
 fn decode_items(items: &[&[u8]], routes: &[Route], ctx: &Context) -> Result<Vec<Vec<Inputs>>> {
     let mut limits = JsonLimits::from(&ctx.limits);
     let mut read = Vec::with_capacity(items.len());
@@ -86,7 +86,7 @@ fn decode_items(items: &[&[u8]], routes: &[Route], ctx: &Context) -> Result<Vec<
         }
         let n_elements = versions.iter().flat_map(|version| &version.tensors);
         let n_elements: usize = n_elements.map(|input| input.tensor.n_elements()).sum();
-        // Each version has elements of its own, and all of them are held at once.
+        // Each version has elements of its own, and all of them are in memory at once.
         limits.elements = limits
             .elements
             .saturating_sub(n_elements / routes.len().max(1));
@@ -95,7 +95,7 @@ fn decode_items(items: &[&[u8]], routes: &[Route], ctx: &Context) -> Result<Vec<
     Ok(read)
 }
 
-/// What callers send from now on.
+/// Records the inputs of the next requests.
 async fn record_items(
     ctx: &Context,
     model: &ModelName,
@@ -110,7 +110,7 @@ async fn record_items(
         true => Err(Error::new(
             Code::DeadlineExceeded,
             format!(
-                "no request for `{model}` came within {} s; wait longer by `timeout_s`, or send \
+                "no request for `{model}` came within {} s; raise `timeout_s`, or send \
                  `items`",
                 recording_limits.timeout.as_secs_f64()
             ),
@@ -137,7 +137,7 @@ fn inputs(tensors: Vec<NamedTensor>, route: &Route) -> Inputs {
     }
 }
 
-/// Labels are one for each row, or none at all.
+/// Checks that labels are given for every row, or not at all.
 fn check_labels(labels: &[Vec<String>], items: &[Vec<Inputs>]) -> Result<()> {
     if !labels.is_empty() && labels.len() != items.len() {
         return Err(Error::invalid(format!(

@@ -1,4 +1,4 @@
-//! `GET /api/models/{model}/history`: who has changed what, the newest first.
+//! `GET /api/models/{model}/history`: the changes to a model with their actors, the newest first.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
-/// Lines that are shown when nobody asks for more.
+/// Lines that are returned without `limit`.
 const DEFAULT_LIMIT: usize = 20;
 
-/// Lines that anybody can read at once.
+/// The most lines of one reply.
 const MAX_LIMIT: usize = 1000;
 
 #[derive(Serialize)]
@@ -43,7 +43,7 @@ impl<'a> EntryReply<'a> {
     }
 }
 
-/// Answers `GET .../history`.
+/// Handles `GET .../history`.
 pub(super) async fn show(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let model = call.required_model()?;
     let entries = ctx.control.history(&model, limit(&call)?).await?;
@@ -55,7 +55,7 @@ pub(super) async fn show(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     Ok(Reply::json(json))
 }
 
-/// How many lines the caller wants.
+/// Returns the number of lines from the query.
 pub(super) fn limit(call: &Call) -> Result<usize> {
     let Some(text) = call.query_parameter("limit") else {
         return Ok(DEFAULT_LIMIT);

@@ -1,7 +1,7 @@
-//! Rollouts: starting, showing and moving them.
+//! Routes that start, show and control rollouts.
 //!
-//! Decision: what is known about a rollout goes out as the document that its owner has made. Only
-//! the verdict is looked into, for tools that understand nothing but a status.
+//! Decision: the state of a rollout is sent as the document that its owner has made. Only the
+//! verdict is parsed, for tools that understand nothing but a status.
 
 mod events;
 mod hooks;
@@ -20,7 +20,7 @@ use super::{Admin, actor, history, path};
 use crate::context::Context;
 use crate::rest::{Call, Reply, handler};
 
-/// Room for some sentences; more would only fill the record.
+/// Room for some sentences; more would only fill the history.
 const MAX_REASON_BYTES: usize = 1000;
 
 /// All routes of rollouts.
@@ -76,7 +76,7 @@ struct ActionBody {
     generation: Option<u64>,
 }
 
-/// What stands in place of a verdict that cannot be told.
+/// The reply in place of a verdict that cannot be read.
 #[derive(Serialize)]
 struct UnknownVerdict<'a> {
     verdict: &'a str,
@@ -84,7 +84,7 @@ struct UnknownVerdict<'a> {
     reason: &'a str,
 }
 
-/// Answers `POST /api/rollouts`.
+/// Handles `POST /api/rollouts`.
 async fn start(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
     let file = str::from_utf8(&call.body)
@@ -93,30 +93,30 @@ async fn start(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     Ok(reply(&started).created())
 }
 
-/// Answers `GET /api/rollouts`.
+/// Handles `GET /api/rollouts`.
 async fn list(ctx: Arc<Context>, _call: Call) -> Result<Reply> {
     Ok(reply(&rollouts(&ctx)?.list()))
 }
 
-/// Answers `GET /api/rollouts/{rollout}`.
+/// Handles `GET /api/rollouts/{rollout}`.
 async fn status(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     Ok(reply(&rollouts(&ctx)?.status(&id(&call)?)?))
 }
 
-/// Answers `GET /api/rollouts/{rollout}/evidence`.
+/// Handles `GET /api/rollouts/{rollout}/evidence`.
 async fn evidence(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     Ok(reply(&rollouts(&ctx)?.evidence(&id(&call)?)?))
 }
 
-/// Answers `GET /api/rollouts/{rollout}/transitions`.
+/// Handles `GET /api/rollouts/{rollout}/transitions`.
 async fn transitions(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let limit = history::limit(&call)?;
     let transitions = rollouts(&ctx)?.transitions(&id(&call)?, limit).await?;
     Ok(reply(&transitions))
 }
 
-/// Answers `GET /api/rollouts/{rollout}/verdict`, whatever happens: who asks for it takes every
-/// other status for a fault of the candidate.
+/// Handles `GET /api/rollouts/{rollout}/verdict`. The status is always 200: its callers take every
+/// other status for a failure of the candidate.
 async fn verdict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let verdict = id(&call).and_then(|id| rollouts(&ctx)?.verdict(&id));
     match verdict {
@@ -129,7 +129,7 @@ async fn verdict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     }
 }
 
-/// Answers `POST /api/rollouts/{rollout}/promote` and the other acts.
+/// Handles `POST /api/rollouts/{rollout}/promote` and the other operator actions.
 async fn apply_action(ctx: Arc<Context>, call: Call, kind: ActionKind) -> Result<Reply> {
     ctx.check_control()?;
     let ActionBody { reason, generation } = match call.body.is_empty() {
@@ -152,7 +152,7 @@ async fn apply_action(ctx: Arc<Context>, call: Call, kind: ActionKind) -> Result
     Ok(reply(&after))
 }
 
-/// Answers `GET /api/experiments/assign`.
+/// Handles `GET /api/experiments/assign`.
 async fn assign(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let parameter = |name: &str| {
         let value = call.query_parameter(name);
@@ -168,7 +168,7 @@ async fn assign(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 
 fn rollouts(ctx: &Context) -> Result<&dyn Rollouts> {
     let rollouts = ctx.control.rollouts();
-    rollouts.ok_or_else(|| Error::new(Code::Unsupported, "rollouts are not offered here"))
+    rollouts.ok_or_else(|| Error::new(Code::Unsupported, "rollouts are not available here"))
 }
 
 fn id(call: &Call) -> Result<String> {

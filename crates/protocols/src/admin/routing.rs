@@ -1,4 +1,4 @@
-//! What decides between the versions of a model, as the routes of operators show it.
+//! The routing rules of a model, as the routes of operators show them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,26 +18,26 @@ struct RoutingReply<'a> {
     model: &'a str,
     /// Grows with every change.
     generation: u64,
-    /// The version that answers when none is named and no split decides.
+    /// The version that answers when none is named and no split applies.
     default: Option<&'a str>,
     pinned: Option<&'a str>,
     labels: BTreeMap<&'a str, &'a str>,
-    /// In the shape in which it is set.
+    /// The split, in the shape in which it is set.
     traffic: Option<TrafficBody>,
-    /// What the arms have answered since the split was set.
+    /// The results of the arms since the split was set.
     results: Vec<ArmReply<'a>>,
-    /// Every other arm beside the first.
+    /// Every other arm, compared with the first.
     comparison: Vec<ComparisonReply<'a>>,
-    /// Whether the units follow the weights.
+    /// The check that the units follow the weights.
     sample_ratio: Option<SampleRatioReply>,
-    /// A split that looks in the wrong place shows here.
+    /// A split that looks for the unit in the wrong place shows here.
     requests_without_unit: u64,
 }
 
 #[derive(Serialize)]
 struct ArmReply<'a> {
     arm: &'a str,
-    /// In force, unlike that in `traffic`, when a bandit moves it.
+    /// The weight in force, unlike that in `traffic`, when a bandit changes it.
     weight: f64,
     requests: u64,
     errors: u64,
@@ -53,7 +53,7 @@ struct RewardReply {
     mean: Option<f64>,
 }
 
-/// Counts by class or bin of a score.
+/// Counts by class, or by bin of a score.
 #[derive(Serialize)]
 struct OutputsReply<'a> {
     kind: &'static str,
@@ -155,12 +155,12 @@ impl From<SampleRatio> for SampleRatioReply {
     }
 }
 
-/// Answers `GET .../traffic`.
+/// Handles `GET .../traffic`.
 pub(super) async fn show(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     reply(&ctx, &call.required_model()?)
 }
 
-/// What decides now.
+/// Replies with the routing rules in force.
 pub(super) fn reply(ctx: &Context, model: &ModelName) -> Result<Reply> {
     let status = ctx.control.model(model)?;
     let routing = &status.routing;

@@ -44,7 +44,7 @@ async fn call(router: &Router, line: &str, body: &str) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-/// What was noted, the oldest first.
+/// The recorded calls, the oldest first.
 async fn recorded(router: &Router) -> Vec<String> {
     let (_, reply) = call(router, "GET /history", "").await;
     let lines = reply["history"].as_array().unwrap().iter().rev();

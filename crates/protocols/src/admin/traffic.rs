@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::version_text::VersionText;
 use bandit::BanditBody;
 
-/// Where most callers say who they are asking for.
+/// The field in which most callers send the user.
 const DEFAULT_FIELD: &str = "user_id";
 
 /// A split.
@@ -41,7 +41,7 @@ struct ArmBody {
     name: Option<String>,
 }
 
-/// A key of the body, `random`, or a place.
+/// A key of the body, `random`, or a location.
 #[derive(Serialize, Deserialize)]
 #[serde(
     untagged,
@@ -95,7 +95,7 @@ struct OverrideBody {
 }
 
 impl TrafficBody {
-    /// The split that a caller wrote; whether it makes sense is checked where it is applied.
+    /// Returns the split that a caller wrote; it is validated where it is applied.
     pub(super) fn into_split(self) -> Result<Split> {
         let hash = self.hash.as_deref().map(AssignmentHash::parse).transpose();
         Ok(Split {

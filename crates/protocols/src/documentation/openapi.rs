@@ -1,7 +1,7 @@
-//! The OpenAPI document: all routes, and for each version that is served its own schemas.
+//! The OpenAPI document: all routes, and for each ready version its own schemas.
 //!
-//! Decision: it is put together from builders. A derive could describe only what is known at
-//! compile time, and the models, the part that a reader asks for, are not.
+//! Decision: it is assembled by builders. A derive could describe only what is known at compile
+//! time, and the models, the part that readers want, are not.
 
 mod admin;
 mod endpoint;
@@ -29,7 +29,7 @@ A server for machine learning models. There are two ways to ask it: a simple JSO
 nested arrays, and the Open Inference Protocol v2. Every model that is served has operations of \
 its own below, with the schemas of its inputs and outputs and a body that can be sent as it is.";
 
-/// The document for these versions, which are in the order of models and versions.
+/// Builds the document for these versions, which are in the order of models and versions.
 pub(super) fn document(ready: &[SharedModelInfo], server_version: &str) -> OpenApi {
     let models = Model::all(ready);
     let info = InfoBuilder::new()
@@ -80,7 +80,8 @@ fn components(models: &[Model<'_>]) -> Components {
     components.build()
 }
 
-/// The groups in the order in which they are shown; each model is one, with its description.
+/// Returns the groups in the order in which they are shown; each model is one, with its
+/// description.
 fn tags(models: &[Model<'_>]) -> Vec<Tag> {
     let tag = |name: &str, description: &str| {
         let description = (!description.is_empty()).then_some(description);
@@ -92,21 +93,24 @@ fn tags(models: &[Model<'_>]) -> Vec<Tag> {
     let latest = models.iter().filter(|model| model.is_latest);
     let mut tags = vec![
         tag(native::PREDICTION, "The simple JSON API"),
-        tag(native::MODELS, "What is served"),
-        tag(admin::TRAFFIC, "Which version answers, and who decided it"),
+        tag(native::MODELS, "Models and versions"),
+        tag(admin::TRAFFIC, "Versions, labels, splits and their history"),
         tag(
             admin::ROLLOUTS,
-            "Letting a new version take over step by step, decided from evidence",
+            "Replacing the stable version step by step, decided by evidence",
         ),
-        tag(native::HEALTH, "How the server is doing"),
+        tag(native::HEALTH, "Health and metrics"),
     ];
     tags.extend(latest.map(|model| tag(&model.tag(), &model.info.description)));
     tags.extend([
         tag(
             open_inference::INFERENCE,
-            "Version 2, as Triton and KServe clients speak it",
+            "Version 2, for clients of Triton and KServe",
         ),
-        tag(open_inference::ADMINISTRATION, "What is served, and how"),
+        tag(
+            open_inference::ADMINISTRATION,
+            "Model repository and statistics",
+        ),
     ]);
     tags
 }

@@ -17,7 +17,7 @@ use crate::rest::{Call, Reply};
 const INDEX: &str = include_str!("page/index.html");
 const START: &str = include_str!("page/start.js");
 
-/// What `INDEX` has in place of the version of the server.
+/// The placeholder of the server version in `INDEX`.
 const VERSION_PLACEHOLDER: &str = "{version}";
 
 /// Swagger UI writes style attributes and shows pictures from `data:` and `blob:` addresses.
@@ -25,7 +25,8 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src
                       style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page. It names its files with the version of the server, so that they can be kept forever.
+/// Returns the page. It names its files with the server version, so that they can be cached
+/// forever.
 pub(super) fn index(server_version: &str) -> Reply {
     let version: String = form_urlencoded::byte_serialize(server_version.as_bytes()).collect();
     reply(
@@ -35,7 +36,7 @@ pub(super) fn index(server_version: &str) -> Reply {
     )
 }
 
-/// A script, a style sheet or a picture of the page.
+/// Returns a script, a style sheet or a picture of the page.
 pub(super) fn file(call: &Call) -> Result<Reply> {
     const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
     let name = call.path_parameter("file").unwrap_or_default();

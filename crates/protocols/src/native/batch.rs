@@ -1,4 +1,4 @@
-//! `POST /predict/batch`: several inferences in one call, each answered or refused for itself.
+//! `POST /predict/batch`: several inferences in one call, each answered or refused separately.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::rest::{Call, Reply, native_error};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::envelope::{array_items, object_members};
 
-/// Answers `POST /predict/batch`.
+/// Handles `POST /predict/batch`.
 pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
     let call = Arc::new(call);
@@ -29,8 +29,8 @@ pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply
     Ok(Reply::json(results(&join_all(answers).await)))
 }
 
-/// The body of one answer: each says who it is from, because the head of the reply is for all of
-/// them. The version is there already, the arm is not text that JSON would have to escape, and the
+/// Adds the arm to the body of one answer, because the head of the reply is shared by all of them.
+/// The version is in the body already, the arm is text that JSON need not escape, and the
 /// propensity is a number.
 fn with_arm((served_by, mut body): (ServedBy, Vec<u8>)) -> Vec<u8> {
     if let (Some(arm), Some(b'}')) = (&served_by.arm, body.last()) {
@@ -47,7 +47,7 @@ fn with_arm((served_by, mut body): (ServedBy, Vec<u8>)) -> Vec<u8> {
     body
 }
 
-/// The raw requests of a body: a bare array, or the array `requests`.
+/// Returns the raw requests of a body: a bare array, or the array `requests`.
 fn requests<'a>(json: &'a [u8], ctx: &Context) -> Result<Vec<&'a [u8]>> {
     let limits = JsonLimits::from(&ctx.limits);
     let list = match json.trim_ascii_start().starts_with(b"[") {

@@ -2,8 +2,8 @@
 //!
 //! Rule: `data`, or `input`, is the only input; `inputs` names several. A value with one dimension
 //! less than the model has, for a model with a batch dimension, is a batch of one row; the reply
-//! keeps its batch dimension. Keys that are not known are ignored, because callers send fields of
-//! their own; a body without any input is refused and told what it has.
+//! keeps its batch dimension. Unknown keys are ignored, because callers send fields of their own; a
+//! body without any input is refused with a list of its keys.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::tensor_json::JsonLimits;
 use crate::tensor_json::envelope::{excerpt, object_members};
 use crate::tensor_json::read::read_nested;
 
-/// How many keys an error repeats.
+/// The number of keys that an error lists.
 const MAX_KEYS_SHOWN: usize = 8;
 
 /// A body whose inputs have not been read yet.
@@ -52,7 +52,7 @@ enum VersionValue {
 }
 
 impl<'a> PredictBody<'a> {
-    /// Cuts a body into its parts.
+    /// Splits a body into its parts.
     pub(crate) fn read(json: &'a [u8], limits: &JsonLimits) -> Result<Self> {
         if json.trim_ascii().is_empty() {
             return Err(Error::invalid(
@@ -91,7 +91,7 @@ impl<'a> PredictBody<'a> {
         Ok(body)
     }
 
-    /// Reads the inputs for the version that will answer.
+    /// Decodes the inputs for the version that will answer.
     pub(super) fn into_request(
         self,
         info: &ModelInfo,
@@ -109,7 +109,7 @@ impl<'a> PredictBody<'a> {
         Ok(request)
     }
 
-    /// Reads the inputs alone, for a version that will answer.
+    /// Decodes the inputs alone, for a version that will answer.
     pub(crate) fn into_inputs(
         self,
         info: &ModelInfo,
@@ -131,7 +131,7 @@ impl Inputs<'_> {
     }
 }
 
-/// The input of a model that a value without a name is for.
+/// Returns the input of a model that takes a value without a name.
 pub(super) fn only_input(info: &ModelInfo) -> Result<&TensorSpec> {
     let inputs = &info.signature.inputs;
     let mut required = inputs.iter().filter(|spec| !spec.is_optional);
@@ -237,7 +237,7 @@ fn read_input(
     Ok(NamedTensor { name, tensor })
 }
 
-/// Whether a tensor is what one row of an input looks like.
+/// Returns whether a tensor has the shape of one row of an input.
 fn is_one_row(spec: &TensorSpec, tensor: &Tensor) -> bool {
     let Some((_, row)) = spec.dims.split_first() else {
         return false;
@@ -257,7 +257,7 @@ fn input_names(signature: &Signature) -> String {
     names.join(", ")
 }
 
-/// Reads a small member; `null` is as good as absent.
+/// Parses a small member; `null` is the same as absent.
 fn parse<'a, T: Deserialize<'a>>(key: &str, json: &'a [u8], expected: &str) -> Result<Option<T>> {
     serde_json::from_slice(json).map_err(|_| {
         let got = excerpt(json);

@@ -19,7 +19,7 @@ const ENVELOPE_BYTES: usize = 256;
 /// Room for a number and its comma; a float of single precision takes about ten.
 const BYTES_PER_NUMBER: usize = 12;
 
-/// What every prediction says beside its result.
+/// The fields of every prediction beside its result.
 #[derive(Serialize)]
 pub(super) struct Provenance<'a> {
     model: &'a str,
@@ -30,7 +30,7 @@ pub(super) struct Provenance<'a> {
 }
 
 impl<'a> Provenance<'a> {
-    /// For an answer that has just come from `info` and took `latency`.
+    /// Returns the fields for an answer of `info` that took `latency`.
     pub(super) fn new(info: &'a ModelInfo, latency: Duration) -> Self {
         Self {
             model: info.model.as_str(),
@@ -43,12 +43,12 @@ impl<'a> Provenance<'a> {
     }
 }
 
-/// A reply of any serializable body.
+/// Returns a reply with a serialized body.
 pub(super) fn json_reply(body: &impl Serialize) -> Result<Reply> {
     Ok(Reply::json(to_json(body)?))
 }
 
-/// The body of a prediction.
+/// Encodes the body of a prediction.
 pub(super) fn prediction(
     response: &InferResponse,
     latency: Duration,
@@ -63,14 +63,14 @@ pub(super) fn prediction(
     write_predictions(&response.outputs, style, &mut body)?;
     let rest = body.len();
     write_json(&Provenance::new(&response.info, latency), &mut body)?;
-    // The rest of the object goes on where its opening brace is.
+    // The rest of the object follows its opening brace.
     if let Some(brace) = body.get_mut(rest) {
         *brace = b',';
     }
     Ok(body)
 }
 
-/// One output as its value, several by name.
+/// Writes one output as its value, several by name.
 fn write_predictions(outputs: &[NamedTensor], style: NonFinite, body: &mut Vec<u8>) -> Result<()> {
     if let [only] = outputs {
         return write_output(only, style, body);

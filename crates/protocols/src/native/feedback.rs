@@ -1,8 +1,8 @@
-//! `POST /v1/feedback`: what became known about answers after they were given.
+//! `POST /v1/feedback`: rewards and labels for answers, sent when they become known.
 //!
-//! Decision: a body that cannot be read is refused as a whole, with the path of the key; what was
-//! read is taken up item by item, and each item is answered for itself, because callers send what
-//! they have collected over many servers.
+//! Decision: a body that cannot be read is refused as a whole, with the path of the key; the items
+//! of a valid body are processed and answered one by one, because callers send feedback that they
+//! have collected over many servers.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::rest::{Call, Reply};
 use crate::status::{Success, status, success};
 
-/// One item, as it is written.
+/// One item as it is written.
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -32,12 +32,12 @@ struct FeedbackBody {
     label: Option<JsonScalar>,
     #[serde(default)]
     model: Option<String>,
-    /// When it became known: for logs of callers that keep the body; nothing depends on it here.
+    /// The time at which it became known, for logs of callers that keep the body; unused here.
     #[serde(default, rename = "ts")]
     _at: Option<IgnoredAny>,
 }
 
-/// A text, or what has one exact text.
+/// A text, or a value with one exact text.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a string or an integer")]
 enum JsonScalar {
@@ -64,7 +64,7 @@ struct ItemError<'a> {
     message: &'a str,
 }
 
-/// Answers `POST /v1/feedback`.
+/// Handles `POST /v1/feedback`.
 pub(super) async fn feedback(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
     let is_list = call.body.trim_ascii_start().starts_with(b"[");
@@ -76,7 +76,7 @@ pub(super) async fn feedback(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     if !is_list && results.iter().any(Result::is_err) {
         return match results.pop() {
             Some(Err(error)) => Err(error),
-            Some(Ok(())) | None => Err(Error::internal("one item of feedback, several results")),
+            Some(Ok(())) | None => Err(Error::internal("one feedback item has several results")),
         };
     }
     let reply = FeedbackReply {
@@ -136,7 +136,7 @@ impl JsonScalar {
         }
     }
 
-    /// Models answer truth values as 0 and 1.
+    /// Converts to a label; models answer booleans as 0 and 1.
     fn into_label(self) -> Label {
         match self {
             Self::Bool(truth) => Label::Integer(truth.into()),

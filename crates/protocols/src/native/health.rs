@@ -1,7 +1,7 @@
 //! `GET /health`, `/health/live` and `/health/ready`.
 //!
-//! Decision: readiness is what `Control` says, never computed here, so all dialects and the process
-//! manager agree.
+//! Decision: readiness comes from `Control` and is never computed here, so all dialects and the
+//! process manager agree.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ struct Health<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
     model_loaded: bool,
-    /// Of the only model; `null` when there are several, each with its own.
+    /// The version of the only model; `null` when there are several, each with its own.
     model_version: Option<&'a str>,
     gpu_available: bool,
     models: BTreeMap<&'a str, ModelHealth<'a>>,
@@ -49,7 +49,7 @@ struct Ready<'a> {
     reason: &'a str,
 }
 
-/// Answers `GET /health`: 503 while the server does not want traffic.
+/// Handles `GET /health`: 503 while the server is not ready.
 pub(super) async fn health(ctx: Arc<Context>, _: Call) -> Result<Reply> {
     let readiness = ctx.control.readiness();
     let models = ctx.control.models();
@@ -75,12 +75,12 @@ pub(super) async fn health(ctx: Arc<Context>, _: Call) -> Result<Reply> {
     Ok(with_readiness(reply, readiness.is_ready, Code::Unavailable))
 }
 
-/// Answers `GET /health/live`: the process serves HTTP.
+/// Handles `GET /health/live`: the process serves HTTP.
 pub(super) async fn live(_: Arc<Context>, _: Call) -> Result<Reply> {
     json_reply(&Live { live: true })
 }
 
-/// Answers `GET /health/ready` for the server or, with `model`, for one model.
+/// Handles `GET /health/ready` for the server or, with `model`, for one model.
 pub(super) async fn ready(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let model = match call.model()? {
         Some(model) => Some(model),

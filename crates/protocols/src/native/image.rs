@@ -1,8 +1,8 @@
-//! `POST /predict/image`: a picture in, the most probable classes out.
+//! `POST /predict/image`: returns the most probable classes of a picture.
 //!
 //! Decision: pre-processing follows Pillow and torchvision to one step of an 8-bit pixel, because
-//! models are trained behind them. It runs on threads that may block, and not on more of them than there are cores,
-//! which also bounds the memory of decoded pictures.
+//! models are trained behind them. It runs on threads that may block, and not on more of them than
+//! there are cores, which also bounds the memory of decoded pictures.
 
 mod classes;
 mod geometry;
@@ -32,7 +32,7 @@ use crate::context::Context;
 use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
 
-/// The right to decode a picture, for as many calls at once as there are cores.
+/// A semaphore that lets at most one decoder per core run.
 #[derive(Clone, Debug)]
 pub(super) struct DecodeLimiter(Arc<Semaphore>);
 
@@ -50,7 +50,7 @@ struct ImageReply<'a> {
     provenance: Provenance<'a>,
 }
 
-/// Answers `POST /predict/image`.
+/// Handles `POST /predict/image`.
 pub(super) async fn predict_image(
     ctx: Arc<Context>,
     call: Call,
@@ -76,9 +76,7 @@ pub(super) async fn predict_image(
     let response = ctx.infer.infer(route, request).await?;
     let latency = start.elapsed();
     let Some(scores) = response.outputs.first() else {
-        return Err(Error::internal(
-            "an answer without the output that was asked for",
-        ));
+        return Err(Error::internal("answer lacks the requested output"));
     };
     let reply = json_reply(&ImageReply {
         predictions: best_classes(scores, &response.info, top_k)?,
@@ -88,7 +86,7 @@ pub(super) async fn predict_image(
 }
 
 impl DecodeLimiter {
-    /// Turns a picture into the input of a model.
+    /// Converts a picture into the input of a model.
     async fn prepare(
         &self,
         info: &SharedModelInfo,
@@ -119,12 +117,12 @@ fn prepare_tensor(info: &ModelInfo, image: &[u8], max_pixels: usize) -> Result<T
 
 fn no_image_settings(info: &ModelInfo) -> Error {
     Error::invalid(format!(
-        "model `{}` does not say how an image becomes its input; add `image:` to its `model.yaml`",
+        "model `{}` has no image settings; add `image:` to its `model.yaml`",
         info.model
     ))
 }
 
-/// The output with the scores: the first one of floats.
+/// Returns the output with the scores: the first one of floats.
 fn class_output(info: &ModelInfo) -> Result<&TensorSpec> {
     let is_float = |spec: &&TensorSpec| {
         matches!(
@@ -140,7 +138,7 @@ fn class_output(info: &ModelInfo) -> Result<&TensorSpec> {
     })
 }
 
-/// How many classes a reply lists: `top_k` of the query, else of the model.
+/// Returns the number of classes in a reply: `top_k` of the query, otherwise of the model.
 fn top_k(call: &Call, info: &ModelInfo) -> Result<usize> {
     let Some(text) = call.query_parameter("top_k") else {
         return Ok(info.output.top_k);

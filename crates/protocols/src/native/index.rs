@@ -1,4 +1,4 @@
-//! `GET /`: where to find what.
+//! `GET /`: an overview of the routes.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ struct Index<'a> {
     docs: &'a str,
 }
 
-/// Answers `GET /`.
+/// Handles `GET /`.
 pub(super) async fn index(ctx: Arc<Context>, _: Call) -> Result<Reply> {
     json_reply(&Index {
         name: "lockgate",

@@ -1,7 +1,8 @@
 //! Media types of bodies.
 //!
 //! Decision: a missing type and the one that `curl -d` sends count as JSON, because hand-written
-//! callers forget the header; a picture or form sent to the wrong route is told the right one.
+//! callers forget the header; the error for a picture or form on the wrong route names the right
+//! one.
 
 use std::borrow::Cow;
 
@@ -10,7 +11,7 @@ use http::{HeaderMap, header};
 
 use crate::rest::Call;
 
-/// The media type of the body in lower case, without parameters; empty when there is none.
+/// Returns the media type of the body in lower case, without parameters; empty when there is none.
 pub(super) fn media_type(headers: &HeaderMap) -> Cow<'_, str> {
     let value = headers.get(header::CONTENT_TYPE);
     let text = value

@@ -1,4 +1,4 @@
-//! `GET /models`, `/models/{model}` and `/model/info`: what is served.
+//! `GET /models`, `/models/{model}` and `/model/info`: models, versions and signatures.
 
 mod description;
 mod scheduling;
@@ -19,7 +19,7 @@ struct ModelList<'a> {
     models: Vec<ModelEntry<'a>>,
 }
 
-/// Answers `GET /models`.
+/// Handles `GET /models`.
 pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
     let models = ctx.control.models();
     json_reply(&ModelList {
@@ -27,7 +27,7 @@ pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
     })
 }
 
-/// Answers `GET /models/{model}`, and with `/versions/{version}` for one version.
+/// Handles `GET /models/{model}`, and with `/versions/{version}` for one version.
 pub(super) async fn model(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let model = ctx.control.model(&call.required_model()?)?;
     match call.path_parameter("version") {
@@ -60,7 +60,7 @@ fn version_reply(model: &ModelStatus, version: &str) -> Result<Reply> {
     json_reply(&VersionDetail::new(Some(&model.name), status))
 }
 
-/// Answers `GET /model/info`: the version that would answer a call.
+/// Handles `GET /model/info`: the version that would answer a call.
 pub(super) async fn info(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let route = ctx.infer.route(&target(&call, None, None)?)?;
     json_reply(&InfoReply::new(&route.info))

@@ -19,7 +19,7 @@ use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
 
-/// Answers `POST /predict` and its longer forms.
+/// Handles `POST /predict` and its longer forms.
 pub(crate) async fn predict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
     let (id, json) = (call.id.clone(), call.body.clone());
@@ -27,7 +27,8 @@ pub(crate) async fn predict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     Ok(Reply::json(body).with_served_by(served_by))
 }
 
-/// Answers one body, which is the body of `call` or a part of it, and says who answered.
+/// Answers one body, which is the body of `call` or a part of it, and returns the version and arm
+/// that answered.
 pub(super) async fn predict_body(
     ctx: &Arc<Context>,
     call: &Arc<Call>,
@@ -49,7 +50,7 @@ pub(super) async fn predict_body(
     Ok((served_by, body.await?))
 }
 
-/// Picks the version that a body is for, and reads its inputs.
+/// Picks the version for a body, and decodes its inputs.
 fn decode(ctx: &Context, call: &Call, id: RequestId, json: &[u8]) -> Result<(Route, InferRequest)> {
     let limits = JsonLimits::from(&ctx.limits);
     let body = PredictBody::read(json, &limits)?;

@@ -1,12 +1,12 @@
-//! Which model and version a call is for: path, query and body may say it.
+//! The model and version of a call, from its path, query and body.
 //!
-//! Rule: what is said twice must agree, so that no place silently wins over another.
+//! Rule: values from several of them must agree, so that none silently wins over another.
 
 use contract::{Error, ModelName, Result, Target, VersionSelector};
 
 use crate::rest::Call;
 
-/// The target of a call, with what its body says.
+/// Returns the target of a call, given the model and version of its body.
 pub(super) fn target(call: &Call, model: Option<&str>, version: Option<&str>) -> Result<Target> {
     let query_model = call.query_parameter("model");
     let query_version = call
@@ -30,7 +30,7 @@ pub(super) fn target(call: &Call, model: Option<&str>, version: Option<&str>) ->
     })
 }
 
-/// The one value of path, query and body; nothing when none says it.
+/// Returns the one value of path, query and body; `None` when all lack it.
 fn consistent_value<'a>(what: &str, values: [Option<&'a str>; 3]) -> Result<Option<&'a str>> {
     let mut values = values.into_iter().flatten();
     let Some(first) = values.next() else {

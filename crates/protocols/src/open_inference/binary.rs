@@ -7,11 +7,11 @@ use bytes::Bytes;
 use contract::{Error, Result};
 use http::{HeaderMap, HeaderName};
 
-/// The header that tells how long the JSON object is.
+/// The header with the length of the JSON object.
 pub(crate) const HEADER_LENGTH: HeaderName =
     HeaderName::from_static("inference-header-content-length");
 
-/// What a body consists of.
+/// The parts of a body.
 #[derive(Debug)]
 pub(crate) enum Parts {
     /// A JSON object, and the tensors behind it.
@@ -20,7 +20,7 @@ pub(crate) enum Parts {
     Raw(Bytes),
 }
 
-/// Cuts a body at the place that the headers tell.
+/// Splits a body at the length that the headers give.
 pub(crate) fn split(headers: &HeaderMap, body: Bytes) -> Result<Parts> {
     let mut lengths = headers.get_all(HEADER_LENGTH).iter();
     let Some(length) = lengths.next() else {
@@ -64,7 +64,7 @@ pub(crate) struct Blobs {
 }
 
 impl Blobs {
-    /// The next `n_bytes`, which input `input` is declared to have.
+    /// Returns the next `n_bytes`, the declared size of input `input`.
     pub(crate) fn take(&mut self, input: &str, n_bytes: usize) -> Result<Bytes> {
         if n_bytes > self.rest.len() {
             return Err(Error::invalid(format!(

@@ -10,10 +10,10 @@ use std::num::NonZeroUsize;
 use bytes::Bytes;
 use contract::{Element, ElementType, Error, ModelInfo, Result, Shape, StringBuffer, Tensor};
 
-/// The scores of one row that are ranked at most, which bounds the work of a request.
+/// The most scores of a row that are ranked, which bounds the work of a request.
 const MAX_ROW_ELEMENTS: usize = 1_000_000;
 
-/// The `count` best classes of every row of the output `output`.
+/// Returns the `count` best classes of every row of the output `output`.
 pub(crate) fn classify(
     info: &ModelInfo,
     output: &str,
@@ -85,7 +85,7 @@ fn larger_first(a: &f64, b: &f64) -> Ordering {
         .then_with(|| b.partial_cmp(a).unwrap_or(Ordering::Equal))
 }
 
-/// The bytes of the ranked classes of all rows.
+/// Returns the bytes of the ranked classes of all rows.
 fn best<T: Copy + Score>(
     scores: &[T],
     row_elements: usize,
@@ -94,7 +94,7 @@ fn best<T: Copy + Score>(
     labels: &[String],
 ) -> Result<Bytes> {
     let mut buffer = StringBuffer::default();
-    // A row without scores gives no classes, and chunks of nothing do not exist.
+    // A row without scores gives no classes, and `chunks_exact` panics on a size of 0.
     for row in scores.chunks_exact(row_elements.max(1)) {
         let mut ranked: Vec<(usize, T)> = row.iter().copied().enumerate().collect();
         let order = |a: &(usize, T), b: &(usize, T)| order(&a.1, &b.1).then(a.0.cmp(&b.0));
@@ -115,7 +115,7 @@ fn best<T: Copy + Score>(
     Ok(buffer.finish())
 }
 
-/// How a score is printed.
+/// A score that can be printed.
 trait Score {
     fn text(self) -> String;
 }
@@ -127,7 +127,7 @@ impl Score for i128 {
 }
 
 impl Score for f64 {
-    /// As C's `%f` prints it, which is what clients parse.
+    /// Formats a score like C's `%f`, which clients parse.
     fn text(self) -> String {
         match self.is_nan() {
             true => "nan".to_owned(),

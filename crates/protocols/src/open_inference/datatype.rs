@@ -1,4 +1,4 @@
-//! Datatypes, shapes and raw tensors as the wire has them.
+//! Datatypes, shapes and raw tensors as they are on the wire.
 //!
 //! Decision: everything is checked against itself here and against the model later, so that a
 //! reply tells a malformed request from one that does not fit the model.
@@ -9,7 +9,7 @@ use contract::{ElementType, Error, NamedTensor, Result, Shape, Tensor};
 /// No tensor has so many dimensions, and messages that show a shape stay short.
 const MAX_RANK: usize = 64;
 
-/// The element type of `datatype`, which input `input` is declared to have.
+/// Returns the element type of `datatype`, as declared for input `input`.
 pub(crate) fn element_type(input: &str, datatype: &str) -> Result<ElementType> {
     ElementType::from_name(datatype).ok_or_else(|| {
         let known: Vec<_> = ElementType::ALL.iter().map(|known| known.name()).collect();
@@ -20,7 +20,7 @@ pub(crate) fn element_type(input: &str, datatype: &str) -> Result<ElementType> {
     })
 }
 
-/// The shape of input `input`, whose elements and bytes must be countable.
+/// Returns the shape of input `input`, whose elements and bytes must be countable.
 pub(crate) fn shape(input: &str, element_type: ElementType, dims: &[i64]) -> Result<Shape> {
     let parse = |why| Error::invalid(format!("input `{input}`: Unable to parse 'shape': {why}"));
     if dims.len() > MAX_RANK {
@@ -44,7 +44,7 @@ pub(crate) fn shape(input: &str, element_type: ElementType, dims: &[i64]) -> Res
     Ok(shape)
 }
 
-/// The input `input` over bytes in the layout of the binary tensor extension, which are shared.
+/// Returns the input `input` over shared bytes in the layout of the binary tensor extension.
 pub(crate) fn raw_input(
     input: &str,
     element_type: ElementType,
@@ -58,12 +58,12 @@ pub(crate) fn raw_input(
     })
 }
 
-/// Names the input that `error` is about.
+/// Adds the name of the input to `error`.
 pub(crate) fn in_input(error: Error, input: &str) -> Error {
     error.in_context(format_args!("input `{input}`"))
 }
 
-/// The name of the element type in a model configuration, such as `TYPE_FP32`.
+/// Returns the name of the element type in a model configuration, such as `TYPE_FP32`.
 pub(crate) const fn config_name(element_type: ElementType) -> &'static str {
     match element_type {
         ElementType::Bool => "TYPE_BOOL",

@@ -1,7 +1,8 @@
-//! The gRPC side of the Open Inference Protocol: `inference.GRPCInferenceService` and its company.
+//! The gRPC side of the Open Inference Protocol: `inference.GRPCInferenceService` and related
+//! services.
 //!
-//! Decision: gRPC is routes like any other, so one port can serve it beside REST. Around all
-//! services lies one [`frame`]; a method decodes, calls what REST calls too, and encodes.
+//! Decision: gRPC services are routes like any other, so one port can serve them beside REST. One
+//! [`frame`] surrounds all services; a method decodes, calls the same code as REST, and encodes.
 
 mod attributes;
 mod codec;
@@ -48,7 +49,7 @@ use crate::rest::RequestBody;
 /// The name of this dialect in metrics.
 const DIALECT: &str = "grpc";
 
-/// The routes of all gRPC services. They have no fallback: a path of no service is left to others.
+/// Returns the routes of all gRPC services. They have no fallback: other paths are left to others.
 pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
     let inference = inference_service(ctx);
     let service = InferenceService::new(Arc::clone(ctx));
@@ -72,7 +73,7 @@ fn inference_service(ctx: &Arc<Context>) -> GrpcInferenceServiceServer<Inference
         .accept_compressed(CompressionEncoding::Deflate)
 }
 
-/// The inference service for calls that come around the router.
+/// The inference service for calls that bypass the router.
 #[derive(Clone, Debug)]
 pub(crate) struct GrpcInference {
     ctx: Arc<Context>,
@@ -87,7 +88,7 @@ impl GrpcInference {
         }
     }
 
-    /// Answers `ModelInfer`.
+    /// Handles `ModelInfer`.
     pub(crate) fn model_infer<B>(&self, request: Request<B>) -> BoxFuture<'static, Response>
     where
         B: RequestBody,

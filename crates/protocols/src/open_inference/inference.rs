@@ -1,4 +1,4 @@
-//! One inference, whatever transport it came by: run it, check the answer, rank classes.
+//! Inference independent of the transport: run it, check the answer, rank classes.
 //!
 //! Decision: the limit of a batch is checked here and not left to the batcher, because the protocol
 //! promises a refusal where a batcher could also split the request.
@@ -13,12 +13,12 @@ use super::classification::classify;
 use super::parameters::{OutputParameters, RequestParameters};
 use crate::context::Context;
 
-/// What a request asks for, decoded.
+/// A decoded request.
 #[derive(Debug, Default)]
 pub(crate) struct Inference {
     /// The inputs, in any order.
     pub(crate) inputs: Vec<NamedTensor>,
-    /// The outputs to give, in this order; empty for all.
+    /// The requested outputs in their order; empty for all.
     pub(crate) outputs: Vec<RequestedOutput>,
     /// The parameters of the request.
     pub(crate) parameters: RequestParameters,
@@ -33,12 +33,12 @@ pub(crate) struct RequestedOutput {
     pub(crate) parameters: OutputParameters,
 }
 
-/// What the transport knows about the request.
+/// Properties of the call from the transport.
 #[derive(Clone, Debug)]
 pub(crate) struct CallInfo {
-    /// The id of the call, which is not the `id` that the caller wants to see again.
+    /// The id of the call, which is not the `id` that the answer repeats.
     pub(crate) id: RequestId,
-    /// When the head of the request had been read.
+    /// The time at which the head of the request had been read.
     pub(crate) received: Instant,
     /// The deadline of the transport.
     pub(crate) deadline: Option<Instant>,
@@ -76,7 +76,7 @@ pub(crate) async fn run(
     Ok(response)
 }
 
-/// All inputs of a batching model have the same number of rows, and not too many.
+/// Checks that all inputs of a batching model have the same number of rows, and not too many.
 fn check_batch(info: &ModelInfo, inputs: &[NamedTensor]) -> Result<()> {
     let Some(max) = info.max_request_rows else {
         return Ok(());
@@ -107,7 +107,7 @@ fn check_batch(info: &ModelInfo, inputs: &[NamedTensor]) -> Result<()> {
     Ok(())
 }
 
-/// An output that got lost on the way is an error and never a shorter answer.
+/// Checks that no requested output is missing, so that an answer is never silently shorter.
 fn check_outputs(response: &InferResponse, requested: &[RequestedOutput]) -> Result<()> {
     let given = response.outputs.iter().map(|output| output.name.as_str());
     let is_complete = match requested.is_empty() {
@@ -120,7 +120,7 @@ fn check_outputs(response: &InferResponse, requested: &[RequestedOutput]) -> Res
     match is_complete {
         true => Ok(()),
         false => Err(Error::internal(format!(
-            "version {} of `{}` gave other outputs than requested",
+            "version `{}` of `{}` returned other outputs than requested",
             response.info.version, response.info.model
         ))),
     }

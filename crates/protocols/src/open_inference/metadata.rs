@@ -1,4 +1,4 @@
-//! What server and models say about themselves, and whether they are ready.
+//! Metadata and readiness of the server and its models.
 
 use contract::{
     Code, ModelName, ModelStatus, Result, Route, SharedModelInfo, Target, TensorSpec,
@@ -21,7 +21,7 @@ pub(crate) const EXTENSIONS: [&str; 7] = [
 /// The name of this server on the wire.
 pub(crate) const SERVER_NAME: &str = "lockgate";
 
-/// What is told about a model.
+/// The metadata of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelMetadata {
     /// The name.
@@ -30,20 +30,20 @@ pub(crate) struct ModelMetadata {
     pub(crate) versions: Vec<String>,
     /// The platform.
     pub(crate) platform: String,
-    /// What the model takes.
+    /// The inputs.
     pub(crate) inputs: Vec<TensorMetadata>,
-    /// What the model gives.
+    /// The outputs.
     pub(crate) outputs: Vec<TensorMetadata>,
 }
 
-/// What is told about an input or output.
+/// The metadata of an input or output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TensorMetadata {
     /// The name.
     pub(crate) name: String,
     /// The element type, such as `FP32`.
     pub(crate) datatype: &'static str,
-    /// The shape with the batch dimension, -1 for what is not fixed.
+    /// The shape with the batch dimension, -1 for a size that is not fixed.
     pub(crate) shape: Vec<i64>,
 }
 
@@ -57,7 +57,7 @@ impl TensorMetadata {
     }
 }
 
-/// The metadata of a model, or of one version of it.
+/// Returns the metadata of a model, or of one version of it.
 pub(crate) fn model_metadata(
     ctx: &Context,
     name: &ModelName,
@@ -87,7 +87,7 @@ pub(crate) fn model_metadata(
     })
 }
 
-/// The ready version that `version` means.
+/// Returns the ready version that `version` names.
 ///
 /// # Errors
 /// Those of [`route`].
@@ -103,12 +103,12 @@ pub(crate) fn version_info(
     };
     match found.and_then(|known| known.info.clone()) {
         Some(info) => Ok(info),
-        // A label, or the reason why there is no such version.
+        // A label, or the reason for a missing version.
         None => Ok(route(ctx, name, version)?.info),
     }
 }
 
-/// The version that `name` and `version` mean, as if there were no split.
+/// Routes to the version that `name` and `version` select, as if there were no split.
 fn route(ctx: &Context, name: &ModelName, version: &VersionSelector) -> Result<Route> {
     ctx.infer.route(&Target {
         model: Some(name.clone()),
@@ -116,7 +116,7 @@ fn route(ctx: &Context, name: &ModelName, version: &VersionSelector) -> Result<R
     })
 }
 
-/// Why a known model or version takes no requests; `None` when it does.
+/// Returns the reason why a known model or version accepts no requests; `None` when it does.
 ///
 /// # Errors
 /// `model_not_found`, `version_not_found`.

@@ -1,4 +1,4 @@
-//! The configuration of a model in the words of Triton's `ModelConfig`.
+//! The configuration of a model in the terms of Triton's `ModelConfig`.
 //!
 //! Decision: only what differs between models is in [`ModelConfig`]; fields that Lockgate has no
 //! setting for are constants of the transport that writes them.
@@ -20,19 +20,19 @@ pub(crate) struct ModelConfig {
     pub(crate) platform: String,
     /// The backend, such as `onnxruntime`.
     pub(crate) backend: String,
-    /// How many of the latest versions serve.
+    /// The number of latest versions that are served.
     pub(crate) n_latest_versions: u32,
-    /// The most rows of one request; 0 when the first dimension is no batch dimension.
+    /// The most rows of one request; 0 when the first dimension is not a batch dimension.
     pub(crate) max_batch_size: i32,
-    /// What the model takes.
+    /// The inputs.
     pub(crate) inputs: Vec<TensorConfig>,
-    /// What the model gives.
+    /// The outputs.
     pub(crate) outputs: Vec<TensorConfig>,
-    /// How requests are joined; `None` when they are not.
+    /// The settings of dynamic batching; `None` when it is off.
     pub(crate) dynamic_batching: Option<DynamicBatching>,
     /// The number of instances.
     pub(crate) n_instances: i32,
-    /// Where the instances run: `KIND_CPU`, or `KIND_AUTO` when the provider uses a GPU.
+    /// The kind of device: `KIND_CPU`, or `KIND_AUTO` when the provider uses a GPU.
     pub(crate) instance_kind: InstanceKind,
     /// The file of the model in the folder of a version.
     pub(crate) default_model_filename: &'static str,
@@ -47,22 +47,22 @@ pub(crate) struct TensorConfig {
     pub(crate) name: String,
     /// The element type; see [`config_name`](super::datatype::config_name).
     pub(crate) data_type: ElementType,
-    /// The dimensions without the batch, -1 for what is not fixed.
+    /// The dimensions without the batch, -1 for a size that is not fixed.
     pub(crate) dims: Vec<i64>,
-    /// Whether a request may leave it out.
+    /// Is true when a request may leave it out.
     pub(crate) is_optional: bool,
 }
 
-/// How requests are joined.
+/// The settings of dynamic batching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DynamicBatching {
     /// The most rows of a batch of several requests.
     pub(crate) preferred_batch_size: i32,
-    /// The longest that a request waits for company.
+    /// The batch delay: the longest time that a request waits for others.
     pub(crate) max_queue_delay_microseconds: u64,
 }
 
-/// Where instances run.
+/// The kind of device of the instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InstanceKind {
     /// On a GPU if the model can, otherwise on the CPU.
@@ -72,7 +72,7 @@ pub(crate) enum InstanceKind {
 }
 
 impl InstanceKind {
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "KIND_AUTO",
@@ -81,7 +81,7 @@ impl InstanceKind {
     }
 }
 
-/// The configuration of the version that `version` means.
+/// Returns the configuration of the version that `version` selects.
 pub(crate) fn model_config(
     ctx: &Context,
     name: &ModelName,

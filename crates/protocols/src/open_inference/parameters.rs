@@ -1,28 +1,29 @@
-//! The parameters that the protocol gives a meaning, taken out of those that a caller sent.
+//! The parameters to which the protocol gives a meaning, separated from the others.
 //!
 //! Decision: a reserved name with a value of the wrong type is refused and never ignored; a name
-//! that nobody reserved stays in [`RequestParameters::others`] and goes to the model.
+//! that is not reserved stays in [`RequestParameters::others`] and goes to the model.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use contract::{Code, Error, Parameter, Parameters, Result};
 
-/// The parameters of a request, sorted by who understands them.
+/// The parameters of a request, sorted by their consumer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RequestParameters {
-    /// The budget of the whole request.
+    /// The time limit of the whole request.
     pub(crate) timeout: Option<Duration>,
     /// 1 is the most urgent, 0 is the default of the model.
     pub(crate) priority: u32,
-    /// Whether outputs are binary unless they say otherwise; on gRPC, whether the reply is raw.
+    /// Is true when outputs are binary by default; on gRPC, when the reply is raw.
     pub(crate) binary_data_output: Option<bool>,
-    /// What the protocol does not know.
+    /// Parameters unknown to the protocol.
     pub(crate) others: Parameters,
 }
 
 impl RequestParameters {
-    /// Sorts the parameters of a request. gRPC takes out what only it allows before.
+    /// Sorts the parameters of a request. The gRPC transport removes those that only it allows
+    /// before.
     pub(crate) fn new(mut others: Parameters) -> Result<Self> {
         let timeout = others.remove("timeout").as_ref().map(timeout).transpose()?;
         let priority = others
@@ -46,7 +47,7 @@ impl RequestParameters {
         })
     }
 
-    /// The earlier one of `deadline`, which the transport gave, and the end of the budget.
+    /// Returns the earlier one of `deadline`, from the transport, and the end of the time limit.
     pub(crate) fn deadline(&self, received: Instant, deadline: Option<Instant>) -> Option<Instant> {
         let own = self
             .timeout
@@ -61,9 +62,9 @@ impl RequestParameters {
 /// The parameters of one requested output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OutputParameters {
-    /// How many of the best classes to give instead of the scores.
+    /// The number of best classes to return instead of the scores.
     pub(crate) classification: Option<NonZeroUsize>,
-    /// Whether the output is binary.
+    /// Is true when the output is binary.
     pub(crate) binary_data: Option<bool>,
 }
 
@@ -95,15 +96,15 @@ pub(crate) fn refuse_shared_memory(parameters: &Parameters) -> Result<()> {
     }
 }
 
-/// The refusal of everything about shared memory.
+/// Returns the refusal for everything about shared memory.
 pub(crate) fn shared_memory() -> Error {
     Error::new(
         Code::Unsupported,
-        "shared memory is not offered; send the tensor as `data` or as binary data",
+        "shared memory is not supported; send the tensor as `data` or as binary data",
     )
 }
 
-/// A number of bytes such as `binary_data_size`.
+/// Parses a number of bytes such as `binary_data_size`.
 pub(crate) fn size(name: &str, value: &Parameter) -> Result<usize> {
     let size = match value {
         Parameter::Int(value) => usize::try_from(*value).ok(),
@@ -113,7 +114,7 @@ pub(crate) fn size(name: &str, value: &Parameter) -> Result<usize> {
     size.ok_or_else(|| wrong(name, "a number of bytes", value))
 }
 
-/// Nothing for 0, which is how clients say that they have no time-out.
+/// Parses a time-out; `None` for 0, by which clients say that they have none.
 fn timeout(value: &Parameter) -> Result<Option<Duration>> {
     let micros = match value {
         Parameter::Int(value) => u64::try_from(*value).ok(),
@@ -136,7 +137,7 @@ fn priority(value: &Parameter) -> Result<u32> {
 fn classification_count(value: &Parameter) -> Result<NonZeroUsize> {
     let count = match value {
         Parameter::Int(value) => usize::try_from(*value).ok(),
-        // More classes than any row has are as good as all.
+        // A larger count than any row has is the same as all classes.
         Parameter::Uint(_) => Some(usize::MAX),
         Parameter::Bool(_) | Parameter::Double(_) | Parameter::Text(_) => None,
     };
@@ -157,7 +158,8 @@ fn take_bool(parameters: &mut Parameters, name: &str) -> Result<Option<bool>> {
     }
 }
 
-/// No model here keeps state between requests, so sequences are checked and have no effect.
+/// Checks and removes sequence parameters; no model here keeps state between requests, so they have
+/// no effect.
 fn drop_sequence(parameters: &mut Parameters) -> Result<()> {
     take_bool(parameters, "sequence_start")?;
     take_bool(parameters, "sequence_end")?;

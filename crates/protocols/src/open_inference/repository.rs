@@ -1,7 +1,7 @@
 //! The repository: its index, and loading and unloading models.
 //!
-//! Decision: content that comes with a load request is refused. A file in the request would let
-//! whoever may load a model run what he likes.
+//! Decision: content in a load request is refused. A file in the request would let everyone who may
+//! load a model run arbitrary code.
 
 use contract::{
     Change, Code, Error, ModelName, ModelStatus, Parameter, Result, Version, VersionState,
@@ -9,10 +9,10 @@ use contract::{
 
 use crate::context::Context;
 
-/// The parameter that loads or unloads one version and not the whole model.
+/// The parameter that limits a load or unload to one version of the model.
 const VERSION: &str = "lockgate.version";
 
-/// Who loads and unloads, in the history.
+/// The actor of loads and unloads in the history.
 const ACTOR: &str = "api";
 
 /// One row of the index.
@@ -24,11 +24,11 @@ pub(crate) struct IndexRow {
     pub(crate) version: Option<String>,
     /// Its state, such as `READY`.
     pub(crate) state: &'static str,
-    /// Why it is not ready; empty otherwise.
+    /// The reason when it is not ready; empty otherwise.
     pub(crate) reason: String,
 }
 
-/// Every version of every model, or only those that are ready.
+/// Returns every version of every model, or only those that are ready.
 pub(crate) fn index(ctx: &Context, is_ready_only: bool) -> Vec<IndexRow> {
     let mut rows: Vec<_> = ctx.control.models().iter().flat_map(model_rows).collect();
     if is_ready_only {
@@ -58,26 +58,27 @@ fn model_rows(model: &ModelStatus) -> Vec<IndexRow> {
 /// The value of a load or unload parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ControlParameter {
-    /// A value that REST has too.
+    /// A value that REST has, too.
     Plain(Parameter),
     /// Bytes, which only gRPC has.
     Bytes,
 }
 
-/// What is done to a model.
+/// A change of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Read its folder again and serve it.
+    /// Reads its folder again and loads it.
     Load,
-    /// Stop serving it.
+    /// Unloads it.
     Unload,
 }
 
-/// Loads or unloads `name`, or the one version that a parameter names; a load returns when the model serves.
+/// Loads or unloads `name`, or the one version that a parameter names; a load returns when the
+/// model is ready.
 ///
 /// # Errors
-/// `invalid_request` unless the server lets itself be controlled, `unsupported` for content in the
-/// parameters, `model_not_found`, and the reason why a model did not load.
+/// `invalid_request` unless model control is on, `unsupported` for content in the parameters,
+/// `model_not_found`, and the reason why a model did not load.
 pub(crate) async fn control<'a>(
     ctx: &Context,
     action: Action,
@@ -114,12 +115,12 @@ fn read_version(value: &ControlParameter) -> Result<Version> {
     }
 }
 
-/// The refusal of load and unload in a repository that the caller names.
+/// Returns the refusal of load and unload in a repository that the caller names.
 pub(crate) fn named_repository(repository: &str) -> Error {
     Error::new(
         Code::Unsupported,
         format!(
-            "loading and unloading in a named repository is not offered; leave `{repository}` out"
+            "loading and unloading in a named repository is not supported; leave `{repository}` out"
         ),
     )
 }
@@ -127,10 +128,10 @@ pub(crate) fn named_repository(repository: &str) -> Error {
 fn check_parameter(action: Action, key: &str, value: &ControlParameter) -> Result<()> {
     match (action, key) {
         (Action::Load, "config") => Err(unsupported(
-            "a model configuration in the load request is not offered; change the model's folder",
+            "a model configuration in the load request is not supported; change the model's folder",
         )),
         (Action::Load, key) if key.starts_with("file:") => Err(unsupported(
-            "model files in the load request are not offered; change the model's folder",
+            "model files in the load request are not supported; change the model's folder",
         )),
         // No model uses another one, so there are no dependents either way.
         (Action::Unload, "unload_dependents") => match value {
@@ -140,7 +141,7 @@ fn check_parameter(action: Action, key: &str, value: &ControlParameter) -> Resul
             )),
         },
         (Action::Load | Action::Unload, key) => Err(Error::invalid(format!(
-            "parameter `{key}` is none that this call takes"
+            "parameter `{key}` is unknown to this call"
         ))),
     }
 }

@@ -1,6 +1,6 @@
 //! The REST side of the Open Inference Protocol.
 //!
-//! Decision: the version in the path is optional everywhere, and a label may stand in its place.
+//! Decision: the version in the path is optional everywhere, and may be a label.
 
 mod config;
 mod control;
@@ -31,7 +31,7 @@ use crate::rest::{Call, Dialect, EarlyAdmission, Head, Reply, handler, open_infe
 
 pub(crate) use infer::infer;
 
-/// How errors look here.
+/// The dialect of this protocol over REST.
 #[derive(Debug)]
 pub(crate) struct OpenInference;
 
@@ -42,7 +42,7 @@ impl Dialect for OpenInference {
         open_inference_error(error, id)
     }
 
-    /// Only a body without JSON has no priority of its own.
+    /// Returns the target of the path. Only a body without JSON has no priority of its own.
     fn early_admission(head: &Head<'_>) -> Option<EarlyAdmission> {
         let length = head.headers.get(HEADER_LENGTH);
         Some(EarlyAdmission {
@@ -52,7 +52,7 @@ impl Dialect for OpenInference {
     }
 }
 
-/// All routes under `/v2`.
+/// Returns all routes under `/v2`.
 pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
     let infer = post(handler::<OpenInference, _, _>(ctx, infer::infer));
     versioned(Router::new(), "/infer", infer)
@@ -62,7 +62,7 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
         .merge(unsupported::routes(ctx))
 }
 
-/// Adds `route` behind a model, with and without a version.
+/// Adds `route` below a model, with and without a version.
 fn versioned(router: Router, action: &str, route: MethodRouter) -> Router {
     router
         .route(&format!("/v2/models/{{model}}{action}"), route.clone())
@@ -72,7 +72,7 @@ fn versioned(router: Router, action: &str, route: MethodRouter) -> Router {
         )
 }
 
-/// A handler that has nothing to wait for.
+/// Wraps a handler that does not wait.
 fn sync_handler(
     ctx: &Arc<Context>,
     run: fn(&Context, &Call) -> Result<Reply>,
@@ -80,7 +80,7 @@ fn sync_handler(
     handler::<OpenInference, _, _>(ctx, move |ctx, call| ready(run(&ctx, &call)))
 }
 
-/// The model and version of the path.
+/// Returns the model and version of the path.
 fn target(call: &Call) -> Result<(ModelName, VersionSelector)> {
     Ok((call.required_model()?, call.version()))
 }

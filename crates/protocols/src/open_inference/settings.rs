@@ -8,7 +8,7 @@ use contract::{Code, Error, Result};
 /// The value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// A number.
     Number(u32),
@@ -18,12 +18,12 @@ pub(crate) enum Setting {
     List(&'static [&'static str]),
 }
 
-/// What a caller wants a setting to be.
+/// The requested value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RequestedValue {
-    /// The value of the start.
+    /// The value at the start.
     Reset,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// A number.
     Number(u32),
@@ -83,7 +83,7 @@ pub(crate) fn check_change(
         None if is_same => Ok(()),
         None => Err(Error::new(
             Code::Unsupported,
-            format!("changing setting `{name}` while the server runs is not offered"),
+            format!("changing setting `{name}` while the server runs is not supported"),
         )),
         Some(expected) => Err(Error::invalid(format!(
             "setting `{name}`: expected {expected}"

@@ -1,4 +1,4 @@
-//! The statistics of the ready versions, and the units that both transports write them in.
+//! The statistics of the ready versions, and the units in which both transports write them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use contract::{ModelName, Result, VersionSelector, VersionStatistics};
 use super::metadata::version_info;
 use crate::context::Context;
 
-/// The statistics of all models, of one model, or of one version.
+/// Returns the statistics of all models, of one model, or of one version.
 ///
 /// # Errors
 /// `model_not_found`, `version_not_found`.
@@ -24,18 +24,18 @@ pub(crate) fn statistics(
     Ok(list)
 }
 
-/// Milliseconds since the epoch, 0 for never.
+/// Returns milliseconds since the epoch, 0 for never.
 pub(crate) fn epoch_milliseconds(time: Option<SystemTime>) -> u64 {
     let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Nanoseconds, which last for 584 years.
+/// Returns nanoseconds, which suffice for 584 years.
 pub(crate) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Rows of a batch as the wire has them.
+/// Returns rows of a batch as an integer of the wire.
 pub(crate) fn batch_size(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
 }

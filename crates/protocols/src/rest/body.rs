@@ -1,8 +1,8 @@
 //! The body of a request, within its limits.
 //!
-//! Rule: a length that is announced is checked before the first byte is read. A body that is refused
-//! is read on for a moment in the background, because closing a connection with unread bytes takes
-//! the reply back that says why.
+//! Rule: an announced length is checked before the first byte is read. The rest of a refused body
+//! is read for a moment in the background, because closing a connection with unread bytes discards
+//! the reply with the reason.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::context::Limits;
 /// More chunks than this are an attack: 64 MiB in chunks of 1 KiB stay below it.
 const MAX_CHUNKS: usize = 65_536;
 
-/// Reserved at once for an announced body; more only as it arrives.
+/// The reservation for an announced body; more follows only as it arrives.
 const FIRST_RESERVATION_BYTES: usize = 1 << 20;
 
-/// What is read of a refused body, and for how long.
+/// The limits for reading the rest of a refused body.
 const DISCARD_BYTES: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
@@ -83,7 +83,8 @@ async fn collect<B: RequestBody>(
     while let Some(chunk) = next_chunk(body).await? {
         check_size(bytes.len() + chunk.len(), limit)?;
         n_chunks += 1;
-        // With an announced length the chunks are only what the socket had; they cost us nothing.
+        // With an announced length the chunks only reflect the reads of the socket; they cost
+        // nothing.
         if announced.is_none() && n_chunks > MAX_CHUNKS {
             return Err(Error::invalid(format!(
                 "the body has more than {MAX_CHUNKS} chunks; send larger ones"
@@ -94,7 +95,7 @@ async fn collect<B: RequestBody>(
     Ok(bytes.freeze())
 }
 
-/// The next bytes that are not empty; trailers are skipped.
+/// Returns the next bytes that are not empty; trailers are skipped.
 async fn next_chunk<B: RequestBody>(body: &mut B) -> Result<Option<Bytes>> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
@@ -116,7 +117,7 @@ fn check_size(n_bytes: usize, limit: usize) -> Result<()> {
     }
 }
 
-/// The refusal of `what`, which has more bytes than allowed.
+/// Returns the refusal of `what`, which has more bytes than allowed.
 pub(super) fn too_large(what: &str, limit: usize) -> Error {
     Error::new(
         Code::PayloadTooLarge,
@@ -125,13 +126,13 @@ pub(super) fn too_large(what: &str, limit: usize) -> Error {
 }
 
 fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
-    // Hyper has refused what is no number; what does not fit into `usize` is over any limit.
+    // Hyper has refused anything that is not a number; a number above `usize` is over any limit.
     let text = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
     Some(text.parse().unwrap_or(usize::MAX))
 }
 
-/// Reads on in the background, so that the reply survives. A caller that waits for leave to send
-/// its body is not given it.
+/// Reads the rest in the background, so that the reply survives. A caller that waits for `100
+/// Continue` does not get it.
 pub(super) fn discard<B: RequestBody>(headers: &HeaderMap, mut body: B) {
     if body.is_end_stream() || headers.contains_key(header::EXPECT) {
         return;

@@ -1,8 +1,8 @@
-//! Compression of replies, as the caller offers it.
+//! Compression of replies, as negotiated with the caller.
 //!
 //! Rule: the highest weight wins, the first on a tie, `identity` counts like the others. Small
-//! replies and binary tensors stay as they are: common clients offer compression without asking for
-//! it, and floats hardly shrink.
+//! replies and binary tensors stay as they are: common clients offer compression by default, and
+//! floats hardly shrink.
 
 use async_compression::Level;
 use async_compression::tokio::bufread::{GzipEncoder, ZlibEncoder, ZstdEncoder};
@@ -18,10 +18,10 @@ use super::write::EncodedReply;
 /// Below this a reply fits into a few packets, and compressing takes longer than sending.
 const MIN_BYTES: usize = 16 << 10;
 
-/// What is deflated between two chances for other tasks.
+/// The bytes that are deflated before other tasks may run.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// The coding that the caller likes best; `Identity` when it says nothing.
+/// Returns the coding that the caller prefers; `Identity` without a header.
 pub(super) fn accepted_coding(headers: &HeaderMap) -> Coding {
     let mut best = (Coding::Identity, 0);
     for value in headers.get_all(header::ACCEPT_ENCODING) {
@@ -36,7 +36,7 @@ pub(super) fn accepted_coding(headers: &HeaderMap) -> Coding {
     best.0
 }
 
-/// One offer such as `gzip;q=0.5`, with its weight in thousandths; `None` for what is not known.
+/// Parses one offer such as `gzip;q=0.5`, with its weight in thousandths; `None` if unknown.
 fn parse_offer(offer: &str) -> Option<(Coding, u32)> {
     let (name, parameters) = offer.split_once(';').unwrap_or((offer, ""));
     let coding = Coding::from_name(name.trim())?;
@@ -50,7 +50,7 @@ fn parse_offer(offer: &str) -> Option<(Coding, u32)> {
     }
 }
 
-/// A weight of 0 to 1 with at most three decimals.
+/// Parses a weight of 0 to 1 with at most three decimals.
 fn thousandths(text: &str) -> Option<u32> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let is_number = decimals.len() <= 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
@@ -62,8 +62,8 @@ fn thousandths(text: &str) -> Option<u32> {
     }
 }
 
-/// The name of `coding`, when it pays to compress the answer. The answer then says that it depends
-/// on what the caller offers.
+/// Returns the name of `coding` when compressing the answer pays, and adds `vary` to the answer,
+/// which then depends on the offer.
 pub(super) fn negotiate(reply: &mut EncodedReply, coding: Coding) -> Option<&'static str> {
     let n_bytes = reply.body.whole().map_or(0, Bytes::len);
     if n_bytes < MIN_BYTES || !is_compressible(reply) {
@@ -115,7 +115,7 @@ async fn deflate(coding: Coding, body: &Bytes) -> Option<Bytes> {
     }
 }
 
-/// `None` when the encoder fails, which leaves the reply as it was.
+/// Reads all output of the encoder; `None` when it fails, which leaves the reply as it was.
 async fn read_encoded(mut encoder: impl AsyncRead + Unpin) -> Option<Bytes> {
     let mut deflated = BytesMut::new();
     loop {

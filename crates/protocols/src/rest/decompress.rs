@@ -14,24 +14,24 @@ use tokio::task::consume_budget;
 use super::body::too_large;
 use super::refusal::Refusal;
 
-/// What is inflated between two chances for other tasks.
+/// The bytes that are inflated before other tasks may run.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// The largest window that the content encoding `zstd` may use, 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// How a body is encoded.
+/// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     Identity,
     Gzip,
-    /// DEFLATE in its zlib wrapper, which is what HTTP means by `deflate`.
+    /// DEFLATE in its zlib wrapper, which is the meaning of `deflate` in HTTP.
     Deflate,
     Zstd,
 }
 
 impl Coding {
-    /// The coding of that name.
+    /// Returns the coding of that name.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         let names = [
             ("identity", Self::Identity),
@@ -46,7 +46,7 @@ impl Coding {
             .map(|(_, coding)| coding)
     }
 
-    /// The coding that the headers of a request name.
+    /// Returns the coding in the headers of a request.
     pub(super) fn of_body(headers: &HeaderMap) -> Result<Self, Refusal> {
         let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
         let coding = match (values.next(), values.next()) {
@@ -71,7 +71,7 @@ fn unsupported() -> Refusal {
     }
 }
 
-/// Undoes `coding`; what comes out has at most `limit` bytes.
+/// Decodes `coding`; the result has at most `limit` bytes.
 pub(super) async fn inflate(coding: Coding, body: Bytes, limit: usize) -> Result<Bytes> {
     if body.is_empty() {
         return Ok(body);
@@ -110,7 +110,7 @@ async fn read_limited(
             .read_buf(&mut inflated)
             .await;
         let n_bytes = read
-            .map_err(|error| Error::invalid(format!("the body is no valid `{name}`: {error}")))?;
+            .map_err(|error| Error::invalid(format!("the body is not valid `{name}`: {error}")))?;
         if n_bytes == 0 {
             return Ok(inflated.freeze());
         }

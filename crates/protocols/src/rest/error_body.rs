@@ -22,7 +22,7 @@ struct OpenInferenceBody<'a> {
     request_id: &'a str,
 }
 
-/// An error of the simple JSON API.
+/// Encodes an error of the simple JSON API.
 pub(crate) fn native_error(error: &Error, id: &RequestId) -> Vec<u8> {
     encode(&NativeBody {
         error: NativeError {
@@ -33,7 +33,7 @@ pub(crate) fn native_error(error: &Error, id: &RequestId) -> Vec<u8> {
     })
 }
 
-/// An error of the Open Inference Protocol: `error` is the text, as its clients expect.
+/// Encodes an error of the Open Inference Protocol: `error` is the text, as its clients expect.
 pub(crate) fn open_inference_error(error: &Error, id: &RequestId) -> Vec<u8> {
     encode(&OpenInferenceBody {
         error: error.message(),

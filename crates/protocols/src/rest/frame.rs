@@ -1,4 +1,4 @@
-//! What surrounds every REST call: its id, its time, its event, its log lines, its reply.
+//! The frame of every REST call: its id, its time, its event, its log lines, its reply.
 //!
 //! Rule: whatever happens in a handler, the caller gets a reply and the observer one event: a panic
 //! becomes `internal`, a caller that hangs up becomes `cancelled`.
@@ -30,7 +30,7 @@ pub(super) struct UnreadCall<B> {
     pub(super) body: B,
 }
 
-/// Runs `work` on a request and gives the reply, whatever happens.
+/// Runs `work` on a request and returns a reply in every case.
 pub(super) async fn with_frame<D, B, F>(
     ctx: Arc<Context>,
     request: Request<B>,
@@ -60,7 +60,7 @@ where
     }
     let mut reply = write::EncodedReply::new::<D>(result, &id);
     if let Some(name) = compress::negotiate(&mut reply, coding) {
-        // A box, so that the many small replies carry no encoder.
+        // Boxed, so that the many small replies carry no encoder.
         Box::pin(compress::compress(&mut reply, coding, name)).await;
     }
     let n_bytes = reply.body.whole().map_or(0, Bytes::len);
@@ -76,11 +76,11 @@ fn describe_panic(panic: &(dyn Any + Send)) -> String {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("a handler panicked: {}", text.unwrap_or("no message"))
+    format!("handler panicked: {}", text.unwrap_or("no message"))
 }
 
-/// Logs an error once, where it is handled. Only our own failures are worth waking somebody:
-/// refusals under load come by the thousand, and mistakes of callers are theirs.
+/// Logs an error once, where it is handled. Only our own failures are worth an alert: refusals
+/// under load and mistakes of callers are frequent.
 fn log_error(error: &Error, id: &RequestId) {
     let code = error.code().as_str();
     let diagnostic = error.diagnostic();
@@ -92,7 +92,7 @@ fn log_error(error: &Error, id: &RequestId) {
     }
 }
 
-/// The event and the access log line of one call; made on drop for a caller that hung up.
+/// The event and the access log line of one call; emitted on drop for a caller that hung up.
 struct CallRecord<'a> {
     ctx: &'a Context,
     dialect: &'static str,
@@ -117,7 +117,7 @@ impl<'a> CallRecord<'a> {
         }
     }
 
-    /// Keeps who answers, when that will be logged.
+    /// Stores the version and arm that answer, when the call will be logged.
     fn record_served_by(&mut self, served_by: Option<&ServedBy>) {
         if self.line.is_some() {
             self.served_by = served_by.cloned();

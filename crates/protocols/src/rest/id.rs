@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use contract::RequestId;
 use http::{HeaderMap, HeaderName};
 
-/// The header of the id, both ways.
+/// The header of the id, in both directions.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longer ids would only fill logs.
@@ -19,7 +19,8 @@ const MAX_BYTES: usize = 128;
 static NEXT: LazyLock<AtomicU64> =
     LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
 
-/// The id in `x-request-id`, when it is 1 to 128 visible ASCII characters, otherwise a new one.
+/// Returns the id in `x-request-id`, when it is 1 to 128 visible ASCII characters, otherwise a new
+/// one.
 pub(crate) fn request_id(headers: &HeaderMap) -> RequestId {
     headers
         .get(REQUEST_ID)
@@ -29,7 +30,7 @@ pub(crate) fn request_id(headers: &HeaderMap) -> RequestId {
         .map_or_else(new_request_id, RequestId::new)
 }
 
-/// An id that no other request of this process has.
+/// Returns an id that no other request of this process has.
 pub(crate) fn new_request_id() -> RequestId {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let mut text = [0; 2 * size_of::<u64>()];

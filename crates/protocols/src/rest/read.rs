@@ -1,4 +1,4 @@
-//! From a request to a [`Call`]: everything cheap is checked before the body is read.
+//! Conversion of a request to a [`Call`]: cheap checks come before the body is read.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use super::{Call, EarlyAdmission, Head, PathParameters};
 use crate::context::Context;
 
 /// Reads a call; `path` are the parameters of its path, or `None` when the router knows them. With
-/// them the call is an inference, of which `early_admission` tells from its head what is certain.
+/// them the call is an inference, and `early_admission` reads from its head what is certain.
 pub(super) async fn call<B: RequestBody>(
     ctx: &Context,
     unread: UnreadCall<B>,
@@ -58,7 +58,7 @@ pub(super) async fn call<B: RequestBody>(
     let sent = body::read(&ctx.limits, &parts.headers, body).await?;
     let body = match coding {
         Coding::Identity => sent,
-        // A box, so that the many calls that are not encoded carry no decoder.
+        // Boxed, so that the many calls without encoding carry no decoder.
         Coding::Gzip | Coding::Deflate | Coding::Zstd => {
             Box::pin(decompress::inflate(coding, sent, ctx.limits.body_bytes)).await?
         }

@@ -1,4 +1,4 @@
-//! What a handler gives.
+//! The reply of a handler.
 //!
 //! Decision: a reply is a whole body, or a stream of events. A stream has no size, is not
 //! compressed, because an event would wait for those that fill a block, and is marked as
@@ -13,12 +13,12 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::status::Success;
 
-/// What a handler gives.
+/// The reply of a handler.
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// `None` for success; otherwise the code whose status the reply has, with a body of its own.
     pub(crate) code: Option<Code>,
-    /// What the success is.
+    /// The kind of success.
     pub(crate) success: Success,
     /// The media type of the body.
     pub(crate) content_type: HeaderValue,
@@ -34,21 +34,21 @@ pub(crate) struct Reply {
 pub(crate) enum ReplyBody {
     /// All of it.
     Whole(Bytes),
-    /// Events as they come.
+    /// Events, sent as they come.
     Events(BoxStream<'static, Bytes>),
 }
 
-/// The mark of a response whose body ends when a drain begins, if not before.
+/// The mark of a response whose body ends no later than at the beginning of a drain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamingReply;
 
 impl Reply {
-    /// A JSON reply.
+    /// Returns a JSON reply.
     pub(crate) fn json(body: impl Into<Bytes>) -> Self {
         Self::new(HeaderValue::from_static("application/json"), body)
     }
 
-    /// A reply of any media type.
+    /// Returns a reply of any media type.
     pub(crate) fn new(content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
         Self {
             code: None,
@@ -60,9 +60,9 @@ impl Reply {
         }
     }
 
-    /// Server-sent events, each with its line of name and its lines of data.
+    /// Returns a stream of server-sent events, each with its line of name and its lines of data.
     pub(crate) fn events(events: BoxStream<'static, Bytes>) -> Self {
-        // The second header is for proxies that would collect some events before they pass them on.
+        // The second header is for proxies that would buffer some events before they pass them on.
         let headers = vec![
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (
@@ -77,7 +77,7 @@ impl Reply {
         }
     }
 
-    /// The same reply, which says who answered.
+    /// Returns the reply with the version and arm that answered.
     pub(crate) fn with_served_by(self, served_by: ServedBy) -> Self {
         Self {
             served_by: Some(served_by),
@@ -85,7 +85,7 @@ impl Reply {
         }
     }
 
-    /// The same reply with the status of `code`.
+    /// Returns the reply with the status of `code`.
     pub(crate) fn with_code(self, code: Code) -> Self {
         Self {
             code: Some(code),
@@ -93,7 +93,7 @@ impl Reply {
         }
     }
 
-    /// The same reply, which says that something was made.
+    /// Returns the reply with the status for a created resource.
     pub(crate) fn created(self) -> Self {
         Self {
             success: Success::Created,
@@ -101,7 +101,7 @@ impl Reply {
         }
     }
 
-    /// The same reply, which says that something was taken up.
+    /// Returns the reply with the status for accepted work.
     pub(crate) fn accepted(self) -> Self {
         Self {
             success: Success::Accepted,
@@ -111,7 +111,7 @@ impl Reply {
 }
 
 impl ReplyBody {
-    /// The bytes, when all of them are known.
+    /// Returns the bytes, when all of them are known.
     pub(crate) fn whole(&self) -> Option<&Bytes> {
         match self {
             Self::Whole(bytes) => Some(bytes),

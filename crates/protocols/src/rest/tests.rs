@@ -171,7 +171,7 @@ async fn every_call_is_one_access_line_and_our_failures_are_errors() {
     INFO access message=call answered id=t1 method=GET path="/small" status=200 bytes=2
     INFO access message=call answered id=t1 method=GET path="/answered" status=200 model="digits" version="2" arm="treatment" bytes=2
     INFO access message=call answered id=t1 method=GET path="/overloaded" status=429 bytes=70
-    ERROR protocols::rest::frame message=call failed id=t1 code="internal" error=the server failed to answer this request; its log says why diagnostic="a handler panicked: the secret of the handler"
+    ERROR protocols::rest::frame message=call failed id=t1 code="internal" error=the server failed to answer this request; its log says why diagnostic="handler panicked: the secret of the handler"
     INFO access message=call answered id=t1 method=GET path="/boom" status=500 bytes=118
     "#);
 }

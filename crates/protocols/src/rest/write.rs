@@ -1,4 +1,4 @@
-//! From the result of a handler to the response.
+//! Conversion of the result of a handler to the response.
 
 use std::convert::Infallible;
 
@@ -27,7 +27,7 @@ pub(super) struct EncodedReply {
 }
 
 impl EncodedReply {
-    /// The answer to a call; errors look as the dialect says.
+    /// Encodes the result of a call; the dialect encodes errors.
     pub(super) fn new<D: Dialect>(result: Result<Reply, Refusal>, id: &RequestId) -> Self {
         let (reply, retry_after) = match result {
             Ok(reply) => (reply, None),
@@ -58,7 +58,7 @@ impl EncodedReply {
         }
     }
 
-    /// The response.
+    /// Builds the response.
     pub(super) fn into_response(self, id: &RequestId) -> Response<Body> {
         let mut response = match self.body {
             ReplyBody::Whole(bytes) => Response::new(Body::from(bytes)),

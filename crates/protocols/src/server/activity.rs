@@ -1,7 +1,7 @@
-//! What one connection is doing: who waits for whom, and since when.
+//! Activity of one connection: the side that is awaited, and the start of the wait.
 //!
 //! Rule: time is kept in milliseconds since the connection was accepted, in atomics, so that the
-//! reads and writes of hyper, the calls and the watch over them share it without a lock.
+//! reads and writes of hyper, the calls and the watchdog share it without a lock.
 
 use std::io;
 use std::pin::Pin;
@@ -14,28 +14,28 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// What an HTTP/2 client sends first.
+/// The first bytes of an HTTP/2 client.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// No head is being waited for.
+/// The value when no head is awaited.
 const NO_HEAD: u64 = u64::MAX;
 
-/// What one connection is doing now.
+/// The activity of one connection at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Snapshot {
-    /// Since when the head of a request is incomplete, if one is.
+    /// The time since which the head of a request is incomplete, if one is.
     pub(super) head_since: Option<Instant>,
-    /// When bytes last moved or a call last ended.
+    /// The time at which bytes last moved or a call last ended.
     pub(super) last_progress: Instant,
-    /// Calls whose reply hyper has not taken whole.
+    /// Calls whose reply hyper has not taken completely.
     pub(super) n_in_flight: usize,
     /// Calls so far.
     pub(super) n_calls: usize,
-    /// Whether the peer has begun to speak HTTP/2.
+    /// Is true when the peer has begun to speak HTTP/2.
     pub(super) is_http2: bool,
 }
 
-/// Shared by the socket, the service and the watch of one connection.
+/// The state shared by the socket, the service and the watchdog of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     accepted: Instant,
@@ -47,7 +47,8 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// A connection that was accepted now, and owes the head of a request from now on.
+    /// Returns the activity of a connection that was just accepted; the head of its first request
+    /// is awaited from now on.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             accepted: Instant::now(),
@@ -67,7 +68,7 @@ impl Activity {
         InFlight(Arc::clone(self))
     }
 
-    /// What the connection is doing.
+    /// Returns the current activity.
     pub(super) fn snapshot(&self) -> Snapshot {
         let at = |millis| self.accepted + Duration::from_millis(millis);
         let head_since = match self.head_since_ms.load(Ordering::Relaxed) {
@@ -100,7 +101,7 @@ impl Activity {
         }
     }
 
-    /// Frames of HTTP/2 come whenever they like; hyper's pings watch over them.
+    /// Marks the connection as HTTP/2. Its frames come at any time; hyper's pings supervise them.
     fn http2_began(&self) {
         self.is_http2.store(true, Ordering::Relaxed);
         self.head_since_ms.store(NO_HEAD, Ordering::Relaxed);
@@ -118,7 +119,7 @@ impl Drop for InFlight {
     }
 }
 
-/// A socket that tells its [`Activity`] what moves.
+/// A socket that reports its reads and writes to its [`Activity`].
 #[derive(Debug)]
 pub(super) struct TrackedStream {
     stream: TcpStream,
@@ -148,7 +149,7 @@ impl TrackedStream {
     }
 }
 
-/// How much of [`HTTP2_PREFACE`] the first bytes are.
+/// The match of the first bytes with [`HTTP2_PREFACE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Preface {
     Matches(usize),

@@ -1,11 +1,11 @@
 //! One connection, from accept to close.
 //!
-//! Rule: hyper drives the bytes; the watch beside it looks at what the connection is doing and
-//! decides, as a pure function, whether it goes on, finishes or is cut. A head must be complete
-//! within the header time-out; a connection on which nothing moves and nothing runs is closed after
-//! the idle time-out, which also covers readers that stop reading. When the listener closes, a
-//! connection finishes only after a moment in which requests that had arrived before are read; one
-//! of HTTP/2 finishes when the drain begins, because there the peer is told which calls still count.
+//! Rule: hyper drives the bytes; the watchdog reads the activity of the connection and decides, as
+//! a pure function, whether it goes on, finishes or is aborted. A head must be complete within the
+//! header time-out; a connection on which nothing moves and nothing runs is closed after the idle
+//! time-out, which also covers readers that stop reading. When the listener closes, a connection
+//! finishes only after a moment in which requests that had arrived before are read; an HTTP/2
+//! connection finishes when the drain begins, because its peer is told which calls still count.
 //! Rejected: the header time-out of hyper, which also counts while a keep-alive connection is idle.
 
 use std::net::SocketAddr;
@@ -25,36 +25,37 @@ use super::options::ServeOptions;
 use super::phase::Phase;
 use super::service::{ConnectionService, ConnectionState};
 
-/// Long enough for the kernel and the runtime to hand over what had arrived when a drain began.
+/// Long enough for the kernel and the runtime to hand over requests that had arrived before a
+/// drain.
 pub(super) const GRACE: Duration = Duration::from_millis(50);
 
-/// What a fresh connection gets during a drain to send its first request.
+/// The time for a fresh connection to send its first request during a drain.
 const FIRST_CALL_GRACE: Duration = Duration::from_secs(1);
 
-/// What a finished connection gets to take its last bytes before it is cut.
+/// The time for a finished connection to take its last bytes before it is aborted.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// How often a healthy HTTP/2 connection proves that its peer is there.
+/// The interval of pings on a healthy HTTP/2 connection.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long an HTTP/2 peer may take to answer a ping.
+/// The time in which an HTTP/2 peer must answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Room for a whole large tensor on its way, per stream and per connection.
+/// Room for a whole large tensor in transit, per stream and per connection.
 const WINDOW_BYTES: u32 = 8 << 20;
 
 /// Large frames keep the cost per frame small for large tensors.
 const FRAME_BYTES: u32 = 1 << 20;
 
-/// Calls at once on one HTTP/2 connection.
+/// Concurrent calls on one HTTP/2 connection.
 const STREAMS: u32 = 1000;
 
-/// The head of an HTTP/2 request; as much as HTTP/1.1 takes by default.
+/// The size of the head of an HTTP/2 request; the default limit of HTTP/1.1.
 const HEAD_BYTES: u32 = 64 << 10;
 
 pub(super) type Http = auto::Builder<TokioExecutor>;
 
-/// How hyper speaks on every connection of a listener.
+/// Returns the settings of hyper for every connection of a listener.
 pub(super) fn http(options: &ServeOptions) -> Http {
     let mut http = Http::new(TokioExecutor::new());
     http.http1()
@@ -72,7 +73,7 @@ pub(super) fn http(options: &ServeOptions) -> Http {
     http
 }
 
-/// What the connections of one listener share.
+/// The state shared by the connections of one listener.
 #[derive(Debug)]
 pub(super) struct ListenerShared {
     pub(super) http: Http,
@@ -123,14 +124,14 @@ pub(super) async fn serve(
                 wake_at = Instant::now() + LINGER;
             }
             ConnectionAction::Abort(reason) => {
-                tracing::debug!(%peer, reason, "connection cut");
+                tracing::debug!(%peer, reason, "aborted connection");
                 return;
             }
         }
     }
 }
 
-/// What the watch over one connection remembers.
+/// The state of the watchdog over one connection.
 #[derive(Clone, Copy, Debug, Default)]
 struct Watchdog {
     draining_since: Option<Instant>,
@@ -138,12 +139,12 @@ struct Watchdog {
     finishing_since: Option<Instant>,
 }
 
-/// What becomes of a connection.
+/// The next step of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ConnectionAction {
-    /// Look again then.
+    /// Check again at this time.
     Wait(Instant),
-    /// Answer what was received, then close.
+    /// Answer the received requests, then close.
     Finish,
     /// Drop it, for this reason.
     Abort(&'static str),
@@ -158,7 +159,7 @@ impl Watchdog {
         }
     }
 
-    /// Since when the connection is asked to end.
+    /// Returns the time since which the connection is to end.
     fn shutdown_since(&self, is_http2: bool) -> Option<Instant> {
         let draining_since = self.draining_since.filter(|_| is_http2);
         draining_since.or(self.closing_since)
@@ -170,7 +171,7 @@ impl Watchdog {
         options: &ServeOptions,
         now: Instant,
     ) -> ConnectionAction {
-        // Whatever begins unseen while the watch sleeps is seen this much later at most.
+        // Events that begin while the watchdog sleeps are seen at most this much later.
         let mut wake_at = now + options.header_timeout;
         let is_quiet = snapshot.n_in_flight == 0;
         if let (Some(since), true) = (snapshot.head_since, is_quiet) {
@@ -183,7 +184,7 @@ impl Watchdog {
         if let Some(since) = self.finishing_since {
             let end = since.max(snapshot.last_progress) + LINGER;
             if is_quiet && end <= now {
-                return ConnectionAction::Abort("the peer does not take the end of its reply");
+                return ConnectionAction::Abort("the peer does not read the end of its reply");
             }
             return ConnectionAction::Wait(match end <= now {
                 true => now + LINGER,

@@ -1,4 +1,4 @@
-//! Answers for paths and methods that no route has, in the shape that the caller can read.
+//! Replies for paths and methods without a route, in the shape that the caller can read.
 //!
 //! Rule: a gRPC call gets a gRPC status, paths under `/v2` the errors of the Open Inference
 //! Protocol, everything else those of the simple JSON API.
@@ -17,7 +17,7 @@ use crate::rest;
 use crate::rest::Dialect;
 use crate::status::{status, unknown_path};
 
-/// `routes` with an answer for every other path, and for every other method of their paths.
+/// Adds to `routes` a reply for every other path, and for every other method of their paths.
 pub(super) fn with_fallback(routes: Router, ctx: &Arc<Context>) -> Router {
     let (unknown, wrong) = (Arc::clone(ctx), Arc::clone(ctx));
     routes
@@ -50,7 +50,7 @@ fn wrong_method(request: &Request<Body>) -> Error {
     let (path, method) = (request.uri().path(), request.method());
     Error::new(
         Code::MethodNotAllowed,
-        format!("`{path}` does not take `{method}`; header `allow` lists what it takes"),
+        format!("`{path}` does not allow `{method}`; header `allow` lists the allowed methods"),
     )
 }
 
@@ -66,12 +66,12 @@ fn is_open_inference(path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// An error as a gRPC reply without messages.
+/// Encodes an error as a gRPC reply without messages.
 pub(super) fn grpc_error(error: &Error) -> Response<Body> {
     tonic::Status::new(status(error.code()).grpc, error.message()).into_http()
 }
 
-/// An error as a REST reply, for calls that never had a frame.
+/// Encodes an error as a REST reply, for calls that never had a frame.
 pub(super) fn rest_error(path: &str, error: &Error, id: &RequestId) -> Response<Body> {
     let mut response = Response::new(Body::from(rest_error_body(path, error, id)));
     *response.status_mut() = status(error.code()).http;
@@ -80,7 +80,7 @@ pub(super) fn rest_error(path: &str, error: &Error, id: &RequestId) -> Response<
     response
 }
 
-/// The body of [`rest_error`].
+/// Returns the body of [`rest_error`].
 pub(super) fn rest_error_body(path: &str, error: &Error, id: &RequestId) -> Vec<u8> {
     match is_open_inference(path) {
         true => OpenInference::encode_error(error, id),

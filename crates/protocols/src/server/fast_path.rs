@@ -1,8 +1,8 @@
-//! Inference calls that go around the router.
+//! Inference calls that bypass the router.
 //!
-//! Decision: the router serves every path, these too. But the few paths of inference carry nearly
-//! all calls, and finding them by hand saves the router's boxes and maps, so a listener looks here
-//! first. A path that needs percent-decoding is left to the router.
+//! Decision: the router serves every path, including these. But the few paths of inference carry
+//! nearly all calls, and matching them by hand saves the router's boxes and maps, so a listener
+//! tries this first. A path that needs percent-decoding is left to the router.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::open_inference::grpc::GrpcInference;
 use crate::open_inference::rest::{self as open_inference, OpenInference};
 use crate::rest::{self, PathParameters, RequestBody};
 
-/// The most segments of a path of inference.
+/// The most segments of an inference path.
 const MAX_SEGMENTS: usize = 6;
 
-/// The path of inference over gRPC.
+/// The path of `ModelInfer` over gRPC.
 const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 
-/// What a call is for.
+/// The route of an inference call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum InferenceRoute {
     /// `/predict` and its longer forms.
@@ -37,7 +37,7 @@ pub(super) enum InferenceRoute {
     ModelInfer,
 }
 
-/// Answers calls of inference.
+/// The handler of inference calls.
 #[derive(Clone, Debug)]
 pub(super) struct FastPath {
     ctx: Arc<Context>,
@@ -46,7 +46,7 @@ pub(super) struct FastPath {
 }
 
 impl FastPath {
-    /// What the listeners of one kind answer so; `None` where it is nothing.
+    /// Returns the fast path of one kind of listener; `None` when it serves no inference.
     pub(super) fn new(ctx: &Arc<Context>, kind: ListenerKind) -> Option<Self> {
         let has_rest = match kind {
             ListenerKind::All => true,
@@ -60,12 +60,12 @@ impl FastPath {
         })
     }
 
-    /// The call of inference that `method` and `path` name; `None` leaves them to the router.
+    /// Returns the route for `method` and `path`; `None` leaves them to the router.
     pub(super) fn find(&self, method: &Method, path: &str) -> Option<InferenceRoute> {
         find(method, path).filter(|target| self.has_rest || *target == InferenceRoute::ModelInfer)
     }
 
-    /// Answers a call of inference with what the router has for it.
+    /// Handles an inference call with the same handler as the router.
     pub(super) fn call<B: RequestBody>(
         &self,
         target: InferenceRoute,
@@ -87,7 +87,7 @@ impl FastPath {
     }
 }
 
-/// The call of inference that `method` and `path` name, on any listener.
+/// Returns the route for `method` and `path`, on any listener.
 fn find(method: &Method, path: &str) -> Option<InferenceRoute> {
     if method != Method::POST || path.contains('%') {
         return None;
@@ -111,7 +111,7 @@ fn find(method: &Method, path: &str) -> Option<InferenceRoute> {
     }
 }
 
-/// The parameters of a path; `None` when one is empty, which is no parameter.
+/// Returns the parameters of a path; `None` when one is empty, which is invalid.
 fn parameters(model: &str, version: Option<&str>) -> Option<PathParameters> {
     let mut path = PathParameters::new();
     for (name, value) in [("model", Some(model)), ("version", version)] {

@@ -1,9 +1,10 @@
 //! The accept loop, and the drain.
 //!
-//! Rule: over the cap of connections a new one is accepted, told 503 and closed, so that callers
-//! learn at once what a full backlog would hide. A drain has two phases: first replies of HTTP/1.1
-//! carry `connection: close` while new connections are still taken; then the listener closes, every
-//! connection answers what it received, and what is open at the deadline is cut.
+//! Rule: a connection over the limit is accepted, answered with 503 and closed, so that its caller
+//! learns at once what a full backlog would hide. A drain has two phases: first replies of HTTP/1.1
+//! carry `connection: close` while new connections are still accepted; then the listener closes,
+//! every connection answers the requests that it received, and those open at the deadline are
+//! dropped.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,19 +25,19 @@ use super::options::ServeOptions;
 use super::phase::Phase;
 use crate::rest::new_request_id;
 
-/// Connections that the kernel completes ahead of us, so that a burst is not refused.
+/// Connections that the kernel completes in advance, so that a burst is not refused.
 const BACKLOG: u32 = 1024;
 
-/// Connections that are being told 503 at once; more are just closed.
+/// Connections that are refused with 503 at once; others are just closed.
 const REFUSALS: usize = 64;
 
-/// How long a refused connection may take to read why.
+/// The time for a refused connection to read the reply.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long to wait for resources, such as file descriptors, after a failed accept.
+/// The pause after a failed accept, until resources such as file descriptors are free.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A listener at work. Dropping it drops its connections.
+/// A running listener. Dropping the handle drops its connections.
 #[derive(Debug)]
 pub struct ListenerHandle {
     addr: SocketAddr,
@@ -45,10 +46,10 @@ pub struct ListenerHandle {
     acceptor: JoinHandle<usize>,
 }
 
-/// Binds `addr`, whose port may be 0, and serves `router` until the handle says otherwise.
+/// Binds `addr`, whose port may be 0, and serves `router` until the handle closes it.
 ///
 /// # Errors
-/// What the system says about the address, with the address.
+/// The error of the system, with the address.
 pub fn serve(
     addr: SocketAddr,
     endpoint: impl Into<Endpoint>,
@@ -81,7 +82,7 @@ pub fn serve(
 }
 
 impl ListenerHandle {
-    /// The address in use, with the port that the system chose.
+    /// Returns the address in use, with the port that the system chose.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -128,7 +129,7 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts until the listener closes; gives the number of connections that were cut.
+    /// Accepts until the listener closes; returns the number of dropped connections.
     async fn run(mut self) -> usize {
         let mut phase = self.phase.clone();
         tokio::select! {
@@ -136,7 +137,7 @@ impl Acceptor {
             () = wait_for_closing(&mut phase) => {}
             () = self.accept() => {}
         }
-        // Connections that were complete before the drain began are taken too.
+        // Connections that were complete before the drain began are accepted, too.
         let _settled = timeout(GRACE, self.accept()).await;
         self.close().await
     }
@@ -162,7 +163,7 @@ impl Acceptor {
             return;
         }
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "connection was gone when it was accepted");
+            tracing::debug!(%peer, %error, "accepted connection was already closed");
             return;
         }
         let (shared, phase) = (Arc::clone(&self.shared), self.phase.clone());
@@ -190,18 +191,18 @@ impl Acceptor {
 
 /// Returns once the listener closes; also when its handle is gone.
 async fn wait_for_closing(phase: &mut watch::Receiver<Phase>) {
-    // An error says that the handle is gone, which closes as well.
+    // An error means that the handle was dropped, which closes as well.
     let _closed_either_way = phase.wait_for(|phase| *phase == Phase::Closing).await;
 }
 
 fn log_panic(error: Option<&tokio::task::JoinError>) {
     if let Some(error) = error {
-        tracing::error!(%error, "a connection task failed");
+        tracing::error!(%error, "connection task failed");
     }
 }
 
-/// A connection that was reset before it was accepted says nothing about the next one; anything
-/// else, such as no free file descriptor, would spin.
+/// Pauses after a failed accept. A connection that was reset before it was accepted does not affect
+/// the next one; any other error, such as no free file descriptor, would spin.
 async fn back_off(error: &io::Error) {
     let is_about_one = matches!(
         error.kind(),
@@ -211,13 +212,13 @@ async fn back_off(error: &io::Error) {
             | io::ErrorKind::Interrupted
     );
     if !is_about_one {
-        tracing::warn!(%error, "cannot accept connections for a moment");
+        tracing::warn!(%error, "failed to accept connection; retrying");
         tokio::time::sleep(ACCEPT_BACKOFF).await;
     }
 }
 
-/// Says 503 and waits for the peer to hang up, because closing with unread bytes would take the
-/// reply back.
+/// Replies 503 and waits for the peer to hang up, because closing with unread bytes would discard
+/// the reply.
 async fn refuse(mut stream: TcpStream) {
     let send_refusal = async {
         stream.write_all(&refusal()).await?;
@@ -227,12 +228,12 @@ async fn refuse(mut stream: TcpStream) {
         io::Result::Ok(())
     };
     if !matches!(timeout(REFUSAL_TIMEOUT, send_refusal).await, Ok(Ok(()))) {
-        tracing::debug!("a refused connection did not wait for its reply");
+        tracing::debug!("refused connection closed before its reply");
     }
 }
 
-/// The bytes of an HTTP/1.1 reply; a client of HTTP/2 sees a connection that is no use, which is
-/// what it should see.
+/// Returns the bytes of an HTTP/1.1 reply; a client of HTTP/2 sees an invalid connection, as
+/// intended.
 fn refusal() -> Vec<u8> {
     let error = Error::new(
         Code::Unavailable,

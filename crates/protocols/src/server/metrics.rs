@@ -1,7 +1,7 @@
-//! `GET /metrics`: what was observed, for a scraper.
+//! `GET /metrics`: the exposition for a scraper.
 //!
-//! Decision: what changes all the time without anything happening, as the wait does, is asked for
-//! here, once for each scrape, so that no request pays for it.
+//! Decision: values that change without any event, such as the predicted wait, are read here, once
+//! for each scrape, so that no request pays for them.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     Router::new().route("/metrics", get(metrics))
 }
 
-/// Tells the observer how the versions that serve take requests now.
+/// Reports the scheduling state of the ready versions to the observer.
 fn report_scheduling(ctx: &Context) {
     let models = ctx.control.models();
     let versions = models.iter().flat_map(|model| {

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use crate::context::Limits;
 
-/// Longer than the idle time of common proxies, which else meet closed connections.
+/// Longer than the idle time of common proxies, which would otherwise meet closed connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// What a listener allows.
+/// The limits of a listener.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// The time in which the head of a request must arrive.
     pub header_timeout: Duration,
-    /// How long a connection stays open on which nothing happens.
+    /// The time for which an idle connection stays open.
     pub idle_timeout: Duration,
     /// Headers of one request.
     pub max_headers: usize,
-    /// Connections that are open at once.
+    /// Concurrent connections.
     pub max_connections: usize,
 }
 

@@ -4,8 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Serving,
-    /// Still accepting, asking clients to move on.
+    /// Still accepting, asking clients to reconnect elsewhere.
     Draining,
-    /// Answering what was received, accepting nothing.
+    /// Answering received requests, accepting nothing.
     Closing,
 }

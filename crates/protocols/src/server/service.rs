@@ -1,5 +1,5 @@
-//! One call on a connection: counted, told to close while draining, and unable to take the
-//! connection down.
+//! One call on a connection: counted, asked to close while draining, and isolated from the
+//! connection when it panics.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,16 +23,16 @@ use super::phase::Phase;
 use super::{Endpoint, fallback};
 use crate::rest::{StreamingReply, new_request_id};
 
-/// Hands the calls of one connection to the endpoint.
+/// The service that passes the calls of one connection to the endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionService(pub(super) Arc<ConnectionState>);
 
-/// What the calls of one connection need.
+/// The state shared by the calls of one connection.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     pub(super) endpoint: Endpoint,
     pub(super) activity: Arc<Activity>,
-    /// Never asked to wait, so that every change of phase stays news to it.
+    /// Never awaited, so that `has_changed` reports every change of phase.
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -54,7 +54,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     }
 }
 
-/// The answer as the endpoint gives it.
+/// Returns the reply of the endpoint.
 fn dispatch(endpoint: &Endpoint, request: Request<Incoming>) -> BoxFuture<'static, Response<Body>> {
     if let Some(fast_path) = &endpoint.fast_path
         && let Some(target) = fast_path.find(request.method(), request.uri().path())
@@ -70,11 +70,11 @@ fn dispatch(endpoint: &Endpoint, request: Request<Incoming>) -> BoxFuture<'stati
     })
 }
 
-/// A call that is being answered.
+/// A call in progress.
 pub(super) struct ResponseFuture {
     response: BoxFuture<'static, Response<Body>>,
     parts: Arc<ConnectionState>,
-    /// Goes on into the reply.
+    /// Moves into the reply.
     call: Option<InFlight>,
     is_grpc: bool,
     version: Version,
@@ -90,7 +90,7 @@ impl Future for ResponseFuture {
             Ok(response) => ready!(response),
             Err(_) => panic_response(self.is_grpc, self.uri.path()),
         };
-        // The first phase is `Serving`; a handle that is gone drains as well.
+        // The first phase is `Serving`; a dropped handle drains as well.
         let is_draining = self.parts.phase.has_changed().unwrap_or(true);
         if self.version < Version::HTTP_2 && is_draining {
             let close = HeaderValue::from_static("close");
@@ -107,10 +107,10 @@ impl Future for ResponseFuture {
     }
 }
 
-/// Comes when the listener begins to drain, or has begun.
+/// Completes when the listener begins to drain, or has begun.
 fn wait_for_drain(mut phase: watch::Receiver<Phase>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        // A handle that is gone drains as well.
+        // A dropped handle drains as well.
         let _is_gone = phase.changed().await;
     })
 }
@@ -118,7 +118,7 @@ fn wait_for_drain(mut phase: watch::Receiver<Phase>) -> BoxFuture<'static, ()> {
 /// The body of a reply, which keeps its call in flight until hyper drops it.
 pub(super) struct TrackedBody {
     body: Body,
-    /// What ends a body that has no end of its own.
+    /// Ends a body that has no end of its own.
     end: Option<BoxFuture<'static, ()>>,
     _call: Option<InFlight>,
 }
@@ -149,11 +149,11 @@ impl http_body::Body for TrackedBody {
     }
 }
 
-/// The REST frame catches the panics of its handlers; what comes here is outside of it.
+/// Replies to a panic outside of the REST frame, which catches the panics of its handlers.
 fn panic_response(is_grpc: bool, path: &str) -> Response<Body> {
-    let error = Error::internal("a call panicked outside of the frame");
+    let error = Error::internal("call panicked outside of the frame");
     let id = new_request_id();
-    tracing::error!(%id, path, "a call panicked outside of the frame");
+    tracing::error!(%id, path, "call panicked outside of the frame");
     match is_grpc {
         true => fallback::grpc_error(&error),
         false => fallback::rest_error(path, &error, &id),

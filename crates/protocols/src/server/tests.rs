@@ -35,7 +35,7 @@ struct TestServer {
     ended: Arc<Semaphore>,
 }
 
-/// Tells that it was dropped.
+/// A guard that reports when it was dropped.
 struct End(Arc<Semaphore>);
 
 impl Drop for End {

@@ -1,7 +1,7 @@
-//! A place in a JSON text, and the steps that all readers take from it.
+//! A position in a JSON text, and the steps that all readers take from it.
 //!
-//! Decision: the cursor holds what is left, never an index, so a step can neither run over the end
-//! nor need a bounds check of its own.
+//! Decision: the cursor holds the remaining text, never an index, so a step can neither pass the
+//! end nor need a bounds check of its own.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use contract::{Error, Result};
 
 use super::JsonLimits;
 
-/// How much of a wrong text an error repeats.
+/// The bytes of a wrong text that an error repeats.
 const EXCERPT_BYTES: usize = 24;
 
-/// What is left of a JSON text.
+/// The remaining part of a JSON text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
     json: &'a [u8],
@@ -20,28 +20,28 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// The start of `json`.
+    /// Returns a cursor at the start of `json`.
     pub(super) fn new(json: &'a [u8]) -> Self {
         Self { json, rest: json }
     }
 
-    /// What is left.
+    /// Returns the remaining text.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Goes on to `rest`, which must be an end of what is left.
+    /// Moves on to `rest`, which must be a suffix of the remaining text.
     pub(super) fn set_rest(&mut self, rest: &'a [u8]) {
         self.rest = rest;
     }
 
-    /// What lies between an earlier place and this one.
+    /// Returns the text between an earlier position and this one.
     pub(super) fn since(&self, earlier: &Self) -> &'a [u8] {
         let n_bytes = earlier.rest.len().saturating_sub(self.rest.len());
         earlier.rest.get(..n_bytes).unwrap_or_default()
     }
 
-    /// The next byte.
+    /// Returns the next byte without taking it.
     pub(super) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
@@ -73,7 +73,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Goes over white space.
+    /// Skips white space.
     pub(super) fn skip_whitespace(&mut self) {
         while let Some((b' ' | b'\n' | b'\r' | b'\t', rest)) = self.rest.split_first() {
             self.rest = rest;
@@ -89,7 +89,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Takes a string with its quotes and gives what stands between them, still escaped.
+    /// Takes a string with its quotes and returns the text between them, still escaped.
     pub(super) fn raw_string(&mut self) -> Result<RawString<'a>> {
         if !self.eat(b'"') {
             return Err(self.expected("a string"));
@@ -130,7 +130,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// An error that tells what should stand here, and what does.
+    /// Returns an error with the expected and the actual text at this position.
     pub(super) fn expected(&self, what: &str) -> Error {
         Error::invalid(format!(
             "malformed JSON at byte {}: expected {what}, got {}",
@@ -139,7 +139,7 @@ impl<'a> Cursor<'a> {
         ))
     }
 
-    /// The next word or value for an error, in backticks, cut when it is long.
+    /// Returns the next word or value for an error, in backticks, cut when it is long.
     pub(super) fn excerpt(&self) -> String {
         if self.rest.is_empty() {
             return "the end of the text".to_owned();
@@ -167,7 +167,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// What stands between the quotes of a string.
+/// The text between the quotes of a string.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawString<'a> {
     text: &'a [u8],
@@ -175,7 +175,7 @@ pub(super) struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
-    /// The text that is meant; `None` when it is not UTF-8 or an escape is wrong.
+    /// Returns the unescaped text; `None` when it is not UTF-8 or an escape is wrong.
     pub(super) fn decode(self) -> Option<Cow<'a, str>> {
         if !self.is_escaped {
             return std::str::from_utf8(self.text).ok().map(Cow::Borrowed);
@@ -185,7 +185,7 @@ impl<'a> RawString<'a> {
     }
 }
 
-/// The error for arrays and objects that lie too deep.
+/// Returns the error for arrays and objects that are nested too deep.
 pub(super) fn too_deep(limits: &JsonLimits) -> Error {
     Error::invalid(format!(
         "JSON nesting depth exceeds maximum allowed limit ({}), `max_json_depth`",

@@ -1,8 +1,8 @@
-//! Objects and arrays cut into the slices of their members, without reading these.
+//! Splitting of objects and arrays into the slices of their members, without parsing these.
 //!
 //! Decision: no tree and no second strict parser. A slice is found by its quotes and brackets
-//! alone; what stands between brackets is checked by whoever reads it, so a member that nobody
-//! reads may hold anything that is balanced.
+//! alone; its consumer checks the text between brackets, so an unused member may hold anything that
+//! is balanced.
 
 use std::borrow::Cow;
 
@@ -12,13 +12,13 @@ use smallvec::SmallVec;
 use super::JsonLimits;
 use super::cursor::{Cursor, too_deep};
 
-/// Bytes that are looked at together in a long row of numbers.
+/// The bytes that are examined together in a long row of numbers.
 const BLOCK_BYTES: usize = 64;
 
-/// The members of the object that `json` is: key and raw value, in order.
+/// Returns the members of the object `json`: key and raw value, in order.
 ///
 /// # Errors
-/// `invalid_request` when `json` is no object, is malformed, nests too deep, or has a key twice.
+/// `invalid_request` when `json` is not an object, is malformed, nests too deep, or repeats a key.
 pub(crate) fn object_members<'a>(
     json: &'a [u8],
     limits: &JsonLimits,
@@ -49,10 +49,10 @@ pub(crate) fn object_members<'a>(
     Ok(members)
 }
 
-/// The items of the array that `json` is, raw and in order.
+/// Returns the items of the array `json`, raw and in order.
 ///
 /// # Errors
-/// `invalid_request` when `json` is no array, is malformed, or nests too deep.
+/// `invalid_request` when `json` is not an array, is malformed, or nests too deep.
 pub(crate) fn array_items<'a>(json: &'a [u8], limits: &JsonLimits) -> Result<Vec<&'a [u8]>> {
     let mut items = Vec::new();
     let mut cursor = Cursor::new(json);
@@ -73,12 +73,12 @@ pub(crate) fn array_items<'a>(json: &'a [u8], limits: &JsonLimits) -> Result<Vec
     Ok(items)
 }
 
-/// The start of a value for an error, in backticks.
+/// Returns the start of a value for an error, in backticks.
 pub(crate) fn excerpt(json: &[u8]) -> String {
     Cursor::new(json).excerpt()
 }
 
-/// After a member: whether a comma promises another one, or `end` stands here.
+/// Returns whether another member follows a comma; otherwise `end` must follow.
 fn has_next(cursor: &mut Cursor<'_>, end: u8) -> Result<bool> {
     cursor.skip_whitespace();
     if cursor.eat(b',') {
@@ -96,13 +96,13 @@ fn refuse_duplicates(members: &[(Cow<'_, str>, &[u8])]) -> Result<()> {
     match keys.iter().zip(keys.iter().skip(1)).find(|(a, b)| a == b) {
         None => Ok(()),
         Some((key, _)) => Err(Error::invalid(format!(
-            "key `{}` stands twice in one object",
+            "key `{}` appears twice in one object",
             key.escape_debug()
         ))),
     }
 }
 
-/// Takes one value, white space before it left out.
+/// Takes one value, without the white space before it.
 fn take_value<'a>(cursor: &mut Cursor<'a>, limits: &JsonLimits) -> Result<&'a [u8]> {
     cursor.skip_whitespace();
     let start = *cursor;
@@ -116,7 +116,7 @@ fn take_value<'a>(cursor: &mut Cursor<'a>, limits: &JsonLimits) -> Result<&'a [u
     Ok(cursor.since(&start))
 }
 
-/// Goes over a number or a literal.
+/// Skips a number or a literal.
 fn skip_word(cursor: &mut Cursor<'_>) -> Result<()> {
     let start = *cursor;
     while let Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'-' | b'+') = cursor.peek() {
@@ -128,7 +128,7 @@ fn skip_word(cursor: &mut Cursor<'_>) -> Result<()> {
     }
 }
 
-/// Goes over an array or object to the bracket that closes it.
+/// Skips an array or object up to the bracket that closes it.
 fn skip_nested(cursor: &mut Cursor<'_>, limits: &JsonLimits) -> Result<()> {
     let mut closing: SmallVec<[u8; 16]> = SmallVec::new();
     loop {
@@ -152,14 +152,14 @@ fn skip_nested(cursor: &mut Cursor<'_>, limits: &JsonLimits) -> Result<()> {
             Some(_) => {}
             None => return Err(cursor.expected("the end of an array or object")),
         }
-        // The container that is being cut is one level itself.
+        // The container that is being split is one level itself.
         if closing.len() >= limits.depth {
             return Err(too_deep(limits));
         }
     }
 }
 
-/// Goes to the next quote or bracket, eight bytes at a time, and by whole blocks where it is far;
+/// Skips to the next quote or bracket, eight bytes at a time, and by whole blocks where it is far;
 /// close to the end it may stop early.
 fn skip_plain(cursor: &mut Cursor<'_>) {
     let mut rest = cursor.rest();
@@ -180,8 +180,8 @@ fn skip_plain(cursor: &mut Cursor<'_>) {
     cursor.set_rest(rest);
 }
 
-/// What follows the blocks without quotes and brackets. The compiler looks at sixteen bytes in one
-/// step here, but rows of a few numbers are too short for that.
+/// Returns the text after the blocks without quotes and brackets. The compiler examines sixteen
+/// bytes in one step here, but rows of a few numbers are too short for that.
 fn behind_plain_blocks(mut text: &[u8]) -> &[u8] {
     let is_special = |byte: u8| byte == b'"' || matches!(byte | 0x20, b'{' | b'}');
     while let Some((block, after)) = text.split_first_chunk::<BLOCK_BYTES>() {
@@ -196,7 +196,7 @@ fn behind_plain_blocks(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Has the top bit of the lowest byte set that is a quote or bracket; bytes above it may be wrong.
+/// Sets the top bit of the lowest byte that is a quote or bracket; bytes above it may be wrong.
 fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     let equal_to = |word: u64, byte: u8| {

@@ -14,11 +14,11 @@ pub(super) trait Leaf: Element {
     /// Takes the next value.
     fn read(cursor: &mut Cursor<'_>) -> Result<Self>;
 
-    /// The value at the start of `text` and what follows it, where it is written as nearly all
-    /// are; `None` says nothing more than that [`Leaf::read`] has to look.
+    /// Reads the value at the start of `text` when it has the usual form, and returns it with the
+    /// text after it; `None` means only that [`Leaf::read`] must be used.
     fn read_plain(text: &[u8]) -> Option<(Self, &[u8])>;
 
-    /// The value of a number of few digits; `None` as before.
+    /// Converts a number of few digits; `None` as before.
     fn of_short(number: Short) -> Option<Self>;
 }
 
@@ -90,7 +90,7 @@ floats! {
     f64 => to_f64
 }
 
-/// Takes a truth value: `true`, `false`, 0 or 1.
+/// Takes a boolean: `true`, `false`, 0 or 1.
 pub(super) fn read_bool(cursor: &mut Cursor<'_>) -> Result<u8> {
     if cursor.eat_word("true") {
         return Ok(1);
@@ -109,7 +109,7 @@ pub(super) fn read_bool(cursor: &mut Cursor<'_>) -> Result<u8> {
     }
 }
 
-/// A number that is not one.
+/// A literal that is not a finite number.
 enum Literal {
     Nan,
     Infinity,

@@ -1,8 +1,8 @@
 //! The shape of nested arrays, found while they are read.
 //!
 //! Rule: the first array that closes at a depth sets the size of that dimension, and the first
-//! value (or the first empty array) sets the number of dimensions; whatever differs later is
-//! refused with both places. Nothing is known at the start; a refusal ends the reading.
+//! value (or the first empty array) sets the number of dimensions; later differences are refused
+//! with both places. Nothing is known at the start; a refusal ends the reading.
 
 use contract::{Error, Result, Shape};
 use smallvec::SmallVec;
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::JsonLimits;
 use super::cursor::too_deep;
 
-/// Whether the arrays must have a shape.
+/// The requirement on the shape of the arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Regularity {
     /// All arrays of one depth have the same size, and all values lie at one depth.
@@ -19,7 +19,7 @@ pub(super) enum Regularity {
     Ignored,
 }
 
-/// The arrays around the present place, and what is known about the shape.
+/// The arrays around the current position, and the known part of the shape.
 #[derive(Debug)]
 pub(super) struct Nesting {
     regularity: Regularity,
@@ -33,7 +33,7 @@ pub(super) struct Nesting {
 }
 
 impl Nesting {
-    /// Outside of all arrays.
+    /// Returns the state outside of all arrays.
     pub(super) fn new(regularity: Regularity, limits: &JsonLimits) -> Self {
         Self {
             regularity,
@@ -44,12 +44,12 @@ impl Nesting {
         }
     }
 
-    /// Whether no array is open.
+    /// Returns whether no array is open.
     pub(super) fn is_outside(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// An array begins.
+    /// Opens an array.
     pub(super) fn open(&mut self, limits: &JsonLimits) -> Result<()> {
         if self.open.len() >= self.max_depth {
             return Err(too_deep(limits));
@@ -64,7 +64,7 @@ impl Nesting {
         Ok(())
     }
 
-    /// Values follow.
+    /// Checks that values may follow.
     pub(super) fn values(&mut self) -> Result<()> {
         let rank = *self.rank.get_or_insert(self.open.len());
         match self.is_regular() && rank != self.open.len() {
@@ -73,18 +73,18 @@ impl Nesting {
         }
     }
 
-    /// `n_values` values have been read.
+    /// Counts `n_values` values.
     pub(super) fn advance(&mut self, n_values: usize) {
         if let Some(count) = self.open.last_mut() {
             *count += n_values;
         }
     }
 
-    /// The innermost array ends.
+    /// Closes the innermost array.
     pub(super) fn close(&mut self) -> Result<()> {
         self.rank.get_or_insert(self.open.len());
         let Some(size) = self.open.pop() else {
-            return Err(Error::internal("an array ended outside of all arrays"));
+            return Err(Error::internal("array ended outside of all arrays"));
         };
         if let Some(known) = self.sizes.get_mut(self.open.len()) {
             let known = *known.get_or_insert(size);
@@ -96,12 +96,12 @@ impl Nesting {
         Ok(())
     }
 
-    /// The shape of what has been read.
+    /// Returns the shape of the values read.
     pub(super) fn shape(&self) -> Shape {
         self.sizes.iter().map(|size| size.unwrap_or(0)).collect()
     }
 
-    /// Where the next element lies, as `[1][3]`.
+    /// Returns the index of the next element, such as `[1][3]`.
     pub(super) fn index_path(&self) -> String {
         self.open.iter().map(|index| format!("[{index}]")).collect()
     }

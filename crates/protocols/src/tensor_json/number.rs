@@ -1,4 +1,4 @@
-//! Decimal numbers: from text to the nearest value of each element type.
+//! Decimal numbers: text to the nearest value of each element type.
 //!
 //! Rule: a number is read into an integer of up to 19 digits and a power of ten. When both are
 //! small, one multiplication or division of exact doubles gives the nearest double. A double that
@@ -26,7 +26,7 @@ pub(super) use short::{Short, short};
 /// Digits that always fit a `u64`.
 const MAX_DIGITS: usize = 19;
 
-/// Doubles hold every whole number up to here.
+/// The number up to which doubles hold every whole number.
 const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
 
 /// The powers of ten that a double holds exactly.
@@ -41,7 +41,7 @@ pub(super) struct Decimal<'a> {
     pub(super) is_negative: bool,
     digits: u64,
     exponent: i64,
-    /// There are more digits than `digits` holds, so only `text` tells the number.
+    /// Is true with more digits than `digits` holds, so that only `text` has the number.
     is_long: bool,
     text: &'a [u8],
 }
@@ -94,7 +94,7 @@ fn take_digits(mut value: u64, mut text: &[u8]) -> (u64, &[u8]) {
     (value, text)
 }
 
-/// Reads what follows `e`; a power that no type can hold saturates.
+/// Reads the digits after `e`; a power that no type can hold saturates.
 fn take_power(text: &[u8]) -> Option<(i64, &[u8])> {
     let (is_negative, text) = match text.split_first()? {
         (b'-', rest) => (true, rest),
@@ -113,7 +113,7 @@ fn take_power(text: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 impl Decimal<'_> {
-    /// The absolute value when it is a whole number below 2^64.
+    /// Returns the absolute value when it is a whole number below 2^64.
     pub(super) fn whole(&self) -> Option<u64> {
         if self.exponent == 0 && !self.is_long {
             return Some(self.digits);
@@ -121,7 +121,7 @@ impl Decimal<'_> {
         Digits::of(self.text).whole()
     }
 
-    /// The nearest double; `None` beyond the largest one.
+    /// Returns the nearest double; `None` beyond the largest one.
     pub(super) fn to_f64(&self) -> Option<f64> {
         match self.quick() {
             Some(quick) => Some(quick),
@@ -129,7 +129,7 @@ impl Decimal<'_> {
         }
     }
 
-    /// The nearest single; `None` beyond the largest one.
+    /// Returns the nearest single; `None` beyond the largest one.
     pub(super) fn to_f32(&self) -> Option<f32> {
         match self.quick().and_then(|wide| round_to_f32(wide, 0)) {
             Some(quick) => Some(quick),
@@ -137,17 +137,17 @@ impl Decimal<'_> {
         }
     }
 
-    /// The nearest half; `None` beyond the largest one.
+    /// Returns the nearest half; `None` beyond the largest one.
     pub(super) fn to_f16(&self) -> Option<f16> {
         Some(f16::from_f32(self.to_odd_f32()?)).filter(|value| value.is_finite())
     }
 
-    /// The nearest bfloat; `None` beyond the largest one.
+    /// Returns the nearest bfloat; `None` beyond the largest one.
     pub(super) fn to_bf16(&self) -> Option<bf16> {
         Some(bf16::from_f32(self.to_odd_f32()?)).filter(|value| value.is_finite())
     }
 
-    /// The single that rounds to the same 16-bit value as the decimal does.
+    /// Returns the single that rounds to the same 16-bit value as the decimal does.
     fn to_odd_f32(&self) -> Option<f32> {
         let wide = self.to_f64()?;
         if let Some(odd) = odd_f32(wide) {
@@ -160,7 +160,7 @@ impl Decimal<'_> {
         }))
     }
 
-    /// How the decimal compares with the double that it was rounded to, both without sign.
+    /// Compares the decimal with the double that it was rounded to, both without sign.
     fn compare_magnitude(&self, rounded: f64) -> Ordering {
         let rounded = rounded.abs();
         if let Some((value, power)) = self.exact_parts() {
@@ -176,7 +176,7 @@ impl Decimal<'_> {
         Digits::of(self.text).cmp(&Digits::of(exact.as_bytes()))
     }
 
-    /// The nearest double by one exact step, where that is possible.
+    /// Returns the nearest double by one exact step, where that is possible.
     fn quick(&self) -> Option<f64> {
         let (value, power) = self.exact_parts()?;
         let magnitude = match self.exponent < 0 {
@@ -190,7 +190,7 @@ impl Decimal<'_> {
         })
     }
 
-    /// The digits and the power of ten, where doubles hold both exactly.
+    /// Returns the digits and the power of ten, where doubles hold both exactly.
     fn exact_parts(&self) -> Option<(f64, f64)> {
         if self.is_long || self.digits > MAX_EXACT {
             return None;
@@ -204,8 +204,8 @@ impl Decimal<'_> {
     }
 }
 
-/// The single that `wide` rounds to, and everything else that lies at most `slack` units of its last
-/// place away; `None` when they do not agree.
+/// Returns the single that `wide` and everything within `slack` units of its last place round to;
+/// `None` when they do not agree.
 #[inline]
 fn round_to_f32(wide: f64, slack: u64) -> Option<f32> {
     // The 29 bits that a double has more than a single, when they are exactly half.
@@ -215,7 +215,7 @@ fn round_to_f32(wide: f64, slack: u64) -> Option<f32> {
     (distance > slack).then(|| narrow(wide))
 }
 
-/// The single that rounds to the same 16-bit value as every decimal does whose nearest double is
+/// Returns the single that rounds to the same 16-bit value as every decimal whose nearest double is
 /// `wide`: cut off towards zero, with the last bit set when something was cut off.
 fn odd_f32(wide: f64) -> Option<f32> {
     // A double with any of these bits lies between two midpoints of both 16-bit types.
@@ -226,16 +226,17 @@ fn odd_f32(wide: f64) -> Option<f32> {
     is_between.then(|| cut_to_odd(wide))
 }
 
-/// The nearest single; infinite beyond the largest one.
+/// Returns the nearest single; infinite beyond the largest one.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "rounding to nearest is what is asked for"
+    reason = "rounding to nearest is intended"
 )]
 fn narrow(wide: f64) -> f32 {
     wide as f32
 }
 
-/// The single next to `wide` on the side of zero, with the last bit set unless it is `wide` itself.
+/// Returns the single next to `wide` on the side of zero, with the last bit set unless it is `wide`
+/// itself.
 fn cut_to_odd(wide: f64) -> f32 {
     let near = narrow(wide);
     let back = f64::from(near);
@@ -284,7 +285,7 @@ impl Digits {
         }
     }
 
-    /// The value when it is a whole number below 2^64.
+    /// Returns the value when it is a whole number below 2^64.
     fn whole(&self) -> Option<u64> {
         if self.digits.is_empty() {
             return Some(0);

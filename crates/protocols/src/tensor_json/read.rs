@@ -1,4 +1,5 @@
-//! Tensors from JSON: one pass over the text, each number straight into the buffer of the tensor.
+//! Parsing of tensors from JSON: one pass over the text, each number straight into the buffer of
+//! the tensor.
 
 use std::ops::ControlFlow;
 
@@ -36,11 +37,11 @@ pub(crate) fn read_nested(
     reader.read(element_type)
 }
 
-/// The same for a tensor whose shape is told: the values come flat or nested in any way, and must
-/// be as many as `shape` has.
+/// Parses a tensor of a given shape: the values come flat or nested in any way, and must be as many
+/// as `shape` has.
 ///
 /// # Errors
-/// As [`read_nested`], and when the number of values is another.
+/// Those of [`read_nested`], and another number of values.
 pub(crate) fn read_with_shape(
     json: &[u8],
     element_type: ElementType,
@@ -59,27 +60,27 @@ pub(crate) fn read_with_shape(
     reader.read(element_type)
 }
 
-/// Takes the values of one tensor.
+/// A buffer for the values of one tensor.
 trait Sink {
-    /// Room for about `n_elements`.
+    /// Returns a buffer with room for about `n_elements`.
     fn with_capacity(n_elements: usize) -> Self;
     /// Takes the next value.
     fn take(&mut self, cursor: &mut Cursor<'_>) -> Result<()>;
-    /// Takes as many values of the usual form with commas between them as follow, and no more than
-    /// `room`; ends behind the last value. Gives whether there was one.
+    /// Takes the following values of the usual form with commas between them, at most `room`, and
+    /// ends after the last value. Returns whether there was one.
     fn take_plain(&mut self, _cursor: &mut Cursor<'_>, _room: usize) -> bool {
         false
     }
-    /// The number of values so far.
+    /// Returns the number of values so far.
     fn len(&self) -> usize;
-    /// The tensor.
+    /// Returns the tensor.
     fn finish(self, shape: Shape) -> Result<Tensor>;
 }
 
 struct Reader<'a> {
     json: &'a [u8],
     limits: &'a JsonLimits,
-    /// The shape when it is told, and its number of elements.
+    /// The shape, when it is given, and its number of elements.
     shape: Option<(Shape, usize)>,
 }
 
@@ -106,7 +107,7 @@ impl Reader<'_> {
     fn read_into<S: Sink>(self) -> Result<Tensor> {
         let guess = self.json.len() / BYTES_PER_NUMBER + 1;
         let (regularity, capacity) = match &self.shape {
-            // The text bounds the memory, whatever shape is claimed.
+            // The text bounds the memory, whatever the claimed shape.
             Some((_, n_elements)) => (Regularity::Ignored, guess.min(*n_elements)),
             None => (Regularity::Required, guess.min(self.limits.elements)),
         };
@@ -122,7 +123,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Goes over one value of any nesting.
+    /// Reads one value of any nesting.
     fn walk<S: Sink>(
         &self,
         cursor: &mut Cursor<'_>,
@@ -146,7 +147,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes values until something else than a value follows.
+    /// Takes values until something else follows.
     fn take_row<S: Sink>(
         &self,
         cursor: &mut Cursor<'_>,
@@ -200,8 +201,8 @@ impl Reader<'_> {
     }
 }
 
-/// After a value: closes the arrays that end here. Breaks when the outermost has ended, goes on
-/// when a comma promises another value.
+/// Closes the arrays that end after a value. Breaks when the outermost has ended, continues when a
+/// comma announces another value.
 fn close_arrays(cursor: &mut Cursor<'_>, nesting: &mut Nesting) -> Result<ControlFlow<()>> {
     while !nesting.is_outside() {
         cursor.skip_whitespace();
@@ -235,7 +236,7 @@ fn wrong_count(shape: &Shape, n_elements: usize, n_found: usize) -> Error {
     ))
 }
 
-/// Booleans are bytes in a tensor, yet not numbers.
+/// A buffer of booleans, which are bytes in a tensor, yet not numbers.
 struct Booleans(Vec<u8>);
 
 impl Sink for Booleans {

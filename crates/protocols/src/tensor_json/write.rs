@@ -1,4 +1,4 @@
-//! Tensors to JSON, nested or flat.
+//! Encoding of tensors as JSON, nested or flat.
 //!
 //! Decision: a float is printed with the fewest digits that read back as the same value of its own
 //! type, so a single 0.1 is `0.1`; 16-bit floats are printed as the exact value, as doubles.
@@ -9,7 +9,7 @@ use half::{bf16, f16};
 /// A typical number with its comma, to reserve room.
 const BYTES_PER_NUMBER: usize = 12;
 
-/// How numbers are written that JSON does not know.
+/// The spelling of numbers that JSON does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NonFinite {
     /// `NaN`, `Infinity`, `-Infinity`, as Python does.
@@ -19,7 +19,7 @@ pub(crate) enum NonFinite {
 }
 
 impl NonFinite {
-    /// The style for a server that is told to write strict JSON, or not to.
+    /// Returns the style for a server that writes strict JSON, or not.
     pub(crate) fn of(is_strict_json: bool) -> Self {
         match is_strict_json {
             true => Self::Null,
@@ -31,7 +31,7 @@ impl NonFinite {
 /// Appends the tensor as nested arrays; a scalar as its value.
 ///
 /// # Errors
-/// `invalid_request` when a string is not UTF-8: the caller has to ask for binary data.
+/// `invalid_request` when a string is not UTF-8: the caller has to request binary data.
 pub(crate) fn write_nested(tensor: &Tensor, style: NonFinite, out: &mut Vec<u8>) -> Result<()> {
     write(tensor, tensor.shape().dims(), style, out)
 }
@@ -39,7 +39,7 @@ pub(crate) fn write_nested(tensor: &Tensor, style: NonFinite, out: &mut Vec<u8>)
 /// Appends the tensor as one flat array.
 ///
 /// # Errors
-/// As [`write_nested`].
+/// Those of [`write_nested`].
 pub(crate) fn write_flat(tensor: &Tensor, style: NonFinite, out: &mut Vec<u8>) -> Result<()> {
     write(tensor, &[tensor.n_elements()], style, out)
 }
@@ -130,7 +130,7 @@ fn write_strings(tensor: &Tensor, dims: &[usize], out: &mut Vec<u8>) -> Result<(
     write_arrays(tensor.strings(), dims, out, |bytes, out| {
         let text = std::str::from_utf8(bytes).map_err(|_| {
             Error::invalid(format!(
-                "element {index} is not UTF-8 text, which JSON cannot carry; ask for this output \
+                "element {index} is not UTF-8 text, which JSON cannot carry; request this output \
                  as binary data of the Open Inference Protocol"
             ))
         })?;
@@ -139,11 +139,11 @@ fn write_strings(tensor: &Tensor, dims: &[usize], out: &mut Vec<u8>) -> Result<(
     })
 }
 
-/// The elements of an aligned tensor.
+/// Returns the elements of an aligned tensor.
 fn values<T: Element>(tensor: &Tensor) -> Result<&[T]> {
     tensor
         .as_slice()
-        .ok_or_else(|| Error::internal(format!("a tensor is not of aligned {}", T::TYPE)))
+        .ok_or_else(|| Error::internal(format!("tensor is not of aligned {}", T::TYPE)))
 }
 
 /// Appends `values` in arrays of the sizes `dims`, each value by `write`.
@@ -153,7 +153,7 @@ where
     W: FnMut(I::Item, &mut Vec<u8>) -> Result<()>,
 {
     let mut values = values;
-    // What lies behind an empty dimension is never written.
+    // The contents of an empty dimension are never written.
     let n_dims = dims
         .iter()
         .position(|&dim| dim == 0)
@@ -180,7 +180,7 @@ where
     }
 }
 
-/// Counts one row on; gives how many of the outer arrays end with it.
+/// Advances the counters by one row; returns how many of the outer arrays end with it.
 fn count_on(counts: &mut [usize], outer: &[usize]) -> usize {
     let mut n_ended = 0;
     for (count, &size) in counts.iter_mut().zip(outer).rev() {

@@ -1,4 +1,4 @@
-//! Rollouts in the exposition: all of it, whatever is told, and what is forgotten when.
+//! Rollouts in the exposition: all series, any readings, and the removal of old rollouts.
 
 use proptest::prelude::*;
 
@@ -267,7 +267,7 @@ proptest! {
         let parsed = parse(&monitor.exposition().body);
         let odd: Vec<_> = parsed.samples.iter().filter(|sample| !sample.2.is_finite()).collect();
         prop_assert!(odd.is_empty(), "{:?}", odd);
-        // What is a number is never lost.
+        // A finite number is never lost.
         let n_expected = weights.iter().filter(|weight| weight.is_finite()).count();
         let is_weight = |sample: &&Sample| sample.0 == "lockgate_rollout_weight_ratio";
         prop_assert_eq!(parsed.samples.iter().filter(is_weight).count(), n_expected);

@@ -1,4 +1,4 @@
-//! What a comparison is asked for, checked.
+//! The body of a comparison, read and checked.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::rest::Call;
 /// Items of one comparison: enough for an agreement within a few percent, and soon done.
 pub(super) const MAX_ITEMS: usize = 1000;
 
-/// More versions than anybody reads side by side.
+/// More versions do not fit side by side.
 const MAX_VERSIONS: usize = 8;
 
-/// How long requests are waited for when nobody says.
+/// The time to wait for requests when the body has no `timeout_s`.
 const DEFAULT_TIMEOUT_SECONDS: f64 = 30.0;
 
-/// A caller that waits longer has given up.
+/// Callers give up before a longer wait ends.
 const MAX_TIMEOUT_SECONDS: f64 = 3600.0;
 
-/// More requests at once only wait for each other.
+/// More concurrent requests only wait for each other.
 const MAX_CONCURRENCY: usize = 256;
 
 /// The body as it is written.
@@ -70,38 +70,38 @@ enum RawLabel {
     Name(String),
 }
 
-/// What is asked for.
+/// The checked body.
 #[derive(Debug)]
 pub(super) struct CompareBody<'a> {
     /// The model.
     pub(super) model: ModelName,
     /// Its versions or labels, at least two; the first one is the reference.
     pub(super) versions: Vec<String>,
-    /// Where the inputs come from.
+    /// The source of the inputs.
     pub(super) source: Source<'a>,
     /// The right classes by item and row; empty when they are not known.
     pub(super) labels: Vec<Vec<String>>,
-    /// When numbers agree.
+    /// The tolerance within which numbers agree.
     pub(super) tolerance: Tolerance,
-    /// Requests at once when the throughput is measured.
+    /// Concurrent requests when the throughput is measured.
     pub(super) concurrency: usize,
 }
 
-/// Where the inputs come from.
+/// The source of the inputs.
 #[derive(Debug)]
 pub(super) enum Source<'a> {
     /// Bodies of `/predict`.
     Items(Vec<&'a [u8]>),
-    /// What callers send.
+    /// The next requests of callers.
     Recorded(Recorded),
 }
 
-/// How much of what callers send.
+/// The limits of a recording.
 #[derive(Debug)]
 pub(super) struct Recorded {
-    /// So many requests.
+    /// The number of requests to record.
     pub(super) n_requests: usize,
-    /// Or what has come until then.
+    /// The time after which the recording ends with the requests that came.
     pub(super) timeout: Duration,
 }
 
@@ -150,7 +150,7 @@ fn source<'a>(
              `recorded`, the number of requests to wait for",
         )),
         (Some(_), None, Some(_)) => Err(Error::invalid(
-            "`timeout_s`: it is for `recorded`; the header `x-request-timeout-ms` limits the call",
+            "`timeout_s` is only for `recorded`; the header `x-request-timeout-ms` limits the call",
         )),
         (Some(items), None, None) => {
             in_range("items", items.len(), MAX_ITEMS)?;
@@ -204,7 +204,7 @@ fn labels(raw: RawLabels) -> Vec<String> {
     }
 }
 
-/// A label as classes are told; `3.0` is how tables of numbers write the class 3.
+/// Returns a label as classes are written; `3.0` is how tables of numbers write the class 3.
 fn label_text(label: RawLabel) -> String {
     match label {
         RawLabel::Number(number) => number.to_string(),

@@ -1,4 +1,4 @@
-//! The report as JSON. What is not known is `null`, and so is a difference that is not finite.
+//! The report as JSON. An unknown value is `null`, and so is a difference that is not finite.
 
 use std::time::Duration;
 
@@ -27,21 +27,21 @@ struct CompareReply<'a> {
 
 #[derive(Serialize)]
 struct VersionReply<'a> {
-    /// The version itself, when a label was asked for.
+    /// The version itself, when a label was sent.
     version: &'a str,
-    /// How it was asked for.
+    /// The version or label that the body names.
     named: &'a str,
     answers: u64,
     errors: u64,
     first_error: Option<String>,
     rows: u64,
     latency_ms: Option<LatencyReply>,
-    /// One item at a time.
+    /// Throughput of one item at a time.
     rows_per_second: Option<f64>,
-    /// With several items at once, when that was asked for.
+    /// Throughput of several items at once, when `concurrency` was sent.
     rows_per_second_together: Option<f64>,
     accuracy: Option<AccuracyReply>,
-    /// In bytes.
+    /// The size in bytes.
     model_file_size: Option<u64>,
     instances: usize,
     has_shared_weights: bool,
@@ -121,7 +121,7 @@ struct LabelReply {
     neither_correct: u64,
 }
 
-/// Writes a report.
+/// Encodes a report.
 pub(super) fn encode(
     body: &CompareBody<'_>,
     routes: &[Route],
@@ -274,7 +274,7 @@ fn label_reply(labels: &LabelReport) -> LabelReply {
     }
 }
 
-/// To the microsecond.
+/// Returns milliseconds, rounded to the microsecond.
 fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

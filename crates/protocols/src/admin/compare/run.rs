@@ -1,4 +1,4 @@
-//! Running the items: one by one for agreement and latency, then several at once for throughput.
+//! Runs of the items: one by one for agreement and latency, then several at once for throughput.
 //!
 //! Rule: every item runs on all versions before the next one does, and each item begins with
 //! another version, so that none profits from what the others left in the caches. A few items run
@@ -17,14 +17,14 @@ use crate::context::Context;
 /// Runs of each version that are not counted.
 const WARMUP_ITEMS: usize = 5;
 
-/// Items of one version that run at once before it is the turn of the next version: long enough to
-/// fill batches, short enough that a slower minute of the machine meets all versions.
+/// Items of one version that run at once before the next version has its turn: long enough to fill
+/// batches, short enough that a slower minute of the machine affects all versions.
 const ITEMS_PER_ROUND: usize = 64;
 
-/// Everything goes before us.
+/// The lowest priority, after all requests of callers.
 const PRIORITY: u32 = u32::MAX;
 
-/// One comparison on its way.
+/// A comparison in progress.
 pub(super) struct ComparisonRun<'a> {
     pub(super) ctx: &'a Context,
     /// The versions.
@@ -33,11 +33,11 @@ pub(super) struct ComparisonRun<'a> {
     pub(super) items: &'a [Vec<Inputs>],
     /// The right classes by item and row; empty when they are not known.
     pub(super) labels: &'a [Vec<String>],
-    /// When the caller stops waiting.
+    /// The deadline of the caller.
     pub(super) deadline: Option<Instant>,
 }
 
-/// What a version answers while many ask, in rows and seconds.
+/// The throughput of a version under concurrent requests, in rows and seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Throughput {
     n_rows: usize,
@@ -53,7 +53,7 @@ impl Throughput {
 }
 
 impl ComparisonRun<'_> {
-    /// Runs all items, one at a time, and counts what they show.
+    /// Runs all items one at a time and adds them to the report.
     pub(super) async fn run_sequentially(&self, tally: &mut ReportBuilder) -> Result<()> {
         for item in self.items.iter().take(WARMUP_ITEMS) {
             for (route, inputs) in self.routes.iter().zip(item) {
@@ -72,7 +72,7 @@ impl ComparisonRun<'_> {
         Ok(())
     }
 
-    /// The answers of all versions to one item, in the order of the versions.
+    /// Returns the answers of all versions to one item, in the order of the versions.
     async fn infer_all(&self, index: usize, item: &[Inputs]) -> Vec<Answer> {
         let n_versions = self.routes.len();
         let first = index.checked_rem(n_versions).unwrap_or(0);
@@ -86,8 +86,8 @@ impl ComparisonRun<'_> {
         answers
     }
 
-    /// Runs all items again on each version, `concurrency` at once; nothing for one at a time, which
-    /// has been measured.
+    /// Runs all items again on each version, `concurrency` at once; returns nothing for one at a
+    /// time, which has been measured.
     pub(super) async fn run_concurrently(&self, concurrency: usize) -> Result<Vec<Throughput>> {
         if concurrency <= 1 {
             return Ok(Vec::new());
@@ -113,7 +113,7 @@ impl ComparisonRun<'_> {
         Ok(throughput)
     }
 
-    /// Runs items on one version, several at once; tells how many rows were answered.
+    /// Runs items on one version, several at once, and returns the number of answered rows.
     async fn round<'b>(
         &self,
         route: &Route,
@@ -148,7 +148,7 @@ impl ComparisonRun<'_> {
             false => Ok(()),
             true => Err(Error::new(
                 Code::DeadlineExceeded,
-                "the comparison was not done in time; compare fewer items, or wait longer",
+                "the comparison did not finish in time; compare fewer items, or wait longer",
             )),
         }
     }

@@ -1,7 +1,7 @@
-//! `GET /api/rollouts/{rollout}/events`: what happens to a rollout, as server-sent events.
+//! `GET /api/rollouts/{rollout}/events`: the events of a rollout, as server-sent events.
 //!
 //! Rule: the stream ends when the rollout has ended, when the caller goes, and when the server
-//! drains. It begins now: who wants to know how it came here reads the moves as well.
+//! drains. It begins with the next event: earlier ones are in the transitions.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{id, rollouts};
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
-/// Answers `GET .../events`.
+/// Handles `GET .../events`.
 pub(super) async fn follow(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let watch = rollouts(&ctx)?.watch(&id(&call)?)?;
     Ok(Reply::events(events(watch)))
@@ -35,7 +35,7 @@ fn encode(rollout_event: &RolloutEvent) -> Bytes {
     event(name, document).into()
 }
 
-/// One event; a line break in the data begins another line of data.
+/// Encodes one event; a line break in the data begins another line of data.
 fn event(name: &str, document: &RawJson) -> String {
     let mut event = format!("event: {name}\n");
     for line in document.as_str().lines() {

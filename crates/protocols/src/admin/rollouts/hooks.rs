@@ -1,8 +1,9 @@
-//! Hooks for Flagger: it asks whether it may go on, and whether it must go back.
+//! Webhooks for Flagger, which asks whether it may go on and whether it must roll back.
 //!
-//! Rule: 200 is yes and 403 is no. The verdict of `Rollouts` decides alone; after a rollback, failure
-//! or abort it is worse, whatever the scores were, so that no bad pods are promoted. Flagger takes every status above 202 for a no, so mistakes keep
-//! the statuses that they have elsewhere, and tell in its log what is wrong.
+//! Rule: 200 is yes and 403 is no. The verdict of `Rollouts` alone decides; after a rollback,
+//! failure or abort it is worse, whatever the scores were, so that no bad pods are promoted.
+//! Flagger takes every status above 202 for a no, so mistakes keep their usual statuses, and the
+//! log of Flagger shows what is wrong.
 
 use std::sync::Arc;
 
@@ -18,10 +19,10 @@ use crate::rest::{Call, Reply};
 /// The value of a candidate that is not worse.
 const NOT_WORSE: i8 = 1;
 
-/// The value of a candidate that is worse, and of every rollout that did not reach its end.
+/// The value of a candidate that is worse, and of every rollout that did not complete.
 const WORSE: i8 = -1;
 
-/// What Flagger sends, as far as it is needed.
+/// The part of Flagger's request that is used.
 #[derive(Deserialize)]
 struct HookBody {
     #[serde(default)]
@@ -34,13 +35,13 @@ struct Metadata {
     rollout: Option<String>,
 }
 
-/// The part of a verdict that decides.
+/// The deciding part of a verdict.
 #[derive(Deserialize)]
 struct Verdict {
     value: i8,
 }
 
-/// The hooks.
+/// Returns the routes of the webhooks.
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     let hook = |expected| {
         handler::<Admin, _, _>(ctx, move |ctx, call| async move {
@@ -52,15 +53,15 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
         .route("/api/hooks/flagger/rollback", post(hook(WORSE)))
 }
 
-/// Yes when the verdict is the wanted one; the verdict is told either way.
+/// Replies yes when the verdict is the expected one; the body has the verdict either way.
 fn respond(ctx: &Context, call: &Call, expected: i8) -> Result<Reply> {
     let hook: HookBody = call.json()?;
     let id = hook.metadata.rollout.ok_or_else(|| {
-        Error::invalid("`metadata.rollout` is missing; it is the name of a rollout of this server")
+        Error::invalid("`metadata.rollout` is missing; expected the name of a rollout")
     })?;
     let document = rollouts(ctx)?.verdict(&id)?;
     let verdict: Verdict = serde_json::from_str(document.as_str())
-        .map_err(|error| Error::internal(format!("a verdict without value: {error}")))?;
+        .map_err(|error| Error::internal(format!("verdict has no value: {error}")))?;
     match verdict.value == expected {
         true => Ok(reply(&document)),
         false => Ok(reply(&document).with_code(Code::PermissionDenied)),

@@ -1,7 +1,9 @@
-//! What servers say to each other that share a rollout: the leader tells, its followers count.
+//! Messages between servers that share a rollout: the leader publishes its state, followers send
+//! counts.
 //!
-//! Decision: they use the same port and the same words as everybody else, so that there is nothing
-//! to open between them. Counts decide about traffic, so they need the same right as an act.
+//! Decision: they use the same port and the same JSON as other callers, so that no other port has
+//! to be opened between them. Counts decide about traffic, so they need the same permission as an
+//! operator action.
 
 use std::str;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use super::{id, reply, rollouts};
 use crate::context::Context;
 use crate::rest::{Call, Reply, handler};
 
-/// The routes between servers.
+/// Returns the routes between servers.
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     Router::new()
         .route(
@@ -28,12 +30,12 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
         )
 }
 
-/// Answers `GET /api/rollouts/following`.
+/// Handles `GET /api/rollouts/following`.
 async fn following(ctx: Arc<Context>, _call: Call) -> Result<Reply> {
     Ok(reply(&rollouts(&ctx)?.leader_state()?))
 }
 
-/// Answers `POST /api/rollouts/{rollout}/replicas/{replica}`.
+/// Handles `POST /api/rollouts/{rollout}/replicas/{replica}`.
 async fn count(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
     let counts = str::from_utf8(&call.body);

@@ -1,7 +1,7 @@
-//! `POST /api/rollouts:simulate`: how a rollout would go, on a virtual clock.
+//! `POST /api/rollouts:simulate`: simulates a rollout on a virtual clock.
 //!
 //! Rule: it takes a processor for seconds, so it runs beside the workers, one at a time, and at
-//! most [`MAX_RUNS`] runs long. Who comes meanwhile is told to come again.
+//! most [`MAX_RUNS`] runs long. A second caller is refused and may retry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::rest::{Call, Reply};
 /// Enough for two digits of a probability, and done within a minute.
 const MAX_RUNS: usize = 10_000;
 
-/// Far above what one server answers.
+/// Far above the rate of one server.
 const MAX_REQUESTS_PER_SECOND: f64 = 1e9;
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ const MAX_REQUESTS_PER_SECOND: f64 = 1e9;
 pub(super) struct SimulateBody {
     /// The text of a rollout file.
     file: Option<String>,
-    /// The same as an object.
+    /// The rollout as an object.
     rollout: Option<Value>,
     #[serde(default = "default_rps")]
     rps: f64,
@@ -41,22 +41,22 @@ pub(super) struct SimulateBody {
     seed: u64,
 }
 
-/// The same as on the command line.
+/// The default of the command line.
 fn default_rps() -> f64 {
     100.0
 }
 
-/// The same as on the command line.
+/// The default of the command line.
 fn default_runs() -> usize {
     1000
 }
 
-/// The same as on the command line.
+/// The default of the command line.
 fn default_seed() -> u64 {
     1
 }
 
-/// Plays one rollout at a time.
+/// Handler that runs one simulation at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Simulator(Arc<Semaphore>);
 
@@ -67,18 +67,18 @@ impl Default for Simulator {
 }
 
 impl Simulator {
-    /// Answers `POST /api/rollouts:simulate`.
+    /// Handles `POST /api/rollouts:simulate`.
     pub(super) async fn simulate(self, ctx: Arc<Context>, call: Call) -> Result<Reply> {
         rollouts(&ctx)?;
         let (file, assumptions) = read(call.json()?)?;
         let permit = self.0.try_acquire_owned().map_err(|_| {
             Error::new(
                 Code::Overloaded,
-                "another rollout is being simulated; come again when it has ended",
+                "another rollout is being simulated; retry when it has ended",
             )
         })?;
         let played = spawn_blocking(move || {
-            // It goes on when the caller has gone, and so does its hold on the place.
+            // It goes on when the caller has gone, and keeps its permit until it ends.
             let _permit = permit;
             rollouts(&ctx)?.simulate(&file, &assumptions)
         });

@@ -1,4 +1,4 @@
-//! Whole calls about rollouts, against a server that has one and notes what it is told.
+//! Whole calls about rollouts, against a server that has one and records its calls.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -40,7 +40,7 @@ fn find(id: &str, json: &str) -> Result<RawJson> {
     }
 }
 
-/// Tells what it was given, then ends.
+/// Emits the given events, then ends.
 #[derive(Debug)]
 struct ScriptedEvents(VecDeque<RolloutEvent>);
 
@@ -116,7 +116,10 @@ impl Rollouts for FakeRollouts {
         Ok(RawJson::new(r#"{"format":1,"rollouts":[]}"#))
     }
 
-    fn follow<'a>(&'a self, _told: &'a RawJson) -> BoxFuture<'a, Result<Vec<(String, RawJson)>>> {
+    fn follow<'a>(
+        &'a self,
+        _reported: &'a RawJson,
+    ) -> BoxFuture<'a, Result<Vec<(String, RawJson)>>> {
         unreachable!("no route follows anybody")
     }
 
@@ -434,7 +437,7 @@ async fn flagger_gets_200_for_the_expected_verdict_and_403_otherwise() {
     rollback: 403 {"verdict":"unknown","value":0}
     confirm: 403 {"verdict":"worse","value":-1}
     rollback: 200 {"verdict":"worse","value":-1}
-    {"name": "digits"}: 400 {"error":{"code":"invalid_request","message":"`metadata.rollout` is missing; it is the name of a rollout of this server","request_id":"test"}}
+    {"name": "digits"}: 400 {"error":{"code":"invalid_request","message":"`metadata.rollout` is missing; expected the name of a rollout","request_id":"test"}}
     {"metadata": {"rollout": "none"}}: 404 {"error":{"code":"rollout_not_found","message":"there is no rollout `none`","request_id":"test"}}
     "#);
 }

@@ -1,6 +1,6 @@
-//! `bandit` of a split as JSON: a switch, or the keys that differ from their defaults.
+//! `bandit` of a split as JSON: a boolean, or the keys that differ from their defaults.
 //!
-//! Decision: read by hand, because an untagged enum would not name the key that is wrong.
+//! Decision: parsed by hand, because an untagged enum would not name the key that is wrong.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What a caller may write.
+/// The forms that a caller may write.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum BanditBody {
     /// On with the defaults, or off.
     Enabled(bool),
-    /// On.
+    /// On, with settings.
     Rule(BanditRuleBody),
 }
 
-/// In full.
+/// The settings in full.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct BanditRuleBody {
-    /// How long weights stay the same, such as `5m`.
+    /// The time for which weights stay the same, such as `5m`.
     period: Option<String>,
     /// The rewards that every arm needs.
     min_units: Option<u64>,
@@ -58,10 +58,10 @@ impl<'de> Deserialize<'de> for BanditBody {
 }
 
 impl BanditBody {
-    /// The rule that was written. Whether it makes sense is checked when it is applied.
+    /// Returns the bandit settings. They are validated when they are applied.
     ///
     /// # Errors
-    /// `invalid_request` for a time that is none.
+    /// `invalid_request` for a malformed duration.
     pub(super) fn rule(self) -> Result<Option<Bandit>> {
         let body = match self {
             Self::Enabled(false) => return Ok(None),
@@ -91,7 +91,7 @@ fn parse_period(text: &str) -> Result<Duration> {
 
 impl From<&Bandit> for BanditBody {
     fn from(rule: &Bandit) -> Self {
-        // Times that are checked are far below the greatest one.
+        // Durations that passed the check are far below the greatest one.
         let period = SignedDuration::try_from(rule.period).unwrap_or(SignedDuration::MAX);
         Self::Rule(BanditRuleBody {
             period: Some(format!("{period:#}")),

@@ -22,18 +22,18 @@ pub(super) use self::rollouts::ROLLOUTS;
 /// The group of changes.
 pub(super) const TRAFFIC: &str = "Versions and traffic";
 
-/// The operations, which are there whatever is served.
+/// Returns the operations that exist whatever is served.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let history = Endpoint {
-        parameters: vec![query("limit", "How many lines to give, 20 when left out")],
+        parameters: vec![query("limit", "Number of lines, 20 when left out")],
         reply: json_reply("The newest first", "History", None),
-        ..get("/history", "showHistory", "Who has changed what")
+        ..get(
+            "/history",
+            "showHistory",
+            "List the changes and their actors",
+        )
     };
-    let show = get(
-        "/traffic",
-        "showTraffic",
-        "What decides which version answers",
-    );
+    let show = get("/traffic", "showTraffic", "Show the routing rules");
     let mut endpoints = vec![show, history];
     endpoints.extend(settings());
     endpoints.extend(actions());
@@ -42,7 +42,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints
 }
 
-/// What is set and removed again.
+/// Returns the operations that set and remove routing rules.
 fn settings() -> [Endpoint; 6] {
     let put = |rest, id, summary, schema| {
         let body = Some(json_body(schema, Vec::new()));
@@ -54,24 +54,23 @@ fn settings() -> [Endpoint; 6] {
         put(
             "/traffic",
             "setTraffic",
-            "Share out requests that name no version",
+            "Set the traffic split of requests that name no version",
             "Traffic",
         ),
-        delete("/traffic", "removeTraffic", "Share out nothing"),
+        delete("/traffic", "removeTraffic", "Remove the traffic split"),
         put(
             label,
             "setLabel",
-            "Give a version a name, or move the name",
+            "Attach a label to a version, or move it",
             choice,
         ),
-        delete(label, "removeLabel", "Take a name away"),
-        put(
+        delete(label, "removeLabel", "Remove a label"),
+        put("/default", "pin", "Pin the default version", choice),
+        delete(
             "/default",
-            "pin",
-            "Let this version answer when none is named",
-            choice,
+            "unpin",
+            "Remove the pin, so that the highest version answers",
         ),
-        delete("/default", "unpin", "Let the highest version answer again"),
     ]
 }
 
@@ -80,23 +79,23 @@ fn actions() -> [Endpoint; 3] {
         (
             "/versions/{version}/load",
             "loadVersion",
-            "Load a version; answers when it serves",
+            "Load a version; answers when it is ready",
         ),
         (
             "/versions/{version}/unload",
             "unloadVersion",
-            "Stop serving a version",
+            "Unload a version",
         ),
         (
             "/rollback",
             "rollBack",
-            "Go back to the pin, labels and split before the last change",
+            "Restore the pin, labels and split before the last change",
         ),
     ]
     .map(|(rest, id, summary)| change(HttpMethod::Post, rest, id, summary, None))
 }
 
-/// An operation on what lies behind a model.
+/// Builds a `GET` operation on a path below a model.
 fn get(rest: &str, id: &str, summary: &str) -> Endpoint {
     Endpoint {
         method: HttpMethod::Get,
@@ -128,16 +127,16 @@ fn change(
     }
 }
 
-/// An operation whose path and reply are its own.
+/// Builds a `POST` operation whose path and reply are its own.
 fn post(id: &str, summary: &str, body: RequestBody) -> Endpoint {
     change(HttpMethod::Post, "", id, summary, Some(body))
 }
 
 fn routing() -> Response {
-    json_reply("What decides now", "Routing", None)
+    json_reply("The routing rules in force", "Routing", None)
 }
 
-/// The schemas of bodies and replies.
+/// Returns the schemas of bodies and replies.
 pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     let version = text("A version or a label");
     let mut schemas = vec![
@@ -168,31 +167,28 @@ fn traffic() -> AnySchema {
             ),
             required(
                 "weight",
-                share("Its share; all shares sum to 1 within 0.001"),
+                share("Traffic weight; all weights sum to 1 within 0.001"),
             ),
-            optional(
-                "name",
-                text("Its name in replies; the version when left out"),
-            ),
+            optional("name", text("Name in replies; the version when left out")),
         ],
     );
     let range = list("Start and end; the end is not part of it", share(""));
     let layer = object(
-        "The part of all users that may take part",
+        "The part of all units that may take part",
         [required("name", text("")), required("range", range)],
     );
     let forced = object(
-        "Who may force an arm, for tests",
+        "The header by which tests force an arm",
         [required("header", text("The header that names the arm"))],
     );
     let hashes = contract::AssignmentHash::ALL.map(contract::AssignmentHash::as_str);
     object(
-        "How requests that name no version are shared out",
+        "The traffic split of requests that name no version",
         [
             required("split", list("The arms; their order counts", arm)),
             optional("unit", component("Unit")),
-            optional("hash", text_enum("How a unit becomes a number", hashes)),
-            optional("salt", text("What is hashed with the unit")),
+            optional("hash", text_enum("The hash of a unit", hashes)),
+            optional("salt", text("Text that is hashed with the unit")),
             optional("coverage", share("The part of each arm that takes part")),
             optional("layer", layer),
             optional("override", forced),
@@ -207,7 +203,7 @@ fn bandit() -> AnySchema {
         [
             optional(
                 "period",
-                text("How long weights stay the same, `5m` when left out; at least that"),
+                text("The time for which weights stay the same, at least and by default `5m`"),
             ),
             optional(
                 "min_units",
@@ -220,40 +216,49 @@ fn bandit() -> AnySchema {
         ],
     );
     let switch = scalar(Type::Boolean, "On with all defaults, or off");
-    one_of("How the weights follow the rewards", [switch.into(), rule])
+    one_of(
+        "A bandit: the weights follow the rewards",
+        [switch.into(), rule],
+    )
 }
 
 fn unit() -> AnySchema {
     let locations = ["json", "header", "grpc", "cookie", "random"];
     let location = object(
-        "A place in the request",
+        "A location in the request",
         [
             required("from", text_enum("", locations)),
             optional("name", text("The key, header or cookie; not for `random`")),
             optional(
                 "fallback",
-                text_enum("For requests without a unit", ["random", "stable"]),
+                text_enum(
+                    "The treatment of requests without a unit",
+                    ["random", "stable"],
+                ),
             ),
         ],
     );
     let key = text("A key of the body or query, with dots between the levels, or `random`");
-    one_of("What is assigned to an arm", [key.into(), location])
+    one_of(
+        "The unit that is assigned to an arm",
+        [key.into(), location],
+    )
 }
 
 fn routing_schema() -> AnySchema {
     let millis = || either([Type::Number, Type::Null], "");
     let quantiles = ["p50", "p95", "p99"].map(|name| required(name, millis()));
     let results = object(
-        "Without requests that were forced, and without mistakes of callers",
+        "Counts without overridden requests and without errors of callers",
         [
             required("arm", text("")),
-            required("weight", share("In force; a bandit moves it")),
+            required("weight", share("The weight in force; a bandit changes it")),
             required("requests", count("")),
             required("errors", count("")),
             required("latency_ms", object("", quantiles)),
             required(
                 "units",
-                count("Units; requests, when each is one of its own"),
+                count("Units; requests, when each request is a unit"),
             ),
             required("reward", reward()),
             optional("outputs", outputs()),
@@ -268,20 +273,23 @@ fn routing_schema() -> AnySchema {
                 "default",
                 text("The version that answers when none is named"),
             ),
-            optional("pinned", text("The same, when somebody has chosen it")),
+            optional("pinned", text("The pinned version")),
             required("labels", map("Versions by label", text(""))),
             optional("traffic", component("Traffic")),
             required(
                 "requests_without_unit",
-                count("Requests without a unit where the split looks for it"),
+                count("Requests without a unit at the configured location"),
             ),
             required(
                 "results",
-                list("What the arms have answered since", results),
+                list(
+                    "The results of the arms since the last change of the split",
+                    results,
+                ),
             ),
             required(
                 "comparison",
-                list("Every other arm beside the first", comparison()),
+                list("Every other arm, compared with the first", comparison()),
             ),
             optional("sample_ratio", sample_ratio()),
         ],
@@ -290,7 +298,7 @@ fn routing_schema() -> AnySchema {
 
 fn reward() -> AnySchema {
     object(
-        "What its answers were worth, by the feedback that came",
+        "Rewards from the feedback so far",
         [
             required("n", count("")),
             required("mean", either([Type::Number, Type::Null], "")),
@@ -301,7 +309,7 @@ fn reward() -> AnySchema {
 fn outputs() -> AnySchema {
     let kind = "`classes` are counted modulo 32; `scores` below 0, in tenths up to 1, above 1";
     object(
-        "What was answered, by rows",
+        "The answers, counted by rows",
         [
             required("kind", text_enum(kind, ["classes", "scores"])),
             required("counts", list("", count(""))),
@@ -312,14 +320,14 @@ fn outputs() -> AnySchema {
 fn comparison() -> AnySchema {
     let difference = |description: &str| {
         let number = || scalar(Type::Number, "");
-        let interval = "It holds the true difference with probability 0.95 at every look";
-        let is_significant = "Whether it stands beside all differences of the split";
+        let interval = "Holds the true difference with probability 0.95 at every moment";
+        let is_significant = "True when it is significant among all differences of the split";
         object(
             description,
             [
                 required("estimate", number()),
                 required("interval", list(interval, number())),
-                required("p_value", share("Valid at every look")),
+                required("p_value", share("Valid at every moment")),
                 required("significant", scalar(Type::Boolean, is_significant)),
             ],
         )
@@ -331,9 +339,12 @@ fn comparison() -> AnySchema {
             required("with", text("The arm that it is compared with")),
             optional(
                 "error_rate",
-                difference("Its rate of errors minus the other"),
+                difference("Its error rate minus that of the other"),
             ),
-            optional("reward", difference("Its mean reward minus the other")),
+            optional(
+                "reward",
+                difference("Its mean reward minus that of the other"),
+            ),
         ],
     )
 }
@@ -341,14 +352,17 @@ fn comparison() -> AnySchema {
 fn sample_ratio() -> AnySchema {
     let number = |description: &str| scalar(Type::Number, description);
     object(
-        "Whether the units follow the weights; if not, no comparison holds",
+        "The check that the units follow the weights; if they do not, no comparison holds",
         [
             required(
                 "ln_bf",
-                number("The logarithm of the evidence that they do not"),
+                number("Logarithm of the evidence that they do not"),
             ),
-            required("limit", number("From where on they do not")),
-            required("is_off", scalar(Type::Boolean, "Whether it is reached")),
+            required("limit", number("The evidence from which on they do not")),
+            required(
+                "is_off",
+                scalar(Type::Boolean, "True when the limit is reached"),
+            ),
         ],
     )
 }
@@ -357,14 +371,14 @@ fn history() -> AnySchema {
     let line = object(
         "",
         [
-            required("at", text("When")),
-            required(
-                "actor",
-                text("What the caller says in `x-lockgate-actor`, or `watch`"),
+            required("at", text("The time")),
+            required("actor", text("The value of `x-lockgate-actor`, or `watch`")),
+            required("what", text("The change")),
+            optional("version", text("The version")),
+            optional(
+                "fingerprint",
+                text("The fingerprint of its files at that time"),
             ),
-            required("what", text("What was done")),
-            optional("version", text("To which version")),
-            optional("fingerprint", text("What identified its files then")),
         ],
     );
     let lines = list("The newest first", line);

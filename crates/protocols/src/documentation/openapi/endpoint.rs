@@ -1,7 +1,7 @@
-//! One operation of the document, in the words that ours differ in.
+//! A builder for one operation of the document, from the parts in which ours differ.
 //!
-//! Decision: parameters of the path are read from the path, and failures follow from the purpose,
-//! so that no operation can forget them.
+//! Decision: path parameters are read from the path, and failures follow from the purpose, so that
+//! no operation can omit them.
 
 use contract::Code;
 use utoipa::openapi::path::{
@@ -28,24 +28,24 @@ pub(super) struct Endpoint {
     pub(super) id: String,
     /// The group that it is shown in.
     pub(super) tag: String,
-    /// What it does.
+    /// The summary.
     pub(super) summary: String,
-    /// How its errors look.
+    /// The shape of its errors.
     pub(super) errors: Shape,
-    /// What it is for.
+    /// The purpose.
     pub(super) purpose: Purpose,
     /// Its parameters beside those of the path.
     pub(super) parameters: Vec<Parameter>,
-    /// What it takes.
+    /// The request body.
     pub(super) body: Option<RequestBody>,
-    /// What it answers when all is well.
+    /// The reply of a success.
     pub(super) reply: Response,
-    /// What it answers with the status of this code, in place of an error.
+    /// The reply with the status of this code, in place of an error.
     pub(super) refusal: Option<(Code, Response)>,
 }
 
 impl Endpoint {
-    /// The operation as the document has it.
+    /// Builds the operation of the document.
     pub(super) fn operation(self) -> Operation {
         let mut reply = self.reply;
         if self.purpose == Purpose::Infer {
@@ -77,7 +77,7 @@ impl Endpoint {
     }
 }
 
-/// Who answered; not told for several requests in one call.
+/// Returns the headers of the version that answered; absent when one call has several requests.
 fn served_by_headers() -> [(String, RefOr<Header>); 3] {
     let header = |name: &str, description: &str| {
         let mut header = Header::new(text(""));
@@ -94,10 +94,10 @@ fn served_by_headers() -> [(String, RefOr<Header>); 3] {
     ]
 }
 
-/// The same endpoint, which says no in the same words as yes.
+/// Returns the endpoint with a refusal that has the same schema as its success.
 pub(super) fn with_refusal(endpoint: Endpoint, code: Code, schema: &str) -> Endpoint {
     Endpoint {
-        refusal: Some((code, json_reply("Not ready, and why", schema, None))),
+        refusal: Some((code, json_reply("Not ready, with the reason", schema, None))),
         ..endpoint
     }
 }
@@ -105,7 +105,7 @@ pub(super) fn with_refusal(endpoint: Endpoint, code: Code, schema: &str) -> Endp
 const REQUEST_ID: &str = "RequestId";
 const REQUEST_TIMEOUT: &str = "RequestTimeout";
 
-/// Adds the headers that many operations take.
+/// Adds the headers that many operations accept.
 pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
     let id = ParameterBuilder::new()
         .name("x-request-id")
@@ -118,7 +118,7 @@ pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
         .name("x-request-timeout-ms")
         .parameter_in(ParameterIn::Header)
         .description(Some(
-            "After this many milliseconds the answer is worth nothing",
+            "The time in milliseconds after which the caller needs no answer",
         ))
         .schema(Some(count("")));
     components
@@ -126,7 +126,7 @@ pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
         .parameter(REQUEST_TIMEOUT, timeout.build())
 }
 
-/// A parameter of the query string that may be left out.
+/// Returns an optional parameter of the query string.
 pub(super) fn query(name: &str, description: &str) -> Parameter {
     ParameterBuilder::new()
         .name(name)
@@ -139,9 +139,9 @@ pub(super) fn query(name: &str, description: &str) -> Parameter {
 fn path_parameter(name: &str) -> Parameter {
     let description = match name {
         "version" => "A version, a label, or `latest`",
-        "label" => "A name for a version",
+        "label" => "A label of a version",
         "rollout" => "The name of a rollout",
-        "replica" => "A name that each process of a server draws anew",
+        "replica" => "A name that a server draws at each start",
         _ => "The name of a model",
     };
     ParameterBuilder::new()
@@ -153,7 +153,7 @@ fn path_parameter(name: &str) -> Parameter {
         .build()
 }
 
-/// The names in braces.
+/// Returns the names in braces.
 fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
     path.split('/')
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))

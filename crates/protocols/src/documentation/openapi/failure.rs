@@ -1,4 +1,4 @@
-//! Failures: the list of codes, one reply for each status, and which operation may give which.
+//! Failures: the list of codes, one reply for each status, and the possible failures of operations.
 //!
 //! Decision: codes come from `contract` and statuses from `status`, so the document cannot differ
 //! from what the server does.
@@ -15,10 +15,10 @@ use super::purpose::Purpose;
 use super::schema::{AnySchema, component, count, object, required, text, text_enum};
 use crate::status::{ADMISSION_LEVEL, status};
 
-/// What a model answers that sheds.
+/// The codes of a model that sheds load.
 const SHEDDING: [Code; 2] = [Code::QueueFull, Code::Overloaded];
 
-/// How a family of routes shows its errors.
+/// The shape of errors in a family of routes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// `{"error": {"code", "message", "request_id"}}`
@@ -60,7 +60,7 @@ pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
         .responses_from_iter(replies)
 }
 
-/// Adds what an operation answers when it fails.
+/// Adds the failures of an operation.
 pub(super) fn add(responses: ResponsesBuilder, shape: Shape, purpose: Purpose) -> ResponsesBuilder {
     codes_by_status()
         .into_iter()
@@ -80,7 +80,7 @@ fn codes_by_status() -> BTreeMap<u16, Vec<Code>> {
     groups
 }
 
-/// Whether the document tells of `code` for an operation with this purpose.
+/// Returns whether the document lists `code` for an operation with this purpose.
 fn can_fail_with(purpose: Purpose, code: Code) -> bool {
     use Purpose::{
         Change, Infer, Model, Rollout, RolloutAction, RolloutLeader, RolloutSimulation,
@@ -111,7 +111,7 @@ fn can_fail_with(purpose: Purpose, code: Code) -> bool {
                 Change | RolloutLeader | RolloutStart | RolloutAction
             )
         }
-        // These are for other paths, for nobody, or from a guard in front of all operations.
+        // These belong to other paths, reach no caller, or come from a guard before all operations.
         Code::RouteNotFound
         | Code::MethodNotAllowed
         | Code::Cancelled
@@ -138,7 +138,7 @@ fn reply(shape: Shape, codes: &[Code]) -> Response {
     let seconds = header(count(""), "Seconds after which a retry makes sense");
     let level = header(
         count("").minimum(Some(-1)),
-        "The lowest priority that the model admits now, where it refused for its load: 0 for all \
+        "The lowest priority that the model admits now, when it sheds load: 0 for all \
          of them, -1 for none",
     );
     let reply = reply.header("Retry-After", seconds);
@@ -151,7 +151,7 @@ fn reply(shape: Shape, codes: &[Code]) -> Response {
 
 fn code_schema() -> AnySchema {
     let mut description =
-        "What went wrong, as a stable word.\n\n| Code | Status | A retry can help |\n|---|---|---|\n"
+        "The stable code of the failure.\n\n| Code | Status | A retry can help |\n|---|---|---|\n"
             .to_owned();
     for code in Code::ALL {
         let status = status(code);
@@ -167,7 +167,7 @@ fn native_schema() -> AnySchema {
         "",
         [
             required("code", component("ErrorCode")),
-            required("message", text("What is wrong, and what would be right")),
+            required("message", text("The mistake and its remedy")),
             required("request_id", text("The id of the request, as in the log")),
         ],
     );
@@ -181,7 +181,7 @@ fn open_inference_schema() -> AnySchema {
     object(
         "A failure of the Open Inference Protocol",
         [
-            required("error", text("What is wrong, and what would be right")),
+            required("error", text("The mistake and its remedy")),
             required("code", component("ErrorCode")),
             required("request_id", text("The id of the request, as in the log")),
         ],

@@ -9,7 +9,7 @@ use utoipa::openapi::{Required, Response, ResponseBuilder};
 
 use super::schema::{component, object, required, text};
 
-/// Bodies that can be sent, by name; the name of a single one is not shown.
+/// Example bodies by name; the name of a single one is not shown.
 pub(super) type Examples = Vec<(String, Value)>;
 
 const JSON: &str = "application/json";
@@ -53,7 +53,7 @@ pub(super) fn rollout_body(schema: &str) -> RequestBody {
         .build()
 }
 
-/// A picture, as a form or by itself.
+/// A picture, as a form or as the whole body.
 pub(super) fn image_body() -> RequestBody {
     let picture = text("JPEG, PNG, WebP, BMP or GIF")
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
@@ -94,7 +94,7 @@ pub(super) fn text_reply(description: &str) -> Response {
         .build()
 }
 
-/// A reply that goes on.
+/// A reply as a stream of events.
 pub(super) fn events_reply(description: &str) -> Response {
     ResponseBuilder::new()
         .description(description)

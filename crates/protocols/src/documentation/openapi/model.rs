@@ -1,4 +1,4 @@
-//! The versions that are served, with the names that the document gives them.
+//! The ready versions, with their names in the document.
 //!
 //! Rule of names: a component may have only letters, digits, dots, dashes and underscores, so every
 //! other character of a model or version becomes an underscore, and a number is added to a name
@@ -10,16 +10,16 @@ use contract::{ModelInfo, SharedModelInfo};
 
 /// One version that is served.
 pub(super) struct Model<'a> {
-    /// What is known about it.
+    /// The model info.
     pub(super) info: &'a ModelInfo,
-    /// Whether it answers when no version is named.
+    /// Is true when it answers requests without a version.
     pub(super) is_latest: bool,
-    /// What the names of its components and operations begin with.
+    /// The prefix of the names of its components and operations.
     prefix: String,
 }
 
 impl<'a> Model<'a> {
-    /// All versions, from a list in the order of models and versions.
+    /// Returns all versions, from a list in the order of models and versions.
     pub(super) fn all(ready: &'a [SharedModelInfo]) -> Vec<Self> {
         let mut taken = HashSet::new();
         let next = ready.iter().map(Some).skip(1).chain([None]);
@@ -34,18 +34,18 @@ impl<'a> Model<'a> {
             .collect()
     }
 
-    /// The name of one of its components or operations.
+    /// Returns the name of one of its components or operations.
     pub(super) fn name(&self, part: &str) -> String {
         format!("{}.{part}", self.prefix)
     }
 
-    /// The group that its operations are shown in.
+    /// Returns the group that its operations are shown in.
     pub(super) fn tag(&self) -> String {
         format!("Model {}", self.info.model)
     }
 
-    /// Its paths, as `(part of an operation id, path)`: the one with its version, and the one
-    /// without when it is the latest.
+    /// Returns its paths, as `(part of an operation id, path)`: the one with its version, and the
+    /// one without when it is the latest.
     pub(super) fn paths(&self, before: &str, after: &str) -> Vec<(&'static str, String)> {
         let model = path_segment(self.info.model.as_str());
         let version = path_segment(self.info.version.as_str());
@@ -74,7 +74,7 @@ fn free_name(taken: &mut HashSet<String>, preferred: &str) -> String {
     name
 }
 
-/// Names have no white space, so the form encoding of URLs is the percent encoding.
+/// Percent-encodes a name. Names have no white space, so the form encoding of URLs is the same.
 fn path_segment(name: &str) -> String {
     form_urlencoded::byte_serialize(name.as_bytes()).collect()
 }

@@ -24,12 +24,12 @@ pub(super) use self::schemas::schemas;
 
 /// The group of predictions.
 pub(super) const PREDICTION: &str = "Prediction";
-/// The group of what is served.
+/// The group of models and versions.
 pub(super) const MODELS: &str = "Models";
 /// The group of the state of the server.
 pub(super) const HEALTH: &str = "Health and metrics";
 
-/// The operations that are there whatever is served.
+/// Returns the operations that exist whatever is served.
 pub(super) fn endpoints(models: &[Model<'_>]) -> Vec<Endpoint> {
     let mut endpoints = predictions(models);
     endpoints.extend(images());
@@ -45,7 +45,7 @@ fn predictions(models: &[Model<'_>]) -> Vec<Endpoint> {
         (
             "/v1/predict",
             "predictV1",
-            "Run a model, with the version of the API",
+            "Run a model, with the API version in the path",
         ),
         (
             "/models/{model}/predict",
@@ -96,7 +96,7 @@ fn feedback() -> Endpoint {
         "FeedbackReply",
         None,
     );
-    let summary = "Tell what answers were worth, for the arms of a split that gave them";
+    let summary = "Send feedback on answers, for the arms of a split that gave them";
     Endpoint {
         purpose: Purpose::Feedback,
         ..post("/v1/feedback", "sendFeedback", summary, body, reply)
@@ -134,7 +134,7 @@ fn images() -> [Endpoint; 4] {
 const MODEL_OF_QUERY: &str = "The model; not needed while only one is served";
 
 fn top_k() -> Parameter {
-    query("top_k", "How many of the most probable classes to give")
+    query("top_k", "Number of the most probable classes")
 }
 
 fn image(path: &str, id: &str, summary: &str) -> Endpoint {
@@ -146,32 +146,37 @@ fn descriptions() -> Vec<Endpoint> {
     let describe = |path, id, summary, schema| Endpoint {
         tag: MODELS.to_owned(),
         purpose: Purpose::Model,
-        ..get(path, id, summary, json_reply("What is known", schema, None))
+        ..get(
+            path,
+            id,
+            summary,
+            json_reply("The description", schema, None),
+        )
     };
     let list = Endpoint {
         purpose: Purpose::Server,
-        ..describe("/models", "listModels", "All models", "ModelList")
+        ..describe("/models", "listModels", "List all models", "ModelList")
     };
     let info = describe(
         "/model/info",
         "modelInfo",
-        "The model that answers when none is named",
+        "Show the model that answers when none is named",
         "ModelInfo",
     );
     let version = "/models/{model}/versions/{version}";
     vec![
         list,
-        describe("/models/{model}", "describeModel", "One model", "Model"),
+        describe("/models/{model}", "describeModel", "Show a model", "Model"),
         describe(
             "/api/models/{model}",
             "describeModelUnderApi",
-            "One model, the same under another path",
+            "Show a model, under another path",
             "Model",
         ),
         describe(
             version,
             "describeVersion",
-            "One version of a model",
+            "Show a version of a model",
             "ModelVersion",
         ),
         ready("/models/{model}/ready", "modelReady", Purpose::Model),
@@ -184,32 +189,37 @@ fn descriptions() -> Vec<Endpoint> {
 
 fn health() -> Vec<Endpoint> {
     let status_endpoint = |path, id, summary, schema| {
-        let reply = json_reply("All is well", schema, None);
+        let reply = json_reply("Success", schema, None);
         get(path, id, summary, reply)
     };
-    let health = status_endpoint("/health", "health", "How the server is doing", "Health");
-    let of_one = query("model", "Ask for one model, not for the server");
-    let metrics = text_reply("The metrics, as Prometheus reads them");
+    let health = status_endpoint(
+        "/health",
+        "health",
+        "Show the health of the server",
+        "Health",
+    );
+    let of_one = query("model", "A model to check instead of the server");
+    let metrics = text_reply("The metrics as OpenMetrics text");
     vec![
-        status_endpoint("/", "index", "Where to find what", "Index"),
+        status_endpoint("/", "index", "List the main routes", "Index"),
         with_refusal(health, Code::Unavailable, "Health"),
         status_endpoint(
             "/health/live",
             "healthLive",
-            "Whether the process answers",
+            "Check that the process answers",
             "Live",
         ),
         Endpoint {
             parameters: vec![of_one],
             ..ready("/health/ready", "healthReady", Purpose::Server)
         },
-        get("/metrics", "metrics", "The metrics", metrics),
+        get("/metrics", "metrics", "Expose the metrics", metrics),
     ]
 }
 
 fn ready(path: &str, id: &str, purpose: Purpose) -> Endpoint {
-    let reply = json_reply("It does", "Ready", None);
-    let ready = get(path, id, "Whether it wants traffic", reply);
+    let reply = json_reply("Ready", "Ready", None);
+    let ready = get(path, id, "Check readiness", reply);
     let (tag, code) = match purpose {
         Purpose::Model => (MODELS, Code::ModelNotReady),
         Purpose::Server

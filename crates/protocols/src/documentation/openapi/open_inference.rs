@@ -1,7 +1,7 @@
 //! The Open Inference Protocol v2: its routes, its schemas, and those of each model.
 //!
-//! Decision: every route about a model is there with and without `/versions/{version}`, as the
-//! server has them.
+//! Decision: every route of a model is listed with and without `/versions/{version}`, as the server
+//! has them.
 
 mod model;
 mod schemas;
@@ -26,7 +26,7 @@ pub(super) const INFERENCE: &str = "Open Inference Protocol";
 /// The group of the repository and the settings.
 pub(super) const ADMINISTRATION: &str = "Open Inference Protocol: administration";
 
-/// The operations that are there whatever is served.
+/// Returns the operations that exist whatever is served.
 pub(super) fn endpoints(models: &[Model<'_>]) -> Vec<Endpoint> {
     let mut endpoints = server();
     for (path, suffix) in [
@@ -53,29 +53,34 @@ pub(super) fn endpoints(models: &[Model<'_>]) -> Vec<Endpoint> {
 
 fn server() -> Vec<Endpoint> {
     let [root, live, ready, models, statistics] = [
-        ("/v2", "v2Server", "What the server is", "ServerMetadata"),
+        (
+            "/v2",
+            "v2Server",
+            "Show the server metadata",
+            "ServerMetadata",
+        ),
         (
             "/v2/health/live",
             "v2Live",
-            "Whether the process answers",
+            "Check that the process answers",
             "ServerLive",
         ),
         (
             "/v2/health/ready",
             "v2Ready",
-            "Whether the server wants traffic",
+            "Check that the server is ready",
             "ServerReady",
         ),
         (
             "/v2/models",
             "v2Models",
-            "The names of all models",
+            "List the names of all models",
             "ModelNames",
         ),
         (
             "/v2/models/stats",
             "v2Statistics",
-            "Statistics of all models",
+            "Show statistics of all models",
             "Statistics",
         ),
     ]
@@ -86,23 +91,28 @@ fn server() -> Vec<Endpoint> {
 
 fn about_model(path: &str, suffix: &str) -> [Endpoint; 4] {
     let [metadata, ready, config, statistics] = [
-        ("", "Model", "Inputs, outputs and versions", "ModelMetadata"),
+        (
+            "",
+            "Model",
+            "Show inputs, outputs and versions",
+            "ModelMetadata",
+        ),
         (
             "/ready",
             "ModelReady",
-            "Whether the model wants traffic",
+            "Check that the model is ready",
             "ModelReady",
         ),
         (
             "/config",
             "ModelConfig",
-            "The settings of the model",
+            "Show the settings of the model",
             "ModelConfig",
         ),
         (
             "/stats",
             "ModelStatistics",
-            "Statistics of the model",
+            "Show statistics of the model",
             "Statistics",
         ),
     ]
@@ -153,7 +163,7 @@ fn repository() -> Vec<Endpoint> {
             ..post(
                 "/v2/repository/index",
                 "v2RepositoryIndex",
-                "Every known version and its state",
+                "List every known version and its state",
                 optional_json_body("RepositoryIndexRequest"),
                 index,
             )
@@ -161,13 +171,13 @@ fn repository() -> Vec<Endpoint> {
         change(
             "/v2/repository/models/{model}/load",
             "v2RepositoryLoad",
-            "Read the folder of a model again; answers when it serves",
+            "Load a model from its folder; answers when it is ready",
             "RepositoryLoad",
         ),
         change(
             "/v2/repository/models/{model}/unload",
             "v2RepositoryUnload",
-            "Stop serving a model; accepted requests are answered",
+            "Unload a model; accepted requests are answered",
             "RepositoryUnload",
         ),
     ]
@@ -187,7 +197,7 @@ fn settings(path: &str, id: &str, purpose: Purpose) -> [Endpoint; 2] {
     let change = post(
         path,
         &format!("v2Change{id}Settings"),
-        "Ask for other settings; what is not set already is refused",
+        "Change settings; values other than the current ones are refused",
         optional_json_body(schema),
         json_reply("All settings", schema, None),
     );
@@ -209,7 +219,7 @@ fn get(path: &str, id: &str, summary: &str, schema: &str) -> Endpoint {
         purpose: Purpose::Server,
         parameters: Vec::new(),
         body: None,
-        reply: json_reply("All is well", schema, None),
+        reply: json_reply("Success", schema, None),
         refusal: None,
     }
 }

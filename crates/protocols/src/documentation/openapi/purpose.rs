@@ -1,34 +1,34 @@
-//! The purposes of operations, from which their failures and their success follow.
+//! The purposes of operations, from which their failures and their success reply follow.
 
 use crate::status::Success;
 
-/// The purpose of an operation; it decides which failures it may answer with.
+/// The purpose of an operation; it determines the possible failures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Tells about the server.
+    /// Shows the server.
     Server,
-    /// Tells about a model.
+    /// Shows a model.
     Model,
     /// Runs a model.
     Infer,
     /// Changes what is served.
     Change,
-    /// Tells about a rollout.
+    /// Shows a rollout.
     Rollout,
-    /// Tells what only the server knows that decides about a rollout.
+    /// Reads rollout data that only the leader has.
     RolloutLeader,
-    /// Makes a rollout.
+    /// Starts a rollout.
     RolloutStart,
-    /// Moves a rollout.
+    /// Changes the state of a rollout.
     RolloutAction,
-    /// Plays a rollout.
+    /// Simulates a rollout.
     RolloutSimulation,
-    /// Tells what answers were worth.
+    /// Sends feedback on answers.
     Feedback,
 }
 
 impl Purpose {
-    /// Returns the kind of its success.
+    /// Returns the kind of success reply.
     pub(super) fn success(self) -> Success {
         match self {
             Self::Server

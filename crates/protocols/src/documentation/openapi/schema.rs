@@ -1,7 +1,7 @@
-//! Schemas in few words: objects of fields, lists, texts and numbers.
+//! Short builders for schemas: objects of fields, lists, texts and numbers.
 //!
 //! Decision: every schema here is open. A reply may gain fields, and unknown fields of a request
-//! are ignored, so `additionalProperties: false` never stands in the document.
+//! are ignored, so the document never has `additionalProperties: false`.
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, Ref, Schema, SchemaType, Type};

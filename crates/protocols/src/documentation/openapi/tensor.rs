@@ -1,8 +1,8 @@
 //! Inputs and outputs of models as schemas and as examples.
 //!
 //! Rule of examples: zeros or empty texts, with one in place of a size that is not fixed. Above
-//! `EXAMPLE_ELEMENTS` a text says what belongs there, because a page that shows a whole photograph
-//! in numbers is of no use and stops browsers.
+//! `EXAMPLE_ELEMENTS` a text describes the tensor, because a page that shows a whole photograph in
+//! numbers is of no use and stops browsers.
 
 use contract::{Dimension, ElementType, TensorSpec};
 use serde_json::{Value, json};
@@ -12,10 +12,10 @@ use utoipa::openapi::schema::{
 
 use super::schema::{AnySchema, any_of, component, count, object, optional, required, text_enum};
 
-/// A picture of 16 by 16 pixels still has an example that can be sent.
+/// Enough for an example with a picture of 16 by 16 pixels.
 const EXAMPLE_ELEMENTS: usize = 256;
 
-/// What a tensor looks like in the simple JSON API: nested arrays, one level for each dimension.
+/// Returns the schema of a tensor in the simple JSON API: nested arrays, one level per dimension.
 pub(super) fn nested(spec: &TensorSpec) -> AnySchema {
     let shape = spec.wire_shape();
     let description = format!("{} of shape {shape:?}", spec.element_type);
@@ -38,7 +38,7 @@ fn nested_dims(
         .into()
 }
 
-/// What one element looks like in JSON.
+/// Returns the schema of one element in JSON.
 fn element(element_type: ElementType) -> ObjectBuilder {
     let of = |kind: Type| ObjectBuilder::new().schema_type(SchemaType::Type(kind));
     let known = |format| Some(SchemaFormat::KnownFormat(format));
@@ -63,7 +63,7 @@ fn element(element_type: ElementType) -> ObjectBuilder {
     }
 }
 
-/// What an input looks like in the Open Inference Protocol: its data may be flat or nested.
+/// Returns the schema of an input in the Open Inference Protocol: its data may be flat or nested.
 pub(super) fn wire_input(spec: &TensorSpec) -> AnySchema {
     match spec.dims.len() {
         0 | 1 => wire_output(spec),
@@ -72,7 +72,7 @@ pub(super) fn wire_input(spec: &TensorSpec) -> AnySchema {
     }
 }
 
-/// What an output looks like in the Open Inference Protocol.
+/// Returns the schema of an output in the Open Inference Protocol.
 pub(super) fn wire_output(spec: &TensorSpec) -> AnySchema {
     wire_tensor(spec, flat(spec).description(Some(DATA)).into())
 }
@@ -100,7 +100,7 @@ fn wire_tensor(spec: &TensorSpec, data: AnySchema) -> AnySchema {
     object("", fields)
 }
 
-/// A tensor for the simple JSON API.
+/// Returns an example tensor for the simple JSON API.
 pub(super) fn nested_example(spec: &TensorSpec) -> Value {
     let zero = zero(spec.element_type);
     match example_elements(spec) {
@@ -111,7 +111,7 @@ pub(super) fn nested_example(spec: &TensorSpec) -> Value {
     }
 }
 
-/// A tensor for the Open Inference Protocol.
+/// Returns an example tensor for the Open Inference Protocol.
 pub(super) fn wire_example(spec: &TensorSpec) -> Value {
     let data = match example_elements(spec) {
         Some(n_elements) => Value::Array(vec![zero(spec.element_type); n_elements]),
@@ -129,7 +129,7 @@ fn example_dims(spec: &TensorSpec) -> impl DoubleEndedIterator<Item = usize> + '
     spec.dims.iter().map(|dim| dim.fixed().unwrap_or(1))
 }
 
-/// The number of elements, unless there are too many to show.
+/// Returns the number of elements, unless there are too many to show.
 fn example_elements(spec: &TensorSpec) -> Option<usize> {
     example_dims(spec)
         .try_fold(1_usize, usize::checked_mul)

@@ -1,8 +1,8 @@
-//! From the scores of a classifier to its best classes.
+//! The best classes from the scores of a classifier.
 //!
-//! Rule: the highest score comes first, the lower class number on a tie, and scores that are no
-//! numbers last. A number is called `probability` only when all scores together are a distribution,
-//! as after `output.softmax`, and `score` otherwise: logits, and outputs of several labels.
+//! Rule: the highest score comes first, the lower class number on a tie, and NaN last. A number is
+//! called `probability` only when all scores together are a distribution, as after
+//! `output.softmax`, and `score` otherwise: logits, and outputs of several labels.
 
 use std::cmp::Ordering;
 
@@ -14,7 +14,8 @@ use serde::Serialize;
 /// by at most 0.004, and sums of unrelated scores are seldom that close.
 const SUM_TOLERANCE: f32 = 0.01;
 
-/// What a probability may be above 1, for the last bits of a softmax in single precision.
+/// The excess over 1 that a probability may have, for the last bits of a softmax in single
+/// precision.
 const ROUNDING: f32 = 1e-5;
 
 /// One class of a reply, with either a probability or a score.
@@ -29,7 +30,7 @@ pub(super) struct Class<'a> {
     label: Option<&'a str>,
 }
 
-/// The `top_k` best classes of a tensor of scores.
+/// Returns the `top_k` best classes of a tensor of scores.
 pub(super) fn best_classes<'a>(
     scores: &NamedTensor,
     info: &'a ModelInfo,
@@ -37,7 +38,7 @@ pub(super) fn best_classes<'a>(
 ) -> Result<Vec<Class<'a>>> {
     let no_scores = || {
         Error::invalid(format!(
-            "output `{}` of shape {} is no list of class scores; use `/predict`",
+            "output `{}` of shape {} is not a list of class scores; use `/predict`",
             scores.name,
             scores.tensor.shape()
         ))
@@ -87,7 +88,7 @@ fn softmax(scores: &mut [f32]) {
     }
 }
 
-/// The elements of a tensor of floats; `None` for other types.
+/// Returns the elements of a tensor of floats; `None` for other types.
 fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
     match tensor.element_type() {
         ElementType::F32 => tensor.to_vec::<f32>(),
@@ -150,7 +151,7 @@ mod tests {
             .collect()
     }
 
-    /// The key that the numbers of a reply have.
+    /// Returns the key that the numbers of a reply have.
     fn key(values: &[f32], softmax: bool) -> &'static str {
         let tensor = Tensor::from_values(Shape::from([1, values.len()]), values.to_vec()).unwrap();
         let mut info = model_info("m", "1", Signature::default());

@@ -1,4 +1,4 @@
-//! Resize and centre crop, as torchvision does them on PIL images.
+//! Resize and centre crop, as in torchvision on PIL images.
 //!
 //! Rule: `Resize` cuts the longer side down to a whole number; `CenterCrop` rounds an offset of a
 //! half to the even number, and puts black around a picture that is too small.
@@ -9,7 +9,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 use super::picture::{Picture, check_size};
 
-/// The picture in the size that `resize` asks for.
+/// Resizes the picture to the size of `resize`.
 pub(super) fn resized(picture: Picture, resize: ImageResize, max_pixels: usize) -> Result<Picture> {
     let (width, height) = resized_size(picture.width, picture.height, resize)?;
     if (width, height) == (picture.width, picture.height) {
@@ -40,7 +40,7 @@ pub(super) fn resized(picture: Picture, resize: ImageResize, max_pixels: usize) 
     })
 }
 
-/// Width and height after the resize.
+/// Returns width and height after the resize.
 fn resized_size(width: u32, height: u32, resize: ImageResize) -> Result<(u32, u32)> {
     let size = match resize {
         ImageResize::None => return Ok((width, height)),
@@ -61,7 +61,7 @@ fn resized_size(width: u32, height: u32, resize: ImageResize) -> Result<(u32, u3
     })
 }
 
-/// The middle of the picture, with black around it where it is too small.
+/// Returns the middle of the picture, with black around it where it is too small.
 pub(super) fn center_cropped(picture: Picture, (height, width): (u32, u32)) -> Picture {
     if (height, width) == (picture.height, picture.width) {
         return picture;
@@ -93,7 +93,7 @@ pub(super) fn center_cropped(picture: Picture, (height, width): (u32, u32)) -> P
     }
 }
 
-/// What is copied along one side: `length` pixels from `source` on to `target` on.
+/// The pixels to copy along one side: `length` of them from `source` to `target`.
 #[derive(Debug, PartialEq, Eq)]
 struct Window {
     source: usize,
@@ -111,7 +111,7 @@ impl Window {
     }
 }
 
-/// Half of a number; a half between two numbers becomes the even one.
+/// Halves a number; a half between two numbers becomes the even one.
 fn half_to_even(number: u32) -> u32 {
     let half = number / 2;
     half + (number % 2) * (half % 2)

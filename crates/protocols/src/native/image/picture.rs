@@ -69,7 +69,7 @@ impl Picture {
         }
     }
 
-    /// One channel of luminance, with the integer weights of Pillow's mode `L`.
+    /// Converts to one channel of luminance, with the integer weights of Pillow's mode `L`.
     pub(super) fn into_grey(self) -> Self {
         let (pixels, _) = self.bytes.as_chunks::<3>();
         let luminance = |&[red, green, blue]: &[u8; 3]| {
@@ -108,7 +108,7 @@ pub(super) fn check_size((width, height): (u32, u32), max_pixels: usize) -> Resu
 fn unknown_format() -> Error {
     Error::new(
         Code::UnsupportedMediaType,
-        "the image is none that is read here; expected JPEG, PNG, WebP, BMP or GIF",
+        "the image format is unknown; expected JPEG, PNG, WebP, BMP or GIF",
     )
 }
 
@@ -117,7 +117,7 @@ fn refusal(format: ImageFormat, error: &ImageError, max_pixels: usize) -> Error 
         ImageError::Unsupported(_) => Error::new(
             Code::UnsupportedMediaType,
             format!(
-                "this kind of {} image is not read here: {error}",
+                "this kind of {} image is not supported: {error}",
                 name(format)
             ),
         ),
@@ -143,7 +143,7 @@ fn damaged(format: ImageFormat, cause: &dyn std::error::Error) -> Error {
     Error::invalid(format!("the {} image is damaged: {cause}", name(format)))
 }
 
-/// The name as people write it, such as `PNG`.
+/// Returns the usual spelling of the name, such as `PNG`.
 fn name(format: ImageFormat) -> String {
     match format == ImageFormat::WebP {
         true => "WebP".to_owned(),

@@ -1,4 +1,4 @@
-//! From a picture to the tensor that a model takes.
+//! Conversion of a picture to the tensor that a model takes.
 
 use contract::{
     Element, ElementType, Error, ImageChannels, ImageInput, ImageLayout, Result, Shape, Tensor,
@@ -39,17 +39,17 @@ pub(super) fn to_tensor(
         | ElementType::I32
         | ElementType::I64
         | ElementType::Bytes => Err(Error::invalid(format!(
-            "input `{}` is of {}, which no image becomes; expected a float or UINT8",
+            "input `{}` is of {}, which does not fit an image; expected a float or UINT8",
             spec.name, spec.element_type
         ))),
     }
 }
 
-/// The nearest byte; what lies outside becomes 0 or 255.
+/// Returns the nearest byte; values outside become 0 or 255.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a cast from float to integer saturates, which is what is wanted"
+    reason = "a cast from float to integer saturates, as intended"
 )]
 fn to_byte(value: f32) -> u8 {
     value.round_ties_even() as u8
@@ -90,7 +90,7 @@ fn tensor_of<T: Element>(
     Tensor::from_values(shape(picture, settings.layout, spec)?, values)
 }
 
-/// All 256 values of one channel of the tensor.
+/// Returns all 256 values of one channel of the tensor.
 fn normalised(settings: &ImageInput, channel: usize) -> impl Iterator<Item = f32> {
     let of_channel = |values: &[f32], default: f32| {
         let value = values.get(channel).or_else(|| values.first());
@@ -104,7 +104,7 @@ fn normalised(settings: &ImageInput, channel: usize) -> impl Iterator<Item = f32
     (0..=u8::MAX).map(move |byte| (f32::from(byte) * scale - mean) / std)
 }
 
-/// The shape for the rank of the input: with a batch of one, or without a batch dimension.
+/// Returns the shape for the rank of the input: with a batch of one, or without a batch dimension.
 fn shape(picture: &Picture, layout: ImageLayout, spec: &TensorSpec) -> Result<Shape> {
     let size = |size: u32| usize::try_from(size).unwrap_or(usize::MAX);
     let (height, width) = (size(picture.height), size(picture.width));
@@ -116,7 +116,7 @@ fn shape(picture: &Picture, layout: ImageLayout, spec: &TensorSpec) -> Result<Sh
         4 => Ok(std::iter::once(1).chain(image).collect()),
         3 => Ok(Shape::from(image)),
         _ => Err(Error::invalid(format!(
-            "input `{}` of shape {:?} takes no image; expected 3 or 4 dimensions",
+            "input `{}` of shape {:?} does not fit an image; expected 3 or 4 dimensions",
             spec.name,
             spec.wire_shape()
         ))),

@@ -11,12 +11,12 @@ use multer::Multipart;
 use super::super::media::media_type;
 use crate::rest::Call;
 
-/// The bytes of the picture.
+/// Returns the bytes of the picture.
 pub(super) async fn image(call: &Call) -> Result<Bytes> {
     let media_type = media_type(&call.headers);
     let image = match &*media_type {
         "multipart/form-data" => form_field(call).await?,
-        // What `curl --data-binary` sends, and what callers without a type send.
+        // The type that `curl --data-binary` sends, and that of callers without a type.
         "" | "application/octet-stream" | "application/x-www-form-urlencoded" => call.body.clone(),
         other if other.starts_with("image/") => call.body.clone(),
         other => {

@@ -21,22 +21,22 @@ pub(super) struct ModelEntry<'a> {
     latest: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// The version that answers whatever versions come.
+    /// The pinned version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pinned: Option<&'a str>,
-    /// Names that are usable wherever a version is.
+    /// Labels, which are usable wherever a version is.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<&'a str, &'a str>,
     versions: Vec<VersionDetail<'a>>,
 }
 
 impl<'a> ModelEntry<'a> {
-    /// Which versions there are, and how they are.
+    /// Returns the versions and their states.
     pub(super) fn summary(model: &'a ModelStatus) -> Self {
         Self::new(model, VersionDetail::summary)
     }
 
-    /// All that is known.
+    /// Returns all details.
     pub(super) fn detail(model: &'a ModelStatus) -> Self {
         Self::new(model, |status| VersionDetail::new(None, status))
     }
@@ -61,7 +61,7 @@ impl<'a> ModelEntry<'a> {
     }
 }
 
-/// A version, with what is known about it once it has been loaded.
+/// A version, with details once it has been loaded.
 #[derive(Serialize)]
 pub(super) struct VersionDetail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ pub(super) struct VersionDetail<'a> {
 }
 
 impl<'a> VersionDetail<'a> {
-    /// All that is known, with the name of the model where nothing around it tells it.
+    /// Returns all details, with the name of the model when no outer object names it.
     pub(super) fn new(name: Option<&'a ModelName>, status: &'a VersionStatus) -> Self {
         Self {
             name: name.map(ModelName::as_str),
@@ -193,7 +193,7 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// The image settings in the words of `model.yaml`.
+/// The image settings with the keys of `model.yaml`.
 #[derive(Serialize)]
 struct ImageEntry<'a> {
     resize: Option<Size>,
@@ -250,7 +250,7 @@ pub(super) struct InfoReply<'a> {
     outputs: Vec<TensorEntry<'a>>,
 }
 
-/// One shape as it is, several by name.
+/// One shape by itself, several by name.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Shapes<'a> {
@@ -259,7 +259,7 @@ enum Shapes<'a> {
 }
 
 impl<'a> InfoReply<'a> {
-    /// What is known about one version.
+    /// Returns the description of one version.
     pub(super) fn new(info: &'a ModelInfo) -> Self {
         Self {
             model_name: info.model.as_str(),
@@ -286,7 +286,8 @@ fn shapes(specs: &[TensorSpec]) -> Shapes<'_> {
     }
 }
 
-/// A time in RFC 3339, to the second. A file system cannot give one that a timestamp cannot hold.
+/// Formats a time in RFC 3339, to the second. A file system cannot give one that a timestamp cannot
+/// hold.
 fn time_text(time: SystemTime) -> String {
     format!("{:.0}", Timestamp::try_from(time).unwrap_or_default())
 }

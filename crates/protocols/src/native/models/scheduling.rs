@@ -1,11 +1,11 @@
-//! How a version schedules its requests, as JSON.
+//! Scheduling of a version, as JSON.
 
 use std::time::Duration;
 
 use contract::{RunCost, Scheduling};
 use serde::Serialize;
 
-/// What was measured, and what follows from it.
+/// The measurements, and the limits that follow from them.
 #[derive(Serialize)]
 pub(super) struct SchedulingEntry<'a> {
     execution: &'static str,
@@ -16,13 +16,13 @@ pub(super) struct SchedulingEntry<'a> {
     hold_us: f64,
     max_queue_rows: usize,
     queued_rows: usize,
-    /// How long the answer to one row would take.
+    /// The predicted time to answer one row.
     predicted_wait_us: Option<f64>,
     /// The lowest priority of which one row would be admitted, -1 for none.
     admission_level: i64,
 }
 
-/// A point of the curve.
+/// A point of the batch cost curve.
 #[derive(Serialize)]
 struct CostEntry {
     rows: f64,
@@ -32,7 +32,7 @@ struct CostEntry {
 }
 
 impl<'a> SchedulingEntry<'a> {
-    /// The entry of a version.
+    /// Returns the entry of a version.
     pub(super) fn new(scheduling: &'a Scheduling) -> Self {
         Self {
             execution: scheduling.execution_target.as_str(),
@@ -59,7 +59,7 @@ impl CostEntry {
     }
 }
 
-/// Microseconds to a tenth: more digits are noise.
+/// Returns microseconds to a tenth: more digits are noise.
 fn micros(time: Duration) -> f64 {
     rounded(time.as_secs_f64() * 1e6, 10.0)
 }

@@ -1,5 +1,5 @@
-//! Who asks in a gRPC call: its metadata are its headers, and the parameters of a message stand for
-//! the keys that it does not have.
+//! The attributes of a gRPC call for assignment: its metadata are its headers, and the parameters
+//! of a message take the place of the body keys.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::generated::inference::InferParameter;
 use super::generated::inference::infer_parameter::ParameterChoice;
 use crate::attributes::{cookie, header};
 
-/// The caller of a gRPC request.
+/// The attributes of a gRPC request.
 #[derive(Debug)]
 pub(super) struct GrpcAttributes<'a> {
     /// The metadata.

@@ -48,7 +48,7 @@ where
     }
 }
 
-/// Counts the fields of a message, then decodes it.
+/// A decoder that counts the fields of a message first.
 #[derive(Debug)]
 pub(super) struct BoundedDecoder<U>(ProstDecoder<U>);
 
@@ -63,7 +63,7 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
     }
 }
 
-/// Counts the fields at the top level; what is malformed is left to the decoder.
+/// Counts the fields at the top level; the decoder reports malformed ones.
 pub(super) fn check_fields(mut message: &[u8]) -> Result<()> {
     let mut n_fields = 0_usize;
     while next_field(&mut message).is_some() {
@@ -78,7 +78,7 @@ pub(super) fn check_fields(mut message: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Takes the next field at the top level: its number, and its bytes when they are of any length.
+/// Takes the next field at the top level: its number, and its bytes when its length varies.
 pub(super) fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
     let (number, wire_type) = decode_key(message).ok()?;
     let n_bytes = match wire_type {

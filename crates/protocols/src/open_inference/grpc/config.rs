@@ -6,7 +6,7 @@ use crate::open_inference::model_config::{
     DynamicBatching, InstanceKind, ModelConfig, TensorConfig,
 };
 
-/// The message for `config`.
+/// Returns the message for `config`.
 pub(super) fn model_config(config: ModelConfig) -> wire::ModelConfig {
     let parameter = |(name, value): (&'static str, String)| {
         let value = wire::ModelParameter {

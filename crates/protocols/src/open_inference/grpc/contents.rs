@@ -9,7 +9,7 @@ use contract::{Element, ElementType, Error, Result, Shape, Tensor};
 
 use super::generated::inference::InferTensorContents;
 
-/// The list that holds elements of `element_type`.
+/// Returns the name of the list that holds elements of `element_type`.
 const fn list_name(element_type: ElementType) -> Option<&'static str> {
     match element_type {
         ElementType::Bool => Some("bool_contents"),
@@ -24,12 +24,12 @@ const fn list_name(element_type: ElementType) -> Option<&'static str> {
     }
 }
 
-/// Whether elements of `element_type` can be typed at all.
+/// Returns whether elements of `element_type` can be typed at all.
 pub(super) const fn can_be_typed(element_type: ElementType) -> bool {
     list_name(element_type).is_some()
 }
 
-/// The tensor that `contents` holds.
+/// Builds the tensor that `contents` holds.
 pub(super) fn tensor(
     element_type: ElementType,
     shape: Shape,
@@ -120,7 +120,7 @@ where
     Tensor::from_values(shape, narrowed)
 }
 
-/// The elements of `tensor`, which [`can_be_typed`]; otherwise nothing.
+/// Returns the elements of `tensor`, if [`can_be_typed`]; otherwise nothing.
 pub(super) fn contents(tensor: &Tensor) -> InferTensorContents {
     let mut contents = InferTensorContents::default();
     match tensor.element_type() {

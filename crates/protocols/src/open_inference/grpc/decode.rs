@@ -1,4 +1,4 @@
-//! `ModelInferRequest` into the neutral terms of an inference.
+//! Decoding of `ModelInferRequest` into an [`Inference`].
 //!
 //! Decision: raw buffers become tensors as they are, as slices of the receive buffer; everything
 //! that the message claims about them is checked before.
@@ -18,10 +18,10 @@ use crate::open_inference::parameters::{
     OutputParameters, RequestParameters, refuse_shared_memory,
 };
 
-/// Asks for an empty last answer, which models with one answer per request do not give.
+/// Requests an empty last answer, which models with one answer per request do not give.
 const EMPTY_FINAL_RESPONSE: &str = "triton_enable_empty_final_response";
 
-/// How the elements of a message travel.
+/// The form of the elements in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// As bytes, one buffer per tensor.
@@ -30,7 +30,7 @@ pub(super) enum Form {
     Typed,
 }
 
-/// What the message asks for, and the form in which its sender wants the answer.
+/// Decodes a message, and returns the form in which its sender expects the answer.
 pub(super) fn decode(message: ModelInferRequest) -> Result<(Inference, Form)> {
     let parameters = request_parameters(parameters(message.parameters)?)?;
     let form = match parameters.binary_data_output {
@@ -62,7 +62,8 @@ fn request_parameters(mut parameters: Parameters) -> Result<RequestParameters> {
     }
 }
 
-/// A message without any elements counts as raw, the form that every client reads.
+/// Returns the form of the request. Without any elements it is raw, the form that every client
+/// reads.
 fn sent_form(inputs: &[InferInputTensor]) -> Form {
     match inputs.iter().any(|input| input.contents.is_some()) {
         true => Form::Typed,

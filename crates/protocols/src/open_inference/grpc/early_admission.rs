@@ -1,8 +1,8 @@
-//! What a message is for, before it is decoded.
+//! The target of a message, read before it is decoded.
 //!
-//! Decision: only the fields at the top level are gone over, which tensors are few of. As in the
-//! decoder the last of several counts, and what is malformed is left to it. A parameter that may be
-//! the priority is not read, but leaves the priority open.
+//! Decision: only the fields at the top level are read, and there are few, since a tensor is one of
+//! them. As in the decoder the last of several counts, and malformed messages are left to it. A
+//! parameter that may be the priority is not read, but leaves the priority open.
 
 use contract::{ModelName, Result, Target, VersionSelector};
 
@@ -17,10 +17,10 @@ const MODEL_VERSION: u32 = 2;
 const PARAMETERS: u32 = 4;
 /// The number of the key in an entry of a map.
 const ENTRY_KEY: u32 = 1;
-/// The parameter that tells the priority.
+/// The parameter with the priority.
 const PRIORITY: &[u8] = b"priority";
 
-/// Refuses a request that would be refused after `message` was decoded too.
+/// Refuses a request early that would also be refused after `message` was decoded.
 pub(super) fn refuse_early(ctx: &Context, call_info: &CallInfo, message: &[u8]) -> Result<()> {
     let early_admission = |deadline| Some((early_admission(message)?, deadline));
     match call_info.deadline.and_then(early_admission) {
@@ -29,7 +29,7 @@ pub(super) fn refuse_early(ctx: &Context, call_info: &CallInfo, message: &[u8]) 
     }
 }
 
-/// What is certain of a message; nothing when it is malformed or names no model.
+/// Reads the certain parts of a message; `None` when it is malformed or names no model.
 fn early_admission(mut message: &[u8]) -> Option<EarlyAdmission> {
     let (mut name, mut version) = (&b""[..], &b""[..]);
     let mut priority = Some(0);
@@ -50,7 +50,7 @@ fn early_admission(mut message: &[u8]) -> Option<EarlyAdmission> {
     Some(EarlyAdmission { target, priority })
 }
 
-/// The model and the version of these names.
+/// Parses a model name and a version.
 pub(super) fn target(name: &str, version: &str) -> Result<(ModelName, VersionSelector)> {
     Ok((ModelName::new(name)?, VersionSelector::parse(Some(version))))
 }

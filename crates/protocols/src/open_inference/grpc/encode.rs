@@ -1,4 +1,4 @@
-//! The answer to an inference as `ModelInferResponse`.
+//! Encoding of an answer as `ModelInferResponse`.
 //!
 //! Rule: the answer has the form of the request, unless an element type of it can only be raw; an
 //! answer is never half raw and half typed, which no client could read.
@@ -10,7 +10,7 @@ use super::decode::Form;
 use super::generated::inference::ModelInferResponse;
 use super::generated::inference::model_infer_response::InferOutputTensor;
 
-/// The message for `response`, to the request with this `id`.
+/// Returns the message for `response`, to the request with this `id`.
 pub(super) fn encode(response: &InferResponse, id: String, form: Form) -> ModelInferResponse {
     let can_be_typed = |output: &NamedTensor| can_be_typed(output.tensor.element_type());
     let form = match response.outputs.iter().all(can_be_typed) {

@@ -1,9 +1,9 @@
 //! The frame of every gRPC call: id, clock, deadline, panics, statuses and the event.
 //!
-//! Decision: it lies around the services and not in their methods, because a message that is too
-//! large or malformed never reaches a method: the gRPC library answers it, in its own words and
-//! with its own idea of the status, which are replaced here. What the methods need to know about the
-//! call is handed to the caller of the frame, who decides how it travels.
+//! Decision: it surrounds the services instead of their methods, because a message that is too
+//! large or malformed never reaches a method: the gRPC library answers it, with its own text and
+//! status, which are replaced here. The caller of the frame gets the call information for the
+//! methods, and decides how to pass it on.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -33,17 +33,17 @@ use crate::status::unknown_path;
 const ID_KEY: HeaderName = HeaderName::from_static("x-request-id");
 /// The metadata key of the time that the caller gives.
 const TIMEOUT_KEY: &str = "grpc-timeout";
-/// The status of a call in the head of its reply, which only a call without messages has there.
+/// The metadata key of the status in the head of a reply, present only in replies without messages.
 pub(super) const STATUS_KEY: HeaderName = HeaderName::from_static("grpc-status");
-/// The metadata key of what a client may compress with, beside the refusal of something else.
+/// The metadata key of the supported compressions, in the refusal of another one.
 const ACCEPT_ENCODING_KEY: &str = "grpc-accept-encoding";
 
-/// Marks the reply of a call whose messages are counted one by one.
+/// The mark of a reply whose messages are counted one by one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountedPerMessage;
 
-/// The frame as the router takes it. The methods find the [`CallInfo`] of a call among the extensions
-/// of its request.
+/// Runs the frame as a layer of the router. The methods find the [`CallInfo`] of a call among the
+/// extensions of its request.
 pub(super) async fn layer(
     State(ctx): State<Arc<Context>>,
     request: Request,
@@ -59,7 +59,7 @@ pub(super) async fn layer(
     with_frame(ctx, request, run).await
 }
 
-/// Runs one call, by `next`, whose reply is completed here.
+/// Runs one call with `next`, and completes its reply.
 pub(super) async fn with_frame<B, F, Fut>(
     ctx: Arc<Context>,
     request: http::Request<B>,
@@ -99,7 +99,7 @@ where
     response
 }
 
-/// The code of a call that failed before its first message; its status becomes one of ours.
+/// Returns the code of a call that failed before its first message, and normalizes its status.
 fn normalize_status(limits: &Limits, path: &str, response: &mut Response) -> Option<Code> {
     if !response.headers().contains_key(STATUS_KEY) {
         return None;
@@ -112,7 +112,7 @@ fn is_logged() -> bool {
     tracing::enabled!(target: "access", Level::INFO)
 }
 
-/// Keeps who answers among the extensions of a reply, when the call will be logged.
+/// Stores the version that answers in the extensions of a reply, when the call will be logged.
 pub(super) fn keep_for_log(served_by: &ServedBy, extensions: &mut Extensions) {
     if is_logged() {
         extensions.insert(served_by.clone());
@@ -135,7 +135,7 @@ fn log_access(call_info: &CallInfo, path: &str, code: Option<Code>, served_by: O
     );
 }
 
-/// The event of one answer, made on drop for a caller that went away.
+/// The event of one answer, emitted on drop for a caller that disconnected.
 #[derive(Debug)]
 pub(super) struct CallRecord<'a> {
     ctx: &'a Context,
@@ -174,14 +174,14 @@ impl Drop for CallRecord<'_> {
     }
 }
 
-/// The time of the clock that tests can pause.
+/// Returns the time of the clock that tests can pause.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// What a panic becomes; its message is already in the log.
+/// Returns the error for a panic; its message is already in the log.
 pub(super) fn panic_error() -> Error {
-    Error::internal("a handler panicked")
+    Error::internal("handler panicked")
 }
 
 /// Replaces a status of the gRPC library by ours.
@@ -193,7 +193,7 @@ fn replace_library_status(limits: &Limits, path: &str, response: &mut Response) 
         return;
     }
     let encodings = response.headers_mut().remove(ACCEPT_ENCODING_KEY);
-    // The library says nothing about a method that a service does not have.
+    // The library gives no text for a method that a service does not have.
     let is_unknown =
         library_status.code() == tonic::Code::Unimplemented && library_status.message().is_empty();
     let error = match is_unknown {
@@ -208,8 +208,8 @@ fn replace_library_status(limits: &Limits, path: &str, response: &mut Response) 
     }
 }
 
-/// What a status of the gRPC library means. It only checks messages, so whatever is wrong with one
-/// is a mistake of the client.
+/// Returns the error for a status of the gRPC library. It only checks messages, so each of its
+/// statuses is a mistake of the client.
 pub(super) fn library_error(limits: &Limits, library_status: &Status) -> Error {
     use tonic::Code as Grpc;
     let code = match library_status.code() {
@@ -239,7 +239,7 @@ pub(super) fn library_error(limits: &Limits, library_status: &Status) -> Error {
     Error::new(code, library_status.message().to_owned())
 }
 
-/// The deadline from `grpc-timeout`: up to 8 digits and a unit.
+/// Parses the deadline from `grpc-timeout`: up to 8 digits and a unit.
 fn deadline(headers: &HeaderMap, received: Instant) -> Result<Option<Instant>> {
     let Some(value) = headers.get(TIMEOUT_KEY) else {
         return Ok(None);

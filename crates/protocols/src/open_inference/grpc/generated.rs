@@ -1,7 +1,7 @@
 //! The messages and skeletons that `cargo xtask codegen` writes from `proto/`.
 //!
 //! Decision: they are included and not declared as modules, because a file is named after its
-//! package, dots and all, and so that no formatter touches them.
+//! package, dots included, and so that no formatter changes them.
 
 #![expect(
     clippy::allow_attributes_without_reason,

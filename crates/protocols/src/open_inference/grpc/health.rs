@@ -1,7 +1,7 @@
 //! `grpc.health.v1`: the readiness of the server for load balancers that speak gRPC.
 //!
-//! Decision: every service is as ready as the server, so the state is read when somebody asks and
-//! kept nowhere. A watcher is told of a change within [`WATCH_PERIOD`].
+//! Decision: every service is as ready as the server, so the state is read on each request and not
+//! stored. A watcher sees a change within [`WATCH_PERIOD`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use super::service::InferenceService;
 use super::status::status;
 use crate::context::Context;
 
-/// Short beside the seconds in which load balancers act.
+/// Short compared with the seconds in which load balancers react.
 const WATCH_PERIOD: Duration = Duration::from_millis(500);
 
-/// Answers health checks with the readiness of the server.
+/// The health service, which reports the readiness of the server.
 #[derive(Clone, Debug)]
 pub(super) struct ReadinessHealth {
     ctx: Arc<Context>,
@@ -35,7 +35,7 @@ impl ReadinessHealth {
         }
     }
 
-    /// The status of `service`; the empty name stands for the server.
+    /// Returns the status of `service`; the empty name stands for the server.
     fn serving_status(&self, service: &str) -> ServingStatus {
         let known = <GrpcInferenceServiceServer<InferenceService> as NamedService>::NAME;
         if !service.is_empty() && service != known {

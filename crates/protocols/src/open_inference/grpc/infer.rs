@@ -1,4 +1,4 @@
-//! One inference of a gRPC message, shared by the unary call and the stream.
+//! Inference for a gRPC message, shared by the unary call and the stream.
 
 use contract::{InferResponse, Result, ServedBy, Target};
 use http::HeaderMap;
@@ -11,21 +11,21 @@ use super::{decode, encode};
 use crate::context::Context;
 use crate::open_inference::inference::{CallInfo, run};
 
-/// What an inference gave, before it is a message.
+/// The result of an inference before it is encoded.
 #[derive(Debug)]
 pub(super) struct InferenceResult {
-    /// Who answered.
+    /// The version and arm that answered.
     pub(super) served_by: ServedBy,
     /// The answer.
     pub(super) response: InferResponse,
-    /// The id that the caller wants to see again.
+    /// The id that the answer repeats.
     pub(super) id: String,
-    /// The form in which the caller wants the answer.
+    /// The form of the answer.
     pub(super) form: Form,
 }
 
 impl InferenceResult {
-    /// The message that tells it.
+    /// Encodes the result as a message.
     pub(super) fn into_message(self) -> wire::ModelInferResponse {
         encode::encode(&self.response, self.id, self.form)
     }

@@ -1,4 +1,4 @@
-//! Parameters of the messages as those of the contract.
+//! Conversion of message parameters to those of the contract.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use contract::{Error, Parameter, Parameters, Result};
 use super::generated::inference::InferParameter;
 use super::generated::inference::infer_parameter::ParameterChoice;
 
-/// The parameters of a request, an input or an output.
+/// Converts the parameters of a request, an input or an output.
 pub(super) fn parameters(wire: BTreeMap<String, InferParameter>) -> Result<Parameters> {
     let mut parameters = Parameters::new();
     for (name, value) in wire {

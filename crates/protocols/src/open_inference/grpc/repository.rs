@@ -1,4 +1,4 @@
-//! Repository control: the messages, whichever of the two services they came by.
+//! Repository control for the messages of both services.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::open_inference::repository::{
     Action, ControlParameter, IndexRow, control, index, named_repository,
 };
 
-/// What is asked for by a load or an unload.
+/// A load or unload request.
 #[derive(Debug)]
 pub(super) struct ControlRequest {
     pub(super) action: Action,
@@ -23,7 +23,7 @@ pub(super) struct ControlRequest {
     pub(super) parameters: BTreeMap<String, ModelRepositoryParameter>,
 }
 
-/// The index, one row per version.
+/// Returns the index, one row per version.
 pub(super) fn list(ctx: &Context, request: &RepositoryIndexRequest) -> RepositoryIndexResponse {
     let row = |row: IndexRow| ModelIndex {
         name: row.name,
@@ -36,7 +36,7 @@ pub(super) fn list(ctx: &Context, request: &RepositoryIndexRequest) -> Repositor
     }
 }
 
-/// Carries out `request` and gives the name of the model.
+/// Applies `request` and returns the name of the model.
 pub(super) async fn apply(ctx: &Context, request: ControlRequest) -> Result<String> {
     let name = model_name(&request.repository_name, &request.model_name)?;
     let mut parameters = Vec::with_capacity(request.parameters.len());
@@ -47,7 +47,8 @@ pub(super) async fn apply(ctx: &Context, request: ControlRequest) -> Result<Stri
     Ok(name.to_string())
 }
 
-/// KServe's messages have the model in the field where Triton's have the repository.
+/// Returns the model name. KServe's messages have the model in the field where Triton's have the
+/// repository.
 fn model_name(repository: &str, model: &str) -> Result<ModelName> {
     match (repository, model) {
         (repository, "") => ModelName::new(repository),

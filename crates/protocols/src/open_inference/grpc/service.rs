@@ -1,4 +1,5 @@
-//! The methods of the gRPC services: open the message, call what REST calls too, write the answer.
+//! The methods of the gRPC services: decode the message, call the same code as REST, encode the
+//! answer.
 //!
 //! Decision: one type implements both services, which share their messages.
 
@@ -33,7 +34,7 @@ use crate::open_inference::statistics::statistics as version_statistics;
 
 type RpcResult<T> = std::result::Result<Response<T>, Status>;
 
-/// Serves the methods of all inference services.
+/// The service with the methods of all inference services.
 #[derive(Clone, Debug)]
 pub(super) struct InferenceService {
     ctx: Arc<Context>,
@@ -82,7 +83,7 @@ impl InferenceService {
     }
 }
 
-/// The answer with who gave it in its metadata.
+/// Returns the answer with the version and arm that answered in its metadata.
 fn into_response(mut inference_result: InferenceResult) -> Response<wire::ModelInferResponse> {
     let served_by = std::mem::take(&mut inference_result.served_by);
     let (mut headers, mut extensions) = (HeaderMap::new(), Extensions::default());
@@ -92,10 +93,10 @@ fn into_response(mut inference_result: InferenceResult) -> Response<wire::ModelI
     Response::from_parts(metadata, inference_result.into_message(), extensions)
 }
 
-/// What the frame knows about the call.
+/// Returns the call information from the frame.
 fn call_info<M>(request: &Request<M>) -> std::result::Result<CallInfo, Status> {
     let call_info = request.extensions().get::<CallInfo>().cloned();
-    call_info.ok_or_else(|| status(&Error::internal("a call came around the frame")))
+    call_info.ok_or_else(|| status(&Error::internal("call bypassed the frame")))
 }
 
 fn run_handler<M, R>(request: Request<M>, work: impl FnOnce(M) -> Result<R>) -> RpcResult<R> {

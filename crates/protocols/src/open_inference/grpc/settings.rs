@@ -1,6 +1,6 @@
 //! The trace and log settings as messages.
 //!
-//! Rule: a setting without a value goes back to what it was at the start.
+//! Rule: a setting without a value returns to its value at the start.
 
 use contract::{ModelName, Result};
 
@@ -32,7 +32,7 @@ pub(super) fn trace(ctx: &Context, request: TraceSettingRequest) -> Result<Trace
     })
 }
 
-/// Every trace setting is a list on the wire; most of them are one text.
+/// Converts a trace setting, which is always a list on the wire; most of them are one text.
 fn requested_trace(name: &str, mut values: Vec<String>) -> RequestedValue {
     let is_list =
         |(known, setting): &(&str, Setting)| *known == name && matches!(setting, Setting::List(_));

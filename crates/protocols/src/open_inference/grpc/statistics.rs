@@ -5,7 +5,7 @@ use contract::{BatchStatistics, CountAndTime, VersionStatistics};
 use super::generated::inference as wire;
 use crate::open_inference::statistics::{batch_size, epoch_milliseconds, nanoseconds};
 
-/// The message for one version.
+/// Returns the message for one version.
 pub(super) fn model_statistics(statistics: &VersionStatistics) -> wire::ModelStatistics {
     wire::ModelStatistics {
         name: statistics.model.to_string(),

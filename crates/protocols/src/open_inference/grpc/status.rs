@@ -1,7 +1,7 @@
 //! Errors as gRPC statuses.
 //!
-//! Decision: beside the status, which many causes share, goes the stable code in the metadata; a
-//! status without it was made by the gRPC library, and `frame` tells by that what to restate.
+//! Decision: the metadata has the stable code beside the status, which many causes share; a status
+//! without it was made by the gRPC library, and `frame` replaces it.
 
 use contract::{Code, Error};
 use http::HeaderMap;
@@ -13,10 +13,10 @@ use crate::status::{ADMISSION_LEVEL, status as statuses};
 
 /// The metadata key of the stable code of an error, such as `invalid_request`.
 pub(super) const CODE_KEY: &str = "x-lockgate-code";
-/// The metadata key by which a server tells gRPC clients how long to wait before they try again.
+/// The metadata key with the time after which a gRPC client may retry.
 const PUSHBACK_KEY: &str = "grpc-retry-pushback-ms";
 
-/// The status of `error`, with the sentence that REST gives too.
+/// Returns the status of `error`, with the same message as REST.
 pub(super) fn status(error: &Error) -> Status {
     let code = error.code();
     let mut status = Status::new(statuses(code).grpc, error.message());
@@ -31,9 +31,9 @@ pub(super) fn status(error: &Error) -> Status {
     status
 }
 
-/// Logs `error` where it is handled, and gives its status.
+/// Logs `error` where it is handled, and returns its status.
 ///
-/// Only our own failures are worth waking somebody; refusals and mistakes come by the thousand.
+/// Only our own failures are worth an alert; refusals and mistakes are frequent.
 pub(super) fn failure(call_info: &CallInfo, error: &Error) -> Status {
     let (id, code, message) = (&call_info.id, error.code().as_str(), error.message());
     let diagnostic = error.diagnostic();
@@ -48,7 +48,7 @@ pub(super) fn failure(call_info: &CallInfo, error: &Error) -> Status {
     status(error)
 }
 
-/// The stable code in the metadata of a failed call.
+/// Returns the stable code in the metadata of a failed call.
 pub(super) fn code_of(headers: &HeaderMap) -> Option<Code> {
     let word = headers.get(CODE_KEY)?.to_str().ok()?;
     Code::ALL.into_iter().find(|code| code.as_str() == word)

@@ -1,9 +1,9 @@
 //! `ModelStreamInfer`: many inferences over one call, answered as they finish.
 //!
 //! Rule: up to [`MAX_RUNNING`] requests run at once, then reading waits. A request that fails gets
-//! its error as an answer and the stream goes on, unless the caller asked for real statuses. When
-//! the caller has sent everything, or something unreadable, what runs is answered and then the
-//! stream ends. Nothing is spawned, so dropping the stream cancels all of it.
+//! its error as an answer and the stream goes on, unless the caller wants real statuses. When the
+//! caller has sent everything, or a message that cannot be decoded, running requests are answered
+//! and then the stream ends. Nothing is spawned, so dropping the stream cancels all of it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use super::status::failure;
 use crate::context::Context;
 use crate::open_inference::inference::CallInfo;
 
-/// The metadata key, with the value `true`, that asks for real statuses.
+/// The metadata key that enables real statuses by the value `true`.
 pub(super) const STATUS_KEY: &str = "triton_grpc_error";
-/// Marks the last answer to a request, which here is the only one.
+/// The parameter that marks the last answer to a request, which here is the only one.
 const FINAL_RESPONSE: &str = "triton_final_response";
-/// Names the arm of the split that answered.
+/// The parameter with the arm of the split that answered.
 const ARM: &str = "arm";
 /// The probability that the arm had, when the split is a bandit.
 const PROPENSITY: &str = "propensity";
@@ -40,7 +40,7 @@ const MAX_RUNNING: usize = 64;
 /// The answers of a stream, in the order in which they are ready.
 pub(super) type ResponseStream = BoxStream<'static, Result<ModelStreamInferResponse, Status>>;
 
-/// What came over the stream, until it ends or fails.
+/// The requests of the stream, until it ends or fails.
 pub(super) struct Requests {
     pub(super) messages: Streaming<ModelInferRequest>,
     pub(super) call_info: CallInfo,
@@ -48,7 +48,7 @@ pub(super) struct Requests {
     pub(super) is_status_wanted: bool,
 }
 
-/// Answers `requests`.
+/// Runs `requests` and returns their answers.
 pub(super) fn infer_stream(ctx: Arc<Context>, requests: Requests) -> ResponseStream {
     let session = Session {
         ctx,
@@ -69,21 +69,21 @@ struct Session {
 enum State {
     /// More requests may come.
     Reading,
-    /// None will come; after what runs, the stream ends, with the status if there is one.
+    /// No more requests will come; the stream ends after the running ones, with the status if any.
     Draining(Option<Status>),
     /// A status was sent, after which nothing may follow.
     Ended,
 }
 
-/// One request that was run.
+/// The result of one request.
 struct Outcome {
     id: String,
     call_info: CallInfo,
     result: Result<ModelInferResponse, Error>,
 }
 
-/// Metadata belongs to the whole stream: each answer names its version itself, and its arm and the
-/// propensity among its parameters.
+/// Adds the arm and the propensity to the parameters of an answer, because metadata belongs to the
+/// whole stream; the version is in each answer already.
 fn with_arm_parameters(mut inference_result: InferenceResult) -> ModelInferResponse {
     let served_by = std::mem::take(&mut inference_result.served_by);
     let mut response = inference_result.into_message();
@@ -183,7 +183,7 @@ impl Session {
         })
     }
 
-    /// After a status nothing follows, so what still runs is cancelled.
+    /// Ends the stream and cancels running requests, because nothing follows a status.
     fn end(&mut self) {
         self.state = State::Ended;
         self.running.clear();

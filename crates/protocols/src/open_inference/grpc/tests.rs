@@ -31,7 +31,7 @@ use crate::server::{self, ListenerHandle, ListenerKind};
 
 type Client = GrpcInferenceServiceClient<Channel>;
 
-/// What a double does with an inference.
+/// The behaviour of a double on an inference.
 #[derive(Debug, Default)]
 enum Behaviour {
     #[default]
@@ -40,7 +40,7 @@ enum Behaviour {
     Panic,
     /// Refuses early what has this priority.
     Busy(Option<u32>),
-    /// Never answers; tells when it started and when it was dropped.
+    /// Never answers; reports when it started and when it was dropped.
     Hold(Mutex<Option<Signals>>),
 }
 

@@ -1,7 +1,7 @@
-//! The time in which the message of a call must arrive.
+//! Time limit for the arrival of a message.
 //!
 //! Decision: it is the limit of REST bodies, so a caller that sends a byte now and then cannot hold
-//! a call open. The calls that live on a long stream of messages have no such limit.
+//! a call open. Calls with a long stream of messages have no such limit.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,12 +17,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::status::status;
 
-/// The only method of the inference service whose caller streams.
+/// The only method of the inference service with client streaming.
 const STREAM_METHOD: &str = "/ModelStreamInfer";
-/// The services whose callers stream.
+/// The services with client streaming.
 const STREAM_SERVICE: &str = "/grpc.reflection.";
 
-/// `body`, which must be complete within `limit`, unless the call at `path` is a stream.
+/// Wraps `body`, which must be complete within `limit`, unless the call at `path` is a stream.
 pub(super) fn with_timeout(path: &str, body: Body, limit: Duration) -> Body {
     if path.ends_with(STREAM_METHOD) || path.starts_with(STREAM_SERVICE) || body.is_end_stream() {
         return body;
@@ -30,18 +30,18 @@ pub(super) fn with_timeout(path: &str, body: Body, limit: Duration) -> Body {
     Body::new(TimeoutBody::new(body, Instant::now(), limit))
 }
 
-/// A body that must be complete within a time.
+/// A body that must be complete within a time limit.
 #[derive(Debug)]
 pub(super) struct TimeoutBody<B> {
     body: B,
     end: Instant,
-    /// Made when the body lets us wait, which a small one never does.
+    /// Created when the body is first pending, which a small one never is.
     timer: Option<Pin<Box<Sleep>>>,
     limit: Duration,
 }
 
 impl<B> TimeoutBody<B> {
-    /// `body`, whose time begins at `start`.
+    /// Wraps `body`, whose time begins at `start`.
     pub(super) fn new(body: B, start: Instant, limit: Duration) -> Self {
         Self {
             body,

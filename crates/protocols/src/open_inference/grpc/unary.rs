@@ -1,10 +1,10 @@
 //! `ModelInfer` without the service that the gRPC library generates.
 //!
 //! Decision: nearly every call is one whole message without compression, which is read and written
-//! here for a fraction of what the streams of the library cost. Whatever else a call is (compressed,
-//! too large, broken off, malformed, more than one message, with trailers) goes to the generated
-//! service as it came, with what was read of it put back, so each rule stays in one place.
-//! Rejected: refusing such calls here, where every text and status would be said again.
+//! here for a fraction of the cost of the library's streams. Every other call (compressed, too
+//! large, broken off, malformed, more than one message, with trailers) goes to the generated
+//! service unchanged, with the bytes already read put back, so each rule stays in one place.
+//! Rejected: refusing such calls here, which would repeat every text and status.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,16 +36,16 @@ use crate::context::Context;
 use crate::open_inference::inference::CallInfo;
 use crate::rest::RequestBody;
 
-/// What is before a message: whether it is compressed, and its length.
+/// The prefix of a message: a byte for compression, and four for its length.
 const PREFIX_BYTES: usize = 5;
-/// The metadata key of the compression of the messages that come.
+/// The metadata key of the compression of incoming messages.
 const ENCODING_KEY: HeaderName = HeaderName::from_static("grpc-encoding");
 /// The media type of a reply.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
-/// The status of a call that went well.
+/// The status of a successful call.
 const OK: HeaderValue = HeaderValue::from_static("0");
 
-/// Answers a call of `ModelInfer`, by `service` when it is not a plain one.
+/// Handles a call of `ModelInfer`, by `service` when it is not a plain one.
 pub(super) async fn run<B>(
     ctx: Arc<Context>,
     mut service: GrpcInferenceServiceServer<InferenceService>,
@@ -73,7 +73,7 @@ where
     };
     parts.extensions.insert(call_info);
     let request = Request::from_parts(parts, Body::new(partial.replay(body)));
-    // A box, so that the many plain calls do not carry the state of the service.
+    // Boxed, so that the many plain calls do not carry the state of the service.
     match Box::pin(service.call(request)).await {
         Ok(response) => response.map(Body::new),
         Err(never) => match never {},
@@ -96,12 +96,12 @@ async fn run_message(
     Ok(response.unwrap_or_else(|error| failure(call_info, &error).into_http()))
 }
 
-/// A message without its prefix.
+/// Returns a message without its prefix.
 fn message(framed: &[u8]) -> &[u8] {
     framed.get(PREFIX_BYTES..).unwrap_or_default()
 }
 
-/// A message from its bytes, or these when it cannot be decoded.
+/// Decodes a message, or returns its bytes when it cannot be decoded.
 fn decode(framed: Bytes) -> std::result::Result<ModelInferRequest, PartialBody> {
     let message = framed.slice(PREFIX_BYTES.min(framed.len())..);
     if check_fields(&message).is_ok()
@@ -115,14 +115,14 @@ fn decode(framed: Bytes) -> std::result::Result<ModelInferRequest, PartialBody> 
     })
 }
 
-/// Whether the messages come without compression.
+/// Returns whether the messages come without compression.
 fn is_plain(headers: &HeaderMap) -> bool {
     headers
         .get(ENCODING_KEY)
         .is_none_or(|encoding| encoding == "identity")
 }
 
-/// What is known of a message from its first bytes.
+/// The information about a message in its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Prefix {
     /// The prefix has not arrived.
@@ -144,8 +144,8 @@ fn prefix(bytes: &[u8], limit: usize) -> Prefix {
     }
 }
 
-/// Reads the only message of a body, with its prefix, and gives back what it read when it is
-/// anything else.
+/// Reads the only message of a body, with its prefix; returns the bytes read so far when the body
+/// is anything else.
 async fn read_message<B>(
     body: &mut TimeoutBody<B>,
     limit: usize,
@@ -182,7 +182,7 @@ where
     })
 }
 
-/// The bytes of a message as they arrive: those of a single piece are not copied.
+/// The bytes of a message as they arrive; those of a single piece are not copied.
 #[derive(Debug, Default)]
 struct BodyBuffer {
     single: Bytes,
@@ -218,27 +218,27 @@ impl BodyBuffer {
     }
 }
 
-/// What was read of a body.
+/// The part of a body that was read.
 #[derive(Debug, Default)]
 struct PartialBody {
     bytes: Bytes,
     next_frame: NextFrame,
 }
 
-/// What came after the bytes that were read.
+/// The frame after the bytes that were read.
 #[derive(Debug, Default)]
 enum NextFrame {
     /// Nothing was read after them.
     #[default]
     Unread,
-    /// The end.
+    /// The end of the body.
     End,
     /// Trailers, or an error.
     Frame(Box<std::result::Result<Frame<Bytes>, BoxError>>),
 }
 
 impl PartialBody {
-    /// The body as it was before it was read.
+    /// Returns the body as it was before it was read.
     fn replay<B>(self, rest: B) -> ReplayBody<B> {
         let bytes = (!self.bytes.is_empty()).then_some(self.bytes);
         let (next_frame, rest) = match self.next_frame {
@@ -254,7 +254,7 @@ impl PartialBody {
     }
 }
 
-/// A body of which a part was read.
+/// A body that begins with the part already read.
 #[derive(Debug)]
 struct ReplayBody<B> {
     bytes: Option<Bytes>,
@@ -297,13 +297,13 @@ fn reply(mut inference_result: InferenceResult) -> Result<Response> {
     Ok(response)
 }
 
-/// A message with its prefix.
+/// Encodes a message with its prefix.
 fn framed(message: &impl Message) -> Result<Bytes> {
     let n_bytes = message.encoded_len();
     let length = u32::try_from(n_bytes).map_err(|_| {
         Error::new(
             Code::PayloadTooLarge,
-            format!("the answer has {n_bytes} bytes, more than a message of gRPC can have"),
+            format!("the answer has {n_bytes} bytes, more than a gRPC message can hold"),
         )
     })?;
     let mut bytes = BytesMut::with_capacity(PREFIX_BYTES.saturating_add(n_bytes));
@@ -313,7 +313,7 @@ fn framed(message: &impl Message) -> Result<Bytes> {
     Ok(bytes.freeze())
 }
 
-/// The body of a reply: what of it is still to be sent.
+/// The body of a reply: the frames still to be sent.
 #[derive(Debug)]
 enum UnaryReply {
     Message(Bytes),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::open_inference::datatype::config_name;
 use crate::open_inference::model_config::{ModelConfig, TensorConfig};
 
-/// The configuration as clients of Triton read it.
+/// Returns the configuration in the format of Triton.
 pub(super) fn config_json(config: &ModelConfig) -> Value {
     let inputs: Vec<_> = config.inputs.iter().map(input).collect();
     let outputs: Vec<_> = config.outputs.iter().map(output).collect();

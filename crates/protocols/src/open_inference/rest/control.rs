@@ -67,7 +67,7 @@ async fn unload(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 }
 
 async fn apply(ctx: &Context, call: &Call, action: Action) -> Result<String> {
-    // Nobody learns from the errors of a body whether control would be allowed.
+    // Checked before the body, so that its errors do not reveal whether control is on.
     ctx.check_control()?;
     let name = call.required_model()?;
     let limits = JsonLimits::from(&ctx.limits);

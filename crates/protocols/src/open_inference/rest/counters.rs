@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::open_inference::statistics::{batch_size, epoch_milliseconds, nanoseconds};
 
-/// The statistics as clients of Triton read them.
+/// Returns the statistics in the format of Triton.
 pub(super) fn statistics_json(list: &[VersionStatistics]) -> Value {
     let versions: Vec<_> = list.iter().map(version).collect();
     json!({"model_stats": versions})

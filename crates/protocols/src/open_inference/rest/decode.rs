@@ -1,7 +1,7 @@
 //! An inference request in JSON, with binary tensors behind it.
 //!
-//! Decision: it is read in two steps. What is around the tensors costs little to read, and tells
-//! whether the request comes too late for the tensors to be worth reading.
+//! Decision: it is read in two steps. The envelope costs little to read, and shows whether the
+//! request comes too late for the tensors to be worth reading.
 
 use contract::{Error, NamedTensor, Parameter, Result};
 
@@ -15,7 +15,7 @@ use crate::open_inference::parameters::{
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::read::read_with_shape;
 
-/// A request, and the id that its caller wants to see again.
+/// A request, and the id that its reply repeats.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     /// The member `id`.
@@ -34,7 +34,7 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads what is around the tensors.
+    /// Reads everything but the tensors.
     pub(super) fn read(json: &'a [u8], limits: &'a JsonLimits) -> Result<Self> {
         let request = Object::parse(json, "the request".to_owned(), limits)?;
         Ok(Self {

@@ -14,7 +14,7 @@ use crate::tensor_json::write::{NonFinite, write_flat};
 /// Room for everything but the tensors.
 const ENVELOPE_BYTES: usize = 256;
 
-/// The reply to a request with the id `id`; `is_binary` tells for each output how it is written.
+/// Encodes the reply to a request with the id `id`; `is_binary` has the form of each output.
 pub(super) fn encode(
     id: Option<&str>,
     response: &InferResponse,
@@ -55,7 +55,7 @@ pub(super) fn encode(
     Ok(with_blobs(body, &blobs))
 }
 
-/// The members of an output that come before its elements.
+/// Writes the members of an output that come before its elements.
 fn write_head(output: &NamedTensor, body: &mut Vec<u8>) -> Result<()> {
     body.extend_from_slice(b"{\"name\":");
     write_text(&output.name, body)?;
@@ -90,7 +90,8 @@ fn with_blobs(mut body: Vec<u8>, blobs: &[&Bytes]) -> Reply {
     reply
 }
 
-/// About the size of the reply: exact for binary outputs, a guess for numbers in JSON.
+/// Returns the approximate size of the reply: exact for binary outputs, a guess for numbers in
+/// JSON.
 fn capacity(response: &InferResponse) -> usize {
     let outputs = response.outputs.iter();
     outputs

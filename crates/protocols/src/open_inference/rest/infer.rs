@@ -21,7 +21,7 @@ use crate::rest::{Call, EarlyAdmission, Reply};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::write::NonFinite;
 
-/// Answers one inference request.
+/// Handles one inference request.
 pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let call_info = CallInfo {
         id: call.id.clone(),
@@ -51,7 +51,7 @@ pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     Ok(reply.await?.with_served_by(served_by))
 }
 
-/// Picks the version that a request is for, and reads its inputs.
+/// Picks the version for a request, and decodes its inputs.
 async fn read(ctx: &Arc<Context>, mut call: Call) -> Result<(Route, Decoded)> {
     let (name, version) = target(&call)?;
     let target = Target {
@@ -85,7 +85,7 @@ async fn read(ctx: &Arc<Context>, mut call: Call) -> Result<(Route, Decoded)> {
     }
 }
 
-/// Refuses what would be refused after its tensors were read too.
+/// Refuses a request early that would also be refused after its tensors were read.
 fn refuse_early(
     ctx: &Context,
     call: &Call,
@@ -102,7 +102,7 @@ fn refuse_early(
     early_admission.refuse(ctx, deadline)
 }
 
-/// Whether the caller names JSON among the media types that it takes; a wildcard names nothing.
+/// Returns whether the caller accepts JSON by name; a wildcard does not count.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT).iter();
     values

@@ -1,4 +1,4 @@
-//! What the server and its models say about themselves: health, metadata, configuration, counters.
+//! Routes for health, metadata, configuration and statistics.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::open_inference::model_config::model_config;
 use crate::open_inference::statistics::statistics;
 use crate::rest::{Call, Reply};
 
-/// The routes that tell.
+/// Returns the routes that show the server and its models.
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     let metadata = get(sync_handler(ctx, server_metadata));
     let router = Router::new()

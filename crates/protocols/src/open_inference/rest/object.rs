@@ -1,4 +1,4 @@
-//! JSON objects as the handlers read them: by key, with errors that name the place.
+//! JSON objects with access by key, and errors that give the path.
 //!
 //! Decision: `null` is the same as a missing key, because clients that print every field send it;
 //! unknown keys have no meaning.
@@ -19,7 +19,7 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Cuts `json`, which errors call `path`.
+    /// Splits `json` into its members; errors call it `path`.
     pub(super) fn parse(json: &'a [u8], path: String, limits: &'a JsonLimits) -> Result<Self> {
         let members = object_members(json, limits).map_err(|error| error.in_context(&path))?;
         Ok(Self {
@@ -29,7 +29,7 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The whole body of a request; nothing is the same as an object without members.
+    /// Parses the whole body of a request; an empty body is the same as an object without members.
     pub(super) fn body(json: &'a [u8], limits: &'a JsonLimits) -> Result<Self> {
         let json = match json.trim_ascii() {
             b"" => b"{}",
@@ -38,25 +38,25 @@ impl<'a> Object<'a> {
         Self::parse(json, "the body".to_owned(), limits)
     }
 
-    /// All members, `null` included.
+    /// Returns all members, `null` included.
     pub(super) fn members(&self) -> impl Iterator<Item = (&str, &'a [u8])> {
         let members = self.members.iter();
         members.map(|(key, value)| (&**key, *value))
     }
 
-    /// The member `key` in JSON.
+    /// Returns the member `key` as JSON.
     pub(super) fn get(&self, key: &str) -> Option<&'a [u8]> {
         let mut members = self.members();
         let value = members.find(|(name, _)| *name == key);
         value.map(|(_, json)| json).filter(|json| !is_null(json))
     }
 
-    /// The member `key` in JSON.
+    /// Returns the member `key` as JSON.
     pub(super) fn required(&self, key: &str) -> Result<&'a [u8]> {
         self.get(key).ok_or_else(|| self.error(key, "is missing"))
     }
 
-    /// The text `key`.
+    /// Returns the text `key`.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>> {
         let read = |json| serde_json::from_slice(json);
         self.get(key)
@@ -64,12 +64,12 @@ impl<'a> Object<'a> {
             .transpose()
     }
 
-    /// The text `key`.
+    /// Returns the text `key`.
     pub(super) fn required_text(&self, key: &str) -> Result<String> {
         self.text(key)?.ok_or_else(|| self.error(key, "is missing"))
     }
 
-    /// The truth value `key`.
+    /// Returns the boolean `key`.
     pub(super) fn bool(&self, key: &str) -> Result<Option<bool>> {
         match self.get(key) {
             None => Ok(None),
@@ -79,7 +79,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The items of the array `key`, each in JSON; none without the key.
+    /// Returns the items of the array `key`, each as JSON; none without the key.
     pub(super) fn array(&self, key: &str) -> Result<Vec<&'a [u8]>> {
         match self.get(key) {
             None => Ok(Vec::new()),
@@ -88,7 +88,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The object `parameters`, whose values are texts, numbers and truth values.
+    /// Returns the object `parameters`, whose values are texts, numbers and booleans.
     pub(super) fn parameters(&self) -> Result<Parameters> {
         let mut parameters = Parameters::new();
         let Some(json) = self.get("parameters") else {
@@ -98,17 +98,14 @@ impl<'a> Object<'a> {
         let object = Object::parse(json, path, self.limits)?;
         for (name, value) in object.members() {
             let value = parameter(value).ok_or_else(|| {
-                object.error(
-                    name,
-                    "must be a string, an integer, a number or a truth value",
-                )
+                object.error(name, "must be a string, an integer, a number or a boolean")
             })?;
             parameters.insert(name.to_owned(), value);
         }
         Ok(parameters)
     }
 
-    /// An error about the member `key`.
+    /// Returns an error about the member `key`.
     pub(super) fn error(&self, key: &str, what: &str) -> Error {
         Error::invalid(format!("{}: `{key}` {what}", self.path))
     }
@@ -120,7 +117,7 @@ fn is_null(json: &[u8]) -> bool {
 
 fn parameter(json: &[u8]) -> Option<Parameter> {
     match json.trim_ascii().first()? {
-        // Containers are refused before they are read.
+        // Containers are refused without being parsed.
         b'[' | b'{' => return None,
         b'"' => return serde_json::from_slice(json).ok().map(Parameter::Text),
         _ => {}

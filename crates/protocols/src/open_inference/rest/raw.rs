@@ -1,12 +1,12 @@
-//! A request that is nothing but the elements of the only input of a model.
+//! A request that consists of the elements of the only input of a model.
 //!
 //! Rule: one dimension may be open, and its size follows from the length of the body. Models that
-//! batch get one row. A `BYTES` input must be a single element, which the whole body is.
+//! batch get one row. A `BYTES` input must be a single element, which is the whole body.
 
 use bytes::Bytes;
 use contract::{Dimension, Error, ModelInfo, NamedTensor, Result, Shape, Tensor, TensorSpec};
 
-/// The input that `body` is, for the model of `info`.
+/// Returns `body` as the input of the model of `info`.
 pub(super) fn raw_request(info: &ModelInfo, body: Bytes) -> Result<NamedTensor> {
     let [input] = info.signature.inputs.as_slice() else {
         return Err(Error::invalid(format!(
@@ -44,7 +44,7 @@ fn single_element(
     Ok((vec![1], tensor.data().clone()))
 }
 
-/// The sizes of `dims` that make a tensor of `n_bytes`.
+/// Returns the sizes of `dims` that make a tensor of `n_bytes`.
 fn sizes(
     input: &TensorSpec,
     dims: &[Dimension],

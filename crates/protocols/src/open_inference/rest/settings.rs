@@ -79,8 +79,8 @@ fn change(ctx: &Context, call: &Call, settings: &Settings) -> Result<Reply> {
     let limits = JsonLimits::from(&ctx.limits);
     let body = Object::body(&call.body, &limits)?;
     for (name, json) in body.members() {
-        let requested = requested(json)
-            .ok_or_else(|| body.error(name, "is no value that a setting can have"))?;
+        let requested =
+            requested(json).ok_or_else(|| body.error(name, "is not a valid value of a setting"))?;
         check_change(settings, name, &requested)?;
     }
     Ok(show(settings))

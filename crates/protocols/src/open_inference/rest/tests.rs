@@ -150,7 +150,7 @@ impl TestRequest {
         self
     }
 
-    /// What `router` answers.
+    /// Returns the reply of `router`.
     fn answer(&self, router: &Router) -> TestResponse {
         let mut request = Request::builder()
             .method(&self.method)

@@ -1,4 +1,4 @@
-//! Routes of the protocol that are known and not offered.
+//! Routes of the protocol that are known but not supported.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::open_inference::parameters::shared_memory;
 use crate::rest::{Call, Reply};
 
-/// The routes that answer with the name of what is not offered.
+/// Returns the routes that answer with the name of the unsupported feature.
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     let generate = post(sync_handler(ctx, refuse_generate));
     let mut router = versioned(Router::new(), "/generate", generate.clone());
@@ -43,7 +43,7 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
 fn refuse_generate(_: &Context, _: &Call) -> Result<Reply> {
     Err(Error::new(
         Code::Unsupported,
-        "generating text is not offered; use `infer` with the tensors of the model",
+        "generating text is not supported; use `infer` with the tensors of the model",
     ))
 }
 

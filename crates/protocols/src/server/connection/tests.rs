@@ -3,7 +3,7 @@ use super::*;
 /// Seconds since a connection was accepted.
 type Seconds = u64;
 
-/// What is seen at second 0, unless a case says otherwise.
+/// The snapshot at second 0, unless a case sets another.
 #[derive(Clone, Copy, Debug, Default)]
 struct Case {
     draining_since: Option<Seconds>,

@@ -92,7 +92,7 @@ impl Infer for Busy {
     }
 }
 
-/// What answers on the short way while the server refuses this priority early.
+/// Returns a fast path of a server that refuses this priority early.
 fn busy(refused: Option<u32>) -> FastPath {
     let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
     let ctx = Arc::new(Context {

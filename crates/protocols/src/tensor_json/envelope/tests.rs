@@ -87,7 +87,7 @@ fn malformed_objects_are_refused_with_the_place() {
         ),
         (
             "{\"a\":1,\"\\u0061\":2}",
-            "key `a` stands twice in one object",
+            "key `a` appears twice in one object",
         ),
         (
             "{\"a\":[[[[1]]]]}",

@@ -1,12 +1,12 @@
-//! Short numbers written like those before them, as most rows are filled.
+//! Short numbers in the same layout as those before them, which fill most rows.
 //!
-//! Rule: a [`Form`] knows how many bytes a number has beside its sign, where its point stands, and
+//! Rule: a [`Form`] stores how many bytes a number has beside its sign, the place of its point, and
 //! what separates it from the next. So a number of the same layout needs no search for its end, and
 //! the next one is begun before this one is done. One test of the whole word shows that every byte
-//! is what the layout says, and weights that pass over the point put the digits together. There is
-//! no form at the start; the numbers read by [`short`](super::short()) give it, and a number of
-//! another layout is refused and read that way. Rejected: gathering the words of sixteen numbers to
-//! convert them side by side, which takes fewer instructions and no less time.
+//! fits the layout, and weights that skip the point combine the digits. There is no form at the
+//! start; the numbers read by [`short`](super::short()) give it, and a number of another layout is
+//! refused and read that way. Rejected: gathering the words of sixteen numbers to convert them side
+//! by side, which takes fewer instructions and no less time.
 
 use super::plain::SCALES;
 use super::short::{HIGH, Layout, Short, TO_HIGH, WINDOW_BYTES, ZEROS};
@@ -14,18 +14,19 @@ use super::short::{HIGH, Layout, Short, TO_HIGH, WINDOW_BYTES, ZEROS};
 /// The bytes of the word that holds a number without its sign.
 const WORD_BYTES: usize = 8;
 
-/// A point in every place, as a value.
+/// A point in every byte, as a value.
 const POINTS: u64 = u64::from_le_bytes([b'.' ^ b'0'; 8]);
 
-/// How to read a number of one layout.
+/// The constants for reading a number of one layout.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tensor_json) struct Form {
     layout: Layout,
-    /// Moves the last byte of a number to the end of its word.
+    /// The shift that moves the last byte of a number to the end of its word.
     shift: u32,
-    /// The word, so moved, of a zero.
+    /// The word of a zero, shifted so.
     zero: u64,
-    /// Added to values, it brings all but digits to the upper bit; the bits that show a wrong byte.
+    /// The addend that sets the upper bit of all bytes but digits, and the mask of the bits that
+    /// show a wrong byte.
     to_high: u64,
     wrong: u64,
     /// The weights of the first and third pair of bytes, and of the second and fourth.
@@ -38,7 +39,7 @@ pub(in crate::tensor_json) struct Form {
 }
 
 impl Form {
-    /// The form of numbers of `layout`; `None` when a word does not hold them.
+    /// Returns the form of numbers of `layout`; `None` when a word does not hold them.
     pub(in crate::tensor_json) fn new(layout: Layout) -> Option<Self> {
         let has_point = layout.n_fraction > 0;
         let n_digits = layout.n_bytes.checked_sub(usize::from(has_point))?;
@@ -72,7 +73,7 @@ impl Form {
         })
     }
 
-    /// The number at the start of `text`, and what follows the comma behind it; `None` when it has
+    /// Returns the number at the start of `text`, and the text after its comma; `None` when it has
     /// another layout.
     #[inline(always)]
     pub(in crate::tensor_json) fn next<'a>(&self, text: &'a [u8]) -> Option<(Short, &'a [u8])> {
@@ -80,7 +81,7 @@ impl Form {
         let window = text.first_chunk::<WINDOW_BYTES>()?;
         let is_negative = window.first() == Some(&b'-');
         let start = usize::from(is_negative);
-        // The limit is always kept, and spares the checks below.
+        // The limit always holds, and saves the checks below.
         let end = start + self.layout.n_bytes.min(WORD_BYTES);
         let word = u64::from_le_bytes(*window.get(start..)?.first_chunk()?);
         let separator = u16::from_le_bytes(*window.get(end..)?.first_chunk()?);
@@ -101,7 +102,7 @@ impl Form {
         Some((number, next))
     }
 
-    /// What follows a number that [`Form::next`] has read from `text`.
+    /// Returns the text after a number that [`Form::next`] has read from `text`.
     pub(in crate::tensor_json) fn behind<'a>(&self, text: &'a [u8]) -> &'a [u8] {
         let is_negative = text.first() == Some(&b'-');
         text.get(usize::from(is_negative) + self.layout.n_bytes..)

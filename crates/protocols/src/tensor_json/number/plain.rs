@@ -1,19 +1,19 @@
-//! Plain numbers, as nearly all are, read in one quick step.
+//! Plain numbers, the usual kind, read in one quick step.
 //!
-//! Decision: what is quick and certain is done here, eight digits at a time; whatever is neither is
-//! said to be no plain number, and is read by the slow and exact way.
+//! Decision: this step handles the cases that are quick and certain, eight digits at a time; any
+//! other number is not plain, and is read in the slow and exact way.
 
 use half::{bf16, f16};
 
 use super::{MAX_DIGITS, MAX_EXACT, POWERS_OF_TEN, odd_f32, round_to_f32, take_digits};
 
-/// One over these, rounded once.
+/// The inverse powers of ten, rounded once.
 const INVERSE_POWERS_OF_TEN: [f64; 23] = [
     1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12, 1e-13, 1e-14,
     1e-15, 1e-16, 1e-17, 1e-18, 1e-19, 1e-20, 1e-21, 1e-22,
 ];
 
-/// A number as nearly all are: without exponent, and of at most 19 digits.
+/// A number without exponent and of at most 19 digits, as nearly all are.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tensor_json) struct Plain {
     is_negative: bool,
@@ -21,7 +21,8 @@ pub(in crate::tensor_json) struct Plain {
     n_fraction: usize,
 }
 
-/// The plain number at the start of `text`, and what follows it; `None` where none starts.
+/// Reads the plain number at the start of `text`, and returns it with the text after it; `None`
+/// where none starts.
 #[inline(always)]
 pub(in crate::tensor_json) fn plain(text: &[u8]) -> Option<(Plain, &[u8])> {
     let (is_negative, text) = match text {
@@ -44,7 +45,7 @@ pub(in crate::tensor_json) fn plain(text: &[u8]) -> Option<(Plain, &[u8])> {
     Some((Plain::new(is_negative, digits, n_fraction), rest))
 }
 
-/// The digits before the point, their number, and the rest.
+/// Returns the digits before the point, their number, and the rest.
 #[inline]
 fn whole_digits(text: &[u8]) -> Option<(u64, usize, &[u8])> {
     let (&first, rest) = text.split_first()?;
@@ -61,7 +62,7 @@ fn whole_digits(text: &[u8]) -> Option<(u64, usize, &[u8])> {
 }
 
 impl Plain {
-    /// A number of `digits`, so many of which are behind the point.
+    /// Returns a number of `digits`, of which `n_fraction` are after the point.
     #[inline]
     pub(super) fn new(is_negative: bool, digits: u64, n_fraction: usize) -> Self {
         Self {
@@ -71,7 +72,7 @@ impl Plain {
         }
     }
 
-    /// The nearest double, where one exact step gives it.
+    /// Returns the nearest double, where one exact step gives it.
     #[inline]
     pub(in crate::tensor_json) fn to_f64(self) -> Option<f64> {
         if self.digits > MAX_EXACT {
@@ -81,10 +82,10 @@ impl Plain {
         Some(self.signed(self.digits as f64 / power))
     }
 
-    /// The nearest single, where its neighbourhood leaves no doubt. Rounding the digits, the inverse
-    /// power and their product moves a double by three units of its last place at most, so unless
-    /// a midpoint of two singles is that near, it rounds to the same single as the decimal. This
-    /// holds for 17 digits too, as Python prints a single, and needs no division.
+    /// Returns the nearest single, where no midpoint of two singles is near. Rounding the digits,
+    /// the inverse power and their product moves a double by three units of its last place at most,
+    /// so unless a midpoint is that near, it rounds to the same single as the decimal. This holds
+    /// for 17 digits, too, as Python prints a single, and needs no division.
     #[inline]
     pub(in crate::tensor_json) fn to_f32(self) -> Option<f32> {
         const SLACK: u64 = 4;
@@ -92,17 +93,17 @@ impl Plain {
         round_to_f32(self.signed(self.digits as f64 * inverse), SLACK)
     }
 
-    /// The nearest half; `None` beyond the largest one.
+    /// Returns the nearest half; `None` beyond the largest one.
     pub(in crate::tensor_json) fn to_f16(self) -> Option<f16> {
         Some(f16::from_f32(odd_f32(self.to_f64()?)?)).filter(|value| value.is_finite())
     }
 
-    /// The nearest bfloat; `None` beyond the largest one.
+    /// Returns the nearest bfloat; `None` beyond the largest one.
     pub(in crate::tensor_json) fn to_bf16(self) -> Option<bf16> {
         Some(bf16::from_f32(odd_f32(self.to_f64()?)?)).filter(|value| value.is_finite())
     }
 
-    /// The value when it was written as a whole number.
+    /// Returns the value when it was written as a whole number.
     pub(in crate::tensor_json) fn to_whole(self) -> Option<i128> {
         let magnitude = i128::from(self.digits);
         (self.n_fraction == 0).then_some(match self.is_negative {
@@ -120,7 +121,7 @@ impl Plain {
     }
 }
 
-/// As [`take_digits`], up to eight digits in each step.
+/// Appends digits like [`take_digits`], up to eight in each step.
 #[inline]
 fn take_eights(mut value: u64, mut text: &[u8]) -> (u64, &[u8]) {
     while let Some(eight) = text.first_chunk::<8>() {
@@ -137,7 +138,7 @@ fn take_eights(mut value: u64, mut text: &[u8]) -> (u64, &[u8]) {
     take_digits(value, text)
 }
 
-/// The powers of ten by which up to eight digits move a number.
+/// The factors that make room for up to eight more digits.
 pub(super) const SCALES: [u64; 9] = [
     1,
     10,
@@ -150,8 +151,9 @@ pub(super) const SCALES: [u64; 9] = [
     100_000_000,
 ];
 
-/// The value of the digits at the start of eight bytes, and their number. All bytes are looked at
-/// in one word, as in Lemire's "Number parsing at a gigabyte per second" (2021), section 5.
+/// Returns the value of the digits at the start of eight bytes, and their number. All bytes are
+/// examined in one word, as in Lemire's "Number parsing at a gigabyte per second" (2021), section
+/// 5.
 #[inline]
 fn digits_of_eight(word: u64) -> (u64, usize) {
     const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
@@ -165,10 +167,10 @@ fn digits_of_eight(word: u64) -> (u64, usize) {
     (joined(word & !HIGH, n_digits as usize), n_digits as usize)
 }
 
-/// The number whose digits are the first `n_digits` of the values in eight bytes, 1 to 8.
+/// Returns the number whose digits are the first `n_digits` of the values in eight bytes, 1 to 8.
 #[inline(always)]
 pub(super) fn joined(values: u64, n_digits: usize) -> u64 {
-    // The first digits are the lowest bytes; what is shifted in before them counts as zeros.
+    // The first digits are the lowest bytes; the bytes shifted in before them count as zeros.
     let digits = values << (8 * (8 - n_digits) % 64);
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
     let high = (pairs & 0xff_0000_00ff).wrapping_mul(0xf_4240_0000_0064);

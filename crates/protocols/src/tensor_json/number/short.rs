@@ -1,23 +1,23 @@
 //! Short numbers, as most are: at most seven digits, in one word of eight bytes.
 //!
-//! Rule: all bytes are looked at in one word, the first in the lowest place. The digits before the
+//! Rule: all bytes are examined in one word, the first in the lowest place. The digits before the
 //! point are moved over it, so that those on both sides are one number with a zero before it. That
 //! number and the power of ten are exact singles, so one division gives the nearest single. A comma
-//! or a bracket must follow, which shows that the number has ended. Anything else is no short number
-//! and is read by the longer ways. Rejected: a table of powers to put both sides together, which
-//! costs a second conversion.
+//! or a bracket must follow, which shows that the number has ended. Any other number is not short
+//! and is read by the longer ways. Rejected: a table of powers to combine both sides, which costs a
+//! second conversion.
 
 use half::{bf16, f16};
 
 use super::plain::{Plain, joined};
 
-/// The bytes that are looked at: a sign, a word, and what follows it.
+/// The bytes that are examined: a sign, a word, and the byte after it.
 pub(super) const WINDOW_BYTES: usize = 16;
 
-/// What makes values of eight digits.
+/// The difference between the text and the values of eight digits.
 pub(super) const ZEROS: u64 = 0x3030_3030_3030_3030;
 
-/// Added to eight values, it brings all that are no digits to the upper bit.
+/// The addend that sets the upper bit of all of eight values that are not digits.
 pub(super) const TO_HIGH: u64 = 0x7676_7676_7676_7676;
 
 /// The upper bit of every byte.
@@ -35,14 +35,14 @@ const POWERS_OF_TEN: [[f32; 2]; 8] = [
     [1e7, -1e7],
 ];
 
-/// How a short number is written.
+/// The layout of a short number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tensor_json) struct Layout {
     /// The bytes beside the sign.
     pub(super) n_bytes: usize,
-    /// The digits behind the point, which stands nowhere without any.
+    /// The digits after the point; without any there is no point.
     pub(super) n_fraction: usize,
-    /// Whether a space follows the comma.
+    /// Is true when a space follows the comma.
     pub(super) has_space: bool,
 }
 
@@ -56,7 +56,7 @@ pub(in crate::tensor_json) struct Short {
     n_bytes: usize,
 }
 
-/// The short number at the start of `text`, and what follows it.
+/// Reads the short number at the start of `text`, and returns it with the text after it.
 #[inline(always)]
 pub(in crate::tensor_json) fn short(text: &[u8]) -> Option<(Short, &[u8])> {
     let window = text.first_chunk::<WINDOW_BYTES>()?;
@@ -78,7 +78,8 @@ pub(in crate::tensor_json) fn short(text: &[u8]) -> Option<(Short, &[u8])> {
     matches!(rest, [b',' | b']', ..]).then_some((number, rest))
 }
 
-/// The digits, those of them behind the point, and the end of a number with one digit before it.
+/// Returns the digits, the number of them after the point, and the end, of a number with one digit
+/// before the point.
 #[inline(always)]
 fn with_early_point(values: u64) -> Option<(u64, usize, usize)> {
     const DIGIT: u64 = 0xff;
@@ -91,7 +92,7 @@ fn with_early_point(values: u64) -> Option<(u64, usize, usize)> {
     Some((joined(moved, end), end - 2, end))
 }
 
-/// The same of a number with more digits before the point, or without a point.
+/// Returns the same for a number with more digits before the point, or without a point.
 #[inline(always)]
 fn with_late_point(values: u64, eight: &[u8; 8]) -> Option<(u64, usize, usize)> {
     let others = others(values);
@@ -112,21 +113,21 @@ fn with_late_point(values: u64, eight: &[u8; 8]) -> Option<(u64, usize, usize)> 
     Some((joined(moved, end), end - n_whole - 1, end))
 }
 
-/// The upper bit of each of eight values that is no digit. It is right for the first one and for all
-/// before it, and for those behind a point as far as the next one.
+/// Sets the upper bit of each of eight values that is not a digit. It is right for the first one
+/// and for all before it, and for those after a point up to the next one.
 #[inline(always)]
 fn others(values: u64) -> u64 {
     (values.wrapping_add(TO_HIGH) | values) & HIGH
 }
 
-/// The place of the first of eight bytes that has a bit; 8 if none has.
+/// Returns the place of the first of eight bytes that has a bit set; 8 if none has.
 #[inline(always)]
 fn first_marked_byte(bits: u64) -> usize {
     bits.trailing_zeros() as usize / 8
 }
 
 impl Short {
-    /// A number of `layout` that has these digits.
+    /// Returns a number of `layout` with these digits.
     #[inline(always)]
     pub(super) fn new(is_negative: bool, digits: u64, layout: Layout) -> Self {
         Self {
@@ -137,7 +138,7 @@ impl Short {
         }
     }
 
-    /// How it is written, with a space behind the comma or without.
+    /// Returns its layout, with or without a space after the comma.
     #[inline(always)]
     pub(in crate::tensor_json) fn layout(self, has_space: bool) -> Layout {
         Layout {
@@ -147,7 +148,7 @@ impl Short {
         }
     }
 
-    /// The nearest single.
+    /// Returns the nearest single.
     #[inline(always)]
     pub(in crate::tensor_json) fn to_f32(self) -> Option<f32> {
         let [power, negative] = POWERS_OF_TEN.get(self.n_fraction)?;
@@ -155,25 +156,25 @@ impl Short {
         Some(self.digits as f32 / signed)
     }
 
-    /// The nearest double.
+    /// Returns the nearest double.
     #[inline]
     pub(in crate::tensor_json) fn to_f64(self) -> Option<f64> {
         Plain::from(self).to_f64()
     }
 
-    /// The nearest half; `None` beyond the largest one.
+    /// Returns the nearest half; `None` beyond the largest one.
     #[inline]
     pub(in crate::tensor_json) fn to_f16(self) -> Option<f16> {
         Plain::from(self).to_f16()
     }
 
-    /// The nearest bfloat.
+    /// Returns the nearest bfloat.
     #[inline]
     pub(in crate::tensor_json) fn to_bf16(self) -> Option<bf16> {
         Plain::from(self).to_bf16()
     }
 
-    /// The value when it was written as a whole number.
+    /// Returns the value when it was written as a whole number.
     #[inline]
     pub(in crate::tensor_json) fn to_whole(self) -> Option<i64> {
         let magnitude = self.digits.cast_signed();

@@ -188,7 +188,7 @@ fn sixteen_bit_floats_have_the_bits_of_the_reference() {
         ("3.14159274", 0x4049),
         ("1.00390625", 0x3f80),
         ("1.01171875", 0x3f82),
-        // A hair above the midpoint, which a double cannot tell from it.
+        // Slightly above the midpoint, which has the same nearest double.
         ("1.00390625000000000000000001", 0x3f81),
         ("1.003906250000000001", 0x3f81),
         ("1.003906249999999999", 0x3f80),

@@ -1,12 +1,12 @@
 //! The numbers of a tensor, one after the other into its buffer.
 //!
-//! Rule: numbers are mostly written like those before them, so what the last number was is tried
-//! first: one of the known [`Form`], a short one, or a plain one. What is none of these is left to
-//! [`Leaf::read`]. At the start, a short number is expected and no form is known. At a look, numbers
-//! of the form are taken, and when they are few, the number behind them gives another form. Then
-//! the next look waits for twice as many short numbers, because a wrong guess costs more than a few
-//! numbers gain; a look that finds many halves the wait. Rejected: comparing the form of every short
-//! number with the one before, which costs more than it saves where forms change.
+//! Rule: numbers are mostly written like those before them, so the kind of the last number is tried
+//! first: one of the known [`Form`], a short one, or a plain one. Other numbers are left to
+//! [`Leaf::read`]. At the start, a short number is expected and no form is known. A probe takes
+//! numbers of the form, and when they are few, the number after them gives another form. Then the
+//! next probe waits for twice as many short numbers, because a wrong guess costs more than a few
+//! numbers gain; a probe that finds many halves the wait. Rejected: comparing the form of every
+//! short number with the one before, which costs more than it saves where forms change.
 
 use contract::{Result, Shape, Tensor};
 
@@ -18,17 +18,17 @@ use crate::tensor_json::number::{Form, short};
 /// Seven digits and a point; a longer number is seldom followed by one of fewer digits.
 const MAX_SHORT_BYTES: usize = 8;
 
-/// So many numbers of one form are worth a look.
+/// The numbers of one form from which on a probe pays.
 const MIN_ALIKE: usize = 4;
 
-/// The most short numbers between two looks, so that these cost next to nothing.
+/// The most short numbers between two probes, so that these cost next to nothing.
 const MAX_BETWEEN_PROBES: usize = 1023;
 
-/// The values so far, and how the last ones were written.
+/// The values so far, and the form of the last ones.
 pub(super) struct Numbers<T> {
     values: Vec<T>,
     form: Option<Form>,
-    /// Short numbers until the next look, and from that to the one after it.
+    /// The short numbers until the next probe, and from that to the one after it.
     n_until_probe: usize,
     n_between_probes: usize,
 }
@@ -82,8 +82,8 @@ impl<T: Leaf> Sink for Numbers<T> {
 }
 
 impl<T: Leaf> Numbers<T> {
-    /// Takes as many short numbers as follow, until there are `n_max` values, and moves `cursor`
-    /// behind the last. Gives what follows the last comma, if there is one.
+    /// Takes the following short numbers, until there are `n_max` values, and moves `cursor` after
+    /// the last. Returns the text after the last comma, if there is one.
     fn take_short<'a>(
         &mut self,
         cursor: &mut Cursor<'a>,
@@ -106,8 +106,9 @@ impl<T: Leaf> Numbers<T> {
         }
     }
 
-    /// Takes as many numbers of the known form as follow, until there are `n_max` values, and learns
-    /// a form where they were few. Moves `cursor` behind the last, and gives what follows its comma.
+    /// Takes the following numbers of the known form, until there are `n_max` values, and learns a
+    /// form where they were few. Moves `cursor` after the last, and returns the text after its
+    /// comma.
     #[inline(never)]
     fn take_repeated<'a>(
         &mut self,
@@ -144,8 +145,8 @@ impl<T: Leaf> Numbers<T> {
     }
 }
 
-/// Takes as many short numbers as follow, until there are `n_max` values, and moves `cursor` behind
-/// the last. Gives what follows the last comma, if there is one.
+/// Takes the following short numbers, until there are `n_max` values, and moves `cursor` after the
+/// last. Returns the text after the last comma, if there is one.
 fn take_until<'a, T: Leaf>(
     values: &mut Vec<T>,
     cursor: &mut Cursor<'a>,
@@ -171,7 +172,7 @@ fn take_until<'a, T: Leaf>(
     Some(rest)
 }
 
-/// What follows a comma and at most one space, which is where most numbers begin.
+/// Returns the text after a comma and at most one space, where most numbers begin.
 #[inline]
 fn behind_comma(text: &[u8]) -> Option<&[u8]> {
     match text {

@@ -187,7 +187,7 @@ fn more_elements_than_the_limit_are_refused() {
 }
 
 #[test]
-fn values_of_a_told_shape_may_be_nested_in_any_way() {
+fn values_of_a_given_shape_may_be_nested_in_any_way() {
     let shape = || Shape::from([2, 2]);
     let read = |json: &str| read_with_shape(json.as_bytes(), ElementType::I16, shape(), &LIMITS);
     let expected = Tensor::from_values(shape(), vec![1_i16, 2, 3, 4]).unwrap();

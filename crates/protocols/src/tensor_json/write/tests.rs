@@ -1,4 +1,4 @@
-//! What is written, and that it reads back as the same bits.
+//! The written text, and that it reads back as the same bits.
 
 use contract::Shape;
 use proptest::prelude::*;

@@ -15,16 +15,16 @@ pub(super) fn endpoint() -> Endpoint {
         method: HttpMethod::Post,
         path: "/api/compare".to_owned(),
         purpose: Purpose::Change,
-        reply: json_reply("What the inputs have shown", "ComparisonReport", None),
+        reply: json_reply("The report", "ComparisonReport", None),
         ..post(
             "compareVersions",
-            "Run the same inputs through several versions",
+            "Run the same inputs on several versions",
             json_body("Comparison", Vec::new()),
         )
     }
 }
 
-/// The schemas of body and reply.
+/// Returns the schemas of body and reply.
 pub(super) fn schemas() -> [(&'static str, AnySchema); 2] {
     [("Comparison", comparison()), ("ComparisonReport", report())]
 }
@@ -33,7 +33,7 @@ fn number(description: &str) -> ObjectBuilder {
     scalar(Type::Number, description)
 }
 
-/// A number, or `null` where it is not known.
+/// A number, or `null` when it is unknown.
 fn nullable_number(description: &str) -> ObjectBuilder {
     either([Type::Number, Type::Null], description)
 }
@@ -54,11 +54,11 @@ fn comparison() -> AnySchema {
             ),
             optional(
                 "recorded",
-                count("So many of the next requests that callers send, up to 1000"),
+                count("The number of the next requests to record, up to 1000"),
             ),
             optional(
                 "timeout_s",
-                number("How long these are waited for, 30 when left out"),
+                number("Seconds to wait for these, 30 when left out"),
             ),
             optional(
                 "labels",
@@ -69,15 +69,15 @@ fn comparison() -> AnySchema {
             ),
             optional(
                 "atol",
-                number("How far numbers may be apart, 1e-5 when left out"),
+                number("The absolute difference that numbers may have, 1e-5 when left out"),
             ),
             optional(
                 "rtol",
-                number("And as a share of the number of the reference, 1e-3 when left out"),
+                number("The same as a share of the number of the reference, 1e-3 when left out"),
             ),
             optional(
                 "concurrency",
-                count("Run everything again with so many at once, for the throughput"),
+                count("Concurrent requests of a second run that measures the throughput"),
             ),
         ],
     )
@@ -95,14 +95,17 @@ fn report() -> AnySchema {
             required("rtol", number("")),
             required("concurrency", count("")),
             required("versions", list("In the order of the body", version())),
-            required("pairs", list("The reference beside each other one", pair())),
+            required(
+                "pairs",
+                list("The reference compared with each other version", pair()),
+            ),
         ],
     )
 }
 
 fn version() -> AnySchema {
     let times = ["mean", "p50", "p95", "p99", "max"].map(|name| required(name, number("")));
-    let curve = list("What 0, 5, ... 100 of a hundred took at most", number(""));
+    let curve = list("Percentiles 0, 5, ... 100", number(""));
     let latency = times.into_iter().chain([required("curve", curve)]);
     let accuracy = [
         required("correct", count("")),
@@ -113,11 +116,11 @@ fn version() -> AnySchema {
         "",
         [
             required("version", text("")),
-            required("named", text("How the body calls it")),
+            required("named", text("The version or label in the body")),
             required("answers", count("")),
             required("errors", count("")),
             optional("first_error", text("")),
-            required("rows", count("Rows that were answered")),
+            required("rows", count("Answered rows")),
             optional("latency_ms", object("One item at a time", latency)),
             required("rows_per_second", nullable_number("One item at a time")),
             required(
@@ -129,39 +132,42 @@ fn version() -> AnySchema {
             required("instances", count("")),
             required(
                 "has_shared_weights",
-                scalar(Type::Boolean, "Whether its instances share one copy"),
+                scalar(Type::Boolean, "True when its instances share one copy"),
             ),
         ],
     )
 }
 
-fn pair() -> AnySchema {
-    let output = object(
-        "`null` where a number met something that is not finite",
-        [
-            required("name", text("")),
-            required("elements", count("")),
-            required("differing", count("Those out of tolerance")),
-            required("largest_absolute", nullable_number("")),
-            required("largest_relative", nullable_number("")),
-            required("mean_absolute", nullable_number("")),
-        ],
-    );
+fn classes() -> AnySchema {
     let cell = object(
         "",
         [
-            required("reference", text("What the reference says")),
-            required("other", text("What the other one says")),
+            required("reference", text("The class that the reference gives")),
+            required("other", text("The class that the other version gives")),
             required("rows", count("")),
         ],
     );
-    let classes = object(
+    object(
         "For classifiers",
         [
             required("agreement", number("The share of rows with the same class")),
             required("rows", count("")),
             required("same", count("")),
             required("confusion", list("The 20 most frequent classes", cell)),
+        ],
+    )
+}
+
+fn pair() -> AnySchema {
+    let output = object(
+        "`null` where a number was compared with one that is not finite",
+        [
+            required("name", text("")),
+            required("elements", count("")),
+            required("differing", count("Elements out of tolerance")),
+            required("largest_absolute", nullable_number("")),
+            required("largest_relative", nullable_number("")),
+            required("mean_absolute", nullable_number("")),
         ],
     );
     let met = [
@@ -182,11 +188,14 @@ fn pair() -> AnySchema {
             ),
             required("pairs", count("Items that both answered")),
             required("agreeing", count("")),
-            required("same_shape", count("With the same names, types and shapes")),
+            required(
+                "same_shape",
+                count("Items with the same names, types and shapes"),
+            ),
             required("only_reference_failed", count("")),
             required("only_other_failed", count("")),
             required("outputs", list("", output)),
-            optional("classes", classes),
+            optional("classes", classes()),
             optional("labels", object("With labels, in rows", met)),
             required(
                 "differing_items",

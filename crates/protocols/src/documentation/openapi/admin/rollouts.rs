@@ -1,4 +1,4 @@
-//! The routes of rollouts and of the hooks that ask about them.
+//! The routes of rollouts and of the webhooks that query them.
 
 mod replicas;
 
@@ -37,33 +37,35 @@ fn read_endpoints() -> Vec<Endpoint> {
     };
     let list = Endpoint {
         path: "/api/rollouts".to_owned(),
-        ..get("", "listRollouts", "Every rollout", "RolloutList")
+        ..get("", "listRollouts", "List all rollouts", "RolloutList")
     };
     let transitions = Endpoint {
         purpose: Purpose::RolloutLeader,
-        parameters: vec![query(
-            "limit",
-            "How many transitions to give, 20 when left out",
-        )],
+        parameters: vec![query("limit", "Number of transitions, 20 when left out")],
         ..get(
             "/transitions",
             "showRolloutTransitions",
-            "Its transitions",
+            "List the transitions",
             "RolloutTransitions",
         )
     };
     let events = Endpoint {
         purpose: Purpose::RolloutLeader,
         reply: events_reply("`transition` and `evidence`, until the rollout has ended"),
-        ..get("/events", "followRollout", "What happens from now on", "")
+        ..get(
+            "/events",
+            "followRollout",
+            "Follow a rollout from now on",
+            "",
+        )
     };
     vec![
         list,
-        get("", "showRollout", "Where it stands", "Rollout"),
+        get("", "showRollout", "Show the state of a rollout", "Rollout"),
         get(
             "/evidence",
             "showRolloutEvidence",
-            "All numbers with their limits",
+            "Show the evidence with its limits",
             "RolloutEvidence",
         ),
         transitions,
@@ -81,12 +83,15 @@ fn action(kind: ActionKind) -> Endpoint {
     let (id, summary) = match kind {
         ActionKind::Promote => (
             "promoteRollout",
-            "Open the next gate, or go up without a verdict",
+            "Open the next gate, or go to the next weight without a verdict",
         ),
         ActionKind::Hold => ("holdRollout", "Freeze the weight"),
-        ActionKind::Resume => ("resumeRollout", "Go on after a hold"),
-        ActionKind::Rollback => ("rollBackRollout", "Back to stable: the candidate is worse"),
-        ActionKind::Abort => ("abortRollout", "Back to stable: never mind"),
+        ActionKind::Resume => ("resumeRollout", "Continue after a hold"),
+        ActionKind::Rollback => (
+            "rollBackRollout",
+            "Return to stable: the candidate is worse",
+        ),
+        ActionKind::Abort => ("abortRollout", "Return to stable without a judgement"),
     };
     let path = format!("/api/rollouts/{{rollout}}/{}", kind.as_str());
     Endpoint {
@@ -112,7 +117,7 @@ fn start() -> Endpoint {
 }
 
 fn simulate() -> Endpoint {
-    let summary = "How likely promotion and rollback are, on a virtual clock";
+    let summary = "Simulate a rollout on a virtual clock";
     Endpoint {
         purpose: Purpose::RolloutSimulation,
         body: Some(json_body("RolloutAssumptions", Vec::new())),
@@ -141,7 +146,7 @@ fn assign() -> Endpoint {
             HttpMethod::Get,
             "/api/experiments/assign",
             "assignUnit",
-            "The arm of a unit; counts nothing",
+            "Show the arm of a unit, without counting it",
             "Assignment",
         )
     }
@@ -179,7 +184,7 @@ fn endpoint(method: HttpMethod, path: &str, id: &str, summary: &str, schema: &st
     }
 }
 
-/// The schemas of bodies and replies.
+/// Returns the schemas of bodies and replies.
 pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     let list_of = |name| list("", component(name));
     let mut schemas = vec![
@@ -202,7 +207,7 @@ pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
 
 fn file() -> AnySchema {
     let rollout = object(
-        "The keys are in the guide",
+        "The guide lists the keys",
         [
             required("id", text("Unique in the server")),
             required("model", text("")),
@@ -217,10 +222,10 @@ fn action_schema() -> AnySchema {
     object(
         "",
         [
-            optional("reason", text("Why, for the record")),
+            optional("reason", text("The reason, for the history")),
             optional(
                 "generation",
-                count("What the caller has looked at; refused when it has moved on"),
+                count("The generation that the caller has seen; refused when it has changed"),
             ),
         ],
     )
@@ -232,32 +237,32 @@ fn status() -> AnySchema {
         [
             required("name", text("`stable` or `candidate`")),
             required("version", text("")),
-            required("weight", share("Its share of the traffic")),
+            required("weight", share("The traffic weight")),
         ],
     );
     object(
-        "Where a rollout stands",
+        "The state of a rollout",
         [
             required("id", text("")),
             required("model", text("")),
             required("state", text("Such as `step`, `held` or `completed`")),
             optional("step", either([Type::Integer, Type::Null], "From 0")),
-            required("weight", share("The share of the candidate")),
-            required("generation", count("Grows with every move")),
+            required("weight", share("The traffic weight of the candidate")),
+            required("generation", count("Grows with every transition")),
             required("epoch", count("Grows whenever the evidence begins again")),
-            required("since", text("When it came there")),
+            required("since", text("The time of the last transition")),
             optional(
                 "reason",
                 either(
                     [Type::String, Type::Null],
-                    "Why it is held, or why it ended",
+                    "The reason for the hold or the end",
                 ),
             ),
             required("verdict", verdict_enum()),
             required("arms", list("", arm)),
             required(
                 "missing",
-                list("What keeps the verdict from `not_worse`", text("")),
+                list("The conditions that `not_worse` still lacks", text("")),
             ),
         ],
     )
@@ -265,13 +270,16 @@ fn status() -> AnySchema {
 
 fn evidence() -> AnySchema {
     object(
-        "All numbers with their limits; scores are logarithms",
+        "Evidence with its limits; scores are logarithms",
         [
             required("limits", anything("Of the combined evidence")),
             required("metrics", list("", anything("One metric"))),
             required("combined", anything("Of the metrics that may block")),
-            required("srm", anything("Whether the split works")),
-            optional("soak", anything("The watch with all of the traffic")),
+            required(
+                "srm",
+                anything("The check that the units follow the weights"),
+            ),
+            optional("soak", anything("The counts of the soak")),
             required("guards", list("", anything("A count and its limit"))),
         ],
     )
@@ -279,14 +287,14 @@ fn evidence() -> AnySchema {
 
 fn transition_schema() -> AnySchema {
     object(
-        "One move of a rollout",
+        "One transition of a rollout",
         [
-            required("at", text("When")),
+            required("at", text("The time")),
             required("from", text("The state before")),
             required("to", text("The state after")),
-            required("reason", text("Why")),
-            required("actor", text("Who: an operator, or `lockgate`")),
-            required("generation", count("After the move")),
+            required("reason", text("The reason")),
+            required("actor", text("An operator, or `lockgate`")),
+            required("generation", count("The generation after the transition")),
         ],
     )
 }
@@ -307,8 +315,8 @@ fn verdict() -> AnySchema {
                     "1 for not worse and completed, 0 for unknown, -1 for rolled back, failed and aborted",
                 ),
             ),
-            optional("state", text("Where the rollout stands")),
-            optional("reason", text("Why the verdict cannot be told")),
+            optional("state", text("The state of the rollout")),
+            optional("reason", text("The reason for an unknown verdict")),
         ],
     )
 }
@@ -316,10 +324,10 @@ fn verdict() -> AnySchema {
 fn assumptions() -> AnySchema {
     let rates = |description| map(description, share(""));
     object(
-        "A rollout, as `file` or as `rollout`, and what is assumed about it",
+        "A rollout, as `file` or as `rollout`, and the assumed traffic",
         [
             optional("file", text("The text of a rollout file")),
-            optional("rollout", anything("What stands in the file")),
+            optional("rollout", anything("The contents of the file")),
             optional(
                 "rps",
                 scalar(
@@ -328,7 +336,7 @@ fn assumptions() -> AnySchema {
                 ),
             ),
             optional("stable_rates", rates("Events per request, by metric")),
-            optional("candidate_rates", rates("The same of the candidate")),
+            optional("candidate_rates", rates("The same for the candidate")),
             optional("runs", count("1000 when left out, at most 10000")),
             optional("seed", count("The same seed gives the same numbers")),
         ],
@@ -338,11 +346,14 @@ fn assumptions() -> AnySchema {
 fn simulation() -> AnySchema {
     let quantiles = |description| map(description, scalar(Type::Number, ""));
     object(
-        "How the runs ended",
+        "The ends of the runs",
         [
             required("p_promote", share("")),
             required("p_rollback", share("")),
-            required("p_held", share("Also when it was not decided")),
+            required(
+                "p_held",
+                share("The share of runs that were held or undecided at the end"),
+            ),
             optional("duration_seconds", quantiles("")),
             optional("candidate_requests", quantiles("")),
             optional("failed_requests", quantiles("Of the candidate")),
@@ -361,7 +372,7 @@ fn assignment() -> AnySchema {
                 "arm",
                 text_enum("`outside` for a unit that does not take part", arms),
             ),
-            required("bucket", count("The number of the unit")),
+            required("bucket", count("The number that the unit is hashed to")),
         ],
     )
 }
@@ -369,7 +380,7 @@ fn assignment() -> AnySchema {
 fn hook_schema() -> AnySchema {
     let rollout = required("rollout", text("The name of a rollout"));
     object(
-        "What Flagger sends; the rest is not looked at",
+        "The request of Flagger; other keys are ignored",
         [required("metadata", object("", [rollout]))],
     )
 }

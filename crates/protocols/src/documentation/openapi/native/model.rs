@@ -1,4 +1,4 @@
-//! What one version takes and gives in the simple JSON API.
+//! Operations and schemas of one version in the simple JSON API.
 //!
 //! Rule: a model that needs one input also takes `data` or `input` instead of `inputs`; predictions
 //! are the tensor itself when one output is given, and an object of tensors otherwise.
@@ -16,7 +16,7 @@ use super::super::tensor::{nested, nested_example};
 use super::schemas::{reply_fields, request_fields};
 use super::{image, post, top_k};
 
-/// The operations of a version.
+/// Returns the operations of a version.
 pub(in super::super) fn endpoints(model: &Model<'_>) -> Vec<Endpoint> {
     let summary = format!("Run version {} of {}", model.info.version, model.info.model);
     let predict = |(part, path): (&str, String)| {
@@ -38,7 +38,7 @@ pub(in super::super) fn endpoints(model: &Model<'_>) -> Vec<Endpoint> {
     endpoints
 }
 
-/// The operations of a version whose settings say how a picture becomes its input.
+/// Returns the image operations of a version that has `image` settings.
 fn images(model: &Model<'_>) -> Vec<Endpoint> {
     let summary = format!(
         "Classify a picture with version {} of {}",
@@ -64,7 +64,7 @@ fn of_model(model: &Model<'_>, endpoint: Endpoint) -> Endpoint {
     }
 }
 
-/// The schemas of a version.
+/// Returns the schemas of a version.
 pub(in super::super) fn schemas(model: &Model<'_>) -> Vec<(String, AnySchema)> {
     vec![
         (model.name("PredictRequest"), request(model)),
@@ -97,7 +97,7 @@ fn request(model: &Model<'_>) -> AnySchema {
     }
 }
 
-/// The input that a value without a name is for.
+/// Returns the input of a value without a name.
 fn only_input(inputs: &[TensorSpec]) -> Option<&TensorSpec> {
     let mut needed = inputs.iter().filter(|spec| !spec.is_optional);
     match (inputs, needed.next(), needed.next()) {
@@ -129,7 +129,7 @@ fn reply(model: &Model<'_>) -> AnySchema {
             let named = object("The outputs by name", named);
             let alone = several.iter().map(nested);
             any_of(
-                "Several outputs by name, or the only one that was asked for",
+                "Several outputs by name, or the only requested one",
                 std::iter::once(named).chain(alone),
             )
         }
@@ -139,7 +139,7 @@ fn reply(model: &Model<'_>) -> AnySchema {
     object("", reply_fields(predictions, name, version))
 }
 
-/// Examples of `POST /predict`: the latest version of each model.
+/// Returns examples of `POST /predict`: the latest version of each model.
 pub(super) fn predict_examples(models: &[Model<'_>]) -> Examples {
     let latest = models.iter().filter(|model| model.is_latest);
     latest
@@ -147,7 +147,7 @@ pub(super) fn predict_examples(models: &[Model<'_>]) -> Examples {
         .collect()
 }
 
-/// An example of `POST /predict/batch`: one request for the latest version of each model.
+/// Returns an example of `POST /predict/batch`: one request for the latest version of each model.
 pub(super) fn batch_examples(models: &[Model<'_>]) -> Examples {
     let latest = models.iter().filter(|model| model.is_latest);
     let requests: Vec<_> = latest.map(named_example).collect();

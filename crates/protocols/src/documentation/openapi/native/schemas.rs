@@ -1,4 +1,4 @@
-//! The schemas of the simple JSON API that no model changes.
+//! The schemas of the simple JSON API that are the same for all models.
 
 mod catalog;
 
@@ -9,7 +9,7 @@ use super::super::schema::{
     optional, required, scalar, text, text_enum,
 };
 
-/// All of them.
+/// Returns all schemas.
 pub(in super::super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     let (name, version) = (text("The model that answered"), text("Its version"));
     let predictions = anything("One output as nested arrays, several in an object by name");
@@ -31,8 +31,8 @@ pub(in super::super) fn schemas() -> Vec<(&'static str, AnySchema)> {
 
 fn feedback() -> AnySchema {
     let text_or_integer = |description: &str| either([Type::String, Type::Integer], description);
-    let label = "The right answer: the reward is 1 when it was given, else 0";
-    let time = "When it became known; kept by nobody here";
+    let label = "The right class: the reward is 1 when the answer agrees, otherwise 0";
+    let time = "The time at which it became known; ignored here";
     let item = |subject: Field, verdict: Field| {
         let model = optional("model", text("The model; any when it is left out"));
         object(
@@ -41,8 +41,8 @@ fn feedback() -> AnySchema {
         )
     };
     let request = || required("request_id", text("The id of the answer"));
-    let unit = required("unit", text_or_integer("Whoever was assigned by this unit"));
-    let reward = || required("reward", scalar(Type::Number, "What it was worth"));
+    let unit = required("unit", text_or_integer("The unit of the request"));
+    let reward = || required("reward", scalar(Type::Number, "The reward"));
     let items = [
         item(request(), reward()),
         item(request(), required("label", text_or_integer(label))),
@@ -50,12 +50,12 @@ fn feedback() -> AnySchema {
     ];
     let one = one_of("", items);
     let many = list("At most `max_batch_requests`", one.clone());
-    one_of("What became known about answers", [one, many])
+    one_of("Feedback on answers", [one, many])
 }
 
 fn feedback_reply() -> AnySchema {
     let error = object(
-        "Why not",
+        "The reason for a refusal",
         [
             required("code", component("ErrorCode")),
             required("message", text("")),
@@ -64,7 +64,7 @@ fn feedback_reply() -> AnySchema {
     let item = object(
         "",
         [
-            required("status", count("202 when it was taken up")),
+            required("status", count("202 when it was accepted")),
             optional("error", error),
         ],
     );
@@ -88,17 +88,17 @@ fn predict_request() -> AnySchema {
     )
 }
 
-/// What a request has beside its inputs.
+/// Returns the fields of a request beside its inputs.
 pub(super) fn request_fields() -> [Field; 3] {
     let version = either(
         [Type::String, Type::Integer],
         "The version; the latest when it is left out",
     );
     let outputs = list(
-        "The names of the outputs to give; all when left out",
+        "The names of the requested outputs; all when left out",
         text(""),
     );
-    let timeout = count("After this many milliseconds the answer is worth nothing");
+    let timeout = count("The time in milliseconds after which the caller needs no answer");
     [
         optional("model_version", version),
         optional("outputs", outputs),
@@ -106,24 +106,24 @@ pub(super) fn request_fields() -> [Field; 3] {
     ]
 }
 
-/// What a reply has beside its predictions.
+/// Returns the fields of a reply beside its predictions.
 pub(super) fn reply_fields(
     predictions: AnySchema,
     model: ObjectBuilder,
     version: ObjectBuilder,
 ) -> [Field; 6] {
-    let time = scalar(Type::Number, "How long the request took in the server").minimum(Some(0));
+    let time = scalar(Type::Number, "The time of the request in the server").minimum(Some(0));
     [
         required("predictions", predictions),
         required("model", model),
         required("model_version", version),
         required("api_version", text_enum("The version of this API", ["v1"])),
-        required("timestamp", timestamp("When the reply was written")),
+        required("timestamp", timestamp("The time of the reply")),
         required("inference_time_ms", time),
     ]
 }
 
-/// A point in time.
+/// Returns the schema of a point in time.
 fn timestamp(description: &str) -> ObjectBuilder {
     text(description).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
 }

@@ -1,4 +1,4 @@
-//! What one version takes and gives in the Open Inference Protocol.
+//! Operations and schemas of one version in the Open Inference Protocol.
 
 use contract::TensorSpec;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::super::tensor::{wire_example, wire_input, wire_output};
 use super::post;
 use super::schemas::{reply_fields, request_fields};
 
-/// The operations of a version.
+/// Returns the operations of a version.
 pub(in super::super) fn endpoints(model: &Model<'_>) -> Vec<Endpoint> {
     let summary = format!("Run version {} of {}", model.info.version, model.info.model);
     let infer = |(part, path): (&str, String)| {
@@ -32,7 +32,7 @@ pub(in super::super) fn endpoints(model: &Model<'_>) -> Vec<Endpoint> {
     paths.map(infer).collect()
 }
 
-/// The schemas of a version.
+/// Returns the schemas of a version.
 pub(in super::super) fn schemas(model: &Model<'_>) -> Vec<(String, AnySchema)> {
     let signature = &model.info.signature;
     let n_required = signature
@@ -66,7 +66,7 @@ fn tensors(specs: &[TensorSpec], schema: fn(&TensorSpec) -> AnySchema) -> ArrayB
     ArrayBuilder::new().items(item)
 }
 
-/// Examples of the general routes: the latest version of each model.
+/// Returns examples for the general routes: the latest version of each model.
 pub(super) fn infer_examples(models: &[Model<'_>]) -> Examples {
     let latest = models.iter().filter(|model| model.is_latest);
     latest

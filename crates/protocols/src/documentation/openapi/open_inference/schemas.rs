@@ -1,4 +1,4 @@
-//! The schemas of the Open Inference Protocol that no model changes.
+//! The schemas of the Open Inference Protocol that are the same for all models.
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
@@ -7,7 +7,7 @@ use super::super::schema::{
     text, text_enum,
 };
 
-/// All of them.
+/// Returns all schemas.
 pub(in super::super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     let mut schemas = inference();
     schemas.extend(server());
@@ -51,7 +51,7 @@ fn inference() -> Vec<(&'static str, AnySchema)> {
     ]
 }
 
-/// What a request has.
+/// Returns the fields of a request.
 pub(super) fn request_fields(inputs: AnySchema) -> [Field; 4] {
     let output = object(
         "",
@@ -66,12 +66,12 @@ pub(super) fn request_fields(inputs: AnySchema) -> [Field; 4] {
         required("inputs", inputs),
         optional(
             "outputs",
-            list("The outputs to give; all when left out", output),
+            list("The requested outputs; all when left out", output),
         ),
     ]
 }
 
-/// What a reply has.
+/// Returns the fields of a reply.
 pub(super) fn reply_fields(
     outputs: AnySchema,
     name: ObjectBuilder,
@@ -80,7 +80,7 @@ pub(super) fn reply_fields(
     [
         required("model_name", name),
         required("model_version", version),
-        optional("id", text("The one of the request")),
+        optional("id", text("The id of the request")),
         optional("parameters", component("Parameters")),
         required("outputs", outputs),
     ]
@@ -90,12 +90,12 @@ fn server() -> Vec<(&'static str, AnySchema)> {
     let live = [required("live", scalar(Type::Boolean, ""))];
     let ready = [
         required("ready", scalar(Type::Boolean, "")),
-        optional("error", text("Why it is not")),
+        optional("error", text("The reason when it is not")),
     ];
     let metadata = [
         required("name", text_enum("", ["lockgate"])),
         required("version", text("The version of the server")),
-        required("extensions", list("What it offers", text(""))),
+        required("extensions", list("The supported extensions", text(""))),
     ];
     vec![
         ("ServerMetadata", object("", metadata)),
@@ -109,7 +109,7 @@ fn models() -> Vec<(&'static str, AnySchema)> {
     let ready = [
         required("name", text("")),
         required("ready", scalar(Type::Boolean, "")),
-        optional("error", text("Why it is not")),
+        optional("error", text("The reason when it is not")),
     ];
     let config = [
         required("name", text("")),
@@ -125,7 +125,10 @@ fn models() -> Vec<(&'static str, AnySchema)> {
         ("ModelNames", object("", names)),
         ("ModelMetadata", metadata()),
         ("ModelReady", object("", ready)),
-        ("ModelConfig", object("As Triton shows it", config)),
+        (
+            "ModelConfig",
+            object("The model configuration in the format of Triton", config),
+        ),
         ("Statistics", statistics()),
     ]
 }
@@ -144,11 +147,8 @@ fn metadata() -> AnySchema {
         "",
         [
             required("name", text("")),
-            required(
-                "versions",
-                list("Those that are ready, ascending", text("")),
-            ),
-            required("platform", text("What runs the model")),
+            required("versions", list("The ready versions, ascending", text(""))),
+            required("platform", text("The engine and format")),
             required("inputs", list("", spec.clone())),
             required("outputs", list("", spec)),
         ],
@@ -169,7 +169,7 @@ fn statistics() -> AnySchema {
             required("execution_count", count("Runs of the model")),
             required(
                 "inference_stats",
-                map("Requests by what was done", anything("")),
+                map("Requests by outcome and phase", anything("")),
             ),
             required("batch_stats", list("Runs by batch size", anything(""))),
         ],
@@ -191,14 +191,11 @@ fn repository() -> Vec<(&'static str, AnySchema)> {
             optional("state", text_enum("", states)),
             optional(
                 "reason",
-                text("Why it is in this state; empty while it is ready"),
+                text("The reason for the state; empty while it is ready"),
             ),
         ],
     );
-    let only_ready = optional(
-        "ready",
-        scalar(Type::Boolean, "Only versions that are ready"),
-    );
+    let only_ready = optional("ready", scalar(Type::Boolean, "Only ready versions"));
     let parameters = optional("parameters", component("Parameters"));
     vec![
         ("RepositoryIndexRequest", object("", [only_ready])),

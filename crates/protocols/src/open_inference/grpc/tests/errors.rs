@@ -20,7 +20,7 @@ fn code_of(status: &Status) -> &str {
     code.map_or("", |code| code.to_str().unwrap())
 }
 
-/// What is wrong with `status`, if it should be `code` with a text that contains `words`.
+/// Returns the mistake in a `status` that should be `code` with a text that contains `words`.
 fn complaint(status: &Status, code: Code, words: &str) -> Option<String> {
     let is_right = code_of(status) == code.as_str()
         && status.code() == statuses(code).grpc

@@ -71,7 +71,7 @@ async fn shown(response: Response<Body>) -> String {
     format!("{} {headers:?} {bytes:?} {trailers:?}", parts.status)
 }
 
-/// What both ways answer, and how often the call was counted by either.
+/// Returns the answers of both paths, and how often each counted the call.
 async fn both(make: impl Fn() -> Request<Body>) -> [(String, usize); 2] {
     let limits = Limits {
         body_bytes: 1000,

@@ -1,4 +1,4 @@
-//! Requests that nobody would send on purpose: no panic, and never the fault of the server.
+//! Random requests: they cause no panic, and are never the fault of the server.
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::{collection, prop_assert};

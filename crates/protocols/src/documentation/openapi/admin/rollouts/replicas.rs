@@ -1,4 +1,4 @@
-//! What the servers say to each other that share a rollout.
+//! Operations between servers that share a rollout.
 
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::schema::Type;
@@ -12,20 +12,20 @@ use super::super::super::schema::{
 use super::super::share;
 use super::endpoint;
 
-/// The operations.
+/// Returns the operations.
 pub(super) fn endpoints() -> [Endpoint; 2] {
     let following = endpoint(
         HttpMethod::Get,
         "/api/rollouts/following",
         "followRollouts",
-        "What the leader of rollouts tells the servers that follow it",
+        "Show the state of rollouts to followers",
         "FollowedRollouts",
     );
     let count = endpoint(
         HttpMethod::Post,
         "/api/rollouts/{rollout}/replicas/{replica}",
         "countReplica",
-        "What a follower has counted so far; the same counts may come twice",
+        "Report the counts of a follower; the same counts may be sent twice",
         "CountedReplicas",
     );
     let following = Endpoint {
@@ -40,7 +40,7 @@ pub(super) fn endpoints() -> [Endpoint; 2] {
     [following, count]
 }
 
-/// The schemas of bodies and replies.
+/// Returns the schemas of bodies and replies.
 pub(super) fn schemas() -> [(&'static str, AnySchema); 3] {
     [
         ("FollowedRollouts", followed()),
@@ -55,11 +55,11 @@ fn followed() -> AnySchema {
         [
             required("id", text("")),
             required("file", text("The rollout file, as it was started")),
-            required("weight", share("The share of the candidate")),
-            required("generation", count("Grows with every move")),
+            required("weight", share("The traffic weight of the candidate")),
+            required("generation", count("Grows with every transition")),
             required(
                 "winner",
-                either([Type::String, Type::Null], "The version that has won"),
+                either([Type::String, Type::Null], "The version that won"),
             ),
             required("status", component("Rollout")),
             required("evidence", component("RolloutEvidence")),
@@ -67,7 +67,7 @@ fn followed() -> AnySchema {
         ],
     );
     object(
-        "Every rollout that runs, and who has won the last one of a model",
+        "The running rollouts, and the result of the last rollout of each model",
         [
             required("format", count("The version of this format")),
             required("rollouts", list("", rollout)),
@@ -89,11 +89,11 @@ fn replica_counts() -> AnySchema {
         object(
             description,
             [
-                required("errors", count("Requests that failed")),
+                required("errors", count("Failed requests")),
                 required("nan_outputs", count("Answers with NaN or infinity")),
-                required("total", buckets("Times of answers, by bucket")),
-                required("queue", buckets("Of these, the time before the run")),
-                required("infer", buckets("Of these, the run")),
+                required("total", buckets("Latencies, by bucket")),
+                required("queue", buckets("Times before the run, by bucket")),
+                required("infer", buckets("Run times, by bucket")),
                 required("outputs", list("Rows by class or bin", count(""))),
                 required("rewards", rewards),
             ],
@@ -112,5 +112,11 @@ fn replica_counts() -> AnySchema {
 }
 
 fn counted_replicas() -> AnySchema {
-    object("", [required("replicas", count("How many have counted"))])
+    object(
+        "",
+        [required(
+            "replicas",
+            count("Number of replicas that have reported"),
+        )],
+    )
 }

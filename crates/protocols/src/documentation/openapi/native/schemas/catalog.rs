@@ -1,4 +1,4 @@
-//! What the simple JSON API tells about the server and its models.
+//! Schemas of the server state and of models in the simple JSON API.
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
@@ -8,7 +8,7 @@ use super::super::super::schema::{
 };
 use super::timestamp;
 
-/// The schemas of health and of what is served.
+/// Returns the schemas of health and of the catalog.
 pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
     vec![
         ("Index", index()),
@@ -55,25 +55,22 @@ fn health() -> AnySchema {
     let model = object(
         "",
         [
-            required("ready", flag("Whether a version serves")),
-            required(
-                "model_version",
-                text_or_null("The latest version that serves"),
-            ),
-            optional("reason", text("Why none does")),
+            required("ready", flag("True when a version is ready")),
+            required("model_version", text_or_null("The latest ready version")),
+            optional("reason", text("The reason when no version is ready")),
         ],
     );
     object(
         "",
         [
             required("status", text_enum("", ["healthy", "unhealthy"])),
-            optional("reason", text("Why it is not healthy")),
-            required("model_loaded", flag("Whether any model serves")),
+            optional("reason", text("The reason when it is not healthy")),
+            required("model_loaded", flag("True when any model is ready")),
             required(
                 "model_version",
                 text_or_null("The version of the only model"),
             ),
-            required("gpu_available", flag("Whether a GPU can be used")),
+            required("gpu_available", flag("True when a GPU can be used")),
             required("models", map("By name", model)),
         ],
     )
@@ -83,10 +80,10 @@ fn ready() -> AnySchema {
     object(
         "",
         [
-            optional("model", text("The model that was asked for")),
-            required("ready", flag("Whether it wants traffic")),
-            optional("model_version", text("The latest version that serves")),
-            optional("reason", text("Why it does not")),
+            optional("model", text("The model of the query")),
+            required("ready", flag("True when it accepts requests")),
+            optional("model_version", text("The latest ready version")),
+            optional("reason", text("The reason when it is not ready")),
         ],
     )
 }
@@ -96,13 +93,13 @@ fn model() -> AnySchema {
         "",
         [
             required("name", text("")),
-            required("ready", flag("Whether a version serves")),
+            required("ready", flag("True when a version is ready")),
             required(
                 "latest",
                 text_or_null("The version that answers when none is named"),
             ),
-            optional("reason", text("Why none serves")),
-            optional("pinned", text("The version that an operator has chosen")),
+            optional("reason", text("The reason when no version is ready")),
+            optional("pinned", text("The pinned version")),
             optional("labels", map("Versions by label", text(""))),
             required("versions", list("Ascending", component("ModelVersion"))),
         ],
@@ -113,22 +110,25 @@ fn version() -> AnySchema {
     let states = ["loading", "ready", "unloading", "unavailable"];
     let tensors = |what| list(what, component("ModelTensor"));
     object(
-        "One version; from `framework` on only where details are asked for, once it was loaded",
+        "One version; the fields from `framework` on only in detailed replies, once it was loaded",
         [
-            optional("name", text("The model, unless it stands around this")),
+            optional("name", text("The model, when no outer object names it")),
             required("version", text("")),
             required("state", text_enum("", states)),
-            optional("reason", text("Why it is in this state")),
+            optional("reason", text("The reason for its state")),
             required("requests_in_flight", count("Accepted and not answered yet")),
             optional("framework", text("")),
-            optional("platform", text("What runs the model")),
+            optional("platform", text("The engine and format")),
             optional("description", text("")),
-            optional("created_at", timestamp("When the model file was written")),
-            optional("inputs", tensors("What it takes")),
-            optional("outputs", tensors("What it gives")),
+            optional(
+                "created_at",
+                timestamp("The modification time of the model file"),
+            ),
+            optional("inputs", tensors("The inputs")),
+            optional("outputs", tensors("The outputs")),
             optional("labels", list("The names of the classes", text(""))),
-            optional("settings", map("How it is served", anything(""))),
-            optional("metadata", map("What the model file tells", text(""))),
+            optional("settings", map("The model settings", anything(""))),
+            optional("metadata", map("The metadata of the model file", text(""))),
             optional("scheduling", component("Scheduling")),
         ],
     )
@@ -137,7 +137,7 @@ fn version() -> AnySchema {
 fn scheduling() -> AnySchema {
     let number = |description| scalar(Type::Number, description);
     let cost = object(
-        "What runs of about one size took",
+        "Measured runs of about one size",
         [
             required("rows", number("The mean of their rows")),
             required("time_us", number("The mean of their times")),
@@ -147,18 +147,18 @@ fn scheduling() -> AnySchema {
             ),
         ],
     );
-    let waiting = either(
-        [Type::Number, Type::Null],
-        "How long the answer to one row would take now",
-    );
+    let waiting = either([Type::Number, Type::Null], "The time to answer one row now");
     object(
-        "What was measured about runs, and what follows from it now",
+        "Measurements of runs, and the limits that follow from them",
         [
             required(
                 "execution",
-                text_enum("Where requests run", ["inline", "pool"]),
+                text_enum("The execution target", ["inline", "pool"]),
             ),
-            required("execution_reason", text("Why they run there")),
+            required(
+                "execution_reason",
+                text("The reason for the execution target"),
+            ),
             required("cost", list("By rows", cost)),
             required(
                 "efficient_batch_rows",
@@ -167,10 +167,10 @@ fn scheduling() -> AnySchema {
             required("batch_rows", count("The most rows of a batch")),
             required(
                 "hold_us",
-                number("How long an idle instance waits for company at most"),
+                number("The most time that an idle instance waits for more requests"),
             ),
-            required("max_queue_rows", count("The most rows that wait")),
-            required("queued_rows", count("Rows that wait")),
+            required("max_queue_rows", count("The most rows in the queue")),
+            required("queued_rows", count("Rows in the queue")),
             required("predicted_wait_us", waiting),
             required(
                 "admission_level",
@@ -195,9 +195,12 @@ fn info() -> AnySchema {
             required("framework", text("")),
             required("input_shape", shape()),
             required("output_shape", shape()),
-            required("created_at", timestamp("When the model file was written")),
-            required("inputs", tensors("What it takes")),
-            required("outputs", tensors("What it gives")),
+            required(
+                "created_at",
+                timestamp("The modification time of the model file"),
+            ),
+            required("inputs", tensors("The inputs")),
+            required("outputs", tensors("The outputs")),
         ],
     )
 }
@@ -210,7 +213,7 @@ fn tensor() -> AnySchema {
             required("name", text("")),
             required("datatype", component("DataType")),
             required("shape", list("", size)),
-            optional("optional", flag("Whether a request may leave it out")),
+            optional("optional", flag("True when a request may leave it out")),
         ],
     )
 }
