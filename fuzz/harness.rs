@@ -1,8 +1,8 @@
 //! Sends bytes to one route of the real router, in front of a server that repeats its inputs.
 //!
-//! Decision: the whole route is fuzzed and not the decoder alone, so that what is found is what a
-//! client can do, and the decoders stay private. Every reply is checked: whom it blames, and
-//! whether it is strict JSON where it says that it is JSON.
+//! Decision: the whole route is fuzzed and not the decoder alone, so that a client can reproduce
+//! each finding, and the decoders stay private. Every reply is checked: it must not report a
+//! failure of the server, and must be strict JSON if its content type is JSON.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
@@ -30,16 +30,17 @@ static SERVER: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
     (runtime, router)
 });
 
-/// The gRPC statuses that blame the server: unknown, internal and lost data.
+/// The gRPC statuses that report a failure of the server: unknown, internal and data loss.
 const GRPC_SERVER_ERRORS: [&str; 3] = ["2", "13", "15"];
 
-/// Rows of a batch, so that replies of several rows are seen too.
+/// The most rows of a batch, above 1 so that replies of several rows are tested too.
 const MAX_BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(16).expect("more than 0");
 
-/// Posts `body` to `path`; gives status and body of the reply.
+/// Posts `body` to `path`; returns status and body of the reply.
 ///
 /// # Panics
-/// When the reply blames the server, or is no JSON where it says so.
+/// When the reply reports a failure of the server, or is not the JSON that its content type
+/// promises.
 pub fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> (StatusCode, Bytes) {
     let (runtime, router) = &*SERVER;
     let mut request = Request::post(path);
@@ -80,7 +81,7 @@ fn check(status: StatusCode, headers: &HeaderMap, trailers: &HeaderMap, body: &B
     }
 }
 
-/// Forgets every event, so that memory that grows is a finding.
+/// Discards every event, so that growing memory is a finding.
 #[derive(Debug)]
 struct DiscardingObserver;
 

@@ -1,4 +1,4 @@
-//! Rust from the `.proto` files of the repository, with a protobuf compiler in Rust.
+//! Generates Rust code from the `.proto` files of the repository, with a protobuf compiler in Rust.
 
 use std::error::Error;
 

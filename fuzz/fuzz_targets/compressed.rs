@@ -1,4 +1,4 @@
-//! A body behind each content encoding.
+//! A body with each content encoding.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

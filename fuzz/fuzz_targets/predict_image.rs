@@ -1,4 +1,4 @@
-//! An image, bare and inside a form.
+//! An image, as the body and inside a form.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! Rows of numbers: what comes back has the bits that the standard library reads.
+//! Rows of numbers: the numbers in the reply have the bits that the standard library parses.
 //!
 //! Rule: where the reference reads every number of a regular array, the request must succeed. The
 //! text of each number is cut out by serde and parsed straight to its type, so neither side rounds
@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A number as the bits of one element type; nothing when the type cannot hold it.
+/// Returns a number as the bits of one element type; `None` when the type cannot hold it.
 type Read = fn(&str) -> Option<u64>;
 
 const TYPES: [(&str, Read); 4] = [

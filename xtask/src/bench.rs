@@ -1,9 +1,9 @@
-//! `cargo xtask bench compare`: what Lockgate does beside what could be used instead.
+//! `cargo xtask bench compare`: measures Lockgate against its alternatives.
 //!
-//! Decision: what is measured is a table of cases, each with goals ([`case`]); every case is
-//! measured in rounds that start everything anew, so that a slow minute of the machine hits all
-//! contenders, and medians and ratios within one round are quoted. A case that fails costs its own
-//! lines of the result and nothing else.
+//! Decision: the benchmark is a table of cases, each with goals ([`case`]); every case is measured
+//! in rounds that restart everything, so that a slow minute of the machine affects all contenders,
+//! and medians and ratios within one round are quoted. A case that fails loses only its own lines
+//! of the result.
 
 mod batching;
 mod build;
@@ -53,7 +53,7 @@ pub(crate) enum Bench {
     Compare(Compare),
 }
 
-/// What to compare and for how long.
+/// Selection of cases and contenders, and the length of the measurements.
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
     /// Print the cases with their goals, and measure nothing.
@@ -76,16 +76,16 @@ pub(crate) struct Compare {
     /// Rounds of a case; medians are quoted.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Numbers of connections where contenders are compared, each with one request under way.
+    /// Numbers of connections where contenders are compared, each with one request in flight.
     #[arg(long, value_delimiter = ',')]
     connections: Vec<usize>,
-    /// Use what was built before.
+    /// Skip building and use earlier builds.
     #[arg(long)]
     skip_build: bool,
-    /// Our own load generator even where `wrk` is installed.
+    /// Use our own load generator even where `wrk` is installed.
     #[arg(long)]
     own_generator: bool,
-    /// ONNX Runtime library; the one below `target/` otherwise.
+    /// ONNX Runtime library; the default is the one below `target/`.
     #[arg(long, env = "LOCKGATE_ONNXRUNTIME")]
     onnxruntime: Option<PathBuf>,
 }
@@ -103,7 +103,7 @@ impl Compare {
     }
 }
 
-/// Those of `all` that are wanted, in the order of `all`; no wish is all.
+/// Returns the selected entries of `all`, in the order of `all`; all of them when none is selected.
 fn chosen<T: Copy + PartialEq>(all: &[T], selected: &[T]) -> Vec<T> {
     let is_chosen = |item: &&T| selected.is_empty() || selected.contains(item);
     all.iter().filter(is_chosen).copied().collect()
@@ -150,7 +150,7 @@ fn run_compare(root: &Path, compare: &Compare) -> Result<()> {
     report::write(root, compare, &environment, &measured)
 }
 
-/// All rounds of a case; a case that cannot be measured here is not tried again.
+/// Measures all rounds of a case; a case that cannot be measured here is not repeated.
 fn measure(
     bench: &Measurement,
     case: &'static Case,

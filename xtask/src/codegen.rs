@@ -1,7 +1,8 @@
-//! `cargo xtask codegen`: Rust from the `.proto` files, and the check that it was not forgotten.
+//! `cargo xtask codegen`: generates Rust code from the `.proto` files, or checks that it is up to
+//! date.
 //!
 //! Decision: the output is committed, so that building Lockgate needs no protobuf compiler and a
-//! review shows what a change of a `.proto` file does. Here the compiler is `protox`, in Rust.
+//! review shows the effect of a change of a `.proto` file. Here the compiler is `protox`, in Rust.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,25 +15,26 @@ const SOURCES: [&str; 2] = ["inference.proto", "model_repository.proto"];
 const OUTPUT_FOLDER: &str = "crates/protocols/src/open_inference/grpc/generated";
 /// The Rust module of package `inference`.
 const SHARED_MESSAGES: &str = "crate::open_inference::grpc::generated::inference";
-/// What reads and writes messages, in Lockgate.
+/// The codec of Lockgate for messages.
 const CODEC: &str = "crate::open_inference::grpc::codec::BoundedCodec";
-/// What server reflection serves: the files of `proto/` in their compiled form.
+/// The file for server reflection: the compiled files of `proto/`.
 const DESCRIPTORS: &str = "descriptors.bin";
 
 /// Writes the generated code into the workspace at `root`; with `is_check` it fails
 /// when that would change a file, and writes nothing.
 pub(crate) fn run(root: &Path, is_check: bool) -> Result<()> {
-    let fresh = tempfile::tempdir().context("create a folder for the generated code")?;
+    let fresh = tempfile::tempdir().context("cannot create a folder for the generated code")?;
     generate(&root.join(PROTO_FOLDER), fresh.path())?;
     let committed = root.join(OUTPUT_FOLDER);
     if is_check {
         return compare(fresh.path(), &committed);
     }
-    fs::create_dir_all(&committed).with_context(|| format!("create {}", committed.display()))?;
+    fs::create_dir_all(&committed)
+        .with_context(|| format!("cannot create `{}`", committed.display()))?;
     for name in file_names(fresh.path())? {
         let target = committed.join(&name);
         fs::copy(fresh.path().join(&name), &target)
-            .with_context(|| format!("write {}", target.display()))?;
+            .with_context(|| format!("cannot write `{}`", target.display()))?;
     }
     Ok(())
 }
@@ -40,12 +42,12 @@ pub(crate) fn run(root: &Path, is_check: bool) -> Result<()> {
 fn generate(protos: &Path, out: &Path) -> Result<()> {
     let mut compiler = Compiler::new([protos])?;
     if let Err(error) = compiler.include_imports(true).open_files(SOURCES) {
-        // Its own text does not say where.
+        // The text of the error does not name the file.
         let file = error.file().unwrap_or(PROTO_FOLDER).to_owned();
         return Err(error).context(file);
     }
     fs::write(out.join(DESCRIPTORS), compiler.encode_file_descriptor_set())?;
-    // Only now with comments: reflection does not need them, the generated code does.
+    // Comments are included only from here on: the generated code needs them, reflection does not.
     compiler.include_source_info(true);
     tonic_prost_build::configure()
         .out_dir(out)
@@ -59,7 +61,7 @@ fn generate(protos: &Path, out: &Path) -> Result<()> {
         // Lockgate calls no other server; the tests call this one.
         .client_mod_attribute(".", "#[cfg(test)]")
         .compile_fds(compiler.file_descriptor_set())
-        .context("generate Rust code")
+        .context("failed to generate Rust code")
 }
 
 fn compare(fresh: &Path, committed: &Path) -> Result<()> {
@@ -79,7 +81,9 @@ fn compare(fresh: &Path, committed: &Path) -> Result<()> {
 
 fn file_names(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))?
+    {
         names.push(PathBuf::from(entry?.file_name()));
     }
     names.sort();
@@ -104,7 +108,7 @@ mod tests {
         assert!(check().unwrap_err().contains("b.rs"), "surplus");
     }
 
-    /// A workspace with the protos of the repository and nothing else.
+    /// Makes a workspace with only the `.proto` files of the repository.
     fn workspace() -> tempfile::TempDir {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let root = tempfile::tempdir().unwrap();

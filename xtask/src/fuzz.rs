@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: every fuzz target for a while, starting from its seeds.
+//! `cargo xtask fuzz`: runs every fuzz target for a while, starting from its seeds.
 //!
-//! Decision: what the fuzzer wants to keep goes below `target/`, so that `fuzz/corpus` holds only
-//! seeds that somebody chose. The address sanitizer is left out: the decoders are safe Rust.
+//! Decision: the fuzzer stores its inputs below `target/`, so that `fuzz/corpus` holds only
+//! hand-written seeds. The address sanitizer is off: the decoders are safe Rust.
 
 use std::fs;
 use std::path::Path;
@@ -18,12 +18,12 @@ pub(crate) fn run(root: &Path, selected: Option<&str>, seconds: u32) -> Result<(
     let mut names = targets(root)?;
     names.retain(|name| selected.is_none_or(|selected| selected == name));
     if names.is_empty() {
-        bail!("no fuzz target has that name; they are in fuzz/fuzz_targets");
+        bail!("unknown fuzz target; the targets are in `fuzz/fuzz_targets`");
     }
     for name in names {
         println!("==> {name} for {seconds} s");
         let kept = root.join("target/fuzz-corpus").join(&name);
-        fs::create_dir_all(&kept).with_context(|| format!("create {}", kept.display()))?;
+        fs::create_dir_all(&kept).with_context(|| format!("cannot create `{}`", kept.display()))?;
         let status = cargo_fuzz(root)
             .args(["run", "--sanitizer", "none", &name])
             .arg(&kept)
@@ -40,7 +40,8 @@ pub(crate) fn run(root: &Path, selected: Option<&str>, seconds: u32) -> Result<(
     Ok(())
 }
 
-/// The nightly toolchain is asked for by name, so this must be the `cargo` of rustup.
+/// Returns the command of cargo-fuzz. It names the nightly toolchain, so `cargo` must be that of
+/// rustup.
 fn cargo_fuzz(root: &Path) -> Command {
     let mut command = Command::new("cargo");
     command.current_dir(root).args(["+nightly", "fuzz"]);
@@ -50,7 +51,9 @@ fn cargo_fuzz(root: &Path) -> Command {
 fn targets(root: &Path) -> Result<Vec<String>> {
     let folder = root.join("fuzz/fuzz_targets");
     let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+    for entry in
+        fs::read_dir(&folder).with_context(|| format!("cannot read `{}`", folder.display()))?
+    {
         let name = entry?.file_name().to_string_lossy().into_owned();
         names.extend(name.strip_suffix(".rs").map(str::to_owned));
     }

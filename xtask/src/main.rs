@@ -1,6 +1,6 @@
-//! The chores of the repository: `cargo xtask test` runs what CI runs, and nothing else matters.
+//! Development tasks of the repository: `cargo xtask test` runs every check that CI runs.
 //!
-//! Decision: never a dependency of what is shipped, so it may be slow and print.
+//! Decision: no shipped crate depends on this one, so it may be slow and print.
 
 #![expect(
     clippy::print_stdout,
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-/// Chores of the Lockgate repository.
+/// Development tasks of the Lockgate repository.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 struct Arguments {
@@ -37,7 +37,7 @@ enum Chore {
         #[arg(long)]
         only: Option<String>,
     },
-    /// Check the rules of the conventions that clippy does not know.
+    /// Check the rules of the conventions that clippy does not check.
     Tidy {
         /// Print the gate numbers: sizes of files and functions, share of tests, waivers.
         #[arg(long)]
@@ -45,13 +45,13 @@ enum Chore {
     },
     /// Generate the Rust code of the gRPC messages from `proto/`.
     Codegen {
-        /// Write nothing, and fail when the committed code is not what would be written.
+        /// Write nothing, and fail when the committed code is out of date.
         #[arg(long)]
         check: bool,
     },
     /// Install what the end-to-end tests need: a Python environment and ONNX Runtime.
     Prepare,
-    /// Measure the release build against what users could pick instead.
+    /// Measure the release build against its alternatives.
     Bench {
         #[command(subcommand)]
         bench: bench::Bench,
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .context("the folder of xtask has a parent")?;
+        .context("the folder of xtask has no parent")?;
     match &arguments.chore {
         Chore::Test { only } => steps::run(root, only.as_deref()),
         Chore::Tidy { report } => tidy::run(root, *report),

@@ -1,4 +1,4 @@
-//! Python environments below `target/`, made from lists of pinned versions.
+//! Creates Python environments below `target/` from lists of pinned versions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,26 +6,26 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// Written last, with the requirements that are installed.
+/// The file with the installed requirements, which is written last.
 const STAMP: &str = "installed-requirements.txt";
 const REQUIREMENTS: &str = "crates/lockgate/tests/python/requirements.txt";
 
-/// The Python interpreter that has the clients.
+/// Returns the Python interpreter that has the clients.
 pub(crate) fn interpreter(root: &Path) -> PathBuf {
     root.join("target/python/bin/python")
 }
 
-/// Makes the environment of the end-to-end tests: the clients that users have.
+/// Creates the environment of the end-to-end tests, with the usual clients.
 pub(crate) fn prepare(root: &Path) -> Result<()> {
     install(root, REQUIREMENTS, "target/python")
 }
 
-/// Whether the environment in `folder` was made to its end.
+/// Returns whether the environment in `folder` is complete.
 pub(crate) fn is_installed(folder: &Path) -> bool {
     folder.join(STAMP).exists()
 }
 
-/// Makes the environment `folder`, unless it was made from the same requirements before.
+/// Creates the environment `folder`, unless it exists with the same requirements.
 pub(crate) fn install(root: &Path, list: &str, folder: &str) -> Result<()> {
     let requirements = root.join(list);
     let requirements_text = fs::read_to_string(&requirements)

@@ -1,4 +1,4 @@
-//! The steps of `cargo xtask test`, in the order in which they fail fastest.
+//! The steps of `cargo xtask test`, the fastest first.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{codegen, python, tidy};
 
-/// One check with the name that a reader of the log sees.
+/// One check with its name in the output.
 struct Step {
     name: &'static str,
     run: fn(&Path) -> Result<()>,
@@ -73,7 +73,7 @@ pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<()> {
     );
     if n_run == 0 {
         bail!(
-            "no step has that name; they are {}",
+            "unknown step; the steps are {}",
             STEPS.map(|step| step.name).join(", ")
         );
     }
@@ -115,7 +115,7 @@ fn documentation(root: &Path) -> Result<()> {
     cargo(root, &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
 }
 
-/// Installs the Python environment and ONNX Runtime below `target/`, unless they are there.
+/// Installs the Python environment and ONNX Runtime below `target/`, unless they exist.
 pub(crate) fn prepare(root: &Path) -> Result<()> {
     python::prepare(root)?;
     let data_dir = root.join("target/lockgate-data");

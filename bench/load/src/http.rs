@@ -1,4 +1,4 @@
-//! The least of an HTTP/1.1 client that can load a server.
+//! A minimal HTTP/1.1 client for load generators.
 //!
 //! Decision: a request is built once and a reply is read with a bare parser, so that the client
 //! takes as little as possible of the cores that it shares with the server.
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The bytes of a POST with the body from a file; headers are `Name: value`.
+/// Returns the bytes of a POST with the body from a file; headers are `Name: value`.
 pub fn request(
     address: SocketAddr,
     path: &str,
@@ -29,7 +29,7 @@ pub fn request(
     Ok([head.into_bytes(), body].concat())
 }
 
-/// A connection that keeps alive.
+/// A keep-alive connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -61,19 +61,19 @@ impl Connection {
         }
     }
 
-    /// Whether the server has not closed it meanwhile, as it does after a while without requests.
+    /// Returns whether the connection is still open; servers close idle connections.
     pub fn is_open(&self) -> bool {
         let result = self.stream.try_read(&mut [0]);
         result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// The last reply as text.
+    /// Returns the last reply as text.
     pub fn reply(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }
 }
 
-/// What the head of a reply tells.
+/// Parsed head of a reply.
 #[derive(Debug, PartialEq, Eq)]
 struct Reply {
     status: u16,
@@ -81,7 +81,7 @@ struct Reply {
     n_bytes: usize,
 }
 
-/// Reads the head of a reply; nothing when it is not complete.
+/// Parses the head of a reply; `None` while it is incomplete.
 fn parse(bytes: &[u8]) -> Result<Option<Reply>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);

@@ -1,7 +1,7 @@
-//! What the load generators share.
+//! Shared parts of the load generators.
 //!
-//! Decision: one thread of a generator is one `current_thread` runtime with its own connections
-//! and its own counts, which are added up at the end, so that nothing is shared while it measures.
+//! Decision: each thread of a generator has a `current_thread` runtime with its own connections and
+//! counts, which are added up at the end, so that threads share nothing during the measurement.
 
 pub mod http;
 pub mod inference;

@@ -1,4 +1,4 @@
-//! Latencies and errors, and the line of JSON that a generator prints.
+//! Counts of latencies and errors, and the line of JSON that a generator prints.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use anyhow::{Error, Result};
 use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
-/// Longest latency that is told apart.
+/// The longest latency that the histogram distinguishes.
 const MAX_LATENCY_US: u64 = 60_000_000;
 
-/// What one thread or all of them saw.
+/// Latencies and errors of one thread, or of all.
 #[derive(Debug)]
 pub struct Tally {
     latency_us: Histogram<u64>,
     n_errors: u64,
-    /// From the first request to the last reply.
+    /// The time from the first request to the last reply.
     pub elapsed: Duration,
 }
 
 impl Tally {
-    /// Nothing yet.
+    /// Creates an empty tally.
     pub fn new() -> Result<Self> {
         let latency_us = Histogram::new_with_bounds(1, MAX_LATENCY_US, 3)?;
         Ok(Self {
@@ -37,13 +37,13 @@ impl Tally {
         Ok(now)
     }
 
-    /// Counts a request that failed, and says so.
+    /// Counts a failed request, and prints its error.
     pub fn fail(&mut self, error: &Error) {
         eprintln!("{error:#}");
         self.n_errors += 1;
     }
 
-    /// Adds what another thread or connection saw.
+    /// Adds the counts of another thread or connection.
     pub fn add(&mut self, other: &Self) -> Result<()> {
         self.latency_us.add(&other.latency_us)?;
         self.n_errors += other.n_errors;
@@ -51,7 +51,7 @@ impl Tally {
         Ok(())
     }
 
-    /// The figures as `cargo xtask bench` reads them.
+    /// Returns the figures in the format that `cargo xtask bench` reads.
     pub fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "n_requests": self.latency_us.len(),

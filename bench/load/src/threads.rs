@@ -1,4 +1,4 @@
-//! Threads that share connections.
+//! Threads that divide connections among them.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::tally::Tally;
 
-/// Starts the threads; each runs `send` once for each of its connections, on a runtime of its own,
-/// with the time at which to stop. Returns the sum of what all saw.
+/// Starts the threads; each runs `send` once for each of its connections, on its own runtime, with
+/// the time at which to stop. Returns the sum of their tallies.
 pub fn run_threads<F>(
     n_threads: usize,
     n_connections: usize,
@@ -61,7 +61,7 @@ where
     }))
 }
 
-/// How many of `n` connections the thread with this index has.
+/// Returns how many of `n` connections the thread with this index has.
 fn share(n: usize, n_threads: usize, index: usize) -> usize {
     n / n_threads + usize::from(index < n % n_threads)
 }

@@ -1,7 +1,7 @@
 //! A client of a running server, for the sub-commands of operators.
 //!
-//! Decision: one connection for one call over plain HTTP, by the HTTP library that the server has
-//! anyway. A failure is told in the words of the server.
+//! Decision: one connection for each call over plain HTTP, with the HTTP library that the server
+//! uses anyway. An error of the server is shown in its own words.
 
 mod events;
 
@@ -24,10 +24,10 @@ pub(crate) use events::{Event, Events};
 
 use crate::output::OutputError;
 
-/// Loading a large model takes minutes.
+/// The timeout of one call. Loading a large model takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Who we are in the history of the server.
+/// The actor in the history of the server.
 const ACTOR: &str = "cli";
 
 /// Calls one server.
@@ -39,10 +39,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of the server at an address such as `http://127.0.0.1:8000`.
+    /// Creates a client of the server at an address such as `http://127.0.0.1:8000`.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When the address is malformed.
     pub(crate) fn new(url: &str) -> Result<Self> {
         let wrong = || format!("expected an address such as `http://127.0.0.1:8000`, got `{url}`");
         let authority = url.strip_prefix("http://").with_context(wrong)?;
@@ -60,21 +60,21 @@ impl Client {
         })
     }
 
-    /// The same client, which waits at most this long for each answer.
+    /// Returns the same client with another timeout for each call.
     pub(crate) fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// One call; a JSON answer.
+    /// Sends one request and returns the JSON reply.
     ///
     /// # Errors
-    /// When the server cannot be reached, or refuses; then with its sentence.
+    /// When the server cannot be reached, or refuses; then with the server's message.
     pub(crate) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let body = body.map(Value::to_string).unwrap_or_default();
         self.call_with_text(method, path, body)
     }
 
-    /// The same with any text.
+    /// Sends one request with any text as the body and returns the JSON reply.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -85,7 +85,7 @@ impl Client {
         })
     }
 
-    /// Reads something, from a program that does more than one thing at a time.
+    /// Sends a `GET` request from asynchronous code.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -95,7 +95,7 @@ impl Client {
         answer.map_err(|_| self.timeout_error())?
     }
 
-    /// Posts JSON, from a program that does more than one thing at a time.
+    /// Posts JSON from asynchronous code.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -105,7 +105,7 @@ impl Client {
         answer.map_err(|_| self.timeout_error())?
     }
 
-    /// Follows the events of a path from now on.
+    /// Subscribes to the server-sent events of a path.
     ///
     /// # Errors
     /// As [`Self::call`].
@@ -136,7 +136,7 @@ impl Client {
     ) -> Result<(Connection, Response<Incoming>)> {
         let unreachable = || {
             format!(
-                "no server answers at {}; `--url` names another",
+                "no server answers at `{}`; choose another one with `--url`",
                 self.authority
             )
         };
@@ -146,7 +146,7 @@ impl Client {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .with_context(unreachable)?;
-        // What goes wrong with it, the call says too.
+        // Failures of the connection are reported by the call.
         let connection = Connection(tokio::spawn(async {
             let _ended = connection.await;
         }));
@@ -162,23 +162,29 @@ impl Client {
     }
 
     async fn read(&self, reply: Response<Incoming>) -> Result<Value> {
-        let is_success = reply.status().is_success();
-        // The server says so with every status that may pass.
+        let status = reply.status();
+        // The server sends this header with every status that may be temporary.
         let is_retryable = reply.headers().contains_key("retry-after");
         let bytes = reply.into_body().collect().await?.to_bytes();
-        match (is_success, serde_json::from_slice(&bytes)) {
+        match (status.is_success(), serde_json::from_slice(&bytes)) {
             (true, Ok(value)) => Ok(value),
             (false, Ok(value)) => Err(ServerError::new(&value, is_retryable).into()),
-            (_, Err(_)) => bail!("what answers at {} is no Lockgate", self.authority),
+            (_, Err(_)) => bail!(
+                "server at `http://{}` is not Lockgate: it answered {status} without JSON",
+                self.authority
+            ),
         }
     }
 
     fn timeout_error(&self) -> anyhow::Error {
-        anyhow!("the server at {} does not answer", self.authority)
+        anyhow!(
+            "server at `http://{}` did not answer in time",
+            self.authority
+        )
     }
 }
 
-/// A connection, which ends with this.
+/// A connection, which is closed when this is dropped.
 #[derive(Debug)]
 struct Connection(JoinHandle<()>);
 
@@ -188,16 +194,16 @@ impl Drop for Connection {
     }
 }
 
-/// What the server says when it will not.
+/// An error reply of the server.
 #[derive(Debug)]
 pub(crate) struct ServerError {
     message: String,
-    /// Whether the same call may succeed later: the server is on its way up or down, or busy.
+    /// True when the same call may succeed later: the server is starting, draining or busy.
     pub(crate) is_retryable: bool,
 }
 
 impl ServerError {
-    /// The sentence is in either of two shapes.
+    /// Reads the message, which has one of two shapes.
     fn new(value: &Value, is_retryable: bool) -> Self {
         let message = value
             .pointer("/error/message")
@@ -220,24 +226,24 @@ impl fmt::Display for ServerError {
 
 impl Error for ServerError {}
 
-/// Checks that a failure may be over when the call is made again.
+/// Returns whether the same call may succeed later.
 pub(crate) fn is_retryable(error: &anyhow::Error) -> bool {
     let server_error = error.downcast_ref::<ServerError>();
     server_error.is_none_or(|server_error| server_error.is_retryable) && !error.is::<OutputError>()
 }
 
-/// What runs the calls of a sub-command.
+/// Creates the asynchronous runtime for the calls of a sub-command.
 ///
 /// # Errors
-/// When the system gives no sockets.
+/// When the system refuses the resources.
 pub(crate) fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start a client")
+        .context("failed to start the asynchronous runtime")
 }
 
-/// A name as one segment of a path.
+/// Encodes a name as one segment of a path.
 pub(crate) fn path_segment(name: &str) -> String {
     let mut path = String::new();
     for byte in name.bytes() {
@@ -305,7 +311,7 @@ mod tests {
         let error = error.call(Method::GET, "/", None).unwrap_err().to_string();
         assert_eq!(
             error,
-            "no server answers at 127.0.0.1:1; `--url` names another"
+            "no server answers at `127.0.0.1:1`; choose another one with `--url`"
         );
     }
 }

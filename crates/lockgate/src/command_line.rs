@@ -21,7 +21,7 @@ pub(crate) use rollout::{
 #[derive(Debug, Parser)]
 #[command(name = "lockgate", version, max_term_width = 100)]
 #[command(after_help = "Examples:
-  lockgate demo                          serve the example models and show what to try
+  lockgate demo                          serve example models and print commands to try
   lockgate serve models/                 serve every model of a folder on port 8000
   lockgate serve digits.onnx --port 80   serve one file
   lockgate doctor                        check this machine")]
@@ -32,22 +32,22 @@ pub(crate) struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve models until a signal comes
+    /// Serve models until a signal arrives
     #[command(after_help = "Examples:
-  lockgate serve                                   the folder `models`, or what lockgate.yaml says
+  lockgate serve                                   the folder `models`, or that of lockgate.yaml
   lockgate serve models/ --host 0.0.0.0            reachable from other machines
   lockgate serve a.onnx b.onnx --grpc-port 8001    two files, gRPC on a port of its own
   LOCKGATE_LOG_FORMAT=json lockgate serve models/  settings are environment variables, too
 
 Signals:
-  SIGTERM, SIGINT   say \"not ready\", answer what was accepted, then end")]
+  SIGTERM, SIGINT   stop being ready, answer the accepted requests, then exit")]
     Serve(ServeArguments),
-    /// Put example models in place, serve them, and print what to try
+    /// Write example models, serve them, and print commands to try
     #[command(after_help = "Examples:
   lockgate demo
   lockgate demo --port 9000 --repository my-models")]
     Demo(DemoArguments),
-    /// Print every setting in force and where it came from
+    /// Print every setting in force and its source
     #[command(after_help = "Examples:
   lockgate config                        the table of settings
   lockgate config --defaults             the commented default file, to start a lockgate.yaml
@@ -57,16 +57,16 @@ Signals:
     Doctor(SettingArguments),
     /// Install and list the ONNX Runtime library
     Runtime(RuntimeArguments),
-    /// Show and change what a running server serves
+    /// Show and change the models of a running server
     #[command(after_help = "Examples:
   lockgate models list
-  lockgate models pin digits 1           version 1 answers whatever versions come
+  lockgate models pin digits 1           version 1 answers, even when newer ones arrive
   lockgate models label digits stable 1
-  lockgate models rollback digits        back to what decided before the last change
+  lockgate models rollback digits        undo the last change of pin, labels or split
 
 Changes need a server with `--model-control`.")]
     Models(ModelsArguments),
-    /// Show and change how requests are shared out between versions
+    /// Show and change the traffic split between versions
     #[command(after_help = "Examples:
   lockgate traffic set digits 1=0.9 2=0.1 --hash md5
   lockgate traffic show digits
@@ -80,15 +80,15 @@ Changes need a server with `--model-control`.")]
   lockgate compare digits --versions stable,2 --recorded 200 --html report.html
   lockgate compare digits --versions 1,2 --data items.jsonl --concurrency 8 --json
 
-A CSV file has a header; its last column is taken for labels when it is called `label`. A JSON file
+A CSV file has a header; its last column holds the labels when it is called `label`. A JSON file
 is a list of bodies of `/predict`, or has one on each line; a key `label` is its label. The first
 version is the reference. Needs a server with `--model-control`.")]
     Compare(CompareArguments),
-    /// Let a new version take over from the one that serves, step by step
+    /// Replace the stable version by a candidate, step by step
     #[command(after_help = "Examples:
-  lockgate rollout simulate -f rollout.yaml --rps 200    how it would go, without a server
+  lockgate rollout simulate -f rollout.yaml --rps 200    predict the outcome, without a server
   lockgate rollout start -f rollout.yaml
-  lockgate rollout watch digits-2                        what happens, and every number
+  lockgate rollout watch digits-2                        print transitions and the evidence
   lockgate rollout wait digits-2 --timeout 2h            for scripts: 0 when it has completed
   lockgate rollout rollback digits-2 --reason \"too many complaints\"
 
@@ -104,10 +104,10 @@ Changes need a server with `--model-control`.")]
     },
 }
 
-/// The settings, and the file that holds more of them.
+/// The settings, and the configuration file.
 #[derive(Debug, Args)]
 pub(crate) struct SettingArguments {
-    /// Configuration file; `lockgate.yaml` is read when it is there [env: LOCKGATE_CONFIG]
+    /// Configuration file; `lockgate.yaml` is read if it exists [env: LOCKGATE_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
@@ -145,14 +145,14 @@ pub(crate) struct ConfigArguments {
 pub(crate) struct RuntimeArguments {
     #[command(subcommand)]
     pub(crate) command: RuntimeCommand,
-    /// Where Lockgate keeps what it installs [env: LOCKGATE_DATA_DIR]
+    /// Folder for the libraries that Lockgate installs [env: LOCKGATE_DATA_DIR]
     #[arg(long, value_name = "PATH", global = true)]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RuntimeCommand {
-    /// Get ONNX Runtime with pip and check that it loads
+    /// Install ONNX Runtime with pip and check that it loads
     #[command(after_help = "Examples:
   lockgate runtime install
   lockgate runtime install --flavor openvino    4 to 5 times faster on CPUs with AMX, in bf16")]
@@ -160,16 +160,16 @@ pub(crate) enum RuntimeCommand {
         /// `cpu`, `openvino` or `cuda`
         #[arg(long, default_value = "cpu")]
         flavor: String,
-        /// A version other than the tested one
+        /// The version to install [default: the tested one]
         #[arg(long = "version", value_name = "V")]
         runtime_version: Option<String>,
-        /// The Python whose pip is used
+        /// The Python that runs pip
         #[arg(long, default_value = "python3", value_name = "PATH")]
         python: PathBuf,
     },
-    /// List what is installed
+    /// List the installed versions
     List,
-    /// Load a library and print what it can do, as JSON
+    /// Load a library and print its version and providers as JSON
     #[command(hide = true)]
     Probe {
         /// The library

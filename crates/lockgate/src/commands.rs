@@ -20,10 +20,10 @@ use crate::command_line::{Command, CommandLine};
 use crate::config::Environment;
 use crate::output;
 
-/// Runs the sub-command of a command line; gives how the process ends.
+/// Runs the sub-command of a command line; returns the exit code.
 ///
 /// # Errors
-/// What went wrong, with the next step where it is known.
+/// The failure of the sub-command, with the next step where it is known.
 pub(crate) fn run(command_line: CommandLine) -> Result<ExitCode> {
     let environment = Environment::read();
     match command_line.command {
@@ -38,7 +38,7 @@ pub(crate) fn run(command_line: CommandLine) -> Result<ExitCode> {
         Command::Runtime(arguments) => runtime::run(arguments, &environment),
         Command::Completions { shell } => {
             let mut command = CommandLine::command();
-            // Into memory first: the generator panics when its writer fails.
+            // Write to memory first: the generator panics when its writer fails.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "lockgate", &mut script);
             output::text(String::from_utf8_lossy(&script)).map_err(Into::into)

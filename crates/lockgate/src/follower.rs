@@ -1,8 +1,9 @@
-//! Follows the leader of rollouts: asks it once a second, does what it tells, reports what counted.
+//! Follows the leader of rollouts: once a second it fetches the leader's state, applies it, and
+//! reports counts.
 //!
-//! Decision: the follower asks and the leader never calls, so the leader knows no addresses and a
-//! new server needs one setting. While the leader is silent nothing changes here; the first failure
-//! and the return are logged.
+//! Decision: the follower calls the leader and never the reverse, so the leader knows no addresses
+//! and a new server needs one setting. While the leader is unreachable the weights stay; the first
+//! failure and the return are logged.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -15,27 +16,27 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::client::{Client, path_segment};
 
-/// From one exchange with the leader to the next.
+/// The interval between two exchanges with the leader.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A leader that takes longer is as good as silent.
+/// The timeout of an exchange; a slower leader counts as unreachable.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One server that follows another.
+/// A server that follows a leader.
 #[derive(Debug)]
 pub(crate) struct Follower<R> {
     leader: Client,
     rollouts: Arc<R>,
-    /// A new one for every process, because its counts begin at nothing.
+    /// The id of this process; a new one for every process, because its counts start from zero.
     replica: String,
     is_leader_unreachable: bool,
 }
 
 impl<R: Rollouts> Follower<R> {
-    /// A follower of the server at an address.
+    /// Creates a follower of the leader at an address.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When the address is invalid.
     pub(crate) fn new(leader: &str, rollouts: Arc<R>) -> Result<Self> {
         Ok(Self {
             leader: Client::new(leader)?.with_timeout(TIMEOUT),
@@ -45,14 +46,14 @@ impl<R: Rollouts> Follower<R> {
         })
     }
 
-    /// Asks for the first time, so that a server that is new knows which version answers before
-    /// anybody asks it; a leader that is silent keeps nobody from serving.
+    /// Fetches the leader's state before the server accepts requests, so that a new server routes
+    /// like the others from the start. An unreachable leader does not stop the server from serving.
     pub(crate) async fn initial_exchange(&mut self) {
-        // Silence is logged by the exchange, unless it is cut off here.
+        // A failure is logged by the exchange, unless the timeout ends it here.
         let _late = timeout(TIMEOUT, self.exchange_and_log()).await;
     }
 
-    /// Follows for as long as it is polled.
+    /// Follows the leader for as long as it is polled.
     pub(crate) async fn run(mut self) {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -68,10 +69,10 @@ impl<R: Rollouts> Follower<R> {
             std::mem::replace(&mut self.is_leader_unreachable, exchanged.is_err());
         match (exchanged, was_leader_unreachable) {
             (Ok(()), false) | (Err(_), true) => {}
-            (Ok(()), true) => tracing::info!("the leader of rollouts is back"),
+            (Ok(()), true) => tracing::info!("rollout leader reachable again"),
             (Err(error), false) => {
                 let error = format!("{error:#}");
-                tracing::warn!(error, "rollouts cannot be followed; their weights stay");
+                tracing::warn!(error, "rollout leader unreachable; keeping last weights");
             }
         }
     }
@@ -88,16 +89,17 @@ impl<R: Rollouts> Follower<R> {
                 self.replica
             );
             let sent = self.leader.send_json(&path, counts.as_str().to_owned());
-            // Others are sent all the same.
+            // The counts of other rollouts are sent nevertheless.
             if let Err(error) = sent.await {
-                all_sent = Err(error.context(format!("the counts of the rollout `{rollout}`")));
+                all_sent =
+                    Err(error.context(format!("counts of rollout `{rollout}` were not sent")));
             }
         }
         all_sent
     }
 }
 
-/// 128 random bits: every state of the hasher has keys of its own.
+/// Returns 128 random bits, since every state of the hasher has its own keys.
 fn replica() -> String {
     let [high, low] = [(); 2].map(|()| RandomState::new().build_hasher().finish());
     format!("{high:016x}{low:016x}")
@@ -115,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// Notes what it is told, and has counted for two rollouts.
+    /// Records the leader's state, and has counts for two rollouts.
     #[derive(Debug, Default)]
     struct RecordingRollouts(Mutex<Vec<String>>);
 
@@ -190,7 +192,7 @@ mod tests {
         }
     }
 
-    /// Answers so many calls with these statuses; gives their first lines and bodies.
+    /// Answers as many calls with these statuses; returns their first lines and bodies.
     async fn leader(listener: TcpListener, statuses: &[&str]) -> Vec<String> {
         let mut calls = Vec::new();
         for status in statuses {
@@ -241,7 +243,7 @@ mod tests {
             posted("a"),
             posted("b%2Fc"),
         ];
-        assert_eq!(calls, expected, "a refusal keeps nobody from the others");
+        assert_eq!(calls, expected, "a refusal does not stop the others");
         assert_eq!(*recording.0.lock().unwrap(), ["{\"format\":1}"]);
         assert!(follower.is_leader_unreachable);
     }
@@ -254,7 +256,7 @@ mod tests {
             follower.initial_exchange()
         );
         assert!(follower.is_leader_unreachable);
-        assert!(follower.exchange().await.is_err(), "nobody listens");
+        assert!(follower.exchange().await.is_err(), "no server listens");
         assert_eq!(recording.0.lock().unwrap().len(), 0);
     }
 

@@ -1,7 +1,7 @@
-//! What this machine offers: cores, memory, GPU.
+//! Detects the hardware of this machine: cores, memory, GPU.
 //!
-//! Decision: the figures are those of the process, after affinity and the container's quota; a
-//! host's 64 cores are no use to a container of two.
+//! Decision: the figures are those of the process, after affinity and the container's quota,
+//! because a container of two cores cannot use the 64 of its host.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -20,14 +20,14 @@ pub(crate) struct Host {
     pub(crate) memory_limit_bytes: Option<u64>,
     /// The model of the processor.
     pub(crate) processor: String,
-    /// Extensions of the processor that matter for models.
+    /// Instruction set extensions that matter for models.
     pub(crate) extensions: Vec<&'static str>,
-    /// Whether the process can reach an NVIDIA driver.
+    /// True when the process can reach an NVIDIA driver.
     pub(crate) has_gpu: bool,
 }
 
 impl Host {
-    /// Looks at the machine.
+    /// Detects the hardware.
     pub(crate) fn detect() -> Self {
         let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let memory_limit_bytes = read_number("/sys/fs/cgroup/memory.max");
@@ -47,12 +47,12 @@ impl Host {
                 .unwrap_or("unknown")
                 .to_owned(),
             extensions: extensions(field(&cpu_info, "flags").unwrap_or_default()),
-            // A container sees the driver of its host in /proc even when it was given no device.
+            // A container sees the driver of its host in /proc even when it has no device.
             has_gpu: Path::new("/dev/nvidiactl").exists(),
         }
     }
 
-    /// Whether bf16 runs in hardware, so that the OpenVINO provider pays.
+    /// Returns whether the processor supports bf16, which makes the OpenVINO provider worthwhile.
     pub(crate) fn has_bf16(&self) -> bool {
         ["amx_bf16", "avx512_bf16"]
             .iter()

@@ -1,4 +1,4 @@
-//! The log of a server: human or JSON, to standard error, never waited for.
+//! The log of a server: text or JSON on standard error, which the server never waits for.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
@@ -13,7 +13,7 @@ use crate::output::ServerOutput;
 /// Starts the output of a server, and logging for the rest of the process.
 ///
 /// # Errors
-/// When the filter of `log_level` cannot be read, or the system gives no thread.
+/// When the filter of `log_level` is invalid, or a thread cannot be started.
 pub(crate) fn start(config: &Config) -> anyhow::Result<ServerOutput> {
     let output = ServerOutput::start().context("cannot start the threads of the log")?;
     let log = tracing_subscriber::fmt()
@@ -29,15 +29,14 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<ServerOutput> {
     for name in &config.unknown_variables {
         tracing::warn!(
             name,
-            "environment variable is no setting; see `lockgate config`"
+            "environment variable is not a setting; see `lockgate config`"
         );
     }
     Ok(output)
 }
 
 fn filter(config: &Config) -> anyhow::Result<EnvFilter> {
-    // Access lines are of the level `info`, like any other line; what the user names comes last and
-    // wins.
+    // Access lines have the level `info`. The user's directives come last and win.
     let access = match config.is_access_log_enabled {
         true => "",
         false => ",access=off",
@@ -46,8 +45,8 @@ fn filter(config: &Config) -> anyhow::Result<EnvFilter> {
     EnvFilter::try_new(&directives).context("`log_level`")
 }
 
-/// Sends the messages of panics to the log, because the usual way writes to standard error at once,
-/// and would wait there for a reader.
+/// Sends the messages of panics to the log, because the default hook writes to standard error
+/// directly, and would block when it is not read.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);

@@ -1,7 +1,7 @@
 //! The binary: flags, configuration, wiring, sub-commands.
 //!
-//! Decision: nothing here knows how to serve. `config` says what to do, `wiring` builds the parts
-//! and connects them, and each sub-command is one file.
+//! Decision: this crate contains no serving logic. `config` resolves the settings, `wiring` builds
+//! the parts and connects them, and each sub-command is one file.
 
 mod client;
 mod command_line;
@@ -23,8 +23,8 @@ use mimalloc::MiMalloc;
 
 use command_line::CommandLine;
 
-/// The C library keeps what many threads have freed, and took a seventh of the time of a small
-/// request.
+/// mimalloc, because the allocator of the C library keeps memory that many threads have freed, and
+/// took a seventh of the time of a small request.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Finding ONNX Runtime: where this process looks, in the words of its environment.
+//! Search for ONNX Runtime in the places that the settings and the environment give.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::config::{Config, Environment};
 /// Opens the first library that is found.
 ///
 /// # Errors
-/// The places that were tried and the command that gets a library.
+/// The places that were tried, and the command that installs a library.
 pub(crate) fn open(config: &Config, environment: &Environment) -> Result<Runtime> {
     let runtime =
         library::open_first(&search_input(config, environment), &library::python_package)?;
@@ -19,12 +19,12 @@ pub(crate) fn open(config: &Config, environment: &Environment) -> Result<Runtime
         version = runtime.version(),
         library = %runtime.library().display(),
         providers = runtime.providers().join(","),
-        "ONNX Runtime is loaded"
+        "loaded ONNX Runtime"
     );
     Ok(runtime)
 }
 
-/// Every place, with what is there.
+/// Returns every place, with the library that was found there.
 pub(crate) fn search_results(config: &Config, environment: &Environment) -> Vec<SearchResult> {
     library::search_results(&search_input(config, environment), &library::python_package)
 }

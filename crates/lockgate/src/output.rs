@@ -1,10 +1,9 @@
-//! Everything that the binary writes to standard output and standard error.
+//! All output of the binary on standard output and standard error.
 //!
-//! Rule for commands: what they print is their product. A reader that has closed the pipe has what
-//! it wanted, so the command ends with success and says nothing, as ripgrep does; a device that
-//! takes no more is an error. Rule for servers: what they print is a by-product. It goes through
-//! bounded queues to threads of its own, and is dropped when it cannot be written, so that it never
-//! stops, delays or ends the server.
+//! Rule for commands: the output is their purpose. When the reader closes the pipe, the command
+//! ends silently with success, as ripgrep does; any other write error is an error. Rule for
+//! servers: the output is a by-product. It goes through bounded queues to its own threads, and is
+//! dropped when it cannot be written, so that it never stops, delays or ends the server.
 
 mod queue;
 
@@ -18,7 +17,7 @@ use std::time::Duration;
 
 pub(crate) use queue::LineQueue;
 
-/// The longest wait at the end of the process for lines that nobody reads.
+/// The longest wait for unwritten lines at the end of the process.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// A failure to write to standard output.
@@ -39,25 +38,25 @@ impl From<io::Error> for OutputError {
     }
 }
 
-/// Prints a line of what a command is for.
+/// Prints a line of a command's output.
 ///
 /// # Errors
-/// When standard output is closed or full; [`exit_code`] tells them apart.
+/// When standard output is closed or full; [`exit_code`] distinguishes the two.
 pub(crate) fn line(text: impl Display) -> Result<(), OutputError> {
     self::text(format_args!("{text}\n"))
 }
 
-/// Prints a text of what a command is for, as it is.
+/// Prints text of a command's output without a newline.
 ///
 /// # Errors
-/// The same as of [`line()`].
+/// Those of [`line()`].
 pub(crate) fn text(text: impl Display) -> Result<(), OutputError> {
     let mut output = io::stdout().lock();
     write!(output, "{text}")?;
     Ok(output.flush()?)
 }
 
-/// Writes a remark of a command to standard error; a remark that cannot be written is none.
+/// Writes a note of a command to standard error, and ignores failures.
 pub(crate) fn note(text: impl Display) {
     let written = writeln!(io::stderr(), "{text}");
     drop(written);
@@ -69,7 +68,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     if output_error.is_some_and(|error| error.0.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    // A server ends here too, so nobody may be waited for without a limit.
+    // A server ends here too, so no write may block without a limit.
     if let Ok(stderr) = LineQueue::start("stderr", io::stderr()) {
         stderr.push(format!("error: {error:#}\n").as_bytes());
         stderr.flush(FLUSH_LIMIT);
@@ -77,7 +76,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints the help that was asked for, or what is wrong with the flags, and returns the exit code.
+/// Prints the requested help, or the mistake in the flags, and returns the exit code.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let printed = error.print().and_then(|()| io::stdout().flush());
     match (printed, error.use_stderr()) {
@@ -87,11 +86,10 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// The exit code for wrong flags, as clap has it.
+/// The exit code for wrong flags, the same as clap's.
 const USAGE: u8 = 2;
 
-/// Standard output and standard error of a server. Dropping it writes what is left, for a bounded
-/// time.
+/// Standard output and standard error of a server. Dropping it flushes both, for a bounded time.
 #[derive(Debug)]
 pub(crate) struct ServerOutput {
     stdout: LineQueue,
@@ -102,7 +100,7 @@ impl ServerOutput {
     /// Starts a thread for each of the two.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When a thread cannot be started.
     pub(crate) fn start() -> io::Result<Self> {
         Ok(Self {
             stdout: LineQueue::start("stdout", io::stdout())?,
@@ -110,7 +108,7 @@ impl ServerOutput {
         })
     }
 
-    /// Prints a line for whoever started the server.
+    /// Prints a line on standard output.
     pub(crate) fn announce(&self, text: impl Display) {
         self.stdout.push(format!("{text}\n").as_bytes());
     }
@@ -120,7 +118,7 @@ impl ServerOutput {
         self.stderr.clone()
     }
 
-    /// Returns the number of log lines that could not be written, which goes on counting.
+    /// Returns the live counter of log lines that could not be written.
     pub(crate) fn dropped_log_lines(&self) -> Arc<AtomicU64> {
         self.stderr.n_dropped()
     }

@@ -1,8 +1,8 @@
-//! The state that survives a restart, in one SQLite file.
+//! The state store: one SQLite file that survives restarts.
 //!
-//! Decision: the write-ahead log with full synchronization: a change of what is served is rare, and
-//! what was acknowledged survives a crash of the process and of the machine. The file is SQLite's
-//! own copy, built in, so no library of the system is needed.
+//! Decision: a write-ahead log with full synchronization, because changes are rare and an
+//! acknowledged change must survive a crash of the process and of the machine. SQLite is built in,
+//! so no library of the system is needed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,8 @@ const FILE: &str = "state.db";
 /// The format of the tables; it grows with every change that an older version cannot read.
 const FORMAT: i64 = 1;
 
-/// Another process with the same file is done with a change long before this.
+/// The longest wait for another process that writes to the same file, far above the time of a
+/// change.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
@@ -38,11 +39,12 @@ const TABLES: &str = "
     ) STRICT;
     CREATE INDEX IF NOT EXISTS journal_by_key ON journal (journal, key, id);";
 
-/// Keeps everything in one SQLite file.
+/// A store in one SQLite file.
 #[derive(Debug)]
 pub(crate) struct SqliteStore(Mutex<Connection>);
 
-/// The store of a server; `None` when there is no place for it that anybody asked for.
+/// Opens the store of a server; `None` when no folder was named and the default one cannot be
+/// created.
 ///
 /// # Errors
 /// When the folder that the user named cannot be used, or the file cannot be read.
@@ -57,14 +59,14 @@ pub(crate) fn open(config: &Config) -> Result<Option<Arc<dyn Store>>> {
             let folder = folder.display();
             tracing::warn!(
                 %folder, %error,
-                "labels, pins and splits are forgotten at the end; `state_dir` names a place for them"
+                "cannot create state folder; labels, pins and splits will be lost at exit"
             );
             Ok(None)
         }
     }
 }
 
-/// A folder of its own for each repository, named after it.
+/// Returns the default folder, which is named after the repository.
 fn default_folder(config: &Config) -> PathBuf {
     let first = config.repositories.first().cloned().unwrap_or_default();
     let path = std::fs::canonicalize(&first).unwrap_or(first);
@@ -88,7 +90,7 @@ impl SqliteStore {
             let format: i64 =
                 connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
             if format > FORMAT {
-                bail!("it has format {format}, and this version of Lockgate reads up to {FORMAT}");
+                bail!("format {format} is newer than {FORMAT}, the latest that this version reads");
             }
             connection.execute_batch(TABLES)?;
             connection.pragma_update(None, "user_version", FORMAT)?;
@@ -96,7 +98,7 @@ impl SqliteStore {
         };
         let connection = open().with_context(|| {
             let path = path.display();
-            format!("cannot keep state in `{path}`; `state_dir` names another folder")
+            format!("cannot open state store `{path}`; choose another folder with `state_dir`")
         })?;
         Ok(Self(Mutex::new(connection)))
     }
@@ -164,7 +166,7 @@ impl Store for SqliteStore {
 }
 
 fn internal(error: &rusqlite::Error) -> Error {
-    Error::internal(format!("the state store: {error}"))
+    Error::internal(format!("state store failed: {error}"))
 }
 
 #[cfg(test)]
@@ -235,16 +237,16 @@ mod tests {
             .unwrap();
         drop(store);
         let error = format!("{:#}", SqliteStore::open(folder.path()).unwrap_err());
-        assert!(error.contains("it has format 99"), "{error}");
+        assert!(error.contains("format 99 is newer"), "{error}");
         let other = tempfile::tempdir().unwrap();
         std::fs::write(
             other.path().join(FILE),
-            "this is no database, whatever its name says",
+            "this is not a database, despite its name",
         )
         .unwrap();
         let error = format!("{:#}", SqliteStore::open(other.path()).unwrap_err());
         assert!(
-            error.contains("`state_dir` names another folder"),
+            error.contains("choose another folder with `state_dir`"),
             "{error}"
         );
     }

@@ -1,9 +1,10 @@
-//! Asks the webhooks of rollouts, and posts to those who want to know when one goes back.
+//! Client of webhooks: queries gates and posts notifications of rollbacks.
 //!
-//! Rule for a gate: the status of the rollout is posted as JSON; 200 is "go", 410 is "roll back",
-//! and anything else, silence included, is "ask again later". Rule for a notification: 2xx is taken;
-//! 3xx and 4xx are refused for good, except those that say "later" (408, 425 and 429); the rest may
-//! succeed later. An address that is neither HTTP nor HTTPS is refused when the rollout is started.
+//! Rule for a gate: the status of the rollout is posted as JSON; 200 means proceed, 410 means roll
+//! back, and anything else, including no answer, means wait. Rule for a notification: 2xx is
+//! delivered; 3xx and 4xx are refused for good, except the temporary ones (408, 425 and 429); the
+//! rest may succeed later. An address that is neither HTTP nor HTTPS is refused when the rollout is
+//! started.
 
 mod address;
 mod post;
@@ -23,15 +24,15 @@ use tls::TlsConnector;
 pub(crate) struct WebhookClient(TlsConnector);
 
 impl WebhookClient {
-    /// Webhooks whose certificates may be signed by authorities of the system, or of this file.
+    /// Creates a client that trusts the certificate authorities of the system and of this file.
     ///
     /// # Errors
-    /// When the file has no certificate that can be read.
+    /// When the file has no readable certificate.
     pub(crate) fn new(webhook_ca: Option<PathBuf>) -> anyhow::Result<Self> {
         TlsConnector::new(webhook_ca).map(Self)
     }
 
-    /// Posts JSON; gives the status of the reply.
+    /// Posts JSON; returns the status of the reply.
     async fn post(&self, url: &str, json: &RawJson, timeout: Duration) -> anyhow::Result<u16> {
         let address = Address::parse(url)?;
         let posting =
@@ -62,11 +63,11 @@ impl Webhooks for WebhookClient {
                 Ok(200) => GateDecision::Proceed,
                 Ok(410) => GateDecision::RollBack,
                 Ok(status) => {
-                    tracing::info!(url, status, "a gate says to wait");
+                    tracing::info!(url, status, "gate delayed rollout");
                     GateDecision::Wait
                 }
                 Err(error) => {
-                    tracing::warn!(url, error = format!("{error:#}"), "a gate does not answer");
+                    tracing::warn!(url, error = format!("{error:#}"), "failed to query gate");
                     GateDecision::Wait
                 }
             }
@@ -92,7 +93,7 @@ impl Webhooks for WebhookClient {
 }
 
 fn status_text(status: u16) -> String {
-    format!("it answers with status {status}")
+    format!("webhook answered with status {status}")
 }
 
 #[cfg(test)]

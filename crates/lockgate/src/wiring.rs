@@ -1,9 +1,9 @@
-//! Builds every part, connects them, and runs them until a signal.
+//! Builds and connects all parts, and runs them until a signal arrives.
 //!
-//! Decision: the order of starting and stopping stands in two functions. Starting: monitor, engines,
-//! repository, what the leader of rollouts says, listeners. Stopping on a signal: say "not ready",
-//! go on accepting for the delay, close the listeners while they answer what they accepted, let the
-//! models finish, end the runs that are left.
+//! Decision: two functions define the order of starting and stopping. Starting: monitor, engines,
+//! repository, state of the rollout leader, listeners. Stopping on a signal: stop being ready, go
+//! on accepting for the delay, close the listeners while they answer accepted requests, drain the
+//! models, end the remaining runs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,19 +27,19 @@ use crate::output::ServerOutput;
 use crate::store;
 use crate::webhooks::WebhookClient;
 
-/// The parts at work.
+/// The running parts.
 #[derive(Debug)]
 pub(crate) struct Running {
     server: Arc<Server>,
     listeners: Vec<(ListenerKind, ListenerHandle)>,
-    /// What runs beside; ends when it is dropped.
+    /// Background tasks, which end when this is dropped.
     _tasks: JoinSet<()>,
 }
 
 /// Starts all parts; models load in the background.
 ///
 /// # Errors
-/// When a port is taken, or a rollout runs here that another server is to decide about.
+/// When a port is taken, or when this server is a follower but has a running rollout of its own.
 pub(crate) async fn start(
     config: &Config,
     runtime: Runtime,
@@ -92,7 +92,7 @@ pub(crate) async fn start(
             let endpoint = protocols::endpoint(&ctx, kind);
             let options = ServeOptions::from(&config.limits);
             let listener = protocols::serve(address, endpoint, options)
-                .context("another process may have the port; `--port` chooses another one")?;
+                .context("another process may use the port; choose another one with `--port`")?;
             listeners.push((kind, listener));
         }
     }
@@ -103,7 +103,7 @@ pub(crate) async fn start(
     })
 }
 
-/// The monitor, unless metrics are switched off.
+/// Returns the monitor, unless metrics are off.
 fn observe(config: &Config, output: &ServerOutput) -> Arc<dyn Observe> {
     match config.is_metrics_enabled {
         true => Monitor::with_log_counter(env!("CARGO_PKG_VERSION"), output.dropped_log_lines()),
@@ -112,10 +112,10 @@ fn observe(config: &Config, output: &ServerOutput) -> Arc<dyn Observe> {
 }
 
 impl Running {
-    /// Announces the addresses, then `greeting` once the models are there; runs until a signal.
+    /// Announces the addresses, then `greeting` once the models are loaded; runs until a signal.
     ///
     /// # Errors
-    /// When the signals of the system cannot be listened to.
+    /// When signal handlers cannot be installed.
     pub(crate) async fn run(
         self,
         config: &Config,
@@ -136,8 +136,8 @@ impl Running {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+            _ = terminate.recv() => tracing::info!("received SIGTERM; draining"),
+            _ = interrupt.recv() => tracing::info!("received SIGINT; draining"),
             () = announce => {}
         }
         self.stop(config).await;
@@ -155,7 +155,7 @@ impl Running {
             .into_iter()
             .map(|(_, listener)| tokio::spawn(listener.close(config.drain_timeout)));
         let mut n_aborted = 0;
-        // I/O threads that are all held by runs close nothing.
+        // I/O threads that are all blocked by runs cannot close their connections.
         let latest = Instant::now() + config.drain_timeout + END_OF_RUNS;
         for close in closing.collect::<Vec<_>>() {
             let closed = tokio::time::timeout_at(latest, close).await;
@@ -166,15 +166,15 @@ impl Running {
         let drained = tokio::time::timeout(config.drain_timeout, self.server.drain()).await;
         self.server.end_runs();
         if drained.is_err() {
-            // What was ended gives its threads back now; what goes on is left behind.
+            // Terminated runs free their threads now; stuck ones are abandoned.
             drop(tokio::time::timeout(END_OF_RUNS, self.server.drain()).await);
         }
         match (n_aborted, drained) {
-            (0, Ok(())) => tracing::info!("drained: every accepted request was answered"),
+            (0, Ok(())) => tracing::info!("drained; answered every accepted request"),
             (n_aborted, _) => {
                 tracing::warn!(
                     n_aborted,
-                    "the drain ended before every request was answered"
+                    "drain timed out before every request was answered"
                 )
             }
         }
@@ -193,13 +193,13 @@ impl Running {
     }
 }
 
-/// How long runs may take to end once they are asked to: the exit waits for no run that is stuck.
+/// The time that terminated runs have to end; the exit does not wait for stuck runs.
 const END_OF_RUNS: Duration = Duration::from_millis(500);
 
-/// How often to look whether files that were just written have settled.
+/// The interval between two checks whether new files have settled.
 const RESCAN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Resolves when no version waits to be loaded.
+/// Waits until no version is loading.
 async fn wait_until_loaded(server: &Server) {
     let is_loading = |server: &Server| {
         let mut versions = server.models().into_iter().flat_map(|model| model.versions);
@@ -217,7 +217,7 @@ async fn wait_until_loaded(server: &Server) {
     }
 }
 
-/// Prints one line for each model: its ready versions, or why it has none.
+/// Prints one line for each model: its ready versions, or the reason why it has none.
 fn announce_models(server: &Server, output: &ServerOutput) {
     let models = server.models();
     if models.is_empty() {

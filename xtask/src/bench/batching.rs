@@ -1,4 +1,4 @@
-//! Batching without a setting, beside the best setting that a person finds by hand.
+//! Batching with default settings, compared with the best setting found by hand.
 
 use anyhow::Result;
 
@@ -17,7 +17,7 @@ const DELAYS_MS: [&str; 5] = ["0", "0.5", "1", "2", "4"];
 
 const CONNECTIONS: [usize; 2] = [8, 32];
 
-/// A network whose batches cost hardly more than one row.
+/// Measures a network whose batches cost hardly more than one row.
 pub(super) fn friendly(bench: &Bench) -> Result<Round> {
     let tensor = Tensor {
         model: "friendly",
@@ -38,7 +38,7 @@ pub(super) fn friendly(bench: &Bench) -> Result<Round> {
     Ok(round)
 }
 
-/// A network whose batches cost as much as their rows one by one.
+/// Measures a network whose batches cost as much as their rows one by one.
 pub(super) fn hostile(bench: &Bench) -> Result<Round> {
     let tensor = Tensor::picture("hostile", 32);
     let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
@@ -65,7 +65,7 @@ fn delayed(delay_ms: &str) -> String {
     format!("Lockgate, delay {delay_ms} ms")
 }
 
-/// Requests per second with default settings, of those with the best delay.
+/// Returns requests per second with default settings, as a share of those with the best delay.
 pub(super) fn of_best_delay(figures: &Figures, n_connections: usize) -> Option<f64> {
     let rates = DELAYS_MS
         .iter()

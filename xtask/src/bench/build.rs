@@ -1,7 +1,7 @@
-//! Builds and installs everything that takes part, below the target folder.
+//! Builds and installs all contenders and tools below the target folder.
 //!
-//! Decision: what a case can do without may be missing; the case then says so. Lockgate, the load
-//! generators and the networks may not.
+//! Decision: contenders that a case can do without may be missing, and the case reports that.
+//! Lockgate, the load generators and the networks must be present.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +36,7 @@ pub(super) const PEERS: [(Contender, &str, &str); 4] = [
     ),
 ];
 
-/// Where everything is.
+/// Paths of everything that was built or installed.
 #[derive(Debug)]
 pub(super) struct Artifacts {
     pub(super) lockgate: PathBuf,
@@ -110,7 +110,7 @@ pub(super) fn prepare(root: &Path, library: Option<&Path>, is_built: bool) -> Re
     Ok(artifacts)
 }
 
-/// The target folder, wherever the user has put it.
+/// Returns the target folder, which the user may have moved.
 fn target(root: &Path) -> Result<PathBuf> {
     let metadata = MetadataCommand::new()
         .manifest_path(root.join("Cargo.toml"))
@@ -134,7 +134,7 @@ fn build(root: &Path, load: &Path) -> Result<()> {
     steps::cargo(root, &arguments, &[("CARGO_TARGET_DIR", &load)])
 }
 
-/// The first peer must be there, because its environment builds the networks.
+/// Installs the peers. The first one must succeed, because its environment builds the networks.
 fn install_peers(root: &Path) -> Result<()> {
     for (contender, list, folder) in PEERS {
         match python::install(root, list, folder) {
@@ -146,7 +146,7 @@ fn install_peers(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Peers whose installation did not end well.
+/// Returns the peers whose installation failed.
 fn missing(root: &Path) -> Vec<Contender> {
     let is_missing = |folder: &str| !python::is_installed(&root.join(folder));
     let missing = PEERS
@@ -163,7 +163,7 @@ fn make_networks(artifacts: &Artifacts) -> Result<()> {
         .status()
         .context("cannot start Python")?;
     if !status.success() {
-        bail!("the networks cannot be built: {status}");
+        bail!("failed to build the networks: {status}");
     }
     Ok(())
 }
@@ -181,14 +181,14 @@ fn check(artifacts: &Artifacts) -> Result<()> {
     ];
     for file in files {
         if !file.exists() {
-            bail!("{} is not there: leave out `--skip-build`", file.display());
+            bail!("`{}` is missing; leave out `--skip-build`", file.display());
         }
     }
     Ok(())
 }
 
 impl Artifacts {
-    /// What a flag of `lockgate serve` is called in its help, if it has it.
+    /// Returns whether `lockgate serve` has a flag.
     pub(super) fn has_flag(&self, flag: &str) -> Result<bool> {
         let output = Command::new(&self.lockgate)
             .args(["serve", "--help"])
@@ -198,7 +198,7 @@ impl Artifacts {
         Ok(help.split_whitespace().any(|word| word == flag))
     }
 
-    /// The ONNX Runtime library of this kind, installed in `data` unless it is there.
+    /// Returns the ONNX Runtime library of this flavor, and installs it in `data` if it is missing.
     pub(super) fn install(&self, flavor: &str, data: &Path) -> Result<PathBuf> {
         let library = data.join("onnxruntime/current");
         if !library.exists() {

@@ -1,8 +1,8 @@
-//! The table of cases: what is measured, how, and what it should show.
+//! The table of cases, with their measurements and goals.
 //!
-//! Decision: a case is a line of this table. Cases that compare contenders in closed loop are data
-//! alone; the others name the function that measures them. A round of a case starts everything it
-//! measures anew, so that its numbers stand for themselves and ratios are within one round.
+//! Decision: a case is an entry of this table. Cases that compare contenders in closed loop are
+//! pure data; the others name the function that measures them. A round of a case restarts
+//! everything it measures, so that rounds are independent and ratios are within one round.
 
 use anyhow::Result;
 
@@ -13,13 +13,13 @@ use super::measure::{self, Bench, Comparison};
 use super::unit::Unit;
 use super::{batching, engine, overload, resources, rollout, swap};
 
-/// What is measured, and what it should show.
+/// A benchmark case with its goals.
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) name: &'static str,
     /// A sentence about the set-up.
     pub(super) title: &'static str,
-    /// Whether one round is enough, because the numbers hardly vary or take long.
+    /// True when one round is enough, because the numbers hardly vary or take long.
     pub(super) is_once: bool,
     pub(super) measure: fn(&Bench) -> Result<Round>,
     pub(super) goals: &'static [Goal],
@@ -163,7 +163,7 @@ pub(super) static CASES: [Case; 16] = [
     },
     Case {
         name: "batching-friendly",
-        title: "a network of wide layers, closed loop, beside fixed delays set by hand",
+        title: "a network of wide layers, closed loop, compared with fixed delays set by hand",
         is_once: false,
         measure: batching::friendly,
         goals: &[
@@ -183,7 +183,7 @@ pub(super) static CASES: [Case; 16] = [
     },
     Case {
         name: "batching-hostile",
-        title: "a convolutional network, closed loop, beside no batching at all",
+        title: "a convolutional network, closed loop, compared with no batching",
         is_once: false,
         measure: batching::hostile,
         goals: &[
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_goals_of_a_case_can_be_told_apart() {
+    fn the_goals_of_a_case_have_distinct_names() {
         for case in &CASES {
             let goals: BTreeSet<_> = case.goals.iter().map(ToString::to_string).collect();
             assert_eq!(goals.len(), case.goals.len(), "{}: {goals:?}", case.name);

@@ -1,11 +1,11 @@
-//! A case after its rounds: the figures, or why there are none.
+//! Result of a case: the figures, or the reason why there are none.
 
 use super::case::Case;
 use super::figures::{Figures, Round};
 use super::goal::Verdict;
 use super::measure::Skip;
 
-/// A case that was measured, or was tried to be.
+/// A case with its result.
 #[derive(Debug)]
 pub(super) struct CaseResult {
     pub(super) case: &'static Case,
@@ -14,7 +14,7 @@ pub(super) struct CaseResult {
 }
 
 impl CaseResult {
-    /// A round that failed is told and left out, as long as another one did not.
+    /// Combines the rounds. A failed round is noted and left out, as long as another one succeeded.
     pub(super) fn new(case: &'static Case, rounds: Vec<anyhow::Result<Round>>) -> Self {
         let mut good = Vec::new();
         let mut reasons = Vec::new();
@@ -48,7 +48,7 @@ impl CaseResult {
     }
 }
 
-/// The first line, and not all of a long one, because it stands in a table.
+/// Returns the first line, shortened to fit a table.
 fn one_line(text: &str) -> String {
     const MAX_CHARACTERS: usize = 300;
     let line = text.lines().next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The servers that are compared.
+//! The contenders: the servers that are compared.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub(super) enum Contender {
 }
 
 impl Contender {
-    /// As in the flag `--only`.
+    /// Returns the name in the flag `--only`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
@@ -41,7 +41,7 @@ impl Contender {
 }
 
 impl Contender {
-    /// A service in Python; a comparison goes on without it.
+    /// Returns whether this is a service in Python, which a comparison can do without.
     pub(super) fn is_peer(self) -> bool {
         match self {
             Self::Fastapi | Self::Litserve | Self::Bentoml | Self::Mlserver => true,

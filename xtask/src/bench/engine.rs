@@ -1,7 +1,7 @@
-//! Cases in which the engine does the work: convolutional networks, OpenVINO, large JSON.
+//! Cases dominated by the engine or the decoder: convolutional networks, OpenVINO, large JSON.
 //!
-//! Decision: the yardstick of a large model is ONNX Runtime alone, in one process and with the
-//! layout of threads that happens to be best, so that the server can only lose.
+//! Decision: the reference for a large model is ONNX Runtime alone, in one process and with the
+//! best layout of threads, so that the server can only be slower.
 
 use std::fs;
 use std::process::Command;
@@ -27,7 +27,7 @@ pub(super) const OWN_DECODING: &str = "JSON beyond binary, each beyond its echo,
 /// Pixels of a side of the pictures.
 const SIDE: usize = 224;
 
-/// A network with default settings, beside ONNX Runtime alone in one process.
+/// Measures a network with default settings, compared with ONNX Runtime alone in one process.
 pub(super) fn beside_loop(bench: &Bench, network: &'static str, n: usize) -> Result<Round> {
     let mut round = Round::default();
     let mut best = Layout::default();
@@ -51,7 +51,7 @@ pub(super) fn beside_loop(bench: &Bench, network: &'static str, n: usize) -> Res
     Ok(round)
 }
 
-/// A layout of threads, with its rate.
+/// A layout of threads with its rate.
 #[derive(Debug, Default, Deserialize)]
 struct Layout {
     layout: String,
@@ -75,11 +75,11 @@ fn in_process(bench: &Bench, network: &str) -> Result<Vec<Layout>> {
 
 fn layouts(text: &str) -> Result<Vec<Layout>> {
     text.lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("no layout: {line}")))
+        .map(|line| serde_json::from_str(line).with_context(|| format!("invalid layout: `{line}`")))
         .collect()
 }
 
-/// ResNet-50 with the OpenVINO provider in bf16, and with ONNX Runtime's own.
+/// Measures ResNet-50 with the OpenVINO provider in bf16, and with ONNX Runtime's own provider.
 pub(super) fn openvino(bench: &Bench) -> Result<Round> {
     let cpu_info = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
     let waiver = match bf16(&cpu_info) {
@@ -90,7 +90,7 @@ pub(super) fn openvino(bench: &Bench) -> Result<Round> {
     let library = bench
         .artifacts
         .install("openvino", &bench.folder().join("openvino"))
-        .map_err(|error| Skip(format!("OpenVINO does not install: {error:#}")))?;
+        .map_err(|error| Skip(format!("OpenVINO cannot be installed: {error:#}")))?;
     let tensor = Tensor::picture("resnet50", SIDE);
     let request = Request::infer_binary(bench.folder(), &tensor, &tensor.elements())?;
     let model = Model::network(&bench.artifacts, "resnet50");
@@ -111,7 +111,7 @@ pub(super) fn openvino(bench: &Bench) -> Result<Round> {
     Ok(round)
 }
 
-/// What a processor has for bf16.
+/// Support of a processor for bf16.
 #[derive(Debug, PartialEq, Eq)]
 enum Bf16 {
     /// AMX.
@@ -133,9 +133,10 @@ fn bf16(cpu_info: &str) -> Bf16 {
     }
 }
 
-/// A picture as JSON and as a binary tensor, each beyond an echo of the same bytes, beside
-/// `serde_json` that only parses. The difference of the two is the reading of numbers: everything
-/// else is the same, and the network takes means of channels, which is next to nothing.
+/// Measures a picture as JSON and as a binary tensor, each minus an echo of the same bytes,
+/// compared with `serde_json` that only parses. The difference of the two is the parsing of
+/// numbers: everything else is the same, and the network computes means of channels, which cost
+/// almost nothing.
 pub(super) fn decode(bench: &Bench) -> Result<Round> {
     let tensor = Tensor::picture("channel_means", SIDE);
     let elements = tensor.elements();
@@ -168,7 +169,7 @@ pub(super) fn decode(bench: &Bench) -> Result<Round> {
     Ok(round)
 }
 
-/// The second of two numbers beyond the first.
+/// Returns the second of two numbers minus the first.
 fn difference(numbers: &[f64]) -> Option<f64> {
     match numbers {
         [first, second] => Some(second - first),
@@ -176,7 +177,7 @@ fn difference(numbers: &[f64]) -> Option<f64> {
     }
 }
 
-/// One picture as nested lists, scaled as networks want it and with the six decimals of a float.
+/// Formats one picture as nested lists, scaled for networks and with six decimals.
 fn nested(elements: &[f32], side: usize) -> String {
     let list = |items: Vec<String>| format!("[{}]", items.join(","));
     let number = |element: &f32| format!("{:.6}", (element - 0.485) / 0.229);

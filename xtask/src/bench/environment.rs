@@ -1,4 +1,4 @@
-//! What a reader must know about the machine and the versions to judge the figures.
+//! Description of the machine and the versions, which readers need to judge the figures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::build::{Artifacts, PEERS};
 use super::generator::Generator;
 
-/// Where and with what was measured.
+/// The machine and the versions of a measurement.
 #[derive(Debug, Serialize)]
 pub(super) struct Environment {
     pub(super) date: String,
@@ -20,7 +20,7 @@ pub(super) struct Environment {
     pub(super) n_cores: usize,
     pub(super) kernel: String,
     pub(super) generator: String,
-    /// Of Lockgate, its ONNX Runtime and the Python packages.
+    /// The versions of Lockgate, its ONNX Runtime and the Python packages.
     pub(super) versions: BTreeMap<String, String>,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn describe(
     })
 }
 
-/// The commit that was measured, and whether files differ from it.
+/// Returns the measured commit, marked when files differ from it.
 fn commit(root: &Path) -> Result<String> {
     let output = Command::new("git")
         .args(["describe", "--always", "--dirty"])
@@ -61,7 +61,7 @@ fn commit(root: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The name of the first processor.
+/// Returns the name of the first processor.
 fn processor(cpu_info: &str) -> Option<&str> {
     let line = cpu_info
         .lines()
@@ -69,7 +69,7 @@ fn processor(cpu_info: &str) -> Option<&str> {
     Some(line.split_once(':')?.1.trim())
 }
 
-/// Names and versions of pinned requirements.
+/// Returns names and versions of pinned requirements.
 fn python_versions(requirements: &str) -> BTreeMap<String, String> {
     let pins = requirements
         .lines()

@@ -1,4 +1,4 @@
-//! What the rounds of a case measured, and their medians.
+//! Figures of the rounds of a case, and their medians.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -11,25 +11,26 @@ use super::unit::Unit;
 /// One measurement in closed loop, or the medians of several.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Run {
+    #[serde(rename = "who")]
     pub(super) server_name: String,
     pub(super) n_connections: usize,
     pub(super) requests_per_second: f64,
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
-    /// Of all processes of the server, in user space and in the kernel.
+    /// The CPU time of all processes of the server, in user space and in the kernel.
     pub(super) cpu_us_per_request: f64,
-    /// Resident, of all processes of the server, after the measurement.
+    /// The resident memory of all processes of the server, after the measurement.
     pub(super) memory_mb: f64,
-    /// From the start of the process to its first reply.
+    /// The time from the start of the process to its first reply.
     pub(super) first_reply_ms: f64,
 }
 
-/// The medians of one contender, and how it stands to the others.
+/// Medians of one contender, with their ratios to other contenders.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Row {
     #[serde(flatten)]
     pub(super) median: Run,
-    /// Slowest and fastest measurement, in requests per second.
+    /// The slowest and the fastest measurement, in requests per second.
     pub(super) slowest: f64,
     pub(super) fastest: f64,
     /// Requests per second as a share of the raw echo's in the same run.
@@ -38,14 +39,14 @@ pub(super) struct Row {
     pub(super) of_fastapi: Option<f64>,
 }
 
-/// What one round of a case found.
+/// Figures of one round of a case.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Round {
     pub(super) runs: Vec<Run>,
     pub(super) values: Vec<Value>,
-    /// What a reader should know about the numbers.
+    /// Notes for readers of the numbers.
     pub(super) notes: Vec<String>,
-    /// Why the goals of the case do not count on this machine.
+    /// The reason why the goals of the case do not count on this machine.
     pub(super) waiver: Option<String>,
 }
 
@@ -65,7 +66,7 @@ impl Round {
     }
 }
 
-/// What all rounds of a case found, as medians.
+/// Medians over all rounds of a case.
 #[derive(Debug, Serialize)]
 pub(super) struct Figures {
     pub(super) case: &'static str,
@@ -88,18 +89,18 @@ impl Figures {
         }
     }
 
-    /// The median of a number.
+    /// Returns the median of a number.
     pub(super) fn value(&self, name: &str) -> Option<f64> {
         let found = self.values.iter().find(|value| value.name == name)?;
         Some(found.value)
     }
 
-    /// One number divided by another.
+    /// Returns one number divided by another.
     pub(super) fn quotient(&self, name: &str, by: &str) -> Option<f64> {
         Some(self.value(name)? / self.value(by)?)
     }
 
-    /// The median requests per second of `server_name`.
+    /// Returns the median requests per second of `server_name`.
     pub(super) fn rate(&self, server_name: impl Display, n_connections: usize) -> Option<f64> {
         Some(
             self.row(&server_name.to_string(), n_connections)?
@@ -107,7 +108,7 @@ impl Figures {
         )
     }
 
-    /// Requests per second of one as a multiple of another's.
+    /// Returns requests per second of one server as a multiple of another's.
     pub(super) fn rate_ratio(
         &self,
         server_name: impl Display,
@@ -117,7 +118,7 @@ impl Figures {
         Some(self.rate(server_name, n_connections)? / self.rate(to, n_connections)?)
     }
 
-    /// How much longer the median request of one takes than another's.
+    /// Returns how much longer the median request takes at one server than at another.
     pub(super) fn added_us(
         &self,
         server_name: impl Display,
@@ -136,7 +137,7 @@ impl Figures {
     }
 }
 
-/// The median of each number, in order of appearance.
+/// Returns the median of each number, in order of appearance.
 fn values(rounds: &[Round]) -> Vec<Value> {
     let all: Vec<_> = rounds.iter().flat_map(|round| &round.values).collect();
     let mut medians: Vec<Value> = Vec::new();
@@ -153,7 +154,7 @@ fn values(rounds: &[Round]) -> Vec<Value> {
     medians
 }
 
-/// One row for each contender and number of connections, in order of appearance.
+/// Returns one row for each contender and number of connections, in order of appearance.
 fn rows(runs: &[&Run]) -> Vec<Row> {
     let mut medians: Vec<(Run, Vec<f64>)> = Vec::new();
     for run in runs {
@@ -186,7 +187,7 @@ fn is_same(one: &Run, other: &Run) -> bool {
     one.server_name == other.server_name && one.n_connections == other.n_connections
 }
 
-/// The medians of all runs like this one, and their rates.
+/// Returns the medians of all runs like this one, and their rates.
 fn median_of(runs: &[&Run], like: &Run) -> (Run, Vec<f64>) {
     let same: Vec<_> = runs.iter().filter(|run| is_same(run, like)).collect();
     let of = |value: fn(&Run) -> f64| median(same.iter().map(|run| value(run)).collect());
@@ -204,7 +205,7 @@ fn median_of(runs: &[&Run], like: &Run) -> (Run, Vec<f64>) {
     (median, rates)
 }
 
-/// The middle value, or the mean of the two in the middle; nothing has the median 0.
+/// Returns the middle value, or the mean of the two in the middle; 0 without values.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let n = values.len();

@@ -1,8 +1,8 @@
-//! The load generator of closed loops: `wrk` where it is installed, our own otherwise, and our own
-//! for gRPC.
+//! Load generators of closed loops: `wrk` where it is installed, otherwise our own, and our own for
+//! gRPC.
 //!
 //! Decision: all are closed loops over keep-alive connections and print the same line of JSON, so
-//! nothing else here knows which one ran. `wrk` comes first because readers know it.
+//! no other code depends on the choice. `wrk` is preferred because readers know it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use serde::Deserialize;
 use super::build::Artifacts;
 use super::request::{Request, Tensor};
 
-/// Sends the load.
+/// The chosen load generator.
 #[derive(Debug)]
 pub(super) struct Generator {
     kind: Kind,
     grpc: PathBuf,
     n_threads: usize,
-    /// A gRPC client takes more of the processor than the server that it measures.
+    /// The threads of the gRPC client, which needs more CPU time than the server that it measures.
     n_grpc_threads: usize,
 }
 
@@ -31,7 +31,7 @@ enum Kind {
     Own { load: PathBuf },
 }
 
-/// What to send.
+/// The load to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load<'a> {
     pub(super) request: &'a Request,
@@ -40,7 +40,7 @@ pub(super) struct Load<'a> {
     pub(super) duration: Duration,
 }
 
-/// What a generator prints.
+/// The output of a load generator.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct LoadResult {
     pub(super) n_requests: u64,
@@ -51,7 +51,8 @@ pub(super) struct LoadResult {
 }
 
 impl Generator {
-    /// Takes `wrk` when it starts. It has half of the cores, since the server needs some as well.
+    /// Chooses `wrk` when it is installed. It gets half of the cores, since the server needs some
+    /// as well.
     pub(super) fn find(root: &Path, artifacts: &Artifacts, is_own: bool) -> Self {
         let version = match is_own {
             true => None,
@@ -149,7 +150,7 @@ fn grpc(program: &Path, n_threads: usize, load: &Load<'_>, tensor: &Tensor) -> C
     command
 }
 
-/// What our own generators have in common.
+/// Returns a command with the common arguments of our own generators.
 fn own_arguments(program: &Path, n_threads: usize, load: &Load<'_>) -> Command {
     let mut command = Command::new(program);
     command
@@ -162,7 +163,7 @@ fn own_arguments(program: &Path, n_threads: usize, load: &Load<'_>) -> Command {
     command
 }
 
-/// `wrk` prints its version with its usage.
+/// Returns the version of `wrk`, which it prints with its usage.
 fn wrk_version() -> Option<String> {
     let output = Command::new("wrk").arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -175,7 +176,7 @@ fn run_generator(mut command: Command) -> Result<LoadResult> {
     serde_json::from_str(&text).with_context(|| format!("{command:?}: no figures in {text}"))
 }
 
-/// The last line that a program prints; `wrk` writes its own report above it.
+/// Runs a program and returns its last line; `wrk` prints its own report above it.
 pub(super) fn last_line(command: &mut Command) -> Result<String> {
     let output = command
         .output()
@@ -185,7 +186,7 @@ pub(super) fn last_line(command: &mut Command) -> Result<String> {
     if !output.status.success() || !errors.is_empty() {
         bail!("{command:?} ended with {}: {text}{errors}", output.status);
     }
-    let line = text.lines().last().context("it printed nothing")?;
+    let line = text.lines().last().context("the program printed nothing")?;
     Ok(line.to_owned())
 }
 

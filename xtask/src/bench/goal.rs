@@ -1,8 +1,8 @@
-//! Goals, and whether they were reached.
+//! Goals of benchmark cases and their evaluation.
 //!
-//! Decision: a goal is a line of the table of cases: a number, a bound, and where the number is
-//! found among what a case measured. A number is nearly always a ratio within one run, because a
-//! time from one machine says nothing on another.
+//! Decision: a goal is an entry in the table of cases: a bound, and a function that takes the
+//! number from the figures of a case. A number is nearly always a ratio within one run, because
+//! times of one machine do not hold for another.
 
 use std::fmt;
 
@@ -11,31 +11,31 @@ use serde::Serialize;
 use super::figures::Figures;
 use super::unit::Unit;
 
-/// What a case should show.
+/// A goal of a case.
 #[derive(Debug)]
 pub(super) struct Goal {
-    /// What is measured, against what.
+    /// The measured number and its reference, as text.
     pub(super) text: &'static str,
     pub(super) bound: Bound,
     pub(super) unit: Unit,
-    /// Nothing when a contender was left out.
+    /// Returns the number; `None` when a contender was left out.
     pub(super) value: fn(&Figures) -> Option<f64>,
 }
 
-/// Which side of the number is good.
+/// The bound of the number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Bound {
     AtLeast(f64),
     AtMost(f64),
 }
 
-/// What became of a goal.
+/// Outcome of a goal.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
     Reached,
     Missed,
-    /// The goal does not count here, for this reason; the number is told all the same.
+    /// The goal does not count here, for this reason; the number is reported nevertheless.
     Waived(String),
     /// There is no number, for this reason.
     NotMeasured(String),
@@ -45,10 +45,10 @@ pub(super) enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Verdict {
     pub(super) case: &'static str,
-    /// With its bound.
+    /// The text of the goal with its bound.
     pub(super) goal: String,
     pub(super) value: Option<f64>,
-    /// The number as people read it.
+    /// The number with its unit.
     pub(super) measured: String,
     pub(super) outcome: Outcome,
 }
@@ -63,7 +63,7 @@ impl Bound {
 }
 
 impl Unit {
-    /// The number with its unit, with as many digits as tell something.
+    /// Formats the number with its unit, and with the significant digits.
     pub(super) fn write(self, value: f64) -> String {
         match self {
             Self::Share => format!("{value:.2}"),
@@ -79,7 +79,7 @@ impl Unit {
 }
 
 impl Goal {
-    /// Holds the figures of `case` against the goal; an error says why there are none.
+    /// Evaluates the goal on the figures of `case`; an error is the reason why there are none.
     pub(super) fn evaluate(&self, case: &'static str, figures: Result<&Figures, &str>) -> Verdict {
         let value = figures.ok().and_then(self.value);
         let outcome = match (value, figures) {

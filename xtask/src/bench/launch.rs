@@ -1,4 +1,4 @@
-//! The start of a contender: its command, with the models and settings of a case.
+//! Command line of a contender, with the models and settings of a case.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use super::build::Artifacts;
 use super::contender::Contender;
 
-/// A contender with what it serves.
+/// A contender with its models and settings.
 #[derive(Debug, Clone)]
 pub(super) struct Launch {
     pub(super) contender: Contender,
@@ -35,7 +35,7 @@ impl Launch {
         Self::new(artifacts, Contender::Lockgate, models)
     }
 
-    /// With another name in tables.
+    /// Returns the same launch with another name in tables.
     pub(super) fn labelled(self, label: impl Into<String>) -> Self {
         Self {
             label: Some(label.into()),
@@ -86,7 +86,7 @@ fn echo(program: &Path, port: &str, workers: &str) -> Command {
     command
 }
 
-/// A service in Python, in the folder of the peers.
+/// Returns the command of a service in Python, in the folder of the peers.
 fn python(artifacts: &Artifacts, interpreter: &Path, workers: &str) -> Command {
     let mut command = Command::new(interpreter);
     command
@@ -116,7 +116,7 @@ fn bentoml(artifacts: &Artifacts, port: &str, workers: &str) -> Command {
     command
 }
 
-/// Its ports for gRPC and metrics, which nobody asks, are any.
+/// Returns the command of MLServer, with any ports for gRPC and metrics, which are not used.
 fn mlserver(artifacts: &Artifacts, port: &str, workers: &str) -> Command {
     let program = artifacts.mlserver.with_file_name("mlserver");
     let mut command = python(artifacts, &program, workers);

@@ -1,4 +1,4 @@
-//! What the cases share: closed loops, and comparisons of contenders in closed loop.
+//! Shared measurements of the cases: closed loops, and comparisons of contenders in closed loop.
 
 use std::fmt;
 use std::fs;
@@ -17,7 +17,7 @@ use super::repository::{self, Model};
 use super::request::{self, Request};
 use super::server::Server;
 
-/// Everything that the measurements of one invocation share.
+/// State that all measurements of one invocation share.
 #[derive(Debug)]
 pub(super) struct Bench {
     pub(super) artifacts: Artifacts,
@@ -30,7 +30,7 @@ pub(super) struct Bench {
     pub(super) connections: Vec<usize>,
 }
 
-/// Why a case cannot be measured on this machine.
+/// The reason why a case cannot be measured on this machine.
 #[derive(Debug)]
 pub(super) struct Skip(pub(super) String);
 
@@ -59,7 +59,7 @@ impl Bench {
         Duration::from_secs(self.seconds)
     }
 
-    /// A repository of one model.
+    /// Makes a repository of one model.
     pub(super) fn repository(&self, model: Model) -> Result<PathBuf> {
         repository::of(self.folder(), model)
     }
@@ -68,7 +68,7 @@ impl Bench {
         Server::start(&self.artifacts, launch, request)
     }
 
-    /// Warms up, then sends in closed loop.
+    /// Warms up, then measures a closed loop.
     pub(super) fn run(
         &self,
         server_name: String,
@@ -119,7 +119,7 @@ impl Bench {
         Ok(runs)
     }
 
-    /// All contenders of a comparison in turn.
+    /// Measures all contenders of a comparison in turn.
     pub(super) fn compare(&self, comparison: &Comparison) -> Result<Round> {
         let example = fs::read_to_string(&self.artifacts.example).context("the example request")?;
         let request = (comparison.request)(self.folder(), &example)?;
@@ -149,7 +149,7 @@ impl Bench {
     }
 }
 
-/// The example request as simple JSON.
+/// Returns the example request as simple JSON.
 pub(super) fn predict(folder: &Path, example: &str) -> Result<Request> {
     Request::predict(folder, "predict", example.trim_end().as_bytes())
 }

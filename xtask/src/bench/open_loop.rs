@@ -1,8 +1,8 @@
-//! An open loop: requests leave by a schedule, and what became of each is judged here.
+//! Open loop: sends requests by a schedule and evaluates their outcomes.
 //!
-//! Decision: latency counts from the time at which a request should have left, so that a server
-//! that stalls is not spared the requests that would have come meanwhile. A refusal counts from
-//! the time at which the request did leave: how quickly it is said is the server's alone.
+//! Decision: latency counts from the time at which a request should have been sent, so that a
+//! stalling server is charged for the requests that arrive meanwhile. A refusal counts from the
+//! actual send time, because its speed depends on the server alone.
 
 use std::fs;
 use std::path::Path;
@@ -16,16 +16,16 @@ use super::schedule::{self, Phase};
 
 const SEED: u64 = 23;
 
-/// A share of requests that left later than this after their time says that the client is slow.
+/// The delay of a request after which it counts as sent late by the client.
 const LATE_SEND: Duration = Duration::from_millis(5);
 
-/// What became of a request; times in microseconds since the start of the schedule.
+/// Outcome of a request; times in microseconds since the start of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) due_us: u64,
     pub(super) sent_us: u64,
     pub(super) done_us: u64,
-    /// 0 without a reply.
+    /// The HTTP status; 0 without a reply.
     pub(super) status: u16,
 }
 
@@ -38,12 +38,12 @@ impl Record {
         self.status == 200
     }
 
-    /// Told to come again.
+    /// Returns whether the request was refused with a status that asks for a retry.
     fn is_refused(&self) -> bool {
         matches!(self.status, 429 | 503)
     }
 
-    /// Taken, and then told that its time is over.
+    /// Returns whether the request was admitted and then missed its deadline.
     fn is_expired(&self) -> bool {
         self.status == 504
     }
@@ -53,7 +53,7 @@ impl Record {
     }
 }
 
-/// What became of many.
+/// Counts of outcomes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Tally {
     pub(super) n: usize,
@@ -91,25 +91,25 @@ impl Tally {
         }
     }
 
-    /// Late replies in percent of all replies.
+    /// Returns late replies in percent of all replies.
     pub(super) fn late_percent(&self) -> f64 {
         let n_replies = self.n_on_time + self.n_late;
         100.0 * self.n_late as f64 / n_replies.max(1) as f64
     }
 
-    /// Requests that were taken and then given up, in percent of all.
+    /// Returns requests that were admitted and then expired, in percent of all.
     pub(super) fn expired_percent(&self) -> f64 {
         100.0 * self.n_expired as f64 / self.n.max(1) as f64
     }
 
-    /// Says when the client could not keep up with its own schedule.
+    /// Returns a warning when the client could not keep up with its own schedule.
     pub(super) fn client_warning(&self) -> Option<String> {
         let percent = 100.0 * self.n_sent_late as f64 / self.n.max(1) as f64;
         (percent > 1.0).then(|| format!("the client sent {percent:.1} % of the requests late"))
     }
 }
 
-/// Those that were due in a stretch of time, in seconds from the start.
+/// Returns the records that were due in a period, in seconds from the start.
 pub(super) fn between(records: &[Record], from: f64, to: f64) -> Vec<Record> {
     let is_in = |record: &&Record| {
         let due = record.due_us as f64 / 1e6;
@@ -118,15 +118,15 @@ pub(super) fn between(records: &[Record], from: f64, to: f64) -> Vec<Record> {
     records.iter().filter(is_in).copied().collect()
 }
 
-/// The 99th percentile of the latency of answered requests; nothing answered has none.
+/// Returns the 99th percentile of the latency of answered requests; zero without answers.
 pub(super) fn p99(records: &[Record]) -> Duration {
     let answered = records.iter().filter(|record| record.is_answered());
     let latencies = answered.map(|record| record.done_us.saturating_sub(record.due_us));
     Duration::from_micros(quantile(latencies.collect(), 0.99))
 }
 
-/// How many deadlines after `end` the first window of that length begins in which 99 of 100
-/// requests were answered on time. Nothing when none does.
+/// Returns how many deadlines after `end` the first window of that length begins in which 99 of 100
+/// requests were answered on time; `None` without such a window.
 pub(super) fn recovery(records: &[Record], end: f64, deadline: Duration) -> Option<f64> {
     let window = deadline.as_secs_f64();
     let last = records.iter().map(|record| record.due_us).max()? as f64 / 1e6;
@@ -143,7 +143,7 @@ pub(super) fn recovery(records: &[Record], end: f64, deadline: Duration) -> Opti
     None
 }
 
-/// The value below which this share of all lies.
+/// Returns the quantile of this share.
 fn quantile(mut values: Vec<u64>, share: f64) -> u64 {
     values.sort_unstable();
     let rank = (values.len() as f64 * share).ceil();
@@ -155,11 +155,11 @@ fn quantile(mut values: Vec<u64>, share: f64) -> u64 {
         .unwrap_or_default()
 }
 
-/// Plays the phases against a server.
+/// Runner of schedules against a server.
 #[derive(Debug)]
 pub(super) struct ScheduleRunner<'a> {
     pub(super) program: &'a Path,
-    /// For the schedule and the records.
+    /// The folder for the schedule and the records.
     pub(super) folder: &'a Path,
     pub(super) port: u16,
 }
@@ -199,7 +199,7 @@ impl ScheduleRunner<'_> {
 
 fn parse(text: &str) -> Result<Vec<Record>> {
     text.lines()
-        .map(|line| parse_line(line).with_context(|| format!("not a record: {line}")))
+        .map(|line| parse_line(line).with_context(|| format!("invalid record: `{line}`")))
         .collect()
 }
 

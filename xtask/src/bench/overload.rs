@@ -1,8 +1,8 @@
 //! More requests than the server can run, each with a deadline.
 //!
-//! Decision: capacity is what a closed loop without deadlines gets out of the same server just
-//! before. The network takes milliseconds for a small request, so that even four times its
-//! capacity hardly costs the load generator anything of the cores they share.
+//! Decision: the capacity is the rate of a closed loop without deadlines at the same server just
+//! before. The network takes milliseconds for a small request, so that even at four times the
+//! capacity the load generator takes hardly any of the shared cores.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use super::unit::Unit;
 pub(super) const RECOVERY: &str = "deadlines until 99 % are on time";
 
 const DEADLINE: Duration = Duration::from_millis(100);
-/// Time at the offered load before anything counts.
+/// Time at the offered load before the measurement.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Connections of the closed loop that finds the capacity.
+/// Connections of the closed loop that measures the capacity.
 const N_FOR_CAPACITY: usize = 8;
 /// Length of the measurement before and after the long overload, and of the overload.
 const NORMAL_TIME: Duration = Duration::from_secs(3);
@@ -51,7 +51,7 @@ const LOADS: [(f64, Names); 2] = [
     ),
 ];
 
-/// What the numbers of one load are called.
+/// Names of the numbers of one load.
 #[derive(Debug, Clone, Copy)]
 struct Names {
     goodput: &'static str,
@@ -131,7 +131,7 @@ impl Target {
         })
     }
 
-    /// Sends by these phases, each a multiple of the capacity and a length.
+    /// Sends requests in these phases, each a multiple of the capacity and a length.
     fn run_schedule(&self, bench: &Bench, phases: &[(f64, Duration)]) -> Result<Vec<Record>> {
         let runner = ScheduleRunner {
             program: &bench.artifacts.open_load,
@@ -149,7 +149,7 @@ impl Target {
     }
 }
 
-/// Offered load of two and four times the capacity.
+/// Measures offered loads of two and four times the capacity.
 pub(super) fn offered(bench: &Bench) -> Result<Round> {
     let mut target = Target::start(bench)?;
     for (times, names) in LOADS {
@@ -178,7 +178,7 @@ fn report(round: &mut Round, names: Names, tally: &Tally) {
     round.notes.extend(tally.client_warning());
 }
 
-/// A long overload, and how soon it is over.
+/// Measures the recovery after a long overload.
 pub(super) fn recovery(bench: &Bench) -> Result<Round> {
     let mut target = Target::start(bench)?;
     let records = target.run_schedule(
@@ -201,7 +201,8 @@ pub(super) fn recovery(bench: &Bench) -> Result<Round> {
     let late = Tally::of(&during, DEADLINE);
     round.set("late replies during", Unit::Percent, late.late_percent());
     round.notes.extend(late.client_warning());
-    let recovery = open_loop::recovery(&records, end, DEADLINE).context("it did not recover")?;
+    let recovery =
+        open_loop::recovery(&records, end, DEADLINE).context("the server did not recover")?;
     round.set(RECOVERY, Unit::Deadlines, recovery);
     target.server.stop()?;
     Ok(target.round)

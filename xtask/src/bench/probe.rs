@@ -1,4 +1,4 @@
-//! One request by hand: whether a server is there and answers.
+//! Single requests that check whether a server answers.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,22 +11,22 @@ use super::request::Request;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends the request once; an answer other than 200 is an error that quotes it.
+/// Sends the request once; a reply other than 200 is an error that quotes it.
 pub(super) fn check(port: u16, request: &Request) -> Result<()> {
     let reply = exchange(port, &bytes_of(request)?)?;
     if !reply.starts_with("HTTP/1.1 200 ") {
-        bail!("it answered {reply}");
+        bail!("the server answered {reply}");
     }
     Ok(())
 }
 
-/// The status line and the rest of what a path answers.
+/// Returns the status line and the rest of the reply to a `GET`.
 pub(super) fn get(port: u16, path: &str) -> Result<String> {
     let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     exchange(port, head.as_bytes())
 }
 
-/// The status line and the rest of what a path answers to a text.
+/// Returns the status line and the rest of the reply to a `POST` of JSON.
 pub(super) fn post(port: u16, path: &str, body: &str) -> Result<String> {
     let length = body.len();
     let head = format!(
@@ -79,7 +79,7 @@ mod tests {
         }
     }
 
-    /// What the probe says to a server that gives this reply, and what the server was asked.
+    /// Returns the result of a query to a server with this reply, and the request it received.
     fn serve_once<T>(reply: &str, query: impl FnOnce(u16) -> T) -> (T, String) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_closed_port_is_an_error() {
-        // Nobody can listen at the port 0.
+        // No server can listen on port 0.
         assert!(get(0, "/").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The tables in the terminal, the files with all figures, and the Markdown that documents quote.
+//! Reports: tables in the terminal, files with all figures, and the Markdown for the documents.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::goal::Verdict;
 
 const FOLDER: &str = "bench/results";
 
-/// The document that shows the tables, between these two lines.
+/// The document that has the tables between the two marker lines.
 const DOCUMENT: &str = "docs/performance.md";
 const FIRST_LINE: &str = "<!-- written by cargo xtask bench compare -->";
 const LAST_LINE: &str = "<!-- end -->";
@@ -33,7 +33,7 @@ const HEADER: [&str; 10] = [
     "of FastAPI",
 ];
 
-/// The numbers of these come from other rows, so they may be missing everywhere.
+/// The number of columns that always have values; the others are ratios to other rows.
 const N_ALWAYS: usize = 8;
 
 /// Prints the figures of a case.
@@ -41,8 +41,8 @@ pub(super) fn print(measured: &CaseResult) {
     println!("{}", section(measured, presets::UTF8_BORDERS_ONLY));
 }
 
-/// Prints the verdicts and writes everything; a run of some contenders or cases leaves the documents
-/// as they are.
+/// Prints the outcomes of the goals and writes all files; a run of selected contenders or cases
+/// leaves the documents unchanged.
 pub(super) fn write(
     root: &Path,
     compare: &Compare,
@@ -71,14 +71,14 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The document with these tables in place of the ones from before.
+/// Returns the document with these tables in place of the previous ones.
 fn filled(document: &str, tables: &str) -> Result<String> {
     let (before, rest) = document
         .split_once(FIRST_LINE)
-        .context("no line says where the tables begin")?;
+        .context("the marker before the tables is missing")?;
     let (_, after) = rest
         .split_once(LAST_LINE)
-        .context("no line says where the tables end")?;
+        .context("the marker after the tables is missing")?;
     Ok(format!(
         "{before}{FIRST_LINE}\n\n{tables}\n{LAST_LINE}{after}"
     ))
@@ -119,7 +119,7 @@ fn markdown(compare: &Compare, environment: &Environment, measured: &[CaseResult
     text
 }
 
-/// All goals with what became of them.
+/// Returns a table of all goals with their outcomes.
 fn goals(measured: &[CaseResult], style: TableStyle) -> Table {
     let mut table = Table::new();
     table.load_style(style);
@@ -137,7 +137,7 @@ fn goals(measured: &[CaseResult], style: TableStyle) -> Table {
     table
 }
 
-/// The figures of a case under its title.
+/// Returns the figures of a case under its title.
 fn section(measured: &CaseResult, style: TableStyle) -> String {
     let case = measured.case;
     let mut text = format!("Case `{}`: {}.\n\n", case.name, case.title);
@@ -165,7 +165,7 @@ fn body(figures: &Figures, style: TableStyle) -> String {
     text
 }
 
-/// The rows without the columns that have nothing in any of them.
+/// Returns a table of the rows without empty columns.
 fn table(rows: &[Row], style: TableStyle) -> Table {
     let all: Vec<_> = rows.iter().map(cells).collect();
     let is_shown = |index: usize| {
@@ -212,7 +212,7 @@ fn cells(row: &Row) -> [String; HEADER.len()] {
     ]
 }
 
-/// In the unit that a reader would choose.
+/// Formats a latency in a readable unit.
 fn latency(us: f64) -> String {
     match us {
         us if us < 100.0 => format!("{us:.1} us"),

@@ -1,4 +1,4 @@
-//! Repositories of models for Lockgate, made anew for each measurement.
+//! Repositories of models for Lockgate, created for each measurement.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// The small network that reads digits, with default settings.
+    /// Returns the small network that reads digits, with default settings.
     pub(super) fn digits(artifacts: &Artifacts) -> Self {
         Self {
             name: "digits".to_owned(),
@@ -26,7 +26,7 @@ impl Model {
         }
     }
 
-    /// A network that `make_models.py` builds, with default settings.
+    /// Returns a network that `make_models.py` builds, with default settings.
     pub(super) fn network(artifacts: &Artifacts, name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -41,16 +41,16 @@ impl Model {
     }
 }
 
-/// A repository of one model.
+/// Writes a repository of one model.
 pub(super) fn of(folder: &Path, model: Model) -> Result<PathBuf> {
     write(folder, &[model])
 }
 
-/// Writes a repository below `folder`, in place of the one from before.
+/// Writes a repository below `folder`, in place of the previous one.
 pub(super) fn write(folder: &Path, models: &[Model]) -> Result<PathBuf> {
     let repository = folder.join("repository");
     if repository.exists() {
-        fs::remove_dir_all(&repository).context("the repository from before")?;
+        fs::remove_dir_all(&repository).context("cannot remove the previous repository")?;
     }
     for model in models {
         add_version(&repository, model, "1")?;
@@ -60,7 +60,7 @@ pub(super) fn write(folder: &Path, models: &[Model]) -> Result<PathBuf> {
     Ok(repository)
 }
 
-/// Puts a version in place in one step.
+/// Adds a version atomically.
 pub(super) fn add_version(repository: &Path, model: &Model, version: &str) -> Result<()> {
     let folder = repository.join(&model.name);
     let part = folder.join(".part");

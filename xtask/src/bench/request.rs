@@ -1,4 +1,4 @@
-//! What is asked: one request, the same bytes for every contender of a case.
+//! Requests of the cases, with the same bytes for every contender.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use serde_json::json;
 
 use super::schedule::Random;
 
-/// A request whose body lies in a file.
+/// A request whose body is in a file.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) path: String,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: PathBuf,
-    /// The tensor in the body goes over gRPC.
+    /// The tensor, when the request goes over gRPC.
     pub(super) grpc: Option<Tensor>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Tensor {
     pub(super) shape: Vec<usize>,
 }
 
-/// The network that reads digits, with one row.
+/// Returns the input of the network that reads digits, with one row.
 pub(super) fn digits() -> Tensor {
     Tensor {
         model: "digits",
@@ -36,7 +36,7 @@ pub(super) fn digits() -> Tensor {
 }
 
 impl Tensor {
-    /// One row of a picture with three channels.
+    /// Returns one row of a picture with three channels.
     pub(super) fn picture(model: &'static str, side: usize) -> Self {
         Self {
             model,
@@ -49,7 +49,7 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// Elements between 0 and 1 that no compression or cache would find easy.
+    /// Returns pseudo-random elements between 0 and 1, which neither compress nor cache well.
     pub(super) fn elements(&self) -> Vec<f32> {
         let mut random = Random::new(11);
         (0..self.n_elements()).map(|_| random.coarse()).collect()
@@ -61,7 +61,7 @@ impl Tensor {
 }
 
 impl Request {
-    /// The simple JSON API; `body` goes out as it is.
+    /// Creates a request of the simple JSON API with this body.
     pub(super) fn predict(folder: &Path, name: &str, body: &[u8]) -> Result<Self> {
         Ok(Self {
             path: "/predict".to_owned(),
@@ -71,7 +71,7 @@ impl Request {
         })
     }
 
-    /// JSON of the Open Inference Protocol.
+    /// Creates a JSON request of the Open Inference Protocol.
     pub(super) fn infer_json(folder: &Path, tensor: &Tensor, elements: &[f32]) -> Result<Self> {
         let body = infer(tensor, json!({ "data": elements }), &json!({}));
         Ok(Self {
@@ -82,7 +82,7 @@ impl Request {
         })
     }
 
-    /// Binary tensors of the Open Inference Protocol, in and out.
+    /// Creates a request of the Open Inference Protocol with binary tensors, in and out.
     pub(super) fn infer_binary(folder: &Path, tensor: &Tensor, elements: &[f32]) -> Result<Self> {
         let elements = bytes(elements);
         let size = json!({"parameters": {"binary_data_size": elements.len()}});
@@ -100,7 +100,7 @@ impl Request {
         })
     }
 
-    /// Raw elements over gRPC; the load generator puts the message around them.
+    /// Creates a gRPC request of raw elements, which the load generator wraps in a message.
     pub(super) fn infer_grpc(folder: &Path, tensor: Tensor, elements: &[f32]) -> Result<Self> {
         let name = format!("{}-raw", tensor.model);
         Ok(Self {
@@ -111,21 +111,25 @@ impl Request {
         })
     }
 
-    /// The same with one more header.
+    /// Returns the same request with one more header.
     pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {
         self.headers.push((name, value));
         self
     }
 }
 
-/// The row of the example request.
+/// Returns the row of the example request.
 pub(super) fn example_row(example: &str) -> Result<Vec<f32>> {
     #[derive(serde::Deserialize)]
     struct Example {
         data: Vec<Vec<f32>>,
     }
     let example: Example = serde_json::from_str(example).context("the example request")?;
-    example.data.into_iter().next().context("a row")
+    example
+        .data
+        .into_iter()
+        .next()
+        .context("the example request has no row")
 }
 
 fn json_type() -> (&'static str, String) {
@@ -136,7 +140,7 @@ fn bytes(elements: &[f32]) -> Vec<u8> {
     elements.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-/// A request of the Open Inference Protocol, whose input has `more` keys.
+/// Returns a request of the Open Inference Protocol, whose input has `more` keys.
 fn infer(tensor: &Tensor, more: serde_json::Value, parameters: &serde_json::Value) -> Vec<u8> {
     let mut input = json!({"name": tensor.input, "shape": tensor.shape, "datatype": "FP32"});
     if let (Some(input), serde_json::Value::Object(more)) = (input.as_object_mut(), more) {
@@ -147,7 +151,7 @@ fn infer(tensor: &Tensor, more: serde_json::Value, parameters: &serde_json::Valu
         .into_bytes()
 }
 
-/// A body where the load generator finds it.
+/// Writes a body to a file for the load generator.
 fn write(folder: &Path, name: &str, body: &[u8]) -> Result<PathBuf> {
     let path = folder.join(format!("{name}.body"));
     fs::write(&path, body).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! What a server costs beside its requests: memory of instances, an idle server, metrics.
+//! Costs of a server besides its requests: memory of instances, CPU of an idle server, metrics.
 
 use std::time::Duration;
 
@@ -17,12 +17,13 @@ pub(super) const IDLE: &str = "CPU when idle, of one core";
 pub(super) const WITHOUT_METRICS: &str = "Lockgate, no metrics";
 
 const N_IDLE_MODELS: usize = 50;
-/// Ten seconds tell a tenth of a percent of a core from none, with the clock that Linux counts by.
+/// Time of the idle measurement: long enough to distinguish 0.1 % of a core from none, with the
+/// clock ticks of Linux.
 const IDLE_TIME: Duration = Duration::from_secs(10);
-/// After the start, until everything has settled.
+/// Time after the start until the server has settled.
 const START_UP_TIME: Duration = Duration::from_secs(3);
 
-/// Memory of instances, then CPU of an idle server.
+/// Measures the memory of instances, then the CPU time of an idle server.
 pub(super) fn measure(bench: &Bench) -> Result<Round> {
     let mut round = Round::default();
     instances(bench, &mut round)?;
@@ -30,8 +31,8 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     Ok(round)
 }
 
-/// Memory after a load that keeps all instances busy, one request each; the network is nearly all
-/// weights.
+/// Measures the memory after a load that keeps all instances busy, one request each; the network
+/// consists mostly of weights.
 fn instances(bench: &Bench, round: &mut Round) -> Result<()> {
     let tensor = Tensor {
         model: "wide",
@@ -77,7 +78,7 @@ fn idle(bench: &Bench, round: &mut Round) -> Result<()> {
     server.stop()
 }
 
-/// The small network with and without metrics.
+/// Measures the small network with and without metrics.
 pub(super) fn metrics(bench: &Bench) -> Result<Round> {
     const FLAG: &str = "--metrics";
     if !bench.artifacts.has_flag(FLAG)? {

@@ -1,7 +1,7 @@
-//! What a rollout costs the requests that it looks at.
+//! Cost of a rollout for the requests that it counts.
 //!
-//! Decision: both versions are the same network, so that nothing but the rollout differs: the unit
-//! is assigned, the arm counts, and one request in ten goes to the candidate.
+//! Decision: both versions are the same network, so that only the rollout differs: each unit is
+//! assigned, each arm counts, and one request in ten goes to the candidate.
 
 use std::time::Duration;
 
@@ -15,19 +15,17 @@ use super::repository::{self, Model};
 
 pub(super) const WITH_ROLLOUT: &str = "Lockgate, in a rollout";
 
-/// It stays in its first step for longer than anybody measures.
+/// A rollout that stays in its first step for longer than any measurement.
 const FILE: &str = "rollout: {id: bench, model: digits, stable: 1, candidate: 2, \
                     warmup: {source: none}, steps: [10, 50], step: {min_time: 1h, max_time: 2h}}";
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The small network with and without a rollout.
+/// Measures the small network with and without a rollout.
 pub(super) fn measure(bench: &Bench) -> Result<Round> {
     const FLAG: &str = "--model-control";
     if !bench.artifacts.has_flag(FLAG)? {
-        bail!(Skip(
-            "this build cannot be told to start rollouts".to_owned()
-        ));
+        bail!(Skip("this build has no flag for model control".to_owned()));
     }
     let example = std::fs::read_to_string(&bench.artifacts.example)?;
     let request = measure::predict(bench.folder(), &example)?;
@@ -36,7 +34,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     repository::add_version(&models, &model, "2").context("the candidate")?;
     let without = Launch::lockgate(&bench.artifacts, &models);
     let mut with = without.clone().labelled(WITH_ROLLOUT);
-    // An id is used once, so each round has a state of its own.
+    // The id of a rollout can be used only once, so each round has its own state.
     let state = tempfile::tempdir().context("a folder for the state")?;
     let state_dir = state.path().display().to_string();
     let arguments = [FLAG, "true", "--state-dir", &state_dir];
@@ -51,7 +49,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     )?;
     let started = probe::post(server.port(), "/api/rollouts", FILE)?;
     if !started.starts_with("HTTP/1.1 201") {
-        bail!("the rollout does not start: {started}");
+        bail!("failed to start the rollout: {started}");
     }
     let status = || probe::get(server.port(), "/api/rollouts/bench");
     wait_for("its first step", status, "\"state\":\"step\"")?;
@@ -62,7 +60,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Round> {
     Ok(round)
 }
 
-/// Asks until the answer has a text in it.
+/// Polls until the answer contains a text.
 fn wait_for(what: &str, query: impl Fn() -> Result<String>, text: &str) -> Result<()> {
     let waited = crate::steps::stopwatch();
     loop {
@@ -71,7 +69,7 @@ fn wait_for(what: &str, query: impl Fn() -> Result<String>, text: &str) -> Resul
             return Ok(());
         }
         if waited() > TIMEOUT {
-            bail!("the server does not come to {what}: {answer}");
+            bail!("timed out waiting for {what}: {answer}");
         }
         std::thread::sleep(Duration::from_millis(50));
     }

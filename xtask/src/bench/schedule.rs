@@ -1,19 +1,19 @@
-//! When the requests of an open loop leave.
+//! Send times of the requests of an open loop.
 //!
-//! Decision: a schedule is made here as plain numbers, from a fixed seed, and only played by the
-//! load generator; so it can be tested, and two runs send at the same times. Arrivals are Poisson:
-//! independent of each other, as those of many users are.
+//! Decision: a schedule is computed here as plain numbers, from a fixed seed, and the load
+//! generator only follows it; so it can be tested, and two runs send at the same times. Arrivals
+//! are a Poisson process: independent of each other, like those of many users.
 
 use std::time::Duration;
 
-/// A stretch of time with one rate.
+/// A period with a constant rate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Phase {
     pub(super) requests_per_second: f64,
     pub(super) duration: Duration,
 }
 
-/// The times to send, in microseconds from the start, ascending.
+/// Returns the send times, in microseconds from the start, ascending.
 pub(super) fn poisson(phases: &[Phase], seed: u64) -> Vec<u64> {
     let mut random = Random::new(seed);
     let mut due_us = Vec::new();
@@ -51,13 +51,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// One of 65536 numbers from 0 to below 1.
+    /// Returns one of 65536 numbers from 0 to below 1.
     pub(super) fn coarse(&mut self) -> f32 {
         let bits = u16::try_from(self.bits() >> 48).unwrap_or(u16::MAX);
         f32::from(bits) / 65_536.0
     }
 
-    /// A number above 0 and up to 1.
+    /// Returns a number above 0 and up to 1.
     pub(super) fn unit(&mut self) -> f64 {
         let n_steps = (1_u64 << 53) as f64;
         ((self.bits() >> 11) + 1) as f64 / n_steps

@@ -1,4 +1,4 @@
-//! Starting a contender and ending it with all its processes.
+//! Starts a contender and stops it with all its processes.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -17,7 +17,7 @@ use crate::steps::stopwatch;
 
 const MAX_START: Duration = Duration::from_secs(60);
 const MAX_STOP: Duration = Duration::from_secs(40);
-/// How often to look; the time to the first reply is known only so exactly.
+/// The interval between polls, which is also the accuracy of the time to the first reply.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A running contender; its processes are killed when this is dropped.
@@ -26,7 +26,7 @@ pub(super) struct Server {
     child: Child,
     port: u16,
     is_peer: bool,
-    /// From the start of the process to its first reply.
+    /// The time from the start of the process to its first reply.
     pub(super) first_reply: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Server {
             .wait_until_it_answers(artifacts, request, &elapsed)
             .with_context(|| {
                 format!(
-                    "{} does not answer, see {}",
+                    "{} did not answer; see `{}`",
                     launch.server_name(),
                     log.display()
                 )
@@ -86,14 +86,14 @@ impl Server {
                 return result;
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!("it ended with {status}");
+                bail!("the process ended with {status}");
             }
             std::thread::sleep(PAUSE);
         }
     }
 
-    /// Asks it to end and waits until it has; workers that it leaves behind are killed, and so is a
-    /// server of others that goes on, since it has been measured by then.
+    /// Terminates the contender and waits for its end; workers that it leaves behind are killed,
+    /// and so is another server that does not end, since it has been measured by then.
     pub(super) fn stop(mut self) -> Result<()> {
         let all = usage::tree(self.child.id())?;
         signal(self.child.id(), Signal::TERM);
@@ -124,14 +124,14 @@ impl Drop for Server {
     }
 }
 
-/// Sends a signal; a process that is gone needs none.
+/// Sends a signal, and ignores a process that has ended.
 fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         kill_process(pid, signal).ok();
     }
 }
 
-/// A port that the system gives to nobody else for now.
+/// Returns a free port of the system.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?.port())
@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// A process that waits for ever, or has ended at once.
+    /// Starts a process that waits forever, or ends at once.
     fn server(program: &str, arguments: &[&str]) -> Server {
         Server {
             child: Command::new(program).args(arguments).spawn().unwrap(),

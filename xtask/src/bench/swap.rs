@@ -1,8 +1,8 @@
-//! A new version takes the place of the old one while requests come.
+//! Replacement of a version by a new one under load.
 //!
-//! Decision: an open loop, because a closed one would wait for the slow replies and send fewer of
-//! them. The p99 of windows of half a second tells how long a swap can be felt; windows
-//! before the swap tell how much of that is noise of the machine.
+//! Decision: an open loop, because a closed one would wait for slow replies and send fewer
+//! requests. The p99 of windows of half a second shows how long a swap affects latency; windows
+//! before the swap show the noise of the machine.
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,14 +24,14 @@ pub(super) const SLOW: &str = "time with a high p99 after the swap";
 
 const RATE: f64 = 200.0;
 const WARM_UP: Duration = Duration::from_secs(1);
-/// When the new version is put in place, from the start.
+/// The time from the start until the new version is added.
 const SWAP: Duration = Duration::from_secs(6);
 const END: Duration = Duration::from_secs(12);
 const WINDOW: Duration = Duration::from_millis(500);
 /// A window is slow above this multiple of the median window before the swap.
 const SLOW_FACTOR: f64 = 1.5;
 
-/// Swaps once under load.
+/// Measures one swap under load.
 pub(super) fn measure(bench: &Bench) -> Result<Round> {
     let tensor = Tensor {
         model: "friendly",
@@ -107,7 +107,7 @@ fn evaluate(records: &[Record]) -> Result<Round> {
     Ok(round)
 }
 
-/// The p99 of each window of a stretch of time, in milliseconds.
+/// Returns the p99 of each window of a period, in milliseconds.
 fn windows(records: &[Record], from: Duration, to: Duration) -> Vec<f64> {
     let mut found = Vec::new();
     let mut start = from;
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::bench::figures::Figures;
 
-    /// Requests each 10 ms that take 4 ms, and 9 ms for a while after the swap.
+    /// Returns requests every 10 ms that take 4 ms, and 9 ms for a while after the swap.
     fn records(slow_ms: u64, failed_status: u16) -> Vec<Record> {
         (0..1200_u64)
             .map(|n| {

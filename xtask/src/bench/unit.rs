@@ -3,7 +3,7 @@
 /// The unit in which a figure is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Of one.
+    /// A share of one.
     Share,
     /// A multiple.
     Times,

@@ -1,4 +1,4 @@
-//! What a process and its children have used, from `/proc`.
+//! CPU time and memory of a process and its children, from `/proc`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,14 +17,17 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Of a process and all processes below it.
+    /// Reads the usage of a process and all its descendants.
     pub(super) fn of_tree(root: u32) -> Result<Self> {
         let mut usage = Self::default();
         for pid in tree(root)? {
             let stat = read(pid, "stat")?;
             let status = read(pid, "status")?;
-            usage.cpu += Stat::parse(&stat).context("its stat")?.cpu;
-            usage.resident_bytes += resident_bytes(&status).context("its memory")?;
+            usage.cpu += Stat::parse(&stat)
+                .context("cannot parse `/proc/<pid>/stat`")?
+                .cpu;
+            usage.resident_bytes +=
+                resident_bytes(&status).context("cannot parse `/proc/<pid>/status`")?;
         }
         Ok(usage)
     }
@@ -39,7 +42,7 @@ fn read(pid: u32, file: &str) -> Result<String> {
     fs::read_to_string(&path).context(path)
 }
 
-/// A process and all processes below it.
+/// Returns a process and all its descendants.
 pub(super) fn tree(root: u32) -> Result<Vec<u32>> {
     let mut parents = BTreeMap::new();
     for entry in fs::read_dir("/proc").context("/proc")? {
@@ -47,7 +50,7 @@ pub(super) fn tree(root: u32) -> Result<Vec<u32>> {
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // A process that has just ended has no parent to tell.
+        // A process that has just ended has no parent.
         if let Some(stat) = read(pid, "stat").ok().as_deref().and_then(Stat::parse) {
             parents.insert(pid, stat.parent);
         }
@@ -55,7 +58,7 @@ pub(super) fn tree(root: u32) -> Result<Vec<u32>> {
     Ok(below(root, &parents))
 }
 
-/// `root` and everything whose chain of parents leads to it.
+/// Returns `root` and every process whose chain of parents leads to it.
 fn below(root: u32, parents: &BTreeMap<u32, u32>) -> Vec<u32> {
     let mut found = vec![root];
     let mut n_seen = 0;
@@ -67,17 +70,17 @@ fn below(root: u32, parents: &BTreeMap<u32, u32>) -> Vec<u32> {
     found
 }
 
-/// What `/proc/<pid>/stat` tells.
+/// Parsed contents of `/proc/<pid>/stat`.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
-    /// In user space and in the kernel.
+    /// The CPU time in user space and in the kernel.
     cpu: Duration,
 }
 
 impl Stat {
     fn parse(text: &str) -> Option<Self> {
-        // The name of the program may hold spaces and brackets; the last bracket ends it.
+        // The name of the program may contain spaces and parentheses; the last parenthesis ends it.
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<_> = rest.split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u32>().ok();
@@ -88,7 +91,7 @@ impl Stat {
     }
 }
 
-/// Resident memory from the text of `/proc/<pid>/status`.
+/// Parses the resident memory from the text of `/proc/<pid>/status`.
 fn resident_bytes(status: &str) -> Option<u64> {
     let line = status
         .lines()
@@ -133,7 +136,7 @@ mod tests {
         assert_eq!(below(10, &parents), [10, 11, 12]);
     }
 
-    /// A process that waits for ever.
+    /// Starts a process that waits forever.
     fn waiting() -> Child {
         let mut command = Command::new("tail");
         command.args(["-f", "/dev/null"]).spawn().unwrap()
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_process_uses_memory_while_it_runs() {
-        // Not of this process, whose other tests start processes that end meanwhile.
+        // Not this process itself: other tests start processes in it that end meanwhile.
         let mut child = waiting();
         let usage = Usage::of_tree(child.id());
         child.kill().unwrap();

@@ -1,4 +1,4 @@
-//! The raw echo: hyper reads the body and answers a fixed JSON of 250 bytes.
+//! A raw HTTP echo: hyper reads the body and answers a fixed JSON of 250 bytes.
 //!
 //! Decision: nothing but hyper and tokio, with one worker per core, so that its rate is the most
 //! that an HTTP server built on them can reach on this machine with this load generator.
@@ -18,7 +18,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-/// As long as the reply of a small model, with its probabilities and its time.
+/// The length of the reply, the same as of a small model with probabilities and time.
 const REPLY: [u8; 250] = reply();
 
 /// Answers every request with the same JSON.
@@ -27,7 +27,7 @@ struct Arguments {
     /// Port on the loopback interface
     #[arg(long)]
     port: u16,
-    /// Threads
+    /// Number of threads
     #[arg(long)]
     workers: usize,
 }
@@ -54,14 +54,14 @@ async fn serve(port: u16) -> Result<()> {
 }
 
 async fn handle_connection(stream: TcpStream) {
-    // A client that goes away is the usual end of a connection.
+    // A client that disconnects is the usual end of a connection.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service_fn(echo))
         .await;
 }
 
 async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    // A body that breaks off ends the connection anyway.
+    // An incomplete body ends the connection anyway.
     let _ = request.into_body().collect().await;
     let mut response = Response::new(Full::new(Bytes::from_static(&REPLY)));
     response
@@ -70,7 +70,7 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
     Ok(response)
 }
 
-/// `{"echo":"xxx..."}`.
+/// Returns the reply, `{"echo":"xxx..."}`.
 const fn reply() -> [u8; 250] {
     let mut reply = [b'x'; 250];
     let head = br#"{"echo":""#;

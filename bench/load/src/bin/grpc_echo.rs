@@ -1,4 +1,4 @@
-//! The raw gRPC echo: tonic decodes a `ModelInfer` request and answers a fixed reply.
+//! A raw gRPC echo: tonic decodes a `ModelInfer` request and answers a fixed reply.
 //!
 //! Decision: the plain service that tonic generates, with one worker per core; the reply is that
 //! of the network that reads digits, with its two outputs as raw bytes.
@@ -22,7 +22,7 @@ struct Arguments {
     /// Port on the loopback interface
     #[arg(long)]
     port: u16,
-    /// Threads
+    /// Number of threads
     #[arg(long)]
     workers: usize,
 }

@@ -24,16 +24,16 @@ use tonic::{Request, Status};
 
 const METHOD: &str = "/inference.GRPCInferenceService/ModelInfer";
 
-/// Sends one inference again and again, and prints the figures as one line of JSON.
+/// Sends one inference repeatedly, and prints the figures as one line of JSON.
 #[derive(Debug, Clone, Parser)]
 struct Arguments {
-    /// Where the server listens
+    /// Address of the server
     #[arg(long)]
     address: SocketAddr,
     /// Name of the model
     #[arg(long)]
     model: String,
-    /// Name of its only input, which has the element type FP32
+    /// Name of the only input, of the element type FP32
     #[arg(long)]
     input: String,
     /// Shape of the input
@@ -42,13 +42,13 @@ struct Arguments {
     /// File with the elements of the input
     #[arg(long)]
     body: PathBuf,
-    /// Connections, each with one request under way
+    /// Number of connections, each with one request in flight
     #[arg(long)]
     connections: usize,
-    /// Threads that share the connections
+    /// Number of threads that share the connections
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// How long to send; 0 sends one request
+    /// Time to send; 0 sends one request
     #[arg(long)]
     seconds: f64,
 }
@@ -84,7 +84,7 @@ fn message(arguments: &Arguments) -> Result<Bytes> {
     Ok(request.encode_to_vec().into())
 }
 
-/// Sends on one connection, once at least and until the end; a failure ends the connection.
+/// Sends requests on one connection, at least one, until the end; a failure ends the connection.
 async fn send(address: SocketAddr, message: Bytes, end: Instant) -> Result<Tally> {
     let mut tally = Tally::new()?;
     let channel = Endpoint::from_shared(format!("http://{address}"))?
@@ -109,7 +109,7 @@ async fn send(address: SocketAddr, message: Bytes, end: Instant) -> Result<Tally
     }
 }
 
-/// Passes encoded messages on as they are.
+/// Codec that passes encoded messages through.
 #[derive(Debug, Clone, Copy)]
 struct RawCodec;
 

@@ -1,7 +1,7 @@
 //! Closed-loop load over HTTP/1.1: each connection sends the next request when it has the reply.
 //!
 //! A closed loop stops sending while the server stalls, so its latencies describe a server that is
-//! never overloaded; `open_load` tells about overload.
+//! never overloaded; `open_load` measures overload.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use bench_load::{http, threads};
 use clap::Parser;
 use tokio::time::Instant;
 
-/// Sends one POST again and again, and prints the figures as one line of JSON.
+/// Sends one POST repeatedly, and prints the figures as one line of JSON.
 #[derive(Debug, Clone, Parser)]
 struct Arguments {
-    /// Where the server listens
+    /// Address of the server
     #[arg(long)]
     address: SocketAddr,
     /// Path of the request
@@ -29,13 +29,13 @@ struct Arguments {
     /// Headers, as `Name: value`
     #[arg(long = "header")]
     headers: Vec<String>,
-    /// Connections, each with one request under way
+    /// Number of connections, each with one request in flight
     #[arg(long)]
     connections: usize,
-    /// Threads that share the connections
+    /// Number of threads that share the connections
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// How long to send
+    /// Time to send
     #[arg(long)]
     seconds: f64,
 }
@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Sends on one connection until the end; the first failure ends the connection.
+/// Sends requests on one connection until the end; the first failure ends the connection.
 async fn send(address: SocketAddr, request: Arc<[u8]>, end: Instant) -> Result<Tally> {
     let mut tally = Tally::new()?;
     let mut connection = http::Connection::open(address).await?;

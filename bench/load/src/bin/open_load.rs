@@ -1,8 +1,8 @@
-//! Open-loop load over HTTP/1.1: requests leave by a schedule, whatever became of earlier ones.
+//! Open-loop load over HTTP/1.1: requests are sent by a schedule, independent of earlier replies.
 //!
-//! Decision: this plays a schedule and writes down what happened to each request, and knows
-//! nothing of rates or deadlines; who wrote the schedule judges. A thread of its own waits for
-//! each time to send, because the timers of tokio count whole milliseconds.
+//! Decision: the generator follows a schedule and records the outcome of each request; rates and
+//! deadlines are evaluated by the writer of the schedule. A separate thread waits for each send
+//! time, because the timers of tokio count whole milliseconds.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -17,19 +17,19 @@ use clap::Parser;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 
-/// Requests that may wait between the clock and the sockets.
+/// The capacity of the channel between the clock thread and the connections.
 const N_DUE: usize = 65_536;
-/// How long a reply may take.
+/// The timeout of a reply.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Time to open the first connections before the schedule begins.
 const START: Duration = Duration::from_millis(200);
 /// Connections that are open before the schedule begins.
 const N_READY: usize = 32;
 
-/// Sends one POST at each time of a schedule, and writes what became of each.
+/// Sends one POST at each time of a schedule, and writes the outcome of each.
 #[derive(Debug, Clone, Parser)]
 struct Arguments {
-    /// Where the server listens
+    /// Address of the server
     #[arg(long)]
     address: SocketAddr,
     /// Path of the request
@@ -41,14 +41,14 @@ struct Arguments {
     /// Headers, as `Name: value`
     #[arg(long = "header")]
     headers: Vec<String>,
-    /// File with the times to send, in microseconds from the start, one a line, ascending
+    /// File with the send times in microseconds from the start, one on each line, ascending
     #[arg(long)]
     schedule: PathBuf,
     /// File to write: one line for each request, `due sent done status`, times in microseconds;
     /// status 0 is a request without a reply
     #[arg(long)]
     records: PathBuf,
-    /// The most connections
+    /// Largest number of connections
     #[arg(long, default_value_t = 1024)]
     connections: usize,
 }
@@ -59,12 +59,16 @@ fn main() -> Result<()> {
         .with_context(|| format!("cannot read {}", arguments.schedule.display()))?;
     let schedule: Vec<u64> = schedule
         .lines()
-        .map(|line| line.parse().with_context(|| format!("no time: {line}")))
+        .map(|line| {
+            line.parse()
+                .with_context(|| format!("invalid time: `{line}`"))
+        })
         .collect::<Result<_>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let records = runtime.block_on(LocalSet::new().run_until(run_schedule(&arguments, schedule)))?;
+    let records =
+        runtime.block_on(LocalSet::new().run_until(run_schedule(&arguments, schedule)))?;
     let mut text = String::new();
     for record in &records {
         let Record {
@@ -81,7 +85,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What became of a request; times since the start of the schedule.
+/// Outcome of a request; times count from the start of the schedule.
 #[derive(Debug)]
 struct Record {
     due_us: u64,
@@ -90,7 +94,7 @@ struct Record {
     status: u16,
 }
 
-/// What the requests under way share.
+/// State that requests in flight share.
 struct Sender {
     address: SocketAddr,
     request: Vec<u8>,
@@ -130,7 +134,7 @@ async fn run_schedule(arguments: &Arguments, schedule: Vec<u64>) -> Result<Vec<R
     Ok(std::mem::take(&mut *sender.records.borrow_mut()))
 }
 
-/// A thread that says each time when it has come.
+/// Starts a thread that signals each send time when it is due.
 fn start_clock(started: Instant, schedule: Vec<u64>) -> mpsc::Receiver<u64> {
     let (tx, rx) = mpsc::channel(N_DUE);
     std::thread::spawn(move || {

@@ -1,7 +1,7 @@
-//! How long `serde_json` takes to read a picture into nested vectors: what most Rust servers do.
+//! Time of `serde_json` to parse a picture into nested vectors, as most Rust servers do.
 //!
 //! Decision: the body is parsed whole, as `{"data": [[[[...]]]]}` into `Vec<Vec<..>>` of `f32`, on
-//! one thread, again and again; the median counts.
+//! one thread, repeatedly; the median counts.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde::Deserialize;
 
-/// Parses a body again and again, and prints the median time in microseconds.
+/// Parses a body repeatedly, and prints the median time in microseconds.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// File with the body
     #[arg(long)]
     body: PathBuf,
-    /// How long to parse
+    /// Time to parse
     #[arg(long)]
     seconds: f64,
 }

@@ -1,7 +1,7 @@
-//! Server-sent events, as a client reads them.
+//! Client side of server-sent events.
 //!
-//! Rule: a stream on which nothing comes for [`IDLE_TIMEOUT`] counts as broken, because a server that
-//! lost its power says no good-bye; who follows connects again.
+//! Rule: a stream without data for [`IDLE_TIMEOUT`] counts as broken, because a server that lost
+//! its power does not close the connection; the caller reconnects.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use tokio::time::timeout;
 
 use super::Connection;
 
-/// Far above the second in which a rollout that is being measured tells something.
+/// Far above the interval of one second at which a running rollout sends its evidence.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Far above any event; a stream without the end of an event is none of ours.
+/// Far above any event; a longer one does not come from Lockgate.
 const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// One event.
@@ -29,7 +29,7 @@ pub(crate) struct Event {
 /// The events of one connection.
 #[derive(Debug)]
 pub(crate) struct Events {
-    /// Ends with this.
+    /// Closed when this is dropped.
     _connection: Connection,
     body: Incoming,
     decoder: Decoder,
@@ -44,17 +44,17 @@ impl Events {
         }
     }
 
-    /// The next event; `None` when the server has ended the stream.
+    /// Returns the next event; `None` when the server has ended the stream.
     ///
     /// # Errors
-    /// When the connection breaks or what comes is no event.
+    /// When the connection breaks, or the data is not an event.
     pub(crate) async fn next(&mut self) -> Result<Option<Event>> {
         loop {
             if let Some(event) = self.decoder.next()? {
                 return Ok(Some(event));
             }
             let frame = timeout(IDLE_TIMEOUT, self.body.frame()).await;
-            match frame.map_err(|_| anyhow!("nothing comes any more"))? {
+            match frame.map_err(|_| anyhow!("the server sent nothing for {IDLE_TIMEOUT:?}"))? {
                 Some(frame) => self.decoder.push(&frame?.into_data().unwrap_or_default()),
                 None => return Ok(None),
             }
@@ -62,7 +62,7 @@ impl Events {
     }
 }
 
-/// Finds events in bytes that come in pieces.
+/// Parses events from chunks of bytes.
 #[derive(Debug, Default)]
 struct Decoder {
     bytes: Vec<u8>,
@@ -84,12 +84,12 @@ impl Decoder {
             }
         }
         if self.bytes.len() + self.data.len() > MAX_EVENT_BYTES {
-            return Err(anyhow!("an event without an end"));
+            return Err(anyhow!("an event exceeds {MAX_EVENT_BYTES} bytes"));
         }
         Ok(None)
     }
 
-    /// An empty line ends an event; fields that are not known are left out.
+    /// Parses one line. An empty line ends an event; unknown fields are ignored.
     fn take_line(&mut self, line: &str) -> Result<Option<Event>> {
         if line.is_empty() {
             let (name, data) = (

@@ -1,11 +1,11 @@
-//! The sub-commands of operators: what a running server serves, and to whom.
+//! The sub-commands of operators: `models`, `traffic` and `compare`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
-/// Which server is meant, and how its answer is shown.
+/// The address of the server, and the format of its answer.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArguments {
     /// The address of the server
@@ -47,7 +47,7 @@ pub(crate) enum ModelsCommand {
         /// The version; the whole model when left out
         version: Option<String>,
     },
-    /// Let a version answer whenever none is named
+    /// Let a version answer the requests that name none
     Pin {
         /// The model
         model: String,
@@ -59,32 +59,32 @@ pub(crate) enum ModelsCommand {
         /// The model
         model: String,
     },
-    /// Give a version a name that is usable wherever a version is
+    /// Attach a label to a version, which is accepted wherever a version is
     Label {
         /// The model
         model: String,
-        /// The name
+        /// The label
         label: String,
         /// A version or another label
         version: String,
     },
-    /// Take a name away
+    /// Remove a label
     Unlabel {
         /// The model
         model: String,
-        /// The name
+        /// The label
         label: String,
     },
-    /// Go back to the pin, the labels and the split before the last change
+    /// Restore the pin, the labels and the split before the last change
     Rollback {
         /// The model
         model: String,
     },
-    /// Show who has changed what, the newest first
+    /// Show the changes of a model and their actors, the newest first
     History {
         /// The model
         model: String,
-        /// How many lines to show
+        /// The number of changes to show
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: usize,
     },
@@ -100,12 +100,12 @@ pub(crate) struct TrafficArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrafficCommand {
-    /// Show what decides which version of a model answers
+    /// Show the routing rules of a model and the results of its split
     Show {
         /// The model
         model: String,
     },
-    /// Share out the requests that name no version
+    /// Split the requests that name no version
     #[command(after_help = "Examples:
   lockgate traffic set digits 1=0.9 2=0.1
   lockgate traffic set digits control:1=0.5 treatment:2=0.5 --hash md5
@@ -114,30 +114,30 @@ pub(crate) enum TrafficCommand {
     Set {
         /// The model
         model: String,
-        /// The arms: a version or a label, its share, and a name before it when it needs one
+        /// The arms: a version or a label with its weight, and optionally a name before it
         #[arg(required = true, value_name = "[NAME:]VERSION=WEIGHT")]
         arms: Vec<ArmArgument>,
         #[command(flatten)]
         rule: RuleArguments,
-        /// What is assigned: a key of the body, `header:NAME`, `cookie:NAME` or `random`
+        /// The unit: a key of the body, `header:NAME`, `cookie:NAME` or `random`
         #[arg(long, default_value = "user_id", value_name = "UNIT")]
         unit: String,
         /// For requests without a unit: `random` or `stable`
         #[arg(long, default_value = "random", value_name = "WORD")]
         fallback: String,
-        /// The header that forces an arm; nobody can without it
+        /// The header that forces an arm [default: no override]
         #[arg(long, value_name = "HEADER")]
         override_header: Option<String>,
         /// Let the weights follow the rewards of the arms
         #[arg(long)]
         bandit: bool,
     },
-    /// Share out nothing
+    /// Remove the split
     Clear {
         /// The model
         model: String,
     },
-    /// Tell the arms of units, without a server
+    /// Print the arms of units, without a server
     #[command(after_help = "Examples:
   lockgate traffic assign --hash md5 --arms control=0.5,treatment=0.5 user_1 user_42
   lockgate traffic assign --salt digits/traffic --arms 1=0.9,2=0.1 alice")]
@@ -173,49 +173,49 @@ pub(crate) struct CompareArguments {
         required_unless_present = "recorded"
     )]
     pub(crate) data: Option<PathBuf>,
-    /// The column, or the key of an item, that has the labels
+    /// The column, or the key of an item, that holds the labels
     #[arg(long, value_name = "NAME", requires = "data")]
     pub(crate) label_column: Option<String>,
-    /// The first items that are compared, 1000 at most
+    /// The number of items to compare, 1000 at most
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) limit: usize,
-    /// Compare on the next requests that callers send
+    /// Compare on the next N requests of callers
     #[arg(long, value_name = "N")]
     pub(crate) recorded: Option<usize>,
-    /// How long these are waited for, in seconds
+    /// The longest time to record, in seconds
     #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
     pub(crate) timeout: f64,
-    /// Run everything again with so many at once, for the throughput
+    /// Measure the throughput in a second run, with this many requests at once
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) concurrency: usize,
-    /// How far numbers may be apart and still agree [default: 1e-5]
+    /// The largest absolute difference of numbers that agree [default: 1e-5]
     #[arg(long, value_name = "X")]
     pub(crate) atol: Option<f64>,
-    /// And as a share of the number of the reference [default: 1e-3]
+    /// The largest difference relative to the number of the reference [default: 1e-3]
     #[arg(long, value_name = "X")]
     pub(crate) rtol: Option<f64>,
-    /// Write a page with plots, which needs nothing else
+    /// Write a self-contained page with plots
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) server: ServerArguments,
 }
 
-/// How a unit finds its arm.
+/// The rule that assigns a unit to an arm.
 #[derive(Debug, Args)]
 pub(crate) struct RuleArguments {
     /// `xxh3`, `md5`, `growthbook-v2` or `murmur3`
     #[arg(long, default_value = "xxh3", value_name = "HASH")]
     pub(crate) hash: String,
-    /// What is hashed with the unit
+    /// The text that is hashed with the unit
     #[arg(long, value_name = "TEXT")]
     pub(crate) salt: Option<String>,
-    /// The part of each arm that takes part
+    /// The share of each arm's range that takes part
     #[arg(long, value_name = "SHARE")]
     pub(crate) coverage: Option<f64>,
 }
 
-/// `control:1=0.5`
+/// An arm, such as `control:1=0.5`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ArmArgument {
     pub(crate) name: String,

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::ServerArguments;
 
-/// Where a rollout can be waited for: the ends, and the places that a script may want.
+/// The states that `wait` accepts: the final ones, and those that are useful in scripts.
 const WAIT_STATES: [&str; 7] = [
     "step",
     "held",
@@ -38,18 +38,18 @@ pub(crate) enum RolloutCommand {
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
-    /// List the rollouts of the server, those that run first
+    /// List the rollouts of the server, running ones first
     List,
-    /// Show where a rollout stands and what it waits for
+    /// Show the state of a rollout and what it waits for
     Status {
         /// The rollout
         rollout: String,
     },
-    /// Follow a rollout until it has ended
+    /// Watch a rollout until it has ended
     #[command(
-        after_help = "Prints a line for each move: when, from where to where, why, and who.
-On a terminal a table below them shows every number beside its limit, and is drawn again each
-second. When the connection breaks it connects again."
+        after_help = "Prints a line for each transition: its time, states, reason and actor.
+On a terminal a table below the lines shows every number with its limit, updated every second.
+Reconnects when the connection breaks."
     )]
     Watch {
         /// The rollout
@@ -64,41 +64,41 @@ second. When the connection breaks it connects again."
     Transitions {
         /// The rollout
         rollout: String,
-        /// How many transitions to show
+        /// The number of transitions to show
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: usize,
     },
     /// Open the gates before the next weight, or take it without a verdict
     Promote(ActionArguments),
-    /// Freeze the weight; a candidate that is worse still goes back
+    /// Freeze the weight; a worse candidate is still rolled back
     Hold(ActionArguments),
-    /// Go on after a hold
+    /// Continue after a hold
     Resume(ActionArguments),
-    /// Back to stable: the candidate is worse
+    /// Give all traffic back to stable, because the candidate is worse
     Rollback(ActionArguments),
-    /// Back to stable: never mind
+    /// Give all traffic back to stable, without a judgement on the candidate
     Abort(ActionArguments),
-    /// Wait until a rollout has come somewhere, for scripts
+    /// Wait until a rollout has reached a state, for scripts
     #[command(after_help = "Examples:
   lockgate rollout wait digits-2                       until it has completed, at most 1 h
   lockgate rollout wait digits-2 --timeout 2h
   lockgate rollout wait digits-2 --for soak
 
 Exit codes:
-  0   it came there
+  0   the rollout reached the state
   3   it was rolled back
-  4   it did not come there in time, for example because it is held
+  4   it did not reach the state in time, for example because it is held
   5   it ended otherwise: aborted, or failed
-  1   the server does not know it")]
+  1   the server does not know the rollout, or cannot be reached")]
     Wait(WaitArguments),
-    /// Play a rollout many times on a virtual clock: how likely promotion and rollback are
+    /// Simulate a rollout many times and print the probabilities of promotion and rollback
     #[command(after_help = "Examples:
   lockgate rollout simulate -f rollout.yaml --rps 200
   lockgate rollout simulate -f rollout.yaml --rps 50 --candidate-rate 0.02
   lockgate rollout simulate -f rollout.yaml --stable-rate errors=0.001 --candidate-rate slow=0.03
 
-Without rates the candidate is like stable: 0.5 % errors, and as many slow requests as the
-percentile of the metric says. Gates agree at once, and guards are quiet. No server is needed.")]
+Without rates the candidate equals stable: 0.5 % errors, and as many slow requests as the
+percentile of the metric implies. Gates agree at once, and guards do not trip. Needs no server.")]
     Simulate(SimulateArguments),
 }
 
@@ -106,10 +106,10 @@ percentile of the metric says. Gates agree at once, and guards are quiet. No ser
 pub(crate) struct ActionArguments {
     /// The rollout
     pub(crate) rollout: String,
-    /// Why, for the record
+    /// The reason, for the history
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub(crate) reason: String,
-    /// The generation that you have looked at; refused when the rollout has moved on
+    /// The generation that you have seen; the action is refused if the rollout has changed since
     #[arg(long, value_name = "N")]
     pub(crate) generation: Option<u64>,
 }
@@ -118,7 +118,7 @@ pub(crate) struct ActionArguments {
 pub(crate) struct WaitArguments {
     /// The rollout
     pub(crate) rollout: String,
-    /// Where it should come
+    /// The state to wait for
     #[arg(
         long = "for",
         default_value = "completed",
@@ -126,12 +126,12 @@ pub(crate) struct WaitArguments {
         value_parser = WAIT_STATES
     )]
     pub(crate) target_state: String,
-    /// How long to wait, such as 90s, 30m or 2h
+    /// The longest time to wait, such as 90s, 30m or 2h
     #[arg(long, default_value = "1h", value_name = "TIME")]
     pub(crate) timeout: WaitTime,
 }
 
-/// `90s`, `30m`, `1h30m`
+/// A duration such as `90s`, `30m` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaitTime(pub(crate) Duration);
 
@@ -154,16 +154,16 @@ pub(crate) struct SimulateArguments {
     /// Requests for the model each second, both versions together
     #[arg(long, default_value_t = 100.0, value_name = "N")]
     pub(crate) rps: f64,
-    /// How often a request to the stable version is an event: errors, or a metric by its name
+    /// The event rate of the stable version: of errors, or of the named metric
     #[arg(long, value_name = "[METRIC=]RATE")]
     pub(crate) stable_rate: Vec<MetricRate>,
-    /// The same of the candidate; for `shadow_differs`, how often a pair of answers differs
+    /// The same for the candidate; for `shadow_differs`, the rate of pairs that differ
     #[arg(long, value_name = "[METRIC=]RATE")]
     pub(crate) candidate_rate: Vec<MetricRate>,
-    /// How often the rollout is played
+    /// The number of simulated runs
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) runs: u64,
-    /// The same seed gives the same results
+    /// The seed; the same seed gives the same results
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) seed: u64,
 }

@@ -1,4 +1,4 @@
-//! `lockgate compare`: the same inputs through several versions of a running server.
+//! `lockgate compare`: runs the same inputs through several versions of a running server.
 
 mod data;
 mod html;
@@ -20,10 +20,10 @@ use crate::client::Client;
 use crate::command_line::CompareArguments;
 use crate::output;
 
-/// How often the spinner turns: ten times a second looks alive.
+/// The interval between two frames of the spinner: ten frames a second look smooth.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Compares, and shows what that says.
+/// Compares versions and shows the report.
 ///
 /// # Errors
 /// When the data cannot be read, the server cannot be reached or refuses, or the page cannot be
@@ -35,10 +35,12 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<()> {
     let answer = client.call(Method::POST, "/api/compare", Some(&body));
     spinner.finish_and_clear();
     let answer = answer?;
-    let report = Report::deserialize(&answer).context("the server sends another kind of report")?;
+    let report = Report::deserialize(&answer).context(
+        "the report of the server has an unknown format; use the same version of Lockgate",
+    )?;
     if let Some(file) = &arguments.html {
         let page = html::page(&report);
-        fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(file, page).with_context(|| format!("cannot write `{}`", file.display()))?;
     }
     match arguments.server.json {
         true => output::line(format_args!("{answer:#}"))?,
@@ -53,7 +55,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<()> {
     Ok(())
 }
 
-/// What is asked for, and what a reader of the spinner waits for.
+/// Builds the body of the request, and the message of the spinner.
 fn body(arguments: &CompareArguments) -> Result<(Value, String)> {
     let mut body = json!({
         "model": arguments.model,
@@ -61,7 +63,7 @@ fn body(arguments: &CompareArguments) -> Result<(Value, String)> {
         "concurrency": arguments.concurrency,
     });
     let Some(keys) = body.as_object_mut() else {
-        bail!("a request is an object");
+        bail!("internal: the body of the request is not an object");
     };
     let tolerances = [("atol", arguments.atol), ("rtol", arguments.rtol)];
     for (key, value) in tolerances {
@@ -75,14 +77,14 @@ fn body(arguments: &CompareArguments) -> Result<(Value, String)> {
         return Ok((body, format!("waiting for {n_requests} requests")));
     }
     let Some(file) = &arguments.data else {
-        bail!("`--data FILE` or `--recorded N` says what to compare on");
+        bail!("inputs are missing; give `--data FILE` or `--recorded N`");
     };
     let mut data = Data::read(file, arguments.label_column.as_deref())?;
     let n_all = data.items.len();
     data.truncate(arguments.limit);
     if data.items.len() < n_all {
         output::note(format_args!(
-            "the first {} of {n_all} items are compared; `--limit` changes that",
+            "comparing the first {} of {n_all} items; `--limit` changes the number",
             data.items.len()
         ));
     }
@@ -94,7 +96,7 @@ fn body(arguments: &CompareArguments) -> Result<(Value, String)> {
     Ok((body, waiting_for))
 }
 
-/// Shown on a terminal only.
+/// Starts a spinner, which is shown only on a terminal.
 fn spinner(message: String) -> ProgressBar {
     let spinner = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {

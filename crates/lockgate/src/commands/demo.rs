@@ -1,7 +1,7 @@
-//! `lockgate demo`: example models in place, served, with what to try.
+//! `lockgate demo`: writes and serves example models, and prints commands to try.
 //!
-//! Decision: the examples are part of the binary, so the demo needs no clone and no network but the
-//! one that pip needs for ONNX Runtime.
+//! Decision: the examples are part of the binary, so the demo needs no clone, and the network only
+//! for installing ONNX Runtime with pip.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -39,24 +39,24 @@ const FILES: [(&str, &[u8]); 10] = [
     example!("data/digits-png/7-005.png"),
 ];
 
-/// Puts the examples in place, gets ONNX Runtime when there is none, and serves.
+/// Writes the examples, installs ONNX Runtime when it is missing, and serves.
 ///
 /// # Errors
-/// When the folder holds other things, a file cannot be written, ONNX Runtime cannot be had, or the
-/// port is taken.
+/// When the folder holds other files, a file cannot be written, ONNX Runtime cannot be installed,
+/// or the port is taken.
 pub(crate) fn run(arguments: DemoArguments, environment: &Environment) -> Result<()> {
     let mut config = settings::read(&arguments.settings, environment)?;
     let raw = arguments.settings.raw;
     let folder = config.data_dir.join("demo");
     let models = match raw.repository.as_deref() {
         Some([models]) => models.clone(),
-        Some(_) => bail!("the demo has one repository; give `--repository` once"),
+        Some(_) => bail!("the demo serves one repository; give `--repository` once"),
         None => folder.join("models"),
     };
     check_free(&models)?;
     write_examples(&models, &folder.join("data"))?;
     config.repositories = vec![models.clone()];
-    // The demo is for trying things out, and it listens on this machine only.
+    // Model control is on by default: the demo listens on this machine only.
     config.is_model_control_enabled = raw.model_control.unwrap_or(true);
     let output = log::start(&config)?;
     let runtime = open_or_install(&config, environment, &output)?;
@@ -65,7 +65,8 @@ pub(crate) fn run(arguments: DemoArguments, environment: &Environment) -> Result
     })
 }
 
-/// The library that is here, or else the one that pip gets. A library that the user named must do.
+/// Opens the ONNX Runtime of this machine, or installs one with pip. A library that the user named
+/// is never replaced.
 fn open_or_install(
     config: &Config,
     environment: &Environment,
@@ -73,7 +74,7 @@ fn open_or_install(
 ) -> Result<Runtime> {
     match onnxruntime::open(config, environment) {
         Err(_) if config.onnxruntime.is_none() => {
-            output.announce("ONNX Runtime is not here yet; getting it with pip");
+            output.announce("ONNX Runtime is missing; installing it with pip");
             output.announce(runtime::install_default(&config.data_dir)?);
             onnxruntime::open(config, environment)
         }
@@ -81,21 +82,21 @@ fn open_or_install(
     }
 }
 
-/// Refuses a folder with models that are not ours.
+/// Refuses a folder that holds anything but the examples.
 fn check_free(models: &Path) -> Result<()> {
     let has_examples = models.join("digits/model.yaml").exists();
     let mut entries = models.read_dir().into_iter().flatten();
     if entries.next().is_some() && !has_examples {
         bail!(
-            "`{0}` holds other things, and the examples would be mixed with them; name a new folder, \
-             or serve it by `lockgate serve {0}`",
+            "`{0}` holds files other than the examples; name a new folder, or serve this one with \
+             `lockgate serve {0}`",
             models.display()
         );
     }
     Ok(())
 }
 
-/// Writes the files that are not there yet; what a user changed stays.
+/// Writes the missing files, and keeps the existing ones, which the user may have changed.
 fn write_examples(models: &Path, data: &Path) -> Result<()> {
     for (path, content) in FILES {
         let path = match path.strip_prefix("models/") {
@@ -109,7 +110,7 @@ fn write_examples(models: &Path, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes beside the target and renames, so that no half-written model is ever seen.
+/// Writes to a temporary file and renames it, so that a half-written model is never visible.
 fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -142,17 +143,17 @@ Try it (in another terminal):
     {{\"model\": \"iris\", \"data\": [[6.2, 2.9, 4.3, 1.3]]}},
     {{\"model\": \"iris\", \"data\": [[1, 2]]}}]}}'
 
-  # the Open Inference Protocol, as Triton and KServe clients speak it (gRPC is on the same port)
+  # the Open Inference Protocol of Triton and KServe clients (gRPC is on the same port)
   curl http://{address}/v2/models/digits/infer --json @{data}/digits-infer-request.json
 
-  # what is served, and how it is doing
+  # models, health and metrics
   curl http://{address}/models
   curl http://{address}/health
   curl http://{address}/metrics
 
 The API is documented at http://{address}/docs
-The models lie in {}; what changes there is served within seconds.
-Ctrl-C ends the server.",
+The models are in {}; changes there are served within seconds.
+Ctrl-C stops the server.",
         models.display()
     )
 }

@@ -1,4 +1,4 @@
-//! `lockgate doctor`: what this machine has, and what to do about problems.
+//! `lockgate doctor`: reports the machine, the ONNX Runtime, and advice on problems.
 
 use std::num::NonZeroUsize;
 
@@ -12,7 +12,7 @@ use crate::config::{Config, Environment};
 use crate::host::Host;
 use crate::{onnxruntime, output};
 
-/// Prints the machine, every place where ONNX Runtime is looked for, and advice.
+/// Prints the machine, every place that is searched for ONNX Runtime, and advice.
 ///
 /// # Errors
 /// When the settings are wrong, or models cannot be served on this machine.
@@ -48,7 +48,7 @@ fn print_host(host: &Host, config: &Config) -> Result<()> {
         format!("{memory} (container: {limit})"),
     ]);
     let gpu = if host.has_gpu {
-        "an NVIDIA driver is here"
+        "NVIDIA driver found"
     } else {
         "none"
     };
@@ -61,8 +61,8 @@ fn print_host(host: &Host, config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Prints the search for ONNX Runtime; gives the providers that run, or what keeps models from being
-/// served.
+/// Prints the search for ONNX Runtime; returns the providers that run, or the problem that prevents
+/// serving.
 fn print_runtime(config: &Config, environment: &Environment) -> Result<Vec<String>> {
     let search_results = onnxruntime::search_results(config, environment);
     let mut table = table(&["ONNX Runtime, in search order", "found"]);
@@ -78,7 +78,7 @@ fn print_runtime(config: &Config, environment: &Environment) -> Result<Vec<Strin
         .iter()
         .find_map(|result| result.library.as_ref().ok());
     let Some(chosen) = chosen else {
-        bail!("no ONNX Runtime was found; run `lockgate runtime install`");
+        bail!("ONNX Runtime was not found; run `lockgate runtime install`");
     };
     match runtime::probe_in_child(chosen) {
         Ok(report) => {
@@ -87,7 +87,7 @@ fn print_runtime(config: &Config, environment: &Environment) -> Result<Vec<Strin
             Ok(running.map(|provider| provider.name).collect())
         }
         Err(error) => bail!(
-            "`{}` does not load: {error:#}; run `lockgate runtime install`",
+            "failed to load `{}`: {error:#}; run `lockgate runtime install`",
             chosen.display()
         ),
     }
@@ -108,7 +108,7 @@ fn print_report(report: &ProbeReport) -> Result<()> {
     Ok(())
 }
 
-/// What would make this machine faster, given the providers that run on it.
+/// Returns advice for a faster machine, given the providers that run on it.
 fn advice(host: &Host, cores: NonZeroUsize, providers: &[String]) -> Vec<String> {
     let install = |flavor: &str| match providers.iter().any(|name| name == flavor) {
         true => String::new(),

@@ -1,4 +1,4 @@
-//! `lockgate models`: what a running server serves.
+//! `lockgate models`: shows and changes the models of a running server.
 
 use anyhow::Result;
 use hyper::Method;
@@ -10,7 +10,7 @@ use crate::commands::table::table;
 use crate::commands::traffic::show_routing;
 use crate::output;
 
-/// Carries out a sub-command.
+/// Runs a sub-command.
 ///
 /// # Errors
 /// When the server cannot be reached or refuses.
@@ -90,7 +90,7 @@ fn call(client: &Client, command: &ModelsCommand) -> Result<Value> {
     }
 }
 
-/// One line for each version.
+/// Prints one line for each version.
 fn show_models(answer: &Value) -> Result<()> {
     let mut rows = table(&["model", "version", "state", "labels", "answers by default"]);
     for model in items(answer, "models") {

@@ -1,4 +1,4 @@
-//! `lockgate rollout`: trying out, starting, following and moving rollouts.
+//! `lockgate rollout`: simulates, starts, watches and controls rollouts.
 
 mod actions;
 mod show;
@@ -13,10 +13,10 @@ use anyhow::Result;
 use crate::client::{Client, path_segment};
 use crate::command_line::{RolloutArguments, RolloutCommand};
 
-/// Runs a sub-command about rollouts; gives how the process ends.
+/// Runs a sub-command about rollouts; returns the exit code.
 ///
 /// # Errors
-/// What is wrong with the file or the flags, or what the server says.
+/// A mistake in the file or the flags, or the error of the server.
 pub(crate) fn run(arguments: &RolloutArguments) -> Result<ExitCode> {
     let is_json = arguments.server.json;
     let client = Client::new(&arguments.server.url)?;
@@ -38,12 +38,12 @@ pub(crate) fn run(arguments: &RolloutArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The path of a rollout, and what comes after it.
+/// Returns the API path of a rollout, followed by `rest`.
 fn path(rollout: &str, rest: &str) -> String {
     format!("/api/rollouts/{}{rest}", path_segment(rollout))
 }
 
-/// Whether nothing happens any more in a state.
+/// Returns whether a state is final.
 fn is_end(state: &str) -> bool {
     ["completed", "rolled_back", "aborted", "failed"].contains(&state)
 }

@@ -13,13 +13,13 @@ use crate::commands::table::table;
 use crate::config::Environment;
 use crate::output;
 
-/// How often the spinner turns.
+/// The interval between two frames of the spinner.
 const TICK: Duration = Duration::from_millis(120);
 
 /// Runs one of the sub-commands.
 ///
 /// # Errors
-/// What pip or the library said, with the next step where it is known.
+/// The failure of pip or of the library, with the next step where it is known.
 pub(crate) fn run(arguments: RuntimeArguments, environment: &Environment) -> Result<()> {
     let named = arguments
         .data_dir
@@ -53,11 +53,10 @@ pub(crate) fn run(arguments: RuntimeArguments, environment: &Environment) -> Res
     Ok(())
 }
 
-/// Installs the tested version of the build that runs everywhere; returns what there is now, as a
-/// sentence.
+/// Installs the tested version of the CPU build; returns a sentence about the result.
 ///
 /// # Errors
-/// The same as of `lockgate runtime install`.
+/// Those of `lockgate runtime install`.
 pub(super) fn install_default(data_folder: &Path) -> Result<String> {
     install(&InstallRequest {
         flavor: Flavor::Cpu,
@@ -67,10 +66,10 @@ pub(super) fn install_default(data_folder: &Path) -> Result<String> {
     })
 }
 
-/// Loads a library in a process of its own and tells what it can do.
+/// Loads a library in a child process and returns its version and providers.
 ///
 /// # Errors
-/// Why it does not load.
+/// The reason why it does not load.
 pub(super) fn probe_in_child(library: &Path) -> Result<ProbeReport> {
     let executable = std::env::current_exe().context("the path of this program")?;
     Ok(probe::probe_in_child(&executable, library)?)
@@ -98,10 +97,10 @@ fn install(request: &InstallRequest) -> Result<String> {
 
 fn describe(step: &InstallStep) -> String {
     match step {
-        InstallStep::Download { package, version } => format!("pip downloads {package} {version}"),
-        InstallStep::Unpack => "taking out the libraries".to_owned(),
+        InstallStep::Download { package, version } => format!("downloading {package} {version}"),
+        InstallStep::Unpack => "unpacking the libraries".to_owned(),
         InstallStep::Probe => "loading the library in a child process".to_owned(),
-        InstallStep::Activate => "putting it in place".to_owned(),
+        InstallStep::Activate => "activating the library".to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `lockgate serve`: serve models until a signal comes.
+//! `lockgate serve`: serves models until a signal arrives.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::config::{Config, Environment};
 use crate::output::ServerOutput;
 use crate::{log, onnxruntime, wiring};
 
-/// How long the exit waits for threads that still work, such as one that writes to disk.
+/// The longest time that the exit waits for running threads, such as one that writes to disk.
 const END_OF_THREADS: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -49,7 +49,7 @@ pub(super) fn serve(
         let running = wiring::start(config, runtime, output).await?;
         running.run(config, output, greeting).await
     });
-    // Dropping the threads would wait for a run or a load that never ends.
+    // Dropping the runtime would wait for a run or a load that never ends.
     threads.shutdown_timeout(END_OF_THREADS);
     outcome
 }

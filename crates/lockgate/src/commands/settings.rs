@@ -1,4 +1,4 @@
-//! `lockgate config`: every setting in force, and where it came from.
+//! `lockgate config`: prints every setting in force, and its source.
 
 use anyhow::Result;
 use comfy_table::Table;
@@ -12,7 +12,7 @@ use crate::output;
 /// Prints the table of settings, or a commented default file.
 ///
 /// # Errors
-/// When a layer of the settings is wrong.
+/// When a layer of the settings is invalid.
 pub(crate) fn print(arguments: &ConfigArguments, environment: &Environment) -> Result<()> {
     if arguments.defaults {
         output::text(DEFAULT_FILE)?;
@@ -32,7 +32,7 @@ pub(crate) fn print(arguments: &ConfigArguments, environment: &Environment) -> R
 /// Reads all layers and resolves them.
 ///
 /// # Errors
-/// What is wrong with which setting, and where it stands.
+/// The invalid setting with its source, and what would be right.
 pub(crate) fn read(arguments: &SettingArguments, environment: &Environment) -> Result<Config> {
     let layers = layers(arguments, environment)?;
     Ok(Config {
@@ -47,11 +47,11 @@ fn layers(arguments: &SettingArguments, environment: &Environment) -> Result<Lay
     Layers::read(file.as_deref(), environment, &arguments.raw)
 }
 
-/// Warns of variables that look like settings; a server does so in its log.
+/// Warns of environment variables that look like settings; a server does so in its log.
 pub(super) fn note_unknown_variables(names: &[String]) {
     for name in names {
         output::note(format_args!(
-            "warning: {name} is no setting; `lockgate config` lists them"
+            "warning: `{name}` is not a setting; `lockgate config` lists all settings"
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! `lockgate traffic`: how requests are shared out between the versions of a model.
+//! `lockgate traffic`: shows and changes the traffic split of a model.
 
 mod assign;
 mod results;
@@ -12,10 +12,10 @@ use crate::command_line::{ArmArgument, RuleArguments, TrafficArguments, TrafficC
 use crate::commands::table::table;
 use crate::output;
 
-/// Carries out a sub-command.
+/// Runs a sub-command.
 ///
 /// # Errors
-/// When the server cannot be reached or refuses, or the arguments make no sense.
+/// When the server cannot be reached or refuses, or the arguments are invalid.
 pub(crate) fn run(arguments: &TrafficArguments) -> Result<()> {
     let (method, model, body) = match &arguments.command {
         TrafficCommand::Show { model } => (Method::GET, model, None),
@@ -69,18 +69,20 @@ fn body(arms: &[ArmArgument], rule: &RuleArguments) -> Map<String, Value> {
     body
 }
 
-/// `user_id`, `header:x-user-id`, `cookie:sid` or `random`.
+/// Parses a unit: `user_id`, `header:x-user-id`, `cookie:sid` or `random`.
 fn unit_body(unit: &str, fallback: &str) -> Result<Value> {
     let (from, name) = match unit.split_once(':') {
         None if unit == "random" => return Ok(json!("random")),
         None => ("json", unit),
         Some((from @ ("json" | "header" | "cookie" | "grpc"), name)) => (from, name),
-        Some((from, _)) => bail!("a unit is in `json`, `header`, `cookie` or `grpc`, got `{from}`"),
+        Some((from, _)) => {
+            bail!("expected a unit in `json`, `header`, `cookie` or `grpc`, got `{from}`")
+        }
     };
     Ok(json!({"from": from, "name": name, "fallback": fallback}))
 }
 
-/// What decides between the versions of a model, for people.
+/// Prints the routing rules of a model as text.
 pub(super) fn show_routing(answer: &Value) -> Result<()> {
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("none");
     output::line(format_args!("model {}", text("model")))?;
@@ -153,7 +155,7 @@ fn show_split(traffic: &Value, results: Option<&Value>) -> Result<()> {
         let result = results
             .clone()
             .find(|result| result.get("arm") == arm.get("name"));
-        // The weight in force: a bandit moves it away from the one that was written.
+        // The weight in force, which a bandit changes.
         let weight = text(result.unwrap_or(arm), "weight");
         let mut row = vec![text(arm, "name"), text(arm, "version"), weight];
         if let Some(result) = result {

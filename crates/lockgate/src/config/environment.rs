@@ -1,11 +1,11 @@
-//! The environment, read once: the only place that does.
+//! The environment variables of the process, which are read only here, once.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "LOCKGATE_";
 
-/// What the environment says.
+/// The environment variables of the process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
     variables: Vec<(String, OsString)>,
@@ -22,7 +22,7 @@ impl Environment {
         }
     }
 
-    /// An environment of the given variables.
+    /// Creates an environment of the given variables.
     #[cfg(test)]
     pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
         let owned = variables
@@ -33,7 +33,7 @@ impl Environment {
         }
     }
 
-    /// The value of a variable; an empty one counts as not set.
+    /// Returns the value of a variable as a path; an empty one counts as not set.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         let found = self.variables.iter().find(|(known, _)| known == name);
         found
@@ -41,7 +41,7 @@ impl Environment {
             .filter(|path| path != Path::new(""))
     }
 
-    /// The settings among the variables, as setting name and text.
+    /// Returns the settings among the variables, as setting name and text.
     ///
     /// An orchestrator describes a service called `lockgate` by variables such as
     /// `LOCKGATE_PORT=tcp://10.0.0.1:8000`; these are no settings.
@@ -54,7 +54,7 @@ impl Environment {
         })
     }
 
-    /// The folder for what is installed, by the convention of the desktop.
+    /// Returns the default data folder, by the XDG base directory specification.
     pub(crate) fn data_dir(&self) -> PathBuf {
         let shared = self.path("XDG_DATA_HOME");
         let home = || self.path("HOME").map(|home| home.join(".local/share"));

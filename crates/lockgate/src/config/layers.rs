@@ -1,4 +1,4 @@
-//! The layers of settings, merged key by key with a note of where each value came from.
+//! Layers of settings, merged key by key with the source of each value.
 
 use std::fmt;
 use std::fs;
@@ -10,13 +10,13 @@ use serde_saphyr::SnippetMode;
 
 use super::{DEFAULT_FILE, Environment, RawConfig};
 
-/// The file that is read when none is named.
+/// The configuration file that is read when none is named.
 const DEFAULT_PATH: &str = "lockgate.yaml";
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Nobody said anything.
+    /// The default file.
     Default,
     /// The file with this path.
     File(PathBuf),
@@ -71,20 +71,20 @@ impl Layers {
         Ok(layers)
     }
 
-    /// Variables of the environment that look like settings and are none.
+    /// Returns environment variables that look like settings but are not.
     pub(crate) fn unknown_variables(&self) -> &[String] {
         &self.unknown_variables
     }
 
-    /// Each setting with its value and source.
+    /// Returns each setting with its value and source.
     pub(crate) fn entries(&self) -> &[(String, Value, Source)] {
         &self.entries
     }
 
-    /// The merged settings.
+    /// Returns the merged settings.
     ///
     /// # Errors
-    /// Never for layers that were read; the types have been checked then.
+    /// Never for layers that were read, because their types have been checked.
     pub(crate) fn merged(&self) -> Result<RawConfig> {
         let map: Map<String, Value> = self
             .entries
@@ -108,7 +108,7 @@ impl Layers {
 fn to_map(raw: &RawConfig) -> Result<Map<String, Value>> {
     let value = serde_json::to_value(raw).context("settings as a map")?;
     let Value::Object(map) = value else {
-        bail!("settings are no map: {value}");
+        bail!("internal: settings are not a map: {value}");
     };
     Ok(map)
 }
@@ -126,7 +126,7 @@ fn parse_yaml(text: &str) -> Result<RawConfig> {
     })
 }
 
-/// The named file, or the usual one when it is there.
+/// Reads the named file, or the default one if it exists.
 fn read_file(file: Option<&Path>) -> Result<Option<(PathBuf, RawConfig)>> {
     let path = match file {
         Some(path) => path,
@@ -134,10 +134,10 @@ fn read_file(file: Option<&Path>) -> Result<Option<(PathBuf, RawConfig)>> {
         None => return Ok(None),
     };
     let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the configuration file `{}`", path.display()))?;
+        .with_context(|| format!("cannot read configuration file `{}`", path.display()))?;
     let raw = parse_yaml(&text).with_context(|| {
         format!(
-            "the configuration file `{}` is wrong; `lockgate config --defaults` prints every key",
+            "configuration file `{}` is invalid; `lockgate config --defaults` prints every key",
             path.display()
         )
     })?;
@@ -154,7 +154,7 @@ fn from_environment(environment: &Environment) -> Result<RawConfig> {
         }
         let Ok(raw) = parse_yaml(&format!("{key}: {}", as_yaml(&key, &text))) else {
             bail!(
-                "LOCKGATE_{} cannot be `{text}`; `lockgate config --defaults` shows what it can be",
+                "`LOCKGATE_{}` cannot be `{text}`; `lockgate config --defaults` shows valid values",
                 key.to_ascii_uppercase()
             );
         };
@@ -164,7 +164,7 @@ fn from_environment(environment: &Environment) -> Result<RawConfig> {
     serde_json::from_value(Value::Object(map)).context("settings of the environment")
 }
 
-/// Variables that look like settings and are none: slips of the keyboard.
+/// Returns variables that look like settings but are not, such as typing errors.
 fn unknown_variables(environment: &Environment) -> Result<Vec<String>> {
     let known = to_map(&RawConfig::default())?;
     Ok(environment
@@ -175,14 +175,14 @@ fn unknown_variables(environment: &Environment) -> Result<Vec<String>> {
         .collect())
 }
 
-/// The file of settings itself, the Python of our tests, and what an orchestrator says about a
-/// service of the name `lockgate`.
+/// Returns whether a variable has another use: the path of the configuration file, the Python of
+/// our tests, or the description of a service named `lockgate` by an orchestrator.
 fn is_known_elsewhere(key: &str) -> bool {
     let is_service = key.starts_with("service_") || key.starts_with("port_");
     matches!(key, "config" | "python") || is_service
 }
 
-/// A list is written with colons, like a search path.
+/// Converts the text of a variable to YAML. A list is written with colons, like a search path.
 fn as_yaml(key: &str, text: &str) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('\'', "''"));
     match key {

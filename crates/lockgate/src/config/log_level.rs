@@ -1,17 +1,18 @@
 //! The setting `log_level`: a level, or a filter with a level for each part of the server.
 //!
 //! Rule: a part without `=` is a level. `tracing_subscriber` takes any other word for the name of a
-//! part that is logged completely, so that a slip such as `verbose` would silently log nothing.
+//! part that is logged completely, so that a mistake such as `verbose` would silently log nothing.
 
 use anyhow::{Result, bail};
 use tracing_subscriber::EnvFilter;
 
-/// The levels, the least talkative first.
+/// The levels, the least verbose first.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Reads a filter; `warning` is understood as `warn`.
+/// Parses a filter; `warning` is accepted as `warn`.
 pub(super) fn log_level(text: &str) -> Result<String> {
-    // The fields of a span may hold commas, and only those who know the syntax write them.
+    // The fields of a span may contain commas, and are used only by experts, so they are not
+    // checked.
     let filter = match text.contains('[') {
         true => text.to_owned(),
         false => text
@@ -26,7 +27,7 @@ pub(super) fn log_level(text: &str) -> Result<String> {
     Ok(filter)
 }
 
-/// Reads a level, or a name with a level.
+/// Parses a level, or a name with a level.
 fn part(text: &str) -> Result<String> {
     match text.trim().split_once('=') {
         Some((name, level)) => Ok(format!("{}={}", name.trim(), known(level)?)),

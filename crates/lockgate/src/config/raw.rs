@@ -1,6 +1,6 @@
-//! What the user wrote: every setting, each of them optional.
+//! The settings of the user, each of them optional.
 //!
-//! The doc comment of a field is its help text on the command line; `default.yaml` says more.
+//! The doc comment of a field is its help text on the command line; `default.yaml` has the details.
 
 use std::path::PathBuf;
 
@@ -26,38 +26,38 @@ pub(crate) struct RawConfig {
     /// Folder of models, or one model file; may be given several times
     #[arg(long, value_name = "PATH", help_heading = "Models")]
     pub(crate) repository: Option<Vec<PathBuf>>,
-    /// How often the folders are read again, beside the notices of the file system
+    /// Time between two scans of the folders; file system notifications come sooner
     #[arg(long, value_name = "MS", help_heading = "Models")]
     pub(crate) poll_interval_ms: Option<u64>,
-    /// Whether clients may load and unload models
+    /// Allow clients to load, unload and change models
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Models")]
     pub(crate) model_control: Option<bool>,
-    /// The server that decides about rollouts, when it is another one
+    /// The leader of rollouts, when it is another server
     #[arg(long, value_name = "URL", help_heading = "Models")]
     pub(crate) rollout_leader: Option<String>,
-    /// Where others reach this server, for links in notifications
+    /// Public address of this server, for links in notifications
     #[arg(long, value_name = "URL", help_heading = "Models")]
     pub(crate) public_url: Option<String>,
-    /// File of certificates, beside those of the system, that HTTPS webhooks may be signed by
+    /// File of certificates to trust for HTTPS webhooks, in addition to those of the system
     #[arg(long, value_name = "PATH", help_heading = "Models")]
     pub(crate) webhook_ca: Option<PathBuf>,
     /// The ONNX Runtime library: a file, or the folder that holds it
     #[arg(long, value_name = "PATH", help_heading = "Machine")]
     pub(crate) onnxruntime: Option<PathBuf>,
-    /// Where Lockgate keeps what it installs
+    /// Folder for the libraries that Lockgate installs
     #[arg(long, value_name = "PATH", help_heading = "Machine")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Where labels, pins, splits and their history are kept
+    /// Folder for labels, pins, splits, rollouts and their history
     #[arg(long, value_name = "PATH", help_heading = "Machine")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Cores to plan for; the default is what the process may use
+    /// Cores to plan for; the default is the number that the process may use
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub(crate) cores: Option<usize>,
-    /// Time a request may take when neither the caller nor the model says
+    /// Timeout of a request when neither the caller nor the model sets one
     #[arg(long, value_name = "MS", help_heading = "Limits")]
     pub(crate) default_timeout_ms: Option<u64>,
-    /// Rows that may wait for one version of a model
+    /// Rows in the queue of one version of a model
     #[arg(long, value_name = "ROWS", help_heading = "Limits")]
     pub(crate) max_queue_rows: Option<usize>,
     /// Bytes of a request body, before and after decompression
@@ -87,23 +87,23 @@ pub(crate) struct RawConfig {
     /// Time in which the body of a request must arrive
     #[arg(long, value_name = "MS", help_heading = "Limits")]
     pub(crate) body_timeout_ms: Option<u64>,
-    /// Time between "not ready" and the end of accepting, at shutdown
+    /// Time from not being ready to closing the ports, at shutdown
     #[arg(long, value_name = "MS", help_heading = "Shutdown")]
     pub(crate) shutdown_delay_ms: Option<u64>,
-    /// Longest time for accepted requests to be answered, at shutdown
+    /// Longest time for answering accepted requests, at shutdown
     #[arg(long, value_name = "MS", help_heading = "Shutdown")]
     pub(crate) drain_timeout_ms: Option<u64>,
-    /// Whether what happens is counted for `GET /metrics`
+    /// Collect metrics for `GET /metrics`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Metrics")]
     pub(crate) metrics: Option<bool>,
     /// `human` or `json`
     #[arg(long, value_name = "FORMAT", help_heading = "Log")]
     pub(crate) log_format: Option<String>,
-    /// What is logged: `info`, `debug`, or a filter such as `info,serving=debug`
+    /// Log level or filter: `info`, `debug`, `info,serving=debug`
     #[arg(long, value_name = "FILTER", help_heading = "Log")]
     pub(crate) log_level: Option<String>,
-    /// Whether every request is logged
+    /// Log every request
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Log")]
     pub(crate) access_log: Option<bool>,

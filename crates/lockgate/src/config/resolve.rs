@@ -1,4 +1,4 @@
-//! What we will do: the settings as checked types.
+//! Resolves settings into checked types.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -13,16 +13,16 @@ use super::log_level::log_level;
 use super::{Environment, RawConfig};
 use crate::client::Client;
 
-/// How the log is written.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Text for people.
     Human,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
-/// Everything that `serve` needs to know.
+/// Checked settings of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) address: SocketAddr,
@@ -49,14 +49,14 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     pub(crate) is_access_log_enabled: bool,
     pub(crate) is_strict_json: bool,
-    /// The variables of the environment that look like settings and are none.
+    /// Environment variables that look like settings but are not.
     pub(crate) unknown_variables: Vec<String>,
 }
 
 /// Checks and converts the merged settings.
 ///
 /// # Errors
-/// A sentence with the name of the setting that is wrong, and what would be right.
+/// The name of the invalid setting, and what would be right.
 pub(crate) fn resolve(raw: &RawConfig, environment: &Environment) -> Result<Config> {
     let host = required(raw.host.as_deref(), "host")?;
     let host = ip_address(host)?;
@@ -107,7 +107,7 @@ fn limits(raw: &RawConfig) -> Result<Limits> {
     })
 }
 
-/// The cores that the user gave, or those that affinity and quota leave to this process.
+/// Returns the cores that the user gave, or those that affinity and quota leave to this process.
 fn cores(raw: Option<usize>) -> Result<NonZeroUsize> {
     match raw {
         Some(cores) => non_zero(Some(cores), "cores"),
@@ -115,7 +115,8 @@ fn cores(raw: Option<usize>) -> Result<NonZeroUsize> {
     }
 }
 
-/// Only `localhost` is taken as a name: others may mean several addresses, and change.
+/// Parses an IP address. `localhost` is the only name: others may have several addresses, and
+/// change.
 fn ip_address(host: &str) -> Result<IpAddr> {
     if host == "localhost" {
         return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -125,7 +126,7 @@ fn ip_address(host: &str) -> Result<IpAddr> {
     })
 }
 
-/// An address that a client of a server takes, which speaks plain HTTP.
+/// Checks the address of the leader, which must be plain HTTP.
 fn rollout_leader(url: Option<&str>) -> Result<Option<String>> {
     if let Some(url) = url {
         let client = Client::new(url);
@@ -134,7 +135,7 @@ fn rollout_leader(url: Option<&str>) -> Result<Option<String>> {
     Ok(url.map(str::to_owned))
 }
 
-/// An address that a browser takes; a path may be put behind it.
+/// Checks an address for browsers, to which a path can be appended.
 fn public_url(url: Option<&str>) -> Result<Option<String>> {
     let Some(url) = url else { return Ok(None) };
     let uri: Option<Uri> = url.parse().ok();
@@ -157,7 +158,7 @@ fn log_format(text: &str) -> Result<LogFormat> {
     }
 }
 
-/// The default layer gives every setting that has a default.
+/// Unwraps a setting that has a default, and so a value in the default layer.
 fn required<T>(value: Option<T>, name: &str) -> Result<T> {
     value.with_context(|| format!("`{name}` has no value"))
 }

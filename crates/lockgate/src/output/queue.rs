@@ -1,11 +1,11 @@
-//! Lines on their way to a writer that may be slow, full or dead.
+//! A bounded queue of lines for a writer that may be slow, full or broken.
 //!
 //! Rule: lines are appended to a buffer of bounded size under a short lock, and one thread writes
-//! whole buffers. A line that has no room, or that the writer refuses, is dropped and counted.
-//! Recovery: each buffer is tried anew, so lines come again as soon as the writer takes them.
-//! Rejected: `tracing-appender`. It counts no line that its writer refuses, and at the end it prints
-//! to standard output when its queue is full, which panics or blocks in just the case at hand; it
-//! also bounds lines, not bytes, and allocates each of them.
+//! whole buffers. A line that does not fit, or that the writer refuses, is dropped and counted.
+//! Recovery: each buffer is a new attempt, so output resumes as soon as the writer accepts it.
+//! Rejected: `tracing-appender`. It does not count lines that its writer refuses, and at the end it
+//! prints to standard output when its queue is full, which panics or blocks in exactly this case;
+//! it also bounds lines, not bytes, and allocates each of them.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ struct Shared {
     n_dropped: Arc<AtomicU64>,
 }
 
-/// The lines that wait, one behind the other.
+/// The waiting lines, concatenated.
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
@@ -42,11 +42,11 @@ impl LineQueue {
     /// Starts the thread that writes.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When a thread cannot be started.
     pub(crate) fn start(name: &str, writer: impl Write + Send + 'static) -> io::Result<Self> {
         let queue = Self(Arc::default());
         let shared = Arc::clone(&queue.0);
-        // Never joined: it may be stuck in a write, and ends with the process.
+        // Never joined: the thread may be stuck in a write, and ends with the process.
         thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || shared.write_all(writer))?;
@@ -84,11 +84,11 @@ impl LineQueue {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing is done under the lock that could leave the lines half changed.
+        // No code under the lock can leave the lines half changed.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes lines as they come, for ever.
+    /// Writes lines as they arrive, forever.
     fn write_all(&self, mut writer: impl Write) {
         let mut lines = Vec::new();
         loop {
@@ -99,7 +99,7 @@ impl Shared {
         }
     }
 
-    /// Waits for lines, and exchanges them for an empty buffer.
+    /// Waits for lines, and swaps them with an empty buffer.
     fn take(&self, lines: &mut Vec<u8>) {
         let mut waiting = self.lock();
         if waiting.lines.is_empty() {
@@ -160,7 +160,7 @@ mod tests {
     /// Long enough for any machine; a test that waits for it has failed.
     const LIMIT: Duration = Duration::from_secs(60);
 
-    /// A writer that waits until somebody takes what it is given.
+    /// A writer that blocks until its data is taken.
     struct Handover {
         begun: SyncSender<()>,
         lines: SyncSender<Vec<u8>>,
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// A queue, what its writer hands over, and the notice that it has begun a write.
+    /// Returns a queue, the data of its writer, and the signal that a write has begun.
     fn handover() -> (LineQueue, Receiver<Vec<u8>>, Receiver<()>) {
         let ((lines, reader), (begun, notice)) = (sync_channel(0), sync_channel(1));
         let queue = LineQueue::start("test", Handover { begun, lines }).unwrap();
@@ -217,13 +217,13 @@ mod tests {
         let line = [vec![b'x'; 1023], vec![b'\n']].concat();
         queue.push(&line);
         begun.recv_timeout(LIMIT).unwrap();
-        // The first is in the hands of the writer, and a full buffer waits behind it.
+        // The writer has the first line, and a full buffer waits behind it.
         let n_waiting = MAX_WAITING_BYTES / line.len();
         for _ in 0..n_waiting + 500 {
             queue.push(&line);
         }
         assert_eq!(n_dropped(&queue), 500);
-        // Whoever reads again finds what waited.
+        // A reader that returns finds the waiting lines.
         let next = || reader.recv_timeout(LIMIT).unwrap().len() / line.len();
         assert_eq!((next(), next()), (1, n_waiting));
     }

@@ -4,24 +4,24 @@ use anyhow::{Context, Result, bail};
 use hyper::Uri;
 use rustls::pki_types::ServerName;
 
-/// Where a webhook is.
+/// Parsed address of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
-    /// The host, and the port where one was written.
+    /// The host, and the port if given.
     pub(super) authority: String,
     /// Host and port.
     pub(super) socket: String,
     /// The path with its query.
     pub(super) path: String,
-    /// Whom the certificate must name; none without TLS.
+    /// The name that the certificate must have; `None` without TLS.
     pub(super) tls_name: Option<ServerName<'static>>,
 }
 
 impl Address {
-    /// An address such as `https://ci.example/gate?of=ci`.
+    /// Parses an address such as `https://ci.example/gate?of=ci`.
     ///
     /// # Errors
-    /// A sentence that says what is expected. It does not repeat a password.
+    /// A sentence with what is expected. It does not repeat a password.
     pub(super) fn parse(url: &str) -> Result<Self> {
         let expected = "expected an address such as `https://ci.example/gate`";
         let wrong = || format!("{expected}, got `{url}`");
@@ -30,7 +30,7 @@ impl Address {
         let authority = named.filter(|authority| !authority.host().is_empty());
         let authority = authority.with_context(wrong)?;
         if authority.as_str().contains('@') {
-            bail!("{expected}; a user name and a password are not sent");
+            bail!("{expected}; a user name and a password are not supported");
         }
         let host = authority.host();
         let (default_port, tls_name) = match uri.scheme_str() {
@@ -96,7 +96,7 @@ mod tests {
     fn a_password_is_refused_and_not_repeated() {
         let refused = Address::parse("http://me:s3cret@ci/gate").unwrap_err();
         let refused = format!("{refused:#}");
-        assert!(refused.contains("are not sent"), "{refused}");
+        assert!(refused.contains("are not supported"), "{refused}");
         assert!(!refused.contains("s3cret"), "{refused}");
     }
 }

@@ -1,7 +1,7 @@
-//! One POST over a connection of its own.
+//! Sends one POST over a new connection.
 //!
-//! Decision: a connection for each call, because calls are minutes apart. Redirects are not followed:
-//! an address that a user wrote is where it goes.
+//! Decision: a connection for each call, because calls are minutes apart. Redirects are not
+//! followed: data goes only to the address that the user wrote.
 
 use anyhow::{Context, Result};
 use http_body_util::Full;
@@ -17,20 +17,20 @@ use super::tls::TlsConnector;
 
 const USER_AGENT: &str = concat!("lockgate/", env!("CARGO_PKG_VERSION"));
 
-/// Posts JSON; gives the status of the reply, whatever it is.
+/// Posts JSON; returns the status of the reply, even of a failure.
 ///
 /// # Errors
-/// When nobody answers, or nobody who is trusted.
+/// When the server cannot be reached, or is not trusted.
 pub(super) async fn post(address: &Address, tls: &TlsConnector, json: String) -> Result<u16> {
     let socket = &address.socket;
-    let unreachable = || format!("nobody answers at {socket}");
+    let unreachable = || format!("no server answers at `{socket}`");
     let stream = TcpStream::connect(socket).await;
     let stream = stream.with_context(unreachable)?;
     match address.tls_name.clone() {
         None => send(stream, address, json).await.with_context(unreachable),
         Some(name) => {
             let stream = tls.connect(name, stream).await;
-            let stream = stream.with_context(|| format!("no TLS with {socket}"))?;
+            let stream = stream.with_context(|| format!("TLS handshake with `{socket}` failed"))?;
             send(stream, address, json).await.with_context(unreachable)
         }
     }
@@ -43,7 +43,7 @@ async fn send(
 ) -> Result<u16> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with this call; what goes wrong with it, the call says too.
+    // The connection ends with this call, which also reports its failures.
     let mut connections = JoinSet::new();
     connections.spawn(connection);
     let request = Request::post(&address.path)

@@ -1,4 +1,4 @@
-//! What the replies of receivers mean, over real connections.
+//! Outcomes of gates and notifications, over real connections.
 
 mod tls;
 
@@ -27,7 +27,8 @@ async fn receive(
     String::from_utf8(request).unwrap()
 }
 
-/// Somebody who answers one request with this status line; where, and what was sent.
+/// Starts a server that answers one request with this status line; returns its address, and the
+/// request.
 async fn receiver(status: &'static str) -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/gate?of=ci", listener.local_addr().unwrap());
@@ -94,7 +95,10 @@ async fn an_unreachable_receiver_is_tried_again_later() {
     let DeliveryOutcome::Failed(why) = plain().notify(url, &document, TIMEOUT).await else {
         panic!("it was delivered");
     };
-    assert!(why.starts_with("nobody answers at 127.0.0.1:1"), "{why}");
+    assert!(
+        why.starts_with("no server answers at `127.0.0.1:1`"),
+        "{why}"
+    );
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
-//! TLS of webhooks: whom this server believes.
+//! TLS of webhooks, and the certificate authorities that this server trusts.
 //!
-//! Decision: the roots are those of the system, and beside them those of a file that the user names,
-//! because companies sign with authorities of their own. Both are read anew for each call: calls are
-//! minutes apart, and a certificate that was replaced needs no restart. The provider of cryptography
-//! is named here and is no default of the process, so that a second one could do no harm.
+//! Decision: the roots are those of the system and those of a file that the user names, because
+//! companies sign with their own authorities. Both are read again for each call: calls are minutes
+//! apart, and a replaced certificate needs no restart. The cryptography provider is set here, not
+//! as the default of the process, so that a second provider cannot conflict with it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,28 +16,28 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// The authorities that certificates of webhooks may be signed by.
+/// Connector that trusts the authorities of the system and of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TlsConnector {
-    /// A file with certificates beside those of the system.
+    /// A file with certificates in addition to those of the system.
     file: Option<PathBuf>,
 }
 
 impl TlsConnector {
-    /// Trust in the system, and in the authorities in a file.
+    /// Creates a connector, and checks the file.
     ///
     /// # Errors
-    /// When the file has no certificate that can be read.
+    /// When the file has no readable certificate.
     pub(super) fn new(file: Option<PathBuf>) -> Result<Self> {
         let connector = Self { file };
         connector.add_file(&mut RootCertStore::empty())?;
         Ok(connector)
     }
 
-    /// Speaks TLS with a server that can prove its name.
+    /// Starts TLS with a server and verifies its certificate.
     ///
     /// # Errors
-    /// When it cannot, or nobody is trusted at all.
+    /// When the certificate is not trusted, or no authority is.
     pub(super) async fn connect(
         &self,
         name: ServerName<'static>,
@@ -55,11 +55,11 @@ impl TlsConnector {
 
     fn client(&self) -> Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        // One that cannot be read is missed by whoever needs it.
+        // Unreadable certificates are skipped; a call that needs one of them fails.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         self.add_file(&mut roots)?;
         if roots.is_empty() {
-            bail!("this system has no authorities to trust; `webhook_ca` names a file of them");
+            bail!("this system has no certificate authorities; name a file in `webhook_ca`");
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let client = ClientConfig::builder_with_provider(provider)
@@ -79,13 +79,13 @@ impl TlsConnector {
     }
 }
 
-/// Why there is no TLS, and what would help.
+/// Explains a failed handshake, with a hint for unknown authorities.
 fn explain_tls_error(error: io::Error) -> anyhow::Error {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     let unknown = CertificateError::UnknownIssuer;
     match cause == Some(&rustls::Error::InvalidCertificate(unknown)) {
         true => anyhow::Error::new(error)
-            .context("`webhook_ca` names a file of further authorities to trust"),
+            .context("name a file with further trusted authorities in `webhook_ca`"),
         false => error.into(),
     }
 }
@@ -97,6 +97,6 @@ fn read(file: &Path, roots: &mut RootCertStore) -> Result<()> {
     }
     match roots.len() > n_before {
         true => Ok(()),
-        false => bail!("there is none"),
+        false => bail!("the file has no certificates"),
     }
 }

@@ -1,4 +1,4 @@
-//! Requests get the answer that they get alone, whoever else is there, and valid models are served.
+//! Requests get the same answers in batches as alone, and valid models are served.
 
 use std::fs;
 use std::thread;
@@ -152,7 +152,7 @@ fn ask(connection: &mut Connection, model: &str, inputs: &Value) -> Value {
     json.get("predictions").cloned().unwrap_or(json)
 }
 
-/// What a server decided about joining requests of a model.
+/// The decision of a server about batching for a model.
 fn batching(connection: &mut Connection, model: &str) -> (bool, String) {
     let reply = connection.get(&format!("/models/{model}")).unwrap().json();
     let settings = &reply["versions"][0]["settings"];
@@ -168,7 +168,7 @@ fn batching(connection: &mut Connection, model: &str) -> (bool, String) {
 }
 
 /// Sends these requests from many callers at once, and compares with the answers alone.
-fn check_company(server: &Lockgate, model: &str, requests: &[Value]) {
+fn check_joined_callers(server: &Lockgate, model: &str, requests: &[Value]) {
     let mut connection = Connection::open(&server.address).unwrap();
     let alone: Vec<_> = requests
         .iter()
@@ -239,15 +239,15 @@ fn rows_that_depend_on_each_other_are_never_joined() {
     for x in &peaks {
         assert_eq!(ask(&mut connection, "peak", x), json!([1.0]));
     }
-    check_company(&server, "peak", &peaks);
-    check_company(&server, "attention", &texts(2..20));
+    check_joined_callers(&server, "peak", &peaks);
+    check_joined_callers(&server, "attention", &texts(2..20));
     let steps = |size: f64| json!({"x": [[[size, 1.0]], [[2.0 * size, 1.0]]]});
-    check_company(
+    check_joined_callers(
         &server,
         "recurrent",
         &[steps(1.0), steps(100.0), steps(0.01)],
     );
-    check_company(
+    check_joined_callers(
         &server,
         "quantised",
         &[json!({"x": [[100.0, 5.0]]}), json!({"x": [[0.1, 0.2]]})],
@@ -256,7 +256,7 @@ fn rows_that_depend_on_each_other_are_never_joined() {
         let pixels: Vec<_> = (0..8).map(|place| usize::from(place < n_objects)).collect();
         json!({"x": [pixels]})
     };
-    check_company(&server, "objects", &(0..5).map(picture).collect::<Vec<_>>());
+    check_joined_callers(&server, "objects", &(0..5).map(picture).collect::<Vec<_>>());
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_model_without_one_batch_dimension_runs_requests_one_by_one() {
     let repository = repository(&[("time-major", time_major(), "")]);
     let server = Lockgate::serve(repository.path(), &[]);
     let rows = |value: f64| json!({"x": vec![vec![[value; 4]; 4]; 2]});
-    check_company(&server, "time-major", &[rows(1.0), rows(2.0), rows(3.0)]);
+    check_joined_callers(&server, "time-major", &[rows(1.0), rows(2.0), rows(3.0)]);
 }
 
 #[test]
@@ -287,14 +287,14 @@ fn independent_rows_are_joined_without_a_setting() {
         assert!(is_batching, "{model}: {reason}");
     }
     let row = |value: f64| json!({"a": vec![[value; 3]], "b": vec![[1.0; 3]]});
-    check_company(&server, "sum", &[row(1.0), row(20.0), row(0.5)]);
+    check_joined_callers(&server, "sum", &[row(1.0), row(20.0), row(0.5)]);
     let sums = [
         json!({"x": [[1, 2, 3]]}),
         json!({"x": [[1, 2, 3, 4, 5], [1, 1, 1, 1, 1]]}),
     ];
     assert_eq!(ask(&mut connection, "sizes", &sums[0]), json!([6.0]));
     assert_eq!(ask(&mut connection, "sizes", &sums[1]), json!([15.0, 5.0]));
-    check_company(&server, "sizes", &sums);
+    check_joined_callers(&server, "sizes", &sums);
 }
 
 #[test]
@@ -325,9 +325,9 @@ fn batching_that_is_asked_for_is_obeyed_with_a_doubt_that_names_the_output() {
     let expected = (true, "`batching.enabled` is true".to_owned());
     assert_eq!(batching(&mut connection, "sum"), expected);
     let row = |value: f64| json!({"a": vec![[value; 3]], "b": vec![[1.0; 3]]});
-    check_company(&server, "sum", &[row(1.0), row(20.0), row(0.5)]);
+    check_joined_callers(&server, "sum", &[row(1.0), row(20.0), row(0.5)]);
     let rows = |value: f64| json!({"x": vec![vec![[value; 4]; 3]; 2]});
-    check_company(&server, "time-major", &[rows(1.0), rows(2.0), rows(3.0)]);
+    check_joined_callers(&server, "time-major", &[rows(1.0), rows(2.0), rows(3.0)]);
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn the_demo_gets_a_runtime_by_itself() {
         .output()
         .unwrap();
     let text = text(&output);
-    assert!(text.contains("getting it with pip"), "{text}");
+    assert!(text.contains("installing it with pip"), "{text}");
     assert!(!output.status.success(), "there is no pip without a path");
 }
 

@@ -1,4 +1,4 @@
-//! Versions of the examples beside each other, as a user compares them.
+//! Comparison of versions of the examples, as a user runs it.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -26,7 +26,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// What the command prints; it must succeed.
+/// Returns the output of the command, which must succeed.
 fn printed(server: &Lockgate, flags: &[&str]) -> String {
     let output = command(server, flags).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
@@ -147,7 +147,7 @@ fn requests_of_callers_are_recorded_and_compared() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // Callers go on until the recording has what it wants.
+    // Callers send requests until the recording is complete.
     let output = thread::scope(|scope| {
         let waiting = scope.spawn(|| recording.wait_with_output().unwrap());
         while !waiting.is_finished() {
@@ -171,7 +171,7 @@ fn a_comparison_that_makes_no_sense_is_refused_with_the_next_step() {
     let missing = Path::new("nobody.csv").display().to_string();
     let data = test_data();
     let cases: [(&[&str], &str); 4] = [
-        (&["--data", &missing], "cannot read nobody.csv"),
+        (&["--data", &missing], "cannot read `nobody.csv`"),
         (
             &["--data", &data, "--limit", "0"],
             "`items`: expected 1 to 1000",

@@ -1,4 +1,4 @@
-//! A model whose run does not end: everybody else is served, the run is ended, and so is the server.
+//! A model whose run does not end: other requests are served, and run and server can be ended.
 
 use std::fs;
 use std::path::Path;
@@ -66,7 +66,7 @@ fn a_loop_without_end_is_ended_at_its_deadline_while_others_are_served() {
     let models = models();
     let server = Lockgate::serve(models.path(), &[]);
     let model = get(&server.address, "/models/loop").json().to_string();
-    assert!(model.contains("by operator `Loop`"), "{model}");
+    assert!(model.contains("because of operator `Loop`"), "{model}");
     assert_eq!(run_loop(&server.address, 3, "10000").status, 200);
 
     let (has_ended, address) = (AtomicBool::new(false), &*server.address);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::http::{Connection, get, post_json};
 use crate::process::{Lockgate, copy_folder, examples, lockgate};
 
-/// Enough callers that copies and both arms are always at work.
+/// Enough callers that both arms and shadow requests are always busy.
 const N_CALLERS: usize = 4;
 
 /// Limits that an equal candidate passes within seconds at some hundred requests a second.
@@ -71,7 +71,7 @@ impl Load {
         }
     }
 
-    /// Ends it; gives how many requests were not answered.
+    /// Stops the callers; returns the number of requests without an answer.
     fn end(mut self) -> u64 {
         self.is_done.store(true, Ordering::Relaxed);
         for caller in self.callers.drain(..) {
@@ -105,7 +105,7 @@ fn rollout(server: &Lockgate, arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// What a sub-command prints, which must end like this.
+/// Returns the output of a sub-command, which must end with this exit code.
 fn expect_exit(server: &Lockgate, arguments: &[&str], code: i32) -> String {
     let output = rollout(server, arguments);
     let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -130,7 +130,7 @@ fn evidence(server: &Lockgate) -> Value {
     get(&server.address, "/api/rollouts/trial/evidence").json()
 }
 
-/// Lets a version answer until the rollout says otherwise.
+/// Pins a version.
 fn pin(server: &Lockgate, version: &str) {
     let url = format!("http://{}", server.address);
     let mut command = lockgate(server.folder());
@@ -209,7 +209,7 @@ fn broken_candidates_are_rolled_back_before_a_caller_gets_their_answers() {
         let repository = repository(2, &broken(name));
         let server = Lockgate::serve(repository.path(), &["--model-control", "true"]);
         pin(&server, "2");
-        // Without an input of somebody, the failing one is warm and well.
+        // Without inputs of callers, the failing candidate passes its warm-up.
         let keys = SHADOWED.replace("requests: 20", "source: synthetic, requests: 5");
         let load = Load::start(&server);
         start(&server, &keys);
@@ -221,7 +221,7 @@ fn broken_candidates_are_rolled_back_before_a_caller_gets_their_answers() {
         let on_trial = evidence["metrics"][0]["arms"]["candidate"]["n"]
             .as_u64()
             .unwrap();
-        // Copies say who answers wrongly or fails, and callers who is slow.
+        // Shadow requests reveal wrong answers and failures, and callers reveal slowness.
         assert_eq!(on_trial > 0, name == "slow", "{name}: {evidence}");
     }
 }
@@ -251,7 +251,7 @@ fn a_candidate_that_fails_in_a_step_is_rolled_back_at_once_without_failed_reques
     let arms = &evidence["metrics"][0]["arms"];
     let failed_on_trial = arms["candidate"]["events"].as_u64().unwrap();
     assert_eq!(arms["stable"]["events"], 0, "{evidence}");
-    // What each caller had in flight at the step back may come too late for the evidence.
+    // Requests that were in flight at the rollback may come too late for the evidence.
     let in_flight = failed_on_trial..=failed_on_trial + N_CALLERS as u64;
     assert!(in_flight.contains(&n_failed), "{n_failed} {evidence}");
     assert_eq!(serving_version(&server), "2");

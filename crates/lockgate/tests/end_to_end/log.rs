@@ -88,7 +88,7 @@ fn a_server_goes_on_when_the_reader_of_its_greeting_has_gone() {
 fn a_server_serves_though_both_of_its_outputs_are_full() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    // Its address is printed where nobody can read it.
+    // Its address is printed to a closed output.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

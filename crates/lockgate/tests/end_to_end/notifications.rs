@@ -1,4 +1,4 @@
-//! Who is told that a rollout went back: the real server and a receiver on this machine.
+//! Notifications of rollbacks, from a real server to a receiver on this machine.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -25,10 +25,11 @@ fn read(stream: &TcpStream) -> (String, Value) {
     (head, serde_json::from_slice(&body).unwrap())
 }
 
-/// Where this server says that it is.
+/// The public address of the server.
 const PUBLIC_URL: &str = "https://models.example";
 
-/// Starts a rollout of digits that tells an Alertmanager, and rolls it back in its first step.
+/// Starts a rollout of digits with an Alertmanager notification, and rolls it back in its first
+/// step.
 fn roll_back(server: &Lockgate, alertmanager: &str) {
     let rollout = json!({"rollout": {
         "id": "trial",

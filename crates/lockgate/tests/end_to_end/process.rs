@@ -18,7 +18,7 @@ pub(crate) struct Lockgate {
     stdout: Option<BufReader<ChildStdout>>,
     /// The address of REST and gRPC, such as `127.0.0.1:4711`.
     pub(crate) address: String,
-    /// What the server printed until it was ready.
+    /// The output of the server until it was ready.
     pub(crate) greeting: String,
     folder: TempDir,
 }
@@ -117,7 +117,7 @@ impl Lockgate {
         BufReader::new(self.child.stderr.take().unwrap())
     }
 
-    /// Waits for the end and tells whether it was a success.
+    /// Waits for the end and returns whether it was a success.
     pub(crate) fn wait(&mut self) -> bool {
         let mut rest = String::new();
         if let Some(stdout) = &mut self.stdout {

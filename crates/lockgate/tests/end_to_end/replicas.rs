@@ -1,4 +1,4 @@
-//! Two real servers share a rollout: one decides, and requests at the other decide with it.
+//! Two real servers share a rollout: one decides, with the counts of both.
 
 use std::fs;
 use std::thread;
@@ -28,7 +28,7 @@ fn repository() -> tempfile::TempDir {
     repository
 }
 
-/// Asks again until an answer will do.
+/// Polls until an answer is accepted.
 fn until(is_right: impl Fn() -> bool) {
     while !is_right() {
         thread::yield_now();
@@ -47,7 +47,7 @@ fn n_known(server: &Lockgate) -> u64 {
     n("stable") + n("candidate")
 }
 
-/// Sends requests that name no version; gives how many each version answered.
+/// Sends requests that name no version; returns how many each version answered.
 fn send(server: &Lockgate, n: usize) -> [u64; 2] {
     let row = json!({ "data": [vec![0.0; 64]] });
     let mut counts = [0; 2];
@@ -98,7 +98,7 @@ fn a_follower_applies_the_decisions_of_its_leader_and_reports_counts() {
     let message = refused.json()["error"]["message"].to_string();
     assert!(message.contains(&url), "{message}");
 
-    // The leader counts the next process as another replica, and forgets nothing.
+    // The leader counts the next process as another replica, and keeps the earlier counts.
     follower.kill();
     let follower = Lockgate::serve(models.path(), &following);
     let known = n_known(&leader);

@@ -1,4 +1,4 @@
-//! Rollouts, as a user tries them out.
+//! Rollout simulations and sub-commands, as a user runs them.
 
 mod script;
 

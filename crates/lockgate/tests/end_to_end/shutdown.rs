@@ -9,15 +9,15 @@ use crate::process::{Lockgate, examples};
 
 const N_CLIENTS: usize = 8;
 
-/// What a client saw until the server took no more connections.
+/// Requests of a client until the server refused connections.
 #[derive(Debug, Default)]
 struct ClientResult {
     n_answered: usize,
     lost: Vec<String>,
 }
 
-/// Asks until connections are refused. A request is lost when it is refused with a status, or when
-/// its connection breaks that was not told to close.
+/// Sends requests until connections are refused. A request is lost when it is refused with a
+/// status, or when its connection breaks without an announcement.
 fn send_until_refused(address: &str, started: &Barrier) -> ClientResult {
     let mut client_result = ClientResult::default();
     started.wait();
@@ -29,7 +29,7 @@ fn send_until_refused(address: &str, started: &Barrier) -> ClientResult {
     client_result
 }
 
-/// Gives false when the connection was not taken any more.
+/// Returns false when the connection was refused.
 fn send_until_close(connection: &mut Connection, client_result: &mut ClientResult) -> bool {
     let body = json!({"data": [vec![0; 64]]});
     let mut is_taken = false;

@@ -1,4 +1,4 @@
-//! Splits, labels and pins on the real server, over its end by force.
+//! Splits, labels and pins on a real server, which survive its end by force.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ fn md5_split(first: f64, second: f64) -> Value {
     })
 }
 
-/// The version that answers when the caller says only this.
+/// Returns the version that answers a request with only these attributes.
 fn serving_version(server: &Lockgate, path: &str) -> String {
     let row = json!({"data": [vec![0; 64]]});
     let reply = post_json(&server.address, path, &row);
@@ -84,13 +84,14 @@ fn users_get_the_versions_that_their_own_code_computes() {
     );
 }
 
-/// Sends feedback; gives the status, and the reply.
+/// Sends feedback; returns the status and the reply.
 fn send_feedback(server: &Lockgate, feedback: &Value) -> (u16, Value) {
     let reply = post_json(&server.address, "/v1/feedback", feedback);
     (reply.status, reply.json())
 }
 
-/// Lets so many users ask once; gives the ids of their requests with the arms that answered.
+/// Sends one request for each of as many users; returns the ids of the requests with the arms that
+/// answered.
 fn predict(server: &Lockgate, n_users: u32) -> Vec<(String, String)> {
     let mut connection = Connection::open(&server.address).unwrap();
     let mut predict = |user: u32| {
@@ -113,23 +114,23 @@ fn replies_of_a_bandit_carry_its_propensity_even_after_a_kill() {
     let state = state.path().display().to_string();
     let flags = ["--model-control", "true", "--state-dir", &state];
     let mut server = Lockgate::serve(repository.path(), &flags);
-    let told = |server: &Lockgate| {
+    let reported = |server: &Lockgate| {
         let body = json!({"user_id": "user_42", "data": [vec![0; 64]]});
         let reply = post_json(&server.address, "/models/digits/predict", &body);
         reply.header("x-lockgate-propensity").map(str::to_owned)
     };
     let mut split = md5_split(0.25, 0.75);
     change(&server, "PUT", "/traffic", &split);
-    assert_eq!(told(&server), None);
+    assert_eq!(reported(&server), None);
     split["bandit"] = json!({"min_units": 50});
     let set = change(&server, "PUT", "/traffic", &split);
     let kept = json!({"period": "5m", "min_units": 50, "floor": 0.01});
     assert_eq!(set["traffic"]["bandit"], kept, "{set}");
     assert_eq!(set["results"][1]["weight"], 0.75, "{set}");
-    assert_eq!(told(&server).as_deref(), Some("0.75"));
+    assert_eq!(reported(&server).as_deref(), Some("0.75"));
     server.kill();
     let server = Lockgate::serve(repository.path(), &flags);
-    assert_eq!(told(&server).as_deref(), Some("0.75"));
+    assert_eq!(reported(&server).as_deref(), Some("0.75"));
     split["bandit"] = json!({"period": "1m"});
     let refused = call(&server, "PUT", "/traffic", &split);
     assert_eq!(refused.status, 400, "{}", refused.json());
@@ -201,8 +202,8 @@ fn a_label_is_compared_with_the_class_that_was_answered() {
     let class = counts.iter().position(|count| *count == 1).unwrap();
     let labels = [json!(class), json!(class.to_string()), json!(class + 1)];
     for label in labels {
-        let told = json!({"request_id": "request-0", "label": label});
-        assert_eq!(send_feedback(&server, &told).0, 202, "{label}");
+        let reported = json!({"request_id": "request-0", "label": label});
+        assert_eq!(send_feedback(&server, &reported).0, 202, "{label}");
     }
     let now = change(&server, "GET", "/traffic", &Value::Null);
     let reward = &now["results"][0]["reward"];
@@ -298,7 +299,7 @@ fn labels_pins_and_rollback_choose_the_version() {
     assert!(newest["at"].as_str().unwrap().starts_with("20"), "{newest}");
 }
 
-/// What a sub-command prints, which must succeed.
+/// Returns the output of a sub-command, which must succeed.
 fn printed(server: &Lockgate, arguments: &[&str]) -> String {
     let url = format!("http://{}", server.address);
     let mut command = lockgate(server.folder());

@@ -1,10 +1,10 @@
-//! Judging the records of an open loop.
+//! Evaluation of the records of an open loop.
 
 use super::*;
 
 const DEADLINE: Duration = Duration::from_millis(100);
 
-/// A request that left on time and took this long.
+/// Returns a request that was sent on time and took this long.
 fn record(due_ms: u64, latency_ms: u64, status: u16) -> Record {
     Record {
         due_us: due_ms * 1000,

@@ -1,4 +1,4 @@
-//! What people see.
+//! Tables, files and the updated document.
 
 use super::*;
 use crate::bench::case::CASES;
@@ -79,8 +79,8 @@ fn a_case_that_failed_says_why_in_its_goals_and_its_section() {
     let text = section(&measured, presets::ASCII_MARKDOWN);
     assert!(text.contains("Not measured: it failed, no port."), "{text}");
     let text = goals(&[measured], presets::ASCII_MARKDOWN).to_string();
-    let n_told = text.matches("not measured: it failed, no port").count();
-    assert_eq!(n_told, CASES[0].goals.len(), "{text}");
+    let n_reported = text.matches("not measured: it failed, no port").count();
+    assert_eq!(n_reported, CASES[0].goals.len(), "{text}");
 }
 
 #[test]

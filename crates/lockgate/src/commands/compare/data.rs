@@ -1,8 +1,8 @@
-//! The file with the inputs: CSV, JSON, or JSON lines.
+//! Reads the file of inputs: CSV, JSON, or JSON lines.
 //!
-//! Rule: a row of a CSV file is one item, its columns are the numbers of the only input, and the
-//! column of labels is left out of them. An item of a JSON file is a body of `/predict`, or the bare
-//! value of the only input; a key `label` beside the input is its label.
+//! Rule: a row of a CSV file is one item, and its columns, except the column of labels, are the
+//! numbers of the only input. An item of a JSON file is a body of `/predict`, or the bare value of
+//! the only input; a key `label` next to the input is its label.
 
 use std::fs;
 use std::path::Path;
@@ -10,15 +10,15 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-/// The column that is taken for labels when it is the last one.
+/// The name of the last column of a CSV file, or of a key, that holds labels.
 const LABEL: &str = "label";
 
-/// What the file says.
+/// The contents of the file.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Data {
     /// Bodies of `/predict`.
     pub(super) items: Vec<Value>,
-    /// Their labels; empty when there are none.
+    /// Their labels; empty without labels.
     pub(super) labels: Vec<Value>,
 }
 
@@ -26,10 +26,10 @@ impl Data {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read or understood, with the line.
+    /// When it cannot be read or parsed, with the line.
     pub(super) fn read(file: &Path, label_column: Option<&str>) -> Result<Self> {
-        let text =
-            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = fs::read_to_string(file)
+            .with_context(|| format!("cannot read `{}`", file.display()))?;
         let is_csv = file
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
@@ -37,9 +37,9 @@ impl Data {
             true => csv(&text, label_column),
             false => json_items(&text).and_then(|items| labelled(items, label_column)),
         };
-        let data = data.with_context(|| format!("cannot use {}", file.display()))?;
+        let data = data.with_context(|| format!("cannot use `{}`", file.display()))?;
         if data.items.is_empty() {
-            bail!("{} has no items", file.display());
+            bail!("`{}` has no items", file.display());
         }
         Ok(data)
     }
@@ -51,7 +51,7 @@ impl Data {
     }
 }
 
-/// An array, or one value on each line.
+/// Parses an array, or one value on each line.
 fn json_items(text: &str) -> Result<Vec<Value>> {
     if let Ok(items) = serde_json::from_str(text) {
         return Ok(items);
@@ -67,7 +67,7 @@ fn json_items(text: &str) -> Result<Vec<Value>> {
         .collect()
 }
 
-/// Takes the labels out of the items.
+/// Separates the labels from the items.
 fn labelled(items: Vec<Value>, key: Option<&str>) -> Result<Data> {
     let key = key.unwrap_or(LABEL);
     let mut data = Data::default();
@@ -92,13 +92,13 @@ fn labelled(items: Vec<Value>, key: Option<&str>) -> Result<Data> {
 
 fn csv(text: &str, label_column: Option<&str>) -> Result<Data> {
     let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.is_empty());
-    let (_, header) = lines.next().context("it has no header")?;
+    let (_, header) = lines.next().context("the header is missing")?;
     let header = fields(header);
     let last_is_label = header.last().is_some_and(|name| name == LABEL);
     let label = match label_column {
         Some(name) => {
             let found = header.iter().position(|column| column == name);
-            Some(found.with_context(|| format!("it has no column `{name}`"))?)
+            Some(found.with_context(|| format!("the header has no column `{name}`"))?)
         }
         None => last_is_label.then(|| header.len() - 1),
     };
@@ -124,7 +124,7 @@ fn csv(text: &str, label_column: Option<&str>) -> Result<Data> {
     Ok(data)
 }
 
-/// A number where it is one.
+/// Parses a field as a number if possible, otherwise as text.
 fn value(field: &str) -> Value {
     let field = field.trim();
     let number = serde_json::from_str(field).ok();
@@ -133,7 +133,7 @@ fn value(field: &str) -> Value {
         .unwrap_or_else(|| json!(field))
 }
 
-/// The fields of one line; a field in quotes may have commas, and two quotes for one.
+/// Returns the fields of one line; a quoted field may contain commas, and a doubled quote for one.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut is_quoted = false;
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_file_that_makes_no_sense_is_refused_with_its_line() {
         let cases = [
-            ("a.csv", "", None, "it has no header"),
+            ("a.csv", "", None, "the header is missing"),
             ("a.csv", "x,y\n1\n", None, "line 2 has 1 fields"),
             ("a.csv", "x,y\n1,2\n", Some("z"), "no column `z`"),
             ("a.csv", "x,y\n", None, "has no items"),

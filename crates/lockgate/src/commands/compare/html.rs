@@ -1,5 +1,5 @@
-//! The report as one page: it needs no other file and no network, and follows the light or dark
-//! theme of the reader.
+//! The report as a self-contained page: it needs no other file and no network, and follows the
+//! light or dark theme of the reader.
 
 mod pair;
 mod plot;
@@ -8,10 +8,10 @@ use std::fmt;
 
 use super::report::{Latency, Report, VersionReport, millis, percent, rate, size};
 
-/// The look, which names the colours that the plots use.
+/// The style, which defines the colours of the plots.
 const STYLE: &str = include_str!("html/style.css");
 
-/// Writes the page.
+/// Returns the page.
 pub(super) fn page(report: &Report) -> String {
     let title = format!("Versions of {}", escape(&report.model));
     let pairs: String = report
@@ -36,7 +36,7 @@ pub(super) fn page(report: &Report) -> String {
     )
 }
 
-/// Text that cannot be taken for markup.
+/// Escapes text for HTML.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -51,7 +51,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// The colour of a version by its place.
+/// Returns the colour of a version by its position.
 fn colour(index: usize) -> &'static str {
     const COLOURS: [&str; 8] = [
         "var(--a)", "var(--b)", "var(--c)", "var(--d)", "var(--e)", "var(--f)", "var(--g)",
@@ -82,7 +82,7 @@ fn subtitle(report: &Report) -> String {
     )
 }
 
-/// The numbers that most readers come for.
+/// Returns the cards with the most important numbers.
 fn cards(report: &Report) -> String {
     let mut cards = String::new();
     let mut add = |value: String, what: String| {
@@ -228,8 +228,8 @@ fn speed_part(report: &Report) -> String {
     )
 }
 
-/// Percent and milliseconds. The slowest answer says more about the machine than about the version,
-/// and would bend the plot out of shape; it stands in the table.
+/// Returns points of percent and milliseconds. The slowest answer depends more on the machine than
+/// on the version, and would dominate the scale of the plot; it is shown in the table.
 fn points(latency: &Latency) -> Vec<(f64, f64)> {
     let curve = (0..=19_u8).zip(&latency.curve);
     let curve = curve.map(|(step, &time)| (f64::from(step) * 5.0, time));

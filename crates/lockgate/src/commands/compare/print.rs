@@ -1,4 +1,4 @@
-//! The report as tables.
+//! Prints the report as tables.
 
 use anyhow::Result;
 
@@ -8,13 +8,13 @@ use super::report::{
 use crate::commands::table::table;
 use crate::output;
 
-/// Lines of a list that still fit a screen.
+/// The most entries of a list that fits on a screen.
 const MAX_LINES: usize = 10;
 
 pub(super) fn print(report: &Report) -> Result<()> {
     let source = match report.source.as_str() {
-        "recorded" => "as callers sent them",
-        _ => "as given",
+        "recorded" => "recorded from traffic",
+        _ => "from a file",
     };
     output::line(format_args!(
         "{}: {} items with {} rows, {source}",
@@ -79,7 +79,7 @@ fn version_row(version: &VersionReport, is_together: bool) -> Vec<String> {
 
 fn print_pair(report: &Report, pair: &PairReport) -> Result<()> {
     output::line(format_args!(
-        "version {} beside version {}",
+        "version {} compared with version {}",
         pair.other, pair.reference
     ))?;
     if let Some(classes) = &pair.classes {
@@ -117,7 +117,7 @@ fn print_pair(report: &Report, pair: &PairReport) -> Result<()> {
     print_confusion(pair)
 }
 
-/// What is only said when there is something to say.
+/// Returns remarks about failures, shapes, labels and differing items.
 fn remarks(pair: &PairReport) -> Vec<String> {
     let mut remarks = Vec::new();
     if pair.same_shape < pair.pairs {
@@ -175,7 +175,7 @@ fn print_confusion(pair: &PairReport) -> Result<()> {
     let Some(differences) = differences.filter(|differences| !differences.is_empty()) else {
         return Ok(());
     };
-    let says = [&pair.reference, &pair.other].map(|version| format!("version {version} says"));
+    let says = [&pair.reference, &pair.other].map(|version| format!("class of version {version}"));
     let [reference, other] = &says;
     let mut rows = table(&[reference, other, "rows"]);
     for cell in differences.into_iter().take(MAX_LINES) {

@@ -1,4 +1,4 @@
-//! The report of the server, as the terminal and the page read it.
+//! The report of the server, as the terminal and the page use it.
 
 use serde::Deserialize;
 
@@ -26,7 +26,7 @@ pub(super) struct VersionReport {
     pub(super) rows_per_second: Option<f64>,
     pub(super) rows_per_second_together: Option<f64>,
     pub(super) accuracy: Option<Accuracy>,
-    /// In bytes.
+    /// The size in bytes.
     pub(super) model_file_size: Option<u64>,
     pub(super) instances: usize,
 }
@@ -38,7 +38,7 @@ pub(super) struct Latency {
     pub(super) p95: f64,
     pub(super) p99: f64,
     pub(super) max: f64,
-    /// What 0, 5, ... 100 of a hundred took at most.
+    /// The percentiles 0, 5, ... 100 of the latency.
     pub(super) curve: Vec<f64>,
 }
 
@@ -99,7 +99,7 @@ pub(super) struct LabelReport {
 }
 
 impl ClassReport {
-    /// Where the two say something else, the most frequent first.
+    /// Returns the pairs of different classes, the most frequent first.
     pub(super) fn differences(&self) -> Vec<Confusion> {
         let differing = self.confusion.iter();
         let mut differing: Vec<_> = differing
@@ -111,12 +111,12 @@ impl ClassReport {
     }
 }
 
-/// A share in percent.
+/// Formats a share in percent.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-/// Milliseconds with as many digits as mean something.
+/// Formats milliseconds with three significant digits or more.
 pub(super) fn millis(time: f64) -> String {
     match time {
         time if time < 1.0 => format!("{time:.3}"),
@@ -125,7 +125,7 @@ pub(super) fn millis(time: f64) -> String {
     }
 }
 
-/// A difference, or what it is when it is not finite.
+/// Formats a difference, or `not finite`.
 pub(super) fn difference(number: Option<f64>) -> String {
     match number {
         None => "not finite".to_owned(),
@@ -135,12 +135,12 @@ pub(super) fn difference(number: Option<f64>) -> String {
     }
 }
 
-/// A rate, or a dash where there is none.
+/// Formats a rate, or a dash without one.
 pub(super) fn rate(number: Option<f64>) -> String {
     number.map_or("-".to_owned(), |number| format!("{number:.0}"))
 }
 
-/// The size of a file.
+/// Formats the size of a file.
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
 pub(super) fn size(bytes: Option<u64>) -> String {
     match bytes {

@@ -1,4 +1,4 @@
-//! The sub-commands that are one call each.
+//! The sub-commands that need one call each.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::command_line::{ActionArguments, RolloutCommand};
 use crate::output;
 
-/// Makes the call of a sub-command and shows the answer.
+/// Calls the server for a sub-command and shows the answer.
 ///
 /// # Errors
 /// When the file cannot be read, or the server cannot be reached or refuses.
@@ -38,7 +38,7 @@ pub(super) fn run(client: &Client, command: &RolloutCommand, is_json: bool) -> R
             (action(client, arguments, "rollback")?, show::status)
         }
         RolloutCommand::Abort(arguments) => (action(client, arguments, "abort")?, show::status),
-        // These are more than one call.
+        // These need more than one call.
         RolloutCommand::Watch { .. } | RolloutCommand::Wait(_) | RolloutCommand::Simulate(_) => {
             return Ok(());
         }

@@ -1,7 +1,7 @@
-//! The documents about rollouts as text.
+//! Formats the documents about rollouts as text.
 //!
-//! Decision: they are read as they come, and what is missing is shown as nothing, so that this
-//! command can follow a server that is older or newer than it.
+//! Decision: the documents are read without a schema, and a missing key is shown as an empty cell,
+//! so that this command works with older and newer servers.
 
 mod evidence;
 
@@ -12,10 +12,10 @@ use crate::commands::table::table;
 
 pub(super) use evidence::evidence;
 
-/// The width of a bar of all of the traffic.
+/// The width of a bar for all of the traffic.
 const BAR_WIDTH: usize = 24;
 
-/// Where a rollout stands.
+/// Formats the status of a rollout.
 pub(super) fn status(status: &Value) -> String {
     let mut lines = vec![headline(status)];
     lines.extend(items(status, "arms").map(arm));
@@ -50,7 +50,7 @@ fn arm(arm: &Value) -> String {
     )
 }
 
-/// Every rollout, one line for each.
+/// Formats a table with one line for each rollout.
 pub(super) fn list(rollouts: &Value) -> String {
     let header = [
         "rollout", "model", "state", "weight", "verdict", "since", "reason",
@@ -71,7 +71,7 @@ pub(super) fn list(rollouts: &Value) -> String {
     rows.to_string()
 }
 
-/// The moves, in the order in which they come.
+/// Formats a table of transitions, in the given order.
 pub(super) fn transitions(transitions: &Value) -> String {
     let mut rows = table(&["at", "from", "to", "reason", "actor"]);
     for transition in transitions.as_array().into_iter().flatten() {
@@ -80,7 +80,7 @@ pub(super) fn transitions(transitions: &Value) -> String {
     rows.to_string()
 }
 
-/// One move as a line.
+/// Formats one transition as a line.
 pub(super) fn transition(transition: &Value) -> String {
     let [at, from, to, reason, actor] =
         ["at", "from", "to", "reason", "actor"].map(|key| text(transition, key));
@@ -96,7 +96,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A value without quotes.
+/// Formats a value without quotes.
 fn plain(value: &Value) -> String {
     match value.as_str() {
         Some(text) => text.to_owned(),
@@ -104,7 +104,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Whole and half blocks, and dots for the rest.
+/// Draws a bar of whole and half blocks, with dots for the rest.
 fn bar(share: f64) -> String {
     let halves = (share.clamp(0.0, 1.0) * 2.0 * BAR_WIDTH as f64).round();
     let mut bar = String::new();
@@ -121,13 +121,13 @@ fn bar(share: f64) -> String {
     bar
 }
 
-/// At most two digits behind the point.
+/// Formats a percentage with at most two decimals.
 pub(super) fn percent(share: f64) -> String {
     let text = format!("{:.2}", share * 100.0);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// The time since a moment, to the second; `None` when it is none, or lies ahead.
+/// Formats the time since a timestamp, to the second; `None` when it is invalid or in the future.
 fn age(timestamp: &str) -> Option<String> {
     let timestamp: Timestamp = timestamp.parse().ok()?;
     let seconds = Timestamp::now().since(timestamp).ok()?.total(Unit::Second);

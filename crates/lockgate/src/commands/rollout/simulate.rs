@@ -1,6 +1,6 @@
-//! `lockgate rollout simulate`: how likely promotion and rollback are, before anything is shipped.
+//! `lockgate rollout simulate`: predicts the probabilities of promotion and rollback.
 //!
-//! Decision: runs are independent and numbered, so threads take them as they come and the result is
+//! Decision: runs are independent and numbered, so any thread may take any run and the result is
 //! the same on every machine.
 
 mod print;
@@ -21,20 +21,20 @@ use serde::Serialize;
 use crate::command_line::{MetricRate, SimulateArguments};
 use crate::output;
 
-/// Far above what a page of results needs, and few enough to end within minutes.
+/// Far more than stable results need, and few enough to end within minutes.
 const MAX_RUNS: u64 = 1_000_000;
 
-/// Failed checks after which common judges with a fixed limit roll back.
+/// Failed checks after which common threshold analyses roll back.
 const BASELINE_THRESHOLDS: [u64; 3] = [2, 5, 10];
 
-/// What such judges ask for.
+/// The settings of such an analysis.
 const BASELINE: ThresholdBaseline = ThresholdBaseline {
     success: 0.99,
     n_checks: 30,
     threshold: 0,
 };
 
-/// Everything that is printed.
+/// All printed results.
 #[derive(Debug, Serialize)]
 struct Results {
     id: String,
@@ -55,7 +55,7 @@ struct MetricRates {
     rates: Rates,
 }
 
-/// What a judge with a fixed limit does in one step, with 30 checks of a minute each.
+/// Results of a threshold analysis in one step, with 30 checks of a minute each.
 #[derive(Debug, Serialize)]
 struct BaselineStep {
     weight: f64,
@@ -70,10 +70,10 @@ struct AtThreshold {
     p: f64,
 }
 
-/// Plays the rollout of a file many times, and prints how it went.
+/// Simulates the rollout of a file many times, and prints the results.
 ///
 /// # Errors
-/// What is wrong with the file or the flags.
+/// A mistake in the file or the flags.
 pub(super) fn run(arguments: &SimulateArguments, is_json: bool) -> Result<()> {
     let file = arguments.file.display();
     let text =
@@ -107,7 +107,7 @@ pub(super) fn run(arguments: &SimulateArguments, is_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The rates of all metrics: the usual ones, then those of the flags.
+/// Returns the rates of all metrics: those of the flags, otherwise typical ones.
 fn rates(config: &RolloutConfig, arguments: &SimulateArguments) -> Result<Vec<Rates>> {
     let mut rates: Vec<_> = config
         .metrics
@@ -115,7 +115,7 @@ fn rates(config: &RolloutConfig, arguments: &SimulateArguments) -> Result<Vec<Ra
         .map(|metric| Rates::typical(&metric.kind))
         .collect();
     for metric_rate in &arguments.stable_rate {
-        // A candidate that nobody talks of is like stable.
+        // Without a rate of its own the candidate equals stable.
         apply(
             config,
             &mut rates,
@@ -139,7 +139,7 @@ fn rates(config: &RolloutConfig, arguments: &SimulateArguments) -> Result<Vec<Ra
     Ok(rates)
 }
 
-/// Sets the rate of the metric that was named, or of all metrics of errors.
+/// Sets the rate of the named metric, or of all error metrics when none is named.
 fn apply(
     config: &RolloutConfig,
     rates: &mut [Rates],

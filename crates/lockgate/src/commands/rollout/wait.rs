@@ -1,8 +1,8 @@
-//! `lockgate rollout wait`: for scripts that must know how it ended.
+//! `lockgate rollout wait`: waits until a rollout reaches a state, for scripts.
 //!
-//! Rule: it asks once a second, so that a server that restarts costs nothing but the wait. What the
-//! server refuses for good ends it at once; what may pass does not, once the server has answered.
-//! The exit code is what it is for, so it goes on when its output is closed or full.
+//! Rule: it polls once a second, so that a restart of the server only delays it. A permanent error
+//! of the server ends it at once; a temporary one does not, once the server has answered. Its
+//! result is the exit code, so it goes on when its output is closed or full.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -17,13 +17,13 @@ use crate::client::{Client, is_retryable, runtime};
 use crate::command_line::WaitArguments;
 use crate::output;
 
-/// Between two questions.
+/// The interval between two polls.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest wait for one answer.
+/// The timeout of one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How waiting ended.
+/// Outcome of waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Reached,
@@ -33,7 +33,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    /// The exit code; 1 and 2 are taken by failures and by wrong flags.
+    /// Returns the exit code; 1 and 2 are taken by failures and by wrong flags.
     fn code(self) -> u8 {
         match self {
             Self::Reached => 0,
@@ -44,7 +44,7 @@ impl Outcome {
     }
 }
 
-/// Waits, and tells every change on the way.
+/// Waits, and prints every change on the way.
 ///
 /// # Errors
 /// When the server does not know the rollout, or does not answer at the beginning.
@@ -56,7 +56,7 @@ pub(super) fn run(client: Client, arguments: &WaitArguments, is_json: bool) -> R
     }
     if outcome == Outcome::NotInTime {
         output::note(format_args!(
-            "{} is not at `{}` after {:?}; it is at `{}`",
+            "`{}` did not reach `{}` within {:?}; it is in `{}`",
             arguments.rollout,
             arguments.target_state,
             arguments.timeout.0,
@@ -104,18 +104,18 @@ fn print_status(status: &Value, is_json: bool) {
     }
 }
 
-/// Prints a line for whoever still reads.
+/// Prints a line, and ignores a closed output.
 fn print(text: impl Display) {
     drop(output::line(text));
 }
 
-/// How waiting for `target_state` ended, if it did.
+/// Returns the outcome of waiting for `target_state`, if it has ended.
 fn outcome(state: &str, target_state: &str) -> Option<Outcome> {
     if state == target_state {
         return Some(Outcome::Reached);
     }
     match state {
-        // It was there on its way.
+        // It passed through this state.
         "completed" if ["step", "soak"].contains(&target_state) => Some(Outcome::Reached),
         "rolled_back" => Some(Outcome::RolledBack),
         state => is_end(state).then_some(Outcome::EndedOtherwise),

@@ -1,8 +1,9 @@
-//! `lockgate rollout watch`: what happens to a rollout, until it has ended.
+//! `lockgate rollout watch`: prints the transitions and the evidence of a rollout until it has
+//! ended.
 //!
-//! Rule: the events are followed before the moves are read, so that none falls between, and each
-//! move is told once, by its generation. A connection that breaks is made again, after a wait that
-//! doubles up to [`MAX_WAIT`] until something comes.
+//! Rule: the subscription to events precedes the reading of past transitions, so that none is
+//! missed, and each transition is printed once, by its generation. After a broken connection it
+//! reconnects, after a wait that doubles up to [`MAX_WAIT`] until an event arrives.
 
 mod screen;
 
@@ -17,16 +18,16 @@ use super::{is_end, path};
 use crate::client::{Client, Event, is_retryable, runtime};
 use crate::output;
 
-/// Before the first try to connect again.
+/// The wait before the first attempt to reconnect.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// A server is back within this time after it is reachable.
+/// The longest wait between two attempts: the delay after a server is reachable again.
 const MAX_WAIT: Duration = Duration::from_secs(8);
 
-/// Moves that are read when the connection is made; few rollouts make more.
+/// The transitions that are read after connecting; few rollouts have more.
 const MAX_TRANSITIONS: usize = 100;
 
-/// Follows a rollout.
+/// Watches a rollout until it has ended.
 ///
 /// # Errors
 /// When the server does not know it, or does not answer at the beginning.
@@ -44,28 +45,27 @@ pub(super) fn run(client: &Client, rollout: &str, is_json: bool) -> Result<()> {
     result
 }
 
-/// What is remembered while a rollout is followed.
+/// State of watching a rollout.
 struct RolloutWatcher<'a> {
     client: &'a Client,
     rollout: &'a str,
     screen: Screen,
     is_json: bool,
-    /// The move that was told last.
+    /// The generation of the last transition that was printed.
     last_generation: Option<u64>,
     wait: Duration,
 }
 
 impl RolloutWatcher<'_> {
     async fn follow(&mut self) -> Result<()> {
-        // A mistake in the address is told, and not tried again.
+        // A wrong address or name is reported at once, not retried.
         self.show_status().await?;
         loop {
             match self.follow_once().await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(error) if is_retryable(&error) => {
-                    self.screen
-                        .set_note(&format!("connecting again: {error:#}"));
+                    self.screen.set_note(&format!("reconnecting: {error:#}"));
                 }
                 Err(error) => return Err(error),
             }
@@ -74,7 +74,7 @@ impl RolloutWatcher<'_> {
         }
     }
 
-    /// Follows one connection; tells whether the rollout has ended.
+    /// Follows the events of one connection; returns whether the rollout has ended.
     async fn follow_once(&mut self) -> Result<bool> {
         let mut events = self.client.follow(&path(self.rollout, "/events")).await?;
         self.print_new_transitions().await?;
@@ -88,8 +88,8 @@ impl RolloutWatcher<'_> {
                 break;
             }
         }
-        // The server may have ended the stream because it goes down, or the last move is still
-        // to be told.
+        // The server may have ended the stream because it shuts down, or the last transition has
+        // not been printed yet.
         self.print_new_transitions().await?;
         self.show_status().await
     }
@@ -99,13 +99,13 @@ impl RolloutWatcher<'_> {
             "transition" => self.print_transition(&event.data)?,
             "evidence" if self.is_json => print_json("evidence", &event.data)?,
             "evidence" => self.screen.show_evidence(&event.data),
-            // A newer server may have more to tell.
+            // A newer server may send other events.
             _ => {}
         }
         Ok(())
     }
 
-    /// Tells the moves that were not told yet, the oldest first.
+    /// Prints the transitions that were not printed yet, the oldest first.
     async fn print_new_transitions(&mut self) -> Result<()> {
         let transitions = path(
             self.rollout,
@@ -130,7 +130,7 @@ impl RolloutWatcher<'_> {
         }
     }
 
-    /// Shows where it stands; tells whether it has ended.
+    /// Shows the status; returns whether the rollout has ended.
     async fn show_status(&mut self) -> Result<bool> {
         let status = self.client.get(&path(self.rollout, "")).await?;
         let state = status.get("state").and_then(Value::as_str);

@@ -1,4 +1,4 @@
-//! `lockgate traffic assign`: the arms of units, computed here by the code of the server.
+//! `lockgate traffic assign`: computes the arms of units without a server, by the same code.
 
 use anyhow::Result;
 use contract::{Arm, AssignmentHash, Fallback, Split, Unit, UnitSource};
@@ -12,7 +12,7 @@ use crate::output;
 /// Prints a line for each unit.
 ///
 /// # Errors
-/// When the split makes no sense.
+/// When the split is invalid.
 pub(super) fn run(
     arms: &[ArmArgument],
     rule: &RuleArguments,

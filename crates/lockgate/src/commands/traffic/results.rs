@@ -1,4 +1,4 @@
-//! What the arms of a split have measured, as tables for people.
+//! Prints the results of the arms of a split as tables.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -6,15 +6,15 @@ use serde_json::Value;
 use crate::commands::table::table;
 use crate::output;
 
-/// More kinds of answers of one arm make a line hard to read.
+/// The most kinds of answers of one arm on a line; more are hard to read.
 const MAX_KINDS: usize = 5;
 
-/// The bins of scores, in their order.
+/// The names of the bins of scores, in order.
 const SCORES: [&str; 12] = [
     "<0", "0-0.1", "-0.2", "-0.3", "-0.4", "-0.5", "-0.6", "-0.7", "-0.8", "-0.9", "-1", ">1",
 ];
 
-/// Everything beside the counts of the arms.
+/// Prints the distribution of answers, the comparison and the sample ratio.
 pub(super) fn show(answer: &Value) -> Result<()> {
     show_outputs(list(answer, "results"))?;
     show_comparison(list(answer, "comparison"))?;
@@ -34,7 +34,7 @@ fn show_outputs(results: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// The most frequent answers, with their share.
+/// Formats the most frequent answers, with their share.
 fn distribution(outputs: &Value) -> String {
     let is_score = outputs.get("kind").and_then(Value::as_str) == Some("scores");
     let counts = list(outputs, "counts").iter().filter_map(Value::as_u64);
@@ -105,7 +105,7 @@ fn show_ratio(ratio: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The mean reward of an arm and how often feedback came, as two cells.
+/// Returns the mean reward of an arm and its number of rewards, as two cells.
 pub(super) fn reward(result: &Value) -> [String; 2] {
     let reward = result.get("reward").unwrap_or(&Value::Null);
     [number(reward.get("mean")), text(reward, "n")]

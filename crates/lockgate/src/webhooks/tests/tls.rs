@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// An authority that nobody trusts yet, and its certificate in a file.
+/// A certificate authority that is not trusted yet, with its certificate in a file.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: tempfile::TempDir,
@@ -32,8 +32,8 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
-    /// Somebody with a certificate for `name` who takes one request; where, and what was sent, if
-    /// it came so far.
+    /// Starts a server with a certificate for `name` that takes one request; returns its address,
+    /// and the request, if it arrived.
     async fn receiver(&self, name: &str) -> (String, tokio::task::JoinHandle<Option<String>>) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -75,7 +75,7 @@ async fn nothing_is_sent_to_a_receiver_without_a_valid_certificate() {
     let (trusted, stranger) = (Authority::new("one"), Authority::new("other"));
     let document = RawJson::new("{\"id\":\"a\"}");
     for (name, authority, expected) in [
-        ("127.0.0.1", &stranger, "`webhook_ca` names a file"),
+        ("127.0.0.1", &stranger, "authorities in `webhook_ca`"),
         ("127.0.0.2", &trusted, "not valid for name"),
     ] {
         let webhooks = WebhookClient::new(Some(trusted.file())).unwrap();

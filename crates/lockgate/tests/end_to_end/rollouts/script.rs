@@ -1,4 +1,4 @@
-//! A server that answers about one rollout as a script says, and whose streams break after each move.
+//! A server with one scripted rollout, whose event streams break after each transition.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,9 +13,9 @@ pub(crate) struct ScriptedServer {
 
 struct ScriptedRollout {
     states: Vec<String>,
-    /// Where the rollout is.
+    /// The state of the rollout.
     at: usize,
-    /// What takes it one state further, after the answer.
+    /// The path whose call takes the rollout one state further, after the answer.
     advance_path: String,
 }
 
@@ -71,7 +71,7 @@ impl ScriptedRollout {
         let reply = format!(
             "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n{body}"
         );
-        // A client that has heard enough may be gone.
+        // The client may have disconnected.
         drop(stream.write_all(reply.as_bytes()));
     }
 

@@ -1,12 +1,12 @@
-//! The part of the page that is about the reference and one other version.
+//! The section of the page about the reference and one other version.
 
 use super::{append, colour, escape, plot};
 use crate::commands::compare::report::{PairReport, Report, difference};
 
-/// Places of a list that still can be read.
+/// The most entries of a readable list.
 const MAX_LINES: usize = 12;
 
-/// The part of the page about one pair.
+/// Returns the section of the page about one pair.
 pub(super) fn part(report: &Report, pair: &PairReport) -> String {
     let index = |name: &str| {
         report
@@ -23,7 +23,7 @@ pub(super) fn part(report: &Report, pair: &PairReport) -> String {
         )
     });
     format!(
-        "<h2>Version {other} beside version {reference}</h2>\n<div class=\"plots\">\n\
+        "<h2>Version {other} compared with version {reference}</h2>\n<div class=\"plots\">\n\
          <div class=\"card\"><h3>Agreement</h3>\n{}{}</div>\n{confusion}</div>\n{}",
         plot::shares(&shares(pair, colours)),
         remarks(pair),
@@ -31,7 +31,7 @@ pub(super) fn part(report: &Report, pair: &PairReport) -> String {
     )
 }
 
-/// The bars of one pair.
+/// Returns the bars of one pair.
 fn shares(pair: &PairReport, [reference, other]: [&'static str; 2]) -> Vec<plot::Share> {
     let mut shares = Vec::new();
     let mut add = |name: String, part: u64, whole: u64, colour| {

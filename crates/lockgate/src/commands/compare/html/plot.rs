@@ -1,4 +1,4 @@
-//! Plots as SVG that stands in the page, in the colours of its style.
+//! Plots as inline SVG, in the colours of the style.
 
 use super::{append, escape};
 use crate::commands::compare::report::{Confusion, OutputReport, difference, percent};
@@ -6,16 +6,16 @@ use crate::commands::compare::report::{Confusion, OutputReport, difference, perc
 /// The width of every plot in its own units; the page scales it.
 const WIDTH: f64 = 480.0;
 
-/// Room for the numbers left of a plot.
+/// The width of the margin for numbers on the left of a plot.
 const MARGIN: f64 = 52.0;
 
 /// The height of a line of bars.
 const LINE: f64 = 40.0;
 
-/// A line over the shares of a whole.
+/// A curve over percentages.
 pub(super) struct Curve {
     pub(super) name: String,
-    /// Percent and value.
+    /// Points of percent and value.
     pub(super) points: Vec<(f64, f64)>,
     pub(super) colour: &'static str,
 }
@@ -44,7 +44,7 @@ struct LogAxis {
 }
 
 impl LogAxis {
-    /// The axis for these numbers, from `start` to `end` on the page.
+    /// Creates the axis for these numbers, from `start` to `end` on the page.
     fn new(numbers: impl Iterator<Item = f64> + Clone, start: f64, end: f64) -> Self {
         let numbers = numbers.filter(|number| *number > 0.0 && number.is_finite());
         let low = numbers.clone().fold(f64::INFINITY, f64::min);
@@ -66,7 +66,7 @@ impl LogAxis {
         self.start + share.clamp(0.0, 1.0) * (self.end - self.start)
     }
 
-    /// Round numbers on the axis, 1, 2 and 5 of each power of ten while there is room.
+    /// Returns round numbers on the axis: 1, 2 and 5 of each power of ten while there is room.
     fn ticks(&self) -> Vec<f64> {
         let powers = (self.high / self.low).log10();
         let steps: &[f64] = match powers {
@@ -74,7 +74,7 @@ impl LogAxis {
             _ => &[1.0],
         };
         let first = self.low.log10().floor();
-        // A report over more powers of ten has differences that only differ from zero.
+        // 40 powers of ten are enough: smaller differences are close to zero.
         let all = (0..=40_u8).flat_map(|power| {
             let unit = 10_f64.powf(first + f64::from(power));
             steps.iter().map(move |step| step * unit)
@@ -99,7 +99,7 @@ fn svg(height: f64, label: &str, content: &str) -> String {
     )
 }
 
-/// Latencies from the fastest answer to the slowest one.
+/// Draws latencies from the fastest answer to the slowest one.
 pub(super) fn curves(curves: &[Curve]) -> String {
     let (top, bottom, height) = (30.0, 226.0, 256.0);
     let values = curves.iter().flat_map(|curve| &curve.points);
@@ -161,7 +161,7 @@ pub(super) fn curves(curves: &[Curve]) -> String {
     svg(height, "Latency", &content)
 }
 
-/// Bars from the left, as long as their values.
+/// Draws horizontal bars, as long as their values.
 pub(super) fn bars(bars: &[Bar]) -> String {
     let longest = bars.iter().filter_map(|bar| bar.value).fold(0.0, f64::max);
     let mut content = String::new();
@@ -181,7 +181,7 @@ pub(super) fn bars(bars: &[Bar]) -> String {
     svg(height(bars.len()), "Rows per second", &content)
 }
 
-/// Bars that show parts of a whole.
+/// Draws bars that show parts of a whole.
 pub(super) fn shares(shares: &[Share]) -> String {
     let mut content = String::new();
     for (share, top) in shares.iter().zip(lines()) {
@@ -195,7 +195,7 @@ pub(super) fn shares(shares: &[Share]) -> String {
     svg(height(shares.len()), "Agreement", &content)
 }
 
-/// Which class met which; the darker, the more often.
+/// Draws the confusion matrix; a darker cell has more rows.
 pub(super) fn confusion(cells: &[Confusion]) -> String {
     let mut classes: Vec<&str> = Vec::new();
     let names = cells.iter().flat_map(|cell| [&cell.reference, &cell.other]);
@@ -259,7 +259,7 @@ pub(super) fn confusion(cells: &[Confusion]) -> String {
 
 fn confusion_cell(cell: &Confusion, most: u64, [x, y]: [f64; 2], side: f64) -> String {
     let is_same = cell.reference == cell.other;
-    // A single row must still be seen beside hundreds.
+    // A single row must still be visible next to hundreds.
     let opacity = 0.18 + 0.5 * ratio(cell.rows, most).sqrt();
     let (colour, opacity) = match is_same {
         true => ("var(--good)", opacity),
@@ -277,7 +277,8 @@ fn confusion_cell(cell: &Confusion, most: u64, [x, y]: [f64; 2], side: f64) -> S
     )
 }
 
-/// From the mean difference of each output to its largest one; nothing where all are equal.
+/// Draws the range from the mean difference of each output to its largest one; empty when all are
+/// equal.
 pub(super) fn differences(outputs: &[OutputReport]) -> String {
     let spans: Vec<_> = outputs
         .iter()
@@ -333,7 +334,7 @@ pub(super) fn differences(outputs: &[OutputReport]) -> String {
     )
 }
 
-/// One bar with its name and value above it.
+/// Draws one bar with its name and value above it.
 fn line(name: &str, value: &str, top: f64, (share, colour): (f64, &str)) -> String {
     format!(
         "<text x=\"0\" y=\"{0:.1}\">{1}</text><text x=\"{WIDTH}\" y=\"{0:.1}\" text-anchor=\"end\">{2}</text>\
@@ -368,7 +369,7 @@ fn length(text: &str) -> f64 {
     text.chars().count() as f64
 }
 
-/// A tick of an axis.
+/// Formats a tick of an axis.
 fn plain(tick: f64) -> String {
     match tick {
         tick if (1e-3..1e5).contains(&tick) => {

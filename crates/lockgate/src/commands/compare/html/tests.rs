@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A report of everything that can be said, with names that want to be markup.
+/// A report with every part, and with names that look like markup.
 fn report() -> Report {
     let version = |name: &str, ratio: f64| {
         json!({

@@ -1,11 +1,11 @@
-//! The evidence of a rollout: every number beside its limit.
+//! Formats the evidence of a rollout: every number with its limit.
 
 use serde_json::Value;
 
 use super::{items, percent, plain, text};
 use crate::commands::table::table;
 
-/// All numbers with their limits.
+/// Formats all numbers with their limits.
 pub(in super::super) fn evidence(evidence: &Value) -> String {
     let mut rows = table(&[
         "metric",
@@ -51,7 +51,7 @@ pub(in super::super) fn evidence(evidence: &Value) -> String {
     lines.join("\n")
 }
 
-/// The name, and what a metric that does not block may do.
+/// Returns the name of a metric, with its action unless that is `block`.
 fn name(metric: &Value) -> String {
     let name = text(metric, "name");
     match text(metric, "action") {
@@ -60,7 +60,7 @@ fn name(metric: &Value) -> String {
     }
 }
 
-/// `0.5 % of 9000`, with the interval below.
+/// Formats the rate of an arm, such as `0.5 % of 9000`, with the interval below.
 fn arm(metric: &Value, arm: &str) -> String {
     let Some(arm) = metric.pointer(&format!("/arms/{arm}")) else {
         return String::new();
@@ -69,7 +69,7 @@ fn arm(metric: &Value, arm: &str) -> String {
     let Some(value) = arm.get("value").and_then(Value::as_f64) else {
         return format!("none of {n}");
     };
-    // Without events it is a mean and no rate.
+    // Without events the value is a mean, not a rate.
     let is_rate = arm.get("events").is_some_and(|events| !events.is_null());
     let shown = match is_rate {
         true => percent(value),
@@ -84,7 +84,7 @@ fn arm(metric: &Value, arm: &str) -> String {
     }
 }
 
-/// A score has the limit of its name.
+/// Formats a score with the limit of the same name.
 fn score(evidence: &Value, metric: &Value, key: &str) -> String {
     let Some(score) = number(metric.get(key)) else {
         return String::new();
@@ -95,7 +95,8 @@ fn score(evidence: &Value, metric: &Value, key: &str) -> String {
     }
 }
 
-/// By the ratio, by the difference, or by the distance, each beside its limit.
+/// Formats the evidence for `not_worse`: by ratio, by difference or by distance, each with its
+/// limit.
 fn not_worse(metric: &Value) -> String {
     let ratio = pair(metric, "/ln_not_worse", "/ln_not_worse_limit");
     let difference = ["/abs/upper", "/abs/lower", "/abs/limit"]
@@ -119,7 +120,7 @@ fn combined(evidence: &Value, key: &str, limit: &str) -> String {
     pair(evidence, &value, &limit).unwrap_or_default()
 }
 
-/// `-2.35 of 7.60`
+/// Formats a number with its limit, such as `-2.35 of 7.60`.
 fn pair(value: &Value, number_path: &str, limit_path: &str) -> Option<String> {
     let value_text = number(value.pointer(number_path))?;
     let limit = number(value.pointer(limit_path))?;
@@ -141,7 +142,7 @@ fn shadow(evidence: &Value) -> Option<String> {
         .filter_map(|(_, count)| count.as_u64())
         .sum();
     Some(format!(
-        "copies: {} compared, {} differ, {dropped} dropped",
+        "shadow requests: {} compared, {} differ, {dropped} dropped",
         count("pairs"),
         count("differ")
     ))

@@ -67,7 +67,7 @@ fn every_number_stands_beside_its_limit() {
         "1.2500 of 3",
         "none of 0",
         "split: ln E -2.32 of 6.91",
-        "copies: 500 compared, 2 differ, 4 dropped",
+        "shadow requests: 500 compared, 2 differ, 4 dropped",
         "guards: nan_output 0 of 1",
     ];
     let missing: Vec<_> = expected

@@ -1,4 +1,4 @@
-//! The results of a simulation as tables.
+//! Prints the results of a simulation as tables.
 
 use anyhow::Result;
 use rollout::config::{MetricKind, RolloutConfig};
@@ -26,7 +26,7 @@ pub(super) fn print(config: &RolloutConfig, results: &Results) -> Result<()> {
     outcomes.add_row(["rolled back", &percent(summary.p_rollback)]);
     let horizon = time(results.horizon_seconds);
     outcomes.add_row([
-        &format!("held, or not decided after {horizon}"),
+        &format!("held, or undecided after {horizon}"),
         &percent(summary.p_held),
     ]);
     output::line(outcomes)?;
@@ -78,8 +78,8 @@ fn print_baseline(results: &Results) -> Result<()> {
         return Ok(());
     }
     output::line(format_args!(
-        "For comparison, a judge that checks each minute for {} success, {} checks in a step,\n\
-         and rolls back after a number of failed checks:",
+        "For comparison, an analysis that requires {} success in each minute, with {} checks in a\n\
+         step, and rolls back after a number of failed checks:",
         percent(BASELINE.success),
         BASELINE.n_checks
     ))?;
@@ -88,7 +88,7 @@ fn print_baseline(results: &Results) -> Result<()> {
         "requests/check".to_owned(),
         "a check fails".to_owned(),
     ];
-    header.extend(BASELINE_THRESHOLDS.map(|threshold| format!("back after {threshold}")));
+    header.extend(BASELINE_THRESHOLDS.map(|threshold| format!("rollback after {threshold}")));
     let header: Vec<_> = header.iter().map(String::as_str).collect();
     let mut baseline_steps = table(&header);
     for step in &results.fixed_limit {
@@ -109,7 +109,7 @@ fn row(name: &str, quantiles: &Quantiles, show: fn(f64) -> String) -> [String; 5
     [name.to_owned(), show(p10), show(p50), show(p90), show(max)]
 }
 
-/// Two digits behind the point, and none of them when they are zeros.
+/// Formats a percentage with at most two decimals.
 fn percent(share: f64) -> String {
     let text = format!("{:.2}", share * 100.0);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
@@ -119,7 +119,7 @@ fn count(value: f64) -> String {
     format!("{value:.0}")
 }
 
-/// Hours, minutes and seconds, the two largest of them.
+/// Formats a time in hours, minutes and seconds, the two largest of them.
 fn time(seconds: f64) -> String {
     let minutes = (seconds / 60.0).floor();
     let hours = (minutes / 60.0).floor();

@@ -1,7 +1,7 @@
-//! What `watch` shows: lines that stay, and on a terminal a table below them that is drawn again.
+//! Display of `watch`: permanent lines, and on a terminal a table below them that is redrawn.
 //!
-//! Decision: `indicatif` draws the table as the message of a bar without a bar, because it knows how
-//! to take text back, wherever the lines above have moved it.
+//! Decision: `indicatif` draws the table as the message of a progress bar without a bar, because it
+//! can erase and redraw text below lines that scroll.
 
 use std::io::{IsTerminal, stdout};
 
@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::commands::rollout::show;
 use crate::output;
 
-/// Where news go.
+/// The output of `watch`.
 pub(super) struct Screen {
-    /// Only on a terminal.
+    /// The table; `None` unless the output is a terminal.
     table: Option<ProgressBar>,
     status: Value,
     evidence: Value,
@@ -23,7 +23,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// A screen; with JSON there is no table.
+    /// Creates a screen; with JSON there is no table.
     pub(super) fn new(is_json: bool) -> Self {
         let is_live = stdout().is_terminal() && !is_json;
         Self {
@@ -35,7 +35,7 @@ impl Screen {
         }
     }
 
-    /// A move, as a line that stays.
+    /// Prints a transition as a permanent line.
     pub(super) fn print_transition(&mut self, transition: &Value) -> Result<()> {
         let line = show::transition(transition);
         match &self.table {
@@ -46,25 +46,25 @@ impl Screen {
         Ok(())
     }
 
-    /// Something about the watching itself; until the next news, on a terminal alone.
+    /// Shows a note about the connection until the next status, on a terminal only.
     pub(super) fn set_note(&mut self, note: &str) {
         note.clone_into(&mut self.note);
         self.draw();
     }
 
-    /// Where it stands now.
+    /// Shows the current status.
     pub(super) fn show_status(&mut self, status: Value) {
         self.status = status;
         self.note.clear();
         self.draw();
     }
 
-    /// What is known now; drawn with the status that follows.
+    /// Stores the current evidence, which is drawn with the next status.
     pub(super) fn show_evidence(&mut self, evidence: &Value) {
         self.evidence = evidence.clone();
     }
 
-    /// Leaves the last table where it is.
+    /// Leaves the last table on the screen.
     pub(super) fn finish(&self) {
         if let Some(table) = &self.table {
             table.abandon();
@@ -96,7 +96,7 @@ fn table() -> ProgressBar {
     let table = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
     match ProgressStyle::with_template("{msg}") {
         Ok(style) => table.with_style(style),
-        // The template is fixed and right; without it there would be a bar above the text.
+        // The template is a constant and valid; the fallback shows a bar above the text.
         Err(_) => table,
     }
 }
