@@ -1,9 +1,11 @@
-//! The rules of the conventions that no compiler knows, and the gate numbers.
+//! Checks the rules of the conventions that no compiler checks, and prints the gate numbers.
 //!
 //! Decision: files are parsed with `syn`, not searched as text, wherever a rule is about code.
 
 mod architecture;
 mod dependencies;
+mod imports;
+mod language;
 mod numbers;
 mod source;
 
@@ -17,6 +19,7 @@ use source::SourceFile;
 pub(crate) fn run(root: &Path, report: bool) -> Result<()> {
     let files = SourceFile::read_all(root)?;
     let mut breaches: Vec<String> = files.iter().flat_map(SourceFile::breaches).collect();
+    breaches.extend(imports::breaches(&files));
     breaches.extend(architecture::breaches(root)?);
     breaches.extend(dependencies::breaches(root)?);
     let numbers = numbers::Numbers::of(&files, source::n_python_test_lines(root)?);

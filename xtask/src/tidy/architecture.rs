@@ -1,4 +1,5 @@
-//! `ARCHITECTURE.md` names every crate; it and the decision records name only files that exist.
+//! Checks that `ARCHITECTURE.md` names every crate, and that it and the decision records name only
+//! files that exist.
 
 use std::fs;
 use std::path::Path;
@@ -60,7 +61,7 @@ fn missing_paths(root: &Path, document: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns what stands in backticks and is a path below one of our folders.
+/// Returns the paths in backticks that are below one of our folders.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     const FOLDERS: [&str; 9] = [
         "crates/",

@@ -1,7 +1,8 @@
-//! Which crate may depend on what: the star, sources, licences, and one version of each big crate.
+//! Rules about dependencies: the star of crates, sources, licences, and one version of each big
+//! crate.
 //!
-//! Decision: read from `cargo metadata` and `cargo tree` instead of another tool, which a clean machine would have
-//! to build for minutes before every cold run.
+//! Decision: the rules use `cargo metadata` and `cargo tree` instead of another tool, which a clean
+//! machine would have to build for minutes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +11,16 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
-/// Leaf crates have one workspace dependency, the contract.
+/// The ground, which every crate may depend on; a crate of the ground depends only on those before
+/// it.
+const GROUND: [&str; 4] = [
+    "lockgate-contract",
+    "lockgate-stats",
+    "lockgate-api",
+    "lockgate-rollout",
+];
+
+/// Leaf crates, which know the ground and no other leaf.
 const LEAVES: [&str; 4] = [
     "lockgate-engines",
     "lockgate-monitor",
@@ -18,10 +28,14 @@ const LEAVES: [&str; 4] = [
     "lockgate-serving",
 ];
 
-const CONTRACT: &str = "lockgate-contract";
-
 /// Crates whose tree has no web, protobuf, metrics or native-runtime crate in it.
-const PURE: [&str; 2] = [CONTRACT, "lockgate-serving"];
+const PURE: [&str; 5] = [
+    "lockgate-contract",
+    "lockgate-stats",
+    "lockgate-api",
+    "lockgate-rollout",
+    "lockgate-serving",
+];
 
 const IMPURE: [&str; 8] = [
     "axum",
@@ -64,7 +78,7 @@ const LICENCES: [&str; 13] = [
     "Unlicense",
 ];
 
-/// Every rule that the dependencies break.
+/// Returns every breach of the rules about dependencies.
 pub(crate) fn breaches(root: &Path) -> Result<Vec<String>> {
     let mut command = MetadataCommand::new();
     command
@@ -85,8 +99,8 @@ pub(crate) fn breaches(root: &Path) -> Result<Vec<String>> {
     Ok(breaches)
 }
 
-/// All packages that something here is built from, tests included, a line each. The metadata also has
-/// packages that only features name which nobody switches on.
+/// Returns all packages in the build, tests included, one on each line. The metadata also has
+/// packages of features that are never enabled.
 fn tree_text(root: &Path) -> Result<String> {
     let output = Command::new("cargo")
         .args(["tree", "--workspace", "--all-features", "--target", "all"])
@@ -100,7 +114,7 @@ fn tree_text(root: &Path) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The start of a line such as `serde v1.0.228 (*)`.
+/// Parses the start of a line such as `serde v1.0.228 (*)`.
 fn name_and_version(line: &str) -> Option<(&str, &str)> {
     let mut words = line.split_whitespace();
     Some((words.next()?, words.next()?))
@@ -114,19 +128,28 @@ fn check_leaf_dependencies(metadata: &Metadata) -> Vec<String> {
         .collect();
     let mut breaches = Vec::new();
     for package in metadata.workspace_packages() {
-        let is_leaf = LEAVES.contains(&package.name.as_str());
         for dependency in &package.dependencies {
-            let is_member = members.contains(&dependency.name);
-            let is_allowed = package.name == "lockgate" || (is_leaf && dependency.name == CONTRACT);
-            if is_member && !is_allowed {
+            let (from, to) = (package.name.as_str(), dependency.name.as_str());
+            if members.contains(to) && !may_depend(from, to) {
                 breaches.push(format!(
-                    "{}: depends on {}; leaf crates know only the contract",
-                    package.name, dependency.name
+                    "{from}: depends on {to}; leaf crates know the ground and no other leaf, and a \
+                     crate of the ground knows those before it: {}",
+                    GROUND.join(", ")
                 ));
             }
         }
     }
     breaches
+}
+
+/// Returns whether one crate of the workspace may depend on another.
+fn may_depend(from: &str, to: &str) -> bool {
+    let position = |name: &str| GROUND.iter().position(|ground| *ground == name);
+    match (position(from), position(to)) {
+        (Some(from), Some(to)) => to < from,
+        (None, Some(_)) => from == "lockgate" || LEAVES.contains(&from),
+        (_, None) => from == "lockgate",
+    }
 }
 
 fn purity(metadata: &Metadata) -> Vec<String> {
@@ -143,7 +166,7 @@ fn purity(metadata: &Metadata) -> Vec<String> {
     breaches
 }
 
-/// The names of all packages that a package is built from, tests left out.
+/// Returns the names of all packages that a package is built from, without those of tests.
 fn tree(metadata: &Metadata, root: &PackageId) -> BTreeSet<String> {
     let nodes: BTreeMap<_, _> = metadata
         .resolve
@@ -182,9 +205,9 @@ fn foreign_package(package: &Package) -> Option<String> {
     (!is_allowed(licence)).then(|| format!("{}: has the licence {licence}", package.name))
 }
 
-/// Whether one alternative of a licence expression consists of allowed licences.
+/// Returns whether one alternative of a licence expression consists of allowed licences.
 ///
-/// Reads the expressions that crates use: alternatives by `OR` or a slash, parts by `AND`, and
+/// Parses the expressions that crates use: alternatives by `OR` or a slash, parts by `AND`, and
 /// parentheses around alternatives inside an `AND`.
 fn is_allowed(expression: &str) -> bool {
     let expression = expression.trim();
@@ -292,12 +315,30 @@ mod tests {
     }
 
     #[test]
+    fn leaves_know_the_ground_and_the_ground_knows_what_is_below_it() {
+        let cases = [
+            ("lockgate-serving", "lockgate-rollout", true),
+            ("lockgate-serving", "lockgate-engines", false),
+            ("lockgate-rollout", "lockgate-stats", true),
+            ("lockgate-stats", "lockgate-rollout", false),
+            ("lockgate-contract", "lockgate-serving", false),
+            ("lockgate", "lockgate-serving", true),
+            ("xtask", "lockgate-contract", false),
+        ];
+        let wrong: Vec<_> = cases
+            .iter()
+            .filter(|(from, to, allowed)| may_depend(from, to) != *allowed)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
     fn lists_of_crates_contradict_neither_each_other_nor_themselves() {
-        for names in [&IMPURE[..], &SINGLE, &LEAVES, &PURE, &LICENCES] {
+        for names in [&IMPURE[..], &SINGLE, &GROUND, &LEAVES, &PURE, &LICENCES] {
             let distinct: BTreeSet<_> = names.iter().collect();
             assert_eq!(distinct.len(), names.len(), "{names:?}");
         }
-        assert!(!LEAVES.contains(&CONTRACT));
+        assert!(LEAVES.iter().all(|name| !GROUND.contains(name)));
         let banned = BANNED.map(|(name, _)| name);
         assert!(SINGLE.iter().all(|name| !banned.contains(name)));
     }

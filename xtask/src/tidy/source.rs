@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
+use super::language::{self, DocComments};
+
 const MAX_OWN_LINES: usize = 400;
 
 /// Files that may have up to 600 own lines, each with the reason.
@@ -19,7 +21,7 @@ const BAD_NAMES: [&str; 8] = [
     "common", "core", "util", "utils", "helpers", "misc", "lib", "manager",
 ];
 
-/// Words that stand for work left undone; written so that this file does not contain them.
+/// Words that mark unfinished work, written so that this file does not contain them.
 const LEFT_OVERS: [&str; 3] = [
     concat!("TO", "DO"),
     concat!("FIX", "ME"),
@@ -28,9 +30,11 @@ const LEFT_OVERS: [&str; 3] = [
 
 /// A parsed file of the workspace.
 pub(crate) struct SourceFile {
-    path: String,
+    /// The path from the root of the repository.
+    pub(crate) path: String,
     text: String,
-    syntax: syn::File,
+    /// The parsed text.
+    pub(crate) syntax: syn::File,
     /// Lines outside inline test modules; none of a test file.
     pub(crate) n_own_lines: usize,
     /// Lines of tests.
@@ -39,6 +43,8 @@ pub(crate) struct SourceFile {
     pub(crate) function_lines: Vec<usize>,
     /// The number of `#[expect(...)]` waivers.
     pub(crate) n_waivers: usize,
+    /// The doc comments of production code.
+    pub(crate) doc_comments: DocComments,
 }
 
 impl SourceFile {
@@ -54,8 +60,13 @@ impl SourceFile {
 
     fn read(root: &Path, path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let syntax = syn::parse_file(&text).with_context(|| path.display().to_string())?;
         let relative = path.strip_prefix(root)?.to_string_lossy().into_owned();
+        Self::parse(relative, text)
+    }
+
+    /// Measures the text of the file at a path from the root.
+    pub(crate) fn parse(relative: String, text: String) -> Result<Self> {
+        let syntax = syn::parse_file(&text).with_context(|| relative.clone())?;
         let n_lines = text.lines().count();
         let mut measure = Measure::default();
         let is_test = relative.ends_with("/tests.rs") || relative.contains("/tests/");
@@ -67,10 +78,13 @@ impl SourceFile {
         } else {
             measure.n_test_lines
         };
+        let own_text = text.split("#[cfg(test)]").next().filter(|_| !is_test);
+        let doc_comments = language::doc_comments(own_text.unwrap_or_default());
         Ok(Self {
             path: relative,
             text,
             syntax,
+            doc_comments,
             n_own_lines: n_lines - n_test_lines,
             n_test_lines,
             function_lines: measure.function_lines,
@@ -78,7 +92,7 @@ impl SourceFile {
         })
     }
 
-    /// Every rule that this file breaks, as `path: what is wrong`.
+    /// Returns every rule that this file breaks, as `path: what is wrong`.
     pub(crate) fn breaches(&self) -> Vec<String> {
         let rules = [
             self.head_breach(),
@@ -92,15 +106,17 @@ impl SourceFile {
         rules
             .into_iter()
             .flatten()
+            .chain(language::refused_words(&self.path, &self.text))
             .map(|breach| format!("{}: {breach}", self.path))
             .collect()
     }
 
-    fn is_test(&self) -> bool {
+    /// Returns whether all of it is tests.
+    pub(crate) fn is_test(&self) -> bool {
         self.n_own_lines == 0
     }
 
-    /// What is wrong with the first line.
+    /// Returns the problem of the first line.
     pub(crate) fn head_breach(&self) -> Option<String> {
         let is_submodule_of_tests = self.path.ends_with("/tests.rs");
         let starts = self.text.starts_with("//!");
@@ -134,7 +150,7 @@ impl SourceFile {
         let mut last = 0;
         for item in &self.syntax.items {
             let syn::Item::Use(item) = item else { continue };
-            // Re-exports stand below the modules that they come from.
+            // Re-exports follow the modules that they come from.
             if !matches!(item.vis, syn::Visibility::Inherited) {
                 continue;
             }
@@ -148,7 +164,7 @@ impl SourceFile {
         None
     }
 
-    /// The word that stands for work left undone, if there is one.
+    /// Returns a word that marks unfinished work, if there is one.
     pub(crate) fn left_over_breach(&self) -> Option<String> {
         let word = LEFT_OVERS.iter().find(|word| self.text.contains(**word))?;
         Some(format!("`{word}` belongs into an issue"))
@@ -174,13 +190,13 @@ impl SourceFile {
         ))
     }
 
-    /// The text up to the inline tests.
+    /// Returns the text up to the inline tests.
     fn own_text(&self) -> &str {
         self.text.split("#[cfg(test)]").next().unwrap_or_default()
     }
 }
 
-/// Lines of the tests that are written for Python clients.
+/// Returns the number of lines of the tests in Python.
 pub(crate) fn n_python_test_lines(root: &Path) -> Result<usize> {
     let mut paths = Vec::new();
     collect(&root.join("crates"), "py", &mut paths)?;
@@ -220,7 +236,8 @@ fn module_name(item: &syn::Item) -> Option<String> {
     Some(module.ident.to_string())
 }
 
-/// 0 for std, 1 for other crates, 2 for our own crate, whose modules of this file are `modules`.
+/// Returns 0 for std, 1 for other crates, 2 for our own crate; `modules` are the modules of this
+/// file.
 fn import_group(tree: &syn::UseTree, modules: &[String]) -> u8 {
     let syn::UseTree::Path(path) = tree else {
         return 1;
@@ -233,7 +250,7 @@ fn import_group(tree: &syn::UseTree, modules: &[String]) -> u8 {
     }
 }
 
-/// Counts what the gate numbers need.
+/// Visitor that collects the counts for the gate numbers.
 #[derive(Default)]
 struct Measure {
     n_test_lines: usize,
@@ -246,7 +263,7 @@ fn n_lines(spanned: &impl Spanned) -> usize {
     span.end().line - span.start().line + 1
 }
 
-fn is_test_only(attributes: &[syn::Attribute]) -> bool {
+pub(crate) fn is_test_only(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
             && attribute
@@ -278,7 +295,7 @@ impl<'ast> Visit<'ast> for Measure {
     }
 }
 
-/// String literals outside tests that look like the name of a metric.
+/// Visitor that collects string literals outside tests that look like the name of a metric.
 #[derive(Default)]
 struct MetricNames(Vec<String>);
 

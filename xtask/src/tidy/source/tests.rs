@@ -4,11 +4,7 @@ use super::*;
 
 /// A file of a workspace that has no other.
 fn file(path: &str, text: &str) -> SourceFile {
-    let root = tempfile::tempdir().unwrap();
-    let full = root.path().join(path);
-    fs::create_dir_all(full.parent().unwrap()).unwrap();
-    fs::write(&full, text).unwrap();
-    SourceFile::read(root.path(), &full).unwrap()
+    SourceFile::parse(path.to_owned(), text.to_owned()).unwrap()
 }
 
 fn breaches(path: &str, text: &str) -> Vec<String> {
