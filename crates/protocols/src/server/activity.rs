@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// The first bytes of an HTTP/2 client.
@@ -119,16 +118,16 @@ impl Drop for InFlight {
     }
 }
 
-/// A socket that reports its reads and writes to its [`Activity`].
+/// A stream of bytes, plain or encrypted, that reports its reads and writes to its [`Activity`].
 #[derive(Debug)]
-pub(super) struct TrackedStream {
-    stream: TcpStream,
+pub(super) struct TrackedStream<S> {
+    stream: S,
     activity: Arc<Activity>,
     preface: Preface,
 }
 
-impl TrackedStream {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+impl<S> TrackedStream<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
         Self {
             stream,
             activity,
@@ -174,7 +173,7 @@ impl Preface {
     }
 }
 
-impl AsyncRead for TrackedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -187,7 +186,7 @@ impl AsyncRead for TrackedStream {
     }
 }
 
-impl AsyncWrite for TrackedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

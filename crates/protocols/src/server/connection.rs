@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -81,13 +81,15 @@ pub(super) struct ListenerShared {
     pub(super) options: ServeOptions,
 }
 
-/// Serves one connection until it ends.
-pub(super) async fn serve(
-    stream: TcpStream,
+/// Serves one connection until it ends. The accept loop has done what needs the socket itself.
+pub(super) async fn serve<S>(
+    stream: S,
     peer: SocketAddr,
     shared: Arc<ListenerShared>,
     mut phase: watch::Receiver<Phase>,
-) {
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let activity = Activity::new();
     let calls = ConnectionService(Arc::new(ConnectionState {
         endpoint: shared.endpoint.clone(),

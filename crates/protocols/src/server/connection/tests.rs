@@ -1,4 +1,15 @@
+//! The watchdog, second by second, and connections over streams that are no sockets.
+
+use axum::Router;
+use axum::routing::get;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::{http1, http2};
+use tokio::io::{DuplexStream, duplex};
+use tokio::task::JoinHandle;
+
 use super::*;
+use crate::context::Limits;
 
 /// Seconds since a connection was accepted.
 type Seconds = u64;
@@ -177,4 +188,56 @@ fn a_drain_ends_http2_first() {
         ("HTTP/2", http2, Expected::Finish),
         ("fresh HTTP/2", fresh, Expected::Wait(1)),
     ]);
+}
+
+/// A served connection without a socket: the end of its client, the sender of its phases, and its
+/// task.
+fn connect() -> (DuplexStream, watch::Sender<Phase>, JoinHandle<()>) {
+    let options = ServeOptions::from(&Limits::default());
+    let shared = Arc::new(ListenerShared {
+        http: http(&options),
+        endpoint: Router::new().route("/", get(async || "served")).into(),
+        options,
+    });
+    let (client, server) = duplex(1024);
+    let (phase, phase_rx) = watch::channel(Phase::Serving);
+    let peer = SocketAddr::from(([192, 0, 2, 1], 4000));
+    (
+        client,
+        phase,
+        tokio::spawn(serve(server, peer, shared, phase_rx)),
+    )
+}
+
+fn request() -> Request<Empty<bytes::Bytes>> {
+    Request::get("http://x/").body(Empty::new()).unwrap()
+}
+
+async fn check_reply(reply: http::Response<hyper::body::Incoming>) {
+    assert_eq!(reply.status(), StatusCode::OK);
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "served");
+}
+
+#[tokio::test]
+async fn http1_is_served_and_drained_over_any_stream() {
+    let (client, phase, served) = connect();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(client)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    check_reply(sender.send_request(request()).await.unwrap()).await;
+    phase.send_replace(Phase::Closing);
+    served.await.unwrap();
+    connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn http2_is_served_and_drained_over_any_stream() {
+    let (client, phase, served) = connect();
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(client));
+    let (mut sender, connection) = handshake.await.unwrap();
+    let connection = tokio::spawn(connection);
+    check_reply(sender.send_request(request()).await.unwrap()).await;
+    phase.send_replace(Phase::Draining);
+    served.await.unwrap();
+    connection.await.unwrap().unwrap();
 }
