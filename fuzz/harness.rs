@@ -16,7 +16,7 @@ use contract::{
 };
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use protocols::{Context, Limits, ListenerKind, ServerInfo};
+use protocols::{Context, Dialects, Limits, ServerInfo};
 use serde::de::IgnoredAny;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
@@ -115,7 +115,7 @@ fn router() -> Router {
             is_strict_json: true,
         },
     };
-    protocols::router(&Arc::new(context), ListenerKind::All)
+    protocols::router(&Arc::new(context), Dialects::ALL)
 }
 
 fn model(name: &str, element_type: ElementType) -> ModelInfo {

@@ -14,7 +14,7 @@ use contract::{Control, Engine, Infer, Observe, VersionState};
 use engines::OnnxEngine;
 use engines::onnx::Runtime;
 use monitor::{Monitor, NoopObserver};
-use protocols::{Context, ListenerHandle, ListenerKind, ServeOptions, ServerInfo};
+use protocols::{Context, Dialects, ListenerHandle, ServeOptions, ServerInfo};
 use serving::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -31,7 +31,8 @@ use crate::webhooks::WebhookClient;
 #[derive(Debug)]
 pub(crate) struct Running {
     server: Arc<Server>,
-    listeners: Vec<(ListenerKind, ListenerHandle)>,
+    /// The listeners, each with the names of its services.
+    listeners: Vec<(&'static str, ListenerHandle)>,
     /// Background tasks, which end when this is dropped.
     _tasks: JoinSet<()>,
 }
@@ -81,19 +82,20 @@ pub(crate) async fn start(
             is_strict_json: config.is_strict_json,
         },
     });
+    let (all, grpc, metrics) = ("REST, gRPC and metrics", "gRPC", "metrics and health");
     let addresses = [
-        (ListenerKind::All, Some(config.address)),
-        (ListenerKind::Grpc, config.grpc_address),
-        (ListenerKind::Metrics, config.metrics_address),
+        (all, Dialects::ALL, Some(config.address)),
+        (grpc, Dialects::GRPC, config.grpc_address),
+        (metrics, Dialects::METRICS, config.metrics_address),
     ];
     let mut listeners = Vec::new();
-    for (kind, address) in addresses {
+    for (services, dialects, address) in addresses {
         if let Some(address) = address {
-            let endpoint = protocols::endpoint(&ctx, kind);
+            let endpoint = protocols::endpoint(&ctx, dialects);
             let options = ServeOptions::from(&config.limits);
             let listener = protocols::serve(address, endpoint, options)
                 .context("another process may use the port; choose another one with `--port`")?;
-            listeners.push((kind, listener));
+            listeners.push((services, listener));
         }
     }
     Ok(Running {
@@ -181,14 +183,9 @@ impl Running {
     }
 
     fn announce_addresses(&self, output: &ServerOutput) {
-        for (kind, listener) in &self.listeners {
-            let what = match kind {
-                ListenerKind::All => "REST, gRPC and metrics",
-                ListenerKind::Grpc => "gRPC",
-                ListenerKind::Metrics => "metrics and health",
-            };
+        for (services, listener) in &self.listeners {
             let address = listener.addr();
-            output.announce(format_args!("listening on http://{address} ({what})"));
+            output.announce(format_args!("listening on http://{address} ({services})"));
         }
     }
 }

@@ -19,4 +19,6 @@ mod status;
 mod tensor_json;
 
 pub use context::{Context, Limits, ServerInfo};
-pub use server::{Endpoint, ListenerHandle, ListenerKind, ServeOptions, endpoint, router, serve};
+pub use server::{
+    DialectId, Dialects, Endpoint, ListenerHandle, ServeOptions, endpoint, router, serve,
+};

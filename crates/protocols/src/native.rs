@@ -52,13 +52,12 @@ impl Dialect for Native {
     }
 }
 
-/// All routes of this dialect.
+/// All routes of this dialect but [`checks`] and [`routes_under_api`].
 pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
     Router::new()
         .merge(predictions(ctx))
         .merge(images(ctx))
         .merge(descriptions(ctx))
-        .merge(checks(ctx))
 }
 
 fn predictions(ctx: &Arc<Context>) -> Router {
@@ -99,12 +98,17 @@ fn descriptions(ctx: &Arc<Context>) -> Router {
         .route("/", get(handler::<Native, _, _>(ctx, index::index)))
         .route("/models", get(handler::<Native, _, _>(ctx, models::list)))
         .route("/models/{model}", model())
-        .route("/api/models/{model}", model())
         .route("/models/{model}/versions/{version}", model())
         .route(
             "/model/info",
             get(handler::<Native, _, _>(ctx, models::info)),
         )
+}
+
+/// Returns the route of a model beside those of operators.
+pub(crate) fn routes_under_api(ctx: &Arc<Context>) -> Router {
+    let model = get(handler::<Native, _, _>(ctx, models::model));
+    Router::new().route("/api/models/{model}", model)
 }
 
 /// Returns the routes that show the state of the server and its models.

@@ -6,6 +6,7 @@
 
 mod activity;
 mod connection;
+mod dialects;
 mod fallback;
 mod fast_path;
 mod listener;
@@ -18,24 +19,13 @@ use std::sync::Arc;
 
 use axum::Router;
 
+pub use dialects::{DialectId, Dialects};
 pub use listener::{ListenerHandle, serve};
 pub use options::ServeOptions;
 
 use fast_path::FastPath;
 
 use crate::context::Context;
-use crate::{admin, documentation, native, open_inference};
-
-/// The services of a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenerKind {
-    /// Every dialect, REST and gRPC, and the metrics.
-    All,
-    /// gRPC alone.
-    Grpc,
-    /// The metrics and the health, nothing that accepts work.
-    Metrics,
-}
 
 /// The handlers behind a listener.
 #[derive(Clone, Debug)]
@@ -54,27 +44,17 @@ impl From<Router> for Endpoint {
     }
 }
 
-/// Builds the handlers for one kind of listener.
-pub fn endpoint(ctx: &Arc<Context>, kind: ListenerKind) -> Endpoint {
+/// Builds the handlers of a listener with these dialects.
+pub fn endpoint(ctx: &Arc<Context>, dialects: Dialects) -> Endpoint {
     Endpoint {
-        router: router(ctx, kind),
-        fast_path: FastPath::new(ctx, kind),
+        router: router(ctx, dialects),
+        fast_path: FastPath::new(ctx, dialects),
     }
 }
 
-/// Returns the routes of one kind of listener, with a reply for every other path and method.
-pub fn router(ctx: &Arc<Context>, kind: ListenerKind) -> Router {
-    let routes = match kind {
-        ListenerKind::All => native::routes(ctx)
-            .merge(admin::routes(ctx))
-            .merge(open_inference::rest::routes(ctx))
-            .merge(open_inference::grpc::routes(ctx))
-            .merge(documentation::routes(ctx))
-            .merge(metrics::routes(ctx)),
-        ListenerKind::Grpc => open_inference::grpc::routes(ctx),
-        ListenerKind::Metrics => metrics::routes(ctx).merge(native::checks(ctx)),
-    };
-    fallback::with_fallback(routes, ctx)
+/// Returns the routes of these dialects, with a reply for every other path and method.
+pub fn router(ctx: &Arc<Context>, dialects: Dialects) -> Router {
+    fallback::with_fallback(dialects.routes(ctx), ctx)
 }
 
 #[cfg(test)]

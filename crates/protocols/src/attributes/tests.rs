@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::context::{Context, Limits, ServerInfo};
-use crate::server::{ListenerKind, router};
+use crate::server::{Dialects, router};
 
 fn attributes<'a>(headers: &'a HeaderMap, query: &'a str, json: &'a str) -> RestAttributes<'a> {
     RestAttributes {
@@ -124,7 +124,7 @@ fn serve(change: impl FnOnce(EchoServer) -> EchoServer) -> Router {
             is_strict_json: false,
         },
     };
-    router(&Arc::new(ctx), ListenerKind::All)
+    router(&Arc::new(ctx), Dialects::ALL)
 }
 
 /// The version and the arm in the head of the reply, and its status.

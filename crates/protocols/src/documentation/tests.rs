@@ -376,7 +376,7 @@ fn filled(path: &str, model: &str) -> String {
 }
 
 fn server() -> Router {
-    crate::server::router(&context(two_models()), crate::server::ListenerKind::All)
+    crate::server::router(&context(two_models()), crate::server::Dialects::ALL)
 }
 
 #[tokio::test]

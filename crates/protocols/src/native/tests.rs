@@ -101,7 +101,8 @@ fn router_of(server: EchoServer, limits: Limits) -> Router {
             is_strict_json: false,
         },
     };
-    routes(&Arc::new(ctx))
+    let ctx = Arc::new(ctx);
+    routes(&ctx).merge(checks(&ctx))
 }
 
 fn router(server: EchoServer) -> Router {

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use http::{Method, Request, Response};
 use smallvec::SmallVec;
 
-use super::ListenerKind;
+use super::{DialectId, Dialects};
 use crate::context::Context;
 use crate::native::{self, Native};
 use crate::open_inference::grpc::GrpcInference;
@@ -37,32 +37,39 @@ pub(super) enum InferenceRoute {
     ModelInfer,
 }
 
+impl InferenceRoute {
+    fn dialect(&self) -> DialectId {
+        match self {
+            Self::Predict(_) => DialectId::Native,
+            Self::Infer(_) => DialectId::OpenInference,
+            Self::ModelInfer => DialectId::Grpc,
+        }
+    }
+}
+
 /// The handler of inference calls.
 #[derive(Clone, Debug)]
 pub(super) struct FastPath {
     ctx: Arc<Context>,
     grpc: GrpcInference,
-    has_rest: bool,
+    dialects: Dialects,
 }
 
 impl FastPath {
-    /// Returns the fast path of one kind of listener; `None` when it serves no inference.
-    pub(super) fn new(ctx: &Arc<Context>, kind: ListenerKind) -> Option<Self> {
-        let has_rest = match kind {
-            ListenerKind::All => true,
-            ListenerKind::Grpc => false,
-            ListenerKind::Metrics => return None,
-        };
-        Some(Self {
+    /// Returns the fast path of a listener; `None` when it serves no inference.
+    pub(super) fn new(ctx: &Arc<Context>, dialects: Dialects) -> Option<Self> {
+        let with_inference = [DialectId::Native, DialectId::OpenInference, DialectId::Grpc];
+        let has_inference = with_inference.into_iter().any(|id| dialects.contains(id));
+        has_inference.then(|| Self {
             ctx: Arc::clone(ctx),
             grpc: GrpcInference::new(ctx),
-            has_rest,
+            dialects,
         })
     }
 
     /// Returns the route for `method` and `path`; `None` leaves them to the router.
     pub(super) fn find(&self, method: &Method, path: &str) -> Option<InferenceRoute> {
-        find(method, path).filter(|target| self.has_rest || *target == InferenceRoute::ModelInfer)
+        find(method, path).filter(|target| self.dialects.contains(target.dialect()))
     }
 
     /// Handles an inference call with the same handler as the router.

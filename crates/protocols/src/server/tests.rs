@@ -218,21 +218,24 @@ async fn unknown_paths_and_methods_get_json_of_their_dialect() {
 }
 
 #[tokio::test]
-async fn every_kind_of_listener_has_its_routes_and_no_route_twice() {
+async fn every_listener_has_its_routes_and_no_route_twice() {
     let ctx = context(Limits::default(), &Arc::default());
+    const ADMIN: Dialects = Dialects::new(&[DialectId::Admin]);
     let cases = [
-        (ListenerKind::All, "/metrics", StatusCode::OK),
-        (ListenerKind::All, "/docs/", StatusCode::OK),
-        (ListenerKind::All, "/v2/health/live", StatusCode::OK),
-        (ListenerKind::Metrics, "/metrics", StatusCode::OK),
-        (ListenerKind::Metrics, "/health/live", StatusCode::OK),
-        (ListenerKind::Metrics, "/models", StatusCode::NOT_FOUND),
-        (ListenerKind::Grpc, "/metrics", StatusCode::NOT_FOUND),
+        (Dialects::ALL, "/metrics", StatusCode::OK),
+        (Dialects::ALL, "/docs/", StatusCode::OK),
+        (Dialects::ALL, "/v2/health/live", StatusCode::OK),
+        (Dialects::METRICS, "/metrics", StatusCode::OK),
+        (Dialects::METRICS, "/health/live", StatusCode::OK),
+        (Dialects::METRICS, "/models", StatusCode::NOT_FOUND),
+        (Dialects::GRPC, "/metrics", StatusCode::NOT_FOUND),
+        (ADMIN, "/api/models/a", StatusCode::OK),
+        (ADMIN, "/models/a", StatusCode::NOT_FOUND),
     ];
-    for (kind, path, status) in cases {
+    for (dialects, path, status) in cases {
         let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
-        let reply = router(&ctx, kind).oneshot(request).await.unwrap();
-        assert_eq!(reply.status(), status, "{kind:?} {path}");
+        let reply = router(&ctx, dialects).oneshot(request).await.unwrap();
+        assert_eq!(reply.status(), status, "{dialects:?} {path}");
     }
 }
 
@@ -242,7 +245,7 @@ async fn metrics_have_the_media_type_of_their_observer() {
     let request = Request::get("/metrics")
         .body(axum::body::Body::empty())
         .unwrap();
-    let reply = router(&ctx, ListenerKind::Metrics)
+    let reply = router(&ctx, Dialects::METRICS)
         .oneshot(request)
         .await
         .unwrap();
@@ -255,7 +258,7 @@ async fn admission_of_versions_is_reported_once_for_each_scrape() {
     let ctx = context(Limits::default(), &observer);
     for n_scrapes in 1..3 {
         let request = Request::get("/metrics").body(axum::body::Body::empty());
-        let reply = router(&ctx, ListenerKind::Metrics).oneshot(request.unwrap());
+        let reply = router(&ctx, Dialects::METRICS).oneshot(request.unwrap());
         let body = reply.await.unwrap().into_body().collect().await.unwrap();
         let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
         let n_reported = body

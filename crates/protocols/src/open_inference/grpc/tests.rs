@@ -27,7 +27,7 @@ use super::generated::inference::grpc_inference_service_client::GrpcInferenceSer
 use super::generated::inference::model_infer_request::InferInputTensor;
 use super::generated::inference::{InferTensorContents, ModelInferRequest};
 use crate::context::{Context, Limits, ServerInfo};
-use crate::server::{self, ListenerHandle, ListenerKind};
+use crate::server::{self, Dialects, ListenerHandle};
 
 type Client = GrpcInferenceServiceClient<Channel>;
 
@@ -170,7 +170,7 @@ impl Fixture {
             },
         });
         let address = "127.0.0.1:0".parse().unwrap();
-        let endpoint = server::endpoint(&ctx, ListenerKind::All);
+        let endpoint = server::endpoint(&ctx, Dialects::ALL);
         Self {
             listener: server::serve(address, endpoint, (&ctx.limits).into()).unwrap(),
             ctx,

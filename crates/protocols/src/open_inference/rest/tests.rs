@@ -104,7 +104,7 @@ fn context(infer: Arc<dyn Infer>, control: Arc<dyn Control>) -> Context {
 
 /// Everything that a listener answers.
 fn served(ctx: Context) -> Router {
-    crate::server::router(&Arc::new(ctx), crate::server::ListenerKind::All)
+    crate::server::router(&Arc::new(ctx), crate::server::Dialects::ALL)
 }
 
 /// A server of [`models`].

@@ -40,10 +40,10 @@ async fn shown(response: Response<Body>) -> (StatusCode, Value) {
 /// The replies of both ways; `None` where the short way does not take the path.
 async fn both(path: &str) -> Option<[(StatusCode, Value); 2]> {
     let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
-    let fast_path = FastPath::new(&ctx, ListenerKind::All)?;
+    let fast_path = FastPath::new(&ctx, Dialects::ALL)?;
     let target = fast_path.find(&Method::POST, path)?;
     let short = fast_path.call(target, call(path)).await;
-    let routed = router(&ctx, ListenerKind::All).oneshot(call(path));
+    let routed = router(&ctx, Dialects::ALL).oneshot(call(path));
     Some([shown(short).await, shown(routed.await.unwrap()).await])
 }
 
@@ -102,7 +102,7 @@ fn busy(refused: Option<u32>) -> FastPath {
         }),
         ..Context::clone(&ctx)
     });
-    FastPath::new(&ctx, ListenerKind::All).unwrap()
+    FastPath::new(&ctx, Dialects::ALL).unwrap()
 }
 
 const TIMEOUT: (&str, &str) = ("x-request-timeout-ms", "100");
@@ -179,23 +179,24 @@ async fn an_inference_in_json_is_refused_before_its_tensors_are_read() {
 }
 
 #[test]
-fn each_kind_of_listener_answers_its_own_dialects() {
+fn each_listener_answers_its_own_dialects() {
     let ctx = context(Limits::default(), &Arc::new(RecordingObserver::default()));
-    let takes = |kind, path| {
+    let takes = |dialects, path| {
         Some(
-            FastPath::new(&ctx, kind)?
+            FastPath::new(&ctx, dialects)?
                 .find(&Method::POST, path)
                 .is_some(),
         )
     };
     let cases = [
-        (ListenerKind::All, Some(true), Some(true)),
-        (ListenerKind::Grpc, Some(false), Some(true)),
-        (ListenerKind::Metrics, None, None),
+        (Dialects::ALL, Some(true), Some(true)),
+        (Dialects::GRPC, Some(false), Some(true)),
+        (Dialects::METRICS, None, None),
+        (Dialects::new(&[DialectId::Native]), Some(true), Some(false)),
     ];
-    for (kind, rest, grpc) in cases {
-        assert_eq!(takes(kind, "/predict"), rest, "{kind:?}");
-        assert_eq!(takes(kind, MODEL_INFER), grpc, "{kind:?}");
+    for (dialects, rest, grpc) in cases {
+        assert_eq!(takes(dialects, "/predict"), rest, "{dialects:?}");
+        assert_eq!(takes(dialects, MODEL_INFER), grpc, "{dialects:?}");
     }
 }
 

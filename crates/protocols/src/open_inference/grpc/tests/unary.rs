@@ -80,7 +80,7 @@ async fn both(make: impl Fn() -> Request<Body>) -> [(String, usize); 2] {
     let fixture = || Fixture::with_limits(Double::new(echo()), limits.clone());
     let (short, routed) = (fixture(), fixture());
     let answer = GrpcInference::new(&short.ctx).model_infer(make()).await;
-    let router = server::router(&routed.ctx, ListenerKind::All);
+    let router = server::router(&routed.ctx, Dialects::ALL);
     let service_answer = router.oneshot(make()).await.unwrap();
     [
         (shown(answer).await, short.calls().len()),
