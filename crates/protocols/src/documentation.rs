@@ -40,7 +40,7 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
 }
 
 /// The dialect of the documentation: errors as in the simple JSON API, metrics of its own.
-struct Documentation;
+pub(crate) struct Documentation;
 
 impl rest::Dialect for Documentation {
     const NAME: &'static str = "documentation";

@@ -20,5 +20,6 @@ mod tensor_json;
 
 pub use context::{Context, Limits, ServerInfo};
 pub use server::{
-    DialectId, Dialects, Endpoint, ListenerHandle, ServeOptions, endpoint, router, serve,
+    CallHead, DialectId, Dialects, Endpoint, Guard, ListenerHandle, Peer, ServeOptions, endpoint,
+    router, serve,
 };

@@ -245,10 +245,10 @@ pub(crate) fn log_millis(latency: Duration) -> f64 {
     (latency.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// Replies with an error without reading the body, for paths without a handler.
-pub(crate) async fn refuse<D: Dialect>(
+/// Replies with an error without reading the body.
+pub(crate) async fn refuse<D: Dialect, B: RequestBody>(
     ctx: Arc<Context>,
-    request: Request<Body>,
+    request: Request<B>,
     error: Error,
 ) -> Response<Body> {
     frame::with_frame::<D, _, _>(ctx, request, async move |_ctx, unread| {

@@ -9,6 +9,7 @@ mod connection;
 mod dialects;
 mod fallback;
 mod fast_path;
+mod guard;
 mod listener;
 mod metrics;
 mod options;
@@ -20,16 +21,20 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use dialects::{DialectId, Dialects};
+pub use guard::{CallHead, Guard, Peer};
 pub use listener::{ListenerHandle, serve};
 pub use options::ServeOptions;
 
 use fast_path::FastPath;
+use guard::GuardLayer;
 
 use crate::context::Context;
 
 /// The handlers behind a listener.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
+    /// Decides on every call before all others.
+    guard: Option<GuardLayer>,
     router: Router,
     /// Handles inference calls before the router.
     fast_path: Option<FastPath>,
@@ -38,15 +43,17 @@ pub struct Endpoint {
 impl From<Router> for Endpoint {
     fn from(router: Router) -> Self {
         Self {
+            guard: None,
             router,
             fast_path: None,
         }
     }
 }
 
-/// Builds the handlers of a listener with these dialects.
-pub fn endpoint(ctx: &Arc<Context>, dialects: Dialects) -> Endpoint {
+/// Builds the handlers of a listener with these dialects, behind a guard if there is one.
+pub fn endpoint(ctx: &Arc<Context>, dialects: Dialects, guard: Option<Arc<dyn Guard>>) -> Endpoint {
     Endpoint {
+        guard: guard.map(|guard| GuardLayer::new(ctx, guard)),
         router: router(ctx, dialects),
         fast_path: FastPath::new(ctx, dialects),
     }

@@ -12,7 +12,7 @@ mod decode;
 mod early_admission;
 mod encode;
 mod frame;
-mod generated;
+pub(crate) mod generated;
 mod health;
 mod infer;
 mod parameter;
@@ -32,6 +32,7 @@ use axum::body::Body;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
+use contract::Error;
 use futures_util::future::BoxFuture;
 use http::Request;
 use tonic::codec::CompressionEncoding;
@@ -98,6 +99,18 @@ impl GrpcInference {
         let run = move |call_info, request| unary::run(ctx, service, call_info, request);
         Box::pin(frame::with_frame(Arc::clone(&self.ctx), request, run))
     }
+}
+
+/// Replies with an error without reading a message.
+pub(crate) async fn refuse<B>(
+    ctx: Arc<Context>,
+    mut request: Request<B>,
+    error: Error,
+) -> Response {
+    // A malformed one would be an error of its own.
+    request.headers_mut().remove(frame::TIMEOUT_KEY);
+    let run = |call_info, _| async move { status::failure(&call_info, &error).into_http() };
+    frame::with_frame(ctx, request, run).await
 }
 
 fn mount<S>(router: Router, service: S) -> Router

@@ -8,7 +8,6 @@
 //! connection finishes when the drain begins, because its peer is told which calls still count.
 //! Rejected: the header time-out of hyper, which also counts while a keep-alive connection is idle.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Endpoint;
 use super::activity::{Activity, Snapshot, TrackedStream};
+use super::guard::Peer;
 use super::options::ServeOptions;
 use super::phase::Phase;
 use super::service::{ConnectionService, ConnectionState};
@@ -84,15 +84,17 @@ pub(super) struct ListenerShared {
 /// Serves one connection until it ends. The accept loop has done what needs the socket itself.
 pub(super) async fn serve<S>(
     stream: S,
-    peer: SocketAddr,
+    peer: Peer,
     shared: Arc<ListenerShared>,
     mut phase: watch::Receiver<Phase>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
+    let addr = peer.addr;
     let calls = ConnectionService(Arc::new(ConnectionState {
         endpoint: shared.endpoint.clone(),
+        peer,
         activity: Arc::clone(&activity),
         phase: phase.clone(),
     }));
@@ -105,7 +107,7 @@ pub(super) async fn serve<S>(
             biased;
             result = connection.as_mut() => {
                 if let Err(error) = result {
-                    tracing::debug!(%peer, %error, "connection ended with an error");
+                    tracing::debug!(peer = %addr, %error, "connection ended with an error");
                 }
                 return;
             }
@@ -126,7 +128,7 @@ pub(super) async fn serve<S>(
                 wake_at = Instant::now() + LINGER;
             }
             ConnectionAction::Abort(reason) => {
-                tracing::debug!(%peer, reason, "aborted connection");
+                tracing::debug!(peer = %addr, reason, "aborted connection");
                 return;
             }
         }

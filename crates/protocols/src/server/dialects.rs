@@ -1,4 +1,8 @@
-//! The dialects of a listener.
+//! The dialects of a listener, and the dialect of a path.
+//!
+//! Decision: a path belongs to one dialect by its first segment, whatever the headers say, so that
+//! a caller cannot choose by a header how its call is judged. A test compares this rule with the
+//! routes of every dialect.
 
 use std::sync::Arc;
 
@@ -40,6 +44,27 @@ impl DialectId {
         Self::Health,
     ];
 
+    /// Returns the dialect that has the route of `path`, or whose error replies to a path without
+    /// one.
+    pub(super) fn of_path(path: &str) -> Self {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let (first, rest) = match path.split_once('/') {
+            Some((first, rest)) => (first, Some(rest)),
+            None => (path, None),
+        };
+        match (first, rest) {
+            ("v2", _) => Self::OpenInference,
+            ("api", _) => Self::Admin,
+            ("docs" | "openapi.json", _) => Self::Documentation,
+            ("metrics", _) => Self::Metrics,
+            ("health", _) => Self::Health,
+            ("models", Some(rest)) if is_readiness(rest) => Self::Health,
+            // `/package.Service/Method`.
+            (service, Some(_)) if service.contains('.') => Self::Grpc,
+            _ => Self::Native,
+        }
+    }
+
     /// Returns the routes of the dialect.
     pub(super) fn routes(self, ctx: &Arc<Context>) -> Router {
         match self {
@@ -56,6 +81,12 @@ impl DialectId {
     const fn bit(self) -> u8 {
         1 << self as u8
     }
+}
+
+/// Returns whether `/models/` and `rest` is the path `/models/{model}/ready`.
+fn is_readiness(rest: &str) -> bool {
+    rest.split_once('/')
+        .is_some_and(|(_, action)| action == "ready")
 }
 
 /// The set of dialects of a listener.

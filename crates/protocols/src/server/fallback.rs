@@ -10,6 +10,7 @@ use axum::body::Body;
 use contract::{Code, Error, RequestId};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 
+use super::dialects::DialectId;
 use crate::context::Context;
 use crate::native::Native;
 use crate::open_inference::rest::OpenInference;
@@ -41,8 +42,8 @@ async fn refuse(
         return grpc_error(&error);
     }
     match is_open_inference(request.uri().path()) {
-        true => rest::refuse::<OpenInference>(ctx, request, error).await,
-        false => rest::refuse::<Native>(ctx, request, error).await,
+        true => rest::refuse::<OpenInference, _>(ctx, request, error).await,
+        false => rest::refuse::<Native, _>(ctx, request, error).await,
     }
 }
 
@@ -62,8 +63,7 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 fn is_open_inference(path: &str) -> bool {
-    path.strip_prefix("/v2")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    DialectId::of_path(path) == DialectId::OpenInference
 }
 
 /// Encodes an error as a gRPC reply without messages.

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Endpoint;
 use super::connection::{GRACE, ListenerShared, http, serve as serve_connection};
 use super::fallback;
+use super::guard::Peer;
 use super::options::ServeOptions;
 use super::phase::Phase;
 use crate::rest::new_request_id;
@@ -146,7 +147,7 @@ impl Acceptor {
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.spawn_connection(stream, peer),
+                    Ok((stream, addr)) => self.spawn_connection(stream, addr),
                     Err(error) => back_off(&error).await,
                 },
                 Some(ended) = self.connections.join_next() => log_panic(ended.err().as_ref()),
@@ -155,7 +156,7 @@ impl Acceptor {
         }
     }
 
-    fn spawn_connection(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn spawn_connection(&mut self, stream: TcpStream, addr: SocketAddr) {
         if self.connections.len() >= self.shared.options.max_connections {
             if self.refusals.len() < REFUSALS {
                 self.refusals.spawn(refuse(stream));
@@ -163,10 +164,11 @@ impl Acceptor {
             return;
         }
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "accepted connection was already closed");
+            tracing::debug!(peer = %addr, %error, "accepted connection was already closed");
             return;
         }
         let (shared, phase) = (Arc::clone(&self.shared), self.phase.clone());
+        let peer = Peer { addr };
         self.connections
             .spawn(serve_connection(stream, peer, shared, phase));
     }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tower::Service;
 
 use super::activity::{Activity, InFlight};
+use super::guard::Peer;
 use super::phase::Phase;
 use super::{Endpoint, fallback};
 use crate::rest::{StreamingReply, new_request_id};
@@ -31,6 +32,7 @@ pub(super) struct ConnectionService(pub(super) Arc<ConnectionState>);
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     pub(super) endpoint: Endpoint,
+    pub(super) peer: Peer,
     pub(super) activity: Arc<Activity>,
     /// Never awaited, so that `has_changed` reports every change of phase.
     pub(super) phase: watch::Receiver<Phase>,
@@ -47,15 +49,24 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
             is_grpc: fallback::is_grpc(request.headers()),
             version: request.version(),
             uri: request.uri().clone(),
-            response: dispatch(&self.0.endpoint, request),
+            response: dispatch(&self.0, request),
             parts: Arc::clone(&self.0),
             call: Some(call),
         }
     }
 }
 
-/// Returns the reply of the endpoint.
-fn dispatch(endpoint: &Endpoint, request: Request<Incoming>) -> BoxFuture<'static, Response<Body>> {
+/// Returns the reply of the endpoint: of its guard, its fast path or its router.
+fn dispatch(
+    connection: &ConnectionState,
+    request: Request<Incoming>,
+) -> BoxFuture<'static, Response<Body>> {
+    let endpoint = &connection.endpoint;
+    if let Some(guard) = &endpoint.guard
+        && let Err(error) = guard.check(&request, &connection.peer)
+    {
+        return guard.refuse(request, error);
+    }
     if let Some(fast_path) = &endpoint.fast_path
         && let Some(target) = fast_path.find(request.method(), request.uri().path())
     {

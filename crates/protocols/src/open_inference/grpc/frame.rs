@@ -32,7 +32,7 @@ use crate::status::unknown_path;
 /// The metadata key of the id of a call, in both directions.
 const ID_KEY: HeaderName = HeaderName::from_static("x-request-id");
 /// The metadata key of the time that the caller gives.
-const TIMEOUT_KEY: &str = "grpc-timeout";
+pub(super) const TIMEOUT_KEY: &str = "grpc-timeout";
 /// The metadata key of the status in the head of a reply, present only in replies without messages.
 pub(super) const STATUS_KEY: HeaderName = HeaderName::from_static("grpc-status");
 /// The metadata key of the supported compressions, in the refusal of another one.

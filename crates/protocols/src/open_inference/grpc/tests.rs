@@ -170,7 +170,7 @@ impl Fixture {
             },
         });
         let address = "127.0.0.1:0".parse().unwrap();
-        let endpoint = server::endpoint(&ctx, Dialects::ALL);
+        let endpoint = server::endpoint(&ctx, Dialects::ALL, None);
         Self {
             listener: server::serve(address, endpoint, (&ctx.limits).into()).unwrap(),
             ctx,

@@ -201,7 +201,9 @@ fn connect() -> (DuplexStream, watch::Sender<Phase>, JoinHandle<()>) {
     });
     let (client, server) = duplex(1024);
     let (phase, phase_rx) = watch::channel(Phase::Serving);
-    let peer = SocketAddr::from(([192, 0, 2, 1], 4000));
+    let peer = Peer {
+        addr: ([192, 0, 2, 1], 4000).into(),
+    };
     (
         client,
         phase,
