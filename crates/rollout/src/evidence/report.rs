@@ -178,7 +178,7 @@ impl MetricReport {
         });
         let parts: Vec<_> = [ratio, difference].into_iter().flatten().collect();
         match parts.is_empty() {
-            true => format!("{name}: the interval of the rate reaches over its limit"),
+            true => format!("{name}: the confidence interval of the rate exceeds its limit"),
             false => format!("{name}: {}", parts.join(", or ")),
         }
     }
