@@ -4,6 +4,8 @@
 
 mod admission;
 mod batch;
+mod catalog;
+mod control;
 mod counters;
 #[cfg(test)]
 mod fake_engine;
@@ -11,12 +13,11 @@ mod fake_engine;
 mod fake_webhooks;
 mod instance;
 mod loaded_version;
-mod repository;
 mod rollout_driver;
 mod route;
 mod server;
 mod store;
 mod tap;
 
-pub use repository::settings::DEFAULT_MODEL_SETTINGS;
+pub use catalog::settings::DEFAULT_MODEL_SETTINGS;
 pub use server::{Server, ServerOptions};

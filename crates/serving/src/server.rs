@@ -27,16 +27,16 @@ use tokio::time::Instant;
 
 pub use options::ServerOptions;
 
-use crate::instance::watchdog::Watchdog;
-use crate::repository::controller::{
+use crate::catalog::layout::Scanner;
+use crate::catalog::settings::SettingsDefaults;
+use crate::catalog::version::VersionLoader;
+use crate::catalog::watch::watch;
+use crate::control::controller::{
     ChangeRequest, Command, ControllerDependencies, Intervals, RepositoryController, RestoredState,
 };
-use crate::repository::layout::Scanner;
-use crate::repository::persistence::DesiredStateStore;
-use crate::repository::settings::SettingsDefaults;
-use crate::repository::snapshot::{ServedVersion, Snapshot};
-use crate::repository::version::VersionLoader;
-use crate::repository::watch::watch;
+use crate::control::persistence::DesiredStateStore;
+use crate::control::snapshot::{ServedVersion, Snapshot};
+use crate::instance::watchdog::Watchdog;
 use crate::rollout_driver::{Dependencies, Records, Registry, RepositoryHandle, Restored};
 use crate::route::RequestFingerprint;
 use crate::tap::Tap;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::leader_state::{LeaderRollout, LeaderState};
 use super::notifications::Notifications;
 use super::replicas::Replicas;
-use crate::repository::persistence::blocking;
+use crate::control::persistence::blocking;
 
 /// Version of the format that is written.
 const FORMAT: u32 = 1;

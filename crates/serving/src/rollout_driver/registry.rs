@@ -25,9 +25,9 @@ use super::record::{Record, Records};
 use super::snapshot::{RolloutHandle, RolloutSnapshot, TaskChannels};
 use super::task::{Clock, InitialState, RolloutTask};
 use super::traffic_control::{TrafficControl, rollout_routing};
-use crate::repository::controller::Command;
-use crate::repository::snapshot::Snapshot;
-use crate::repository::state::rollout_conflict;
+use crate::control::controller::Command;
+use crate::control::snapshot::Snapshot;
+use crate::control::state::rollout_conflict;
 use crate::route::ActiveSplit;
 
 use follow::Follower;

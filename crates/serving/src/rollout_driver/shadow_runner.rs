@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::budget::Budget;
 use super::shadow_comparison::PairTotals;
 use super::traffic_control::TrafficControl;
-use crate::repository::snapshot::ServedVersion;
+use crate::control::snapshot::ServedVersion;
 use crate::route::{DropCounters, DropReason, MirroredRequest, MirroredResponse};
 
 /// The lowest priority.

@@ -24,7 +24,7 @@ use super::record::Record;
 use super::shadow_runner::{SharedPairTotals, pair_totals};
 use super::snapshot::{ActionRequest, Published, RolloutSnapshot, TaskChannels, winner};
 use super::traffic_control::rollout_routing;
-use crate::repository::state::RolloutRouting;
+use crate::control::state::RolloutRouting;
 use crate::route::{ActiveSplit, DropCounters, Mirror};
 
 /// Time between two checks of the guards, which need no statistics.

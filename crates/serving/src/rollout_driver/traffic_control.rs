@@ -8,9 +8,9 @@ use contract::{Error, ModelName, Result, Routing, Version};
 use rollout::config::RolloutConfig;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::repository::controller::{Command, RolloutResult};
-use crate::repository::snapshot::{ServedVersion, Snapshot};
-use crate::repository::state::RolloutRouting;
+use crate::control::controller::{Command, RolloutResult};
+use crate::control::snapshot::{ServedVersion, Snapshot};
+use crate::control::state::RolloutRouting;
 use crate::route::ActiveSplit;
 
 /// Sends commands to the repository controller and reads its published snapshot.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::shadow_runner::run_copy;
-use crate::repository::snapshot::ServedVersion;
+use crate::control::snapshot::ServedVersion;
 use crate::route::MirroredRequest;
 
 /// Counts of the requests of a warm-up.

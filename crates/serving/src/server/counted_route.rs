@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contract::{Error, InferResponse, Result};
 
-use crate::repository::snapshot::ServedVersion;
+use crate::control::snapshot::ServedVersion;
 use crate::route::{ActiveArm, Mirror, Outcome, RequestFingerprint};
 
 /// The handle of a request that counts for an arm of a split, or may be mirrored.

@@ -52,7 +52,10 @@ fn the_status_has_a_verdict_in_every_stage() {
     assert_eq!(status(&scenario)["verdict"], "not_worse");
     scenario.until(BROKEN, Phase::is_final);
     assert_eq!(status(&scenario)["verdict"], "worse");
-    assert_eq!(status(&scenario)["reason"], "worse than stable was before the promotion");
+    assert_eq!(
+        status(&scenario)["reason"],
+        "worse than stable was before the promotion"
+    );
 
     let mut mismatched = Scenario::warm(&format!("{QUICK}, steps: [50]"));
     for _ in 0..10 {

@@ -12,7 +12,7 @@ use super::super::record::{Record, Records};
 use super::super::task::Clock;
 use super::super::traffic_control::rollout_routing;
 use super::split_of;
-use crate::repository::state::RolloutRouting;
+use crate::control::state::RolloutRouting;
 use crate::route::ActiveSplit;
 
 /// Rollouts restored after a restart.

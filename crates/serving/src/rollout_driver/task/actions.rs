@@ -13,7 +13,7 @@ use rollout::evidence::{ArmReport, MetricReport, Report};
 use rollout::state::{Action, Alert, Arm, Event, Phase, Traffic, Transition};
 
 use super::RolloutTask;
-use crate::repository::snapshot::ServedVersion;
+use crate::control::snapshot::ServedVersion;
 use crate::rollout_driver::compatibility;
 use crate::rollout_driver::notification_sender::NotificationSender;
 use crate::rollout_driver::notifications::Notifications;

@@ -1,0 +1,399 @@
+//! The repository controller: the one task that owns the repository state.
+//!
+//! It waits for the first of a call, a finished load, a drained version, a change on disk, the next
+//! scan and the end of a bandit period, applies it to the state, and publishes a new snapshot.
+//! Loads run one at a time on a thread that may block, so two large models never need memory for
+//! both at once.
+
+mod bandits;
+mod change;
+mod command;
+mod memory;
+mod rollout_routing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use contract::{Code, Error, ModelName, Observe, Result, Split, Version};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::desired::DesiredState;
+use super::persistence::DesiredStateStore;
+use super::plan::Timing;
+use super::snapshot::{Load, ReleaseSignal, ServedVersion, Snapshot};
+use super::state::{LoadJob, RepositoryState, Retired, RolloutRouting};
+use crate::catalog::layout::{Scan, Scanner};
+use crate::catalog::version::VersionLoader;
+
+pub(crate) use change::ChangeRequest;
+pub(crate) use command::Command;
+pub(crate) use rollout_routing::RolloutResult;
+
+use bandits::Periods;
+use change::VersionLoad;
+use memory::resident_bytes;
+
+/// Delay of a scan after a change: changes come in bursts, and most of one should be over.
+const BURST_DELAY: Duration = Duration::from_millis(200);
+
+/// The debounce of a plan that follows no scan: the files may have changed since the last one.
+const NEVER: Duration = Duration::MAX;
+
+/// Intervals of the controller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intervals {
+    /// Time between two scans.
+    pub(crate) poll: Duration,
+    /// Time for which files must stay unchanged before a version is loaded.
+    pub(crate) debounce: Duration,
+}
+
+#[derive(Debug)]
+enum Event {
+    Command(Command),
+    Loaded(LoadJob, Result<(Arc<ServedVersion>, ReleaseSignal)>),
+    Drained(u64),
+    Changed,
+    ScanDue,
+    PeriodEnded,
+}
+
+#[derive(Debug)]
+struct RunningLoad {
+    job: LoadJob,
+    task: JoinHandle<Result<(Arc<ServedVersion>, ReleaseSignal)>>,
+}
+
+/// Dependencies of the controller.
+#[derive(Debug)]
+pub(crate) struct ControllerDependencies {
+    /// Scanner of the roots.
+    pub(crate) scanner: Scanner,
+    /// Loader of versions.
+    pub(crate) version_loader: VersionLoader,
+    /// The published snapshot.
+    pub(crate) published: Arc<ArcSwap<Snapshot>>,
+    /// Intervals between scans.
+    pub(crate) intervals: Intervals,
+    /// Store of the desired states and the history.
+    pub(crate) persistence: DesiredStateStore,
+}
+
+/// State restored after a restart.
+#[derive(Debug, Default)]
+pub(crate) struct RestoredState {
+    /// Desired state by model.
+    pub(crate) desired: Vec<(ModelName, DesiredState)>,
+    /// Routing of the resumed rollouts.
+    pub(crate) rollout_routings: Vec<(ModelName, RolloutRouting)>,
+}
+
+/// The task that owns the repository state.
+#[derive(Debug)]
+pub(crate) struct RepositoryController {
+    scanner: Scanner,
+    version_loader: Arc<VersionLoader>,
+    published: Arc<ArcSwap<Snapshot>>,
+    intervals: Intervals,
+    state: RepositoryState,
+    running: Option<RunningLoad>,
+    drains: JoinSet<u64>,
+    loads: Vec<(ModelName, oneshot::Sender<Result<()>>)>,
+    rescans: Vec<oneshot::Sender<()>>,
+    persistence: DesiredStateStore,
+    version_loads: Vec<VersionLoad>,
+    defaults: BTreeMap<ModelName, Version>,
+    /// The splits of the files, where these apply.
+    file_splits: BTreeMap<ModelName, Option<Split>>,
+    warnings: BTreeSet<String>,
+    next_scan: Instant,
+    periods: Periods,
+}
+
+impl RepositoryController {
+    /// Creates a controller from a first scan, whose models are published as loading, and from the
+    /// restored state.
+    pub(crate) fn new(
+        dependencies: ControllerDependencies,
+        scan: Scan,
+        restored: RestoredState,
+    ) -> Self {
+        let mut controller = Self {
+            scanner: dependencies.scanner,
+            version_loader: Arc::new(dependencies.version_loader),
+            published: dependencies.published,
+            intervals: dependencies.intervals,
+            persistence: dependencies.persistence,
+            version_loads: Vec::new(),
+            defaults: BTreeMap::new(),
+            file_splits: BTreeMap::new(),
+            state: RepositoryState::default(),
+            running: None,
+            drains: JoinSet::new(),
+            loads: Vec::new(),
+            rescans: Vec::new(),
+            warnings: BTreeSet::new(),
+            next_scan: Instant::now(),
+            periods: Periods::default(),
+        };
+        for (model, desired) in restored.desired {
+            controller.state.restore_desired(model, desired);
+        }
+        for (model, rollout_routing) in restored.rollout_routings {
+            controller
+                .state
+                .restore_rollout_routing(model, rollout_routing);
+        }
+        // Only a call to load a model can fail, and there is none.
+        controller.apply_scan(scan, true, None).unwrap_or_default();
+        controller.file_splits = controller.state.file_splits();
+        controller.publish();
+        controller
+    }
+
+    /// Runs until the last sender of commands is dropped.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, changes: Arc<Notify>) {
+        loop {
+            self.start_next_load();
+            self.complete_loads();
+            self.sync_bandit_periods();
+            let event = tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => Event::Command(command),
+                    None => return,
+                },
+                result = finished(&mut self.running) => result,
+                Some(drained) = self.drains.join_next() => match drained {
+                    Ok(drain_id) => Event::Drained(drain_id),
+                    // Waiting cannot panic and is never aborted.
+                    Err(_) => continue,
+                },
+                () = changes.notified() => Event::Changed,
+                () = tokio::time::sleep_until(self.next_scan) => Event::ScanDue,
+                () = self.periods.next_end() => Event::PeriodEnded,
+            };
+            self.handle(event).await;
+            self.record_split_changes().await;
+            self.publish();
+            self.record_default_changes().await;
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Command(Command::Rescan { done }) => {
+                // A failed scan is logged, and the next one is due soon.
+                self.scan(None).await.unwrap_or_default();
+                self.rescans.push(done);
+            }
+            Event::Command(Command::Load { model, done }) => self.load(model, done).await,
+            Event::Command(Command::Unload { model, done }) => {
+                let result = self.state.request_unload(&model);
+                if result.is_ok() {
+                    self.plan(&model, NEVER, false);
+                }
+                self.publish();
+                reply(done, result);
+            }
+            Event::Command(Command::Change { request, done }) => self.change(request, done).await,
+            Event::Command(Command::SetRolloutSplit {
+                model,
+                rollout_routing,
+                done,
+            }) => {
+                let result = self.set_rollout_routing(&model, *rollout_routing);
+                reply(done, result);
+            }
+            Event::Command(Command::EnsureLoaded {
+                model,
+                version,
+                actor,
+                done,
+            }) => self.ensure_loaded(model, version, actor, done).await,
+            Event::Command(Command::FinishRollout {
+                rollout_result,
+                done,
+            }) => {
+                let result = self.finish_rollout(&rollout_result).await;
+                reply(done, result);
+            }
+            Event::Command(Command::ReleaseWarm { model, version }) => {
+                self.state.release_warm(&model, &version);
+                self.plan(&model, NEVER, false);
+            }
+            Event::Loaded(job, result) => {
+                let (model, version) = (job.model.clone(), job.version.clone());
+                self.finish(job, result);
+                self.record_content(&model, &version).await;
+            }
+            Event::Drained(drain_id) => self.state.drained(drain_id),
+            Event::Changed => self.next_scan = self.next_scan.min(Instant::now() + BURST_DELAY),
+            Event::ScanDue => self.scan(None).await.unwrap_or_default(),
+            Event::PeriodEnded => self.update_bandit_weights(),
+        }
+    }
+
+    async fn load(&mut self, model: ModelName, done: oneshot::Sender<Result<()>>) {
+        match self.scan(Some(&model)).await {
+            Ok(()) => self.loads.push((model, done)),
+            Err(error) => reply(done, Err(error)),
+        }
+    }
+
+    /// Reads the roots and plans; `asked` is loaded without the debounce.
+    async fn scan(&mut self, asked: Option<&ModelName>) -> Result<()> {
+        let scanner = self.scanner.clone();
+        let scan = tokio::task::spawn_blocking(move || scanner.scan(SystemTime::now())).await;
+        match scan {
+            Ok(scan) => self.apply_scan(scan, false, asked),
+            Err(error) => {
+                tracing::error!(%error, "failed to scan repository");
+                self.next_scan = Instant::now() + self.intervals.poll;
+                Err(Error::internal(format!("scan of the repository: {error}")))
+            }
+        }
+    }
+
+    fn apply_scan(
+        &mut self,
+        scan: Scan,
+        is_first_scan: bool,
+        asked: Option<&ModelName>,
+    ) -> Result<()> {
+        for warning in scan.warnings.difference(&self.warnings) {
+            tracing::warn!(%warning, "ignored entry of repository");
+        }
+        self.warnings.clone_from(&scan.warnings);
+        self.state.apply_scan(scan, is_first_scan);
+        let result = asked.map_or(Ok(()), |asked| self.state.request_load(asked));
+        for name in self.state.names() {
+            let debounce = match asked == Some(&name) {
+                true => Duration::ZERO,
+                false => self.intervals.debounce,
+            };
+            self.plan(&name, debounce, is_first_scan);
+        }
+        let wait = match self.state.is_debouncing() {
+            true => self.intervals.poll.min(self.intervals.debounce),
+            false => self.intervals.poll,
+        };
+        self.next_scan = Instant::now() + wait;
+        result
+    }
+
+    fn plan(&mut self, name: &ModelName, debounce: Duration, is_first_scan: bool) {
+        let timing = Timing {
+            now: Instant::now().into_std(),
+            debounce,
+            is_first_scan,
+        };
+        for retired in self.state.plan(name, &timing) {
+            self.drain(retired);
+        }
+    }
+
+    fn drain(&mut self, retired: Retired) {
+        self.drains.spawn(async move {
+            retired.released.wait().await;
+            retired.loaded_version.drained().await;
+            retired.loaded_version.stop();
+            retired.drain_id
+        });
+    }
+
+    fn start_next_load(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
+        let Some(job) = self.state.next_job() else {
+            return;
+        };
+        let (version_loader, request) = (Arc::clone(&self.version_loader), job.clone());
+        let started = Instant::now();
+        let task = tokio::task::spawn_blocking(move || {
+            let memory = resident_bytes();
+            let loaded_version =
+                version_loader.open(&request.model, &request.version, &request.artifact)?;
+            let load = Load {
+                time: started.elapsed(),
+                fingerprint: request.artifact.fingerprint.to_string(),
+                // Loads run one at a time, so most of the growth belongs to this one.
+                memory_bytes: resident_bytes()
+                    .zip(memory)
+                    .map(|(now, b)| now.saturating_sub(b)),
+            };
+            Ok(ServedVersion::new(loaded_version, load))
+        });
+        self.running = Some(RunningLoad { job, task });
+    }
+
+    fn finish(&mut self, job: LoadJob, result: Result<(Arc<ServedVersion>, ReleaseSignal)>) {
+        let (model, version) = (&job.model, &job.version);
+        match &result {
+            Ok((served, _)) => {
+                let load_time = served.load_time;
+                tracing::info!(%model, %version, ?load_time, "loaded model version");
+            }
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(
+                    %model, %version, %error, diagnostic, "failed to load model version"
+                );
+            }
+        }
+        let name = job.model.clone();
+        if let Some(replaced) = self.state.finish(job, result) {
+            self.drain(replaced);
+        }
+        // A version that was only kept until this one is ready can be retired now.
+        self.plan(&name, NEVER, false);
+    }
+
+    /// Answers the calls whose work is done; called after a snapshot was published.
+    fn complete_loads(&mut self) {
+        for (model, done) in std::mem::take(&mut self.loads) {
+            match self.state.load_result(&model) {
+                Some(result) => reply(done, result),
+                None => self.loads.push((model, done)),
+            }
+        }
+        self.complete_version_loads();
+        if self.state.is_idle() {
+            for done in self.rescans.drain(..) {
+                reply(done, ());
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let snapshot = Arc::new(self.state.snapshot());
+        let before = self.published.swap(Arc::clone(&snapshot));
+        let observe: &dyn Observe = &*self.version_loader.observe;
+        snapshot.report_changes(&before, observe);
+    }
+}
+
+/// Waits for the end of the running load; forever when there is none.
+async fn finished(running: &mut Option<RunningLoad>) -> Event {
+    let Some(RunningLoad { task, .. }) = running.as_mut() else {
+        return std::future::pending().await;
+    };
+    let result = task.await;
+    let Some(RunningLoad { job, .. }) = running.take() else {
+        return std::future::pending().await;
+    };
+    let result = result.unwrap_or_else(|error| {
+        let sentence = "the engine failed while loading; see the server log";
+        Err(Error::new(Code::EngineFailed, sentence).with_diagnostic(error.to_string()))
+    });
+    Event::Loaded(job, result)
+}
+
+/// Sends a reply, unless the caller went away.
+fn reply<T>(done: oneshot::Sender<T>, reply: T) {
+    drop(done.send(reply));
+}

@@ -1,0 +1,376 @@
+//! The state of the repository, changed by one event at a time.
+//!
+//! Decision: no I/O, no tasks and no clock here. Work to run outside is returned as a [`LoadJob`]
+//! to load or as a [`Retired`] version to drain, and its result comes back as an event.
+
+mod rollout_routing;
+mod routing;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use contract::{Code, Error, ModelName, Result, Version, VersionState};
+
+use super::desired::DesiredState;
+use super::plan::{Action, ModelProgress, Plan, Timing, VersionProgress, plan};
+use super::snapshot::{Draining, ReleaseSignal, ServedVersion, Snapshot};
+use crate::catalog::artifact::VersionArtifact;
+use crate::catalog::layout::{FoundModel, Scan};
+use crate::loaded_version::LoadedVersion;
+use crate::route::{ActiveSplit, ModelRow, RoutingTable, VersionRow};
+
+pub(crate) use rollout_routing::{RolloutRouting, rollout_conflict};
+
+/// A version to load.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadJob {
+    /// The model.
+    pub(crate) model: ModelName,
+    /// The version.
+    pub(crate) version: Version,
+    /// The artifact to load.
+    pub(crate) artifact: VersionArtifact,
+}
+
+/// A retired version, to be drained and stopped.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    /// Id of the drain, passed back to [`RepositoryState::drained`].
+    pub(crate) drain_id: u64,
+    /// The loaded version.
+    pub(crate) loaded_version: Arc<LoadedVersion>,
+    /// Signal that no request holds it.
+    pub(crate) released: ReleaseSignal,
+}
+
+#[derive(Debug)]
+struct Serving {
+    served: Arc<ServedVersion>,
+    released: ReleaseSignal,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    found: Option<FoundModel>,
+    progress: ModelProgress,
+    plan: Plan,
+    serving: BTreeMap<Version, Serving>,
+    is_required: bool,
+    desired: DesiredState,
+    split: Option<Arc<ActiveSplit>>,
+    rollout_routing: Option<RolloutRouting>,
+    /// Versions that stay loaded for a while after a rollout.
+    warm: BTreeSet<Version>,
+}
+
+/// State of all models.
+#[derive(Debug, Default)]
+pub(crate) struct RepositoryState {
+    /// Every model that was ever found; removed ones are not shown.
+    models: BTreeMap<ModelName, Model>,
+    queue: VecDeque<LoadJob>,
+    draining: BTreeMap<u64, Draining>,
+    next_drain_id: u64,
+}
+
+impl RepositoryState {
+    /// Applies a scan. The models of the first scan are required for readiness.
+    pub(crate) fn apply_scan(&mut self, scan: Scan, is_first_scan: bool) {
+        if scan.is_complete {
+            for model in self.models.values_mut() {
+                model.found = None;
+            }
+        }
+        for (name, found) in scan.models {
+            let model = self.models.entry(name).or_default();
+            model.found = Some(found);
+            model.is_required |= is_first_scan;
+        }
+        for model in self.models.values_mut() {
+            model.is_required &= model.found.is_some();
+        }
+    }
+
+    /// Returns the names of all models, also of removed ones.
+    pub(crate) fn names(&self) -> Vec<ModelName> {
+        self.models.keys().cloned().collect()
+    }
+
+    /// Plans for one model and queues its loads; returns the versions to drain.
+    pub(crate) fn plan(&mut self, name: &ModelName, timing: &Timing) -> Vec<Retired> {
+        let Some(model) = self.models.get_mut(name) else {
+            return Vec::new();
+        };
+        model.apply_desired_state(name);
+        let mut plan = plan(model.found.as_ref(), &model.progress, timing);
+        let mut retired = Vec::new();
+        for action in std::mem::take(&mut plan.actions) {
+            match action {
+                Action::Load(version, artifact) => {
+                    let record = model.progress.versions.entry(version.clone()).or_default();
+                    record.loading = Some(artifact.clone());
+                    record.seen = None;
+                    self.queue.push_back(LoadJob {
+                        model: name.clone(),
+                        version,
+                        artifact,
+                    });
+                }
+                Action::Debounce(version, artifact) => {
+                    let record = model.progress.versions.entry(version).or_default();
+                    record.seen = Some((artifact, timing.now));
+                }
+                Action::ClearFailure(version) => {
+                    let record = model.progress.versions.entry(version).or_default();
+                    (record.failed, record.seen) = (None, None);
+                }
+                Action::Retire(version) => {
+                    model.progress.versions.remove(&version);
+                    let serving = model.serving.remove(&version);
+                    retired.extend(serving.map(|serving| (version, serving)));
+                }
+            }
+        }
+        if plan.reason != model.plan.reason && !plan.reason.is_empty() {
+            tracing::warn!(model = %name, reason = plan.reason, "model not served as configured");
+        }
+        model.plan = plan;
+        retired
+            .into_iter()
+            .map(|(version, serving)| self.retire(name, version, serving))
+            .collect()
+    }
+
+    fn retire(&mut self, model: &ModelName, version: Version, serving: Serving) -> Retired {
+        tracing::info!(%model, %version, "draining model version");
+        let drain_id = self.next_drain_id;
+        self.next_drain_id += 1;
+        let loaded_version = Arc::clone(&serving.served.loaded_version);
+        let draining = Draining {
+            model: model.clone(),
+            version,
+            loaded_version: Arc::downgrade(&loaded_version),
+        };
+        self.draining.insert(drain_id, draining);
+        Retired {
+            drain_id,
+            loaded_version,
+            released: serving.released,
+        }
+    }
+
+    /// Removes a retired version that has answered everything.
+    pub(crate) fn drained(&mut self, drain_id: u64) {
+        self.draining.remove(&drain_id);
+    }
+
+    /// Returns the next version to load, skipping jobs that are no longer needed.
+    pub(crate) fn next_job(&mut self) -> Option<LoadJob> {
+        while let Some(job) = self.queue.pop_front() {
+            if self.version_progress(&job).is_some() {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// Returns the progress of a job; `None` when the job is no longer needed.
+    fn version_progress(&mut self, job: &LoadJob) -> Option<&mut VersionProgress> {
+        let model = self.models.get_mut(&job.model)?;
+        let record = model.progress.versions.get_mut(&job.version)?;
+        (record.loading.as_ref() == Some(&job.artifact)).then_some(record)
+    }
+
+    /// Applies the result of a load; returns the version that it replaces. A version that is no
+    /// longer needed is dropped.
+    pub(crate) fn finish(
+        &mut self,
+        job: LoadJob,
+        result: Result<(Arc<ServedVersion>, ReleaseSignal)>,
+    ) -> Option<Retired> {
+        let record = self.version_progress(&job)?;
+        record.loading = None;
+        let (served, released) = match result {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                record.failed = Some((job.artifact, error));
+                return None;
+            }
+        };
+        record.failed = None;
+        record.serving = Some(job.artifact);
+        let model = self.models.get_mut(&job.model)?;
+        let serving = Serving { served, released };
+        let old = model.serving.insert(job.version.clone(), serving)?;
+        Some(self.retire(&job.model, job.version, old))
+    }
+
+    /// Returns whether nothing is being loaded or queued.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.models.values().all(|model| !is_loading(model))
+    }
+
+    /// Returns whether a version waits until its files stop changing.
+    pub(crate) fn is_debouncing(&self) -> bool {
+        let records = self
+            .models
+            .values()
+            .flat_map(|model| model.progress.versions.values());
+        records.into_iter().any(|record| record.seen.is_some())
+    }
+
+    /// Marks a model for loading by a call: unloaded and failed versions are tried again.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    pub(crate) fn request_load(&mut self, name: &ModelName) -> Result<()> {
+        let found = self
+            .models
+            .get_mut(name)
+            .filter(|model| model.found.is_some());
+        let Some(model) = found else {
+            return Err(unknown_model(name));
+        };
+        model.progress.is_unloaded = false;
+        for record in model.progress.versions.values_mut() {
+            record.failed = None;
+        }
+        Ok(())
+    }
+
+    /// Marks a model as unloaded by a call, until it is loaded by one.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `conflict` while a rollout controls it.
+    pub(crate) fn request_unload(&mut self, name: &ModelName) -> Result<()> {
+        let model = self
+            .models
+            .get_mut(name)
+            .ok_or_else(|| unknown_model(name))?;
+        if let Some(rollout_routing) = &model.rollout_routing {
+            return Err(rollout_conflict(name, &rollout_routing.rollout));
+        }
+        model.progress.is_unloaded = true;
+        model.is_required = false;
+        Ok(())
+    }
+
+    /// Returns the result of loading a model by a call; `None` while it is being loaded.
+    pub(crate) fn load_result(&self, name: &ModelName) -> Option<Result<()>> {
+        let Some(model) = self.models.get(name) else {
+            return Some(Err(unknown_model(name)));
+        };
+        if is_loading(model) {
+            return None;
+        }
+        if !model.plan.reason.is_empty() {
+            return Some(Err(
+                Error::invalid(model.plan.reason.clone()).in_context(name)
+            ));
+        }
+        let mut versions = model.progress.versions.iter();
+        let failed =
+            versions.find_map(|(version, record)| Some((version, record.failed.as_ref()?)));
+        Some(match failed {
+            None => Ok(()),
+            Some((version, (_, error))) => Err(error
+                .clone()
+                .in_context(format!("{name} version {version}"))),
+        })
+    }
+
+    /// Builds the snapshot for readers.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut models = BTreeMap::new();
+        for (name, model) in &self.models {
+            let row = self.row(name, model);
+            if model.found.is_some() || !row.versions.is_empty() {
+                models.insert(name.clone(), row);
+            }
+        }
+        Snapshot {
+            table: RoutingTable { models },
+            draining: self.draining.values().cloned().collect(),
+        }
+    }
+
+    fn row(&self, name: &ModelName, model: &Model) -> ModelRow<Arc<ServedVersion>> {
+        let mut versions = BTreeMap::new();
+        for (version, reason) in &model.plan.idle {
+            versions.insert(version, (VersionState::Unavailable, reason.clone()));
+        }
+        for draining in self
+            .draining
+            .values()
+            .filter(|draining| draining.model == *name)
+        {
+            let reason = "it answers the requests that it accepted".to_owned();
+            versions.insert(&draining.version, (VersionState::Unloading, reason));
+        }
+        for (version, record) in &model.progress.versions {
+            versions.insert(version, version_state(record));
+        }
+        ModelRow {
+            reason: problem(model),
+            is_required: model.is_required,
+            rules: model.rules(),
+            versions: versions
+                .into_iter()
+                .map(|(version, (state, reason))| VersionRow {
+                    version: version.clone(),
+                    state,
+                    reason,
+                    handle: model
+                        .serving
+                        .get(version)
+                        .map(|serving| Arc::clone(&serving.served)),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn is_loading(model: &Model) -> bool {
+    let mut records = model.progress.versions.values();
+    records.any(|record| record.loading.is_some())
+}
+
+/// Describes the problem of the settings or, while other versions serve, of failed versions.
+fn problem(model: &Model) -> String {
+    if !model.plan.reason.is_empty() || model.serving.is_empty() {
+        return model.plan.reason.clone();
+    }
+    let versions = model.progress.versions.iter();
+    let failures: Vec<_> = versions
+        .filter_map(|(version, record)| {
+            let (_, error) = record.failed.as_ref()?;
+            Some(format!("version {version}: {}", error.message()))
+        })
+        .collect();
+    failures.join("; ")
+}
+
+/// Returns state and reason of a version that is meant to be served.
+fn version_state(record: &VersionProgress) -> (VersionState, String) {
+    let failure = record.failed.as_ref().map(|(_, error)| error.message());
+    match (&record.serving, &record.loading, failure) {
+        (Some(_), _, None) => (VersionState::Ready, String::new()),
+        (Some(_), _, Some(failure)) => (
+            VersionState::Ready,
+            format!("the files have changed and failed to load; the old version stays: {failure}"),
+        ),
+        (None, Some(_), _) => (VersionState::Loading, "it is being loaded".to_owned()),
+        (None, None, Some(failure)) => (VersionState::Unavailable, failure.to_owned()),
+        (None, None, None) => (
+            VersionState::Loading,
+            "its files have changed a moment ago; it is loaded once they stay the same".to_owned(),
+        ),
+    }
+}
+
+fn unknown_model(name: &ModelName) -> Error {
+    Error::new(
+        Code::ModelNotFound,
+        format!("Request for unknown model: '{name}' is not found in the repository"),
+    )
+}
