@@ -1,3 +1,10 @@
-//! Documents of the product: reading of the files that users write.
+//! Documents of the product: those that its own API exchanges, and reading of the files that users
+//! write.
+//!
+//! Decision: each shape is stated once, as a type that serializes, deserializes and describes itself
+//! in the OpenAPI document. Server, command line and documentation use the same type.
 
+pub mod components;
+pub mod split;
+pub mod version;
 pub mod yaml;

@@ -9,8 +9,6 @@ mod compare;
 mod history;
 mod rollouts;
 mod routing;
-mod traffic;
-mod version_text;
 
 use std::sync::Arc;
 

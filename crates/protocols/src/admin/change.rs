@@ -3,27 +3,19 @@
 
 use std::sync::Arc;
 
+use api::split::Traffic;
+use api::version::VersionChoice;
 use contract::{Change, Result, Version};
-use serde::Deserialize;
 
 use super::routing::reply;
-use super::traffic::TrafficBody;
-use super::version_text::VersionText;
 use super::{actor, path};
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
-/// `{"version": "2"}`
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VersionBody {
-    version: VersionText,
-}
-
 /// Handles `PUT .../traffic`.
 pub(super) async fn split(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
-    let split = call.json::<TrafficBody>()?.into_split()?;
+    let split = call.json::<Traffic>()?.into_split()?;
     change(&ctx, &call, Change::Split(split)).await
 }
 
@@ -35,7 +27,7 @@ pub(super) async fn unsplit(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 /// Handles `PUT .../labels/{label}`.
 pub(super) async fn label(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
-    let version = call.json::<VersionBody>()?.version.into_text();
+    let version = call.json::<VersionChoice>()?.version.into_text();
     let label = path(&call, "label")?;
     change(&ctx, &call, Change::Label { label, version }).await
 }
@@ -49,7 +41,7 @@ pub(super) async fn unlabel(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 /// Handles `PUT .../default`.
 pub(super) async fn pin(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
-    let version = call.json::<VersionBody>()?.version.into_text();
+    let version = call.json::<VersionChoice>()?.version.into_text();
     change(&ctx, &call, Change::Pin(version)).await
 }
 

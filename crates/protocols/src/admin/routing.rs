@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::split::Traffic;
 use contract::{
     ArmResult, Comparison, Difference, Error, ModelName, OutputCounts, Result, SampleRatio, Version,
 };
 use serde::Serialize;
 
-use super::traffic::TrafficBody;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
@@ -23,7 +23,7 @@ struct RoutingReply<'a> {
     pinned: Option<&'a str>,
     labels: BTreeMap<&'a str, &'a str>,
     /// The split, in the shape in which it is set.
-    traffic: Option<TrafficBody>,
+    traffic: Option<Traffic>,
     /// The results of the arms since the split was set.
     results: Vec<ArmReply<'a>>,
     /// Every other arm, compared with the first.
@@ -174,7 +174,7 @@ pub(super) fn reply(ctx: &Context, model: &ModelName) -> Result<Reply> {
             .map(|(label, version)| (label.as_str(), version.as_str()))
             .collect(),
         requests_without_unit: routing.n_without_unit,
-        traffic: routing.split.as_ref().map(TrafficBody::from),
+        traffic: routing.split.as_ref().map(Traffic::from),
         results: routing.results.iter().map(ArmReply::new).collect(),
         comparison: routing.comparison.iter().map(Into::into).collect(),
         sample_ratio: routing.sample_ratio.map(Into::into),

@@ -1,5 +1,6 @@
 //! Whole calls of operators, against a server that notes what it is asked to change.
 
+use api::split::Traffic;
 use axum::body::Body;
 use contract::testing::{EchoServer, RecordingObserver, model_info};
 use contract::{Signature, Split};
@@ -254,16 +255,16 @@ proptest::proptest! {
                 "coverage": {coverage}}}"#
         );
         let read = |text: &str| -> Split {
-            let body: traffic::TrafficBody = serde_json::from_str(text).unwrap();
+            let body: Traffic = serde_json::from_str(text).unwrap();
             body.into_split().unwrap()
         };
         let split = read(&body);
-        let shown = serde_json::to_string(&traffic::TrafficBody::from(&split)).unwrap();
+        let shown = serde_json::to_string(&Traffic::from(&split)).unwrap();
         proptest::prop_assert_eq!(read(&shown), split);
     }
 
     #[test]
     fn no_body_breaks_the_reader(text in ".{0,60}") {
-        drop(serde_json::from_str::<traffic::TrafficBody>(&text));
+        drop(serde_json::from_str::<Traffic>(&text));
     }
 }

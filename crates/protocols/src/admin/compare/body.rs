@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use api::version::VersionText;
 use contract::{Error, ModelName, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use stats::comparison::Tolerance;
 
-use crate::admin::version_text::VersionText;
 use crate::rest::Call;
 
 /// Items of one comparison: enough for an agreement within a few percent, and soon done.

@@ -3,6 +3,9 @@
 mod compare;
 mod rollouts;
 
+use api::components::{self, Component};
+use api::split::Traffic;
+use api::version::VersionChoice;
 use utoipa::openapi::Response;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
@@ -13,8 +16,8 @@ use super::failure::Shape;
 use super::media::{json_body, json_reply};
 use super::purpose::Purpose;
 use super::schema::{
-    AnySchema, component, count, either, list, map, object, one_of, optional, required, scalar,
-    text, text_enum,
+    AnySchema, component, count, either, list, map, object, optional, required, scalar, text,
+    text_enum,
 };
 
 pub(super) use self::rollouts::ROLLOUTS;
@@ -136,13 +139,17 @@ fn routing() -> Response {
     json_reply("The routing rules in force", "Routing", None)
 }
 
+/// Returns the schemas that are derived from the documents of operators.
+pub(super) fn components() -> Vec<Component> {
+    let mut components = Vec::new();
+    components::add::<VersionChoice>(&mut components);
+    components::add::<Traffic>(&mut components);
+    components
+}
+
 /// Returns the schemas of bodies and replies.
 pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
-    let version = text("A version or a label");
     let mut schemas = vec![
-        ("VersionChoice", object("", [required("version", version)])),
-        ("Traffic", traffic()),
-        ("Unit", unit()),
         ("Routing", routing_schema()),
         ("History", history()),
     ];
@@ -155,94 +162,6 @@ fn share(description: &str) -> utoipa::openapi::schema::ObjectBuilder {
     scalar(Type::Number, description)
         .minimum(Some(0))
         .maximum(Some(1))
-}
-
-fn traffic() -> AnySchema {
-    let arm = object(
-        "",
-        [
-            required(
-                "version",
-                either([Type::String, Type::Integer], "A version or a label"),
-            ),
-            required(
-                "weight",
-                share("Traffic weight; all weights sum to 1 within 0.001"),
-            ),
-            optional("name", text("Name in replies; the version when left out")),
-        ],
-    );
-    let range = list("Start and end; the end is not part of it", share(""));
-    let layer = object(
-        "The part of all units that may take part",
-        [required("name", text("")), required("range", range)],
-    );
-    let forced = object(
-        "The header by which tests force an arm",
-        [required("header", text("The header that names the arm"))],
-    );
-    let hashes = contract::AssignmentHash::ALL.map(contract::AssignmentHash::as_str);
-    object(
-        "The traffic split of requests that name no version",
-        [
-            required("split", list("The arms; their order counts", arm)),
-            optional("unit", component("Unit")),
-            optional("hash", text_enum("The hash of a unit", hashes)),
-            optional("salt", text("Text that is hashed with the unit")),
-            optional("coverage", share("The part of each arm that takes part")),
-            optional("layer", layer),
-            optional("override", forced),
-            optional("bandit", bandit()),
-        ],
-    )
-}
-
-fn bandit() -> AnySchema {
-    let rule = object(
-        "",
-        [
-            optional(
-                "period",
-                text("The time for which weights stay the same, at least and by default `5m`"),
-            ),
-            optional(
-                "min_units",
-                count("The rewards that every arm needs, 100 when left out").minimum(Some(1)),
-            ),
-            optional(
-                "floor",
-                share("The least weight of an arm, 0.01 when left out"),
-            ),
-        ],
-    );
-    let switch = scalar(Type::Boolean, "On with all defaults, or off");
-    one_of(
-        "A bandit: the weights follow the rewards",
-        [switch.into(), rule],
-    )
-}
-
-fn unit() -> AnySchema {
-    let locations = ["json", "header", "grpc", "cookie", "random"];
-    let location = object(
-        "A location in the request",
-        [
-            required("from", text_enum("", locations)),
-            optional("name", text("The key, header or cookie; not for `random`")),
-            optional(
-                "fallback",
-                text_enum(
-                    "The treatment of requests without a unit",
-                    ["random", "stable"],
-                ),
-            ),
-        ],
-    );
-    let key = text("A key of the body or query, with dots between the levels, or `random`");
-    one_of(
-        "The unit that is assigned to an arm",
-        [key.into(), location],
-    )
 }
 
 fn routing_schema() -> AnySchema {

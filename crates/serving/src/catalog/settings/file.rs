@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
+use api::split::Traffic;
 use serde::Deserialize;
-
-use super::traffic::TrafficFile;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -54,7 +53,7 @@ pub(crate) struct ModelFile {
     /// Post-processing of scores.
     pub(crate) output: Option<OutputFile>,
     /// The split that the model starts with.
-    pub(crate) traffic: Option<TrafficFile>,
+    pub(crate) traffic: Option<Traffic>,
 }
 
 /// `versions`.

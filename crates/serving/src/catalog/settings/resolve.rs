@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::split::Traffic;
 use contract::{
     Concurrency, ImageChannels, ImageInput, ImageLayout, ImageResize, OutputPostprocessing,
     SessionMode, Split, Version,
@@ -20,7 +21,6 @@ use super::file::{
     BatchingFile, ChannelsFile, ExecutionFile, ImageFile, LayoutFile, ModelFile, NumbersFile,
     OutputFile, QueueFile, SessionModeFile, SizeFile, VersionsFile, WarmupFile,
 };
-use super::traffic::TrafficFile;
 use crate::batch::policy::types::QueueLimit;
 use crate::loaded_version::Execution;
 
@@ -192,8 +192,8 @@ pub(crate) fn resolve(
     })
 }
 
-fn traffic(keys: KeyErrors<'_>, file: TrafficFile) -> Result<Split, SettingsError> {
-    let checked = file.split().and_then(|split| {
+fn traffic(keys: KeyErrors<'_>, file: Traffic) -> Result<Split, SettingsError> {
+    let checked = file.into_split().and_then(|split| {
         Assigner::new(&split, "")?;
         Ok(split)
     });

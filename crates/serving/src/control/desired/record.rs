@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use api::split::Traffic;
 use contract::{Error, HistoryEntry, Result, Version};
 use serde::{Deserialize, Serialize};
 
 use super::{DesiredState, RoutingOverride, SplitOverride};
-use crate::catalog::settings::TrafficFile;
 
 /// Version of the format that is written.
 const FORMAT: u32 = 1;
@@ -44,7 +44,7 @@ enum SplitOverrideRecord {
     #[serde(rename = "nothing")]
     Disabled,
     #[serde(rename = "this")]
-    Explicit(Box<TrafficFile>),
+    Explicit(Box<Traffic>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl From<&RoutingOverride> for RoutingOverrideRecord {
                 SplitOverride::FromFile => SplitOverrideRecord::FromFile,
                 SplitOverride::Disabled => SplitOverrideRecord::Disabled,
                 SplitOverride::Explicit(split) => {
-                    SplitOverrideRecord::Explicit(Box::new(TrafficFile::from(split)))
+                    SplitOverrideRecord::Explicit(Box::new(Traffic::from(split)))
                 }
             },
         }
@@ -134,7 +134,7 @@ impl RoutingOverrideRecord {
             split: match self.split {
                 SplitOverrideRecord::FromFile => SplitOverride::FromFile,
                 SplitOverrideRecord::Disabled => SplitOverride::Disabled,
-                SplitOverrideRecord::Explicit(file) => SplitOverride::Explicit(file.split()?),
+                SplitOverrideRecord::Explicit(file) => SplitOverride::Explicit(file.into_split()?),
             },
         })
     }
