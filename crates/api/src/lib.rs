@@ -4,7 +4,11 @@
 //! Decision: each shape is stated once, as a type that serializes, deserializes and describes itself
 //! in the OpenAPI document. Server, command line and documentation use the same type.
 
+pub mod comparison;
 pub mod components;
+pub mod history;
+pub mod rollout;
+pub mod routing;
 pub mod split;
 pub mod version;
 pub mod yaml;

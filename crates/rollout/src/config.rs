@@ -12,8 +12,9 @@ pub mod rollback;
 use std::time::Duration;
 
 use contract::{Arm, AssignmentHash, Layer, ModelName, Split, Unit, Version};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use api::rollout::MetricAction;
 use api::yaml::{user_message, yaml_options};
 
 use rollback::OnRollback;
@@ -170,18 +171,6 @@ pub struct Metric {
     pub action: MetricAction,
     /// The metric weight in the combined evidence.
     pub weight: f64,
-}
-
-/// The action that a metric may cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MetricAction {
-    /// Roll back; without its verdict nothing is promoted.
-    Block,
-    /// Hold only.
-    Hold,
-    /// Report only.
-    Report,
 }
 
 /// The counted event and its comparison.

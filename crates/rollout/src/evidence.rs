@@ -11,19 +11,17 @@ mod metric;
 mod report;
 mod soak;
 
+use api::rollout::{MetricAction, Verdict};
 use serde::{Deserialize, Serialize};
 use stats::means::difference::Moments;
 use stats::mismatch::{self, Mismatch};
 use stats::output_bins::Bin;
 use stats::{ArmCounts, Counts, ln_weighted_mean_exp};
 
-pub use report::{
-    ArmReport, ArmsReport, CombinedReport, DifferenceReport, LimitsReport, MetricReport,
-    MismatchReport, Report,
-};
+pub use report::missing;
 pub use soak::Soak;
 
-use super::config::{MetricAction, MetricKind, RolloutConfig};
+use super::config::{MetricKind, RolloutConfig};
 
 use metric::MetricEvidence;
 
@@ -76,18 +74,6 @@ impl MetricBlock {
             pairs: Pairs::default(),
         }
     }
-}
-
-/// The verdict on the candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The candidate is worse than stable.
-    Worse,
-    /// The candidate is not worse.
-    NotWorse,
-    /// The evidence does not suffice yet.
-    Unknown,
 }
 
 /// The window of time that evidence comes from.

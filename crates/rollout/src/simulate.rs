@@ -13,6 +13,7 @@ pub mod threshold_baseline;
 
 use std::time::Duration;
 
+use api::rollout::{Quantiles, SimulationSummary};
 use rand::SeedableRng;
 use rand_distr::{Binomial, Distribution, Poisson};
 use rand_pcg::Pcg64Mcg;
@@ -264,75 +265,39 @@ impl Sampler<'_> {
     }
 }
 
-/// The summary of many runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
-    /// The number of runs.
-    pub n_runs: usize,
-    /// The share of runs that ended with all traffic on the candidate.
-    pub p_promote: f64,
-    /// The share of runs that were rolled back.
-    pub p_rollback: f64,
-    /// The share of runs that were held, or not decided in time.
-    pub p_held: f64,
-    /// The duration of the runs, in seconds.
-    pub duration_seconds: Quantiles,
-    /// Requests that the candidate answered.
-    pub candidate_requests: Quantiles,
-    /// Errors among them, which users saw.
-    pub failed_requests: Quantiles,
-}
-
-/// A distribution in four numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Quantiles {
-    /// The 10th percentile.
-    pub p10: f64,
-    /// The median.
-    pub p50: f64,
-    /// The 90th percentile.
-    pub p90: f64,
-    /// The maximum.
-    pub max: f64,
-}
-
-impl Summary {
-    /// Summarizes runs.
-    #[must_use]
-    pub fn of(outcomes: &[Outcome]) -> Self {
-        let n_runs = outcomes.len();
-        let share = |end: FinalState| {
-            let n = outcomes.iter().filter(|outcome| outcome.end == end).count();
-            n as f64 / n_runs.max(1) as f64
-        };
-        let quantiles = |value: fn(&Outcome) -> f64| Quantiles::of(outcomes.iter().map(value));
-        Self {
-            n_runs,
-            p_promote: share(FinalState::Promoted),
-            p_rollback: share(FinalState::RolledBack),
-            p_held: share(FinalState::Held),
-            duration_seconds: quantiles(|outcome| outcome.duration.as_secs_f64()),
-            candidate_requests: quantiles(|outcome| outcome.n_candidate_requests as f64),
-            failed_requests: quantiles(|outcome| outcome.n_failed_requests as f64),
-        }
+/// Summarizes runs.
+#[must_use]
+pub fn summarize(outcomes: &[Outcome]) -> SimulationSummary {
+    let n_runs = outcomes.len();
+    let share = |end: FinalState| {
+        let n = outcomes.iter().filter(|outcome| outcome.end == end).count();
+        n as f64 / n_runs.max(1) as f64
+    };
+    let quantiles = |value: fn(&Outcome) -> f64| quantiles(outcomes.iter().map(value));
+    SimulationSummary {
+        n_runs,
+        p_promote: share(FinalState::Promoted),
+        p_rollback: share(FinalState::RolledBack),
+        p_held: share(FinalState::Held),
+        duration_seconds: quantiles(|outcome| outcome.duration.as_secs_f64()),
+        candidate_requests: quantiles(|outcome| outcome.n_candidate_requests as f64),
+        failed_requests: quantiles(|outcome| outcome.n_failed_requests as f64),
     }
 }
 
-impl Quantiles {
-    /// Returns the quantiles of the values; all 0 without values.
-    pub fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut values: Vec<_> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let at = |percent: usize| {
-            let index = (values.len() * percent).div_ceil(100).max(1) - 1;
-            values.get(index).copied().unwrap_or(0.0)
-        };
-        Self {
-            p10: at(10),
-            p50: at(50),
-            p90: at(90),
-            max: at(100),
-        }
+/// Returns the quantiles of the values; all 0 without values.
+fn quantiles(values: impl Iterator<Item = f64>) -> Quantiles {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let at = |percent: usize| {
+        let index = (values.len() * percent).div_ceil(100).max(1) - 1;
+        values.get(index).copied().unwrap_or(0.0)
+    };
+    Quantiles {
+        p10: at(10),
+        p50: at(50),
+        p90: at(90),
+        max: at(100),
     }
 }
 

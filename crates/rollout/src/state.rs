@@ -23,7 +23,6 @@ pub use events::{Event, GuardReadings, Tick};
 pub use operator::Refusal;
 pub use phase::{GuardKind, HoldReason, Phase, Reason, Stage};
 pub use progress::Progress;
-pub use status::{ArmStatus, GuardReport, RolloutReport, SoakReport, Status};
 
 use super::config::{GatePosition, OnUnknown, RolloutConfig};
 use super::evidence::{Soak, Window};

@@ -9,13 +9,13 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use api::comparison::ComparisonReport;
 use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::data::Data;
-use self::report::Report;
 use crate::client::Client;
 use crate::command_line::CompareArguments;
 use crate::output;
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<()> {
     let answer = client.call(Method::POST, "/api/compare", Some(&body));
     spinner.finish_and_clear();
     let answer = answer?;
-    let report = Report::deserialize(&answer).context(
+    let report = ComparisonReport::deserialize(&answer).context(
         "the report of the server has an unknown format; use the same version of Lockgate",
     )?;
     if let Some(file) = &arguments.html {

@@ -52,12 +52,7 @@ pub(super) async fn compare(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let mut tally = ReportBuilder::new(class_names.collect(), body.tolerance);
     run.run_sequentially(&mut tally).await?;
     let throughput = run.run_concurrently(body.concurrency).await?;
-    Ok(Reply::json(reply::encode(
-        &body,
-        &routes,
-        &tally.finish(),
-        &throughput,
-    )?))
+    Reply::serialized(&reply::build(&body, &routes, &tally.finish(), &throughput))
 }
 
 /// Returns routes to the versions, which keep them loaded until the end.

@@ -11,10 +11,10 @@ mod simulate;
 use std::str;
 use std::sync::Arc;
 
+use api::rollout::{ActionBody, RolloutVerdict, Verdict};
 use axum::Router;
 use axum::routing::{get, post};
 use contract::{ActionKind, Code, Error, OperatorAction, RawJson, Result, Rollouts};
-use serde::{Deserialize, Serialize};
 
 use super::{Admin, actor, history, path};
 use crate::context::Context;
@@ -68,22 +68,6 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     })
 }
 
-/// `{"reason": "too many complaints", "generation": 7}`
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ActionBody {
-    reason: String,
-    generation: Option<u64>,
-}
-
-/// The reply in place of a verdict that cannot be read.
-#[derive(Serialize)]
-struct UnknownVerdict<'a> {
-    verdict: &'a str,
-    value: i8,
-    reason: &'a str,
-}
-
 /// Handles `POST /api/rollouts`.
 async fn start(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     ctx.check_control()?;
@@ -121,10 +105,11 @@ async fn verdict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let verdict = id(&call).and_then(|id| rollouts(&ctx)?.verdict(&id));
     match verdict {
         Ok(verdict) => Ok(reply(&verdict)),
-        Err(error) => json(&UnknownVerdict {
-            verdict: "unknown",
-            value: 0,
-            reason: error.message(),
+        Err(error) => Reply::serialized(&RolloutVerdict {
+            verdict: Verdict::Unknown,
+            value: Verdict::Unknown.value(),
+            state: None,
+            reason: Some(error.message().to_owned()),
         }),
     }
 }
@@ -177,11 +162,6 @@ fn id(call: &Call) -> Result<String> {
 
 fn reply(document: &RawJson) -> Reply {
     Reply::json(document.as_str().to_owned())
-}
-
-fn json(value: &impl Serialize) -> Result<Reply> {
-    let json = serde_json::to_vec(value).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(Reply::json(json))
 }
 
 #[cfg(test)]

@@ -70,7 +70,6 @@ fn paths(models: &[Model<'_>]) -> PathsBuilder {
 fn components(models: &[Model<'_>]) -> Components {
     let mut components = endpoint::components(failure::components(ComponentsBuilder::new()))
         .schemas_from_iter(native::schemas())
-        .schemas_from_iter(admin::components())
         .schemas_from_iter(admin::schemas())
         .schemas_from_iter(open_inference::schemas());
     for model in models {

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::API_VERSION;
-use crate::rest::Reply;
 use crate::tensor_json::write::{NonFinite, write_nested};
 
 /// Room for everything but the tensors of a usual reply.
@@ -41,11 +40,6 @@ impl<'a> Provenance<'a> {
             inference_time_ms: (latency.as_secs_f64() * 1e6).round() / 1e3,
         }
     }
-}
-
-/// Returns a reply with a serialized body.
-pub(super) fn json_reply(body: &impl Serialize) -> Result<Reply> {
-    Ok(Reply::json(to_json(body)?))
 }
 
 /// Encodes the body of a prediction.
@@ -93,12 +87,6 @@ fn write_predictions(outputs: &[NamedTensor], style: NonFinite, body: &mut Vec<u
 fn write_output(output: &NamedTensor, style: NonFinite, body: &mut Vec<u8>) -> Result<()> {
     write_nested(&output.tensor, style, body)
         .map_err(|error| error.in_context(format_args!("output `{}`", output.name)))
-}
-
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut body = Vec::with_capacity(ENVELOPE_BYTES);
-    write_json(value, &mut body)?;
-    Ok(body)
 }
 
 fn write_json(value: &impl Serialize, body: &mut Vec<u8>) -> Result<()> {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use contract::{Code, ModelName, ModelStatus, Result};
 use serde::Serialize;
 
-use super::encode::json_reply;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
@@ -57,7 +56,7 @@ pub(super) async fn health(ctx: Arc<Context>, _: Call) -> Result<Reply> {
         [only] => only.latest(),
         _ => None,
     };
-    let reply = json_reply(&Health {
+    let reply = Reply::serialized(&Health {
         status: if readiness.is_ready {
             "healthy"
         } else {
@@ -77,7 +76,7 @@ pub(super) async fn health(ctx: Arc<Context>, _: Call) -> Result<Reply> {
 
 /// Handles `GET /health/live`: the process serves HTTP.
 pub(super) async fn live(_: Arc<Context>, _: Call) -> Result<Reply> {
-    json_reply(&Live { live: true })
+    Reply::serialized(&Live { live: true })
 }
 
 /// Handles `GET /health/ready` for the server or, with `model`, for one model.
@@ -93,7 +92,7 @@ pub(super) async fn ready(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         Some(name) => model_ready(&ctx.control.model(&name)?),
         None => {
             let readiness = ctx.control.readiness();
-            let reply = json_reply(&Ready {
+            let reply = Reply::serialized(&Ready {
                 model: None,
                 ready: readiness.is_ready,
                 model_version: None,
@@ -106,7 +105,7 @@ pub(super) async fn ready(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 
 fn model_ready(model: &ModelStatus) -> Result<Reply> {
     let health = model_health(model);
-    let reply = json_reply(&Ready {
+    let reply = Reply::serialized(&Ready {
         model: Some(model.name.as_str()),
         ready: health.ready,
         model_version: health.model_version,

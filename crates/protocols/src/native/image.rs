@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use self::classes::{Class, best_classes};
 use self::pixels::to_tensor;
 use super::decode::only_input;
-use super::encode::{Provenance, json_reply};
+use super::encode::Provenance;
 use super::target::target;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
@@ -78,7 +78,7 @@ pub(super) async fn predict_image(
     let Some(scores) = response.outputs.first() else {
         return Err(Error::internal("answer lacks the requested output"));
     };
-    let reply = json_reply(&ImageReply {
+    let reply = Reply::serialized(&ImageReply {
         predictions: best_classes(scores, &response.info, top_k)?,
         provenance: Provenance::new(&response.info, latency),
     })?;

@@ -6,7 +6,6 @@ use contract::Result;
 use serde::Serialize;
 
 use super::API_VERSION;
-use super::encode::json_reply;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
@@ -28,7 +27,7 @@ struct Index<'a> {
 
 /// Handles `GET /`.
 pub(super) async fn index(ctx: Arc<Context>, _: Call) -> Result<Reply> {
-    json_reply(&Index {
+    Reply::serialized(&Index {
         name: "lockgate",
         version: &ctx.server.version,
         api_version: API_VERSION,

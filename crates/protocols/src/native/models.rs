@@ -9,7 +9,6 @@ use contract::{Code, Error, ModelStatus, Result};
 use serde::Serialize;
 
 use self::description::{InfoReply, ModelEntry, VersionDetail};
-use super::encode::json_reply;
 use super::target::target;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
@@ -22,7 +21,7 @@ struct ModelList<'a> {
 /// Handles `GET /models`.
 pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
     let models = ctx.control.models();
-    json_reply(&ModelList {
+    Reply::serialized(&ModelList {
         models: models.iter().map(ModelEntry::summary).collect(),
     })
 }
@@ -31,7 +30,7 @@ pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
 pub(super) async fn model(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let model = ctx.control.model(&call.required_model()?)?;
     match call.path_parameter("version") {
-        None => json_reply(&ModelEntry::detail(&model)),
+        None => Reply::serialized(&ModelEntry::detail(&model)),
         Some(version) => version_reply(&model, version),
     }
 }
@@ -57,11 +56,11 @@ fn version_reply(model: &ModelStatus, version: &str) -> Result<Reply> {
             ),
         )
     })?;
-    json_reply(&VersionDetail::new(Some(&model.name), status))
+    Reply::serialized(&VersionDetail::new(Some(&model.name), status))
 }
 
 /// Handles `GET /model/info`: the version that would answer a call.
 pub(super) async fn info(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let route = ctx.infer.route(&target(&call, None, None)?)?;
-    json_reply(&InfoReply::new(&route.info))
+    Reply::serialized(&InfoReply::new(&route.info))
 }

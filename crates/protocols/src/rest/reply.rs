@@ -7,9 +7,10 @@
 use std::fmt;
 
 use bytes::Bytes;
-use contract::{Code, ServedBy};
+use contract::{Code, Error, Result, ServedBy};
 use futures_util::stream::BoxStream;
 use http::{HeaderName, HeaderValue, header};
+use serde::Serialize;
 
 use crate::status::Success;
 
@@ -46,6 +47,16 @@ impl Reply {
     /// Returns a JSON reply.
     pub(crate) fn json(body: impl Into<Bytes>) -> Self {
         Self::new(HeaderValue::from_static("application/json"), body)
+    }
+
+    /// Returns a JSON reply with a serialized document.
+    ///
+    /// # Errors
+    /// `internal` when it cannot be serialized.
+    pub(crate) fn serialized(document: &impl Serialize) -> Result<Self> {
+        let body = serde_json::to_vec(document);
+        body.map(Self::json)
+            .map_err(|error| Error::internal(error.to_string()))
     }
 
     /// Returns a reply of any media type.

@@ -3,127 +3,17 @@
 //! Decision: every number stands beside the limit that it is compared with, because a verdict that
 //! cannot be followed is not trusted.
 
-use serde::Serialize;
+use api::rollout::{
+    ArmReport, ArmsReport, CombinedReport, DifferenceReport, LimitsReport, MetricAction,
+    MetricReport, MismatchReport, Report,
+};
 use stats::bernoulli::ConfidenceSequence;
 use stats::means::difference::{Effect, Moments, TUNED_FOR};
 use stats::{ArmCounts, Counts, Interval};
 
 use super::metric::{MetricEvidence, ShareLimits, shadow_sequence};
 use super::{Evidence, Limits, Verdict, Window, mismatch};
-use crate::config::{Metric, MetricAction, MetricKind, RolloutConfig, ShareRule};
-
-/// The numbers of a rollout.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// The limits of the combined evidence.
-    pub limits: LimitsReport,
-    /// The metrics.
-    pub metrics: Vec<MetricReport>,
-    /// The weighted mean of the blocking metrics.
-    pub combined: CombinedReport,
-    /// The evidence of a sample-ratio mismatch.
-    pub srm: MismatchReport,
-}
-
-/// The limits of the combined evidence, as logarithms.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct LimitsReport {
-    /// The limit of "worse" since the start.
-    pub ln_worse_start: f64,
-    /// The limit of "worse" since the last change of weight.
-    pub ln_worse_step: f64,
-    /// The limit of "not worse", the highest of the metrics.
-    pub ln_not_worse: f64,
-}
-
-/// The report of one metric.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MetricReport {
-    /// The name.
-    pub name: String,
-    /// The action that the metric may cause.
-    pub action: MetricAction,
-    /// The verdict of the metric alone.
-    pub verdict: Verdict,
-    /// ln E of "worse" since the start.
-    pub ln_worse_start: f64,
-    /// ln E of "worse" since the last change of weight.
-    pub ln_worse_step: f64,
-    /// ln N of "not worse by the ratio", when there is a ratio.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ln_not_worse: Option<f64>,
-    /// The limit that `ln_not_worse` must reach.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ln_not_worse_limit: Option<f64>,
-    /// The difference of rates, when it has a limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub abs: Option<DifferenceReport>,
-    /// The distance of the outputs, when bins are compared.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub distance: Option<f64>,
-    /// The effect on the mean, when rewards are compared.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub effect: Option<Interval>,
-    /// Stable and candidate.
-    pub arms: ArmsReport,
-}
-
-/// Both arms of a metric.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct ArmsReport {
-    /// The version that served before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stable: Option<ArmReport>,
-    /// The version on trial.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub candidate: Option<ArmReport>,
-}
-
-/// One arm of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct ArmReport {
-    /// Requests, pairs or rewards.
-    pub n: u64,
-    /// Events among them; left out for rewards.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub events: Option<u64>,
-    /// The rate or the mean; `None` without data.
-    pub value: Option<f64>,
-    /// The interval of a rate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ci: Option<(f64, f64)>,
-}
-
-/// The difference of two rates beside its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct DifferenceReport {
-    /// The upper end of the candidate's rate.
-    pub upper: f64,
-    /// The lower end of stable's rate.
-    pub lower: f64,
-    /// The limit of `upper - lower`.
-    pub limit: f64,
-    /// True when the difference is within its limit.
-    pub ok: bool,
-}
-
-/// ln of the weighted mean of the blocking metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct CombinedReport {
-    /// Since the start.
-    pub ln_start: f64,
-    /// Since the last change of weight.
-    pub ln_step: f64,
-}
-
-/// The evidence that the split does not give each arm its share.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct MismatchReport {
-    /// ln BF.
-    pub ln_e: f64,
-    /// The limit that raises the alarm.
-    pub limit: f64,
-}
+use crate::config::{Metric, MetricKind, RolloutConfig, ShareRule};
 
 impl Evidence {
     /// Returns all numbers with their limits.
@@ -156,31 +46,27 @@ impl Evidence {
     }
 }
 
-impl Report {
-    /// Returns the conditions that keep the blocking metrics from "not worse", a phrase for each.
-    #[must_use]
-    pub fn missing(&self) -> Vec<String> {
-        let blocking = self.metrics.iter().filter(|metric| {
-            metric.action == MetricAction::Block && metric.verdict != Verdict::NotWorse
-        });
-        blocking.map(MetricReport::missing).collect()
-    }
+/// Returns the conditions that keep the blocking metrics from "not worse", a phrase for each.
+#[must_use]
+pub fn missing(report: &Report) -> Vec<String> {
+    let blocking = report.metrics.iter().filter(|metric| {
+        metric.action == MetricAction::Block && metric.verdict != Verdict::NotWorse
+    });
+    blocking.map(missing_of_metric).collect()
 }
 
-impl MetricReport {
-    fn missing(&self) -> String {
-        let name = &self.name;
-        let ratio = self.ln_not_worse.zip(self.ln_not_worse_limit);
-        let ratio = ratio.map(|(value, limit)| format!("ln_not_worse {value:.2} of {limit:.2}"));
-        let difference = self.abs.map(|abs| {
-            let (difference, limit) = (abs.upper - abs.lower, abs.limit);
-            format!("difference up to {difference:.4} of {limit:.4}")
-        });
-        let parts: Vec<_> = [ratio, difference].into_iter().flatten().collect();
-        match parts.is_empty() {
-            true => format!("{name}: the confidence interval of the rate exceeds its limit"),
-            false => format!("{name}: {}", parts.join(", or ")),
-        }
+fn missing_of_metric(metric: &MetricReport) -> String {
+    let name = &metric.name;
+    let ratio = metric.ln_not_worse.zip(metric.ln_not_worse_limit);
+    let ratio = ratio.map(|(value, limit)| format!("ln_not_worse {value:.2} of {limit:.2}"));
+    let difference = metric.abs.map(|abs| {
+        let (difference, limit) = (abs.upper - abs.lower, abs.limit);
+        format!("difference up to {difference:.4} of {limit:.4}")
+    });
+    let parts: Vec<_> = [ratio, difference].into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => format!("{name}: the confidence interval of the rate exceeds its limit"),
+        false => format!("{name}: {}", parts.join(", or ")),
     }
 }
 
@@ -250,7 +136,7 @@ fn with_details(
             ..report
         },
         MetricEvidence::Feedback { stable, candidate } => MetricReport {
-            effect: effect(*stable, *candidate),
+            effect: effect(*stable, *candidate).map(Into::into),
             arms: ArmsReport {
                 stable: Some(plain_arm(stable.n, stable.mean())),
                 candidate: Some(plain_arm(candidate.n, candidate.mean())),

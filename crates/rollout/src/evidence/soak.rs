@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use api::rollout::MetricAction;
 use serde::{Deserialize, Serialize};
 use stats::bernoulli::ConfidenceSequence;
 use stats::cusum::Cusum;
@@ -15,7 +16,7 @@ use stats::{Counts, ln_weighted_mean_exp};
 
 use super::metric::MetricEvidence;
 use super::{Evidence, MetricBlock};
-use crate::config::{MetricAction, RolloutConfig};
+use crate::config::RolloutConfig;
 use crate::timestamp::Timestamp;
 
 /// The length of a block of the CUSUM.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use api::rollout::SimulationSummary;
 use contract::{Error, Result, SimulationInput as Request};
 
-use super::{Rates, SimulationInput, Summary, default_horizon, run};
+use super::{Rates, SimulationInput, default_horizon, run, summarize};
 use crate::config::RolloutConfig;
 
 /// Maximum number of runs of one call: seconds of one core.
@@ -17,7 +18,7 @@ const MAX_RATE: f64 = 1e9;
 ///
 /// # Errors
 /// `invalid_request` for a metric that the rollout does not have, and for numbers out of range.
-pub fn run_all(config: &RolloutConfig, request: &Request) -> Result<Summary> {
+pub fn run_all(config: &RolloutConfig, request: &Request) -> Result<SimulationSummary> {
     if !(1..=MAX_RUNS).contains(&request.n_runs) {
         let n_runs = request.n_runs;
         return Err(Error::invalid(format!(
@@ -40,7 +41,7 @@ pub fn run_all(config: &RolloutConfig, request: &Request) -> Result<Summary> {
     let outcomes: Vec<_> = runs
         .map(|number| run(config, &assumptions, request.seed, number))
         .collect();
-    Ok(Summary::of(&outcomes))
+    Ok(summarize(&outcomes))
 }
 
 /// Returns the rates of all metrics; without a rate of its own the candidate is like stable.

@@ -1,11 +1,12 @@
 //! Error rates and costs of the decisions over many rollouts, with fixed seeds.
 
+use api::rollout::Verdict;
 use rand_distr::Geometric;
 use stats::sprt::Sprt;
 
 use super::threshold_baseline::ThresholdBaseline;
 use super::*;
-use crate::evidence::{Evidence, Verdict};
+use crate::evidence::Evidence;
 
 const ERRORS: &str =
     "metrics: [{name: errors, event: error, not_worse_than: {ratio: 2.0, abs: 0.005}}]";
@@ -30,11 +31,11 @@ fn assume(config: &RolloutConfig, requests_per_second: f64, candidate: f64) -> S
     }
 }
 
-fn play(config: &RolloutConfig, assumptions: &SimulationInput, n_runs: u64) -> Summary {
+fn play(config: &RolloutConfig, assumptions: &SimulationInput, n_runs: u64) -> SimulationSummary {
     let outcomes: Vec<_> = (0..n_runs)
         .map(|number| run(config, assumptions, 7, number))
         .collect();
-    Summary::of(&outcomes)
+    summarize(&outcomes)
 }
 
 /// The most that a share of `n` runs with this probability is, three standard errors up.
@@ -236,7 +237,7 @@ fn breaks_are_found_as_fast_as_the_reference_says() {
         .into_iter()
         .filter_map(|(factor, percent, expected)| {
             let runs = (0..1000).map(|number| requests_until_rejection(factor, percent, number));
-            let median = Quantiles::of(runs).p50;
+            let median = quantiles(runs).p50;
             // Below some dozens the count of single errors decides, and with it a few requests.
             let is_near = (median - expected).abs() <= f64::max(0.15 * expected, 3.0);
             (!is_near).then(|| format!("{factor} x at {percent} %: {median}, expected {expected}"))

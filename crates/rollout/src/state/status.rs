@@ -1,82 +1,9 @@
 //! Status and report of a rollout: its state, what it waits for, and every number with its limit.
 
-use serde::Serialize;
+use api::rollout::{ArmStatus, GuardReport, RolloutReport, SoakReport, Status, Verdict};
 
 use super::{GuardKind, HoldReason, Phase, Rollout, Stage};
-use crate::evidence::{Report, Verdict};
-
-/// The status of a rollout.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
-    /// The name.
-    pub id: String,
-    /// The model.
-    pub model: String,
-    /// The name of the phase, such as `step` or `held`.
-    pub state: &'static str,
-    /// The index of the step, also while held in it.
-    pub step: Option<usize>,
-    /// The traffic weight of the candidate.
-    pub weight: f64,
-    /// The number of the state, which grows with every transition and which operator actions name.
-    pub generation: u64,
-    /// The number of the evidence, which grows whenever it starts again.
-    pub epoch: u64,
-    /// The time at which the state began, in RFC 3339.
-    pub since: String,
-    /// The reason of the hold or of the end.
-    pub reason: Option<String>,
-    /// The verdict on which people and tools promote or roll back.
-    pub verdict: Verdict,
-    /// Stable and candidate.
-    pub arms: [ArmStatus; 2],
-    /// The conditions that keep the verdict from `not_worse`, while it could change the weight.
-    pub missing: Vec<String>,
-}
-
-/// One version of a rollout.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ArmStatus {
-    /// `stable` or `candidate`.
-    pub name: &'static str,
-    /// The version.
-    pub version: String,
-    /// The traffic weight of the arm.
-    pub weight: f64,
-}
-
-/// The numbers of a rollout with their limits.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RolloutReport {
-    /// The evidence.
-    #[serde(flatten)]
-    pub evidence: Report,
-    /// The evidence of the soak, once it runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub soak: Option<SoakReport>,
-    /// The guards that have a limit.
-    pub guards: Vec<GuardReport>,
-}
-
-/// The evidence of the soak.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct SoakReport {
-    /// ln D; `None` when no metric can be watched.
-    pub ln_d: Option<f64>,
-    /// The limit that rolls back.
-    pub limit: f64,
-}
-
-/// One guard.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct GuardReport {
-    /// The name.
-    pub name: &'static str,
-    /// The count or measurement.
-    pub count: f64,
-    /// The limit that rolls back.
-    pub limit: f64,
-}
+use crate::evidence::missing;
 
 impl Rollout {
     /// Returns the status.
@@ -84,15 +11,15 @@ impl Rollout {
     pub fn status(&self) -> Status {
         let (config, progress) = (&self.config, &self.progress);
         let weight = self.traffic().weight;
-        let arm = |name, version: &contract::Version, weight| ArmStatus {
-            name,
+        let arm = |name: &str, version: &contract::Version, weight| ArmStatus {
+            name: name.to_owned(),
             version: version.to_string(),
             weight,
         };
         Status {
             id: config.id.clone(),
             model: config.model.to_string(),
-            state: progress.phase.as_str(),
+            state: progress.phase.as_str().to_owned(),
             step: match progress.phase.stage() {
                 Some(Stage::Step(step)) => Some(step),
                 Some(Stage::Shadow | Stage::Promoting | Stage::Soak) | None => None,
@@ -108,7 +35,7 @@ impl Rollout {
                 arm("candidate", &config.candidate, weight),
             ],
             missing: match progress.phase.stage() {
-                Some(Stage::Shadow | Stage::Step(_)) => progress.evidence.report(config).missing(),
+                Some(Stage::Shadow | Stage::Step(_)) => missing(&progress.evidence.report(config)),
                 Some(Stage::Promoting | Stage::Soak) | None => Vec::new(),
             },
         }
@@ -179,7 +106,7 @@ impl Rollout {
         ];
         let guards = guards.into_iter().filter_map(|(guard, count, limit)| {
             Some(GuardReport {
-                name: guard.as_str(),
+                name: guard.as_str().to_owned(),
                 count,
                 limit: limit?,
             })
@@ -191,6 +118,7 @@ impl Rollout {
                 limit: super::Soak::limit(&self.config),
             }),
             guards: guards.collect(),
+            shadow: None,
         }
     }
 

@@ -16,7 +16,6 @@ pub(crate) use resolve::{
     ModelSettings, SettingsDefaults, VersionPolicy, VersionSettings, Warmup, resolve,
 };
 
-
 /// A `model.yaml` with every key, its meaning and its default: the reference of the format.
 pub const DEFAULT_MODEL_SETTINGS: &str = include_str!("settings/default.yaml");
 

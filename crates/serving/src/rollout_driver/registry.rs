@@ -9,11 +9,11 @@ mod restored;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use api::rollout::{AssignedArm, Assignment};
 use arc_swap::ArcSwap;
 use contract::{Code, Error, OperatorAction, RawJson, Result, RolloutWatch};
 use rollout::config::{GateKind, RolloutConfig};
 use rollout::state::{Action, Rollout};
-use serde_json::json;
 use tokio::sync::{Mutex, oneshot};
 
 use super::Dependencies;
@@ -337,12 +337,16 @@ impl Registry {
         }
         let assigner = self.handle(id)?.published.assigner.load_full();
         let arm = match assigner.arm_of(unit) {
-            Some(0) => "candidate",
-            Some(_) => "stable",
-            None => "outside",
+            Some(0) => AssignedArm::Candidate,
+            Some(_) => AssignedArm::Stable,
+            None => AssignedArm::Outside,
         };
-        let bucket = assigner.bucket_of(unit);
-        document(&json!({"rollout": id, "unit": unit, "arm": arm, "bucket": bucket}))
+        document(&Assignment {
+            rollout: id.to_owned(),
+            unit: unit.to_owned(),
+            arm,
+            bucket: assigner.bucket_of(unit).into(),
+        })
     }
 }
 

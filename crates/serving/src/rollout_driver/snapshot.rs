@@ -4,16 +4,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::rollout::{RolloutReport, RolloutVerdict, ShadowReport};
 use arc_swap::ArcSwap;
 use contract::{
     BoxFuture, ModelName, OperatorAction, RawJson, Result, RolloutEvent, RolloutWatch, Version,
 };
 use rollout::config::RolloutConfig;
-use rollout::evidence::{Report, Verdict};
-use rollout::state::{Rollout, RolloutReport, Status, Transition};
+use rollout::state::{Rollout, Transition};
 use rollout::timestamp::Timestamp;
-use serde::Serialize;
-use serde_json::json;
 use stats::assignment::Assigner;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -135,15 +133,6 @@ impl RolloutHandle {
     }
 }
 
-/// The evidence, with the totals of shadow requests.
-#[derive(Serialize)]
-struct EvidenceDocument<'a> {
-    #[serde(flatten)]
-    report: &'a RolloutReport,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shadow: Option<serde_json::Value>,
-}
-
 impl RolloutSnapshot {
     /// Builds the documents of a rollout; `shadow` has the totals of shadow requests, if any.
     ///
@@ -154,33 +143,20 @@ impl RolloutSnapshot {
         shadow: Option<(&PairTotals, &DropCounters)>,
     ) -> Result<Self> {
         let status = rollout.status();
-        let report = rollout.report();
-        let shadow = shadow.map(|(pairs, drops)| {
-            let dropped: serde_json::Map<_, _> = drops
-                .counts()
-                .map(|(reason, count)| (reason.to_owned(), json!(count)))
-                .collect();
-            let differing = pairs.differing();
-            let failures = pairs.failures();
-            let [stable_slower, candidate_slower] = pairs.slower();
-            json!({
-                "pairs": pairs.n(),
-                "agree": differing.n - differing.events,
-                "differ": differing.events,
-                "stable_failed_alone": failures.stable_alone,
-                "candidate_failed_alone": failures.candidate_alone,
-                "stable_slower": stable_slower,
-                "candidate_slower": candidate_slower,
-                "dropped": dropped,
-            })
-        });
+        let report = RolloutReport {
+            shadow: shadow.map(|(pairs, drops)| shadow_report(pairs, drops)),
+            ..rollout.report()
+        };
+        let verdict = RolloutVerdict {
+            verdict: status.verdict,
+            value: status.verdict.value(),
+            state: Some(status.state.clone()),
+            reason: None,
+        };
         Ok(Self {
             status: document(&status)?,
-            evidence: document(&EvidenceDocument {
-                report: &report,
-                shadow,
-            })?,
-            verdict: document(&verdict(&status))?,
+            evidence: document(&report)?,
+            verdict: document(&verdict)?,
             weight: rollout.traffic().weight,
             generation: rollout.progress().generation,
             since: rollout.progress().since,
@@ -204,13 +180,24 @@ pub(super) fn winner(rollout: &Rollout) -> Option<Version> {
     })
 }
 
-fn verdict(status: &Status) -> serde_json::Value {
-    let value = match status.verdict {
-        Verdict::Worse => -1,
-        Verdict::Unknown => 0,
-        Verdict::NotWorse => 1,
-    };
-    json!({"verdict": status.verdict, "value": value, "state": status.state})
+/// Returns the results of shadow requests.
+fn shadow_report(pairs: &PairTotals, drops: &DropCounters) -> ShadowReport {
+    let differing = pairs.differing();
+    let failures = pairs.failures();
+    let [stable_slower, candidate_slower] = pairs.slower();
+    let dropped = drops.counts();
+    ShadowReport {
+        pairs: pairs.n(),
+        agree: differing.n - differing.events,
+        differ: differing.events,
+        stable_failed_alone: failures.stable_alone,
+        candidate_failed_alone: failures.candidate_alone,
+        stable_slower,
+        candidate_slower,
+        dropped: dropped
+            .map(|(reason, count)| (reason.to_owned(), count.into()))
+            .collect(),
+    }
 }
 
 /// Builds the document of one transition, with its evidence.
@@ -218,20 +205,10 @@ pub(super) fn transition_document(
     config: &RolloutConfig,
     transition: &Transition,
 ) -> Result<RawJson> {
-    #[derive(Serialize)]
-    struct TransitionDocument {
-        at: String,
-        from: &'static str,
-        to: &'static str,
-        reason: String,
-        actor: String,
-        generation: u64,
-        evidence: Report,
-    }
-    document(&TransitionDocument {
+    document(&api::rollout::Transition {
         at: transition.at.to_string(),
-        from: transition.from.as_str(),
-        to: transition.to.as_str(),
+        from: transition.from.as_str().to_owned(),
+        to: transition.to.as_str().to_owned(),
         reason: transition.reason.to_string(),
         actor: transition.actor.clone(),
         generation: transition.generation,

@@ -6,13 +6,15 @@ mod plot;
 
 use std::fmt;
 
-use super::report::{Latency, Report, VersionReport, millis, percent, rate, size};
+use api::comparison::{ComparisonReport, InputSource, LatencyReport, VersionReport};
+
+use super::report::{millis, percent, rate, size};
 
 /// The style, which defines the colours of the plots.
 const STYLE: &str = include_str!("html/style.css");
 
 /// Returns the page.
-pub(super) fn page(report: &Report) -> String {
+pub(super) fn page(report: &ComparisonReport) -> String {
     let title = format!("Versions of {}", escape(&report.model));
     let pairs: String = report
         .pairs
@@ -63,10 +65,10 @@ fn colour(index: usize) -> &'static str {
         .unwrap_or("var(--a)")
 }
 
-fn subtitle(report: &Report) -> String {
-    let source = match report.source.as_str() {
-        "recorded" => "recorded from traffic",
-        _ => "from a file",
+fn subtitle(report: &ComparisonReport) -> String {
+    let source = match report.source {
+        InputSource::Recorded => "recorded from traffic",
+        InputSource::Given => "from a file",
     };
     let versions: Vec<_> = report
         .versions
@@ -83,7 +85,7 @@ fn subtitle(report: &Report) -> String {
 }
 
 /// Returns the cards with the most important numbers.
-fn cards(report: &Report) -> String {
+fn cards(report: &ComparisonReport) -> String {
     let mut cards = String::new();
     let mut add = |value: String, what: String| {
         append(
@@ -118,7 +120,7 @@ fn cards(report: &Report) -> String {
     format!("<div class=\"cards\">\n{cards}</div>\n")
 }
 
-fn versions_part(report: &Report) -> String {
+fn versions_part(report: &ComparisonReport) -> String {
     let mut rows = String::new();
     for (index, version) in report.versions.iter().enumerate() {
         append(
@@ -192,7 +194,7 @@ fn error_line(version: &VersionReport) -> Option<String> {
     ))
 }
 
-fn speed_part(report: &Report) -> String {
+fn speed_part(report: &ComparisonReport) -> String {
     let concurrency = report.concurrency;
     let mut bars = Vec::new();
     for (index, version) in report.versions.iter().enumerate() {
@@ -230,7 +232,7 @@ fn speed_part(report: &Report) -> String {
 
 /// Returns points of percent and milliseconds. The slowest answer depends more on the machine than
 /// on the version, and would dominate the scale of the plot; it is shown in the table.
-fn points(latency: &Latency) -> Vec<(f64, f64)> {
+fn points(latency: &LatencyReport) -> Vec<(f64, f64)> {
     let curve = (0..=19_u8).zip(&latency.curve);
     let curve = curve.map(|(step, &time)| (f64::from(step) * 5.0, time));
     curve.chain([(99.0, latency.p99)]).collect()

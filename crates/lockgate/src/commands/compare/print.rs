@@ -1,20 +1,19 @@
 //! Prints the report as tables.
 
 use anyhow::Result;
+use api::comparison::{ComparisonReport, InputSource, OutputDifference, PairReport, VersionReport};
 
-use super::report::{
-    OutputReport, PairReport, Report, VersionReport, difference, millis, percent, rate, size,
-};
+use super::report::{difference, differences, millis, percent, rate, size};
 use crate::commands::table::table;
 use crate::output;
 
 /// The most entries of a list that fits on a screen.
 const MAX_LINES: usize = 10;
 
-pub(super) fn print(report: &Report) -> Result<()> {
-    let source = match report.source.as_str() {
-        "recorded" => "recorded from traffic",
-        _ => "from a file",
+pub(super) fn print(report: &ComparisonReport) -> Result<()> {
+    let source = match report.source {
+        InputSource::Recorded => "recorded from traffic",
+        InputSource::Given => "from a file",
     };
     output::line(format_args!(
         "{}: {} items with {} rows, {source}",
@@ -27,7 +26,7 @@ pub(super) fn print(report: &Report) -> Result<()> {
     Ok(())
 }
 
-fn print_versions(report: &Report) -> Result<()> {
+fn print_versions(report: &ComparisonReport) -> Result<()> {
     let together = format!("rows/s, {} at once", report.concurrency);
     let mut header = vec![
         "version", "answers", "errors", "correct", "p50 ms", "p95 ms", "p99 ms", "rows/s",
@@ -77,7 +76,7 @@ fn version_row(version: &VersionReport, is_together: bool) -> Vec<String> {
     row
 }
 
-fn print_pair(report: &Report, pair: &PairReport) -> Result<()> {
+fn print_pair(report: &ComparisonReport, pair: &PairReport) -> Result<()> {
     output::line(format_args!(
         "version {} compared with version {}",
         pair.other, pair.reference
@@ -159,7 +158,7 @@ fn remarks(pair: &PairReport) -> Vec<String> {
     remarks
 }
 
-fn output_row(output: &OutputReport) -> [String; 6] {
+fn output_row(output: &OutputDifference) -> [String; 6] {
     [
         output.name.clone(),
         output.elements.to_string(),
@@ -171,7 +170,7 @@ fn output_row(output: &OutputReport) -> [String; 6] {
 }
 
 fn print_confusion(pair: &PairReport) -> Result<()> {
-    let differences = pair.classes.as_ref().map(|classes| classes.differences());
+    let differences = pair.classes.as_ref().map(differences);
     let Some(differences) = differences.filter(|differences| !differences.is_empty()) else {
         return Ok(());
     };
@@ -220,9 +219,9 @@ mod tests {
     #[test]
     fn a_version_that_never_answered_has_dashes() {
         let version = json!({
-            "version": "2", "named": "canary", "answers": 0, "errors": 5, "first_error": "why",
+            "version": "2", "named": "canary", "answers": 0, "errors": 5, "first_error": "why", "rows": 0,
             "latency_ms": null, "rows_per_second": null, "rows_per_second_together": null,
-            "accuracy": null, "model_file_size": null, "instances": 1,
+            "accuracy": null, "model_file_size": null, "instances": 1, "has_shared_weights": false,
         });
         let version = VersionReport::deserialize(&version).unwrap();
         let row = version_row(&version, true);

@@ -1,114 +1,16 @@
-//! The report of the server, as the terminal and the page use it.
+//! Texts for the numbers of a comparison report, for the terminal and the page.
 
-use serde::Deserialize;
+use api::comparison::{ClassAgreement, Confusion};
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Report {
-    pub(super) model: String,
-    pub(super) source: String,
-    pub(super) items: u64,
-    pub(super) rows: u64,
-    pub(super) atol: f64,
-    pub(super) rtol: f64,
-    pub(super) concurrency: usize,
-    pub(super) versions: Vec<VersionReport>,
-    pub(super) pairs: Vec<PairReport>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct VersionReport {
-    pub(super) version: String,
-    pub(super) named: String,
-    pub(super) answers: u64,
-    pub(super) errors: u64,
-    pub(super) first_error: Option<String>,
-    pub(super) latency_ms: Option<Latency>,
-    pub(super) rows_per_second: Option<f64>,
-    pub(super) rows_per_second_together: Option<f64>,
-    pub(super) accuracy: Option<Accuracy>,
-    /// The size in bytes.
-    pub(super) model_file_size: Option<u64>,
-    pub(super) instances: usize,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Latency {
-    pub(super) mean: f64,
-    pub(super) p50: f64,
-    pub(super) p95: f64,
-    pub(super) p99: f64,
-    pub(super) max: f64,
-    /// The percentiles 0, 5, ... 100 of the latency.
-    pub(super) curve: Vec<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Accuracy {
-    pub(super) correct: u64,
-    pub(super) labelled: u64,
-    pub(super) ratio: f64,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct PairReport {
-    pub(super) reference: String,
-    pub(super) other: String,
-    pub(super) agreement: f64,
-    pub(super) pairs: u64,
-    pub(super) agreeing: u64,
-    pub(super) same_shape: u64,
-    pub(super) only_reference_failed: u64,
-    pub(super) only_other_failed: u64,
-    pub(super) outputs: Vec<OutputReport>,
-    pub(super) classes: Option<ClassReport>,
-    pub(super) labels: Option<LabelReport>,
-    pub(super) differing_items: Vec<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct OutputReport {
-    pub(super) name: String,
-    pub(super) elements: u64,
-    pub(super) differing: u64,
-    pub(super) largest_absolute: Option<f64>,
-    pub(super) largest_relative: Option<f64>,
-    pub(super) mean_absolute: Option<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ClassReport {
-    pub(super) agreement: f64,
-    pub(super) rows: u64,
-    pub(super) same: u64,
-    pub(super) confusion: Vec<Confusion>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Confusion {
-    pub(super) reference: String,
-    pub(super) other: String,
-    pub(super) rows: u64,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct LabelReport {
-    pub(super) both_correct: u64,
-    pub(super) only_reference_correct: u64,
-    pub(super) only_other_correct: u64,
-    pub(super) neither_correct: u64,
-}
-
-impl ClassReport {
-    /// Returns the pairs of different classes, the most frequent first.
-    pub(super) fn differences(&self) -> Vec<Confusion> {
-        let differing = self.confusion.iter();
-        let mut differing: Vec<_> = differing
-            .filter(|cell| cell.reference != cell.other)
-            .cloned()
-            .collect();
-        differing.sort_by_key(|cell| std::cmp::Reverse(cell.rows));
-        differing
-    }
+/// Returns the pairs of different classes, the most frequent first.
+pub(super) fn differences(classes: &ClassAgreement) -> Vec<Confusion> {
+    let differing = classes.confusion.iter();
+    let mut differing: Vec<_> = differing
+        .filter(|cell| cell.reference != cell.other)
+        .cloned()
+        .collect();
+    differing.sort_by_key(|cell| std::cmp::Reverse(cell.rows));
+    differing
 }
 
 /// Formats a share in percent.
@@ -175,13 +77,13 @@ mod tests {
             other: other.to_owned(),
             rows,
         };
-        let classes = ClassReport {
+        let classes = ClassAgreement {
             agreement: 0.9,
             rows: 12,
             same: 9,
             confusion: vec![cell("1", "1", 9), cell("1", "2", 1), cell("2", "1", 2)],
         };
-        let differences = classes.differences();
+        let differences = differences(&classes);
         let rows: Vec<_> = differences.iter().map(|cell| cell.rows).collect();
         assert_eq!(rows, [2, 1]);
     }

@@ -12,10 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use api::rollout::SimulationSummary;
 use indicatif::{ProgressBar, ProgressStyle};
 use rollout::config::{MetricKind, RolloutConfig, ShareEvent};
 use rollout::simulate::threshold_baseline::ThresholdBaseline;
-use rollout::simulate::{Outcome, Rates, SimulationInput, Summary, default_horizon, run as play};
+use rollout::simulate::{Outcome, Rates, SimulationInput, default_horizon, run as play, summarize};
 use serde::Serialize;
 
 use crate::command_line::{MetricRate, SimulateArguments};
@@ -43,7 +44,7 @@ struct Results {
     horizon_seconds: f64,
     rates: Vec<MetricRates>,
     #[serde(flatten)]
-    summary: Summary,
+    summary: SimulationSummary,
     fixed_limit: Vec<BaselineStep>,
 }
 
@@ -230,7 +231,7 @@ fn results(
                 rates: *rates,
             })
             .collect(),
-        summary: Summary::of(outcomes),
+        summary: summarize(outcomes),
         fixed_limit: errors.map_or(Vec::new(), |(_, rates)| {
             baseline_steps(config, assumptions, *rates)
         }),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use api::comparison::{ComparisonRequest, ItemLabel, ItemLabels};
 use api::version::VersionText;
 use contract::{Error, ModelName, Result};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use stats::comparison::Tolerance;
 
@@ -24,51 +24,6 @@ const MAX_TIMEOUT_SECONDS: f64 = 3600.0;
 
 /// More concurrent requests only wait for each other.
 const MAX_CONCURRENCY: usize = 256;
-
-/// The body as it is written.
-#[derive(Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "an object with `model`, `versions`, and `items` or `recorded`"
-)]
-struct RawCompareBody<'a> {
-    model: String,
-    versions: Vec<VersionText>,
-    #[serde(borrow, default)]
-    items: Option<Vec<&'a RawValue>>,
-    #[serde(default)]
-    recorded: Option<usize>,
-    #[serde(default)]
-    timeout_s: Option<f64>,
-    #[serde(default)]
-    labels: Vec<RawLabels>,
-    #[serde(default)]
-    atol: Option<f64>,
-    #[serde(default)]
-    rtol: Option<f64>,
-    #[serde(default)]
-    concurrency: Option<usize>,
-}
-
-/// The label of an item, or the labels of its rows.
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a label (text or a number), or an array with one for each row"
-)]
-enum RawLabels {
-    Rows(Vec<RawLabel>),
-    Row(RawLabel),
-}
-
-/// A label: a name, or a number.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawLabel {
-    Number(i64),
-    Fraction(f64),
-    Name(String),
-}
 
 /// The checked body.
 #[derive(Debug)]
@@ -108,7 +63,7 @@ pub(super) struct Recorded {
 impl<'a> CompareBody<'a> {
     /// Reads and checks a body.
     pub(super) fn read(call: &'a Call) -> Result<Self> {
-        let raw: RawCompareBody<'a> = call.json()?;
+        let raw: ComparisonRequest<'a> = call.json()?;
         let versions: Vec<_> = raw
             .versions
             .into_iter()
@@ -197,18 +152,18 @@ fn tolerance(atol: Option<f64>, rtol: Option<f64>) -> Result<Tolerance> {
     })
 }
 
-fn labels(raw: RawLabels) -> Vec<String> {
+fn labels(raw: ItemLabels) -> Vec<String> {
     match raw {
-        RawLabels::Row(label) => vec![label_text(label)],
-        RawLabels::Rows(labels) => labels.into_iter().map(label_text).collect(),
+        ItemLabels::Row(label) => vec![label_text(label)],
+        ItemLabels::Rows(labels) => labels.into_iter().map(label_text).collect(),
     }
 }
 
 /// Returns a label as classes are written; `3.0` is how tables of numbers write the class 3.
-fn label_text(label: RawLabel) -> String {
+fn label_text(label: ItemLabel) -> String {
     match label {
-        RawLabel::Number(number) => number.to_string(),
-        RawLabel::Fraction(number) => number.to_string(),
-        RawLabel::Name(name) => name,
+        ItemLabel::Number(number) => number.to_string(),
+        ItemLabel::Fraction(number) => number.to_string(),
+        ItemLabel::Name(name) => name,
     }
 }

@@ -7,39 +7,14 @@
 
 use std::sync::Arc;
 
+use api::rollout::{FlaggerHook, RolloutVerdict, Verdict};
 use axum::Router;
 use axum::routing::post;
 use contract::{Code, Error, Result};
-use serde::Deserialize;
 
 use super::{Admin, handler, reply, rollouts};
 use crate::context::Context;
 use crate::rest::{Call, Reply};
-
-/// The value of a candidate that is not worse.
-const NOT_WORSE: i8 = 1;
-
-/// The value of a candidate that is worse, and of every rollout that did not complete.
-const WORSE: i8 = -1;
-
-/// The part of Flagger's request that is used.
-#[derive(Deserialize)]
-struct HookBody {
-    #[serde(default)]
-    metadata: Metadata,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(expecting = "expected an object with `rollout`")]
-struct Metadata {
-    rollout: Option<String>,
-}
-
-/// The deciding part of a verdict.
-#[derive(Deserialize)]
-struct Verdict {
-    value: i8,
-}
 
 /// Returns the routes of the webhooks.
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
@@ -49,20 +24,20 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
         })
     };
     Router::new()
-        .route("/api/hooks/flagger/confirm", post(hook(NOT_WORSE)))
-        .route("/api/hooks/flagger/rollback", post(hook(WORSE)))
+        .route("/api/hooks/flagger/confirm", post(hook(Verdict::NotWorse)))
+        .route("/api/hooks/flagger/rollback", post(hook(Verdict::Worse)))
 }
 
 /// Replies yes when the verdict is the expected one; the body has the verdict either way.
-fn respond(ctx: &Context, call: &Call, expected: i8) -> Result<Reply> {
-    let hook: HookBody = call.json()?;
+fn respond(ctx: &Context, call: &Call, expected: Verdict) -> Result<Reply> {
+    let hook: FlaggerHook = call.json()?;
     let id = hook.metadata.rollout.ok_or_else(|| {
         Error::invalid("`metadata.rollout` is missing; expected the name of a rollout")
     })?;
     let document = rollouts(ctx)?.verdict(&id)?;
-    let verdict: Verdict = serde_json::from_str(document.as_str())
+    let verdict: RolloutVerdict = serde_json::from_str(document.as_str())
         .map_err(|error| Error::internal(format!("verdict has no value: {error}")))?;
-    match verdict.value == expected {
+    match verdict.verdict == expected {
         true => Ok(reply(&document)),
         false => Ok(reply(&document).with_code(Code::PermissionDenied)),
     }

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use api::rollout::SimulationBody;
 use contract::{Code, Error, Result, SimulationInput};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -21,40 +21,6 @@ const MAX_RUNS: usize = 10_000;
 
 /// Far above the rate of one server.
 const MAX_REQUESTS_PER_SECOND: f64 = 1e9;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SimulateBody {
-    /// The text of a rollout file.
-    file: Option<String>,
-    /// The rollout as an object.
-    rollout: Option<Value>,
-    #[serde(default = "default_rps")]
-    rps: f64,
-    #[serde(default)]
-    stable_rates: BTreeMap<String, f64>,
-    #[serde(default)]
-    candidate_rates: BTreeMap<String, f64>,
-    #[serde(default = "default_runs")]
-    runs: usize,
-    #[serde(default = "default_seed")]
-    seed: u64,
-}
-
-/// The default of the command line.
-fn default_rps() -> f64 {
-    100.0
-}
-
-/// The default of the command line.
-fn default_runs() -> usize {
-    1000
-}
-
-/// The default of the command line.
-fn default_seed() -> u64 {
-    1
-}
 
 /// Handler that runs one simulation at a time.
 #[derive(Clone, Debug)]
@@ -89,7 +55,7 @@ impl Simulator {
     }
 }
 
-pub(super) fn read(body: SimulateBody) -> Result<(String, SimulationInput)> {
+pub(super) fn read(body: SimulationBody) -> Result<(String, SimulationInput)> {
     let file = match (body.file, body.rollout) {
         (Some(file), None) => file,
         (None, Some(rollout)) => json!({ "rollout": rollout }).to_string(),

@@ -3,7 +3,10 @@
 mod compare;
 mod rollouts;
 
+use api::comparison::{ComparisonReport, ComparisonRequest};
 use api::components::{self, Component};
+use api::history::History;
+use api::routing::Routing;
 use api::split::Traffic;
 use api::version::VersionChoice;
 use utoipa::openapi::Response;
@@ -15,10 +18,7 @@ use super::endpoint::{Endpoint, query};
 use super::failure::Shape;
 use super::media::{json_body, json_reply};
 use super::purpose::Purpose;
-use super::schema::{
-    AnySchema, component, count, either, list, map, object, optional, required, scalar, text,
-    text_enum,
-};
+use super::schema::scalar;
 
 pub(super) use self::rollouts::ROLLOUTS;
 
@@ -139,170 +139,21 @@ fn routing() -> Response {
     json_reply("The routing rules in force", "Routing", None)
 }
 
-/// Returns the schemas that are derived from the documents of operators.
-pub(super) fn components() -> Vec<Component> {
-    let mut components = Vec::new();
-    components::add::<VersionChoice>(&mut components);
-    components::add::<Traffic>(&mut components);
-    components
-}
-
 /// Returns the schemas of bodies and replies.
-pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
-    let mut schemas = vec![
-        ("Routing", routing_schema()),
-        ("History", history()),
-    ];
-    schemas.extend(compare::schemas());
-    schemas.extend(rollouts::schemas());
+pub(super) fn schemas() -> Vec<Component> {
+    let mut schemas = rollouts::schemas();
+    components::add::<VersionChoice>(&mut schemas);
+    components::add::<Traffic>(&mut schemas);
+    components::add::<Routing>(&mut schemas);
+    components::add::<History>(&mut schemas);
+    components::add::<ComparisonRequest<'_>>(&mut schemas);
+    components::add::<ComparisonReport>(&mut schemas);
     schemas
 }
 
+/// Returns a share, from 0 to 1.
 fn share(description: &str) -> utoipa::openapi::schema::ObjectBuilder {
     scalar(Type::Number, description)
         .minimum(Some(0))
         .maximum(Some(1))
-}
-
-fn routing_schema() -> AnySchema {
-    let millis = || either([Type::Number, Type::Null], "");
-    let quantiles = ["p50", "p95", "p99"].map(|name| required(name, millis()));
-    let results = object(
-        "Counts without overridden requests and without errors of callers",
-        [
-            required("arm", text("")),
-            required("weight", share("The weight in force; a bandit changes it")),
-            required("requests", count("")),
-            required("errors", count("")),
-            required("latency_ms", object("", quantiles)),
-            required(
-                "units",
-                count("Units; requests, when each request is a unit"),
-            ),
-            required("reward", reward()),
-            optional("outputs", outputs()),
-        ],
-    );
-    object(
-        "",
-        [
-            required("model", text("")),
-            required("generation", count("Grows with every change")),
-            optional(
-                "default",
-                text("The version that answers when none is named"),
-            ),
-            optional("pinned", text("The pinned version")),
-            required("labels", map("Versions by label", text(""))),
-            optional("traffic", component("Traffic")),
-            required(
-                "requests_without_unit",
-                count("Requests without a unit at the configured location"),
-            ),
-            required(
-                "results",
-                list(
-                    "The results of the arms since the last change of the split",
-                    results,
-                ),
-            ),
-            required(
-                "comparison",
-                list("Every other arm, compared with the first", comparison()),
-            ),
-            optional("sample_ratio", sample_ratio()),
-        ],
-    )
-}
-
-fn reward() -> AnySchema {
-    object(
-        "Rewards from the feedback so far",
-        [
-            required("n", count("")),
-            required("mean", either([Type::Number, Type::Null], "")),
-        ],
-    )
-}
-
-fn outputs() -> AnySchema {
-    let kind = "`classes` are counted modulo 32; `scores` below 0, in tenths up to 1, above 1";
-    object(
-        "The answers, counted by rows",
-        [
-            required("kind", text_enum(kind, ["classes", "scores"])),
-            required("counts", list("", count(""))),
-        ],
-    )
-}
-
-fn comparison() -> AnySchema {
-    let difference = |description: &str| {
-        let number = || scalar(Type::Number, "");
-        let interval = "Holds the true difference with probability 0.95 at every moment";
-        let is_significant = "True when it is significant among all differences of the split";
-        object(
-            description,
-            [
-                required("estimate", number()),
-                required("interval", list(interval, number())),
-                required("p_value", share("Valid at every moment")),
-                required("significant", scalar(Type::Boolean, is_significant)),
-            ],
-        )
-    };
-    object(
-        "",
-        [
-            required("arm", text("")),
-            required("with", text("The arm that it is compared with")),
-            optional(
-                "error_rate",
-                difference("Its error rate minus that of the other"),
-            ),
-            optional(
-                "reward",
-                difference("Its mean reward minus that of the other"),
-            ),
-        ],
-    )
-}
-
-fn sample_ratio() -> AnySchema {
-    let number = |description: &str| scalar(Type::Number, description);
-    object(
-        "The check that the units follow the weights; if they do not, no comparison holds",
-        [
-            required(
-                "ln_bf",
-                number("Logarithm of the evidence that they do not"),
-            ),
-            required("limit", number("The evidence from which on they do not")),
-            required(
-                "is_off",
-                scalar(Type::Boolean, "True when the limit is reached"),
-            ),
-        ],
-    )
-}
-
-fn history() -> AnySchema {
-    let line = object(
-        "",
-        [
-            required("at", text("The time")),
-            required("actor", text("The value of `x-lockgate-actor`, or `watch`")),
-            required("what", text("The change")),
-            optional("version", text("The version")),
-            optional(
-                "fingerprint",
-                text("The fingerprint of its files at that time"),
-            ),
-        ],
-    );
-    let lines = list("The newest first", line);
-    object(
-        "",
-        [required("model", text("")), required("history", lines)],
-    )
 }

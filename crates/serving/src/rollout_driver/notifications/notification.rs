@@ -4,10 +4,10 @@
 //! restart, whatever the rollout file says then. The labels of an alert do not change from one
 //! attempt to the next, because Alertmanager identifies an alert by its labels.
 
+use api::rollout::{ArmReport, MetricReport, Report, RolloutReport, Status};
 use contract::Result;
 use rollout::config::rollback::NotificationTarget;
-use rollout::evidence::{ArmReport, MetricReport, Report};
-use rollout::state::{Rollout, RolloutReport, Status, Transition};
+use rollout::state::{Rollout, Transition};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::rollout::CountedReplicas;
 use contract::{Code, Error, RawJson, Result};
 use rollout::config::RolloutConfig;
-use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::super::documents::document;
@@ -145,7 +145,9 @@ impl Registry {
             return Err(Error::new(Code::Conflict, message));
         }
         let n_replicas = handle.published.replicas().update(replica, counters)?;
-        document(&json!({"replicas": n_replicas}))
+        document(&CountedReplicas {
+            replicas: n_replicas,
+        })
     }
 
     /// Applies the state of the leader; returns the counts of this server for each running rollout.

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use api::rollout::{ArmReport, MetricReport, Report};
 use contract::{
     Event as Observed, RolloutEvent, RolloutRate, RolloutReading, RolloutScore, Version,
 };
 use rollout::config::{GateKind, WarmupSource};
-use rollout::evidence::{ArmReport, MetricReport, Report};
 use rollout::state::{Action, Alert, Arm, Event, Phase, Traffic, Transition};
 
 use super::RolloutTask;

@@ -1,13 +1,15 @@
 //! The section of the page about the reference and one other version.
 
+use api::comparison::{ComparisonReport, PairReport};
+
 use super::{append, colour, escape, plot};
-use crate::commands::compare::report::{PairReport, Report, difference};
+use crate::commands::compare::report::difference;
 
 /// The most entries of a readable list.
 const MAX_LINES: usize = 12;
 
 /// Returns the section of the page about one pair.
-pub(super) fn part(report: &Report, pair: &PairReport) -> String {
+pub(super) fn part(report: &ComparisonReport, pair: &PairReport) -> String {
     let index = |name: &str| {
         report
             .versions

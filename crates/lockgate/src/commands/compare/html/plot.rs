@@ -1,7 +1,9 @@
 //! Plots as inline SVG, in the colours of the style.
 
+use api::comparison::{Confusion, OutputDifference};
+
 use super::{append, escape};
-use crate::commands::compare::report::{Confusion, OutputReport, difference, percent};
+use crate::commands::compare::report::{difference, percent};
 
 /// The width of every plot in its own units; the page scales it.
 const WIDTH: f64 = 480.0;
@@ -279,7 +281,7 @@ fn confusion_cell(cell: &Confusion, most: u64, [x, y]: [f64; 2], side: f64) -> S
 
 /// Draws the range from the mean difference of each output to its largest one; empty when all are
 /// equal.
-pub(super) fn differences(outputs: &[OutputReport]) -> String {
+pub(super) fn differences(outputs: &[OutputDifference]) -> String {
     let spans: Vec<_> = outputs
         .iter()
         .filter_map(|output| {

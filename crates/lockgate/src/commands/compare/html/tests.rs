@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 use super::*;
 
 /// A report with every part, and with names that look like markup.
-fn report() -> Report {
+fn report() -> ComparisonReport {
     let version = |name: &str, ratio: f64| {
         json!({
-            "version": name, "named": "<b>", "answers": 10, "errors": 1, "first_error": "a & b",
+            "version": name, "named": "<b>", "answers": 10, "errors": 1, "first_error": "a & b", "rows": 9,
             "latency_ms": {"mean": 1.0, "p50": 1.0, "p95": 2.0, "p99": 3.0, "max": 4.0,
                 "curve": (1..=21).map(|n| f64::from(n) * 0.1).collect::<Vec<_>>()},
             "rows_per_second": 1000.0, "rows_per_second_together": null,
             "accuracy": {"correct": 9, "labelled": 10, "ratio": ratio},
-            "model_file_size": 2048, "instances": 1,
+            "model_file_size": 2048, "instances": 1, "has_shared_weights": false,
         })
     };
     let output = |largest: Value| {
@@ -33,7 +33,7 @@ fn report() -> Report {
             "differing_items": [3],
         }],
     });
-    Report::deserialize(&report).unwrap()
+    ComparisonReport::deserialize(&report).unwrap()
 }
 
 #[test]

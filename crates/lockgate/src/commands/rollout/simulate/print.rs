@@ -1,8 +1,8 @@
 //! Prints the results of a simulation as tables.
 
 use anyhow::Result;
+use api::rollout::Quantiles;
 use rollout::config::{MetricKind, RolloutConfig};
-use rollout::simulate::Quantiles;
 
 use super::{BASELINE, BASELINE_THRESHOLDS, Results};
 use crate::commands::table::table;

@@ -2,20 +2,20 @@
 
 mod replicas;
 
+use api::components::{self, Component};
+use api::rollout::{
+    ActionBody, Assignment, FlaggerHook, RolloutReport, RolloutVerdict, SimulationBody,
+    SimulationSummary, Status, Transition,
+};
 use contract::{ActionKind, Code};
 use utoipa::openapi::Required;
 use utoipa::openapi::path::HttpMethod;
-use utoipa::openapi::schema::Type;
 
 use super::super::endpoint::{Endpoint, query, with_refusal};
 use super::super::failure::Shape;
 use super::super::media::{events_reply, json_body, json_reply, optional_json_body, rollout_body};
 use super::super::purpose::Purpose;
-use super::super::schema::{
-    AnySchema, anything, component, count, either, list, map, object, optional, required, scalar,
-    text, text_enum,
-};
-use super::share;
+use super::super::schema::{AnySchema, component, list, object, required, text};
 
 /// The group of rollouts.
 pub(in super::super) const ROLLOUTS: &str = "Rollouts";
@@ -185,22 +185,25 @@ fn endpoint(method: HttpMethod, path: &str, id: &str, summary: &str, schema: &st
 }
 
 /// Returns the schemas of bodies and replies.
-pub(super) fn schemas() -> Vec<(&'static str, AnySchema)> {
+pub(super) fn schemas() -> Vec<Component> {
     let list_of = |name| list("", component(name));
-    let mut schemas = vec![
-        ("RolloutFile", file()),
-        ("RolloutAct", action_schema()),
-        ("Rollout", status()),
-        ("RolloutList", list_of("Rollout")),
-        ("RolloutEvidence", evidence()),
-        ("RolloutTransition", transition_schema()),
-        ("RolloutTransitions", list_of("RolloutTransition")),
-        ("RolloutVerdict", verdict()),
-        ("RolloutAssumptions", assumptions()),
-        ("RolloutSimulation", simulation()),
-        ("Assignment", assignment()),
-        ("FlaggerHook", hook_schema()),
+    let mut schemas: Vec<Component> = vec![
+        ("RolloutFile".to_owned(), file()),
+        ("RolloutList".to_owned(), list_of("Rollout")),
+        (
+            "RolloutTransitions".to_owned(),
+            list_of("RolloutTransition"),
+        ),
     ];
+    components::add::<ActionBody>(&mut schemas);
+    components::add::<Status>(&mut schemas);
+    components::add::<RolloutReport>(&mut schemas);
+    components::add::<Transition>(&mut schemas);
+    components::add::<RolloutVerdict>(&mut schemas);
+    components::add::<SimulationBody>(&mut schemas);
+    components::add::<SimulationSummary>(&mut schemas);
+    components::add::<Assignment>(&mut schemas);
+    components::add::<FlaggerHook>(&mut schemas);
     schemas.extend(replicas::schemas());
     schemas
 }
@@ -216,171 +219,4 @@ fn file() -> AnySchema {
         ],
     );
     object("A rollout file", [required("rollout", rollout)])
-}
-
-fn action_schema() -> AnySchema {
-    object(
-        "",
-        [
-            optional("reason", text("The reason, for the history")),
-            optional(
-                "generation",
-                count("The generation that the caller has seen; refused when it has changed"),
-            ),
-        ],
-    )
-}
-
-fn status() -> AnySchema {
-    let arm = object(
-        "",
-        [
-            required("name", text("`stable` or `candidate`")),
-            required("version", text("")),
-            required("weight", share("The traffic weight")),
-        ],
-    );
-    object(
-        "The state of a rollout",
-        [
-            required("id", text("")),
-            required("model", text("")),
-            required("state", text("Such as `step`, `held` or `completed`")),
-            optional("step", either([Type::Integer, Type::Null], "From 0")),
-            required("weight", share("The traffic weight of the candidate")),
-            required("generation", count("Grows with every transition")),
-            required("epoch", count("Grows whenever the evidence begins again")),
-            required("since", text("The time of the last transition")),
-            optional(
-                "reason",
-                either(
-                    [Type::String, Type::Null],
-                    "The reason for the hold or the end",
-                ),
-            ),
-            required("verdict", verdict_enum()),
-            required("arms", list("", arm)),
-            required(
-                "missing",
-                list("The conditions that `not_worse` still lacks", text("")),
-            ),
-        ],
-    )
-}
-
-fn evidence() -> AnySchema {
-    object(
-        "Evidence with its limits; scores are logarithms",
-        [
-            required("limits", anything("Of the combined evidence")),
-            required("metrics", list("", anything("One metric"))),
-            required("combined", anything("Of the metrics that may block")),
-            required(
-                "srm",
-                anything("The check that the units follow the weights"),
-            ),
-            optional("soak", anything("The counts of the soak")),
-            required("guards", list("", anything("A count and its limit"))),
-        ],
-    )
-}
-
-fn transition_schema() -> AnySchema {
-    object(
-        "One transition of a rollout",
-        [
-            required("at", text("The time")),
-            required("from", text("The state before")),
-            required("to", text("The state after")),
-            required("reason", text("The reason")),
-            required("actor", text("An operator, or `lockgate`")),
-            required("generation", count("The generation after the transition")),
-        ],
-    )
-}
-
-fn verdict_enum() -> AnySchema {
-    text_enum("", ["not_worse", "unknown", "worse"]).into()
-}
-
-fn verdict() -> AnySchema {
-    object(
-        "",
-        [
-            required("verdict", verdict_enum()),
-            required(
-                "value",
-                scalar(
-                    Type::Integer,
-                    "1 for not worse and completed, 0 for unknown, -1 for rolled back, failed and aborted",
-                ),
-            ),
-            optional("state", text("The state of the rollout")),
-            optional("reason", text("The reason for an unknown verdict")),
-        ],
-    )
-}
-
-fn assumptions() -> AnySchema {
-    let rates = |description| map(description, share(""));
-    object(
-        "A rollout, as `file` or as `rollout`, and the assumed traffic",
-        [
-            optional("file", text("The text of a rollout file")),
-            optional("rollout", anything("The contents of the file")),
-            optional(
-                "rps",
-                scalar(
-                    Type::Number,
-                    "Requests for the model each second, 100 when left out",
-                ),
-            ),
-            optional("stable_rates", rates("Events per request, by metric")),
-            optional("candidate_rates", rates("The same for the candidate")),
-            optional("runs", count("1000 when left out, at most 10000")),
-            optional("seed", count("The same seed gives the same numbers")),
-        ],
-    )
-}
-
-fn simulation() -> AnySchema {
-    let quantiles = |description| map(description, scalar(Type::Number, ""));
-    object(
-        "The ends of the runs",
-        [
-            required("p_promote", share("")),
-            required("p_rollback", share("")),
-            required(
-                "p_held",
-                share("The share of runs that were held or undecided at the end"),
-            ),
-            optional("duration_seconds", quantiles("")),
-            optional("candidate_requests", quantiles("")),
-            optional("failed_requests", quantiles("Of the candidate")),
-        ],
-    )
-}
-
-fn assignment() -> AnySchema {
-    let arms = ["stable", "candidate", "outside"];
-    object(
-        "",
-        [
-            required("rollout", text("")),
-            required("unit", text("")),
-            required(
-                "arm",
-                text_enum("`outside` for a unit that does not take part", arms),
-            ),
-            required("bucket", count("The number that the unit is hashed to")),
-        ],
-    )
-}
-
-fn hook_schema() -> AnySchema {
-    let rollout = required("rollout", text("The name of a rollout"));
-    object(
-        "The request of Flagger; other keys are ignored",
-        [required("metadata", object("", [rollout]))],
-    )
 }

@@ -1,5 +1,7 @@
 //! Operations between servers that share a rollout.
 
+use api::components::{self, Component};
+use api::rollout::CountedReplicas;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::schema::Type;
 
@@ -41,12 +43,13 @@ pub(super) fn endpoints() -> [Endpoint; 2] {
 }
 
 /// Returns the schemas of bodies and replies.
-pub(super) fn schemas() -> [(&'static str, AnySchema); 3] {
-    [
-        ("FollowedRollouts", followed()),
-        ("ReplicaCounts", replica_counts()),
-        ("CountedReplicas", counted_replicas()),
-    ]
+pub(super) fn schemas() -> Vec<Component> {
+    let mut schemas = vec![
+        ("FollowedRollouts".to_owned(), followed()),
+        ("ReplicaCounts".to_owned(), replica_counts()),
+    ];
+    components::add::<CountedReplicas>(&mut schemas);
+    schemas
 }
 
 fn followed() -> AnySchema {
@@ -108,15 +111,5 @@ fn replica_counts() -> AnySchema {
             required("stable", arm("")),
             required("candidate", arm("")),
         ],
-    )
-}
-
-fn counted_replicas() -> AnySchema {
-    object(
-        "",
-        [required(
-            "replicas",
-            count("Number of replicas that have reported"),
-        )],
     )
 }
