@@ -6,9 +6,12 @@
 
 pub mod comparison;
 pub mod components;
+pub mod feedback;
 pub mod history;
+pub mod model;
 pub mod rollout;
 pub mod routing;
+pub mod server;
 pub mod split;
 pub mod version;
 pub mod yaml;

@@ -3,50 +3,13 @@
 //! Decision: readiness comes from `Control` and is never computed here, so all dialects and the
 //! process manager agree.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use api::server::{Health, HealthStatus, Live, ModelHealth, Ready};
 use contract::{Code, ModelName, ModelStatus, Result};
-use serde::Serialize;
 
 use crate::context::Context;
 use crate::rest::{Call, Reply};
-
-#[derive(Serialize)]
-struct Health<'a> {
-    status: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    reason: &'a str,
-    model_loaded: bool,
-    /// The version of the only model; `null` when there are several, each with its own.
-    model_version: Option<&'a str>,
-    gpu_available: bool,
-    models: BTreeMap<&'a str, ModelHealth<'a>>,
-}
-
-#[derive(Serialize)]
-struct ModelHealth<'a> {
-    ready: bool,
-    model_version: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Live {
-    live: bool,
-}
-
-#[derive(Serialize)]
-struct Ready<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
-    ready: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model_version: Option<&'a str>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    reason: &'a str,
-}
 
 /// Handles `GET /health`: 503 while the server is not ready.
 pub(super) async fn health(ctx: Arc<Context>, _: Call) -> Result<Reply> {
@@ -58,17 +21,17 @@ pub(super) async fn health(ctx: Arc<Context>, _: Call) -> Result<Reply> {
     };
     let reply = Reply::serialized(&Health {
         status: if readiness.is_ready {
-            "healthy"
+            HealthStatus::Healthy
         } else {
-            "unhealthy"
+            HealthStatus::Unhealthy
         },
-        reason: &readiness.reason,
+        reason: readiness.reason.clone(),
         model_loaded: models.iter().any(|model| model.latest().is_some()),
-        model_version: only.map(|status| status.version.as_str()),
+        model_version: only.map(|status| status.version.to_string()),
         gpu_available: ctx.server.is_gpu_available,
         models: models
             .iter()
-            .map(|model| (model.name.as_str(), model_health(model)))
+            .map(|model| (model.name.to_string(), model.into()))
             .collect(),
     })?;
     Ok(with_readiness(reply, readiness.is_ready, Code::Unavailable))
@@ -96,7 +59,7 @@ pub(super) async fn ready(ctx: Arc<Context>, call: Call) -> Result<Reply> {
                 model: None,
                 ready: readiness.is_ready,
                 model_version: None,
-                reason: &readiness.reason,
+                reason: readiness.reason,
             })?;
             Ok(with_readiness(reply, readiness.is_ready, Code::Unavailable))
         }
@@ -104,23 +67,14 @@ pub(super) async fn ready(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 }
 
 fn model_ready(model: &ModelStatus) -> Result<Reply> {
-    let health = model_health(model);
+    let health = ModelHealth::from(model);
     let reply = Reply::serialized(&Ready {
-        model: Some(model.name.as_str()),
+        model: Some(model.name.to_string()),
         ready: health.ready,
         model_version: health.model_version,
-        reason: health.reason.as_deref().unwrap_or_default(),
+        reason: health.reason.unwrap_or_default(),
     })?;
     Ok(with_readiness(reply, health.ready, Code::ModelNotReady))
-}
-
-fn model_health(model: &ModelStatus) -> ModelHealth<'_> {
-    let latest = model.latest();
-    ModelHealth {
-        ready: latest.is_some(),
-        model_version: latest.map(|status| status.version.as_str()),
-        reason: model.problem(),
-    }
 }
 
 fn with_readiness(reply: Reply, is_ready: bool, otherwise: Code) -> Reply {

@@ -2,42 +2,26 @@
 
 use std::sync::Arc;
 
+use api::server::Index;
 use contract::Result;
-use serde::Serialize;
 
 use super::API_VERSION;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
 
-#[derive(Serialize)]
-struct Index<'a> {
-    name: &'a str,
-    version: &'a str,
-    api_version: &'a str,
-    // Probes of the KServe protocol, version 1, look for this key.
-    status: &'a str,
-    predict: &'a str,
-    models: &'a str,
-    health: &'a str,
-    metrics: &'a str,
-    open_inference: &'a str,
-    openapi: &'a str,
-    docs: &'a str,
-}
-
 /// Handles `GET /`.
 pub(super) async fn index(ctx: Arc<Context>, _: Call) -> Result<Reply> {
     Reply::serialized(&Index {
-        name: "lockgate",
-        version: &ctx.server.version,
-        api_version: API_VERSION,
-        status: "alive",
-        predict: "/predict",
-        models: "/models",
-        health: "/health",
-        metrics: "/metrics",
-        open_inference: "/v2",
-        openapi: "/openapi.json",
-        docs: "/docs",
+        name: "lockgate".to_owned(),
+        version: ctx.server.version.clone(),
+        api_version: API_VERSION.to_owned(),
+        status: "alive".to_owned(),
+        predict: "/predict".to_owned(),
+        models: "/models".to_owned(),
+        health: "/health".to_owned(),
+        metrics: "/metrics".to_owned(),
+        open_inference: "/v2".to_owned(),
+        openapi: "/openapi.json".to_owned(),
+        docs: "/docs".to_owned(),
     })
 }

@@ -1,28 +1,19 @@
 //! `GET /models`, `/models/{model}` and `/model/info`: models, versions and signatures.
 
-mod description;
-mod scheduling;
-
 use std::sync::Arc;
 
+use api::model::{Info, Model, ModelList, ModelVersion};
 use contract::{Code, Error, ModelStatus, Result};
-use serde::Serialize;
 
-use self::description::{InfoReply, ModelEntry, VersionDetail};
 use super::target::target;
 use crate::context::Context;
 use crate::rest::{Call, Reply};
-
-#[derive(Serialize)]
-struct ModelList<'a> {
-    models: Vec<ModelEntry<'a>>,
-}
 
 /// Handles `GET /models`.
 pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
     let models = ctx.control.models();
     Reply::serialized(&ModelList {
-        models: models.iter().map(ModelEntry::summary).collect(),
+        models: models.iter().map(Model::summary).collect(),
     })
 }
 
@@ -30,7 +21,7 @@ pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
 pub(super) async fn model(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let model = ctx.control.model(&call.required_model()?)?;
     match call.path_parameter("version") {
-        None => Reply::serialized(&ModelEntry::detail(&model)),
+        None => Reply::serialized(&Model::detail(&model)),
         Some(version) => version_reply(&model, version),
     }
 }
@@ -56,11 +47,11 @@ fn version_reply(model: &ModelStatus, version: &str) -> Result<Reply> {
             ),
         )
     })?;
-    Reply::serialized(&VersionDetail::new(Some(&model.name), status))
+    Reply::serialized(&ModelVersion::detail(Some(&model.name), status))
 }
 
 /// Handles `GET /model/info`: the version that would answer a call.
 pub(super) async fn info(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let route = ctx.infer.route(&target(&call, None, None)?)?;
-    Reply::serialized(&InfoReply::new(&route.info))
+    Reply::serialized(&Info::from(&*route.info))
 }

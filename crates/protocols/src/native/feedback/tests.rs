@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
-use contract::RequestId;
 use contract::testing::{EchoServer, RecordingObserver};
+use contract::{FeedbackTarget, FeedbackValue, Label, ModelName, RequestId};
 use http::Request;
 use http_body_util::BodyExt;
 use proptest::prelude::*;
@@ -96,9 +96,9 @@ async fn what_cannot_be_read_is_refused_with_its_place() {
 
 #[test]
 fn a_truth_value_is_a_label_of_zero_or_one() {
-    let body = serde_json::from_str(r#"{"request_id": "a", "label": true}"#).unwrap();
+    let body: FeedbackItem = serde_json::from_str(r#"{"request_id": "a", "label": true}"#).unwrap();
     let expected = FeedbackValue::Label(Label::Integer(1));
-    assert_eq!(parse_item(body).unwrap().value, expected);
+    assert_eq!(body.into_feedback().unwrap().value, expected);
 }
 
 fn any_feedback() -> impl Strategy<Value = Feedback> {
@@ -141,8 +141,8 @@ fn written(feedback: &Feedback) -> String {
 proptest! {
     #[test]
     fn feedback_is_read_as_it_was_meant(feedback in any_feedback()) {
-        let body = serde_json::from_str(&written(&feedback)).unwrap();
-        prop_assert_eq!(parse_item(body).unwrap(), feedback);
+        let body: FeedbackItem = serde_json::from_str(&written(&feedback)).unwrap();
+        prop_assert_eq!(body.into_feedback().unwrap(), feedback);
     }
 
     #[test]
@@ -157,8 +157,8 @@ proptest! {
                 received: tokio::time::Instant::now().into_std(),
                 deadline: None,
             };
-            drop(call.json::<FeedbackBody>().and_then(parse_item));
-            drop(call.json::<Vec<FeedbackBody>>().and_then(|items| parse_items(items, 3)));
+            drop(call.json::<FeedbackItem>().and_then(FeedbackItem::into_feedback));
+            drop(call.json::<Vec<FeedbackItem>>().and_then(|items| parse_items(items, 3)));
         }
     }
 }

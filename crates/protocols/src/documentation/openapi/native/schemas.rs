@@ -1,8 +1,12 @@
 //! The schemas of the simple JSON API that are the same for all models.
 
-mod catalog;
-
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use api::components::{self, Component};
+use api::feedback::{FeedbackItem, FeedbackReply};
+use api::model::{Info, ModelList};
+use api::server::{Health, Index, Live, Ready};
+use utoipa::openapi::schema::{
+    AllOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
+};
 
 use super::super::schema::{
     AnySchema, Field, any_of, anything, component, count, either, list, map, object, one_of,
@@ -10,65 +14,41 @@ use super::super::schema::{
 };
 
 /// Returns all schemas.
-pub(in super::super) fn schemas() -> Vec<(&'static str, AnySchema)> {
+pub(in super::super) fn schemas() -> Vec<Component> {
     let (name, version) = (text("The model that answered"), text("Its version"));
     let predictions = anything("One output as nested arrays, several in an object by name");
     let mut schemas = vec![
-        ("PredictRequest", predict_request()),
+        ("PredictRequest".to_owned(), predict_request()),
         (
-            "PredictReply",
+            "PredictReply".to_owned(),
             object("", reply_fields(predictions, name, version)),
         ),
-        ("BatchRequest", batch_request()),
-        ("BatchReply", batch_reply()),
-        ("ImageReply", image_reply()),
-        ("Feedback", feedback()),
-        ("FeedbackReply", feedback_reply()),
+        ("BatchRequest".to_owned(), batch_request()),
+        ("BatchReply".to_owned(), batch_reply()),
+        ("ImageReply".to_owned(), image_reply()),
+        ("Feedback".to_owned(), feedback()),
     ];
-    schemas.extend(catalog::schemas());
+    components::add::<FeedbackItem>(&mut schemas);
+    components::add::<FeedbackReply>(&mut schemas);
+    components::add::<Index>(&mut schemas);
+    components::add::<Health>(&mut schemas);
+    components::add::<Live>(&mut schemas);
+    components::add::<Ready>(&mut schemas);
+    components::add::<ModelList>(&mut schemas);
+    components::add::<Info>(&mut schemas);
     schemas
 }
 
 fn feedback() -> AnySchema {
-    let text_or_integer = |description: &str| either([Type::String, Type::Integer], description);
-    let label = "The right class: the reward is 1 when the answer agrees, otherwise 0";
-    let time = "The time at which it became known; ignored here";
-    let item = |subject: Field, verdict: Field| {
-        let model = optional("model", text("The model; any when it is left out"));
-        object(
-            "",
-            [subject, verdict, model, optional("ts", anything(time))],
-        )
-    };
-    let request = || required("request_id", text("The id of the answer"));
-    let unit = required("unit", text_or_integer("The unit of the request"));
-    let reward = || required("reward", scalar(Type::Number, "The reward"));
-    let items = [
-        item(request(), reward()),
-        item(request(), required("label", text_or_integer(label))),
-        item(unit, reward()),
-    ];
-    let one = one_of("", items);
+    let needs = |name: &str| ObjectBuilder::new().required(name).into();
+    let one = AllOfBuilder::new()
+        .item(component("FeedbackItem"))
+        .item(one_of("", [needs("request_id"), needs("unit")]))
+        .item(one_of("", [needs("reward"), needs("label")]))
+        .build();
+    let one = AnySchema::from(Schema::AllOf(one));
     let many = list("At most `max_batch_requests`", one.clone());
     one_of("Feedback on answers", [one, many])
-}
-
-fn feedback_reply() -> AnySchema {
-    let error = object(
-        "The reason for a refusal",
-        [
-            required("code", component("ErrorCode")),
-            required("message", text("")),
-        ],
-    );
-    let item = object(
-        "",
-        [
-            required("status", count("202 when it was accepted")),
-            optional("error", error),
-        ],
-    );
-    object("", [required("results", list("", item))])
 }
 
 fn predict_request() -> AnySchema {

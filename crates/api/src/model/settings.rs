@@ -1,0 +1,130 @@
+//! The settings of a version, as far as replies show them.
+
+use std::time::Duration;
+
+use contract::{ImageChannels, ImageInput, ImageLayout, ModelInfo};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The settings of a version, with its defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ModelSettings {
+    /// The most rows of a request; `null` when requests have no rows.
+    #[schema(required)]
+    pub max_request_rows: Option<usize>,
+    /// The most rows of a batch.
+    #[schema(required)]
+    pub max_batch_rows: Option<usize>,
+    /// True when requests are batched.
+    pub batching: bool,
+    /// The reason for it.
+    pub batching_reason: String,
+    /// The most time in milliseconds that a request waits for others.
+    pub max_batch_delay_ms: f64,
+    /// The number of instances.
+    pub instances: usize,
+    /// Threads of each session.
+    pub threads: usize,
+    /// The execution provider.
+    pub provider: String,
+    /// The session mode.
+    pub session_mode: String,
+    /// The reason for it.
+    pub session_reason: String,
+    /// The default timeout of a request in milliseconds.
+    #[schema(required)]
+    pub timeout_ms: Option<f64>,
+    /// True when scores are converted to probabilities.
+    pub softmax: bool,
+    /// The number of the most probable classes in replies.
+    pub top_k: usize,
+    /// The preparation of pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub image: Option<ImageSettings>,
+}
+
+/// The image settings with the keys of `model.yaml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageSettings {
+    /// The size to which pictures are resized.
+    #[schema(required)]
+    pub resize: Option<ImageResize>,
+    /// Height and width of the middle part that is kept.
+    #[schema(required)]
+    pub crop: Option<(u32, u32)>,
+    /// `rgb`, `bgr` or `grey`.
+    pub channels: String,
+    /// `nchw` or `nhwc`.
+    pub layout: String,
+    /// The factor of each value.
+    pub scale: f32,
+    /// The means by channel.
+    pub mean: Vec<f32>,
+    /// The standard deviations by channel.
+    pub std: Vec<f32>,
+}
+
+/// The size to which pictures are resized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum ImageResize {
+    /// The length of the shorter side.
+    ShorterSide(u32),
+    /// Height and width.
+    HeightAndWidth([u32; 2]),
+}
+
+impl From<&ModelInfo> for ModelSettings {
+    fn from(info: &ModelInfo) -> Self {
+        Self {
+            max_request_rows: info.max_request_rows.map(usize::from),
+            max_batch_rows: info.max_batch_rows.map(usize::from),
+            batching: info.is_batching,
+            batching_reason: info.batching_reason.clone(),
+            max_batch_delay_ms: millis(info.max_batch_delay),
+            instances: info.n_instances,
+            threads: info.session_layout.threads.get(),
+            provider: info.session_layout.provider.to_string(),
+            session_mode: info.session_layout.mode().as_str().to_owned(),
+            session_reason: info.session_layout.reason.to_string(),
+            timeout_ms: info.default_timeout.map(millis),
+            softmax: info.output.softmax,
+            top_k: info.output.top_k,
+            image: info.image.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl From<&ImageInput> for ImageSettings {
+    fn from(image: &ImageInput) -> Self {
+        let channels = match image.channels {
+            ImageChannels::Rgb => "rgb",
+            ImageChannels::Bgr => "bgr",
+            ImageChannels::Grey => "grey",
+        };
+        let layout = match image.layout {
+            ImageLayout::Nchw => "nchw",
+            ImageLayout::Nhwc => "nhwc",
+        };
+        Self {
+            resize: match image.resize {
+                contract::ImageResize::None => None,
+                contract::ImageResize::ShorterSide(size) => Some(ImageResize::ShorterSide(size)),
+                contract::ImageResize::Exact(height, width) => {
+                    Some(ImageResize::HeightAndWidth([height, width]))
+                }
+            },
+            crop: image.crop,
+            channels: channels.to_owned(),
+            layout: layout.to_owned(),
+            scale: image.scale,
+            mean: image.mean.to_vec(),
+            std: image.std.to_vec(),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
