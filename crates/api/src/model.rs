@@ -224,7 +224,7 @@ impl ModelVersion {
             created_at: Some(time_text(info.created_at)),
             inputs: Some(tensors(&info.signature.inputs)),
             outputs: Some(tensors(&info.signature.outputs)),
-            labels: Some(info.labels.to_vec()),
+            labels: Some(info.labels.clone()),
             settings: Some(ModelSettings::from(info)),
             metadata: Some(info.metadata.clone()),
             ..self

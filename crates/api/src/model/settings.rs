@@ -85,9 +85,9 @@ impl From<&ModelInfo> for ModelSettings {
             max_batch_delay_ms: millis(info.max_batch_delay),
             instances: info.n_instances,
             threads: info.session_layout.threads.get(),
-            provider: info.session_layout.provider.to_string(),
+            provider: info.session_layout.provider.clone(),
             session_mode: info.session_layout.mode().as_str().to_owned(),
-            session_reason: info.session_layout.reason.to_string(),
+            session_reason: info.session_layout.reason.clone(),
             timeout_ms: info.default_timeout.map(millis),
             softmax: info.output.softmax,
             top_k: info.output.top_k,
@@ -119,8 +119,8 @@ impl From<&ImageInput> for ImageSettings {
             channels: channels.to_owned(),
             layout: layout.to_owned(),
             scale: image.scale,
-            mean: image.mean.to_vec(),
-            std: image.std.to_vec(),
+            mean: image.mean.clone(),
+            std: image.std.clone(),
         }
     }
 }

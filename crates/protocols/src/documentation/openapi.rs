@@ -1,7 +1,8 @@
 //! The OpenAPI document: all routes, and for each ready version its own schemas.
 //!
-//! Decision: it is assembled by builders. A derive could describe only what is known at compile
-//! time, and the models, the part that readers want, are not.
+//! Decision: documents of the product are described by the types of `api`. Operations and the
+//! schemas that follow the signature of a model are assembled by builders, since a derive can
+//! describe only what is known at compile time.
 
 mod admin;
 mod endpoint;

@@ -12,6 +12,8 @@ use tower::ServiceExt;
 use super::*;
 use crate::context::{Limits, ServerInfo};
 
+mod replies;
+
 fn tensor(name: &str, element_type: ElementType, dims: &[i64]) -> TensorSpec {
     let dim = |&size: &i64| usize::try_from(size).map_or(Dimension::Dynamic, Dimension::Fixed);
     TensorSpec {

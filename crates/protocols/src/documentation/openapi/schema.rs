@@ -1,7 +1,8 @@
 //! Short builders for schemas: objects of fields, lists, texts and numbers.
 //!
-//! Decision: every schema here is open. A reply may gain fields, and unknown fields of a request
-//! are ignored, so the document never has `additionalProperties: false`.
+//! Decision: every schema built here is open. A reply may gain fields, and unknown fields of a
+//! request are ignored, so none has `additionalProperties: false`; types of `api` that refuse
+//! unknown keys say so.
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, Ref, Schema, SchemaType, Type};
