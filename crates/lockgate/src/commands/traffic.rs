@@ -3,8 +3,12 @@
 mod assign;
 mod results;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use api::routing::{ArmReport, Routing};
+use api::split::{Bandit, BanditRule, Traffic};
+use contract::UnitSource;
 use hyper::Method;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::client::{Client, path_segment};
@@ -84,60 +88,49 @@ fn unit_body(unit: &str, fallback: &str) -> Result<Value> {
 
 /// Prints the routing rules of a model as text.
 pub(super) fn show_routing(answer: &Value) -> Result<()> {
-    let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("none");
-    output::line(format_args!("model {}", text("model")))?;
-    match answer.get("pinned").and_then(Value::as_str) {
+    let routing = Routing::deserialize(answer)
+        .context("the routing rules have an unknown format; use the same version of Lockgate")?;
+    output::line(format_args!("model {}", routing.model))?;
+    match &routing.pinned {
         Some(pinned) => output::line(format_args!("version {pinned} is pinned"))?,
         None => output::line(format_args!(
             "version {} answers by default",
-            text("default")
+            routing.default.as_deref().unwrap_or("none")
         ))?,
     }
-    for (label, version) in answer
-        .get("labels")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        output::line(format_args!(
-            "label {label} is on version {}",
-            version.as_str().unwrap_or_default()
-        ))?;
+    for (label, version) in &routing.labels {
+        output::line(format_args!("label {label} is on version {version}"))?;
     }
-    match answer.get("traffic").filter(|traffic| !traffic.is_null()) {
+    match &routing.traffic {
         Some(traffic) => {
-            show_split(traffic, answer.get("results"))?;
-            results::show(answer)?;
+            show_split(traffic, &routing.results)?;
+            results::show(&routing)?;
         }
         None => output::line("no split")?,
     }
-    match answer.get("requests_without_unit").and_then(Value::as_u64) {
-        None | Some(0) => {}
-        Some(count) => output::line(format_args!(
+    match routing.requests_without_unit {
+        0 => {}
+        count => output::line(format_args!(
             "{count} requests had no unit where the split looks for it"
         ))?,
     }
     Ok(())
 }
 
-fn show_split(traffic: &Value, results: Option<&Value>) -> Result<()> {
-    let text = |value: &Value, key: &str| match value.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-        None => String::new(),
-    };
-    let unit = traffic.get("unit").map_or(String::new(), |unit| {
-        format!("{} {}", text(unit, "from"), text(unit, "name"))
-    });
+fn show_split(traffic: &Traffic, results: &[ArmReport]) -> Result<()> {
+    let split = traffic.clone().into_split()?;
     output::line(format_args!(
         "split by {}, unit {}",
-        text(traffic, "hash"),
-        unit.trim_end()
+        split.hash.as_str(),
+        unit_text(&split.unit.source)
     ))?;
-    if let Some(bandit) = traffic.get("bandit") {
+    if let Some(Bandit::Rule(BanditRule {
+        period: Some(period),
+        ..
+    })) = &traffic.bandit
+    {
         output::line(format_args!(
-            "the weights follow the rewards every {}",
-            text(bandit, "period")
+            "the weights follow the rewards every {period}"
         ))?;
     }
     let header = [
@@ -145,29 +138,31 @@ fn show_split(traffic: &Value, results: Option<&Value>) -> Result<()> {
         "feedback",
     ];
     let mut rows = table(&header);
-    for arm in traffic
-        .get("split")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let results = results.and_then(Value::as_array).into_iter().flatten();
-        let result = results
-            .clone()
-            .find(|result| result.get("arm") == arm.get("name"));
+    for arm in split.arms {
+        let result = results.iter().find(|result| result.arm == arm.name);
         // The weight in force, which a bandit changes.
-        let weight = text(result.unwrap_or(arm), "weight");
-        let mut row = vec![text(arm, "name"), text(arm, "version"), weight];
+        let weight = result.map_or(arm.weight, |result| result.weight);
+        let mut row = vec![arm.name, arm.version, json!(weight).to_string()];
         if let Some(result) = result {
-            row.extend(["units", "requests", "errors"].map(|key| text(result, key)));
-            let latency = result.get("latency_ms").unwrap_or(&Value::Null);
-            row.extend(["p50", "p99"].map(|key| text(latency, key)));
-            row.extend(results::reward(result));
+            let counts = [result.units, result.requests, result.errors];
+            row.extend(counts.map(|count| count.to_string()));
+            let latency = result.latency_ms;
+            row.extend([latency.p50, latency.p99].map(|millis| json!(millis).to_string()));
+            row.extend(results::reward(result.reward));
         }
         rows.add_row(row);
     }
     output::line(rows)?;
     Ok(())
+}
+
+fn unit_text(source: &UnitSource) -> String {
+    match source {
+        UnitSource::Field(name) => format!("json {name}"),
+        UnitSource::Header(name) => format!("header {name}"),
+        UnitSource::Cookie(name) => format!("cookie {name}"),
+        UnitSource::Random => "random".to_owned(),
+    }
 }
 
 #[cfg(test)]

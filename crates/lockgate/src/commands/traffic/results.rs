@@ -1,7 +1,7 @@
 //! Prints the results of the arms of a split as tables.
 
 use anyhow::Result;
-use serde_json::Value;
+use api::routing::{ArmComparison, ArmReport, CountedOutputs, OutputKind, Reward, Routing};
 
 use crate::commands::table::table;
 use crate::output;
@@ -15,17 +15,25 @@ const SCORES: [&str; 12] = [
 ];
 
 /// Prints the distribution of answers, the comparison and the sample ratio.
-pub(super) fn show(answer: &Value) -> Result<()> {
-    show_outputs(list(answer, "results"))?;
-    show_comparison(list(answer, "comparison"))?;
-    show_ratio(answer.get("sample_ratio").unwrap_or(&Value::Null))
+pub(super) fn show(routing: &Routing) -> Result<()> {
+    show_outputs(&routing.results)?;
+    show_comparison(&routing.comparison)?;
+    match routing.sample_ratio {
+        Some(ratio) if ratio.is_off => output::line(format_args!(
+            "the units do not follow the weights (ln BF {:.4} of {:.4}); the split is broken, and \
+             no comparison holds",
+            ratio.ln_bf, ratio.limit
+        ))?,
+        Some(_) | None => {}
+    }
+    Ok(())
 }
 
-fn show_outputs(results: &[Value]) -> Result<()> {
+fn show_outputs(results: &[ArmReport]) -> Result<()> {
     let mut rows = table(&["arm", "answers"]);
     for result in results {
-        if let Some(outputs) = result.get("outputs").filter(|outputs| outputs.is_object()) {
-            rows.add_row([text(result, "arm"), distribution(outputs)]);
+        if let Some(outputs) = &result.outputs {
+            rows.add_row([result.arm.clone(), distribution(outputs)]);
         }
     }
     if !rows.is_empty() {
@@ -35,9 +43,9 @@ fn show_outputs(results: &[Value]) -> Result<()> {
 }
 
 /// Formats the most frequent answers, with their share.
-fn distribution(outputs: &Value) -> String {
-    let is_score = outputs.get("kind").and_then(Value::as_str) == Some("scores");
-    let counts = list(outputs, "counts").iter().filter_map(Value::as_u64);
+fn distribution(outputs: &CountedOutputs) -> String {
+    let is_score = outputs.kind == OutputKind::Scores;
+    let counts = outputs.counts.iter().copied();
     let total: u64 = counts.clone().sum();
     let mut kinds: Vec<_> = counts.enumerate().filter(|(_, count)| *count > 0).collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -56,7 +64,7 @@ fn distribution(outputs: &Value) -> String {
     shown.join(", ")
 }
 
-fn show_comparison(comparison: &[Value]) -> Result<()> {
+fn show_comparison(comparison: &[ArmComparison]) -> Result<()> {
     let header = [
         "arm",
         "with",
@@ -69,21 +77,23 @@ fn show_comparison(comparison: &[Value]) -> Result<()> {
     ];
     let mut rows = table(&header);
     for pair in comparison {
-        for (key, what) in [("error_rate", "error rate"), ("reward", "mean reward")] {
-            let Some(difference) = pair.get(key).filter(|one| one.is_object()) else {
+        for (difference, what) in [
+            (pair.error_rate, "error rate"),
+            (pair.reward, "mean reward"),
+        ] {
+            let Some(difference) = difference else {
                 continue;
             };
-            let end = |index: usize| difference.pointer(&format!("/interval/{index}"));
-            let is_significant = difference.get("significant") == Some(&Value::Bool(true));
+            let [lower, upper] = difference.interval;
             rows.add_row([
-                text(pair, "arm"),
-                text(pair, "with"),
+                pair.arm.clone(),
+                pair.with.clone(),
                 what.to_owned(),
-                number(difference.get("estimate")),
-                number(end(0)),
-                number(end(1)),
-                number(difference.get("p_value")),
-                if is_significant { "yes" } else { "no" }.to_owned(),
+                number(Some(difference.estimate)),
+                number(Some(lower)),
+                number(Some(upper)),
+                number(Some(difference.p_value)),
+                if difference.significant { "yes" } else { "no" }.to_owned(),
             ]);
         }
     }
@@ -93,57 +103,30 @@ fn show_comparison(comparison: &[Value]) -> Result<()> {
     Ok(())
 }
 
-fn show_ratio(ratio: &Value) -> Result<()> {
-    if ratio.get("is_off") == Some(&Value::Bool(true)) {
-        output::line(format_args!(
-            "the units do not follow the weights (ln BF {} of {}); the split is broken, and no \
-             comparison holds",
-            number(ratio.get("ln_bf")),
-            number(ratio.get("limit"))
-        ))?;
-    }
-    Ok(())
-}
-
 /// Returns the mean reward of an arm and its number of rewards, as two cells.
-pub(super) fn reward(result: &Value) -> [String; 2] {
-    let reward = result.get("reward").unwrap_or(&Value::Null);
-    [number(reward.get("mean")), text(reward, "n")]
+pub(super) fn reward(reward: Reward) -> [String; 2] {
+    [number(reward.mean), reward.n.to_string()]
 }
 
-fn number(value: Option<&Value>) -> String {
-    let value = value.and_then(Value::as_f64);
+fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
-}
-
-fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    let list = value.get(key).and_then(Value::as_array);
-    list.map_or(&[], Vec::as_slice)
-}
-
-fn text(value: &Value, key: &str) -> String {
-    match value.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-        None => String::new(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn the_most_frequent_answers_come_first() {
+        let distribution = |kind, counts| distribution(&CountedOutputs { kind, counts });
         let mut counts = vec![0; 32];
         (counts[7], counts[3]) = (3, 1);
-        let classes = json!({"kind": "classes", "counts": counts});
-        assert_eq!(distribution(&classes), "7: 75.0 %, 3: 25.0 %");
-        let scores = json!({"kind": "scores", "counts": [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]});
-        assert_eq!(distribution(&scores), "0-0.1: 50.0 %, >1: 50.0 %");
-        let many = json!({"kind": "classes", "counts": [1, 1, 1, 1, 1, 1, 1, 1]});
-        assert!(distribution(&many).ends_with("and 3 more"));
+        let classes = distribution(OutputKind::Classes, counts);
+        assert_eq!(classes, "7: 75.0 %, 3: 25.0 %");
+        let scores = vec![0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+        let scores = distribution(OutputKind::Scores, scores);
+        assert_eq!(scores, "0-0.1: 50.0 %, >1: 50.0 %");
+        let many = distribution(OutputKind::Classes, vec![1; 8]);
+        assert!(many.ends_with("and 3 more"));
     }
 }
