@@ -252,6 +252,22 @@ async fn the_operations_cover_both_protocols_and_every_version() {
     insta::assert_snapshot!("operations", lines.join("\n"));
 }
 
+/// OpenAPI 3.1 requires a description of every response that is no reference.
+#[tokio::test]
+async fn every_response_has_a_description() {
+    let document = document(two_models()).await;
+    let mut missing = Vec::new();
+    for (method, path, operation) in operations(&document) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let description = response["description"].as_str().unwrap_or_default();
+            if response.get("$ref").is_none() && description.is_empty() {
+                missing.push(format!("{method} {path} {status}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[tokio::test]
 async fn the_schemas_of_models_follow_their_signatures() {
     let document = document(two_models()).await;

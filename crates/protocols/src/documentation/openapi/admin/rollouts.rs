@@ -179,7 +179,7 @@ fn endpoint(method: HttpMethod, path: &str, id: &str, summary: &str, schema: &st
         purpose: Purpose::Rollout,
         parameters: Vec::new(),
         body: None,
-        reply: json_reply("", schema, None),
+        reply: json_reply("The requested document", schema, None),
         refusal: None,
     }
 }
