@@ -101,7 +101,12 @@ fn router() -> Router {
     let server = Arc::new(EchoServer::new(models.into_iter().chain([image_model()])));
     let context = Context {
         infer: Arc::clone(&server) as _,
-        control: server,
+        catalog: Arc::clone(&server) as _,
+        lifecycle: Arc::clone(&server) as _,
+        traffic: Arc::clone(&server) as _,
+        recorder: Arc::clone(&server) as _,
+        feedback: server,
+        rollouts: None,
         observe: Arc::new(DiscardingObserver),
         limits: Limits {
             body_bytes: 1 << 20,

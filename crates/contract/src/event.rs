@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::control::VersionState;
+use crate::catalog::VersionState;
 use crate::error::Code;
 use crate::model::{ModelName, Version};
 use crate::response::Timings;

@@ -1,5 +1,9 @@
-//! Feedback: a reward or label for an answer, sent when it becomes known.
+//! `FeedbackSink`: takes feedback, which is a reward or label for an answer, sent when it becomes
+//! known.
 
+use std::fmt;
+
+use crate::error::Result;
 use crate::model::ModelName;
 
 /// Feedback about one answer, or about one unit of a split.
@@ -38,4 +42,15 @@ pub enum Label {
     Integer(i64),
     /// The text of the class.
     Text(String),
+}
+
+/// Takes feedback. May be called from many tasks at once.
+pub trait FeedbackSink: Send + Sync + fmt::Debug {
+    /// Credits feedback to the arms that answered, and returns one result for each item. Cheap, and
+    /// does not wait.
+    ///
+    /// # Errors
+    /// `request_not_found` for an unknown answer or unit, `model_not_found`, and `invalid_request`
+    /// for a label of an answer without a class.
+    fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>>;
 }

@@ -1,18 +1,20 @@
 //! The types and traits that every part of Lockgate shares.
 //!
-//! Plain types, one error, one event enum and five traits; no I/O, no async runtime, no serde. Wire
+//! Plain types, one error, one event enum and a few object-safe traits; no I/O, no async runtime, no serde. Wire
 //! and file formats have their own types, in the crates that use them, and convert to these.
 
 pub mod admission_level;
+pub mod catalog;
 pub mod concurrency;
-pub mod control;
 pub mod engine;
 pub mod error;
 pub mod event;
 pub mod feedback;
 pub mod infer;
+pub mod lifecycle;
 pub mod model;
 pub mod observe;
+pub mod recorder;
 pub mod request;
 pub mod response;
 pub mod rollout;
@@ -24,21 +26,23 @@ pub mod testing;
 pub mod traffic;
 
 pub use admission_level::AdmissionLevel;
-pub use concurrency::{Concurrency, SessionLayout, SessionMode};
-pub use control::{
-    BatchStatistics, Control, CountAndTime, ModelStatus, Readiness, VersionState,
+pub use catalog::{
+    BatchStatistics, Catalog, CountAndTime, ModelStatus, Readiness, VersionState,
     VersionStatistics, VersionStatus,
 };
+pub use concurrency::{Concurrency, SessionLayout, SessionMode};
 pub use engine::{Engine, LoadSpec, LoadedModel, Session, Terminate};
 pub use error::{Code, Error, Result};
 pub use event::{Event, RolloutRate, RolloutReading, RolloutScore};
-pub use feedback::{Feedback, FeedbackTarget, FeedbackValue, Label};
+pub use feedback::{Feedback, FeedbackSink, FeedbackTarget, FeedbackValue, Label};
 pub use infer::{AssignmentAttributes, BoxFuture, Infer, Route, Target, Urgency};
+pub use lifecycle::Lifecycle;
 pub use model::{
     Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,
     OutputPostprocessing, SharedModelInfo, Signature, TensorSpec, Version, VersionSelector,
 };
 pub use observe::{Exposition, Observe};
+pub use recorder::Recorder;
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
 pub use response::{InferResponse, ServedBy, Timings};
 pub use rollout::{
@@ -50,6 +54,6 @@ pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
 pub use traffic::{
     Arm, ArmResult, AssignmentHash, Bandit, Change, Comparison, Difference, Fallback, HistoryEntry,
-    Layer, OutputCounts, RewardResult, Routing, SampleRatio, Split, Unit, UnitSource,
+    Layer, OutputCounts, RewardResult, Routing, SampleRatio, Split, Traffic, Unit, UnitSource,
     check_traffic_name,
 };

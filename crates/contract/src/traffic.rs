@@ -1,13 +1,16 @@
-//! Traffic: the routing rules of a model and the results of its splits, as plain data.
+//! `Traffic`: changes the routing rules of a model. The rules and the results of its splits are
+//! plain data.
 //!
 //! Decision: the rules are unchecked, as the operator wrote them; the code that applies them checks
 //! them as a whole, because one weight can only be wrong together with the others.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Result};
-use crate::model::Version;
+use crate::infer::BoxFuture;
+use crate::model::{ModelName, Version};
 
 /// The longest name of an arm or a label.
 const MAX_NAME_BYTES: usize = 64;
@@ -325,6 +328,32 @@ pub fn check_traffic_name(name: &str) -> Result<()> {
             name.escape_debug()
         ))),
     }
+}
+
+/// Changes the traffic of models. May be called from many tasks at once.
+pub trait Traffic: Send + Sync + fmt::Debug {
+    /// Applies a change for `actor` and returns the new routing rules once they are persisted.
+    /// Loading returns when the version serves.
+    ///
+    /// # Errors
+    /// `model_not_found`, `version_not_found`, `invalid_request` for an invalid change, and the
+    /// reason why a version failed to load.
+    fn change<'a>(
+        &'a self,
+        name: &'a ModelName,
+        change: Change,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Routing>>;
+
+    /// Returns the last `limit` changes of a model, the newest first.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `internal` when they cannot be read.
+    fn history<'a>(
+        &'a self,
+        name: &'a ModelName,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>>;
 }
 
 #[cfg(test)]

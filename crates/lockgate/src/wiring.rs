@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use contract::{Control, Engine, Infer, Observe, VersionState};
+use contract::{Catalog, Engine, Observe, VersionState};
 use engines::OnnxEngine;
 use engines::onnx::Runtime;
 use monitor::{Monitor, NoopObserver};
@@ -70,18 +70,7 @@ pub(crate) async fn start(
         follower.initial_exchange().await;
         tasks.spawn(follower.run());
     }
-    let ctx = Arc::new(Context {
-        infer: Arc::clone(&server) as Arc<dyn Infer>,
-        control: Arc::clone(&server) as Arc<dyn Control>,
-        observe,
-        limits: config.limits.clone(),
-        server: ServerInfo {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            is_gpu_available: Host::detect().has_gpu,
-            is_control_enabled: config.is_model_control_enabled,
-            is_strict_json: config.is_strict_json,
-        },
-    });
+    let ctx = Arc::new(context(config, &server, observe));
     let (all, grpc, metrics) = ("REST, gRPC and metrics", "gRPC", "metrics and health");
     let addresses = [
         (all, Dialects::ALL, Some(config.address)),
@@ -103,6 +92,27 @@ pub(crate) async fn start(
         listeners,
         _tasks: tasks,
     })
+}
+
+/// Returns the context of the listeners: one server behind every trait.
+fn context(config: &Config, server: &Arc<Server>, observe: Arc<dyn Observe>) -> Context {
+    Context {
+        infer: Arc::clone(server) as _,
+        catalog: Arc::clone(server) as _,
+        lifecycle: Arc::clone(server) as _,
+        traffic: Arc::clone(server) as _,
+        recorder: Arc::clone(server) as _,
+        feedback: Arc::clone(server) as _,
+        rollouts: Some(Arc::clone(server) as _),
+        observe,
+        limits: config.limits.clone(),
+        server: ServerInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            is_gpu_available: Host::detect().has_gpu,
+            is_control_enabled: config.is_model_control_enabled,
+            is_strict_json: config.is_strict_json,
+        },
+    }
 }
 
 /// Returns the monitor, unless metrics are off.

@@ -3,15 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Control, Error, Infer, Observe, Result};
+use contract::{
+    Catalog, Error, FeedbackSink, Infer, Lifecycle, Observe, Recorder, Result, Rollouts, Traffic,
+};
 
 /// The services behind all protocols, shared by all listeners.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The inference service.
     pub infer: Arc<dyn Infer>,
-    /// Shows and changes what is served.
-    pub control: Arc<dyn Control>,
+    /// The models and their status.
+    pub catalog: Arc<dyn Catalog>,
+    /// Loads and unloads models.
+    pub lifecycle: Arc<dyn Lifecycle>,
+    /// Changes the routing rules of models.
+    pub traffic: Arc<dyn Traffic>,
+    /// Records requests for a comparison.
+    pub recorder: Arc<dyn Recorder>,
+    /// Takes feedback for answers.
+    pub feedback: Arc<dyn FeedbackSink>,
+    /// The rollouts; `None` where they are not supported.
+    pub rollouts: Option<Arc<dyn Rollouts>>,
     /// The observer that counts calls and exposes the metrics.
     pub observe: Arc<dyn Observe>,
     /// The limits of a request.
@@ -85,4 +97,28 @@ pub struct ServerInfo {
     pub is_control_enabled: bool,
     /// Is true when `NaN` and infinities are written as `null`, for strict JSON readers.
     pub is_strict_json: bool,
+}
+
+#[cfg(test)]
+impl Context {
+    /// Returns the context of a server without an engine, for a test to change.
+    pub(crate) fn of(echo: &Arc<contract::testing::EchoServer>) -> Self {
+        Self {
+            infer: Arc::clone(echo) as _,
+            catalog: Arc::clone(echo) as _,
+            lifecycle: Arc::clone(echo) as _,
+            traffic: Arc::clone(echo) as _,
+            recorder: Arc::clone(echo) as _,
+            feedback: Arc::clone(echo) as _,
+            rollouts: None,
+            observe: Arc::new(contract::testing::RecordingObserver::default()),
+            limits: Limits::default(),
+            server: ServerInfo {
+                version: "0.0.0-test".to_owned(),
+                is_gpu_available: false,
+                is_control_enabled: false,
+                is_strict_json: false,
+            },
+        }
+    }
 }

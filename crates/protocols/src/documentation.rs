@@ -13,7 +13,7 @@ use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
 use bytes::Bytes;
-use contract::{Control, Error, RequestId, Result, SharedModelInfo, VersionState};
+use contract::{Catalog, Error, RequestId, Result, SharedModelInfo, VersionState};
 use http::{HeaderValue, header};
 
 use crate::context::Context;
@@ -62,7 +62,7 @@ struct CachedDocument {
 
 impl DocumentCache {
     fn reply(&self, ctx: &Context) -> Result<Reply> {
-        let json = self.json(ready_versions(&*ctx.control), &ctx.server.version)?;
+        let json = self.json(ready_versions(&*ctx.catalog), &ctx.server.version)?;
         let mut reply = Reply::json(json);
         let fresh = HeaderValue::from_static("no-cache");
         reply.headers.push((header::CACHE_CONTROL, fresh));
@@ -105,8 +105,8 @@ impl CachedDocument {
 }
 
 /// Returns the ready versions by model, and by version in ascending order.
-fn ready_versions(control: &dyn Control) -> Vec<SharedModelInfo> {
-    control
+fn ready_versions(catalog: &dyn Catalog) -> Vec<SharedModelInfo> {
+    catalog
         .models()
         .into_iter()
         .flat_map(|model| model.versions)

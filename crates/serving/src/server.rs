@@ -1,25 +1,27 @@
-//! The server, which implements `Infer` and `Control`.
+//! The server, which implements `Infer` here, and the traits of operators in its modules.
 //!
 //! Decision: the server itself only reads. It reads the published snapshot and sends commands to
 //! the repository controller, so a request never waits for a load.
 
+mod catalog;
 mod counted_route;
+mod lifecycle;
 mod options;
 mod readiness;
 mod rng;
 mod rollouts;
+mod traffic;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use contract::{
-    AssignmentAttributes, BoxFuture, Change, Code, Control, Error, Feedback, HistoryEntry, Infer,
-    InferRequest, InferResponse, ModelName, ModelStatus, NamedTensor, Readiness, Result, Rollouts,
-    Route, Routing, ServedBy, Target, Urgency, VersionStatistics,
+    AssignmentAttributes, BoxFuture, Code, Error, Infer, InferRequest, InferResponse, Result,
+    Route, ServedBy, Target, Urgency,
 };
 use notify::RecommendedWatcher;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -32,7 +34,7 @@ use crate::catalog::settings::SettingsDefaults;
 use crate::catalog::version::VersionLoader;
 use crate::catalog::watch::watch;
 use crate::control::controller::{
-    ChangeRequest, Command, ControllerDependencies, Intervals, RepositoryController, RestoredState,
+    Command, ControllerDependencies, Intervals, RepositoryController, RestoredState,
 };
 use crate::control::persistence::DesiredStateStore;
 use crate::control::snapshot::{ServedVersion, Snapshot};
@@ -59,7 +61,7 @@ const MAX_COMMANDS: usize = 16;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let root = folder.path().to_owned();
 /// # let observe = std::sync::Arc::new(contract::testing::RecordingObserver::default());
-/// use contract::Control;
+/// use contract::Catalog;
 ///
 /// let engines = vec![];
 /// let cores = std::num::NonZeroUsize::MIN;
@@ -271,108 +273,6 @@ impl Infer for Server {
             }
             result
         })
-    }
-}
-
-impl Control for Server {
-    fn models(&self) -> Vec<ModelStatus> {
-        let snapshot = self.published.load();
-        let models = snapshot.table.models.iter();
-        models
-            .map(|(name, row)| snapshot.status(name, row))
-            .collect()
-    }
-
-    fn model(&self, name: &ModelName) -> Result<ModelStatus> {
-        let snapshot = self.published.load();
-        Ok(snapshot.status(name, snapshot.table.model(name)?))
-    }
-
-    fn readiness(&self) -> Readiness {
-        let is_shutting_down = self.is_shutting_down.load(Ordering::Acquire);
-        let stuck = |served: &Arc<ServedVersion>| served.loaded_version.stuck_reason();
-        readiness::readiness(&self.published.load().table, is_shutting_down, stuck)
-    }
-
-    fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {
-        let snapshot = self.published.load();
-        let rows = match name {
-            Some(name) => vec![snapshot.table.model(name)?],
-            None => snapshot.table.models.values().collect(),
-        };
-        let versions = rows.into_iter().flat_map(|row| &row.versions);
-        let served = versions.filter_map(|row| row.handle.as_ref());
-        let counters = served.map(|served| served.loaded_version.counters());
-        Ok(counters.collect())
-    }
-
-    fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let (done, answer) = oneshot::channel();
-            let model = name.clone();
-            self.send(Command::Load { model, done }).await?;
-            answer.await.map_err(|_| controller_is_gone())?
-        })
-    }
-
-    fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let (done, answer) = oneshot::channel();
-            let model = name.clone();
-            self.send(Command::Unload { model, done }).await?;
-            answer.await.map_err(|_| controller_is_gone())?
-        })
-    }
-
-    fn change<'a>(
-        &'a self,
-        name: &'a ModelName,
-        change: Change,
-        actor: &'a str,
-    ) -> BoxFuture<'a, Result<Routing>> {
-        Box::pin(async move {
-            let (done, answer) = oneshot::channel();
-            let request = ChangeRequest {
-                model: name.clone(),
-                change,
-                actor: actor.to_owned(),
-            };
-            self.send(Command::Change { request, done }).await?;
-            answer.await.map_err(|_| controller_is_gone())?
-        })
-    }
-
-    fn rollouts(&self) -> Option<&dyn Rollouts> {
-        Some(self)
-    }
-
-    fn history<'a>(
-        &'a self,
-        name: &'a ModelName,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
-        Box::pin(async move {
-            self.model(name)?;
-            self.persistence.history(name, limit).await
-        })
-    }
-
-    fn record<'a>(
-        &'a self,
-        name: &'a ModelName,
-        n_requests: usize,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
-        Box::pin(async move {
-            self.model(name)?;
-            Ok(self.tap.record(name, n_requests).collect(timeout).await)
-        })
-    }
-
-    fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
-        let snapshot = self.published.load();
-        let items = feedback.iter();
-        items.map(|item| snapshot.table.attribute(item)).collect()
     }
 }
 

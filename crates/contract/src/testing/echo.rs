@@ -3,7 +3,7 @@
 //! Rule: output `i` is input `i`, or the first input when there are more outputs than inputs. So a
 //! test of a protocol sees its own tensors again, whatever their element type.
 
-mod control;
+mod admin;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -21,7 +21,6 @@ use crate::model::{
 };
 use crate::request::{InferRequest, NamedTensor};
 use crate::response::{InferResponse, ServedBy, Timings};
-use crate::rollout::Rollouts;
 use crate::traffic::{HistoryEntry, Routing, UnitSource};
 
 /// Returns the description of a test model: a batching ONNX model without labels or settings.
@@ -72,7 +71,6 @@ pub struct EchoServer {
     not_ready: Option<String>,
     unit: Option<UnitSource>,
     propensity: Option<Bytes>,
-    rollouts: Option<Arc<dyn Rollouts>>,
     recorded: Vec<Vec<NamedTensor>>,
     routing: Mutex<Routing>,
     history: Mutex<Vec<HistoryEntry>>,
@@ -112,15 +110,6 @@ impl EchoServer {
     pub fn with_unit(self, source: UnitSource) -> Self {
         Self {
             unit: Some(source),
-            ..self
-        }
-    }
-
-    /// Returns the same server with these rollouts.
-    #[must_use]
-    pub fn with_rollouts(self, rollouts: Arc<dyn Rollouts>) -> Self {
-        Self {
-            rollouts: Some(rollouts),
             ..self
         }
     }

@@ -70,6 +70,6 @@ pub(super) async fn roll_back(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 async fn change(ctx: &Context, call: &Call, change: Change) -> Result<Reply> {
     ctx.check_control()?;
     let model = call.required_model()?;
-    ctx.control.change(&model, change, actor(call)).await?;
+    ctx.traffic.change(&model, change, actor(call)).await?;
     reply(ctx, &model)
 }

@@ -97,7 +97,7 @@ async fn record_items(
     recording_limits: &Recorded,
 ) -> Result<Vec<Vec<NamedTensor>>> {
     let recording =
-        ctx.control
+        ctx.recorder
             .record(model, recording_limits.n_requests, recording_limits.timeout);
     let recorded = recording.await?;
     match recorded.is_empty() {

@@ -17,7 +17,7 @@ const MAX_LIMIT: usize = 1000;
 /// Handles `GET .../history`.
 pub(super) async fn show(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let model = call.required_model()?;
-    let entries = ctx.control.history(&model, limit(&call)?).await?;
+    let entries = ctx.traffic.history(&model, limit(&call)?).await?;
     Reply::serialized(&History {
         model: model.to_string(),
         history: entries.iter().map(Into::into).collect(),

@@ -152,7 +152,7 @@ async fn assign(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 }
 
 fn rollouts(ctx: &Context) -> Result<&dyn Rollouts> {
-    let rollouts = ctx.control.rollouts();
+    let rollouts = ctx.rollouts.as_deref();
     rollouts.ok_or_else(|| Error::new(Code::Unsupported, "rollouts are not available here"))
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn show(ctx: Arc<Context>, call: Call) -> Result<Reply> {
 
 /// Replies with the routing rules in force.
 pub(super) fn reply(ctx: &Context, model: &ModelName) -> Result<Reply> {
-    let status = ctx.control.model(model)?;
+    let status = ctx.catalog.model(model)?;
     let routing = &status.routing;
     let labels = routing.labels.iter();
     Reply::serialized(&Routing {

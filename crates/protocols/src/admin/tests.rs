@@ -2,7 +2,7 @@
 
 use api::split::Traffic;
 use axum::body::Body;
-use contract::testing::{EchoServer, RecordingObserver, model_info};
+use contract::testing::{EchoServer, model_info};
 use contract::{Signature, Split};
 use http::Request;
 use http_body_util::BodyExt;
@@ -10,22 +10,19 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::context::{Limits, ServerInfo};
+use crate::context::ServerInfo;
 
 fn router(is_control_enabled: bool) -> Router {
     let models = ["1", "2"].map(|version| model_info("digits", version, Signature::default()));
     let server = Arc::new(EchoServer::new(models));
     let ctx = Context {
-        infer: Arc::clone(&server) as _,
-        control: server,
-        observe: Arc::new(RecordingObserver::default()),
-        limits: Limits::default(),
         server: ServerInfo {
             version: "0.0.0-test".to_owned(),
             is_gpu_available: false,
             is_control_enabled,
             is_strict_json: false,
         },
+        ..Context::of(&server)
     };
     routes(&Arc::new(ctx))
 }

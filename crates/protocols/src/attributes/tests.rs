@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use contract::testing::{EchoServer, RecordingObserver, model_info};
+use contract::testing::{EchoServer, model_info};
 use contract::{Dimension, ElementType, Signature, TensorSpec, UnitSource};
 use http::{Request, StatusCode};
 use tower::ServiceExt;
 
 use super::*;
-use crate::context::{Context, Limits, ServerInfo};
+use crate::context::{Context, ServerInfo};
 use crate::server::{Dialects, router};
 
 fn attributes<'a>(headers: &'a HeaderMap, query: &'a str, json: &'a str) -> RestAttributes<'a> {
@@ -113,16 +113,13 @@ fn serve(change: impl FnOnce(EchoServer) -> EchoServer) -> Router {
     };
     let echo = Arc::new(change(EchoServer::new([model_info("m", "3", signature)])));
     let ctx = Context {
-        infer: Arc::clone(&echo) as _,
-        control: echo,
-        observe: Arc::new(RecordingObserver::default()),
-        limits: Limits::default(),
         server: ServerInfo {
             version: "1.2.3".to_owned(),
             is_gpu_available: false,
             is_control_enabled: false,
             is_strict_json: false,
         },
+        ..Context::of(&echo)
     };
     router(&Arc::new(ctx), Dialects::ALL)
 }

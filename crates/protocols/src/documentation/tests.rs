@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 
 use axum::body::Body;
-use contract::testing::{EchoServer, RecordingObserver, model_info};
+use contract::testing::{EchoServer, model_info};
 use contract::{Dimension, ElementType, ModelInfo, Signature, TensorSpec};
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::context::{Limits, ServerInfo};
+use crate::context::ServerInfo;
 
 mod replies;
 
@@ -58,16 +58,13 @@ fn two_models() -> Vec<ModelInfo> {
 fn context(models: Vec<ModelInfo>) -> Arc<Context> {
     let server = Arc::new(EchoServer::new(models));
     Arc::new(Context {
-        infer: server.clone(),
-        control: server,
-        observe: Arc::new(RecordingObserver::default()),
-        limits: Limits::default(),
         server: ServerInfo {
             version: "0.1.0".to_owned(),
             is_gpu_available: false,
             is_control_enabled: true,
             is_strict_json: false,
         },
+        ..Context::of(&server)
     })
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn feedback(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         true => parse_items(call.json()?, ctx.limits.batch_requests)?,
         false => vec![call.json::<FeedbackItem>()?.into_feedback()?],
     };
-    let mut results = ctx.control.feedback(&items);
+    let mut results = ctx.feedback.feedback(&items);
     if !is_list && results.iter().any(Result::is_err) {
         return match results.pop() {
             Some(Err(error)) => Err(error),

@@ -1,6 +1,6 @@
 //! `GET /health`, `/health/live` and `/health/ready`.
 //!
-//! Decision: readiness comes from `Control` and is never computed here, so all dialects and the
+//! Decision: readiness comes from `Catalog` and is never computed here, so all dialects and the
 //! process manager agree.
 
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::rest::{Call, Reply};
 
 /// Handles `GET /health`: 503 while the server is not ready.
 pub(super) async fn health(ctx: Arc<Context>, _: Call) -> Result<Reply> {
-    let readiness = ctx.control.readiness();
-    let models = ctx.control.models();
+    let readiness = ctx.catalog.readiness();
+    let models = ctx.catalog.models();
     let only = match models.as_slice() {
         [only] => only.latest(),
         _ => None,
@@ -52,9 +52,9 @@ pub(super) async fn ready(ctx: Arc<Context>, call: Call) -> Result<Reply> {
             .transpose()?,
     };
     match model {
-        Some(name) => model_ready(&ctx.control.model(&name)?),
+        Some(name) => model_ready(&ctx.catalog.model(&name)?),
         None => {
-            let readiness = ctx.control.readiness();
+            let readiness = ctx.catalog.readiness();
             let reply = Reply::serialized(&Ready {
                 model: None,
                 ready: readiness.is_ready,

@@ -11,7 +11,7 @@ use crate::rest::{Call, Reply};
 
 /// Handles `GET /models`.
 pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
-    let models = ctx.control.models();
+    let models = ctx.catalog.models();
     Reply::serialized(&ModelList {
         models: models.iter().map(Model::summary).collect(),
     })
@@ -19,7 +19,7 @@ pub(super) async fn list(ctx: Arc<Context>, _: Call) -> Result<Reply> {
 
 /// Handles `GET /models/{model}`, and with `/versions/{version}` for one version.
 pub(super) async fn model(ctx: Arc<Context>, call: Call) -> Result<Reply> {
-    let model = ctx.control.model(&call.required_model()?)?;
+    let model = ctx.catalog.model(&call.required_model()?)?;
     match call.path_parameter("version") {
         None => Reply::serialized(&Model::detail(&model)),
         Some(version) => version_reply(&model, version),

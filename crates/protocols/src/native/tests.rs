@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use contract::testing::{EchoServer, RecordingObserver, model_info};
+use contract::testing::{EchoServer, model_info};
 use contract::{
     Code, Dimension, ElementType, Error, ImageChannels, ImageInput, ImageLayout, ImageResize,
     ModelInfo, Signature, TensorSpec,
@@ -15,7 +15,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::context::{Limits, ServerInfo};
+use crate::context::Limits;
 
 fn tensor(name: &str, element_type: ElementType, dims: &[Option<usize>]) -> TensorSpec {
     let dim = |size: &Option<usize>| size.map_or(Dimension::Dynamic, Dimension::Fixed);
@@ -90,16 +90,8 @@ fn zoo() -> EchoServer {
 fn router_of(server: EchoServer, limits: Limits) -> Router {
     let server = Arc::new(server);
     let ctx = Context {
-        infer: server.clone(),
-        control: server,
-        observe: Arc::new(RecordingObserver::default()),
         limits,
-        server: ServerInfo {
-            version: "0.0.0-test".to_owned(),
-            is_gpu_available: false,
-            is_control_enabled: false,
-            is_strict_json: false,
-        },
+        ..Context::of(&server)
     };
     let ctx = Arc::new(ctx);
     routes(&ctx).merge(checks(&ctx))

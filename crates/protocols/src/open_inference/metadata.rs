@@ -65,7 +65,7 @@ pub(crate) fn model_metadata(
 ) -> Result<ModelMetadata> {
     let info = version_info(ctx, name, version)?;
     let versions = match version {
-        VersionSelector::Latest => ready_versions(&ctx.control.model(name)?),
+        VersionSelector::Latest => ready_versions(&ctx.catalog.model(name)?),
         VersionSelector::Named(_) => vec![info.version.to_string()],
     };
     Ok(ModelMetadata {
@@ -96,7 +96,7 @@ pub(crate) fn version_info(
     name: &ModelName,
     version: &VersionSelector,
 ) -> Result<SharedModelInfo> {
-    let status = ctx.control.model(name)?;
+    let status = ctx.catalog.model(name)?;
     let found = match version {
         VersionSelector::Latest => status.latest(),
         VersionSelector::Named(text) => status.version(text).filter(|known| is_ready(known)),
@@ -125,7 +125,7 @@ pub(crate) fn not_ready_reason(
     name: &ModelName,
     version: &VersionSelector,
 ) -> Result<Option<String>> {
-    let status = ctx.control.model(name)?;
+    let status = ctx.catalog.model(name)?;
     let text = match version {
         VersionSelector::Latest => return Ok(status.not_ready_reason()),
         VersionSelector::Named(text) => text,

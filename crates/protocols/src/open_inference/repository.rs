@@ -30,7 +30,7 @@ pub(crate) struct IndexRow {
 
 /// Returns every version of every model, or only those that are ready.
 pub(crate) fn index(ctx: &Context, is_ready_only: bool) -> Vec<IndexRow> {
-    let mut rows: Vec<_> = ctx.control.models().iter().flat_map(model_rows).collect();
+    let mut rows: Vec<_> = ctx.catalog.models().iter().flat_map(model_rows).collect();
     if is_ready_only {
         rows.retain(|row| row.state == VersionState::Ready.as_str());
     }
@@ -94,15 +94,15 @@ pub(crate) async fn control<'a>(
         }
     }
     match (action, version) {
-        (Action::Load, None) => ctx.control.load(name).await,
-        (Action::Unload, None) => ctx.control.unload(name).await,
+        (Action::Load, None) => ctx.lifecycle.load(name).await,
+        (Action::Unload, None) => ctx.lifecycle.unload(name).await,
         (Action::Load, Some(version)) => change(ctx, name, Change::Load(version)).await,
         (Action::Unload, Some(version)) => change(ctx, name, Change::Unload(version)).await,
     }
 }
 
 async fn change(ctx: &Context, name: &ModelName, change: Change) -> Result<()> {
-    ctx.control.change(name, change, ACTOR).await.map(|_| ())
+    ctx.traffic.change(name, change, ACTOR).await.map(|_| ())
 }
 
 fn read_version(value: &ControlParameter) -> Result<Version> {

@@ -16,7 +16,7 @@ pub(crate) fn statistics(
     name: Option<&ModelName>,
     version: &VersionSelector,
 ) -> Result<Vec<VersionStatistics>> {
-    let mut list = ctx.control.statistics(name)?;
+    let mut list = ctx.catalog.statistics(name)?;
     if let (Some(name), VersionSelector::Named(_)) = (name, version) {
         let info = version_info(ctx, name, version)?;
         list.retain(|statistics| statistics.version == info.version);

@@ -1,29 +1,26 @@
 use axum::Router;
 use axum::routing::{get, post};
-use contract::testing::{EchoServer, RecordingObserver};
+use contract::testing::EchoServer;
 use contract::{AdmissionLevel, Code, ServedBy};
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::*;
-use crate::context::{Limits, ServerInfo};
+use crate::context::ServerInfo;
 use crate::native::Native;
 use crate::recorded_log::RecordedLog;
 
 fn context() -> Arc<Context> {
     let echo = Arc::new(EchoServer::new([]));
     Arc::new(Context {
-        infer: Arc::clone(&echo) as _,
-        control: echo,
-        observe: Arc::new(RecordingObserver::default()),
-        limits: Limits::default(),
         server: ServerInfo {
             version: "0.0.0".to_owned(),
             is_gpu_available: false,
             is_control_enabled: false,
             is_strict_json: false,
         },
+        ..Context::of(&echo)
     })
 }
 

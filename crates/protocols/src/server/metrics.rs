@@ -26,7 +26,7 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
 
 /// Reports the scheduling state of the ready versions to the observer.
 fn report_scheduling(ctx: &Context) {
-    let models = ctx.control.models();
+    let models = ctx.catalog.models();
     let versions = models.iter().flat_map(|model| {
         let ready = model.versions.iter();
         ready

@@ -100,8 +100,6 @@ pub(super) fn context(limits: Limits, observer: &Arc<RecordingObserver>) -> Arc<
     };
     let echo = Arc::new(EchoServer::new([model_info("a", "1", signature)]));
     Arc::new(Context {
-        infer: Arc::clone(&echo) as _,
-        control: echo,
         observe: Arc::clone(observer) as _,
         limits,
         server: ServerInfo {
@@ -110,6 +108,7 @@ pub(super) fn context(limits: Limits, observer: &Arc<RecordingObserver>) -> Arc<
             is_control_enabled: false,
             is_strict_json: false,
         },
+        ..Context::of(&echo)
     })
 }
 

@@ -99,7 +99,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Returns the status of one model in the form of `Control`.
+    /// Returns the status of one model in the form of `Catalog`.
     pub(crate) fn status(
         &self,
         name: &ModelName,

@@ -17,7 +17,7 @@ impl<T> RoutingTable<T> {
     /// Records feedback for the arm that it belongs to.
     ///
     /// # Errors
-    /// As `Control::feedback` lists them.
+    /// As `FeedbackSink::feedback` lists them.
     pub(crate) fn attribute(&self, feedback: &Feedback) -> Result<()> {
         if let FeedbackValue::Reward(reward) = feedback.value {
             check_reward(reward)?;

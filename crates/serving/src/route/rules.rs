@@ -27,7 +27,7 @@ pub(crate) struct RoutingRules {
 }
 
 impl RoutingRules {
-    /// Returns the rules in the form of `Control`.
+    /// Returns the rules in the form of `Traffic`.
     pub(crate) fn routing(&self) -> Routing {
         let report = self.split.as_deref().map(report::report);
         let report = report.unwrap_or_default();

@@ -11,7 +11,10 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use contract::testing::RecordingObserver;
-use contract::{Version, VersionSelector, VersionState};
+use contract::{
+    Catalog, Change, FeedbackSink, Lifecycle, ModelName, Recorder, Routing, Traffic, Version,
+    VersionSelector, VersionState,
+};
 
 use super::*;
 use crate::fake_engine::{FakeEngine, request};

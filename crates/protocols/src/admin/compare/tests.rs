@@ -1,7 +1,7 @@
 //! Whole calls, against a server that repeats its inputs.
 
 use axum::body::Body;
-use contract::testing::{EchoServer, RecordingObserver, model_info};
+use contract::testing::{EchoServer, model_info};
 use contract::{Dimension, ElementType, ModelInfo, Signature, Tensor, TensorSpec};
 use http::Request;
 use http_body_util::BodyExt;
@@ -10,7 +10,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::admin::routes;
-use crate::context::{Limits, ServerInfo};
+use crate::context::ServerInfo;
 
 /// Rows of two scores; version 2 calls its classes by name.
 fn digits(version: &str) -> ModelInfo {
@@ -36,16 +36,13 @@ fn digits(version: &str) -> ModelInfo {
 fn router(server: EchoServer, is_control_enabled: bool) -> axum::Router {
     let server = Arc::new(server);
     let ctx = Context {
-        infer: Arc::clone(&server) as _,
-        control: server,
-        observe: Arc::new(RecordingObserver::default()),
-        limits: Limits::default(),
         server: ServerInfo {
             version: "0.0.0-test".to_owned(),
             is_gpu_available: false,
             is_control_enabled,
             is_strict_json: false,
         },
+        ..Context::of(&server)
     };
     routes(&Arc::new(ctx))
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
-use contract::testing::{EchoServer, RecordingObserver};
 use contract::{BoxFuture, RolloutEvent, RolloutWatch, SimulationInput};
 use http::Request;
 use http_body_util::BodyExt;
@@ -13,7 +12,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::*;
-use crate::context::{Limits, ServerInfo};
+use crate::context::ServerInfo;
 
 /// Has the rollout `digits-2`, whose value is `value`.
 #[derive(Debug, Default)]
@@ -145,26 +144,23 @@ impl Rollouts for FakeRollouts {
     }
 }
 
-fn router_of(echo: EchoServer, is_control_enabled: bool) -> Router {
-    let server = Arc::new(echo);
+fn router_of(rollouts: Option<Arc<dyn Rollouts>>, is_control_enabled: bool) -> Router {
     let ctx = Context {
-        infer: Arc::clone(&server) as _,
-        control: server,
-        observe: Arc::new(RecordingObserver::default()),
-        limits: Limits::default(),
+        rollouts,
         server: ServerInfo {
             version: "0.0.0-test".to_owned(),
             is_gpu_available: false,
             is_control_enabled,
             is_strict_json: false,
         },
+        ..Context::of(&Arc::default())
     };
     routes(&Arc::new(ctx))
 }
 
 fn router(rollout: &Arc<FakeRollouts>) -> Router {
     let rollouts = Arc::clone(rollout) as _;
-    router_of(EchoServer::new([]).with_rollouts(rollouts), true)
+    router_of(Some(rollouts), true)
 }
 
 async fn call(router: &Router, line: &str, body: &str) -> (u16, String) {
@@ -214,8 +210,7 @@ const READING: [(&str, &str); 12] = [
 #[tokio::test]
 async fn everything_about_a_rollout_can_be_read_without_control() {
     let rollouts = Arc::new(FakeRollouts::default());
-    let echo = EchoServer::new([]).with_rollouts(Arc::clone(&rollouts) as _);
-    let router = router_of(echo, false);
+    let router = router_of(Some(Arc::clone(&rollouts) as _), false);
     insta::assert_snapshot!(transcript(&router, &READING).await);
 }
 
@@ -302,8 +297,7 @@ async fn every_operator_action_is_parsed() {
 #[tokio::test]
 async fn nothing_is_changed_unless_the_server_lets_itself_be_controlled() {
     let rollout = Arc::new(FakeRollouts::default());
-    let echo = EchoServer::new([]).with_rollouts(Arc::clone(&rollout) as _);
-    let router = router_of(echo, false);
+    let router = router_of(Some(Arc::clone(&rollout) as _), false);
     let acts = ActionKind::ALL.map(|kind| format!("POST /api/rollouts/digits-2/{}", kind.as_str()));
     for line in acts.iter().map(String::as_str).chain([
         "POST /api/rollouts",
@@ -318,7 +312,7 @@ async fn nothing_is_changed_unless_the_server_lets_itself_be_controlled() {
 
 #[tokio::test]
 async fn a_server_without_rollouts_says_so() {
-    let router = router_of(EchoServer::new([]), true);
+    let router = router_of(None, true);
     let mut calls = READING.to_vec();
     // These say that the call is wrong, or always succeed.
     calls.retain(|(line, _)| {

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
-use contract::testing::{EchoServer, RecordingObserver};
+use contract::testing::EchoServer;
 use contract::{FeedbackTarget, FeedbackValue, Label, ModelName, RequestId};
 use http::Request;
 use http_body_util::BodyExt;
@@ -12,26 +12,18 @@ use serde_json::json;
 use tower::ServiceExt;
 
 use super::*;
-use crate::context::{Limits, ServerInfo};
+use crate::context::Limits;
 use crate::native::Native;
 use crate::rest::handler;
 
 fn router() -> Router {
     let server = Arc::new(EchoServer::default());
     let ctx = Arc::new(Context {
-        infer: Arc::clone(&server) as _,
-        control: server,
-        observe: Arc::new(RecordingObserver::default()),
         limits: Limits {
             batch_requests: 3,
             ..Limits::default()
         },
-        server: ServerInfo {
-            version: "0.0.0-test".to_owned(),
-            is_gpu_available: false,
-            is_control_enabled: false,
-            is_strict_json: false,
-        },
+        ..Context::of(&server)
     });
     Router::new().route(
         "/v1/feedback",

@@ -41,7 +41,7 @@ impl ReadinessHealth {
         if !service.is_empty() && service != known {
             return ServingStatus::ServiceUnknown;
         }
-        match self.ctx.control.readiness().is_ready {
+        match self.ctx.catalog.readiness().is_ready {
             true => ServingStatus::Serving,
             false => ServingStatus::NotServing,
         }

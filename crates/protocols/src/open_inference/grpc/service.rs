@@ -137,7 +137,7 @@ impl GrpcInferenceService for InferenceService {
         &self,
         request: Request<wire::ServerReadyRequest>,
     ) -> RpcResult<wire::ServerReadyResponse> {
-        let ready = self.ctx.control.readiness().is_ready;
+        let ready = self.ctx.catalog.readiness().is_ready;
         run_handler(request, |_| Ok(wire::ServerReadyResponse { ready }))
     }
 

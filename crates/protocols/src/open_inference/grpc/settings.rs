@@ -16,7 +16,7 @@ use crate::open_inference::settings::{LOG, RequestedValue, Setting, TRACE, check
 /// Checks the changes, and shows the trace settings.
 pub(super) fn trace(ctx: &Context, request: TraceSettingRequest) -> Result<TraceSettingResponse> {
     if !request.model_name.is_empty() {
-        ctx.control.model(&ModelName::new(&request.model_name)?)?;
+        ctx.catalog.model(&ModelName::new(&request.model_name)?)?;
     }
     for (name, requested) in request.settings {
         check_change(TRACE, &name, &requested_trace(&name, requested.value))?;

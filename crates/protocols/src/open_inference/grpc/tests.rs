@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use contract::testing::{EchoServer, RecordingObserver, model_info};
 use contract::{
-    AssignmentAttributes, BoxFuture, Code, Control, Dimension, ElementType, Error, Infer,
+    AssignmentAttributes, BoxFuture, Catalog, Code, Dimension, ElementType, Error, Infer,
     InferRequest, InferResponse, ModelInfo, ModelName, ModelStatus, Readiness, Result, Route,
     Shape, Signature, Target, Tensor, TensorSpec, Urgency, VersionStatistics,
 };
@@ -53,7 +53,7 @@ struct Signals {
 /// An echo server with moods.
 #[derive(Debug)]
 struct Double {
-    echo: EchoServer,
+    echo: Arc<EchoServer>,
     behaviour: Behaviour,
     is_ready: AtomicBool,
 }
@@ -61,7 +61,7 @@ struct Double {
 impl Double {
     fn new(echo: EchoServer) -> Self {
         Self {
-            echo,
+            echo: Arc::new(echo),
             behaviour: Behaviour::Echo,
             is_ready: AtomicBool::new(true),
         }
@@ -113,7 +113,7 @@ impl Drop for SignalOnDrop {
     }
 }
 
-impl Control for Double {
+impl Catalog for Double {
     fn models(&self) -> Vec<ModelStatus> {
         self.echo.models()
     }
@@ -131,14 +131,6 @@ impl Control for Double {
 
     fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {
         self.echo.statistics(name)
-    }
-
-    fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        self.echo.load(name)
-    }
-
-    fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        self.echo.unload(name)
     }
 }
 
@@ -159,7 +151,7 @@ impl Fixture {
         let (double, observer) = (Arc::new(double), Arc::new(RecordingObserver::default()));
         let ctx = Arc::new(Context {
             infer: Arc::clone(&double) as _,
-            control: Arc::clone(&double) as _,
+            catalog: Arc::clone(&double) as _,
             observe: Arc::clone(&observer) as _,
             limits,
             server: ServerInfo {
@@ -168,6 +160,7 @@ impl Fixture {
                 is_control_enabled: true,
                 is_strict_json: false,
             },
+            ..Context::of(&double.echo)
         });
         let address = "127.0.0.1:0".parse().unwrap();
         let endpoint = server::endpoint(&ctx, Dialects::ALL, None);

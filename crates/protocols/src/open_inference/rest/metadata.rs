@@ -46,7 +46,7 @@ fn server_live(_: &Context, _: &Call) -> Result<Reply> {
 }
 
 fn server_ready(ctx: &Context, _: &Call) -> Result<Reply> {
-    let readiness = ctx.control.readiness();
+    let readiness = ctx.catalog.readiness();
     Ok(match readiness.is_ready {
         true => json_reply(&json!({"ready": true})),
         false => json_reply(&json!({"ready": false, "error": readiness.reason}))
@@ -55,7 +55,7 @@ fn server_ready(ctx: &Context, _: &Call) -> Result<Reply> {
 }
 
 fn models(ctx: &Context, _: &Call) -> Result<Reply> {
-    let models = ctx.control.models();
+    let models = ctx.catalog.models();
     let names: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
     Ok(json_reply(&json!({"models": names})))
 }

@@ -42,12 +42,12 @@ fn change_trace(ctx: &Context, call: &Call) -> Result<Reply> {
 }
 
 fn model_trace(ctx: &Context, call: &Call) -> Result<Reply> {
-    ctx.control.model(&call.required_model()?)?;
+    ctx.catalog.model(&call.required_model()?)?;
     Ok(show(TRACE))
 }
 
 fn change_model_trace(ctx: &Context, call: &Call) -> Result<Reply> {
-    ctx.control.model(&call.required_model()?)?;
+    ctx.catalog.model(&call.required_model()?)?;
     change(ctx, call, TRACE)
 }
 

@@ -12,8 +12,8 @@ use std::num::NonZeroUsize;
 
 use axum::http::Method;
 use bytes::Bytes;
-use contract::testing::{EchoServer, RecordingObserver, model_info};
-use contract::{Control, Dimension, ElementType, Infer, ModelInfo, Signature, TensorSpec};
+use contract::testing::{EchoServer, model_info};
+use contract::{Dimension, ElementType, Infer, ModelInfo, Signature, TensorSpec};
 use http::HeaderMap;
 use serde_json::json;
 use tower::ServiceExt;
@@ -83,22 +83,14 @@ fn models() -> Vec<ModelInfo> {
 }
 
 fn context_of(server: EchoServer) -> Context {
-    let server = Arc::new(server);
-    context(Arc::clone(&server) as _, server)
-}
-
-fn context(infer: Arc<dyn Infer>, control: Arc<dyn Control>) -> Context {
     Context {
-        infer,
-        control,
-        observe: Arc::new(RecordingObserver::default()),
-        limits: Limits::default(),
         server: ServerInfo {
             version: "1.2.3".to_owned(),
             is_gpu_available: false,
             is_control_enabled: true,
             is_strict_json: false,
         },
+        ..Context::of(&Arc::new(server))
     }
 }
 

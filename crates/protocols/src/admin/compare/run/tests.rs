@@ -1,12 +1,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use contract::testing::{EchoServer, RecordingObserver, model_info};
+use contract::testing::{EchoServer, model_info};
 use contract::{BoxFuture, Infer, InferResponse, Signature, Target, VersionSelector};
 use stats::comparison::Tolerance;
 
 use super::*;
-use crate::context::{Limits, ServerInfo};
 
 /// Answers with nothing, and notes who was asked in which order and how many at once.
 #[derive(Debug, Default)]
@@ -69,15 +68,7 @@ impl Fixture {
         Self {
             ctx: Context {
                 infer: Arc::clone(&server) as _,
-                control: Arc::new(EchoServer::default()),
-                observe: Arc::new(RecordingObserver::default()),
-                limits: Limits::default(),
-                server: ServerInfo {
-                    version: "0.0.0-test".to_owned(),
-                    is_gpu_available: false,
-                    is_control_enabled: true,
-                    is_strict_json: false,
-                },
+                ..Context::of(&Arc::default())
             },
             server,
             routes: routes.to_vec(),

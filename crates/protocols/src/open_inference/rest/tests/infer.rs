@@ -154,10 +154,10 @@ fn request_of(ask: &TestRequest) -> (InferRequest, Instant) {
         echo: EchoServer::new(models()),
         requests: std::sync::Mutex::default(),
     });
-    let ctx = context(
-        Arc::clone(&recorder) as _,
-        Arc::new(EchoServer::new(models())),
-    );
+    let ctx = Context {
+        infer: Arc::clone(&recorder) as _,
+        ..context_of(EchoServer::new(models()))
+    };
     let before = tokio::time::Instant::now().into_std();
     let answer = ask.answer(&served(ctx));
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -231,9 +231,10 @@ impl Infer for OutputDroppingServer {
 
 #[test]
 fn a_lost_output_is_an_error_and_no_shorter_answer() {
-    let control = Arc::new(EchoServer::new(models()));
-    let infer = Arc::new(OutputDroppingServer(EchoServer::new(models())));
-    let router = served(context(infer, control));
+    let router = served(Context {
+        infer: Arc::new(OutputDroppingServer(EchoServer::new(models()))),
+        ..context_of(EchoServer::new(models()))
+    });
     for rest in ["", r#","outputs":[{"name":"y"}]"#] {
         let answer = scores("[1]", "[1,1]", rest).answer(&router);
         assert_eq!(

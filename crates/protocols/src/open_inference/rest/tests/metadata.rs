@@ -3,8 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use contract::{
-    BatchStatistics, BoxFuture, Code, CountAndTime, InferRequest, InferResponse, ModelStatus,
-    Readiness, Route, Routing, Target, Version, VersionState, VersionStatistics, VersionStatus,
+    BatchStatistics, BoxFuture, Catalog, Code, CountAndTime, InferRequest, InferResponse,
+    ModelStatus, Readiness, Route, Routing, Target, Version, VersionState, VersionStatistics,
+    VersionStatus,
 };
 
 use super::*;
@@ -134,9 +135,11 @@ fn health_answers_to_head() {
 
 #[test]
 fn what_is_not_ready_says_why() {
-    let mut ctx = context(Arc::new(UnreadyServer), Arc::new(UnreadyServer));
-    ctx.server.is_control_enabled = true;
-    let router = served(ctx);
+    let router = served(Context {
+        infer: Arc::new(UnreadyServer),
+        catalog: Arc::new(UnreadyServer),
+        ..context_of(EchoServer::default())
+    });
     let asks = [
         get("/v2/health/live"),
         get("/v2/health/ready"),
@@ -181,7 +184,7 @@ impl Infer for UnreadyServer {
     }
 }
 
-impl Control for UnreadyServer {
+impl Catalog for UnreadyServer {
     fn models(&self) -> Vec<ModelStatus> {
         let version = |version, state, reason: &str| VersionStatus {
             version: Version::new(version).unwrap(),
@@ -220,13 +223,5 @@ impl Control for UnreadyServer {
 
     fn statistics(&self, _: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {
         Ok(Vec::new())
-    }
-
-    fn load<'a>(&'a self, _: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn unload<'a>(&'a self, _: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async { Ok(()) })
     }
 }

@@ -6,17 +6,18 @@ use std::time::{Duration, SystemTime};
 
 use super::EchoServer;
 use crate::admission_level::AdmissionLevel;
-use crate::control::{
-    Control, ModelStatus, Readiness, VersionState, VersionStatistics, VersionStatus,
+use crate::catalog::{
+    Catalog, ModelStatus, Readiness, VersionState, VersionStatistics, VersionStatus,
 };
 use crate::error::{Code, Error, Result};
-use crate::feedback::{Feedback, FeedbackTarget};
+use crate::feedback::{Feedback, FeedbackSink, FeedbackTarget};
 use crate::infer::BoxFuture;
+use crate::lifecycle::Lifecycle;
 use crate::model::{ModelName, SharedModelInfo};
+use crate::recorder::Recorder;
 use crate::request::NamedTensor;
-use crate::rollout::Rollouts;
 use crate::scheduling::{ExecutionTarget, RunCost, Scheduling};
-use crate::traffic::{Change, HistoryEntry, Routing};
+use crate::traffic::{Change, HistoryEntry, Routing, Traffic};
 
 /// The most entries of the history; later ones are dropped.
 const MAX_ENTRIES: usize = 1000;
@@ -41,7 +42,7 @@ fn scheduling() -> Scheduling {
     }
 }
 
-impl Control for EchoServer {
+impl Catalog for EchoServer {
     fn models(&self) -> Vec<ModelStatus> {
         let routing = self.routing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut models: BTreeMap<&ModelName, Vec<VersionStatus>> = BTreeMap::new();
@@ -93,7 +94,9 @@ impl Control for EchoServer {
             .map(|info| VersionStatistics::new(info.model.clone(), info.version.clone()))
             .collect())
     }
+}
 
+impl Lifecycle for EchoServer {
     fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { self.model(name).map(|_| ()) })
     }
@@ -101,7 +104,9 @@ impl Control for EchoServer {
     fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { self.model(name).map(|_| ()) })
     }
+}
 
+impl Traffic for EchoServer {
     fn change<'a>(
         &'a self,
         name: &'a ModelName,
@@ -128,10 +133,6 @@ impl Control for EchoServer {
         })
     }
 
-    fn rollouts(&self) -> Option<&dyn Rollouts> {
-        self.rollouts.as_deref()
-    }
-
     fn history<'a>(
         &'a self,
         name: &'a ModelName,
@@ -143,7 +144,9 @@ impl Control for EchoServer {
             Ok(history.iter().rev().take(limit).cloned().collect())
         })
     }
+}
 
+impl Recorder for EchoServer {
     fn record<'a>(
         &'a self,
         name: &'a ModelName,
@@ -155,7 +158,9 @@ impl Control for EchoServer {
             Ok(self.recorded.iter().take(n_requests).cloned().collect())
         })
     }
+}
 
+impl FeedbackSink for EchoServer {
     fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let describe = |item: &Feedback| match &item.target {

@@ -1,8 +1,5 @@
-use std::task::{Context, Poll, Waker};
-
 use super::VersionState::{Loading, Ready, Unavailable, Unloading};
 use super::*;
-use crate::feedback::{FeedbackTarget, FeedbackValue};
 
 fn version(text: &str) -> Version {
     Version::new(text).unwrap()
@@ -148,89 +145,4 @@ fn statistics_begin_at_nothing() {
         statistics.compute_output,
     ];
     assert_eq!(times, [CountAndTime::default(); 6]);
-}
-
-/// A server that has the required methods alone.
-#[derive(Debug)]
-struct MinimalControl;
-
-impl Control for MinimalControl {
-    fn models(&self) -> Vec<ModelStatus> {
-        Vec::new()
-    }
-
-    fn model(&self, _name: &ModelName) -> Result<ModelStatus> {
-        Ok(status(&[]))
-    }
-
-    fn readiness(&self) -> Readiness {
-        let (is_ready, reason) = (true, String::new());
-        Readiness { is_ready, reason }
-    }
-
-    fn statistics(&self, _name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {
-        Ok(Vec::new())
-    }
-
-    fn load<'a>(&'a self, _name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn unload<'a>(&'a self, _name: &'a ModelName) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
-/// The error of a future that waits for nothing.
-fn refused<T>(mut future: BoxFuture<'_, Result<T>>) -> Error {
-    let mut context = Context::from_waker(Waker::noop());
-    match future.as_mut().poll(&mut context) {
-        Poll::Ready(Err(error)) => error,
-        Poll::Ready(Ok(_)) => panic!("it was not refused"),
-        Poll::Pending => panic!("it waits"),
-    }
-}
-
-#[test]
-fn unsupported_calls_fail_at_once() {
-    let name = ModelName::new("digits").unwrap();
-    let feedback = Feedback {
-        model: None,
-        target: FeedbackTarget::Unit("user-1".to_owned()),
-        value: FeedbackValue::Reward(1.0),
-    };
-    let refusals = [
-        (
-            refused(MinimalControl.change(&name, Change::Unpin, "ada")),
-            "ada",
-        ),
-        (refused(MinimalControl.history(&name, 7)), "7 entries"),
-        (
-            refused(MinimalControl.record(&name, 9, Duration::from_secs(1))),
-            "9 requests",
-        ),
-        (
-            MinimalControl.feedback(&[feedback]).remove(0).unwrap_err(),
-            "user-1",
-        ),
-    ];
-    for (error, reported) in refusals {
-        assert_eq!(error.code(), Code::Unsupported, "{error}");
-        let diagnostic = error.diagnostic().unwrap_or_default();
-        assert!(diagnostic.contains(reported), "{diagnostic}");
-        assert!(!error.message().contains(reported), "{error}");
-    }
-    assert!(MinimalControl.rollouts().is_none());
-}
-
-#[test]
-fn each_feedback_item_gets_its_own_result() {
-    let feedback = Feedback {
-        model: None,
-        target: FeedbackTarget::Request("r".to_owned()),
-        value: FeedbackValue::Reward(0.0),
-    };
-    for n in [0, 1, 5] {
-        assert_eq!(MinimalControl.feedback(&vec![feedback.clone(); n]).len(), n);
-    }
 }

@@ -1,16 +1,12 @@
-//! `Control`: shows and changes the models that a server serves.
+//! `Catalog`: shows the models of a server, their status and their statistics.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::error::{Code, Error, Result};
-use crate::feedback::Feedback;
-use crate::infer::BoxFuture;
+use crate::error::Result;
 use crate::model::{ModelName, SharedModelInfo, Version};
-use crate::request::NamedTensor;
-use crate::rollout::Rollouts;
 use crate::scheduling::Scheduling;
-use crate::traffic::{Change, HistoryEntry, Routing};
+use crate::traffic::Routing;
 
 /// Lifecycle state of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -205,9 +201,8 @@ impl VersionStatistics {
     }
 }
 
-/// Shows and changes the models that are served. Called by admin endpoints and by the command line;
-/// may be called from many tasks at once.
-pub trait Control: Send + Sync + fmt::Debug {
+/// Shows the models that a server has. May be called from many tasks at once.
+pub trait Catalog: Send + Sync + fmt::Debug {
     /// Returns every model of the repository with all its versions, ordered by name.
     fn models(&self) -> Vec<ModelStatus>;
 
@@ -226,90 +221,6 @@ pub trait Control: Send + Sync + fmt::Debug {
     /// # Errors
     /// `model_not_found`.
     fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>>;
-
-    /// Reads the folder of a model again and loads the versions that its settings select; returns
-    /// when they serve. A model that is unchanged and ready stays as it is.
-    ///
-    /// # Errors
-    /// `model_not_found`, or the reason why a version failed to load; versions that served before
-    /// go on.
-    fn load<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>>;
-
-    /// Stops serving a model; accepted requests are answered. Returns at once.
-    ///
-    /// # Errors
-    /// `model_not_found` when it was never served.
-    fn unload<'a>(&'a self, name: &'a ModelName) -> BoxFuture<'a, Result<()>>;
-
-    /// Applies a change for `actor` and returns the new routing rules once they are persisted.
-    /// Loading returns when the version serves.
-    ///
-    /// # Errors
-    /// `model_not_found`, `version_not_found`, `invalid_request` for an invalid change, and the
-    /// reason why a version failed to load.
-    fn change<'a>(
-        &'a self,
-        name: &'a ModelName,
-        change: Change,
-        actor: &'a str,
-    ) -> BoxFuture<'a, Result<Routing>> {
-        let unsupported = unsupported(format!(
-            "`{actor}` requested a change of `{name}`: {change:?}"
-        ));
-        Box::pin(async move { Err(unsupported) })
-    }
-
-    /// Returns the rollouts of the server; `None` where rollouts are not supported, which is the
-    /// default.
-    fn rollouts(&self) -> Option<&dyn Rollouts> {
-        None
-    }
-
-    /// Returns the last `limit` changes of a model, the newest first.
-    ///
-    /// # Errors
-    /// `model_not_found`, or `internal` when they cannot be read.
-    fn history<'a>(
-        &'a self,
-        name: &'a ModelName,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<HistoryEntry>>> {
-        let unsupported = unsupported(format!("history of `{name}` requested, {limit} entries"));
-        Box::pin(async move { Err(unsupported) })
-    }
-
-    /// Records and returns the inputs of the next `n_requests` requests for a model, or of fewer
-    /// when `timeout` ends first. The requests are answered as usual.
-    ///
-    /// # Errors
-    /// `model_not_found`, or `unsupported` where traffic is not recorded, which is the default.
-    fn record<'a>(
-        &'a self,
-        name: &'a ModelName,
-        n_requests: usize,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Vec<NamedTensor>>>> {
-        let diagnostic = format!("{n_requests} requests for `{name}` within {timeout:?}");
-        let error = Error::new(Code::Unsupported, "this server does not record requests");
-        Box::pin(async move { Err(error.with_diagnostic(diagnostic)) })
-    }
-
-    /// Credits feedback to the arms that answered, and returns one result for each item. Cheap, and
-    /// does not wait.
-    ///
-    /// # Errors
-    /// `request_not_found` for an unknown answer or unit, `model_not_found`, and `invalid_request`
-    /// for a label of an answer without a class.
-    fn feedback(&self, feedback: &[Feedback]) -> Vec<Result<()>> {
-        let unsupported = |feedback| unsupported(format!("feedback: {feedback:?}"));
-        feedback.iter().map(|item| Err(unsupported(item))).collect()
-    }
-}
-
-/// Returns the error of a server that cannot be changed, which is the default.
-fn unsupported(diagnostic: String) -> Error {
-    let sentence = "this server does not support labels, pins, splits, history and feedback";
-    Error::new(Code::Unsupported, sentence).with_diagnostic(diagnostic)
 }
 
 #[cfg(test)]
