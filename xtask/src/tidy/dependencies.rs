@@ -13,11 +13,12 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 
 /// The ground, which every crate may depend on; a crate of the ground depends only on those before
 /// it.
-const GROUND: [&str; 4] = [
+const GROUND: [&str; 5] = [
     "lockgate-contract",
     "lockgate-stats",
     "lockgate-api",
     "lockgate-rollout",
+    "lockgate-report",
 ];
 
 /// Leaf crates, which know the ground and no other leaf.

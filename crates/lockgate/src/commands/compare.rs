@@ -1,9 +1,7 @@
 //! `lockgate compare`: runs the same inputs through several versions of a running server.
 
 mod data;
-mod html;
 mod print;
-mod report;
 
 use std::fs;
 use std::time::Duration;
@@ -39,7 +37,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<()> {
         "the report of the server has an unknown format; use the same version of Lockgate",
     )?;
     if let Some(file) = &arguments.html {
-        let page = html::page(&report);
+        let page = report::comparison::page(&report);
         fs::write(file, page).with_context(|| format!("cannot write `{}`", file.display()))?;
     }
     match arguments.server.json {

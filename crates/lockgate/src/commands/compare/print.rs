@@ -1,9 +1,12 @@
 //! Prints the report as tables.
 
 use anyhow::Result;
-use api::comparison::{ComparisonReport, InputSource, OutputDifference, PairReport, VersionReport};
+use api::comparison::{
+    ClassAgreement, ComparisonReport, Confusion, InputSource, OutputDifference, PairReport,
+    VersionReport,
+};
+use report::number::{difference, millis, percent, rate, size};
 
-use super::report::{difference, differences, millis, percent, rate, size};
 use crate::commands::table::table;
 use crate::output;
 
@@ -184,6 +187,17 @@ fn print_confusion(pair: &PairReport) -> Result<()> {
     Ok(())
 }
 
+/// Returns the pairs of different classes, the most frequent first.
+fn differences(classes: &ClassAgreement) -> Vec<Confusion> {
+    let differing = classes.confusion.iter();
+    let mut differing: Vec<_> = differing
+        .filter(|cell| cell.reference != cell.other)
+        .cloned()
+        .collect();
+    differing.sort_by_key(|cell| std::cmp::Reverse(cell.rows));
+    differing
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
@@ -228,5 +242,23 @@ mod tests {
         let expected = ["2 (canary)", "0", "5", "-", "-", "-", "-", "-", "-", "-"];
         assert_eq!(row, expected);
         assert_eq!(version_row(&version, false).len(), expected.len() - 1);
+    }
+
+    #[test]
+    fn classes_that_differ_come_most_frequent_first() {
+        let cell = |reference: &str, other: &str, rows| Confusion {
+            reference: reference.to_owned(),
+            other: other.to_owned(),
+            rows,
+        };
+        let classes = ClassAgreement {
+            agreement: 0.9,
+            rows: 12,
+            same: 9,
+            confusion: vec![cell("1", "1", 9), cell("1", "2", 1), cell("2", "1", 2)],
+        };
+        let differences = differences(&classes);
+        let rows: Vec<_> = differences.iter().map(|cell| cell.rows).collect();
+        assert_eq!(rows, [2, 1]);
     }
 }

@@ -1,25 +1,12 @@
-//! Texts for the numbers of a comparison report, for the terminal and the page.
-
-use api::comparison::{ClassAgreement, Confusion};
-
-/// Returns the pairs of different classes, the most frequent first.
-pub(super) fn differences(classes: &ClassAgreement) -> Vec<Confusion> {
-    let differing = classes.confusion.iter();
-    let mut differing: Vec<_> = differing
-        .filter(|cell| cell.reference != cell.other)
-        .cloned()
-        .collect();
-    differing.sort_by_key(|cell| std::cmp::Reverse(cell.rows));
-    differing
-}
+//! Numbers as text, for the terminal and the page.
 
 /// Formats a share in percent.
-pub(super) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
 /// Formats milliseconds with three significant digits or more.
-pub(super) fn millis(time: f64) -> String {
+pub fn millis(time: f64) -> String {
     match time {
         time if time < 1.0 => format!("{time:.3}"),
         time if time < 100.0 => format!("{time:.2}"),
@@ -28,7 +15,7 @@ pub(super) fn millis(time: f64) -> String {
 }
 
 /// Formats a difference, or `not finite`.
-pub(super) fn difference(number: Option<f64>) -> String {
+pub fn difference(number: Option<f64>) -> String {
     match number {
         None => "not finite".to_owned(),
         Some(0.0) => "0".to_owned(),
@@ -38,13 +25,13 @@ pub(super) fn difference(number: Option<f64>) -> String {
 }
 
 /// Formats a rate, or a dash without one.
-pub(super) fn rate(number: Option<f64>) -> String {
+pub fn rate(number: Option<f64>) -> String {
     number.map_or("-".to_owned(), |number| format!("{number:.0}"))
 }
 
 /// Formats the size of a file.
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-pub(super) fn size(bytes: Option<u64>) -> String {
+pub fn size(bytes: Option<u64>) -> String {
     match bytes {
         None => "-".to_owned(),
         Some(bytes) if bytes < 1 << 20 => format!("{:.1} KiB", bytes as f64 / 1024.0),
@@ -68,23 +55,5 @@ mod tests {
         let sizes = [None, Some(1536), Some(3 << 20)].map(size);
         assert_eq!(sizes, ["-", "1.5 KiB", "3.0 MiB"]);
         assert_eq!(percent(0.9667), "96.7 %");
-    }
-
-    #[test]
-    fn classes_that_differ_come_most_frequent_first() {
-        let cell = |reference: &str, other: &str, rows| Confusion {
-            reference: reference.to_owned(),
-            other: other.to_owned(),
-            rows,
-        };
-        let classes = ClassAgreement {
-            agreement: 0.9,
-            rows: 12,
-            same: 9,
-            confusion: vec![cell("1", "1", 9), cell("1", "2", 1), cell("2", "1", 2)],
-        };
-        let differences = differences(&classes);
-        let rows: Vec<_> = differences.iter().map(|cell| cell.rows).collect();
-        assert_eq!(rows, [2, 1]);
     }
 }

@@ -1,68 +1,42 @@
-//! The report as a self-contained page: it needs no other file and no network, and follows the
-//! light or dark theme of the reader.
+//! The comparison report: versions next to each other, and each with the reference.
 
 mod pair;
-mod plot;
-
-use std::fmt;
+mod plots;
 
 use api::comparison::{ComparisonReport, InputSource, LatencyReport, VersionReport};
 
-use super::report::{millis, percent, rate, size};
-
-/// The style, which defines the colours of the plots.
-const STYLE: &str = include_str!("html/style.css");
+use crate::number::{millis, percent, rate, size};
+use crate::page::{Page, append, colour, escape};
+use crate::plot;
 
 /// Returns the page.
-pub(super) fn page(report: &ComparisonReport) -> String {
-    let title = format!("Versions of {}", escape(&report.model));
+pub fn page(report: &ComparisonReport) -> String {
     let pairs: String = report
         .pairs
         .iter()
         .map(|pair| pair::part(report, pair))
         .collect();
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>{title}</h1>\n<p class=\"soft\">{}</p>\n{}{}{}{pairs}\
-         <footer>Latency is measured inside the server, one item at a time, versions in turn; \
-         numbers agree within {} + {} of the number of the reference.</footer>\n\
-         </main>\n</body>\n</html>\n",
-        subtitle(report),
+    let sections = [
         cards(report),
         versions_part(report),
         speed_part(report),
-        report.atol,
-        report.rtol,
-    )
-}
-
-/// Escapes text for HTML.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
-/// Returns the colour of a version by its position.
-fn colour(index: usize) -> &'static str {
-    const COLOURS: [&str; 8] = [
-        "var(--a)", "var(--b)", "var(--c)", "var(--d)", "var(--e)", "var(--f)", "var(--g)",
-        "var(--h)",
+        pairs,
     ];
-    COLOURS
-        .get(index % COLOURS.len())
-        .copied()
-        .unwrap_or("var(--a)")
+    let page = Page {
+        title: &format!("Versions of {}", report.model),
+        subtitle: &subtitle(report),
+        sections: &sections.concat(),
+        footer: &footer(report),
+    };
+    page.to_string()
+}
+
+fn footer(report: &ComparisonReport) -> String {
+    format!(
+        "Latency is measured inside the server, one item at a time, versions in turn; \
+         numbers agree within {} + {} of the number of the reference.",
+        report.atol, report.rtol,
+    )
 }
 
 fn subtitle(report: &ComparisonReport) -> String {
@@ -225,8 +199,8 @@ fn speed_part(report: &ComparisonReport) -> String {
     format!(
         "<div class=\"plots\">\n<div class=\"card\"><h3>Latency by share of the answers, ms</h3>\n{}</div>\n\
          <div class=\"card\"><h3>Rows per second</h3>\n{}</div>\n</div>\n",
-        plot::curves(&curves),
-        plot::bars(&bars)
+        plot::curves("Latency", &curves),
+        plot::bars("Rows per second", &bars)
     )
 }
 
@@ -236,10 +210,6 @@ fn points(latency: &LatencyReport) -> Vec<(f64, f64)> {
     let curve = (0..=19_u8).zip(&latency.curve);
     let curve = curve.map(|(step, &time)| (f64::from(step) * 5.0, time));
     curve.chain([(99.0, latency.p99)]).collect()
-}
-
-fn append(text: &mut String, arguments: fmt::Arguments<'_>) {
-    text.push_str(&fmt::format(arguments));
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use api::comparison::{ComparisonReport, PairReport};
 
-use super::{append, colour, escape, plot};
-use crate::commands::compare::report::difference;
+use super::plots;
+use crate::number::difference;
+use crate::page::{append, colour, escape};
+use crate::plot;
 
 /// The most entries of a readable list.
 const MAX_LINES: usize = 12;
@@ -21,13 +23,13 @@ pub(super) fn part(report: &ComparisonReport, pair: &PairReport) -> String {
     let confusion = pair.classes.as_ref().map_or(String::new(), |classes| {
         format!(
             "<div class=\"card\"><h3>Class of {reference} (down) and of {other} (across), in rows</h3>\n{}</div>\n",
-            plot::confusion(&classes.confusion)
+            plots::confusion(&classes.confusion)
         )
     });
     format!(
         "<h2>Version {other} compared with version {reference}</h2>\n<div class=\"plots\">\n\
          <div class=\"card\"><h3>Agreement</h3>\n{}{}</div>\n{confusion}</div>\n{}",
-        plot::shares(&shares(pair, colours)),
+        plot::shares("Agreement", &shares(pair, colours)),
         remarks(pair),
         outputs_part(pair),
     )
@@ -159,6 +161,6 @@ fn outputs_part(pair: &PairReport) -> String {
          <div class=\"scroll\"><table>\n<tr><th>output</th><th>elements</th><th>differing</th>\
          <th>mean difference</th><th>largest</th><th>largest, relative</th></tr>\n{rows}</table></div>\n{}\
          </div>\n",
-        plot::differences(&pair.outputs)
+        plots::differences(&pair.outputs)
     )
 }
