@@ -14,7 +14,7 @@ use anyhow::Result;
 use contract::{RawJson, Rollouts};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::client::{Client, path_segment};
+use client::{Client, path_segment};
 
 /// The interval between two exchanges with the leader.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -91,8 +91,8 @@ impl<R: Rollouts> Follower<R> {
             let sent = self.leader.send_json(&path, counts.as_str().to_owned());
             // The counts of other rollouts are sent nevertheless.
             if let Err(error) = sent.await {
-                all_sent =
-                    Err(error.context(format!("counts of rollout `{rollout}` were not sent")));
+                all_sent = Err(anyhow::Error::new(error)
+                    .context(format!("counts of rollout `{rollout}` were not sent")));
             }
         }
         all_sent

@@ -3,7 +3,6 @@
 //! Decision: this crate contains no serving logic. `config` resolves the settings, `wiring` builds
 //! the parts and connects them, and each sub-command is one file.
 
-mod client;
 mod command_line;
 mod commands;
 mod config;

@@ -6,18 +6,14 @@
 //! rest may succeed later. An address that is neither HTTP nor HTTPS is refused when the rollout is
 //! started.
 
-mod address;
-mod post;
-mod tls;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
+use client::{Address, TlsConnector, post};
 use contract::{BoxFuture, DeliveryOutcome, Error, GateDecision, RawJson, Webhooks};
 
-use address::Address;
-use post::post;
-use tls::TlsConnector;
+/// The example in the error of a malformed address.
+const EXAMPLE: &str = "https://ci.example/gate";
 
 /// Calls webhooks.
 #[derive(Debug)]
@@ -29,24 +25,25 @@ impl WebhookClient {
     /// # Errors
     /// When the file has no readable certificate.
     pub(crate) fn new(webhook_ca: Option<PathBuf>) -> anyhow::Result<Self> {
-        TlsConnector::new(webhook_ca).map(Self)
+        Ok(Self(TlsConnector::new("webhook_ca", webhook_ca)?))
     }
 
     /// Posts JSON; returns the status of the reply.
     async fn post(&self, url: &str, json: &RawJson, timeout: Duration) -> anyhow::Result<u16> {
-        let address = Address::parse(url)?;
+        let address = Address::parse(url, EXAMPLE)?;
         let posting =
             tokio::time::timeout(timeout, post(&address, &self.0, json.as_str().to_owned()));
-        posting.await.unwrap_or_else(|_| {
+        let status = posting.await.map_err(|_| {
             let seconds = timeout.as_secs_f64();
-            Err(anyhow::anyhow!("no answer within {seconds} s"))
-        })
+            anyhow::anyhow!("no answer within {seconds} s")
+        })?;
+        Ok(status?)
     }
 }
 
 impl Webhooks for WebhookClient {
     fn check(&self, url: &str) -> contract::Result<()> {
-        match Address::parse(url) {
+        match Address::parse(url, EXAMPLE) {
             Ok(_) => Ok(()),
             Err(error) => Err(Error::invalid(error.to_string())),
         }

@@ -13,11 +13,12 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 
 /// The ground, which every crate may depend on; a crate of the ground depends only on those before
 /// it.
-const GROUND: [&str; 5] = [
+const GROUND: [&str; 6] = [
     "lockgate-contract",
     "lockgate-stats",
     "lockgate-api",
     "lockgate-rollout",
+    "lockgate-client",
     "lockgate-report",
 ];
 

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use api::comparison::ComparisonReport;
-use hyper::Method;
+use client::{Client, Method};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::data::Data;
-use crate::client::Client;
 use crate::command_line::CompareArguments;
 use crate::output;
 

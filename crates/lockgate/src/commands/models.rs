@@ -1,10 +1,9 @@
 //! `lockgate models`: shows and changes the models of a running server.
 
 use anyhow::Result;
-use hyper::Method;
+use client::{Client, Method, path_segment};
 use serde_json::{Value, json};
 
-use crate::client::{Client, path_segment};
 use crate::command_line::{ModelsArguments, ModelsCommand};
 use crate::commands::table::table;
 use crate::commands::traffic::show_routing;
@@ -43,7 +42,7 @@ pub(crate) fn run(arguments: &ModelsArguments) -> Result<()> {
     Ok(())
 }
 
-fn call(client: &Client, command: &ModelsCommand) -> Result<Value> {
+fn call(client: &Client, command: &ModelsCommand) -> client::Result<Value> {
     let path = |model: &str, rest: &str| format!("/api/models/{}{rest}", path_segment(model));
     let whole = |model: &str, action| {
         let path = format!("/v2/repository/models/{}/{action}", path_segment(model));

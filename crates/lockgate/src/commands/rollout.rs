@@ -9,8 +9,8 @@ mod watch;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use client::{Client, path_segment};
 
-use crate::client::{Client, path_segment};
 use crate::command_line::{RolloutArguments, RolloutCommand};
 
 /// Runs a sub-command about rollouts; returns the exit code.

@@ -6,12 +6,11 @@ mod results;
 use anyhow::{Context, Result, bail};
 use api::routing::{ArmReport, Routing};
 use api::split::{Bandit, BanditRule, Traffic};
+use client::{Client, Method, path_segment};
 use contract::UnitSource;
-use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::client::{Client, path_segment};
 use crate::command_line::{ArmArgument, RuleArguments, TrafficArguments, TrafficCommand};
 use crate::commands::table::table;
 use crate::output;

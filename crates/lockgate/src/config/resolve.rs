@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use hyper::Uri;
+use client::{Client, Uri};
 use protocols::Limits;
 
 use super::log_level::log_level;
 use super::{Environment, RawConfig};
-use crate::client::Client;
 
 /// Format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +125,7 @@ fn ip_address(host: &str) -> Result<IpAddr> {
     })
 }
 
-/// Checks the address of the leader, which must be plain HTTP.
+/// Checks the address of the leader.
 fn rollout_leader(url: Option<&str>) -> Result<Option<String>> {
     if let Some(url) = url {
         let client = Client::new(url);
@@ -263,7 +262,7 @@ mod tests {
             (
                 "rollout_leader",
                 RawConfig {
-                    rollout_leader: Some("https://leader".to_owned()),
+                    rollout_leader: Some("ftp://leader".to_owned()),
                     ..none()
                 },
             ),

@@ -22,7 +22,7 @@ async fn receive(
     while !request.ends_with(b"}") {
         stream.read_buf(&mut request).await.unwrap();
     }
-    let reply = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+    let reply = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}");
     stream.write_all(reply.as_bytes()).await.unwrap();
     String::from_utf8(request).unwrap()
 }

@@ -3,11 +3,10 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use hyper::Method;
+use client::{Client, Method};
 use serde_json::{Map, Value, json};
 
 use super::{path, show};
-use crate::client::Client;
 use crate::command_line::{ActionArguments, RolloutCommand};
 use crate::output;
 
@@ -50,7 +49,7 @@ pub(super) fn run(client: &Client, command: &RolloutCommand, is_json: bool) -> R
     Ok(())
 }
 
-fn action(client: &Client, arguments: &ActionArguments, action: &str) -> Result<Value> {
+fn action(client: &Client, arguments: &ActionArguments, action: &str) -> client::Result<Value> {
     let mut body = Map::new();
     body.insert("reason".to_owned(), json!(arguments.reason));
     if let Some(generation) = arguments.generation {

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use client::{Client, runtime};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{is_end, path};
-use crate::client::{Client, is_retryable, runtime};
 use crate::command_line::WaitArguments;
 use crate::output;
 
@@ -85,8 +85,8 @@ async fn wait(
         };
         match timeout_at(end, next).await {
             Err(_) => return Ok((Outcome::NotInTime, current)),
-            Ok(Err(error)) if is_retryable(&error) => {}
-            Ok(Err(error)) => return Err(error),
+            Ok(Err(error)) if error.is_retryable() => {}
+            Ok(Err(error)) => return Err(error.into()),
             Ok(Ok(status)) => {
                 let has_moved = status.get("generation") != current.get("generation");
                 current = status;

@@ -10,12 +10,12 @@ mod screen;
 use std::time::Duration;
 
 use anyhow::Result;
+use client::{Client, Event, runtime};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use self::screen::Screen;
 use super::{is_end, path};
-use crate::client::{Client, Event, is_retryable, runtime};
 use crate::output;
 
 /// The wait before the first attempt to reconnect.
@@ -143,4 +143,10 @@ impl RolloutWatcher<'_> {
 fn print_json(event: &str, data: &Value) -> Result<()> {
     output::line(json!({"event": event, "data": data}))?;
     Ok(())
+}
+
+/// Returns whether the same call may succeed later.
+fn is_retryable(error: &anyhow::Error) -> bool {
+    let client_error = error.downcast_ref::<client::Error>();
+    client_error.is_none_or(client::Error::is_retryable) && !error.is::<output::OutputError>()
 }

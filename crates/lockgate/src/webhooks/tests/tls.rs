@@ -71,6 +71,29 @@ async fn a_certificate_of_an_authority_in_the_file_is_trusted() {
 }
 
 #[tokio::test]
+async fn the_client_of_commands_and_followers_talks_to_an_https_server() {
+    let authority = Authority::new("one");
+    let (url, received) = authority.receiver("127.0.0.1").await;
+    let url = url.trim_end_matches("/gate");
+    let tls = TlsConnector::new("webhook_ca", Some(authority.file())).unwrap();
+    let client = client::Client::new(url).unwrap().with_tls(tls);
+    let answer = client.send_json("/api/x", "{\"id\":\"a\"}".to_owned());
+    assert_eq!(answer.await.unwrap(), serde_json::json!({}));
+    let request = received.await.unwrap().unwrap();
+    assert!(request.starts_with("POST /api/x HTTP/1.1\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn the_client_trusts_only_the_authorities_of_the_system() {
+    let (url, received) = Authority::new("one").receiver("127.0.0.1").await;
+    let client = client::Client::new(url.trim_end_matches("/gate")).unwrap();
+    let refused = client.get("/api").await.unwrap_err();
+    let refused = format!("{:#}", anyhow::Error::from(refused));
+    assert!(refused.starts_with("TLS handshake with"), "{refused}");
+    assert_eq!(received.await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn nothing_is_sent_to_a_receiver_without_a_valid_certificate() {
     let (trusted, stranger) = (Authority::new("one"), Authority::new("other"));
     let document = RawJson::new("{\"id\":\"a\"}");

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::Connection;
+use crate::connection::Connection;
+use crate::{Error, Result};
 
 /// Far above the interval of one second at which a running rollout sends its evidence.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,14 +21,16 @@ const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Event {
-    pub(crate) name: String,
-    pub(crate) data: Value,
+pub struct Event {
+    /// The name.
+    pub name: String,
+    /// The data.
+    pub data: Value,
 }
 
 /// The events of one connection.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub struct Events {
     /// Closed when this is dropped.
     _connection: Connection,
     body: Incoming,
@@ -36,7 +38,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(connection: Connection, body: Incoming) -> Self {
+    pub(crate) fn new(connection: Connection, body: Incoming) -> Self {
         Self {
             _connection: connection,
             body,
@@ -48,13 +50,13 @@ impl Events {
     ///
     /// # Errors
     /// When the connection breaks, or the data is not an event.
-    pub(crate) async fn next(&mut self) -> Result<Option<Event>> {
+    pub async fn next(&mut self) -> Result<Option<Event>> {
         loop {
             if let Some(event) = self.decoder.next()? {
                 return Ok(Some(event));
             }
             let frame = timeout(IDLE_TIMEOUT, self.body.frame()).await;
-            match frame.map_err(|_| anyhow!("the server sent nothing for {IDLE_TIMEOUT:?}"))? {
+            match frame.map_err(|_| Error::Idle(IDLE_TIMEOUT))? {
                 Some(frame) => self.decoder.push(&frame?.into_data().unwrap_or_default()),
                 None => return Ok(None),
             }
@@ -84,7 +86,7 @@ impl Decoder {
             }
         }
         if self.bytes.len() + self.data.len() > MAX_EVENT_BYTES {
-            return Err(anyhow!("an event exceeds {MAX_EVENT_BYTES} bytes"));
+            return Err(Error::LongEvent(MAX_EVENT_BYTES));
         }
         Ok(None)
     }

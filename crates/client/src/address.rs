@@ -1,36 +1,39 @@
-//! The address of a webhook, checked once.
+//! The address of a server, checked once.
 
-use anyhow::{Context, Result, bail};
 use hyper::Uri;
 use rustls::pki_types::ServerName;
 
-/// Parsed address of a webhook.
+use crate::{Error, Result};
+
+/// Parsed address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
+pub struct Address {
     /// The host, and the port if given.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// Host and port.
-    pub(super) socket: String,
+    pub(crate) socket: String,
     /// The path with its query.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// The name that the certificate must have; `None` without TLS.
-    pub(super) tls_name: Option<ServerName<'static>>,
+    pub(crate) tls_name: Option<ServerName<'static>>,
 }
 
 impl Address {
-    /// Parses an address such as `https://ci.example/gate?of=ci`.
+    /// Parses an address such as `https://ci.example/gate?of=ci`. The example is a part of the
+    /// error.
     ///
     /// # Errors
     /// A sentence with what is expected. It does not repeat a password.
-    pub(super) fn parse(url: &str) -> Result<Self> {
-        let expected = "expected an address such as `https://ci.example/gate`";
-        let wrong = || format!("{expected}, got `{url}`");
-        let uri: Uri = url.parse().with_context(wrong)?;
+    pub fn parse(url: &str, example: &str) -> Result<Self> {
+        let expected = format!("expected an address such as `{example}`");
+        let wrong = || Error::Address(format!("{expected}, got `{url}`"));
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
         let named = uri.authority();
         let authority = named.filter(|authority| !authority.host().is_empty());
-        let authority = authority.with_context(wrong)?;
+        let authority = authority.ok_or_else(wrong)?;
         if authority.as_str().contains('@') {
-            bail!("{expected}; a user name and a password are not supported");
+            let message = format!("{expected}; a user name and a password are not supported");
+            return Err(Error::Address(message));
         }
         let host = authority.host();
         let (default_port, tls_name) = match uri.scheme_str() {
@@ -40,13 +43,13 @@ impl Address {
                     .trim_start_matches('[')
                     .trim_end_matches(']')
                     .to_owned();
-                (443, Some(ServerName::try_from(name).with_context(wrong)?))
+                (443, Some(ServerName::try_from(name).map_err(|_| wrong())?))
             }
-            _ => bail!(wrong()),
+            _ => return Err(wrong()),
         };
         let port = match authority.as_str() == host {
             true => default_port,
-            false => authority.port_u16().with_context(wrong)?,
+            false => authority.port_u16().ok_or_else(wrong)?,
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
@@ -61,6 +64,8 @@ impl Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const EXAMPLE: &str = "https://ci.example/gate";
 
     #[test]
     fn an_address_has_a_host_a_port_and_a_path() {
@@ -81,7 +86,7 @@ mod tests {
             ("", None),
         ];
         let found = |url: &str| {
-            let address = Address::parse(url).ok()?;
+            let address = Address::parse(url, EXAMPLE).ok()?;
             let tls = address.tls_name.map_or("", |_| " TLS");
             Some(format!("{} {}{tls}", address.socket, address.path))
         };
@@ -94,8 +99,8 @@ mod tests {
 
     #[test]
     fn a_password_is_refused_and_not_repeated() {
-        let refused = Address::parse("http://me:s3cret@ci/gate").unwrap_err();
-        let refused = format!("{refused:#}");
+        let refused = Address::parse("http://me:s3cret@ci/gate", EXAMPLE).unwrap_err();
+        let refused = refused.to_string();
         assert!(refused.contains("are not supported"), "{refused}");
         assert!(!refused.contains("s3cret"), "{refused}");
     }
