@@ -19,8 +19,18 @@ use crate::context::ServerInfo;
 struct FakeRollouts {
     value: i8,
     recorded: Mutex<Vec<String>>,
-    /// A simulation that has begun.
-    begun: Option<Arc<Semaphore>>,
+    /// Makes simulations wait, when there is one.
+    simulation: Option<Arc<Simulation>>,
+}
+
+/// Two semaphores, because one is fair: a simulation that waits for permits would take that of the
+/// caller who waits for its beginning.
+#[derive(Debug)]
+struct Simulation {
+    /// Has a permit for each simulation that has begun.
+    begun: Semaphore,
+    /// Closed to end all simulations.
+    end: Semaphore,
 }
 
 impl FakeRollouts {
@@ -132,13 +142,12 @@ impl Rollouts for FakeRollouts {
 
     fn simulate(&self, file: &str, assumptions: &SimulationInput) -> Result<RawJson> {
         self.record(format!("{file} {assumptions:?}"));
-        if let Some(begun) = &self.begun {
-            begun.add_permits(1);
-            // Ends when the test closes it.
+        if let Some(simulation) = &self.simulation {
+            simulation.begun.add_permits(1);
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .build()
                 .unwrap();
-            drop(runtime.block_on(begun.acquire_many(2)));
+            drop(runtime.block_on(simulation.end.acquire()));
         }
         Ok(RawJson::new(r#"{"p_promote":1.0}"#))
     }
@@ -378,20 +387,22 @@ async fn assumptions_are_read_or_refused_with_their_key() {
 
 #[tokio::test]
 async fn one_rollout_is_simulated_at_a_time() {
-    let begun = Arc::new(Semaphore::new(0));
+    let simulation = Arc::new(Simulation {
+        begun: Semaphore::new(0),
+        end: Semaphore::new(0),
+    });
     let rollout = Arc::new(FakeRollouts {
-        begun: Some(Arc::clone(&begun)),
+        simulation: Some(Arc::clone(&simulation)),
         ..FakeRollouts::default()
     });
     let router = router(&rollout);
     let simulate = "POST /api/rollouts:simulate";
     let body = r#"{"file": ""}"#;
     let second = async {
-        let permit = begun.acquire().await.unwrap();
-        let (status, reply) = call(&router, simulate, body).await;
-        drop(permit);
-        begun.close();
-        (status, reply)
+        let _begun = simulation.begun.acquire().await.unwrap();
+        let refused = call(&router, simulate, body).await;
+        simulation.end.close();
+        refused
     };
     let (first, second) = tokio::join!(call(&router, simulate, body), second);
     assert_eq!(first.0, 200, "{}", first.1);
