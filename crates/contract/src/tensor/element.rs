@@ -40,6 +40,24 @@ pub enum ElementType {
 }
 
 impl ElementType {
+    /// Returns whether the elements are floating point numbers.
+    #[must_use]
+    pub const fn is_float(self) -> bool {
+        match self {
+            Self::F16 | Self::BF16 | Self::F32 | Self::F64 => true,
+            Self::Bool
+            | Self::U8
+            | Self::U16
+            | Self::U32
+            | Self::U64
+            | Self::I8
+            | Self::I16
+            | Self::I32
+            | Self::I64
+            | Self::Bytes => false,
+        }
+    }
+
     /// Every element type.
     pub const ALL: [Self; 14] = [
         Self::Bool,

@@ -97,29 +97,17 @@ fn label_output(outputs: &[NamedTensor]) -> Option<&NamedTensor> {
     outputs.iter().find(|output| {
         let tensor = &output.tensor;
         let has_one_each = tensor.n_elements() == tensor.n_rows();
-        has_one_each && !is_fraction(tensor) && tensor.element_type() != ElementType::Bool
+        has_one_each
+            && !tensor.element_type().is_float()
+            && tensor.element_type() != ElementType::Bool
     })
 }
 
 fn score_output(outputs: &[NamedTensor]) -> Option<&NamedTensor> {
-    let mut scores = outputs.iter().filter(|output| is_fraction(&output.tensor));
+    let mut scores = outputs
+        .iter()
+        .filter(|output| output.tensor.element_type().is_float());
     scores.find(|output| matches!(output.tensor.shape().rank(), 1 | 2))
-}
-
-fn is_fraction(tensor: &Tensor) -> bool {
-    match tensor.element_type() {
-        ElementType::F16 | ElementType::BF16 | ElementType::F32 | ElementType::F64 => true,
-        ElementType::Bool
-        | ElementType::U8
-        | ElementType::U16
-        | ElementType::U32
-        | ElementType::U64
-        | ElementType::I8
-        | ElementType::I16
-        | ElementType::I32
-        | ElementType::I64
-        | ElementType::Bytes => false,
-    }
 }
 
 fn label(labels: &Tensor, row: usize) -> Option<Class> {

@@ -170,27 +170,11 @@ fn rows(tensor: &Tensor) -> Option<RowKind> {
     if tensor.n_elements() == 0 {
         return None;
     }
-    match (is_float(tensor.element_type()), n_columns) {
+    match (tensor.element_type().is_float(), n_columns) {
         (false, 1) => Some(RowKind::Labels),
         (true, 1) => Some(RowKind::Scores),
         (true, n_columns) if dims.len() == 2 => Some(RowKind::ClassScores(n_columns)),
         (true | false, _) => None,
-    }
-}
-
-fn is_float(element_type: ElementType) -> bool {
-    match element_type {
-        ElementType::F16 | ElementType::BF16 | ElementType::F32 | ElementType::F64 => true,
-        ElementType::Bool
-        | ElementType::U8
-        | ElementType::U16
-        | ElementType::U32
-        | ElementType::U64
-        | ElementType::I8
-        | ElementType::I16
-        | ElementType::I32
-        | ElementType::I64
-        | ElementType::Bytes => false,
     }
 }
 
