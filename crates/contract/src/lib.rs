@@ -12,6 +12,7 @@ pub mod event;
 pub mod feedback;
 pub mod infer;
 pub mod lifecycle;
+pub mod memory_store;
 pub mod model;
 pub mod observe;
 pub mod recorder;
@@ -37,6 +38,7 @@ pub use event::{Event, RolloutRate, RolloutReading, RolloutScore};
 pub use feedback::{Feedback, FeedbackSink, FeedbackTarget, FeedbackValue, Label};
 pub use infer::{AssignmentAttributes, BoxFuture, Infer, Route, Target, Urgency};
 pub use lifecycle::Lifecycle;
+pub use memory_store::MemoryStore;
 pub use model::{
     Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,
     OutputPostprocessing, SharedModelInfo, Signature, TensorSpec, Version, VersionSelector,

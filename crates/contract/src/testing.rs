@@ -3,6 +3,8 @@
 pub mod conformance;
 mod echo;
 mod observer;
+mod webhooks;
 
 pub use echo::{EchoServer, model_info};
 pub use observer::RecordingObserver;
+pub use webhooks::FakeWebhooks;

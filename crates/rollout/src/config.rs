@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use contract::{Arm, AssignmentHash, Layer, ModelName, Split, Unit, Version};
 use serde::Deserialize;
+use stats::arm_totals::Span;
 
 use api::rollout::MetricAction;
 use api::yaml::{user_message, yaml_options};
@@ -220,19 +221,6 @@ pub enum ShareEvent {
         /// The part of the request that is timed.
         span: Span,
     },
-}
-
-/// The part of a request that is timed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Span {
-    /// The whole request.
-    #[default]
-    Total,
-    /// The time before the model ran.
-    Queue,
-    /// The run of the model.
-    Infer,
 }
 
 /// The direction in which a reward is better.

@@ -9,15 +9,12 @@ mod control;
 mod counters;
 #[cfg(test)]
 mod fake_engine;
-#[cfg(test)]
-mod fake_webhooks;
 mod instance;
 mod loaded_version;
-mod rollout_driver;
 mod route;
 mod server;
-mod store;
 mod tap;
+mod traffic_control;
 
 pub use catalog::settings::DEFAULT_MODEL_SETTINGS;
 pub use server::{Server, ServerOptions};

@@ -23,9 +23,7 @@ use contract::{
 };
 
 pub(crate) use active_split::{ActiveArm, ActiveSplit};
-#[cfg(test)]
-pub(crate) use counters::ArmCounters;
-pub(crate) use counters::{ArmTotals, Histogram, Outcome, RequestFingerprint, is_not_finite};
+pub(crate) use counters::{Outcome, RequestFingerprint, is_not_finite};
 pub(crate) use mirror::{DropCounters, DropReason, Mirror, MirroredRequest, MirroredResponse};
 pub(crate) use rules::RoutingRules;
 

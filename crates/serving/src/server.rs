@@ -24,24 +24,21 @@ use contract::{
     Route, ServedBy, Target, Urgency,
 };
 use notify::RecommendedWatcher;
+use rollout::driver::{Records, Registry, Restored};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 pub use options::ServerOptions;
 
-use crate::catalog::layout::Scanner;
-use crate::catalog::settings::SettingsDefaults;
-use crate::catalog::version::VersionLoader;
 use crate::catalog::watch::watch;
 use crate::control::controller::{
     Command, ControllerDependencies, Intervals, RepositoryController, RestoredState,
 };
 use crate::control::persistence::DesiredStateStore;
 use crate::control::snapshot::{ServedVersion, Snapshot};
-use crate::instance::watchdog::Watchdog;
-use crate::rollout_driver::{Dependencies, Records, Registry, RepositoryHandle, Restored};
 use crate::route::RequestFingerprint;
 use crate::tap::Tap;
+use crate::traffic_control::{RepositoryHandle, RepositoryTrafficControl, routings_of};
 use counted_route::CountedRoute;
 use rng::RequestRng;
 
@@ -107,23 +104,11 @@ impl Server {
             commands: commands.clone(),
             published: Arc::clone(&published),
         };
-        let driver = Dependencies::new(repository_handle, records, &options);
-        let scanner = Scanner {
-            roots: options.roots,
-            engines: options.engines.clone(),
-            defaults: SettingsDefaults {
-                cores: options.cores,
-                max_queue_rows: options.max_queue_rows,
-                timeout: options.default_timeout,
-            },
-        };
-        let watchdog = Watchdog::start()
-            .map_err(|error| Error::internal(format!("cannot start watchdog thread: {error}")))?;
-        let version_loader = VersionLoader {
-            engines: options.engines,
-            observe: options.observe,
-            watchdog: Arc::new(watchdog),
-        };
+        let rollout_routings = routings_of(&past_rollouts)?;
+        let traffic_control = RepositoryTrafficControl::new(repository_handle, &rollout_routings);
+        let driver = options.rollout_dependencies(Arc::new(traffic_control), records);
+        let scanner = options.scanner();
+        let version_loader = options.version_loader()?;
         let intervals = Intervals {
             poll: options.poll_interval,
             debounce: options.debounce,
@@ -135,7 +120,7 @@ impl Server {
         let persistence = DesiredStateStore::new(options.store);
         let restored = RestoredState {
             desired: persistence.desired()?,
-            rollout_routings: past_rollouts.rollout_routings(),
+            rollout_routings,
         };
         let dependencies = ControllerDependencies {
             scanner,

@@ -4,12 +4,14 @@
 //! when nothing is wrong, so it may be checked after every block without spending the error budget
 //! twice. All values are natural logarithms, because evidence overflows an `f64`.
 
+pub mod arm_totals;
 pub mod assignment;
 pub mod bernoulli;
 pub mod best_arm;
 pub mod comparison;
 pub mod cusum;
 pub mod false_discovery;
+pub mod histogram;
 pub mod means;
 pub mod mismatch;
 pub mod non_inferiority;

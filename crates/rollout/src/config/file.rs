@@ -8,8 +8,9 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use stats::arm_totals::Span;
 
-use super::{Direction, MetricAction, OnUnknown, Span, Strategy};
+use super::{Direction, MetricAction, OnUnknown, Strategy};
 
 /// The document.
 #[derive(Debug, Deserialize)]

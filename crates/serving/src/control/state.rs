@@ -19,7 +19,7 @@ use crate::catalog::layout::{FoundModel, Scan};
 use crate::loaded_version::LoadedVersion;
 use crate::route::{ActiveSplit, ModelRow, RoutingTable, VersionRow};
 
-pub(crate) use rollout_routing::{RolloutRouting, rollout_conflict};
+pub(crate) use rollout_routing::RolloutRouting;
 
 /// A version to load.
 #[derive(Clone, Debug)]
@@ -248,7 +248,7 @@ impl RepositoryState {
             .get_mut(name)
             .ok_or_else(|| unknown_model(name))?;
         if let Some(rollout_routing) = &model.rollout_routing {
-            return Err(rollout_conflict(name, &rollout_routing.rollout));
+            return Err(rollout::driver::conflict(name, &rollout_routing.rollout));
         }
         model.progress.is_unloaded = true;
         model.is_required = false;

@@ -6,7 +6,6 @@
 //! the outputs: no lock, no allocation.
 
 mod exposures;
-mod histogram;
 mod outputs;
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -14,14 +13,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::{ArmResult, Code, NamedTensor, OutputCounts, RewardResult, Timings};
-use rollout::config::Span;
+use stats::arm_totals::ArmTotals;
+use stats::histogram::AtomicHistogram;
 use stats::means::difference::Moments;
 
 pub(crate) use exposures::{Exposure, Exposures, RequestFingerprint};
-pub(crate) use histogram::Histogram;
 pub(crate) use outputs::{Class, is_not_finite};
 
-use histogram::AtomicHistogram;
 use outputs::{N_BINS, N_SCORE_BINS, OutputKind};
 
 /// Outcome of one request.
@@ -60,51 +58,6 @@ pub(crate) struct Rewards {
     pub(crate) moments: Moments,
     /// Rewards that are neither 0 nor 1.
     pub(crate) n_non_binary: u64,
-}
-
-/// Totals of an arm since it was created.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ArmTotals {
-    /// Requests that were answered.
-    pub(crate) n_answered: u64,
-    /// Requests that failed.
-    pub(crate) n_errors: u64,
-    /// Times of the answered ones, by the spans of a rollout: total, queue, infer.
-    pub(crate) latencies: [Histogram; 3],
-    /// Rows by output bin; the meaning of the bins depends on the kind of the outputs.
-    pub(crate) outputs: Vec<u64>,
-    /// Answers with a NaN or an infinity in an output.
-    pub(crate) n_nan: u64,
-    /// Rewards of the answers.
-    pub(crate) rewards: Moments,
-}
-
-impl ArmTotals {
-    /// Returns the histogram of one span of the answered requests.
-    pub(crate) fn latency(&self, span: Span) -> &Histogram {
-        let [total, queue, infer] = &self.latencies;
-        match span {
-            Span::Total => total,
-            Span::Queue => queue,
-            Span::Infer => infer,
-        }
-    }
-
-    /// Adds the totals of another server for the same arm.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.n_answered += other.n_answered;
-        self.n_errors += other.n_errors;
-        self.n_nan += other.n_nan;
-        self.rewards.add(other.rewards);
-        for (sum, more) in self.latencies.iter_mut().zip(&other.latencies) {
-            sum.add(more);
-        }
-        let n_bins = self.outputs.len().max(other.outputs.len());
-        self.outputs.resize(n_bins, 0);
-        for (sum, more) in self.outputs.iter_mut().zip(&other.outputs) {
-            *sum += more;
-        }
-    }
 }
 
 impl Default for ArmCounters {

@@ -7,11 +7,11 @@
 //! requests would be certainty. Rewards are compared from 30 of each arm on.
 
 use contract::{ArmResult, Comparison, Difference, SampleRatio};
+use stats::arm_totals::ArmTotals;
 use stats::means::difference::{Effect, Moments, TUNED_FOR};
 use stats::{false_discovery, mismatch};
 
 use super::active_split::ActiveSplit;
-use super::counters::ArmTotals;
 
 /// Significance level: one error in twenty.
 const ALPHA: f64 = 0.05;

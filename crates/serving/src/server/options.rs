@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Engine, Error, Observe, Result, Store, Webhooks};
+use contract::{Engine, Error, MemoryStore, Observe, Result, Store, Webhooks};
+use rollout::driver::{Dependencies, NoWebhooks, Records, TrafficControl};
 
-use crate::rollout_driver::NoWebhooks;
-use crate::store::MemoryStore;
+use crate::catalog::layout::Scanner;
+use crate::catalog::settings::SettingsDefaults;
+use crate::catalog::version::VersionLoader;
+use crate::instance::watchdog::Watchdog;
 
 /// The default interval of scans: a scan of a hundred models takes a few milliseconds, and models
 /// on a drive without file events are found soon enough.
@@ -79,6 +82,49 @@ impl ServerOptions {
             rollout_leader: None,
             public_url: None,
             rollout_block: DEFAULT_ROLLOUT_BLOCK,
+        }
+    }
+
+    /// Returns the scanner of the roots.
+    pub(super) fn scanner(&self) -> Scanner {
+        Scanner {
+            roots: self.roots.clone(),
+            engines: self.engines.clone(),
+            defaults: SettingsDefaults {
+                cores: self.cores,
+                max_queue_rows: self.max_queue_rows,
+                timeout: self.default_timeout,
+            },
+        }
+    }
+
+    /// Returns the loader of versions, with its watchdog started.
+    ///
+    /// # Errors
+    /// `internal` when no thread can be started.
+    pub(super) fn version_loader(&self) -> Result<VersionLoader> {
+        let watchdog = Watchdog::start()
+            .map_err(|error| Error::internal(format!("cannot start watchdog thread: {error}")))?;
+        Ok(VersionLoader {
+            engines: self.engines.clone(),
+            observe: Arc::clone(&self.observe),
+            watchdog: Arc::new(watchdog),
+        })
+    }
+
+    /// Returns the dependencies of rollouts.
+    pub(super) fn rollout_dependencies(
+        &self,
+        traffic_control: Arc<dyn TrafficControl>,
+        records: Records,
+    ) -> Dependencies {
+        Dependencies {
+            traffic_control,
+            records,
+            webhooks: Arc::clone(&self.webhooks),
+            observe: Arc::clone(&self.observe),
+            block: self.rollout_block,
+            public_url: self.public_url.clone(),
         }
     }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use contract::{Change, Code, Error, ModelName, Result, Version};
+use contract::{Change, ModelName, Result, Version};
 
 use super::super::desired::DesiredState;
 use super::{Model, RepositoryState, unknown_model};
@@ -43,7 +43,7 @@ impl RepositoryState {
         let model = known.ok_or_else(|| unknown_model(name))?;
         match &model.rollout_routing {
             Some(current) if current.rollout != rollout_routing.rollout => {
-                Err(rollout_conflict(name, &current.rollout))
+                Err(rollout::driver::conflict(name, &current.rollout))
             }
             Some(_) | None => {
                 model.rollout_routing = Some(rollout_routing);
@@ -111,7 +111,7 @@ impl Model {
         };
         match is_harmless {
             true => Ok(()),
-            false => Err(rollout_conflict(name, &rollout_routing.rollout)),
+            false => Err(rollout::driver::conflict(name, &rollout_routing.rollout)),
         }
     }
 
@@ -140,15 +140,4 @@ impl Model {
             },
         }
     }
-}
-
-/// Builds the error for changes to a model that a rollout controls.
-pub(crate) fn rollout_conflict(name: &ModelName, rollout: &str) -> Error {
-    Error::new(
-        Code::Conflict,
-        format!(
-            "rollout `{rollout}` controls the traffic of model `{name}`; wait until it \
-             ends, or abort it"
-        ),
-    )
 }

@@ -4,17 +4,15 @@ mod failures;
 mod notifications;
 mod replicas;
 
-use contract::testing::RecordingObserver;
+use contract::testing::{FakeWebhooks, RecordingObserver};
 use contract::{
-    ActionKind, GateDecision, NamedTensor, OperatorAction, RawJson, RequestId, RolloutEvent,
-    Rollouts, Shape, SimulationInput, Store, Tensor,
+    ActionKind, GateDecision, MemoryStore, NamedTensor, OperatorAction, RawJson, RequestId,
+    RolloutEvent, Rollouts, Shape, SimulationInput, Store, Tensor,
 };
 use serde_json::Value;
 
 use super::*;
 use crate::fake_engine::INPUT;
-use crate::fake_webhooks::FakeWebhooks;
-use crate::store::MemoryStore;
 
 /// Steps and times that take a minute of virtual time.
 const QUICK: &str = "warmup: {source: synthetic, requests: 3}, steps: [20, 50], soak: 30s, \

@@ -1,0 +1,234 @@
+//! Persisted rollouts: enough to resume after a kill, and all transitions.
+//!
+//! Decision: the rollout file is stored as written and parsed again, so that there is one parser of
+//! rollout files. A record has the version of its format; another format is an error at startup
+//! instead of a guess.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contract::{Error, Result, Store, Write};
+use serde::{Deserialize, Serialize};
+
+use super::leader_state::{LeaderRollout, LeaderState};
+use super::notifications::Notifications;
+use super::replicas::Replicas;
+use crate::state::Progress;
+use crate::timestamp::Timestamp;
+
+/// Version of the format that is written.
+const FORMAT: u32 = 1;
+
+/// Collection of the records, by id of the rollout.
+const ROLLOUTS: &str = "rollouts";
+
+/// Collection of the last state from the leader of each followed rollout.
+const FOLLOWED: &str = "followed_rollouts";
+
+/// Collection of the undelivered notifications, by id of the rollout.
+const NOTIFICATIONS: &str = "rollout_notices";
+
+/// Journals of the transitions, by id of the rollout.
+const TRANSITIONS: &str = "rollout_moves";
+
+/// The record of one rollout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    format: u32,
+    /// The rollout file as written.
+    pub(super) file: String,
+    /// Actor who started it.
+    pub(super) actor: String,
+    /// Time of the start.
+    pub(super) started: Timestamp,
+    /// Progress of the state machine.
+    pub(super) progress: Progress,
+    /// Fingerprint of the candidate when it was loaded.
+    pub(super) fingerprint: Option<String>,
+    /// Counters of the replicas at the time of `progress`.
+    #[serde(default)]
+    pub(super) replicas: Replicas,
+}
+
+impl Record {
+    /// Creates the record of a rollout that has just started.
+    pub(super) fn new(file: &str, actor: &str, started: Timestamp, progress: Progress) -> Self {
+        Self {
+            format: FORMAT,
+            file: file.to_owned(),
+            actor: actor.to_owned(),
+            started,
+            progress,
+            fingerprint: None,
+            replicas: Replicas::default(),
+        }
+    }
+
+    /// Returns the same record with newer progress.
+    pub(super) fn at(&self, progress: &Progress) -> Self {
+        Self {
+            progress: progress.clone(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The stored rollouts.
+#[derive(Clone, Debug)]
+pub struct Records(Arc<dyn Store>);
+
+impl Records {
+    /// Creates records in a store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self(store)
+    }
+
+    /// Returns every rollout that was ever started, by id. Blocks.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be read, or holds a record that this version cannot read.
+    pub(super) fn all(&self) -> Result<Vec<(String, Record)>> {
+        let records = self.0.records(ROLLOUTS)?.into_iter();
+        records
+            .map(|(id, text)| {
+                let record =
+                    read(&text).map_err(|error| error.in_context(format!("rollout {id}")))?;
+                Ok((id, record))
+            })
+            .collect()
+    }
+
+    /// Persists a rollout, its new transitions, and its notifications.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be written.
+    pub(super) async fn persist(
+        &self,
+        id: &str,
+        record: &Record,
+        transitions: Vec<String>,
+        notifications: Option<&Notifications>,
+    ) -> Result<()> {
+        let value = serde_json::to_string(record).map_err(|error| unwritable(&error))?;
+        let put = Write::Put {
+            collection: ROLLOUTS,
+            key: id.to_owned(),
+            value,
+        };
+        let transitions = transitions.into_iter().map(|entry| Write::Append {
+            journal: TRANSITIONS,
+            key: id.to_owned(),
+            entry,
+        });
+        let notifications = notifications
+            .map(|notifications| put_notifications(id, notifications))
+            .transpose()?;
+        let writes: Vec<_> = std::iter::once(put)
+            .chain(notifications)
+            .chain(transitions)
+            .collect();
+        let store = Arc::clone(&self.0);
+        blocking(move || store.write(&writes)).await
+    }
+
+    /// Returns the stored notifications of each rollout. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub(super) fn notifications(&self) -> Result<BTreeMap<String, Notifications>> {
+        let records = self.0.records(NOTIFICATIONS)?.into_iter();
+        let notifications = records.map(|(id, text)| Ok((id, Notifications::read(&text)?)));
+        notifications.collect()
+    }
+
+    /// Persists the undelivered notifications of a rollout.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be written.
+    pub(super) async fn persist_notifications(
+        &self,
+        id: &str,
+        notifications: &Notifications,
+    ) -> Result<()> {
+        let (store, put) = (Arc::clone(&self.0), put_notifications(id, notifications)?);
+        blocking(move || store.write(&[put])).await
+    }
+
+    /// Returns every rollout that was ever followed. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub(super) fn followed(&self) -> Result<Vec<LeaderRollout>> {
+        let mut followed = Vec::new();
+        for (id, text) in self.0.records(FOLLOWED)? {
+            let leader_state = LeaderState::read(&text).map_err(|error| {
+                let message = error.message();
+                Error::internal(format!("followed rollout `{id}`: {message}"))
+            })?;
+            followed.extend(leader_state.rollouts);
+        }
+        Ok(followed)
+    }
+
+    /// Persists the applied state of a followed rollout.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be written.
+    pub(super) async fn persist_followed(&self, leader_rollout: &LeaderRollout) -> Result<()> {
+        let value = LeaderState::new(vec![leader_rollout.clone()]).document()?;
+        let put = Write::Put {
+            collection: FOLLOWED,
+            key: leader_rollout.id.clone(),
+            value: value.as_str().to_owned(),
+        };
+        let store = Arc::clone(&self.0);
+        blocking(move || store.write(&[put])).await
+    }
+
+    /// Returns the last transitions of a rollout, the newest first, as JSON.
+    ///
+    /// # Errors
+    /// `internal` when the store cannot be read.
+    pub(super) async fn transitions(&self, id: &str, limit: usize) -> Result<Vec<String>> {
+        let (store, id) = (Arc::clone(&self.0), id.to_owned());
+        blocking(move || store.entries(TRANSITIONS, &id, limit)).await
+    }
+}
+
+/// Runs work with the store on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let result = tokio::task::spawn_blocking(work).await;
+    result.map_err(|error| Error::internal(format!("failed to access the store: {error}")))?
+}
+
+fn put_notifications(id: &str, notifications: &Notifications) -> Result<Write> {
+    Ok(Write::Put {
+        collection: NOTIFICATIONS,
+        key: id.to_owned(),
+        value: notifications.to_text()?,
+    })
+}
+
+fn read(text: &str) -> Result<Record> {
+    let record: Record = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    match record.format {
+        FORMAT => Ok(record),
+        format => Err(Error::internal(format!(
+            "stored rollout has format {format}, but this version reads {FORMAT}"
+        ))),
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> Error {
+    Error::internal(format!("stored rollout cannot be read: {error}"))
+}
+
+fn unwritable(error: &serde_json::Error) -> Error {
+    Error::internal(format!("failed to serialize rollout: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,380 @@
+//! The task of one rollout: it samples counters, asks the state machine and applies its actions.
+//!
+//! Decision: one task for each rollout. It waits for the first of an operator action, a finished
+//! load, the answer of a gate and the next sample, passes it to the state machine, and applies the
+//! actions. Traffic is changed before anything is written, so a rollback waits for no disk;
+//! progress is written after every sample, so a kill costs one block of counts.
+
+mod actions;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use contract::{Code, Error, Result, RolloutEvent, Unit, UnitSource, Version};
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::Dependencies;
+use super::baseline_alarm::BaselineAlarm;
+use super::counter_deltas::{CounterDeltas, Totals, thresholds};
+use super::notifications::Notifications;
+use super::record::Record;
+use super::snapshot::{ActionRequest, Published, RolloutSnapshot, TaskChannels, winner};
+use super::traffic_control::{ReadyVersion, RolloutTraffic};
+use crate::state::{Action, Event, GuardReadings, Refusal, Rollout, Tick};
+use crate::timestamp::Timestamp;
+
+/// Time between two checks of the guards, which need no statistics.
+const GUARD_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Number of finished loads and gate answers that may wait to be handled.
+const MAX_EVENTS: usize = 16;
+
+/// Wall-clock time that advances monotonically from the start of the task.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    base: Timestamp,
+    origin: Instant,
+}
+
+impl Clock {
+    /// Starts a clock at the system time.
+    pub(super) fn start() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let millis = since_epoch.unwrap_or_default().as_millis();
+        Self {
+            base: Timestamp(u64::try_from(millis).unwrap_or(u64::MAX)),
+            origin: Instant::now(),
+        }
+    }
+
+    /// Returns the current time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.base + self.origin.elapsed()
+    }
+}
+
+/// The task of one rollout.
+#[derive(Debug)]
+pub(super) struct RolloutTask {
+    dependencies: Arc<Dependencies>,
+    rollout: Rollout,
+    record: Record,
+    clock: Clock,
+    published: Arc<Published>,
+    updates: broadcast::Sender<RolloutEvent>,
+    traffic: Box<dyn RolloutTraffic>,
+    counter_deltas: CounterDeltas,
+    baseline_alarm: BaselineAlarm,
+    events: mpsc::Sender<Event>,
+    /// The record as last persisted.
+    persisted: Option<Record>,
+    /// Transitions that are not persisted yet.
+    transitions: Vec<String>,
+    /// Notifications that are not sent yet.
+    notifications: Option<Notifications>,
+    /// The longest run of errors since the last sample.
+    error_run: u64,
+    /// Set when units were counted before a restart, after which they would be counted again.
+    has_counted_units: bool,
+    /// Version that stays loaded after the end, and for how long.
+    warm: Option<(Version, Duration)>,
+    is_finished: bool,
+}
+
+/// Channels that the task listens to.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    /// Operator actions.
+    pub(super) action_requests: mpsc::Receiver<ActionRequest>,
+    events: mpsc::Receiver<Event>,
+}
+
+/// Initial state of the task.
+#[derive(Debug)]
+pub(super) struct InitialState {
+    /// The state machine.
+    pub(super) rollout: Rollout,
+    /// The persisted record.
+    pub(super) record: Record,
+    /// The traffic.
+    pub(super) traffic: Box<dyn RolloutTraffic>,
+    /// State shared with readers.
+    pub(super) published: Arc<Published>,
+    /// The ends of the channels of the handle.
+    pub(super) channels: TaskChannels,
+    /// Set when the rollout is resumed after a restart.
+    pub(super) is_resumed: bool,
+}
+
+impl RolloutTask {
+    /// Creates the task and its inbox.
+    pub(super) fn new(dependencies: Arc<Dependencies>, start: InitialState) -> (Self, Inbox) {
+        let clock = Clock::start();
+        let restored = start.record.replicas.totals();
+        let (events, arriving) = mpsc::channel(MAX_EVENTS);
+        let is_random = matches!(
+            start.rollout.config().assignment.unit,
+            Unit {
+                source: UnitSource::Random,
+                ..
+            }
+        );
+        let task = Self {
+            dependencies,
+            baseline_alarm: BaselineAlarm::new(clock.now()),
+            clock,
+            rollout: start.rollout,
+            record: start.record,
+            published: start.published,
+            updates: start.channels.updates,
+            traffic: start.traffic,
+            counter_deltas: CounterDeltas::after(restored),
+            events,
+            persisted: None,
+            transitions: Vec::new(),
+            notifications: None,
+            error_run: 0,
+            has_counted_units: start.is_resumed && !is_random,
+            warm: None,
+            is_finished: false,
+        };
+        let inbox = Inbox {
+            action_requests: start.channels.action_requests,
+            events: arriving,
+        };
+        (task, inbox)
+    }
+
+    /// Runs until the rollout has ended and its end is published.
+    pub(super) async fn run(mut self, mut inbox: Inbox, first: Vec<Action>) {
+        self.apply_actions(first).await;
+        self.publish().await;
+        let mut sampling = interval(self.dependencies.block);
+        let mut guards = interval(GUARD_INTERVAL.min(self.dependencies.block));
+        sampling.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        guards.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.is_finished {
+            tokio::select! {
+                request = inbox.action_requests.recv() => match request {
+                    Some(request) => {
+                        self.sample_counters().await;
+                        self.handle_action_request(request).await;
+                    }
+                    // The registry was dropped: the server is stopping.
+                    None => return,
+                },
+                Some(event) = inbox.events.recv() => {
+                    // Counts up to now belong to the current weight.
+                    self.sample_counters().await;
+                    self.handle_event(event).await;
+                }
+                _ = sampling.tick() => self.sample_counters().await,
+                _ = guards.tick() => {
+                    if !self.has_guard_fired() {
+                        continue;
+                    }
+                    self.sample_counters().await;
+                }
+            }
+            self.finish().await;
+            self.publish().await;
+        }
+    }
+
+    /// Applies an operator action and replies.
+    async fn handle_action_request(&mut self, (action, done): ActionRequest) {
+        let now = self.clock.now();
+        let answer = match self.rollout.apply_action(&action, now) {
+            Ok(actions) => {
+                self.apply_actions(actions).await;
+                self.finish().await;
+                self.publish().await;
+                self.snapshot().map(|snapshot| snapshot.status)
+            }
+            Err(refusal) => Err(refusal_error(&refusal)),
+        };
+        // The caller may have gone away.
+        drop(done.send(answer));
+    }
+
+    /// Passes an event to the state machine and applies the resulting actions.
+    async fn handle_event(&mut self, event: Event) {
+        let is_warm = matches!(event, Event::WarmedUp | Event::WarmupFailed(_));
+        if is_warm && self.traffic.end_warmup() {
+            self.apply_traffic().await;
+        }
+        let actions = self.rollout.handle(event, self.clock.now());
+        self.apply_actions(actions).await;
+        if let Some(changed) = self.changed_candidate() {
+            let actions = self.rollout.handle(changed, self.clock.now());
+            self.apply_actions(actions).await;
+        }
+    }
+
+    /// Samples the counters and passes them to the state machine.
+    async fn sample_counters(&mut self) {
+        if let Some(changed) = self.changed_candidate() {
+            self.handle_event(changed).await;
+        }
+        let totals = self.totals();
+        let progress = self.rollout.progress();
+        let config = self.rollout.config();
+        for event in thresholds(config, &progress.latency_thresholds, &totals.stable) {
+            let actions = self.rollout.handle(event, self.clock.now());
+            self.apply_actions(actions).await;
+        }
+        let tick = self.tick(totals);
+        let actions = self
+            .rollout
+            .handle(Event::Tick(Box::new(tick)), self.clock.now());
+        self.apply_actions(actions).await;
+    }
+
+    fn tick(&mut self, totals: Totals) -> Tick {
+        let config = self.rollout.config();
+        let thresholds = &self.rollout.progress().latency_thresholds;
+        let block = self.counter_deltas.block(config, thresholds, totals);
+        let [n_stable_units, n_candidate_units] = match self.has_counted_units {
+            true => [0; 2],
+            false => block.units,
+        };
+        Tick {
+            metrics: block.metrics,
+            n_candidate_requests: block.n_candidate_requests,
+            n_pairs: block.n_pairs,
+            n_stable_units,
+            n_candidate_units,
+            guards: GuardReadings {
+                memory_ratio: self.memory_ratio().unwrap_or_default(),
+                ..block.guards
+            },
+            is_stable_unhealthy: self.baseline_alarm.add(block.stable, self.clock.now()),
+            has_drifted: false,
+            is_stable_ready: self.ready_version(&self.rollout.config().stable).is_some(),
+        }
+    }
+
+    fn totals(&mut self) -> Totals {
+        let replicas = self.published.replicas().clone();
+        let generation = self.rollout.progress().generation;
+        let mut totals = self.traffic.totals();
+        totals.error_run = totals.error_run.max(replicas.error_run(generation));
+        totals.error_run = totals.error_run.max(std::mem::take(&mut self.error_run));
+        totals.add(&replicas.totals());
+        self.record.replicas = replicas;
+        totals
+    }
+
+    /// Returns whether a guard has reached its limit, which ends the rollout at once.
+    fn has_guard_fired(&mut self) -> bool {
+        let run = self.traffic.take_longest_error_run();
+        self.error_run = self.error_run.max(run);
+        let guards = self.rollout.config().guards;
+        let limit = guards.consecutive_errors.unwrap_or(u64::MAX);
+        self.error_run >= limit && !self.rollout.progress().phase.is_final()
+    }
+
+    /// Returns the memory of the candidate as a multiple of that of stable, where both were
+    /// measured.
+    fn memory_ratio(&self) -> Option<f64> {
+        let config = self.rollout.config();
+        let memory = |version| Some(self.ready_version(version)?.memory_bytes? as f64);
+        let (stable, candidate) = (memory(&config.stable)?, memory(&config.candidate)?);
+        (stable > 0.0).then(|| candidate / stable)
+    }
+
+    /// Returns an event when the files of the candidate were replaced.
+    fn changed_candidate(&mut self) -> Option<Event> {
+        let ready = self.ready_version(&self.rollout.config().candidate)?;
+        let before = self.record.fingerprint.replace(ready.fingerprint.clone());
+        before
+            .is_some_and(|before| before != ready.fingerprint)
+            .then_some(Event::CandidateChanged)
+    }
+
+    /// Returns control to operators once the rollout has ended; repeated until that is persisted.
+    async fn finish(&mut self) {
+        let Some(winner) = winner(&self.rollout) else {
+            return;
+        };
+        let config = self.rollout.config();
+        let finished = self
+            .dependencies
+            .traffic_control
+            .finish(config, winner, self.warm.clone());
+        match finished.await {
+            Ok(()) => self.is_finished = true,
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(
+                    rollout = self.id(),
+                    %error,
+                    diagnostic,
+                    "failed to persist rollout result"
+                );
+            }
+        }
+    }
+
+    /// Persists the progress, unless nothing has changed.
+    async fn persist(&mut self) {
+        let record = self.record.at(self.rollout.progress());
+        if self.transitions.is_empty() && self.persisted.as_ref() == Some(&record) {
+            return;
+        }
+        let transitions = self.transitions.clone();
+        let (records, notifications) = (&self.dependencies.records, self.notifications.as_ref());
+        match records
+            .persist(self.id(), &record, transitions, notifications)
+            .await
+        {
+            Ok(()) => {
+                self.transitions.clear();
+                self.persisted = Some(record);
+            }
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(rollout = self.id(), diagnostic, "failed to persist rollout");
+            }
+        }
+    }
+
+    /// Persists the progress and publishes a snapshot.
+    async fn publish(&mut self) {
+        self.persist().await;
+        self.deliver_notifications();
+        match self.snapshot() {
+            Ok(snapshot) => {
+                self.published.snapshot.store(Arc::new(snapshot.clone()));
+                self.notify_watchers(RolloutEvent::Evidence(snapshot.evidence));
+            }
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(rollout = self.id(), diagnostic, "failed to publish rollout");
+            }
+        }
+        self.report_metrics();
+    }
+
+    fn snapshot(&self) -> Result<RolloutSnapshot> {
+        RolloutSnapshot::new(&self.rollout, Some(&*self.traffic))
+    }
+
+    fn id(&self) -> &str {
+        &self.rollout.config().id
+    }
+
+    /// Returns a version of the model, when it is ready.
+    fn ready_version(&self, version: &Version) -> Option<ReadyVersion> {
+        let model = &self.rollout.config().model;
+        self.dependencies
+            .traffic_control
+            .ready_version(model, version)
+    }
+}
+
+/// Converts a refusal into an error for the caller.
+fn refusal_error(refusal: &Refusal) -> Error {
+    Error::new(Code::Conflict, refusal.to_string())
+}

@@ -1,0 +1,269 @@
+//! Applies the actions of the state machine.
+//!
+//! Decision: slow actions (loading, warming up, querying a gate) run concurrently with the task and
+//! come back as events, so that a rollout that waits for a person still sees a candidate fail.
+
+use std::sync::Arc;
+
+use api::rollout::{ArmReport, MetricReport, Report};
+use contract::{Event as Observed, RolloutEvent, RolloutRate, RolloutReading, RolloutScore};
+
+use super::RolloutTask;
+use crate::config::{GateKind, RolloutConfig};
+use crate::driver::compatibility;
+use crate::driver::notification_sender::NotificationSender;
+use crate::driver::notifications::Notifications;
+use crate::driver::snapshot::transition_document;
+use crate::driver::traffic_control::TrafficControl;
+use crate::state::{Action, Alert, Arm, Event, Phase, Traffic, Transition};
+
+impl RolloutTask {
+    /// Applies actions in order.
+    pub(super) async fn apply_actions(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Load => self.load(),
+                Action::WarmUp => self.warm_up().await,
+                Action::SetTraffic(traffic) => self.set_traffic(traffic).await,
+                Action::QueryGate(index) => self.query_gate(index),
+                Action::Alert(Alert::StableNotReady) => tracing::error!(
+                    rollout = self.id(),
+                    "rollback delayed: stable version is not ready to take the traffic"
+                ),
+                Action::Release { arm, after } => {
+                    let config = self.rollout.config();
+                    let version = match arm {
+                        Arm::Stable => &config.stable,
+                        Arm::Candidate => &config.candidate,
+                    };
+                    self.warm = Some((version.clone(), after));
+                }
+                Action::Record(transition) => self.record_transition(&transition),
+            }
+        }
+    }
+
+    /// Loads both versions and compares their signatures.
+    fn load(&self) {
+        let traffic_control = Arc::clone(&self.dependencies.traffic_control);
+        let config = self.rollout.config().clone();
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let event = load(&*traffic_control, &config).await;
+            // The task may have ended meanwhile.
+            events.send(event).await.unwrap_or_default();
+        });
+    }
+
+    /// Sends uncounted requests to the candidate.
+    async fn warm_up(&mut self) {
+        let Some(rule) = self.rollout.config().warmup else {
+            return;
+        };
+        let warmup = self.traffic.start_warmup(rule);
+        self.apply_traffic().await;
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let event = warmup
+                .await
+                .map_or_else(Event::WarmupFailed, |()| Event::WarmedUp);
+            events.send(event).await.unwrap_or_default();
+        });
+    }
+
+    async fn set_traffic(&mut self, traffic: Traffic) {
+        if let Err(error) = self.traffic.set(traffic) {
+            // The rollout file was checked for every weight from 0 to 1.
+            tracing::error!(rollout = self.id(), %error, "failed to set weight");
+        }
+        self.published
+            .assigner
+            .store(Arc::new(self.traffic.assigner().clone()));
+        self.apply_traffic().await;
+        self.counter_deltas.discard_units(self.traffic.units());
+    }
+
+    /// Applies the current traffic to the server.
+    pub(super) async fn apply_traffic(&self) {
+        if let Err(error) = self.traffic.apply().await {
+            let diagnostic = error.diagnostic();
+            tracing::error!(rollout = self.id(), %error, diagnostic, "failed to set traffic");
+        }
+    }
+
+    fn query_gate(&self, index: usize) {
+        let gate = self.rollout.config().gates.get(index);
+        let Some(GateKind::Webhook { url, timeout }) = gate.map(|gate| gate.kind.clone()) else {
+            return;
+        };
+        let Ok(snapshot) = self.snapshot() else {
+            return;
+        };
+        let (webhooks, events) = (Arc::clone(&self.dependencies.webhooks), self.events.clone());
+        tokio::spawn(async move {
+            let answer = webhooks.query_gate(&url, &snapshot.status, timeout).await;
+            let event = Event::GateAnswered {
+                gate: index,
+                answer,
+            };
+            events.send(event).await.unwrap_or_default();
+        });
+    }
+
+    /// Records a transition, logs it, and reports it to the metrics and watchers.
+    fn record_transition(&mut self, transition: &Transition) {
+        let (from, to) = (transition.from.as_str(), transition.to.as_str());
+        let config = self.rollout.config();
+        tracing::info!(
+            rollout = config.id,
+            model = %config.model,
+            from,
+            to,
+            reason = %transition.reason,
+            actor = transition.actor,
+            generation = transition.generation,
+            "rollout changed state"
+        );
+        self.dependencies
+            .observe
+            .observe(&Observed::RolloutTransitioned {
+                rollout: &config.id,
+                model: &config.model,
+                from,
+                to,
+                reason: transition.reason.label(),
+            });
+        if transition.to == Phase::RolledBack {
+            self.create_notifications(transition);
+        }
+        match transition_document(self.rollout.config(), transition) {
+            Ok(document) => {
+                self.transitions.push(document.as_str().to_owned());
+                self.notify_watchers(RolloutEvent::Transition(document));
+            }
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(
+                    rollout = self.id(),
+                    diagnostic,
+                    "failed to record transition"
+                );
+            }
+        }
+    }
+
+    /// Creates the notifications about a rollback.
+    fn create_notifications(&mut self, transition: &Transition) {
+        let public_url = self.dependencies.public_url.as_deref();
+        match Notifications::new(&self.rollout, transition, public_url) {
+            Ok(notifications) if notifications.is_empty() => {}
+            Ok(notifications) => self.notifications = Some(notifications),
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                tracing::error!(
+                    rollout = self.id(),
+                    diagnostic,
+                    "failed to create notifications"
+                );
+            }
+        }
+    }
+
+    /// Sends pending notifications, also when they could not be persisted.
+    pub(super) fn deliver_notifications(&mut self) {
+        if let Some(notifications) = self.notifications.take() {
+            let config = self.rollout.config();
+            let (id, model) = (config.id.clone(), config.model.clone());
+            tokio::spawn(NotificationSender::new(&self.dependencies).deliver(
+                id,
+                model,
+                notifications,
+            ));
+        }
+    }
+
+    /// Sends an event to the watchers, if there are any.
+    pub(super) fn notify_watchers(&self, update: RolloutEvent) {
+        drop(self.updates.send(update));
+    }
+
+    /// Reports the metrics of the rollout.
+    pub(super) fn report_metrics(&self) {
+        let config = self.rollout.config();
+        let report = self.rollout.progress().evidence.report(config);
+        let weight = self.rollout.traffic().weight;
+        let differing = self.traffic.pairs().differing();
+        let reading = RolloutReading {
+            rollout: &config.id,
+            model: &config.model,
+            state: self.rollout.progress().phase.as_str(),
+            weights: [("stable", 1.0 - weight), ("candidate", weight)],
+            scores: report
+                .metrics
+                .iter()
+                .flat_map(|m| scores(&report, m))
+                .collect(),
+            rates: report.metrics.iter().flat_map(rates).collect(),
+            mismatch: report.srm.ln_e,
+            n_agreeing: differing.n - differing.events,
+            n_differing: differing.events,
+            dropped: self.traffic.dropped(),
+            n_without_unit: self.traffic.n_without_unit(),
+        };
+        self.dependencies
+            .observe
+            .observe(&Observed::RolloutMeasured(&reading));
+    }
+}
+
+/// Loads both versions of a rollout and compares their signatures.
+async fn load(traffic_control: &dyn TrafficControl, config: &RolloutConfig) -> Event {
+    // Without stable there is nothing to compare with; the state machine handles that.
+    let stable = traffic_control.ensure_loaded(config, &config.stable).await;
+    let candidate = traffic_control.ensure_loaded(config, &config.candidate);
+    if let Err(error) = candidate.await {
+        return Event::CandidateFailed(error.message().to_owned());
+    }
+    let info = |version| Some(traffic_control.ready_version(&config.model, version)?.info);
+    let has_same_outputs = config.guards.shape_change.is_some();
+    let difference = match (info(&config.stable), info(&config.candidate), stable) {
+        (Some(now), Some(new), Ok(())) => {
+            compatibility::difference(&now.signature, &new.signature, has_same_outputs)
+        }
+        _ => None,
+    };
+    difference.map_or(Event::CandidateReady, Event::CandidateFailed)
+}
+
+fn scores<'a>(report: &Report, metric: &'a MetricReport) -> Vec<RolloutScore<'a>> {
+    let score = |kind, value, limit| RolloutScore {
+        metric: &metric.name,
+        kind,
+        value,
+        limit,
+    };
+    let limits = report.limits;
+    let mut scores = vec![
+        score("worse_start", metric.ln_worse_start, limits.ln_worse_start),
+        score("worse_step", metric.ln_worse_step, limits.ln_worse_step),
+    ];
+    if let Some((value, limit)) = metric.ln_not_worse.zip(metric.ln_not_worse_limit) {
+        scores.push(score("not_worse", value, limit));
+    }
+    scores
+}
+
+fn rates(metric: &MetricReport) -> impl Iterator<Item = RolloutRate<'_>> {
+    let arms = [
+        ("stable", metric.arms.stable),
+        ("candidate", metric.arms.candidate),
+    ];
+    let rate = |arm, report: ArmReport| RolloutRate {
+        metric: &metric.name,
+        arm,
+        value: report.value,
+        interval: report.ci,
+    };
+    let known = arms.into_iter();
+    known.filter_map(move |(arm, report)| report.map(|report| rate(arm, report)))
+}
