@@ -3,6 +3,7 @@
 //! Decision: files are parsed with `syn`, not searched as text, wherever a rule is about code.
 
 mod architecture;
+mod crates;
 mod dependencies;
 mod imports;
 mod language;
@@ -20,6 +21,7 @@ pub(crate) fn run(root: &Path, report: bool) -> Result<()> {
     let files = SourceFile::read_all(root)?;
     let mut breaches: Vec<String> = files.iter().flat_map(SourceFile::breaches).collect();
     breaches.extend(imports::breaches(&files));
+    breaches.extend(crates::breaches(&files));
     breaches.extend(architecture::breaches(root)?);
     breaches.extend(dependencies::breaches(root)?);
     let numbers = numbers::Numbers::of(&files, source::n_python_test_lines(root)?);
