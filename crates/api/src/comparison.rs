@@ -149,7 +149,7 @@ pub struct VersionReport {
     pub rows_per_second: Option<f64>,
     /// Throughput, several items at once.
     #[schema(required)]
-    pub rows_per_second_together: Option<f64>,
+    pub rows_per_second_concurrent: Option<f64>,
     /// Accuracy, with labels.
     #[schema(required)]
     pub accuracy: Option<AccuracyReport>,

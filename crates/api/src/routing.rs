@@ -141,7 +141,7 @@ pub struct SampleRatio {
     /// The evidence from which on they do not.
     pub limit: f64,
     /// True when the limit is reached.
-    pub is_off: bool,
+    pub is_mismatch: bool,
 }
 
 impl From<&ArmResult> for ArmReport {
@@ -206,7 +206,7 @@ impl From<contract::SampleRatio> for SampleRatio {
         Self {
             ln_bf: ratio.ln_bf,
             limit: ratio.limit,
-            is_off: ratio.is_mismatch,
+            is_mismatch: ratio.is_mismatch,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::config::Config;
 const FILE: &str = "state.db";
 
 /// The format of the tables; it grows with every change that an older version cannot read.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// The longest wait for another process that writes to the same file, far above the time of a
 /// change.
@@ -38,6 +38,12 @@ const TABLES: &str = "
         entry TEXT NOT NULL
     ) STRICT;
     CREATE INDEX IF NOT EXISTS journal_by_key ON journal (journal, key, id);";
+
+/// Renames the collections and journals of format 1.
+const FROM_FORMAT_1: &str = "
+    UPDATE record SET collection = 'desired_states' WHERE collection = 'wishes';
+    UPDATE record SET collection = 'rollout_notifications' WHERE collection = 'rollout_notices';
+    UPDATE journal SET journal = 'rollout_transitions' WHERE journal = 'rollout_moves';";
 
 /// A store in one SQLite file.
 #[derive(Debug)]
@@ -92,8 +98,13 @@ impl SqliteStore {
             if format > FORMAT {
                 bail!("format {format} is newer than {FORMAT}, the latest that this version reads");
             }
-            connection.execute_batch(TABLES)?;
-            connection.pragma_update(None, "user_version", FORMAT)?;
+            let migration = match format {
+                1 => FROM_FORMAT_1,
+                _ => "",
+            };
+            connection.execute_batch(&format!(
+                "BEGIN; {TABLES} {migration} PRAGMA user_version = {FORMAT}; COMMIT;"
+            ))?;
             Ok(connection)
         };
         let connection = open().with_context(|| {
@@ -175,7 +186,7 @@ mod tests {
 
     fn put(key: &str, value: &str) -> Write {
         Write::Put {
-            collection: "wishes",
+            collection: "desired_states",
             key: key.to_owned(),
             value: value.to_owned(),
         }
@@ -205,10 +216,35 @@ mod tests {
         drop(store);
         let store = SqliteStore::open(&path).unwrap();
         let expected = [("a", "2"), ("b", "3")].map(|(key, value)| (key.into(), value.into()));
-        assert_eq!(store.records("wishes").unwrap(), expected);
+        assert_eq!(store.records("desired_states").unwrap(), expected);
         assert_eq!(store.records("other").unwrap(), []);
         assert_eq!(store.entries("history", "a", 9).unwrap(), ["y", "x"]);
         assert_eq!(store.entries("history", "a", 1).unwrap(), ["y"]);
+    }
+
+    #[test]
+    fn a_file_of_format_1_is_read_under_the_names_of_format_2() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).unwrap();
+        let first_format = "
+            INSERT INTO record VALUES ('wishes', 'a', '1'), ('rollout_notices', 'r', '2'),
+                ('rollouts', 'r', '3');
+            INSERT INTO journal (journal, key, entry) VALUES ('rollout_moves', 'r', '4'),
+                ('history', 'a', '5');
+            PRAGMA user_version = 1;";
+        store.connection().execute_batch(first_format).unwrap();
+        drop(store);
+        let store = SqliteStore::open(folder.path()).unwrap();
+        for (collection, key, value) in [
+            ("desired_states", "a", "1"),
+            ("rollout_notifications", "r", "2"),
+            ("rollouts", "r", "3"),
+        ] {
+            let expected = [(key.to_owned(), value.to_owned())];
+            assert_eq!(store.records(collection).unwrap(), expected, "{collection}");
+        }
+        assert_eq!(store.entries("rollout_transitions", "r", 9).unwrap(), ["4"]);
+        assert_eq!(store.entries("history", "a", 9).unwrap(), ["5"]);
     }
 
     #[test]

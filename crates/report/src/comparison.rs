@@ -181,7 +181,7 @@ fn speed_part(report: &ComparisonReport) -> String {
         if concurrency > 1 {
             bars.push(plot::Bar {
                 name: format!("version {name}, {concurrency} at once"),
-                value: version.rows_per_second_together,
+                value: version.rows_per_second_concurrent,
                 colour: colour(index),
             });
         }

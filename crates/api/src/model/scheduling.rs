@@ -20,7 +20,7 @@ pub struct Scheduling {
     /// The most rows of a batch.
     pub batch_rows: usize,
     /// The most time that an idle instance waits for more requests.
-    pub hold_us: f64,
+    pub batch_delay_us: f64,
     /// The most rows in the queue.
     pub max_queue_rows: usize,
     /// Rows in the queue.
@@ -65,7 +65,7 @@ impl From<&contract::Scheduling> for Scheduling {
             cost: scheduling.curve.iter().map(Into::into).collect(),
             efficient_batch_rows: scheduling.efficient_rows,
             batch_rows: scheduling.batch_rows,
-            hold_us: micros(scheduling.hold),
+            batch_delay_us: micros(scheduling.hold),
             max_queue_rows: scheduling.max_queue_rows,
             queued_rows: scheduling.n_queued_rows,
             predicted_wait_us: scheduling.predicted_wait.map(micros),

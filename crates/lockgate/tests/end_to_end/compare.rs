@@ -55,7 +55,7 @@ fn both_versions_of_digits_reach_their_known_accuracy() {
     for version in report["versions"].as_array().unwrap() {
         assert_eq!(version["errors"], 0);
         assert!(version["rows_per_second"].as_f64().unwrap() > 0.0);
-        assert!(version["rows_per_second_together"].as_f64().unwrap() > 0.0);
+        assert!(version["rows_per_second_concurrent"].as_f64().unwrap() > 0.0);
         let file = examples()
             .join("models/digits")
             .join(version["version"].as_str().unwrap());

@@ -37,7 +37,7 @@ fn a_healthy_candidate_of_the_example_is_promoted() {
     // The first step gets 5 % of 200 requests each second, so 600 in a minute.
     let judge = &results["fixed_limit"][0];
     assert!((judge["requests_per_check"].as_f64().unwrap() - 600.0).abs() < 1e-6);
-    assert_eq!(judge["rolls_back"][1]["failed_checks"], 5);
+    assert_eq!(judge["rollback_probability"][1]["failed_checks"], 5);
 }
 
 #[test]

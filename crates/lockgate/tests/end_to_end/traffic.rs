@@ -183,7 +183,7 @@ fn feedback_shows_which_arm_is_better() {
         now["comparison"][0]["error_rate"]["significant"], false,
         "{now}"
     );
-    assert_eq!(now["sample_ratio"]["is_off"], false, "{now}");
+    assert_eq!(now["sample_ratio"]["is_mismatch"], false, "{now}");
     let shown = printed(&server, &["traffic", "show", "digits"]);
     assert!(
         shown.contains("mean reward") && shown.contains("yes"),

@@ -125,7 +125,7 @@ pub enum Label {
     Reason,
     /// `true` or `false`.
     Agree,
-    /// `delivered`, `refused` or `given_up`.
+    /// `delivered`, `refused` or `failed`.
     Outcome,
 }
 

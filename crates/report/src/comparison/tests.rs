@@ -10,7 +10,7 @@ fn report() -> ComparisonReport {
             "version": name, "named": "<b>", "answers": 10, "errors": 1, "first_error": "a & b", "rows": 9,
             "latency_ms": {"mean": 1.0, "p50": 1.0, "p95": 2.0, "p99": 3.0, "max": 4.0,
                 "curve": (1..=21).map(|n| f64::from(n) * 0.1).collect::<Vec<_>>()},
-            "rows_per_second": 1000.0, "rows_per_second_together": null,
+            "rows_per_second": 1000.0, "rows_per_second_concurrent": null,
             "accuracy": {"correct": 9, "labelled": 10, "ratio": ratio},
             "model_file_size": 2048, "instances": 1, "has_shared_weights": false,
         })

@@ -36,7 +36,7 @@ impl NotificationSender {
         }
     }
 
-    /// Sends the notifications of a rollout until each is delivered or given up.
+    /// Sends the notifications of a rollout until each is delivered, refused or failed.
     pub(super) async fn deliver(
         self,
         rollout: String,
@@ -80,7 +80,7 @@ impl NotificationSender {
 enum Outcome {
     Delivered,
     Refused,
-    GivenUp,
+    Failed,
 }
 
 impl Outcome {
@@ -88,12 +88,12 @@ impl Outcome {
         match self {
             Self::Delivered => "delivered",
             Self::Refused => "refused",
-            Self::GivenUp => "given_up",
+            Self::Failed => "failed",
         }
     }
 }
 
-/// Sends one notification until it is delivered, refused or given up.
+/// Sends one notification until it is delivered or refused, or no attempt is left.
 async fn send_with_retries(
     webhooks: Arc<dyn Webhooks>,
     rollout: String,
@@ -119,7 +119,7 @@ async fn send_with_retries(
                 }
                 None => {
                     tracing::error!(rollout, to, why, "gave up rollback notification");
-                    return (notification, Outcome::GivenUp);
+                    return (notification, Outcome::Failed);
                 }
             },
         }

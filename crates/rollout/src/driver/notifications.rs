@@ -24,7 +24,7 @@ const FORMAT: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub(super) struct Notifications {
     format: u32,
-    #[serde(rename = "letters")]
+    #[serde(alias = "letters")]
     pub(super) pending: Vec<Notification>,
 }
 

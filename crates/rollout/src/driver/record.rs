@@ -26,10 +26,10 @@ const ROLLOUTS: &str = "rollouts";
 const FOLLOWED: &str = "followed_rollouts";
 
 /// Collection of the undelivered notifications, by id of the rollout.
-const NOTIFICATIONS: &str = "rollout_notices";
+const NOTIFICATIONS: &str = "rollout_notifications";
 
 /// Journals of the transitions, by id of the rollout.
-const TRANSITIONS: &str = "rollout_moves";
+const TRANSITIONS: &str = "rollout_transitions";
 
 /// The record of one rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

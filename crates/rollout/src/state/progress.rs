@@ -47,7 +47,7 @@ pub struct Progress {
     /// The time since which the step waits undisturbed for a verdict.
     pub(super) waiting_since: Timestamp,
     pub(super) gates: Vec<GateProgress>,
-    #[serde(rename = "owed")]
+    #[serde(alias = "owed")]
     pub(super) pending_transition: Option<PendingTransition>,
     pub(super) is_stable_ready: bool,
 }

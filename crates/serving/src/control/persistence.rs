@@ -10,7 +10,7 @@ use contract::{Error, HistoryEntry, ModelName, Result, Store, Write};
 use super::desired::{DesiredState, entry_from_text, entry_to_text};
 
 /// Collection of the desired states, by model.
-const DESIRED_STATES: &str = "wishes";
+const DESIRED_STATES: &str = "desired_states";
 
 /// Journals of the changes, by model.
 const HISTORY: &str = "history";

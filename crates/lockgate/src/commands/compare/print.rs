@@ -73,7 +73,7 @@ fn version_row(version: &VersionReport, is_together: bool) -> Vec<String> {
     row.extend(times.unwrap_or_else(|| std::array::repeat("-".to_owned())));
     row.push(rate(version.rows_per_second));
     if is_together {
-        row.push(rate(version.rows_per_second_together));
+        row.push(rate(version.rows_per_second_concurrent));
     }
     row.push(size(version.model_file_size));
     row
@@ -234,7 +234,7 @@ mod tests {
     fn a_version_that_never_answered_has_dashes() {
         let version = json!({
             "version": "2", "named": "canary", "answers": 0, "errors": 5, "first_error": "why", "rows": 0,
-            "latency_ms": null, "rows_per_second": null, "rows_per_second_together": null,
+            "latency_ms": null, "rows_per_second": null, "rows_per_second_concurrent": null,
             "accuracy": null, "model_file_size": null, "instances": 1, "has_shared_weights": false,
         });
         let version = VersionReport::deserialize(&version).unwrap();

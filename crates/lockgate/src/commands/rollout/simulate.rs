@@ -61,8 +61,8 @@ struct MetricRates {
 struct BaselineStep {
     weight: f64,
     requests_per_check: f64,
-    check_fails: f64,
-    rolls_back: Vec<AtThreshold>,
+    check_failure_probability: f64,
+    rollback_probability: Vec<AtThreshold>,
 }
 
 #[derive(Debug, Serialize)]
@@ -257,8 +257,8 @@ fn baseline_steps(
         BaselineStep {
             weight,
             requests_per_check: n,
-            check_fails: BASELINE.check_failure_probability(n, rates.candidate),
-            rolls_back: BASELINE_THRESHOLDS.map(at).into(),
+            check_failure_probability: BASELINE.check_failure_probability(n, rates.candidate),
+            rollback_probability: BASELINE_THRESHOLDS.map(at).into(),
         }
     });
     steps.collect()

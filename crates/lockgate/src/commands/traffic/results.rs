@@ -19,7 +19,7 @@ pub(super) fn show(routing: &Routing) -> Result<()> {
     show_outputs(&routing.results)?;
     show_comparison(&routing.comparison)?;
     match routing.sample_ratio {
-        Some(ratio) if ratio.is_off => output::line(format_args!(
+        Some(ratio) if ratio.is_mismatch => output::line(format_args!(
             "the units do not follow the weights (ln BF {:.4} of {:.4}); the split is broken, and \
              no comparison holds",
             ratio.ln_bf, ratio.limit

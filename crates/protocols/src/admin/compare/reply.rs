@@ -32,7 +32,7 @@ pub(super) fn build(
         versions: (0..)
             .zip(versions)
             .map(|(index, ((report, route), named))| VersionReport {
-                rows_per_second_together: throughput
+                rows_per_second_concurrent: throughput
                     .get::<usize>(index)
                     .and_then(Throughput::rows_per_second),
                 ..version(report, route, named)
@@ -60,7 +60,7 @@ fn version(report: &comparison::VersionReport, route: &Route, named: &str) -> Ve
         rows: report.n_rows,
         latency_ms: report.latency.as_ref().map(Into::into),
         rows_per_second: report.rows_per_second(),
-        rows_per_second_together: None,
+        rows_per_second_concurrent: None,
         accuracy: report.accuracy.as_ref().map(Into::into),
         model_file_size: route.info.file_bytes,
         instances: route.info.n_instances,

@@ -82,7 +82,7 @@ async fn a_refusal_is_final_and_silence_is_given_up_after_ten_minutes() {
         ..Receiver::default()
     };
     let (outcomes, _, took) = delivered(receiver).await;
-    assert_eq!(outcomes, ["refused", "given_up"]);
+    assert_eq!(outcomes, ["refused", "failed"]);
     let minutes = took.as_secs() / 60;
     assert!((9..=10).contains(&minutes), "{took:?}");
 }

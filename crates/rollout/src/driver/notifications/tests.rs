@@ -80,9 +80,12 @@ fn the_first_format_is_still_written_and_read() {
         format: FORMAT,
         pending: vec![notification],
     };
-    let kept = r#"{"format":1,"letters":[{"url":"http://hook/","message":"{\"id\":\"a\"}"}]}"#;
+    let kept = r#"{"format":1,"pending":[{"url":"http://hook/","message":"{\"id\":\"a\"}"}]}"#;
     assert_eq!(notifications.to_text().unwrap(), kept);
-    assert_eq!(Notifications::read(kept).unwrap(), notifications);
+    let earlier = kept.replace("pending", "letters");
+    for text in [kept, &earlier] {
+        assert_eq!(Notifications::read(text).unwrap(), notifications, "{text}");
+    }
     for (from, to) in [("\"format\":1", "\"format\":2"), ("url", "uri"), ("{", "")] {
         assert!(
             Notifications::read(&kept.replace(from, to)).is_err(),

@@ -54,6 +54,8 @@ fn the_first_format_is_still_written_and_read() {
     let kept = std::fs::read_to_string(path).unwrap();
     let kept = kept.splitn(3, "---\n").nth(2).unwrap();
     assert_eq!(read(kept).unwrap(), record);
+    let earlier = kept.replace("pending_transition", "owed");
+    assert_eq!(read(&earlier).unwrap(), record, "its name before");
 }
 
 #[test]

@@ -20,7 +20,7 @@ const FORMAT: u32 = 1;
 struct DesiredStateRecord {
     format: u32,
     generation: u64,
-    #[serde(rename = "turn")]
+    #[serde(alias = "turn")]
     routing: RoutingOverrideRecord,
     before: Option<RoutingOverrideRecord>,
     loaded: BTreeSet<String>,
@@ -39,11 +39,11 @@ struct RoutingOverrideRecord {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum SplitOverrideRecord {
-    #[serde(rename = "as_in_file")]
+    #[serde(alias = "as_in_file")]
     FromFile,
-    #[serde(rename = "nothing")]
+    #[serde(alias = "nothing")]
     Disabled,
-    #[serde(rename = "this")]
+    #[serde(alias = "this")]
     Explicit(Box<Traffic>),
 }
 

@@ -95,9 +95,9 @@ fn print_baseline(results: &Results) -> Result<()> {
         let mut cells = vec![
             percent(step.weight),
             count(step.requests_per_check),
-            percent(step.check_fails),
+            percent(step.check_failure_probability),
         ];
-        cells.extend(step.rolls_back.iter().map(|at| percent(at.p)));
+        cells.extend(step.rollback_probability.iter().map(|at| percent(at.p)));
         baseline_steps.add_row(cells);
     }
     output::line(baseline_steps)?;
