@@ -25,7 +25,6 @@ mod repository;
 mod request;
 mod resources;
 mod rollout;
-mod schedule;
 mod server;
 mod swap;
 mod unit;

@@ -7,15 +7,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use loadtest::arrivals::Phase;
+use loadtest::records::{self, Outcomes, Record};
 
 use super::figures::Round;
 use super::goal::{Bound, Goal};
 use super::launch::Launch;
 use super::measure::Bench;
-use super::open_loop::{self, Record, ScheduleRunner, Tally};
+use super::open_loop::ScheduleRunner;
 use super::repository::Model;
 use super::request::{Request, Tensor};
-use super::schedule::Phase;
 use super::server::Server;
 use super::unit::Unit;
 
@@ -156,26 +157,26 @@ pub(super) fn offered(bench: &Bench) -> Result<Round> {
         let duration = bench.seconds();
         let records = target.run_schedule(bench, &[(times, WARM_UP + duration)])?;
         let warm_up_seconds = WARM_UP.as_secs_f64();
-        let counted = open_loop::between(&records, warm_up_seconds, f64::INFINITY);
-        let tally = Tally::of(&counted, DEADLINE);
-        report(&mut target.round, names, &tally);
-        let goodput = tally.n_on_time as f64 / duration.as_secs_f64() / target.capacity;
+        let counted = records::between(&records, warm_up_seconds, f64::INFINITY);
+        let outcomes = Outcomes::of(&counted, DEADLINE);
+        report(&mut target.round, names, &outcomes);
+        let goodput = outcomes.n_on_time as f64 / duration.as_secs_f64() / target.capacity;
         target.round.set(names.goodput, Unit::Share, goodput);
     }
     target.server.stop()?;
     Ok(target.round)
 }
 
-fn report(round: &mut Round, names: Names, tally: &Tally) {
-    let refusal_ms = tally.refusal_p99.as_secs_f64() * 1e3;
-    round.set(names.late, Unit::Percent, tally.late_percent());
+fn report(round: &mut Round, names: Names, outcomes: &Outcomes) {
+    let refusal_ms = outcomes.refusal_p99.as_secs_f64() * 1e3;
+    round.set(names.late, Unit::Percent, outcomes.late_percent());
     round.set(names.refusal, Unit::Milliseconds, refusal_ms);
-    round.set(names.expired, Unit::Percent, tally.expired_percent());
-    if tally.n_failed > 0 {
-        let n = tally.n_failed;
+    round.set(names.expired, Unit::Percent, outcomes.expired_percent());
+    if outcomes.n_failed > 0 {
+        let n = outcomes.n_failed;
         round.notes.push(format!("{n} requests failed otherwise"));
     }
-    round.notes.extend(tally.client_warning());
+    round.notes.extend(outcomes.client_warning());
 }
 
 /// Measures the recovery after a long overload.
@@ -186,23 +187,23 @@ pub(super) fn recovery(bench: &Bench) -> Result<Round> {
         &[(0.5, NORMAL_TIME), (5.0, OVERLOAD_TIME), (0.5, NORMAL_TIME)],
     )?;
     let end = (NORMAL_TIME + OVERLOAD_TIME).as_secs_f64();
-    let before = open_loop::between(&records, 0.0, NORMAL_TIME.as_secs_f64());
-    let during = open_loop::between(&records, NORMAL_TIME.as_secs_f64(), end);
-    let after = open_loop::between(&records, end + 1.0, f64::INFINITY);
+    let before = records::between(&records, 0.0, NORMAL_TIME.as_secs_f64());
+    let during = records::between(&records, NORMAL_TIME.as_secs_f64(), end);
+    let after = records::between(&records, end + 1.0, f64::INFINITY);
     let round = &mut target.round;
     for (name, records) in [
         ("before", &before),
         ("during", &during),
         ("from 1 s after", &after),
     ] {
-        let p99_ms = open_loop::p99(records).as_secs_f64() * 1e3;
+        let p99_ms = records::p99(records).as_secs_f64() * 1e3;
         round.set(format!("p99 {name}"), Unit::Milliseconds, p99_ms);
     }
-    let late = Tally::of(&during, DEADLINE);
+    let late = Outcomes::of(&during, DEADLINE);
     round.set("late replies during", Unit::Percent, late.late_percent());
     round.notes.extend(late.client_warning());
     let recovery =
-        open_loop::recovery(&records, end, DEADLINE).context("the server did not recover")?;
+        records::recovery(&records, end, DEADLINE).context("the server did not recover")?;
     round.set(RECOVERY, Unit::Deadlines, recovery);
     target.server.stop()?;
     Ok(target.round)
@@ -227,7 +228,7 @@ mod tests {
     #[test]
     fn a_load_reports_what_its_goals_read() {
         let mut round = Round::default();
-        let tally = Tally {
+        let outcomes = Outcomes {
             n: 10,
             n_on_time: 3,
             n_late: 1,
@@ -238,7 +239,7 @@ mod tests {
             n_sent_late: 1,
         };
         let (_, names) = LOADS[0];
-        report(&mut round, names, &tally);
+        report(&mut round, names, &outcomes);
         let figures = Figures::of("case", &[round]);
         assert_eq!(figures.value(names.late), Some(25.0));
         assert_eq!(figures.value(names.refusal), Some(1.5));

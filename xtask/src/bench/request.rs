@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use loadtest::Random;
 use serde_json::json;
-
-use super::schedule::Random;
 
 /// A request whose body is in a file.
 #[derive(Debug, Clone)]

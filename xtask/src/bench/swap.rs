@@ -8,15 +8,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use loadtest::arrivals::Phase;
+use loadtest::records::{self, Outcomes, Record};
 
 use super::figures::{Round, median};
 use super::launch::Launch;
 use super::measure::Bench;
-use super::open_loop::{self, Record, ScheduleRunner, Tally};
+use super::open_loop::ScheduleRunner;
 use super::probe;
 use super::repository::{self, Model};
 use super::request::{Request, Tensor};
-use super::schedule::Phase;
 use super::unit::Unit;
 
 pub(super) const FAILED: &str = "failed requests";
@@ -82,10 +83,10 @@ fn evaluate(records: &[Record]) -> Result<Round> {
             .count();
         n_slow as f64 * WINDOW.as_secs_f64()
     };
-    let tally = Tally::of(records, Duration::MAX);
+    let outcomes = Outcomes::of(records, Duration::MAX);
     let mut round = Round::default();
     let worst = after.iter().copied().fold(0.0, f64::max);
-    let n_failed = tally.n_failed + tally.n_refused + tally.n_expired;
+    let n_failed = outcomes.n_failed + outcomes.n_refused + outcomes.n_expired;
     round.set(
         "p99 before the swap, median window",
         Unit::Milliseconds,
@@ -103,7 +104,7 @@ fn evaluate(records: &[Record]) -> Result<Round> {
     );
     round.set(SLOW, Unit::Seconds, seconds_above(&after));
     round.set(FAILED, Unit::Count, n_failed as f64);
-    round.notes.extend(tally.client_warning());
+    round.notes.extend(outcomes.client_warning());
     Ok(round)
 }
 
@@ -113,8 +114,8 @@ fn windows(records: &[Record], from: Duration, to: Duration) -> Vec<f64> {
     let mut start = from;
     while start + WINDOW <= to {
         let end = start + WINDOW;
-        let window = open_loop::between(records, start.as_secs_f64(), end.as_secs_f64());
-        found.push(open_loop::p99(&window).as_secs_f64() * 1e3);
+        let window = records::between(records, start.as_secs_f64(), end.as_secs_f64());
+        found.push(records::p99(&window).as_secs_f64() * 1e3);
         start = end;
     }
     found

@@ -25,8 +25,8 @@ fn every_request_is_counted_once() {
         record(5, 1, 500),
         record(6, 1, 0),
     ];
-    let tally = Tally::of(&records, DEADLINE);
-    let expected = Tally {
+    let outcomes = Outcomes::of(&records, DEADLINE);
+    let expected = Outcomes {
         n: 7,
         n_on_time: 1,
         n_late: 1,
@@ -36,8 +36,8 @@ fn every_request_is_counted_once() {
         refusal_p99: Duration::from_millis(2),
         n_sent_late: 0,
     };
-    assert_eq!(tally, expected);
-    assert_eq!(tally.late_percent(), 50.0);
+    assert_eq!(outcomes, expected);
+    assert_eq!(outcomes.late_percent(), 50.0);
 }
 
 #[test]
@@ -51,20 +51,20 @@ fn latency_counts_from_the_schedule_and_a_refusal_from_its_sending() {
         status: 429,
         ..late_send
     };
-    let tally = Tally::of(&[refused], DEADLINE);
-    assert_eq!(tally.refusal_p99, Duration::from_millis(50));
-    assert!(tally.client_warning().unwrap().contains("100.0 %"));
+    let outcomes = Outcomes::of(&[refused], DEADLINE);
+    assert_eq!(outcomes.refusal_p99, Duration::from_millis(50));
+    assert!(outcomes.client_warning().unwrap().contains("100.0 %"));
     assert_eq!(
-        Tally::of(&[record(0, 1, 200)], DEADLINE).client_warning(),
+        Outcomes::of(&[record(0, 1, 200)], DEADLINE).client_warning(),
         None
     );
 }
 
 #[test]
 fn nothing_sent_is_nothing_late() {
-    let tally = Tally::of(&[], DEADLINE);
-    assert_eq!(tally, Tally::default());
-    assert_eq!(tally.late_percent(), 0.0);
+    let outcomes = Outcomes::of(&[], DEADLINE);
+    assert_eq!(outcomes, Outcomes::default());
+    assert_eq!(outcomes.late_percent(), 0.0);
     assert_eq!(p99(&[]), Duration::ZERO);
 }
 
@@ -110,29 +110,7 @@ fn a_stretch_of_time_is_by_due_time_and_half_open() {
 }
 
 #[test]
-fn a_quantile_is_one_of_the_values() {
-    let values: Vec<u64> = (1..=100).rev().collect();
-    assert_eq!(quantile(values.clone(), 0.99), 99);
-    assert_eq!(quantile(values, 0.5), 50);
-    assert_eq!(quantile(vec![7], 0.99), 7);
-}
-
-#[test]
 fn p99_is_of_answered_requests() {
     let records = [record(0, 30, 200), record(0, 900, 504)];
     assert_eq!(p99(&records), Duration::from_millis(30));
-}
-
-#[test]
-fn records_are_four_numbers_a_line() {
-    let expected = Record {
-        due_us: 1,
-        sent_us: 2,
-        done_us: 3,
-        status: 200,
-    };
-    assert_eq!(parse("1 2 3 200\n").unwrap(), [expected]);
-    for broken in ["1 2 3", "a 2 3 200", "1 2 3 70000"] {
-        assert!(parse(broken).is_err(), "{broken}");
-    }
 }
