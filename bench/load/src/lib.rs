@@ -1,9 +1,11 @@
-//! Shared parts of the load generators.
+//! The command line of the load generators, and the gRPC messages of the Open Inference Protocol.
 //!
-//! Decision: each thread of a generator has a `current_thread` runtime with its own connections and
-//! counts, which are added up at the end, so that threads share nothing during the measurement.
+//! Decision: the generators are those of the crate `loadtest`; a program of their own keeps their
+//! CPU time apart, and is built with optimizations.
 
-pub mod http;
-pub mod inference;
-pub mod tally;
-pub mod threads;
+pub mod arguments;
+
+/// The generated messages and services.
+pub mod inference {
+    tonic::include_proto!("inference");
+}

@@ -6,13 +6,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::latency::quantile;
 
 /// The delay of a request after which it counts as sent late by the client.
 const LATE_SEND: Duration = Duration::from_millis(5);
 
 /// Outcome of a request; times in microseconds since the start of the schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The time in the schedule.
     pub due_us: u64,

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use loadtest::Summary;
 
 use super::build::Artifacts;
 use super::request::{Request, Tensor};
@@ -40,16 +40,6 @@ pub(super) struct Load<'a> {
     pub(super) duration: Duration,
 }
 
-/// The output of a load generator.
-#[derive(Debug, PartialEq, Deserialize)]
-pub(super) struct LoadResult {
-    pub(super) n_requests: u64,
-    pub(super) seconds: f64,
-    pub(super) n_errors: u64,
-    pub(super) p50_us: f64,
-    pub(super) p99_us: f64,
-}
-
 impl Generator {
     /// Chooses `wrk` when it is installed. It gets half of the cores, since the server needs some
     /// as well.
@@ -76,7 +66,7 @@ impl Generator {
     }
 
     /// Sends the load and waits for its end; a failed request is an error.
-    pub(super) fn run(&self, load: &Load<'_>) -> Result<LoadResult> {
+    pub(super) fn run(&self, load: &Load<'_>) -> Result<Summary> {
         let n_threads = self.n_threads.min(load.n_connections);
         let n_grpc_threads = self.n_grpc_threads.min(load.n_connections);
         let sent = match (&load.request.grpc, &self.kind) {
@@ -171,7 +161,7 @@ fn wrk_version() -> Option<String> {
     Some(words.join(" "))
 }
 
-fn run_generator(mut command: Command) -> Result<LoadResult> {
+fn run_generator(mut command: Command) -> Result<Summary> {
     let text = last_line(&mut command)?;
     serde_json::from_str(&text).with_context(|| format!("{command:?}: no figures in {text}"))
 }
@@ -204,7 +194,7 @@ mod tests {
     fn figures_are_the_last_line() {
         let text = "Running 5s test\n  1 threads\n{\"n_requests\":10,\"seconds\":2.0,\
                     \"n_errors\":0,\"p50_us\":90,\"p99_us\":210.5}\n";
-        let expected = LoadResult {
+        let expected = Summary {
             n_requests: 10,
             seconds: 2.0,
             n_errors: 0,

@@ -25,10 +25,9 @@ pub(super) struct ScheduleRunner<'a> {
 impl ScheduleRunner<'_> {
     pub(super) fn run_schedule(&self, request: &Request, phases: &[Phase]) -> Result<Vec<Record>> {
         let due = arrivals::poisson(phases, &mut Random::new(SEED));
-        let schedule = self.folder.join("schedule.txt");
-        let records = self.folder.join("records.txt");
-        let lines: String = due.iter().map(|due| format!("{due}\n")).collect();
-        fs::write(&schedule, lines).context("cannot write the schedule")?;
+        let schedule = self.folder.join("schedule.json");
+        let records = self.folder.join("records.json");
+        fs::write(&schedule, serde_json::to_vec(&due)?).context("cannot write the schedule")?;
         let mut command = Command::new(self.program);
         command
             .args(["--address", &format!("127.0.0.1:{}", self.port)])
@@ -46,47 +45,11 @@ impl ScheduleRunner<'_> {
         if !output.status.success() {
             bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         }
-        let text = fs::read_to_string(&records).context("cannot read the records")?;
-        let records = parse(&text)?;
+        let records = fs::read(&records).context("cannot read the records")?;
+        let records: Vec<Record> = serde_json::from_slice(&records).context("invalid records")?;
         if records.len() != due.len() {
             bail!("{} of {} requests were sent", records.len(), due.len());
         }
         Ok(records)
-    }
-}
-
-fn parse(text: &str) -> Result<Vec<Record>> {
-    text.lines()
-        .map(|line| parse_line(line).with_context(|| format!("invalid record: `{line}`")))
-        .collect()
-}
-
-fn parse_line(line: &str) -> Option<Record> {
-    let mut words = line.split_whitespace();
-    let mut number = || words.next()?.parse::<u64>().ok();
-    Some(Record {
-        due_us: number()?,
-        sent_us: number()?,
-        done_us: number()?,
-        status: u16::try_from(number()?).ok()?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_are_four_numbers_a_line() {
-        let expected = Record {
-            due_us: 1,
-            sent_us: 2,
-            done_us: 3,
-            status: 200,
-        };
-        assert_eq!(parse("1 2 3 200\n").unwrap(), [expected]);
-        for broken in ["1 2 3", "a 2 3 200", "1 2 3 70000"] {
-            assert!(parse(broken).is_err(), "{broken}");
-        }
     }
 }

@@ -1,44 +1,60 @@
-//! A minimal HTTP/1.1 client for load generators.
+//! HTTP/1.1: one keep-alive connection with one request in flight.
 //!
-//! Decision: a request is built once and a reply is read with a bare parser, so that the client
-//! takes as little as possible of the cores that it shares with the server.
+//! Decision: a request is built once and a reply is read with a bare parser.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Returns the bytes of a POST with the body from a file; headers are `Name: value`.
-pub fn request(
-    address: SocketAddr,
-    path: &str,
-    body: &Path,
-    headers: &[String],
-) -> Result<Vec<u8>> {
-    let body = std::fs::read(body).with_context(|| format!("cannot read {}", body.display()))?;
-    let n_bytes = body.len();
-    let mut head =
-        format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {n_bytes}\r\n");
-    for header in headers {
-        head += &format!("{header}\r\n");
+use super::closed_loop;
+use super::{Error, Result};
+
+/// A connection with its request.
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+    request: Arc<[u8]>,
+}
+
+impl Client {
+    /// Connects; [`post`](crate::post) builds a request.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn connect(address: SocketAddr, request: Arc<[u8]>) -> Result<Self> {
+        let connection = Connection::open(address).await?;
+        Ok(Self {
+            connection,
+            request,
+        })
     }
-    head += "\r\n";
-    Ok([head.into_bytes(), body].concat())
+}
+
+impl closed_loop::Client for Client {
+    async fn exchange(&mut self) -> Result<()> {
+        match self.connection.exchange(&self.request).await? {
+            200 => Ok(()),
+            status => Err(Error::Status {
+                status,
+                reply: self.connection.reply(),
+            }),
+        }
+    }
 }
 
 /// A keep-alive connection.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
     /// Connects, without delaying small writes.
-    pub async fn open(address: SocketAddr) -> Result<Self> {
+    pub(super) async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let buffer = Vec::with_capacity(64 * 1024);
@@ -46,12 +62,12 @@ impl Connection {
     }
 
     /// Sends the request and reads the whole reply; returns its status.
-    pub async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
+    pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                bail!("the server closed the connection");
+                return Err(Error::Closed);
             }
             if let Some(reply) = parse(&self.buffer)?
                 && self.buffer.len() >= reply.n_bytes
@@ -62,13 +78,13 @@ impl Connection {
     }
 
     /// Returns whether the connection is still open; servers close idle connections.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         let result = self.stream.try_read(&mut [0]);
         result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Returns the last reply as text.
-    pub fn reply(&self) -> String {
+    fn reply(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }
 }
@@ -92,10 +108,13 @@ fn parse(bytes: &[u8]) -> Result<Option<Reply>> {
         .headers
         .iter()
         .find(|header| header.name.eq_ignore_ascii_case("content-length"))
-        .context("the reply has no `content-length`")?;
-    let n_body_bytes: usize = std::str::from_utf8(length.value)?.trim().parse()?;
+        .ok_or(Error::UnknownLength)?;
+    let length = str::from_utf8(length.value).ok();
+    let n_body_bytes: usize = length
+        .and_then(|text| text.trim().parse().ok())
+        .ok_or(Error::UnknownLength)?;
     Ok(Some(Reply {
-        status: response.code.context("the reply has no status")?,
+        status: response.code.unwrap_or_default(),
         n_bytes: n_head_bytes + n_body_bytes,
     }))
 }

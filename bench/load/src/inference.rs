@@ -1,3 +1,0 @@
-//! The gRPC messages of the Open Inference Protocol.
-
-tonic::include_proto!("inference");
