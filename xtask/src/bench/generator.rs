@@ -125,8 +125,8 @@ fn wrk(script: &Path, n_threads: usize, load: &Load<'_>) -> Command {
 fn own(program: &Path, n_threads: usize, load: &Load<'_>) -> Command {
     let mut command = own_arguments(program, n_threads, load);
     command.args(["--path", &load.request.path]);
-    for (name, value) in &load.request.headers {
-        command.args(["--header", &format!("{name}: {value}")]);
+    for header in load.request.header_lines() {
+        command.args(["--header", &header]);
     }
     command
 }

@@ -38,8 +38,8 @@ impl ScheduleRunner<'_> {
             .arg(&schedule)
             .arg("--records")
             .arg(&records);
-        for (name, value) in &request.headers {
-            command.args(["--header", &format!("{name}: {value}")]);
+        for header in request.header_lines() {
+            command.args(["--header", &header]);
         }
         let output = command.output().context("cannot start the load")?;
         if !output.status.success() {

@@ -11,6 +11,8 @@ use super::request::Request;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+const CLOSE: &str = "Connection: close";
+
 /// Sends the request once; a reply other than 200 is an error that quotes it.
 pub(super) fn check(port: u16, request: &Request) -> Result<()> {
     let reply = exchange(port, &bytes_of(request)?)?;
@@ -22,18 +24,17 @@ pub(super) fn check(port: u16, request: &Request) -> Result<()> {
 
 /// Returns the status line and the rest of the reply to a `GET`.
 pub(super) fn get(port: u16, path: &str) -> Result<String> {
-    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{CLOSE}\r\n\r\n");
     exchange(port, head.as_bytes())
 }
 
 /// Returns the status line and the rest of the reply to a `POST` of JSON.
 pub(super) fn post(port: u16, path: &str, body: &str) -> Result<String> {
-    let length = body.len();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    );
-    exchange(port, head.as_bytes())
+    let headers = ["Content-Type: application/json", CLOSE].map(str::to_owned);
+    exchange(
+        port,
+        &loadtest::post("localhost", path, &headers, body.as_bytes()),
+    )
 }
 
 fn exchange(port: u16, request: &[u8]) -> Result<String> {
@@ -48,13 +49,9 @@ fn exchange(port: u16, request: &[u8]) -> Result<String> {
 fn bytes_of(request: &Request) -> Result<Vec<u8>> {
     let path = &request.body;
     let body = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\n", request.path);
-    for (name, value) in &request.headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    let length = body.len();
-    head += &format!("Content-Length: {length}\r\nConnection: close\r\n\r\n");
-    Ok([head.into_bytes(), body].concat())
+    let mut headers = request.header_lines();
+    headers.push(CLOSE.to_owned());
+    Ok(loadtest::post("localhost", &request.path, &headers, &body))
 }
 
 #[cfg(test)]

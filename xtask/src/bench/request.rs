@@ -115,6 +115,14 @@ impl Request {
         self.headers.push((name, value));
         self
     }
+
+    /// Returns the headers as `Name: value`.
+    pub(super) fn header_lines(&self) -> Vec<String> {
+        let headers = self.headers.iter();
+        headers
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect()
+    }
 }
 
 /// Returns the row of the example request.
