@@ -41,6 +41,9 @@ pub struct Health {
     /// The reason when it is not healthy.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Conditions that an operator should know of, such as a state store that cannot be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// True when any model is ready.
     pub model_loaded: bool,
     /// The version of the only model; `null` when there are several, each with its own.

@@ -127,6 +127,8 @@ pub struct Readiness {
     pub is_ready: bool,
     /// The reason why it is not ready; empty otherwise.
     pub reason: String,
+    /// Conditions that an operator should know of, ready or not.
+    pub warnings: Vec<String>,
 }
 
 /// A count and the total time of what was counted.

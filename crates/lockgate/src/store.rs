@@ -2,7 +2,10 @@
 //!
 //! Decision: a write-ahead log with full synchronization, because changes are rare and an
 //! acknowledged change must survive a crash of the process and of the machine. SQLite is built in,
-//! so no library of the system is needed.
+//! so no library of the system is needed. One process owns the file, because each reads it only
+//! once: a second one would overwrite changes and resume rollouts that have ended.
+
+mod lock;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,15 +17,20 @@ use rusqlite::{Connection, params};
 
 use crate::config::Config;
 
+use lock::FolderLock;
+
 /// The name of the file.
 const FILE: &str = "state.db";
 
 /// The format of the tables; it grows with every change that an older version cannot read.
 const FORMAT: i64 = 2;
 
-/// The longest wait for another process that writes to the same file, far above the time of a
-/// change.
+/// Time for which a process that reads the file, such as a backup, may delay a change.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time in which an earlier process may end. A restart overlaps with the drain of the process that
+/// it replaces, which takes less than this unless requests run for long.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS record (
@@ -47,27 +55,39 @@ const FROM_FORMAT_1: &str = "
 
 /// A store in one SQLite file.
 #[derive(Debug)]
-pub(crate) struct SqliteStore(Mutex<Connection>);
+pub(crate) struct SqliteStore {
+    connection: Mutex<Connection>,
+    /// Held until the store is dropped.
+    _lock: FolderLock,
+}
 
-/// Opens the store of a server; `None` when no folder was named and the default one cannot be
-/// created.
+/// Opens the store of a server. The default folder is used when it can be: without it, the reason
+/// comes back as a warning, for nobody asked for state.
 ///
 /// # Errors
-/// When the folder that the user named cannot be used, or the file cannot be read.
-pub(crate) fn open(config: &Config) -> Result<Option<Arc<dyn Store>>> {
-    if let Some(folder) = &config.state_dir {
-        return Ok(Some(Arc::new(SqliteStore::open(folder)?)));
+/// When the folder that the user named cannot be used.
+pub(crate) fn open(config: &Config) -> Result<Result<Arc<dyn Store>, String>> {
+    open_in(
+        config.state_dir.as_deref(),
+        &default_folder(config),
+        LOCK_TIMEOUT,
+    )
+}
+
+fn open_in(
+    named: Option<&Path>,
+    default: &Path,
+    timeout: Duration,
+) -> Result<Result<Arc<dyn Store>, String>> {
+    if let Some(folder) = named {
+        return Ok(Ok(Arc::new(SqliteStore::open(folder, timeout)?)));
     }
-    let folder = default_folder(config);
-    match std::fs::create_dir_all(&folder) {
-        Ok(()) => Ok(Some(Arc::new(SqliteStore::open(&folder)?))),
+    match SqliteStore::open(default, timeout) {
+        Ok(store) => Ok(Ok(Arc::new(store))),
         Err(error) => {
-            let folder = folder.display();
-            tracing::warn!(
-                %folder, %error,
-                "cannot create state folder; labels, pins and splits will be lost at exit"
-            );
-            Ok(None)
+            let warning = format!("{error:#}; labels, pins, splits and rollouts are lost at exit");
+            tracing::warn!(%error, warning, "serving without a state store");
+            Ok(Err(warning))
         }
     }
 }
@@ -85,10 +105,11 @@ fn default_folder(config: &Config) -> PathBuf {
 }
 
 impl SqliteStore {
-    fn open(folder: &Path) -> Result<Self> {
+    fn open(folder: &Path, timeout: Duration) -> Result<Self> {
         let path = folder.join(FILE);
-        let open = || -> Result<Connection> {
+        let open = || -> Result<Self> {
             std::fs::create_dir_all(folder)?;
+            let lock = FolderLock::acquire(folder, timeout)?;
             let connection = Connection::open(&path)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.pragma_update(None, "journal_mode", "wal")?;
@@ -98,6 +119,7 @@ impl SqliteStore {
             if format > FORMAT {
                 bail!("format {format} is newer than {FORMAT}, the latest that this version reads");
             }
+            check(&connection)?;
             let migration = match format {
                 1 => FROM_FORMAT_1,
                 _ => "",
@@ -105,17 +127,21 @@ impl SqliteStore {
             connection.execute_batch(&format!(
                 "BEGIN; {TABLES} {migration} PRAGMA user_version = {FORMAT}; COMMIT;"
             ))?;
-            Ok(connection)
+            Ok(Self {
+                connection: Mutex::new(connection),
+                _lock: lock,
+            })
         };
-        let connection = open().with_context(|| {
+        open().with_context(|| {
             let path = path.display();
             format!("cannot open state store `{path}`; choose another folder with `state_dir`")
-        })?;
-        Ok(Self(Mutex::new(connection)))
+        })
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn try_write(&self, writes: &[Write]) -> rusqlite::Result<()> {
@@ -176,6 +202,15 @@ impl Store for SqliteStore {
     }
 }
 
+/// Reads the whole file, which has at most some megabytes, and refuses a damaged one.
+fn check(connection: &Connection) -> Result<()> {
+    let answer: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    if answer != "ok" {
+        bail!("the file is damaged: {answer}");
+    }
+    Ok(())
+}
+
 fn internal(error: &rusqlite::Error) -> Error {
     Error::internal(format!("state store failed: {error}"))
 }
@@ -204,7 +239,7 @@ mod tests {
     fn what_was_written_is_there_when_the_file_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/state");
-        let store = SqliteStore::open(&path).unwrap();
+        let store = SqliteStore::open(&path, Duration::ZERO).unwrap();
         let writes = [
             put("b", "1"),
             put("a", "2"),
@@ -214,7 +249,7 @@ mod tests {
         store.write(&writes).unwrap();
         store.write(&[append("a", "y"), append("b", "z")]).unwrap();
         drop(store);
-        let store = SqliteStore::open(&path).unwrap();
+        let store = SqliteStore::open(&path, Duration::ZERO).unwrap();
         let expected = [("a", "2"), ("b", "3")].map(|(key, value)| (key.into(), value.into()));
         assert_eq!(store.records("desired_states").unwrap(), expected);
         assert_eq!(store.records("other").unwrap(), []);
@@ -225,7 +260,7 @@ mod tests {
     #[test]
     fn a_file_of_format_1_is_read_under_the_names_of_format_2() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(folder.path()).unwrap();
+        let store = SqliteStore::open(folder.path(), Duration::ZERO).unwrap();
         let first_format = "
             INSERT INTO record VALUES ('wishes', 'a', '1'), ('rollout_notices', 'r', '2'),
                 ('rollouts', 'r', '3');
@@ -234,7 +269,7 @@ mod tests {
             PRAGMA user_version = 1;";
         store.connection().execute_batch(first_format).unwrap();
         drop(store);
-        let store = SqliteStore::open(folder.path()).unwrap();
+        let store = SqliteStore::open(folder.path(), Duration::ZERO).unwrap();
         for (collection, key, value) in [
             ("desired_states", "a", "1"),
             ("rollout_notifications", "r", "2"),
@@ -247,32 +282,56 @@ mod tests {
         assert_eq!(store.entries("history", "a", 9).unwrap(), ["5"]);
     }
 
+    /// Opens a folder that the user named, and the same one as the default; returns the refusal and
+    /// the warning.
+    fn refusal_and_warning(folder: &Path) -> (String, String) {
+        let refusal = open_in(Some(folder), Path::new("/"), Duration::ZERO).unwrap_err();
+        let warning = open_in(None, folder, Duration::ZERO).unwrap().unwrap_err();
+        (format!("{refusal:#}"), warning)
+    }
+
     #[test]
-    fn two_processes_may_share_a_file() {
+    fn a_store_in_use_is_refused_where_it_was_asked_for_and_left_out_by_default() {
         let folder = tempfile::tempdir().unwrap();
-        let stores = [(); 2].map(|()| SqliteStore::open(folder.path()).unwrap());
-        std::thread::scope(|scope| {
-            for store in &stores {
-                scope.spawn(|| {
-                    for number in 0..20 {
-                        store.write(&[append("a", &number.to_string())]).unwrap();
-                    }
-                });
-            }
-        });
-        assert_eq!(stores[0].entries("history", "a", 100).unwrap().len(), 40);
+        let first = SqliteStore::open(folder.path(), Duration::ZERO).unwrap();
+        let (refusal, warning) = refusal_and_warning(folder.path());
+        let process = format!("process {} uses it", std::process::id());
+        assert!(refusal.contains(&process), "{refusal}");
+        assert!(warning.contains(&process), "{warning}");
+        assert!(warning.contains("are lost at exit"), "{warning}");
+        drop(first);
+        SqliteStore::open(folder.path(), Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_where_it_was_asked_for_and_left_out_by_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), Duration::ZERO).unwrap();
+        let entries: Vec<_> = (0..2000).map(|n| append("a", &n.to_string())).collect();
+        store.write(&entries).unwrap();
+        drop(store);
+        let path = folder.path().join(FILE);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[4096..12288].fill(0x5a);
+        std::fs::write(&path, bytes).unwrap();
+        let (refusal, warning) = refusal_and_warning(folder.path());
+        assert!(refusal.contains("cannot open state store"), "{refusal}");
+        assert!(warning.contains("cannot open state store"), "{warning}");
     }
 
     #[test]
     fn a_file_of_a_later_version_or_of_something_else_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(folder.path()).unwrap();
+        let store = SqliteStore::open(folder.path(), Duration::ZERO).unwrap();
         store
             .connection()
             .pragma_update(None, "user_version", 99)
             .unwrap();
         drop(store);
-        let error = format!("{:#}", SqliteStore::open(folder.path()).unwrap_err());
+        let error = format!(
+            "{:#}",
+            SqliteStore::open(folder.path(), Duration::ZERO).unwrap_err()
+        );
         assert!(error.contains("format 99 is newer"), "{error}");
         let other = tempfile::tempdir().unwrap();
         std::fs::write(
@@ -280,7 +339,10 @@ mod tests {
             "this is not a database, despite its name",
         )
         .unwrap();
-        let error = format!("{:#}", SqliteStore::open(other.path()).unwrap_err());
+        let error = format!(
+            "{:#}",
+            SqliteStore::open(other.path(), Duration::ZERO).unwrap_err()
+        );
         assert!(
             error.contains("choose another folder with `state_dir`"),
             "{error}"

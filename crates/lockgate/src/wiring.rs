@@ -54,11 +54,16 @@ pub(crate) async fn start(
         Arc::clone(&observe),
         config.cores,
     );
+    let (store, warnings) = match store::open(config)? {
+        Ok(store) => (store, Vec::new()),
+        Err(warning) => (options.store, vec![warning]),
+    };
     let server = Server::start(ServerOptions {
         poll_interval: config.poll_interval,
         default_timeout: config.default_timeout,
         max_queue_rows: config.max_queue_rows,
-        store: store::open(config)?.unwrap_or(options.store),
+        store,
+        warnings,
         webhooks: Arc::new(WebhookClient::new(config.webhook_ca.clone())?),
         public_url: config.public_url.clone(),
         rollout_leader: config.rollout_leader.clone(),

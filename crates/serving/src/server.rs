@@ -75,6 +75,8 @@ pub struct Server {
     tap: Tap,
     commands: mpsc::Sender<Command>,
     rollouts: Registry,
+    /// Conditions at the start that an operator should know of.
+    warnings: Vec<String>,
     is_shutting_down: AtomicBool,
     is_closed: AtomicBool,
     /// Kept for its `Drop`, which ends the watch.
@@ -138,6 +140,7 @@ impl Server {
             tap: Tap::default(),
             commands,
             rollouts: Registry::new(driver, past_rollouts, leader)?,
+            warnings: options.warnings,
             is_shutting_down: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             _watcher: watcher,

@@ -215,6 +215,23 @@ fn a_label_is_compared_with_the_class_that_was_answered() {
 }
 
 #[test]
+fn a_restart_that_overlaps_with_the_earlier_process_keeps_the_state() {
+    let (repository, state) = (repository(), tempfile::tempdir().unwrap());
+    let state = state.path().display().to_string();
+    let control = ["--model-control", "true", "--state-dir", &state];
+    let slow_end = [&control[..], &["--shutdown-delay-ms", "500"]].concat();
+    let mut earlier = Lockgate::serve(repository.path(), &slow_end);
+    change(&earlier, "PUT", "/default", &json!({"version": "1"}));
+    let history = change(&earlier, "GET", "/history", &Value::Null);
+    earlier.terminate();
+    let server = Lockgate::serve(repository.path(), &control);
+    assert_eq!(change(&server, "GET", "/history", &Value::Null), history);
+    let health = get(&server.address, "/health").json();
+    assert_eq!(health["warnings"], Value::Null, "{health}");
+    assert!(earlier.wait());
+}
+
+#[test]
 fn a_kill_loses_nothing_that_was_acknowledged() {
     let (repository, state) = (repository(), tempfile::tempdir().unwrap());
     let state = state.path().display().to_string();

@@ -25,7 +25,8 @@ pub(super) async fn health(ctx: Arc<Context>, _: Call) -> Result<Reply> {
         } else {
             HealthStatus::Unhealthy
         },
-        reason: readiness.reason.clone(),
+        reason: readiness.reason,
+        warnings: readiness.warnings,
         model_loaded: models.iter().any(|model| model.latest().is_some()),
         model_version: only.map(|status| status.version.to_string()),
         gpu_available: ctx.server.is_gpu_available,

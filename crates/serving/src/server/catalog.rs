@@ -25,7 +25,11 @@ impl Catalog for Server {
     fn readiness(&self) -> Readiness {
         let is_shutting_down = self.is_shutting_down.load(Ordering::Acquire);
         let stuck = |served: &Arc<ServedVersion>| served.loaded_version.stuck_reason();
-        readiness::readiness(&self.published.load().table, is_shutting_down, stuck)
+        let readiness = readiness::readiness(&self.published.load().table, is_shutting_down, stuck);
+        Readiness {
+            warnings: self.warnings.clone(),
+            ..readiness
+        }
     }
 
     fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {

@@ -48,6 +48,8 @@ pub struct ServerOptions {
     pub max_queue_rows: NonZeroUsize,
     /// The store of labels, pins, splits, rollouts and their history; by default in memory.
     pub store: Arc<dyn Store>,
+    /// Conditions at the start that an operator should know of; `GET /health` shows them.
+    pub warnings: Vec<String>,
     /// The client of webhooks for gates and notifications; by default there is none, and rollouts
     /// with webhooks are refused.
     pub webhooks: Arc<dyn Webhooks>,
@@ -78,6 +80,7 @@ impl ServerOptions {
             default_timeout: None,
             max_queue_rows: DEFAULT_MAX_QUEUE_ROWS,
             store: Arc::new(MemoryStore::default()),
+            warnings: Vec::new(),
             webhooks: Arc::new(NoWebhooks),
             rollout_leader: None,
             public_url: None,

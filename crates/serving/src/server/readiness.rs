@@ -18,6 +18,7 @@ pub(crate) fn readiness<T>(
         return Readiness {
             is_ready: false,
             reason: "the server is shutting down".to_owned(),
+            warnings: Vec::new(),
         };
     }
     let mut reasons = Vec::new();
@@ -39,6 +40,7 @@ pub(crate) fn readiness<T>(
     Readiness {
         is_ready: reasons.is_empty(),
         reason: reasons.join("; "),
+        warnings: Vec::new(),
     }
 }
 

@@ -79,6 +79,7 @@ impl Catalog for EchoServer {
         Readiness {
             is_ready: self.not_ready.is_none(),
             reason: self.not_ready.clone().unwrap_or_default(),
+            warnings: Vec::new(),
         }
     }
 

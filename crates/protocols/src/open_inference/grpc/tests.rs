@@ -126,6 +126,7 @@ impl Catalog for Double {
         Readiness {
             is_ready: self.is_ready.load(Ordering::SeqCst),
             reason: String::new(),
+            warnings: Vec::new(),
         }
     }
 

@@ -218,6 +218,7 @@ impl Catalog for UnreadyServer {
         Readiness {
             is_ready: false,
             reason: "model `stuck` has no ready version".to_owned(),
+            warnings: Vec::new(),
         }
     }
 
