@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use contract::{Catalog, Engine, Observe, VersionState};
 use engines::OnnxEngine;
 use engines::onnx::Runtime;
@@ -132,7 +132,7 @@ impl Running {
     /// Announces the addresses, then `greeting` once the models are loaded; runs until a signal.
     ///
     /// # Errors
-    /// When signal handlers cannot be installed.
+    /// When signal handlers cannot be installed, or a second signal ends the drain.
     pub(crate) async fn run(
         self,
         config: &Config,
@@ -157,8 +157,12 @@ impl Running {
             _ = interrupt.recv() => tracing::info!("received SIGINT; draining"),
             () = announce => {}
         }
-        self.stop(config).await;
-        Ok(())
+        tokio::select! {
+            () = self.stop(config) => return Ok(()),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        bail!("received a second signal; ended before every request was answered")
     }
 
     async fn stop(self, config: &Config) {

@@ -11,6 +11,7 @@ mod documentation;
 mod native;
 mod offload;
 mod open_inference;
+mod phase;
 #[cfg(test)]
 mod recorded_log;
 mod rest;

@@ -13,7 +13,6 @@ mod guard;
 mod listener;
 mod metrics;
 mod options;
-mod phase;
 mod service;
 
 use std::sync::Arc;

@@ -50,6 +50,9 @@ pub(super) fn serve(
         running.run(config, output, greeting).await
     });
     // Dropping the runtime would wait for a run or a load that never ends.
-    threads.shutdown_timeout(END_OF_THREADS);
+    threads.shutdown_timeout(match outcome {
+        Ok(()) => END_OF_THREADS,
+        Err(_) => Duration::ZERO,
+    });
     outcome
 }

@@ -85,3 +85,13 @@ fn sigterm_under_load_loses_no_accepted_request() {
     assert!(all.iter().all(|client_result| client_result.n_answered > 0));
     assert!(server.wait(), "the server ended with a failure");
 }
+
+#[test]
+fn a_second_signal_ends_the_drain_at_once() {
+    let models = examples().join("models");
+    let mut server = Lockgate::serve(&models, &["--shutdown-delay-ms", "600000"]);
+    server.terminate();
+    while get(&server.address, "/health/ready").status == 200 {}
+    server.terminate();
+    assert!(!server.wait(), "the drain was not over");
+}

@@ -22,8 +22,8 @@ use super::Endpoint;
 use super::activity::{Activity, Snapshot, TrackedStream};
 use super::guard::Peer;
 use super::options::ServeOptions;
-use super::phase::Phase;
 use super::service::{ConnectionService, ConnectionState};
+use crate::phase::Phase;
 
 /// Long enough for the kernel and the runtime to hand over requests that had arrived before a
 /// drain.

@@ -23,7 +23,7 @@ use super::connection::{GRACE, ListenerShared, http, serve as serve_connection};
 use super::fallback;
 use super::guard::Peer;
 use super::options::ServeOptions;
-use super::phase::Phase;
+use crate::phase::{ListenerPhase, Phase};
 use crate::rest::new_request_id;
 
 /// Connections that the kernel completes in advance, so that a burst is not refused.
@@ -132,10 +132,10 @@ struct Acceptor {
 impl Acceptor {
     /// Accepts until the listener closes; returns the number of dropped connections.
     async fn run(mut self) -> usize {
-        let mut phase = self.phase.clone();
+        let mut phase = ListenerPhase(self.phase.clone());
         tokio::select! {
             biased;
-            () = wait_for_closing(&mut phase) => {}
+            () = phase.closing() => {}
             () = self.accept() => {}
         }
         // Connections that were complete before the drain began are accepted, too.
@@ -189,12 +189,6 @@ impl Acceptor {
         connections.shutdown().await;
         n_aborted
     }
-}
-
-/// Returns once the listener closes; also when its handle is gone.
-async fn wait_for_closing(phase: &mut watch::Receiver<Phase>) {
-    // An error means that the handle was dropped, which closes as well.
-    let _closed_either_way = phase.wait_for(|phase| *phase == Phase::Closing).await;
 }
 
 fn log_panic(error: Option<&tokio::task::JoinError>) {

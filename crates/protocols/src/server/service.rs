@@ -20,8 +20,8 @@ use tower::Service;
 
 use super::activity::{Activity, InFlight};
 use super::guard::Peer;
-use super::phase::Phase;
 use super::{Endpoint, fallback};
+use crate::phase::{ListenerPhase, Phase};
 use crate::rest::{StreamingReply, new_request_id};
 
 /// The service that passes the calls of one connection to the endpoint.
@@ -73,6 +73,11 @@ fn dispatch(
         return fast_path.call(target, request);
     }
     let mut router = endpoint.router.clone();
+    let mut request = request;
+    if fallback::is_grpc(request.headers()) {
+        let phase = ListenerPhase(connection.phase.clone());
+        request.extensions_mut().insert(phase);
+    }
     Box::pin(async move {
         match router.call(request).await {
             Ok(response) => response,

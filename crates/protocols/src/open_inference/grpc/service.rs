@@ -31,6 +31,7 @@ use crate::open_inference::model_config::model_config;
 use crate::open_inference::parameters::shared_memory;
 use crate::open_inference::repository::Action;
 use crate::open_inference::statistics::statistics as version_statistics;
+use crate::phase::ListenerPhase;
 
 type RpcResult<T> = std::result::Result<Response<T>, Status>;
 
@@ -195,6 +196,7 @@ impl GrpcInferenceService for InferenceService {
             is_status_wanted: requested_status.is_some_and(|value| value.as_bytes() == b"true"),
             call_info: call_info(&request)?,
             metadata: Arc::new(request.metadata().clone()),
+            phase: request.extensions().get::<ListenerPhase>().cloned(),
             messages: request.into_inner(),
         };
         let mut response = Response::new(infer_stream(Arc::clone(&self.ctx), requests));

@@ -3,13 +3,14 @@
 //! Rule: up to [`MAX_RUNNING`] requests run at once, then reading waits. A request that fails gets
 //! its error as an answer and the stream goes on, unless the caller wants real statuses. When the
 //! caller has sent everything, or a message that cannot be decoded, running requests are answered
-//! and then the stream ends. Nothing is spawned, so dropping the stream cancels all of it.
+//! and then the stream ends. So it does when the listener closes, for an idle stream would hold the
+//! drain of the server. Nothing is spawned, so dropping the stream cancels all of it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use contract::Error;
+use contract::{Code, Error};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
@@ -25,6 +26,7 @@ use super::infer::{InferenceResult, infer};
 use super::status::failure;
 use crate::context::Context;
 use crate::open_inference::inference::CallInfo;
+use crate::phase::ListenerPhase;
 
 /// The metadata key that enables real statuses by the value `true`.
 pub(super) const STATUS_KEY: &str = "triton_grpc_error";
@@ -46,6 +48,8 @@ pub(super) struct Requests {
     pub(super) call_info: CallInfo,
     pub(super) metadata: Arc<MetadataMap>,
     pub(super) is_status_wanted: bool,
+    /// The phase of the listener; `None` for a stream without one.
+    pub(super) phase: Option<ListenerPhase>,
 }
 
 /// Runs `requests` and returns their answers.
@@ -114,6 +118,11 @@ impl Session {
                     return Some((response, self));
                 }
                 message = self.requests.messages.message(), if is_reading => self.handle_message(message),
+                () = closing(&mut self.requests.phase), if matches!(self.state, State::Reading) => {
+                    let error = Error::new(Code::Unavailable, "the server is shutting down");
+                    let status = failure(&self.requests.call_info, &error);
+                    self.state = State::Draining(Some(status));
+                }
                 else => {
                     let state = std::mem::replace(&mut self.state, State::Ended);
                     return match state {
@@ -187,6 +196,14 @@ impl Session {
     fn end(&mut self) {
         self.state = State::Ended;
         self.running.clear();
+    }
+}
+
+/// Returns once the listener of the stream closes.
+async fn closing(phase: &mut Option<ListenerPhase>) {
+    match phase {
+        Some(phase) => phase.closing().await,
+        None => std::future::pending().await,
     }
 }
 

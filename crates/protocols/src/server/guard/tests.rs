@@ -23,11 +23,11 @@ use tokio::sync::watch;
 use super::*;
 use crate::context::Limits;
 use crate::open_inference::grpc::generated::DESCRIPTORS;
+use crate::phase::Phase;
 use crate::server::connection::{ListenerShared, http, serve};
 use crate::server::dialects::Dialects;
 use crate::server::fast_path::FastPath;
 use crate::server::options::ServeOptions;
-use crate::server::phase::Phase;
 use crate::server::{endpoint, tests};
 
 const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::PUT, Method::DELETE];

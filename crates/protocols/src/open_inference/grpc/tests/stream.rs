@@ -1,5 +1,7 @@
 //! `ModelStreamInfer` over the wire.
 
+use std::time::Duration;
+
 use contract::Code;
 use tokio_stream::StreamExt;
 use tonic::{Request, Status};
@@ -71,6 +73,24 @@ async fn every_request_is_answered_before_the_stream_ends() {
         assert_eq!(is_final, &Some(ParameterChoice::BoolParam(true)));
     }
     assert_eq!(fixture.calls(), vec!["None"; 200]);
+}
+
+#[tokio::test]
+async fn an_idle_stream_ends_when_the_listener_closes() {
+    let fixture = Fixture::start(Double::new(echo()));
+    let (requests, receiver) = tokio::sync::mpsc::channel(1);
+    let open = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let mut client = fixture.client().await;
+    requests.send(numbered(0)).await.unwrap();
+    let mut stream = client.model_stream_infer(open).await.unwrap().into_inner();
+    assert_eq!(id(&stream.next().await.unwrap().unwrap()), "0");
+    let Fixture { listener, .. } = fixture;
+    let close = tokio::spawn(listener.close(Duration::from_secs(600)));
+    let status = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    assert_eq!(status.message(), "the server is shutting down");
+    assert!(stream.next().await.is_none());
+    assert_eq!(close.await.unwrap(), 0, "nothing was dropped");
 }
 
 #[tokio::test]
