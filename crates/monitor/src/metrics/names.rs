@@ -2,83 +2,121 @@
 //!
 //! Rule: base units, `_total` for counters, and labels whose values are bounded by what is served.
 
-use Kind::{Counter, Gauge, Histogram};
-use Label::{Agree, Arm, EvidenceKind, From, Reason, Rollout, RolloutMetric, Side, State, To};
-use Label::{Dialect, Model, ModelVersion, Outcome, ServerVersion, Status};
+/// Defines the metrics from rows of variant, type, name, labels and help, in the order of the
+/// exposition.
+macro_rules! metrics {
+    ($($metric:ident: $kind:ident $name:literal [$($label:ident),*] $help:literal,)*) => {
+        /// A metric that this server exposes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Metric {
+            $(#[doc = $help] $metric,)*
+        }
 
-/// A metric that this server exposes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Metric {
-    /// Finished requests.
-    Predictions,
-    /// Time from validation to the answer.
-    PredictionLatency,
-    /// Readiness of a version.
-    ModelLoaded,
-    /// Time from admission to the instance.
-    Queue,
-    /// Rows per batch.
-    BatchRows,
-    /// Run time per batch.
-    BatchCompute,
-    /// Joined requests that were run again alone.
-    BatchVerifications,
-    /// Admitted requests that are not answered yet.
-    InFlight,
-    /// Runs that were terminated early.
-    TerminatedRuns,
-    /// Instances whose run goes on although it was asked to stop.
-    StuckInstances,
-    /// Duration of the last load.
-    ModelLoad,
-    /// Predicted time to answer a new request.
-    PredictedWait,
-    /// Lowest priority that is admitted.
-    AdmissionLevel,
-    /// Calls over all protocols.
-    Calls,
-    /// Time to answer a call.
-    CallLatency,
-    /// State of a rollout.
-    RolloutState,
-    /// Traffic weight of an arm.
-    RolloutWeight,
-    /// Evidence of a metric.
-    RolloutEvidence,
-    /// Limit that evidence is compared with.
-    RolloutEvidenceLimit,
-    /// Rate or mean of a metric.
-    RolloutValue,
-    /// Interval of a rate.
-    RolloutBound,
-    /// Transitions of a rollout.
-    RolloutTransitions,
-    /// Rollbacks to stable.
-    RolloutRollbacks,
-    /// Rollback notifications.
-    RolloutNotifications,
-    /// Shadow requests whose answers were compared.
-    ShadowPairs,
-    /// Dropped shadow requests.
-    ShadowDropped,
-    /// Evidence that the units do not follow the weights.
-    SplitMismatch,
-    /// Requests without a unit.
-    AssignFallback,
-    /// Log lines that could not be written.
-    LogLinesDropped,
-    /// The version of the server.
-    BuildInfo,
-    /// Processor time of the process.
-    ProcessCpu,
-    /// Memory of the process.
-    ProcessMemory,
-    /// Open files of the process.
-    ProcessOpenFiles,
-    /// Threads of the process.
-    ProcessThreads,
-    /// Start of the process.
-    ProcessStart,
+        impl Metric {
+            /// Every metric, in the order of the exposition.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$metric),*];
+
+            /// Returns the name that queries use, with the suffix of a counter.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$metric => $name,)* }
+            }
+
+            /// Returns the help text, one line.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$metric => $help,)* }
+            }
+
+            /// Returns the type.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$metric => Kind::$kind,)* }
+            }
+
+            /// Returns the labels.
+            #[must_use]
+            pub const fn labels(self) -> &'static [Label] {
+                match self { $(Self::$metric => &[$(Label::$label),*],)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    Predictions: Counter "model_predictions_total" [Model, ModelVersion, Status]
+        "Finished requests to a model, by outcome",
+    PredictionLatency: Histogram "model_prediction_latency_seconds" [Model, ModelVersion]
+        "Time from validation to the answer, of answered requests",
+    ModelLoaded: Gauge "model_loaded" [Model, ModelVersion]
+        "1 while the version serves, otherwise 0",
+    Queue: Histogram "lockgate_queue_seconds" [Model, ModelVersion]
+        "Time from admission until an instance took the request",
+    BatchRows: Histogram "lockgate_batch_rows" [Model, ModelVersion]
+        "Rows of the batches that the engine ran",
+    BatchCompute: Histogram "lockgate_batch_compute_seconds" [Model, ModelVersion]
+        "Time that the engine took for one batch",
+    BatchVerifications: Counter "lockgate_batch_verifications_total" [Model, ModelVersion, Agree]
+        "Requests of a batch that were run again alone, by whether the answers agree",
+    InFlight: Gauge "lockgate_in_flight_requests" [Model, ModelVersion]
+        "Requests admitted and not answered yet",
+    TerminatedRuns: Counter "lockgate_runs_terminated_total" [Model, ModelVersion, Reason]
+        "Runs that were terminated early, by reason",
+    StuckInstances: Gauge "lockgate_stuck_instances" [Model, ModelVersion]
+        "Instances whose run goes on although the engine was asked to stop it",
+    ModelLoad: Gauge "lockgate_model_load_seconds" [Model, ModelVersion]
+        "Time that the last load of the version took",
+    PredictedWait: Gauge "lockgate_predicted_wait_seconds" [Model, ModelVersion]
+        "Predicted time to answer a new request of one row",
+    AdmissionLevel: Gauge "lockgate_admission_level" [Model, ModelVersion]
+        "Lowest priority that would be admitted now, 0 for all of them, -1 for none",
+    Calls: Counter "lockgate_calls_total" [Dialect, Status]
+        "Answered calls of all kinds, by outcome",
+    CallLatency: Histogram "lockgate_call_latency_seconds" [Dialect]
+        "Time from the head of a call to the head of its reply",
+    RolloutState: Gauge "lockgate_rollout_state" [Model, Rollout, State]
+        "1 for the state in which a rollout is, 0 for the others",
+    RolloutWeight: Gauge "lockgate_rollout_weight_ratio" [Model, Rollout, Arm]
+        "Traffic weight of an arm of a rollout",
+    RolloutEvidence: Gauge "lockgate_rollout_log_evidence"
+        [Model, Rollout, RolloutMetric, EvidenceKind]
+        "Logarithm of the evidence of a metric, for worse or for not worse",
+    RolloutEvidenceLimit: Gauge "lockgate_rollout_evidence_limit"
+        [Model, Rollout, RolloutMetric, EvidenceKind]
+        "Limit that the evidence is compared with",
+    RolloutValue: Gauge "lockgate_rollout_metric_value" [Model, Rollout, RolloutMetric, Arm]
+        "Rate or mean of a metric in an arm",
+    RolloutBound: Gauge "lockgate_rollout_metric_bound" [Model, Rollout, RolloutMetric, Arm, Side]
+        "End of the interval in which the rate of a metric lies",
+    RolloutTransitions: Counter "lockgate_rollout_transitions_total"
+        [Model, Rollout, From, To, Reason]
+        "Transitions of a rollout",
+    RolloutRollbacks: Counter "lockgate_rollout_rollbacks_total" [Model, Reason]
+        "Rollbacks to stable",
+    RolloutNotifications: Counter "lockgate_rollout_notifications_total" [Model, Outcome]
+        "Rollback notifications, by outcome",
+    ShadowPairs: Counter "lockgate_shadow_pairs_total" [Model, Rollout, Agree]
+        "Shadow requests whose answers were compared",
+    ShadowDropped: Counter "lockgate_shadow_dropped_total" [Model, Rollout, Reason]
+        "Dropped shadow requests",
+    SplitMismatch: Gauge "lockgate_srm_log_evidence" [Model, Rollout]
+        "Logarithm of the evidence that the units do not follow the weights",
+    AssignFallback: Counter "lockgate_assign_fallback_total" [Model, Rollout]
+        "Requests without a unit at the configured location",
+    LogLinesDropped: Counter "lockgate_log_lines_dropped_total" []
+        "Log lines that were dropped or could not be written",
+    BuildInfo: Gauge "lockgate_build_info" [ServerVersion]
+        "Always 1; the label is the version of the server",
+    ProcessCpu: Counter "process_cpu_seconds_total" []
+        "Processor time of the process, user and system",
+    ProcessMemory: Gauge "process_resident_memory_bytes" []
+        "Physical memory of the process",
+    ProcessOpenFiles: Gauge "process_open_fds" []
+        "Open file descriptors of the process",
+    ProcessThreads: Gauge "process_threads" []
+        "Threads of the process",
+    ProcessStart: Gauge "process_start_time_seconds" []
+        "Start of the process, in seconds since 1970",
 }
 
 /// The type of a metric in the exposition.
@@ -129,225 +167,6 @@ pub enum Label {
     Outcome,
 }
 
-impl Metric {
-    /// Every metric, in the order of the exposition.
-    pub const ALL: [Self; 35] = [
-        Self::Predictions,
-        Self::PredictionLatency,
-        Self::ModelLoaded,
-        Self::Queue,
-        Self::BatchRows,
-        Self::BatchCompute,
-        Self::BatchVerifications,
-        Self::InFlight,
-        Self::TerminatedRuns,
-        Self::StuckInstances,
-        Self::ModelLoad,
-        Self::PredictedWait,
-        Self::AdmissionLevel,
-        Self::Calls,
-        Self::CallLatency,
-        Self::RolloutState,
-        Self::RolloutWeight,
-        Self::RolloutEvidence,
-        Self::RolloutEvidenceLimit,
-        Self::RolloutValue,
-        Self::RolloutBound,
-        Self::RolloutTransitions,
-        Self::RolloutRollbacks,
-        Self::RolloutNotifications,
-        Self::ShadowPairs,
-        Self::ShadowDropped,
-        Self::SplitMismatch,
-        Self::AssignFallback,
-        Self::LogLinesDropped,
-        Self::BuildInfo,
-        Self::ProcessCpu,
-        Self::ProcessMemory,
-        Self::ProcessOpenFiles,
-        Self::ProcessThreads,
-        Self::ProcessStart,
-    ];
-
-    /// Returns the name that queries use, with the suffix of a counter.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Predictions => "model_predictions_total",
-            Self::PredictionLatency => "model_prediction_latency_seconds",
-            Self::ModelLoaded => "model_loaded",
-            Self::Queue => "lockgate_queue_seconds",
-            Self::BatchRows => "lockgate_batch_rows",
-            Self::BatchCompute => "lockgate_batch_compute_seconds",
-            Self::BatchVerifications => "lockgate_batch_verifications_total",
-            Self::InFlight => "lockgate_in_flight_requests",
-            Self::TerminatedRuns => "lockgate_runs_terminated_total",
-            Self::StuckInstances => "lockgate_stuck_instances",
-            Self::ModelLoad => "lockgate_model_load_seconds",
-            Self::PredictedWait => "lockgate_predicted_wait_seconds",
-            Self::AdmissionLevel => "lockgate_admission_level",
-            Self::Calls => "lockgate_calls_total",
-            Self::CallLatency => "lockgate_call_latency_seconds",
-            Self::RolloutState => "lockgate_rollout_state",
-            Self::RolloutWeight => "lockgate_rollout_weight_ratio",
-            Self::RolloutEvidence => "lockgate_rollout_log_evidence",
-            Self::RolloutEvidenceLimit => "lockgate_rollout_evidence_limit",
-            Self::RolloutValue => "lockgate_rollout_metric_value",
-            Self::RolloutBound => "lockgate_rollout_metric_bound",
-            Self::RolloutTransitions => "lockgate_rollout_transitions_total",
-            Self::RolloutRollbacks => "lockgate_rollout_rollbacks_total",
-            Self::RolloutNotifications => "lockgate_rollout_notifications_total",
-            Self::ShadowPairs => "lockgate_shadow_pairs_total",
-            Self::ShadowDropped => "lockgate_shadow_dropped_total",
-            Self::SplitMismatch => "lockgate_srm_log_evidence",
-            Self::AssignFallback => "lockgate_assign_fallback_total",
-            Self::LogLinesDropped => "lockgate_log_lines_dropped_total",
-            Self::BuildInfo => "lockgate_build_info",
-            Self::ProcessCpu => "process_cpu_seconds_total",
-            Self::ProcessMemory => "process_resident_memory_bytes",
-            Self::ProcessOpenFiles => "process_open_fds",
-            Self::ProcessThreads => "process_threads",
-            Self::ProcessStart => "process_start_time_seconds",
-        }
-    }
-
-    /// Returns the help text, one line.
-    #[must_use]
-    pub const fn help(self) -> &'static str {
-        match self {
-            Self::Predictions => "Finished requests to a model, by outcome",
-            Self::PredictionLatency => "Time from validation to the answer, of answered requests",
-            Self::ModelLoaded => "1 while the version serves, otherwise 0",
-            Self::Queue => "Time from admission until an instance took the request",
-            Self::BatchRows => "Rows of the batches that the engine ran",
-            Self::BatchCompute => "Time that the engine took for one batch",
-            Self::BatchVerifications => {
-                "Requests of a batch that were run again alone, by whether the answers agree"
-            }
-            Self::InFlight => "Requests admitted and not answered yet",
-            Self::TerminatedRuns => "Runs that were terminated early, by reason",
-            Self::StuckInstances => {
-                "Instances whose run goes on although the engine was asked to stop it"
-            }
-            Self::ModelLoad => "Time that the last load of the version took",
-            Self::PredictedWait => "Predicted time to answer a new request of one row",
-            Self::AdmissionLevel => {
-                "Lowest priority that would be admitted now, 0 for all of them, -1 for none"
-            }
-            Self::Calls => "Answered calls of all kinds, by outcome",
-            Self::CallLatency => "Time from the head of a call to the head of its reply",
-            Self::RolloutState => "1 for the state in which a rollout is, 0 for the others",
-            Self::RolloutWeight => "Traffic weight of an arm of a rollout",
-            Self::RolloutEvidence => {
-                "Logarithm of the evidence of a metric, for worse or for not worse"
-            }
-            Self::RolloutEvidenceLimit => "Limit that the evidence is compared with",
-            Self::RolloutValue => "Rate or mean of a metric in an arm",
-            Self::RolloutBound => "End of the interval in which the rate of a metric lies",
-            Self::RolloutTransitions => "Transitions of a rollout",
-            Self::RolloutRollbacks => "Rollbacks to stable",
-            Self::RolloutNotifications => "Rollback notifications, by outcome",
-            Self::ShadowPairs => "Shadow requests whose answers were compared",
-            Self::ShadowDropped => "Dropped shadow requests",
-            Self::SplitMismatch => {
-                "Logarithm of the evidence that the units do not follow the weights"
-            }
-            Self::AssignFallback => "Requests without a unit at the configured location",
-            Self::LogLinesDropped => "Log lines that were dropped or could not be written",
-            Self::BuildInfo => "Always 1; the label is the version of the server",
-            Self::ProcessCpu => "Processor time of the process, user and system",
-            Self::ProcessMemory => "Physical memory of the process",
-            Self::ProcessOpenFiles => "Open file descriptors of the process",
-            Self::ProcessThreads => "Threads of the process",
-            Self::ProcessStart => "Start of the process, in seconds since 1970",
-        }
-    }
-
-    /// Returns the type.
-    #[must_use]
-    pub const fn kind(self) -> Kind {
-        match self {
-            Self::Predictions
-            | Self::TerminatedRuns
-            | Self::Calls
-            | Self::ProcessCpu
-            | Self::RolloutTransitions
-            | Self::RolloutRollbacks
-            | Self::RolloutNotifications
-            | Self::ShadowPairs
-            | Self::ShadowDropped
-            | Self::BatchVerifications
-            | Self::AssignFallback
-            | Self::LogLinesDropped => Counter,
-            Self::PredictionLatency
-            | Self::Queue
-            | Self::BatchRows
-            | Self::BatchCompute
-            | Self::CallLatency => Histogram,
-            Self::ModelLoaded
-            | Self::InFlight
-            | Self::StuckInstances
-            | Self::ModelLoad
-            | Self::PredictedWait
-            | Self::AdmissionLevel
-            | Self::BuildInfo
-            | Self::ProcessMemory
-            | Self::ProcessOpenFiles
-            | Self::ProcessThreads
-            | Self::ProcessStart
-            | Self::RolloutState
-            | Self::RolloutWeight
-            | Self::RolloutEvidence
-            | Self::RolloutEvidenceLimit
-            | Self::RolloutValue
-            | Self::RolloutBound
-            | Self::SplitMismatch => Gauge,
-        }
-    }
-
-    /// Returns the labels.
-    #[must_use]
-    pub const fn labels(self) -> &'static [Label] {
-        match self {
-            Self::Predictions => &[Model, ModelVersion, Status],
-            Self::PredictionLatency
-            | Self::ModelLoaded
-            | Self::Queue
-            | Self::BatchRows
-            | Self::BatchCompute
-            | Self::InFlight
-            | Self::StuckInstances
-            | Self::ModelLoad
-            | Self::PredictedWait
-            | Self::AdmissionLevel => &[Model, ModelVersion],
-            Self::TerminatedRuns => &[Model, ModelVersion, Reason],
-            Self::BatchVerifications => &[Model, ModelVersion, Agree],
-            Self::Calls => &[Dialect, Status],
-            Self::CallLatency => &[Dialect],
-            Self::RolloutState => &[Model, Rollout, State],
-            Self::RolloutWeight => &[Model, Rollout, Arm],
-            Self::RolloutEvidence | Self::RolloutEvidenceLimit => {
-                &[Model, Rollout, RolloutMetric, EvidenceKind]
-            }
-            Self::RolloutValue => &[Model, Rollout, RolloutMetric, Arm],
-            Self::RolloutBound => &[Model, Rollout, RolloutMetric, Arm, Side],
-            Self::RolloutTransitions => &[Model, Rollout, From, To, Reason],
-            Self::RolloutRollbacks => &[Model, Reason],
-            Self::RolloutNotifications => &[Model, Outcome],
-            Self::ShadowPairs => &[Model, Rollout, Agree],
-            Self::ShadowDropped => &[Model, Rollout, Reason],
-            Self::SplitMismatch | Self::AssignFallback => &[Model, Rollout],
-            Self::BuildInfo => &[ServerVersion],
-            Self::LogLinesDropped
-            | Self::ProcessCpu
-            | Self::ProcessMemory
-            | Self::ProcessOpenFiles
-            | Self::ProcessThreads
-            | Self::ProcessStart => &[],
-        }
-    }
-}
-
 impl Label {
     /// Returns the key as text.
     #[must_use]
@@ -376,6 +195,8 @@ impl Label {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use Label::{Model, Rollout};
 
     use super::*;
 
