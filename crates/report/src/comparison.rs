@@ -4,31 +4,27 @@ mod pair;
 mod plots;
 
 use api::comparison::{ComparisonReport, InputSource, LatencyReport, VersionReport};
+use maud::{Markup, html};
 
 use crate::number::{millis, percent, rate, size};
-use crate::page::{Page, append, colour, escape};
+use crate::page::{Page, colour};
 use crate::plot;
 
 /// Returns the page.
 pub fn page(report: &ComparisonReport) -> String {
-    let pairs: String = report
-        .pairs
-        .iter()
-        .map(|pair| pair::part(report, pair))
-        .collect();
-    let sections = [
-        cards(report),
-        versions_part(report),
-        speed_part(report),
-        pairs,
-    ];
+    let sections = html! {
+        (cards(report))
+        (versions_part(report))
+        (speed_part(report))
+        @for pair in &report.pairs { (pair::part(report, pair)) }
+    };
     let page = Page {
         title: &format!("Versions of {}", report.model),
         subtitle: &subtitle(report),
-        sections: &sections.concat(),
+        sections: &sections,
         footer: &footer(report),
     };
-    page.to_string()
+    page.into_html()
 }
 
 fn footer(report: &ComparisonReport) -> String {
@@ -47,71 +43,70 @@ fn subtitle(report: &ComparisonReport) -> String {
     let versions: Vec<_> = report
         .versions
         .iter()
-        .map(|version| escape(&version.version))
+        .map(|version| version.version.as_str())
         .collect();
     format!(
         "Versions {} on {} items with {} rows, {source}. Version {} is the reference.",
         versions.join(", "),
         report.items,
         report.rows,
-        versions.first().map_or("", String::as_str),
+        versions.first().unwrap_or(&""),
     )
 }
 
 /// Returns the cards with the most important numbers.
-fn cards(report: &ComparisonReport) -> String {
-    let mut cards = String::new();
-    let mut add = |value: String, what: String| {
-        append(
-            &mut cards,
-            format_args!(
-                "<div class=\"card\"><div class=\"big\">{value}</div><div class=\"soft\">{what}</div></div>\n"
-            ),
-        );
+fn cards(report: &ComparisonReport) -> Markup {
+    let card = |value: String, what: String| {
+        html! { div.card { div.big { (value) } div.soft { (what) } } }
     };
-    for pair in &report.pairs {
-        let names = format!("{} and {}", escape(&pair.reference), escape(&pair.other));
-        match &pair.classes {
-            Some(classes) => add(percent(classes.agreement), format!("same class, {names}")),
-            None => add(percent(pair.agreement), format!("items agree, {names}")),
+    html! {
+        div.cards {
+            @for pair in &report.pairs {
+                @let names = format!("{} and {}", pair.reference, pair.other);
+                @match &pair.classes {
+                    Some(same) => (card(percent(same.agreement), format!("same class, {names}"))),
+                    None => (card(percent(pair.agreement), format!("items agree, {names}"))),
+                }
+            }
+            @for VersionReport { version, accuracy, .. } in &report.versions {
+                @if let Some(accuracy) = accuracy {
+                    (card(percent(accuracy.ratio), format!("correct, version {version}")))
+                }
+            }
+            @for VersionReport { version, latency_ms, .. } in &report.versions {
+                @if let Some(latency) = latency_ms {
+                    @let value = format!("{} ms", millis(latency.p50));
+                    (card(value, format!("median latency, version {version}")))
+                }
+            }
         }
     }
-    for version in &report.versions {
-        if let Some(accuracy) = &version.accuracy {
-            let name = escape(&version.version);
-            add(percent(accuracy.ratio), format!("correct, version {name}"));
-        }
-    }
-    for version in &report.versions {
-        if let Some(latency) = &version.latency_ms {
-            let name = escape(&version.version);
-            add(
-                format!("{} ms", millis(latency.p50)),
-                format!("median latency, version {name}"),
-            );
-        }
-    }
-    format!("<div class=\"cards\">\n{cards}</div>\n")
 }
 
-fn versions_part(report: &ComparisonReport) -> String {
-    let mut rows = String::new();
-    for (index, version) in report.versions.iter().enumerate() {
-        append(
-            &mut rows,
-            format_args!("<tr>{}</tr>\n", version_cells(index, version)),
-        );
+fn versions_part(report: &ComparisonReport) -> Markup {
+    html! {
+        h2 { "Versions" }
+        div.card.scroll {
+            table {
+                tr {
+                    th { "version" } th { "answers" } th { "errors" } th { "correct" }
+                    th { "mean ms" } th { "p50" } th { "p95" } th { "p99" } th { "max" }
+                    th { "rows/s" } th { "instances" } th { "model file" }
+                }
+                @for (index, version) in report.versions.iter().enumerate() {
+                    tr { (version_cells(index, version)) }
+                }
+            }
+            @for version in &report.versions {
+                @if let Some(error) = &version.first_error {
+                    p.bad { "Version " (version.version) " failed first with: " (error) }
+                }
+            }
+        }
     }
-    let errors: String = report.versions.iter().filter_map(error_line).collect();
-    format!(
-        "<h2>Versions</h2>\n<div class=\"card scroll\"><table>\n<tr><th>version</th><th>answers</th>\
-         <th>errors</th><th>correct</th><th>mean ms</th><th>p50</th><th>p95</th><th>p99</th>\
-         <th>max</th><th>rows/s</th><th>instances</th><th>model file</th></tr>\n{rows}</table>{errors}\
-         </div>\n"
-    )
 }
 
-fn version_cells(index: usize, version: &VersionReport) -> String {
+fn version_cells(index: usize, version: &VersionReport) -> Markup {
     let latency = version.latency_ms.as_ref();
     let times = latency.map_or([const { String::new() }; 5], |latency| {
         [
@@ -123,10 +118,6 @@ fn version_cells(index: usize, version: &VersionReport) -> String {
         ]
         .map(millis)
     });
-    let named = match version.named == version.version {
-        true => String::new(),
-        false => format!(" <span class=\"soft\">({})</span>", escape(&version.named)),
-    };
     let correct = version
         .accuracy
         .as_ref()
@@ -138,11 +129,6 @@ fn version_cells(index: usize, version: &VersionReport) -> String {
                 percent(accuracy.ratio)
             )
         });
-    let mut cells = format!(
-        "<td><span class=\"dot\" style=\"background:{}\"></span>{}{named}</td>",
-        colour(index),
-        escape(&version.version)
-    );
     let numbers = [
         version.answers.to_string(),
         version.errors.to_string(),
@@ -153,22 +139,17 @@ fn version_cells(index: usize, version: &VersionReport) -> String {
         version.instances.to_string(),
         size(version.model_file_size),
     ];
-    for cell in numbers.into_iter().chain(times).chain(rest) {
-        append(&mut cells, format_args!("<td>{cell}</td>"));
+    html! {
+        td {
+            span.dot style={ "background:" (colour(index)) } {}
+            (version.version)
+            @if version.named != version.version { " " span.soft { "(" (version.named) ")" } }
+        }
+        @for cell in numbers.into_iter().chain(times).chain(rest) { td { (cell) } }
     }
-    cells
 }
 
-fn error_line(version: &VersionReport) -> Option<String> {
-    let error = version.first_error.as_ref()?;
-    Some(format!(
-        "<p class=\"bad\">Version {} failed first with: {}</p>",
-        escape(&version.version),
-        escape(error)
-    ))
-}
-
-fn speed_part(report: &ComparisonReport) -> String {
+fn speed_part(report: &ComparisonReport) -> Markup {
     let concurrency = report.concurrency;
     let mut bars = Vec::new();
     for (index, version) in report.versions.iter().enumerate() {
@@ -196,12 +177,18 @@ fn speed_part(report: &ComparisonReport) -> String {
             })
         })
         .collect();
-    format!(
-        "<div class=\"plots\">\n<div class=\"card\"><h3>Latency by share of the answers, ms</h3>\n{}</div>\n\
-         <div class=\"card\"><h3>Rows per second</h3>\n{}</div>\n</div>\n",
-        plot::curves("Latency", &curves),
-        plot::bars("Rows per second", &bars)
-    )
+    html! {
+        div.plots {
+            div.card {
+                h3 { "Latency by share of the answers, ms" }
+                (plot::curves("Latency", &curves))
+            }
+            div.card {
+                h3 { "Rows per second" }
+                (plot::bars("Rows per second", &bars))
+            }
+        }
+    }
 }
 
 /// Returns points of percent and milliseconds. The slowest answer depends more on the machine than

@@ -1,7 +1,8 @@
 //! Plots as inline SVG, in the colours of the style.
 
-use crate::number::percent;
-use crate::page::{append, escape};
+use maud::{Markup, html};
+
+use crate::number::{percent, rate};
 
 /// The width of every plot in its own units; the page scales it.
 pub(crate) const WIDTH: f64 = 480.0;
@@ -107,129 +108,101 @@ impl LogAxis {
 }
 
 /// Returns a plot of the usual width.
-pub(crate) fn svg(height: f64, label: &str, content: &str) -> String {
-    format!(
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">\n{content}</svg>\n"
-    )
+pub(crate) fn svg(height: f64, label: &str, content: &Markup) -> Markup {
+    html! {
+        svg viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(label) { (content) }
+    }
+}
+
+/// Formats a position or length.
+pub(crate) fn units(length: f64) -> String {
+    format!("{length:.1}")
 }
 
 /// Draws curves over percentages on a logarithmic axis, such as latencies from the fastest answer
 /// to the slowest one; the label describes the plot to screen readers.
-pub fn curves(label: &str, curves: &[Curve]) -> String {
-    let (top, bottom, height) = (30.0, 226.0, 256.0);
-    let values = curves.iter().flat_map(|curve| &curve.points);
-    let values = values.map(|(_, value)| *value);
-    let axis = LogAxis::new(values, bottom, top);
-    let mut content = String::new();
-    for tick in axis.ticks() {
-        let y = axis.position(tick);
-        append(
-            &mut content,
-            format_args!(
-                "<line class=\"grid\" x1=\"{MARGIN}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-             <text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
-                MARGIN - 8.0,
-                y + 4.0,
-                plain(tick)
-            ),
-        );
-    }
-    let x = |percent: f64| MARGIN + (WIDTH - MARGIN - 8.0) * percent / 100.0;
-    for (percent, anchor) in [
+pub fn curves(label: &str, curves: &[Curve]) -> Markup {
+    const MARKS: [(f64, &str); 5] = [
         (0.0, "start"),
         (25.0, "middle"),
         (50.0, "middle"),
         (75.0, "middle"),
         (100.0, "end"),
-    ] {
-        append(
-            &mut content,
-            format_args!(
-                "<text class=\"soft\" x=\"{:.1}\" y=\"246\" text-anchor=\"{anchor}\">{percent} %</text>\n",
-                x(percent)
-            ),
-        );
-    }
-    let mut legend = MARGIN;
-    for curve in curves {
-        let mut points = String::new();
-        for &(share, value) in &curve.points {
-            append(
-                &mut points,
-                format_args!("{:.1},{:.1} ", x(share), axis.position(value)),
-            );
+    ];
+    let (top, bottom, height) = (30.0, 226.0, 256.0);
+    let values = curves.iter().flat_map(|curve| &curve.points);
+    let values = values.map(|(_, value)| *value);
+    let axis = LogAxis::new(values, bottom, top);
+    let x = |percent: f64| units(MARGIN + (WIDTH - MARGIN - 8.0) * percent / 100.0);
+    let mut end = MARGIN;
+    let legends = curves.iter().map(|curve| {
+        let start = end;
+        end += 40.0 + 7.0 * length(&curve.name);
+        (curve, start)
+    });
+    let content = html! {
+        @for tick in axis.ticks() {
+            @let y = axis.position(tick);
+            line.grid x1=(MARGIN) x2=(WIDTH) y1=(units(y)) y2=(units(y)) {}
+            text.soft x=(units(MARGIN - 8.0)) y=(units(y + 4.0)) text-anchor="end" { (plain(tick)) }
         }
-        let name = escape(&curve.name);
-        append(
-            &mut content,
-            format_args!(
-                "<polyline points=\"{points}\" fill=\"none\" stroke=\"{0}\" stroke-width=\"2.5\" \
-             stroke-linejoin=\"round\" stroke-linecap=\"round\"><title>{name}</title></polyline>\
-             <circle cx=\"{1:.1}\" cy=\"10\" r=\"5\" fill=\"{0}\"/><text x=\"{2:.1}\" y=\"14\">{name}</text>\n",
-                curve.colour,
-                legend + 5.0,
-                legend + 16.0,
-            ),
-        );
-        legend += 40.0 + 7.0 * length(&curve.name);
-    }
+        @for (percent, anchor) in MARKS {
+            text.soft x=(x(percent)) y="246" text-anchor=(anchor) { (percent) " %" }
+        }
+        @for (curve, start) in legends {
+            @let points = curve.points.iter();
+            polyline points={
+                @for &(share, value) in points { (x(share)) "," (units(axis.position(value))) " " }
+            } fill="none" stroke=(curve.colour) stroke-width="2.5" stroke-linejoin="round"
+                stroke-linecap="round" { title { (curve.name) } }
+            circle cx=(units(start + 5.0)) cy="10" r="5" fill=(curve.colour) {}
+            text x=(units(start + 16.0)) y="14" { (curve.name) }
+        }
+    };
     svg(height, label, &content)
 }
 
 /// Draws horizontal bars, as long as their values; the label describes the plot to screen readers.
-pub fn bars(label: &str, bars: &[Bar]) -> String {
+pub fn bars(label: &str, bars: &[Bar]) -> Markup {
     let longest = bars.iter().filter_map(|bar| bar.value).fold(0.0, f64::max);
-    let mut content = String::new();
-    for (bar, top) in bars.iter().zip(lines()) {
+    let lines = bars.iter().map(|bar| {
         let share = match longest > 0.0 {
             true => bar.value.unwrap_or(0.0) / longest,
             false => 0.0,
         };
-        let value = bar
-            .value
-            .map_or("-".to_owned(), |value| format!("{value:.0}"));
-        append(
-            &mut content,
-            format_args!("{}", line(&bar.name, &value, top, (share, bar.colour))),
-        );
-    }
-    svg(height(bars.len()), label, &content)
+        (&*bar.name, rate(bar.value), share, bar.colour)
+    });
+    lines_of(label, lines)
 }
 
 /// Draws bars that show parts of a whole; the label describes the plot to screen readers.
-pub fn shares(label: &str, shares: &[Share]) -> String {
-    let mut content = String::new();
-    for (share, top) in shares.iter().zip(lines()) {
+pub fn shares(label: &str, shares: &[Share]) -> Markup {
+    let lines = shares.iter().map(|share| {
         let ratio = ratio(share.part, share.whole);
         let value = format!("{} of {} ({})", share.part, share.whole, percent(ratio));
-        append(
-            &mut content,
-            format_args!("{}", line(&share.name, &value, top, (ratio, share.colour))),
-        );
-    }
-    svg(height(shares.len()), label, &content)
+        (&*share.name, value, ratio, share.colour)
+    });
+    lines_of(label, lines)
 }
 
-/// Draws one bar with its name and value above it.
-fn line(name: &str, value: &str, top: f64, (share, colour): (f64, &str)) -> String {
-    format!(
-        "<text x=\"0\" y=\"{0:.1}\">{1}</text><text x=\"{WIDTH}\" y=\"{0:.1}\" text-anchor=\"end\">{2}</text>\
-         <rect class=\"track\" x=\"0\" y=\"{3:.1}\" width=\"{WIDTH}\" height=\"8\" rx=\"4\"/>\
-         <rect x=\"0\" y=\"{3:.1}\" width=\"{4:.1}\" height=\"8\" rx=\"4\" fill=\"{colour}\"/>\n",
-        top + 13.0,
-        escape(name),
-        escape(value),
-        top + 20.0,
-        WIDTH * share.clamp(0.0, 1.0)
-    )
-}
-
-fn lines() -> impl Iterator<Item = f64> {
-    (0_u16..).map(|line| f64::from(line) * LINE)
-}
-
-fn height(n_lines: usize) -> f64 {
-    LINE * f64::from(u16::try_from(n_lines).unwrap_or(u16::MAX))
+/// Draws a bar for each name, value, share of the width and colour, with name and value above it.
+fn lines_of<'a>(
+    label: &str,
+    bars: impl ExactSizeIterator<Item = (&'a str, String, f64, &'static str)>,
+) -> Markup {
+    let height = LINE * f64::from(u16::try_from(bars.len()).unwrap_or(u16::MAX));
+    let content = html! {
+        @for ((name, value, share, colour), line) in bars.zip(0_u16..) {
+            @let top = f64::from(line) * LINE;
+            @let (base, bar) = (units(top + 13.0), units(top + 20.0));
+            text x="0" y=(base) { (name) }
+            text x=(WIDTH) y=(base) text-anchor="end" { (value) }
+            rect.track x="0" y=(bar) width=(WIDTH) height="8" rx="4" {}
+            @let width = units(WIDTH * share.clamp(0.0, 1.0));
+            rect x="0" y=(bar) width=(width) height="8" rx="4" fill=(colour) {}
+        }
+    };
+    svg(height, label, &content)
 }
 
 /// Returns a part as a share of the whole.
