@@ -137,47 +137,22 @@ impl Tensor {
     /// type.
     #[must_use]
     pub fn to_f64_vec(&self) -> Option<Vec<f64>> {
-        fn widened<T: Element + Into<f64>>(tensor: &Tensor) -> Option<Vec<f64>> {
-            let elements = tensor.to_vec::<T>()?;
-            Some(elements.into_iter().map(Into::into).collect())
-        }
-        match self.element_type {
-            ElementType::F16 => widened::<half::f16>(self),
-            ElementType::BF16 => widened::<half::bf16>(self),
-            ElementType::F32 => widened::<f32>(self),
-            ElementType::F64 => self.to_vec(),
-            ElementType::Bool
-            | ElementType::U8
-            | ElementType::U16
-            | ElementType::U32
-            | ElementType::U64
-            | ElementType::I8
-            | ElementType::I16
-            | ElementType::I32
-            | ElementType::I64
-            | ElementType::Bytes => None,
-        }
+        self.widened::<half::f16>()
+            .or_else(|| self.widened::<half::bf16>())
+            .or_else(|| self.widened::<f32>())
+            .or_else(|| self.to_vec())
+    }
+
+    fn widened<T: Element + Into<f64>>(&self) -> Option<Vec<f64>> {
+        let elements = self.to_vec::<T>()?;
+        Some(elements.into_iter().map(Into::into).collect())
     }
 
     /// Returns the elements of a `BYTES` tensor in order; nothing for another element type.
     #[must_use]
     pub fn strings(&self) -> Strings<'_> {
-        match self.element_type {
-            ElementType::Bytes => Strings::new(&self.data),
-            ElementType::Bool
-            | ElementType::U8
-            | ElementType::U16
-            | ElementType::U32
-            | ElementType::U64
-            | ElementType::I8
-            | ElementType::I16
-            | ElementType::I32
-            | ElementType::I64
-            | ElementType::F16
-            | ElementType::BF16
-            | ElementType::F32
-            | ElementType::F64 => Strings::new(&[]),
-        }
+        let has_strings = self.element_type == ElementType::Bytes;
+        Strings::new(if has_strings { &self.data } else { &[] })
     }
 
     /// Returns the same tensor with bytes that [`Tensor::as_slice`] can read in place.

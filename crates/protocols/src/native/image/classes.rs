@@ -6,8 +6,7 @@
 
 use std::cmp::Ordering;
 
-use contract::{ElementType, Error, ModelInfo, NamedTensor, Result, Tensor};
-use half::{bf16, f16};
+use contract::{Error, ModelInfo, NamedTensor, Result};
 use serde::Serialize;
 
 /// The distance from 1 that the sum of a distribution may have: bf16 keeps eight bits, which is off
@@ -47,7 +46,8 @@ pub(super) fn best_classes<'a>(
     if long_dims.count() > 1 {
         return Err(no_scores());
     }
-    let mut scores = floats(&scores.tensor).ok_or_else(no_scores)?;
+    let scores = scores.tensor.to_f64_vec().ok_or_else(no_scores)?;
+    let mut scores: Vec<_> = scores.into_iter().map(narrow).collect();
     if info.output.softmax {
         softmax(&mut scores);
     }
@@ -88,38 +88,6 @@ fn softmax(scores: &mut [f32]) {
     }
 }
 
-/// Returns the elements of a tensor of floats; `None` for other types.
-fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
-    match tensor.element_type() {
-        ElementType::F32 => tensor.to_vec::<f32>(),
-        ElementType::F64 => Some(tensor.to_vec::<f64>()?.into_iter().map(narrow).collect()),
-        ElementType::F16 => Some(
-            tensor
-                .to_vec::<f16>()?
-                .into_iter()
-                .map(f16::to_f32)
-                .collect(),
-        ),
-        ElementType::BF16 => Some(
-            tensor
-                .to_vec::<bf16>()?
-                .into_iter()
-                .map(bf16::to_f32)
-                .collect(),
-        ),
-        ElementType::Bool
-        | ElementType::U8
-        | ElementType::U16
-        | ElementType::U32
-        | ElementType::U64
-        | ElementType::I8
-        | ElementType::I16
-        | ElementType::I32
-        | ElementType::I64
-        | ElementType::Bytes => None,
-    }
-}
-
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a probability needs no more digits"
@@ -131,7 +99,7 @@ fn narrow(score: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use contract::testing::model_info;
-    use contract::{Shape, Signature};
+    use contract::{Shape, Signature, Tensor};
 
     use super::*;
 
