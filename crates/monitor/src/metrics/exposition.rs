@@ -36,30 +36,16 @@ impl Collector for Registry {
 
 fn encode_versions(registry: &Registry, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let versions = registry.versions();
-    write(encoder, Metric::Predictions, |samples| {
-        for (model, version, series) in &versions {
-            for (status, count) in series.outcomes.read() {
-                samples.counter(&[model.as_str(), version.as_str(), status], &count)?;
+    for (metric, read) in version_counters() {
+        write(encoder, metric, |samples| {
+            for (model, version, series) in &versions {
+                for (value, count) in read(series) {
+                    samples.counter(&[model.as_str(), version.as_str(), value], &count)?;
+                }
             }
-        }
-        Ok(())
-    })?;
-    write(encoder, Metric::TerminatedRuns, |samples| {
-        for (model, version, series) in &versions {
-            for (reason, count) in series.terminated_runs() {
-                samples.counter(&[model.as_str(), version.as_str(), reason], &count)?;
-            }
-        }
-        Ok(())
-    })?;
-    write(encoder, Metric::BatchVerifications, |samples| {
-        for (model, version, series) in &versions {
-            for (agrees, count) in series.verifications() {
-                samples.counter(&[model.as_str(), version.as_str(), agrees], &count)?;
-            }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        })?;
+    }
     for (metric, read) in version_gauges() {
         write(encoder, metric, |samples| {
             versions.iter().try_for_each(|(model, version, series)| {
@@ -75,6 +61,17 @@ fn encode_versions(registry: &Registry, encoder: &mut DescriptorEncoder<'_>) -> 
         })?;
     }
     Ok(())
+}
+
+/// Reader of the counts of a version by the value of the last label.
+type ReadCounters = fn(&VersionSeries) -> Vec<(&'static str, u64)>;
+
+fn version_counters() -> [(Metric, ReadCounters); 3] {
+    [
+        (Metric::Predictions, |series| series.outcomes.read()),
+        (Metric::TerminatedRuns, VersionSeries::terminated_runs),
+        (Metric::BatchVerifications, VersionSeries::verifications),
+    ]
 }
 
 type ReadGauge = fn(&VersionSeries) -> f64;

@@ -157,10 +157,10 @@ impl VersionSeries {
     }
 
     /// Returns the terminated runs, by reason.
-    pub(crate) fn terminated_runs(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(crate) fn terminated_runs(&self) -> Vec<(&'static str, u64)> {
         let counts = self.terminated.iter();
         let counts = counts.map(|count| count.load(Ordering::Relaxed));
-        TERMINATIONS.into_iter().zip(counts)
+        TERMINATIONS.into_iter().zip(counts).collect()
     }
 
     /// Records the number of stuck instances.
@@ -183,9 +183,9 @@ impl VersionSeries {
     }
 
     /// Returns the requests of batches that were run again alone, by whether their answers agree.
-    pub(crate) fn verifications(&self) -> [(&'static str, u64); 2] {
+    pub(crate) fn verifications(&self) -> Vec<(&'static str, u64)> {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        [
+        vec![
             ("true", read(&self.n_agreeing)),
             ("false", read(&self.n_differing)),
         ]
