@@ -106,43 +106,32 @@ pub(crate) fn shared_memory() -> Error {
 
 /// Parses a number of bytes such as `binary_data_size`.
 pub(crate) fn size(name: &str, value: &Parameter) -> Result<usize> {
-    let size = match value {
-        Parameter::Int(value) => usize::try_from(*value).ok(),
-        Parameter::Uint(value) => usize::try_from(*value).ok(),
-        Parameter::Bool(_) | Parameter::Double(_) | Parameter::Text(_) => None,
-    };
-    size.ok_or_else(|| wrong(name, "a number of bytes", value))
+    whole(value).ok_or_else(|| wrong(name, "a number of bytes", value))
 }
 
 /// Parses a time-out; `None` for 0, by which clients say that they have none.
 fn timeout(value: &Parameter) -> Result<Option<Duration>> {
-    let micros = match value {
-        Parameter::Int(value) => u64::try_from(*value).ok(),
-        Parameter::Uint(value) => Some(*value),
-        Parameter::Bool(_) | Parameter::Double(_) | Parameter::Text(_) => None,
-    };
+    let micros = whole(value);
     let micros = micros.ok_or_else(|| wrong("timeout", "an integer of microseconds", value))?;
     Ok((micros > 0).then_some(Duration::from_micros(micros)))
 }
 
 fn priority(value: &Parameter) -> Result<u32> {
-    let level = match value {
-        Parameter::Int(value) => u32::try_from(*value).ok(),
-        Parameter::Uint(value) => u32::try_from(*value).ok(),
-        Parameter::Bool(_) | Parameter::Double(_) | Parameter::Text(_) => None,
-    };
-    level.ok_or_else(|| wrong("priority", "an integer from 0 to 4294967295", value))
+    whole(value).ok_or_else(|| wrong("priority", "an integer from 0 to 4294967295", value))
 }
 
 fn classification_count(value: &Parameter) -> Result<NonZeroUsize> {
-    let count = match value {
-        Parameter::Int(value) => usize::try_from(*value).ok(),
-        // A larger count than any row has is the same as all classes.
-        Parameter::Uint(_) => Some(usize::MAX),
-        Parameter::Bool(_) | Parameter::Double(_) | Parameter::Text(_) => None,
-    };
-    let count = count.and_then(NonZeroUsize::new);
+    let count = whole(value).and_then(NonZeroUsize::new);
     count.ok_or_else(|| wrong("classification", "a number of classes, 1 or more", value))
+}
+
+/// Returns a whole number that `T` holds.
+fn whole<T: TryFrom<i64> + TryFrom<u64>>(value: &Parameter) -> Option<T> {
+    match value {
+        Parameter::Int(value) => T::try_from(*value).ok(),
+        Parameter::Uint(value) => T::try_from(*value).ok(),
+        Parameter::Bool(_) | Parameter::Double(_) | Parameter::Text(_) => None,
+    }
 }
 
 fn take_bool(parameters: &mut Parameters, name: &str) -> Result<Option<bool>> {
