@@ -201,27 +201,12 @@ where
     let ctx = Arc::clone(ctx);
     move |request| {
         let (ctx, run) = (Arc::clone(&ctx), run.clone());
-        run_framed::<D, _, _, _>(ctx, request, None, run)
+        call::<D, _, _, _>(ctx, request, None, run)
     }
 }
 
-/// Handles a call that bypasses the router, with the parameters of its path.
-pub(crate) fn call_fast<D, B, F, Fut>(
-    ctx: Arc<Context>,
-    request: Request<B>,
-    path: PathParameters,
-    run: F,
-) -> BoxFuture<'static, Response<Body>>
-where
-    D: Dialect,
-    B: RequestBody,
-    F: FnOnce(Arc<Context>, Call) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Reply>> + Send + 'static,
-{
-    run_framed::<D, _, _, _>(ctx, request, Some(path), run)
-}
-
-fn run_framed<D, B, F, Fut>(
+/// Handles a call; one that bypasses the router brings the parameters of its path.
+pub(crate) fn call<D, B, F, Fut>(
     ctx: Arc<Context>,
     request: Request<B>,
     path: Option<PathParameters>,

@@ -84,11 +84,14 @@ impl FastPath {
         let ctx = Arc::clone(&self.ctx);
         match target {
             InferenceRoute::Predict(path) => {
-                rest::call_fast::<Native, _, _, _>(ctx, request, path, native::predict)
+                rest::call::<Native, _, _, _>(ctx, request, Some(path), native::predict)
             }
-            InferenceRoute::Infer(path) => {
-                rest::call_fast::<OpenInference, _, _, _>(ctx, request, path, open_inference::infer)
-            }
+            InferenceRoute::Infer(path) => rest::call::<OpenInference, _, _, _>(
+                ctx,
+                request,
+                Some(path),
+                open_inference::infer,
+            ),
             InferenceRoute::ModelInfer => self.grpc.model_infer(request),
         }
     }
