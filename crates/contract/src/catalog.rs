@@ -8,30 +8,21 @@ use crate::model::{ModelName, SharedModelInfo, Version};
 use crate::scheduling::Scheduling;
 use crate::traffic::Routing;
 
-/// Lifecycle state of a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum VersionState {
-    /// Being opened, checked and warmed up.
-    Loading,
-    /// Serving.
-    Ready,
-    /// Answering accepted requests, refusing new ones.
-    Unloading,
-    /// Not serving; [`VersionStatus::reason`] holds the reason.
-    Unavailable,
-}
-
-impl VersionState {
-    /// Returns the name of the state in the repository index of the Open Inference Protocol.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Loading => "LOADING",
-            Self::Ready => "READY",
-            Self::Unloading => "UNLOADING",
-            Self::Unavailable => "UNAVAILABLE",
-        }
+crate::named_enum! {
+    /// Lifecycle state of a version.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum VersionState {
+        /// Being opened, checked and warmed up.
+        Loading = "LOADING",
+        /// Serving.
+        Ready = "READY",
+        /// Answering accepted requests, refusing new ones.
+        Unloading = "UNLOADING",
+        /// Not serving; [`VersionStatus::reason`] holds the reason.
+        Unavailable = "UNAVAILABLE",
     }
+    /// Returns the name of the state in the repository index of the Open Inference Protocol.
+    fn as_str
 }
 
 /// Status of one version of a model.

@@ -6,28 +6,20 @@
 
 use std::num::NonZeroUsize;
 
-/// Sharing of the model weights between the sessions of a version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SessionMode {
-    /// The engine decides.
-    #[default]
-    Auto,
-    /// Every session has its own copy.
-    Instances,
-    /// All sessions share one copy.
-    Shared,
-}
-
-impl SessionMode {
-    /// Returns its name in settings.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Instances => "instances",
-            Self::Shared => "shared",
-        }
+crate::named_enum! {
+    /// Sharing of the model weights between the sessions of a version.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum SessionMode {
+        /// The engine decides.
+        #[default]
+        Auto = "auto",
+        /// Every session has its own copy.
+        Instances = "instances",
+        /// All sessions share one copy.
+        Shared = "shared",
     }
+    /// Returns its name in settings.
+    fn as_str
 }
 
 /// The requested concurrency.

@@ -12,119 +12,64 @@ use crate::admission_level::AdmissionLevel;
 /// `Result` with the shared error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Kind of failure, as a stable word that clients may match on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Code {
-    /// The request is malformed or does not fit the signature of the model.
-    InvalidRequest,
-    /// The request is understood, but this server does not support it.
-    Unsupported,
-    /// The media type or the content encoding of the body is not supported.
-    UnsupportedMediaType,
-    /// The path names no route.
-    RouteNotFound,
-    /// The route exists, but not for this method.
-    MethodNotAllowed,
-    /// No model of that name is in the repository.
-    ModelNotFound,
-    /// The model is known, but the version is not, or no version of the model serves.
-    VersionNotFound,
-    /// No rollout of that name is known.
-    RolloutNotFound,
-    /// The request conflicts with the current state.
-    Conflict,
-    /// No answer to a request of that id is remembered, or no unit of that name was seen.
-    RequestNotFound,
-    /// The version is being loaded or unloaded.
-    ModelNotReady,
-    /// The body, compressed or decompressed, exceeds a limit.
-    PayloadTooLarge,
-    /// The client took too long to send its request.
-    RequestTimeout,
-    /// The caller is not authenticated.
-    Unauthenticated,
-    /// The caller is known and not allowed to do this.
-    PermissionDenied,
-    /// The caller has used up its share.
-    RateLimited,
-    /// The queue of the model is full.
-    QueueFull,
-    /// The request would miss its deadline, so it was refused at once.
-    Overloaded,
-    /// The server is starting or draining.
-    Unavailable,
-    /// The deadline passed before the model ran.
-    DeadlineExceeded,
-    /// The caller disconnected.
-    Cancelled,
-    /// The engine reported a failure while running or loading the model.
-    EngineFailed,
-    /// The engine cannot go on: a dead worker, a poisoned session.
-    EngineLost,
-    /// A defect of Lockgate itself.
-    Internal,
+crate::named_enum! {
+    /// Kind of failure, as a stable word that clients may match on.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Code {
+        /// The request is malformed or does not fit the signature of the model.
+        InvalidRequest = "invalid_request",
+        /// The request is understood, but this server does not support it.
+        Unsupported = "unsupported",
+        /// The media type or the content encoding of the body is not supported.
+        UnsupportedMediaType = "unsupported_media_type",
+        /// The path names no route.
+        RouteNotFound = "route_not_found",
+        /// The route exists, but not for this method.
+        MethodNotAllowed = "method_not_allowed",
+        /// No model of that name is in the repository.
+        ModelNotFound = "model_not_found",
+        /// The model is known, but the version is not, or no version of the model serves.
+        VersionNotFound = "version_not_found",
+        /// No rollout of that name is known.
+        RolloutNotFound = "rollout_not_found",
+        /// The request conflicts with the current state.
+        Conflict = "conflict",
+        /// No answer to a request of that id is remembered, or no unit of that name was seen.
+        RequestNotFound = "request_not_found",
+        /// The version is being loaded or unloaded.
+        ModelNotReady = "model_not_ready",
+        /// The body, compressed or decompressed, exceeds a limit.
+        PayloadTooLarge = "payload_too_large",
+        /// The client took too long to send its request.
+        RequestTimeout = "request_timeout",
+        /// The caller is not authenticated.
+        Unauthenticated = "unauthenticated",
+        /// The caller is known and not allowed to do this.
+        PermissionDenied = "permission_denied",
+        /// The caller has used up its share.
+        RateLimited = "rate_limited",
+        /// The queue of the model is full.
+        QueueFull = "queue_full",
+        /// The request would miss its deadline, so it was refused at once.
+        Overloaded = "overloaded",
+        /// The server is starting or draining.
+        Unavailable = "unavailable",
+        /// The deadline passed before the model ran.
+        DeadlineExceeded = "deadline_exceeded",
+        /// The caller disconnected.
+        Cancelled = "cancelled",
+        /// The engine reported a failure while running or loading the model.
+        EngineFailed = "engine_failed",
+        /// The engine cannot go on: a dead worker, a poisoned session.
+        EngineLost = "engine_lost",
+        /// A defect of Lockgate itself.
+        Internal = "internal",
+    }
+    /// Returns the stable spelling, as in `"code": "invalid_request"`.
+    fn as_str
 }
 
 impl Code {
-    /// Every code, for tables and their tests.
-    pub const ALL: [Self; 24] = [
-        Self::InvalidRequest,
-        Self::Unsupported,
-        Self::UnsupportedMediaType,
-        Self::RouteNotFound,
-        Self::MethodNotAllowed,
-        Self::ModelNotFound,
-        Self::VersionNotFound,
-        Self::RolloutNotFound,
-        Self::Conflict,
-        Self::RequestNotFound,
-        Self::ModelNotReady,
-        Self::PayloadTooLarge,
-        Self::RequestTimeout,
-        Self::Unauthenticated,
-        Self::PermissionDenied,
-        Self::RateLimited,
-        Self::QueueFull,
-        Self::Overloaded,
-        Self::Unavailable,
-        Self::DeadlineExceeded,
-        Self::Cancelled,
-        Self::EngineFailed,
-        Self::EngineLost,
-        Self::Internal,
-    ];
-
-    /// Returns the stable spelling, as in `"code": "invalid_request"`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "invalid_request",
-            Self::Unsupported => "unsupported",
-            Self::UnsupportedMediaType => "unsupported_media_type",
-            Self::RouteNotFound => "route_not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::ModelNotFound => "model_not_found",
-            Self::VersionNotFound => "version_not_found",
-            Self::RolloutNotFound => "rollout_not_found",
-            Self::Conflict => "conflict",
-            Self::RequestNotFound => "request_not_found",
-            Self::ModelNotReady => "model_not_ready",
-            Self::PayloadTooLarge => "payload_too_large",
-            Self::RequestTimeout => "request_timeout",
-            Self::Unauthenticated => "unauthenticated",
-            Self::PermissionDenied => "permission_denied",
-            Self::RateLimited => "rate_limited",
-            Self::QueueFull => "queue_full",
-            Self::Overloaded => "overloaded",
-            Self::Unavailable => "unavailable",
-            Self::DeadlineExceeded => "deadline_exceeded",
-            Self::Cancelled => "cancelled",
-            Self::EngineFailed => "engine_failed",
-            Self::EngineLost => "engine_lost",
-            Self::Internal => "internal",
-        }
-    }
-
     /// Returns whether the client, not the server, has to change something.
     #[must_use]
     pub const fn is_client_mistake(self) -> bool {

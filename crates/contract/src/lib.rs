@@ -14,6 +14,7 @@ pub mod infer;
 pub mod lifecycle;
 pub mod memory_store;
 pub mod model;
+mod named_enum;
 pub mod observe;
 pub mod recorder;
 pub mod request;

@@ -42,42 +42,23 @@ pub struct OperatorAction {
     pub generation: Option<u64>,
 }
 
-/// Kind of operator action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionKind {
-    /// Open the gates before the next weight, or take it without a verdict.
-    Promote,
-    /// Freeze the weight.
-    Hold,
-    /// Continue after a hold.
-    Resume,
-    /// Give all traffic back to stable, because the candidate is worse.
-    Rollback,
-    /// Give all traffic back to stable, without a judgement on the candidate.
-    Abort,
-}
-
-impl ActionKind {
-    /// Every action.
-    pub const ALL: [Self; 5] = [
-        Self::Promote,
-        Self::Hold,
-        Self::Resume,
-        Self::Rollback,
-        Self::Abort,
-    ];
-
-    /// Returns its name in calls and commands.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Promote => "promote",
-            Self::Hold => "hold",
-            Self::Resume => "resume",
-            Self::Rollback => "rollback",
-            Self::Abort => "abort",
-        }
+crate::named_enum! {
+    /// Kind of operator action.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum ActionKind {
+        /// Open the gates before the next weight, or take it without a verdict.
+        Promote = "promote",
+        /// Freeze the weight.
+        Hold = "hold",
+        /// Continue after a hold.
+        Resume = "resume",
+        /// Give all traffic back to stable, because the candidate is worse.
+        Rollback = "rollback",
+        /// Give all traffic back to stable, without a judgement on the candidate.
+        Abort = "abort",
     }
+    /// Returns its name in calls and commands.
+    fn as_str
 }
 
 /// An event that watchers of a rollout receive.

@@ -5,24 +5,17 @@ use std::time::Duration;
 use crate::admission_level::AdmissionLevel;
 use crate::model::{ModelName, Version};
 
-/// Threads on which requests of a version run while the queue is empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExecutionTarget {
-    /// The I/O thread of the connection.
-    Inline,
-    /// The threads of the model.
-    Pool,
-}
-
-impl ExecutionTarget {
-    /// Returns its name in settings.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Inline => "inline",
-            Self::Pool => "pool",
-        }
+crate::named_enum! {
+    /// Threads on which requests of a version run while the queue is empty.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum ExecutionTarget {
+        /// The I/O thread of the connection.
+        Inline = "inline",
+        /// The threads of the model.
+        Pool = "pool",
     }
+    /// Returns its name in settings.
+    fn as_str
 }
 
 /// Measured cost of runs of about the same size.

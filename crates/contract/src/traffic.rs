@@ -244,18 +244,22 @@ pub enum Fallback {
     Stable,
 }
 
-/// Hash that maps a unit to a bucket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AssignmentHash {
-    /// XXH3 of salt and unit, in a million buckets.
-    #[default]
-    Xxh3,
-    /// The MD5 digest as a number, in ten thousand buckets.
-    Md5,
-    /// Version 2 of the hash of GrowthBook clients.
-    GrowthbookV2,
-    /// The hash of Optimizely clients.
-    Murmur3,
+crate::named_enum! {
+    /// Hash that maps a unit to a bucket.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum AssignmentHash {
+        /// XXH3 of salt and unit, in a million buckets.
+        #[default]
+        Xxh3 = "xxh3",
+        /// The MD5 digest as a number, in ten thousand buckets.
+        Md5 = "md5",
+        /// Version 2 of the hash of GrowthBook clients.
+        GrowthbookV2 = "growthbook-v2",
+        /// The hash of Optimizely clients.
+        Murmur3 = "murmur3",
+    }
+    /// Returns its name in settings and calls.
+    fn as_str
 }
 
 impl Default for Bandit {
@@ -271,20 +275,6 @@ impl Default for Bandit {
 }
 
 impl AssignmentHash {
-    /// Every hash.
-    pub const ALL: [Self; 4] = [Self::Xxh3, Self::Md5, Self::GrowthbookV2, Self::Murmur3];
-
-    /// Returns its name in settings and calls.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Xxh3 => "xxh3",
-            Self::Md5 => "md5",
-            Self::GrowthbookV2 => "growthbook-v2",
-            Self::Murmur3 => "murmur3",
-        }
-    }
-
     /// Returns the hash of that name.
     ///
     /// # Errors

@@ -6,37 +6,41 @@ use std::fmt;
 
 use half::{bf16, f16};
 
-/// The type of one element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ElementType {
-    /// One byte, 0 or 1.
-    Bool,
-    /// Unsigned, 8 bits.
-    U8,
-    /// Unsigned, 16 bits.
-    U16,
-    /// Unsigned, 32 bits.
-    U32,
-    /// Unsigned, 64 bits.
-    U64,
-    /// Signed, 8 bits.
-    I8,
-    /// Signed, 16 bits.
-    I16,
-    /// Signed, 32 bits.
-    I32,
-    /// Signed, 64 bits.
-    I64,
-    /// IEEE binary16.
-    F16,
-    /// The upper half of an IEEE binary32.
-    BF16,
-    /// IEEE binary32.
-    F32,
-    /// IEEE binary64.
-    F64,
-    /// A string of bytes of any length below 4 GiB.
-    Bytes,
+crate::named_enum! {
+    /// The type of one element.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum ElementType {
+        /// One byte, 0 or 1.
+        Bool = "BOOL",
+        /// Unsigned, 8 bits.
+        U8 = "UINT8",
+        /// Unsigned, 16 bits.
+        U16 = "UINT16",
+        /// Unsigned, 32 bits.
+        U32 = "UINT32",
+        /// Unsigned, 64 bits.
+        U64 = "UINT64",
+        /// Signed, 8 bits.
+        I8 = "INT8",
+        /// Signed, 16 bits.
+        I16 = "INT16",
+        /// Signed, 32 bits.
+        I32 = "INT32",
+        /// Signed, 64 bits.
+        I64 = "INT64",
+        /// IEEE binary16.
+        F16 = "FP16",
+        /// The upper half of an IEEE binary32.
+        BF16 = "BF16",
+        /// IEEE binary32.
+        F32 = "FP32",
+        /// IEEE binary64.
+        F64 = "FP64",
+        /// A string of bytes of any length below 4 GiB.
+        Bytes = "BYTES",
+    }
+    /// Returns the name on the wire, such as `FP32`.
+    fn name
 }
 
 impl ElementType {
@@ -55,45 +59,6 @@ impl ElementType {
             | Self::I32
             | Self::I64
             | Self::Bytes => false,
-        }
-    }
-
-    /// Every element type.
-    pub const ALL: [Self; 14] = [
-        Self::Bool,
-        Self::U8,
-        Self::U16,
-        Self::U32,
-        Self::U64,
-        Self::I8,
-        Self::I16,
-        Self::I32,
-        Self::I64,
-        Self::F16,
-        Self::BF16,
-        Self::F32,
-        Self::F64,
-        Self::Bytes,
-    ];
-
-    /// Returns the name on the wire, such as `FP32`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bool => "BOOL",
-            Self::U8 => "UINT8",
-            Self::U16 => "UINT16",
-            Self::U32 => "UINT32",
-            Self::U64 => "UINT64",
-            Self::I8 => "INT8",
-            Self::I16 => "INT16",
-            Self::I32 => "INT32",
-            Self::I64 => "INT64",
-            Self::F16 => "FP16",
-            Self::BF16 => "BF16",
-            Self::F32 => "FP32",
-            Self::F64 => "FP64",
-            Self::Bytes => "BYTES",
         }
     }
 

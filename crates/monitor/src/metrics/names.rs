@@ -130,66 +130,45 @@ pub enum Kind {
     Histogram,
 }
 
-/// The key of a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Label {
-    /// The name of a model.
-    Model,
-    /// The version of a model.
-    ModelVersion,
-    /// `success`, or the stable code of an error.
-    Status,
-    /// The dialect of a call.
-    Dialect,
-    /// The version of Lockgate.
-    ServerVersion,
-    /// The name of a rollout.
-    Rollout,
-    /// The state of a rollout.
-    State,
-    /// `stable` or `candidate`.
-    Arm,
-    /// The metric of a rollout, by its name in the rollout file.
-    RolloutMetric,
-    /// `worse_start`, `worse_step` or `not_worse`.
-    EvidenceKind,
-    /// `lower` or `upper`.
-    Side,
-    /// The state before.
-    From,
-    /// The state after.
-    To,
-    /// The reason, as one of a closed list of words.
-    Reason,
-    /// `true` or `false`.
-    Agree,
-    /// `delivered`, `refused` or `failed`.
-    Outcome,
-}
-
-impl Label {
-    /// Returns the key as text.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::ModelVersion => "model_version",
-            Self::Status => "status",
-            Self::Dialect => "dialect",
-            Self::ServerVersion => "version",
-            Self::Rollout => "rollout",
-            Self::State => "state",
-            Self::Arm => "arm",
-            Self::RolloutMetric => "metric",
-            Self::EvidenceKind => "kind",
-            Self::Side => "side",
-            Self::From => "from",
-            Self::To => "to",
-            Self::Reason => "reason",
-            Self::Agree => "agree",
-            Self::Outcome => "outcome",
-        }
+contract::named_enum! {
+    /// The key of a label.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Label {
+        /// The name of a model.
+        Model = "model",
+        /// The version of a model.
+        ModelVersion = "model_version",
+        /// `success`, or the stable code of an error.
+        Status = "status",
+        /// The dialect of a call.
+        Dialect = "dialect",
+        /// The version of Lockgate.
+        ServerVersion = "version",
+        /// The name of a rollout.
+        Rollout = "rollout",
+        /// The state of a rollout.
+        State = "state",
+        /// `stable` or `candidate`.
+        Arm = "arm",
+        /// The metric of a rollout, by its name in the rollout file.
+        RolloutMetric = "metric",
+        /// `worse_start`, `worse_step` or `not_worse`.
+        EvidenceKind = "kind",
+        /// `lower` or `upper`.
+        Side = "side",
+        /// The state before.
+        From = "from",
+        /// The state after.
+        To = "to",
+        /// The reason, as one of a closed list of words.
+        Reason = "reason",
+        /// `true` or `false`.
+        Agree = "agree",
+        /// `delivered`, `refused` or `failed`.
+        Outcome = "outcome",
     }
+    /// Returns the key as text.
+    fn as_str
 }
 
 #[cfg(test)]

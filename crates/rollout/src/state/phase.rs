@@ -97,27 +97,31 @@ impl Phase {
     }
 }
 
-/// The reason why the weight is frozen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HoldReason {
-    /// No verdict within `max_time`.
-    Unknown,
-    /// Sample-ratio mismatch: the arms do not get the units that their weights promise.
-    Srm,
-    /// The stable version itself is unhealthy.
-    #[serde(alias = "stable_burning")]
-    StableUnhealthy,
-    /// A gate is closed.
-    Gate,
-    /// The distribution of outputs or inputs has changed.
-    Drift,
-    /// The answers of the two versions differ, or too few pairs were compared.
-    Shadow,
-    /// Another metric that can only hold.
-    Metric,
-    /// An operator held the rollout.
-    Operator,
+contract::named_enum! {
+    /// The reason why the weight is frozen.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum HoldReason {
+        /// No verdict within `max_time`.
+        Unknown = "unknown",
+        /// Sample-ratio mismatch: the arms do not get the units that their weights promise.
+        Srm = "srm",
+        /// The stable version itself is unhealthy.
+        #[serde(alias = "stable_burning")]
+        StableUnhealthy = "stable_unhealthy",
+        /// A gate is closed.
+        Gate = "gate",
+        /// The distribution of outputs or inputs has changed.
+        Drift = "drift",
+        /// The answers of the two versions differ, or too few pairs were compared.
+        Shadow = "shadow",
+        /// Another metric that can only hold.
+        Metric = "metric",
+        /// An operator held the rollout.
+        Operator = "operator",
+    }
+    /// Returns the name in reports.
+    fn as_str
 }
 
 impl HoldReason {
@@ -128,21 +132,6 @@ impl HoldReason {
             MetricKind::OutputBins { .. } => Self::Drift,
             MetricKind::ShadowDiffers { .. } => Self::Shadow,
             MetricKind::Share(_) | MetricKind::Feedback { .. } => Self::Metric,
-        }
-    }
-
-    /// Returns the name in reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Srm => "srm",
-            Self::StableUnhealthy => "stable_unhealthy",
-            Self::Gate => "gate",
-            Self::Drift => "drift",
-            Self::Shadow => "shadow",
-            Self::Metric => "metric",
-            Self::Operator => "operator",
         }
     }
 }
@@ -235,32 +224,22 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GuardKind {
-    /// Outputs that contain NaN or infinity.
-    NanOutput,
-    /// Consecutive errors.
-    ConsecutiveErrors,
-    /// Failed attempts to load.
-    LoadFailure,
-    /// Outputs of another name, type or shape.
-    ShapeChange,
-    /// Memory, as a multiple of that of stable.
-    MemoryRatio,
-}
-
-impl GuardKind {
-    /// Returns the name in files and reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NanOutput => "nan_output",
-            Self::ConsecutiveErrors => "consecutive_errors",
-            Self::LoadFailure => "load_failure",
-            Self::ShapeChange => "shape_change",
-            Self::MemoryRatio => "memory_ratio",
-        }
+contract::named_enum! {
+    /// A guard.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum GuardKind {
+        /// Outputs that contain NaN or infinity.
+        NanOutput = "nan_output",
+        /// Consecutive errors.
+        ConsecutiveErrors = "consecutive_errors",
+        /// Failed attempts to load.
+        LoadFailure = "load_failure",
+        /// Outputs of another name, type or shape.
+        ShapeChange = "shape_change",
+        /// Memory, as a multiple of that of stable.
+        MemoryRatio = "memory_ratio",
     }
+    /// Returns the name in files and reports.
+    fn as_str
 }

@@ -38,41 +38,23 @@ pub(crate) struct MirroredResponse {
     pub(crate) infer: Duration,
 }
 
-/// Reason why a copy was not compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DropReason {
-    /// Shadow requests have used up their share of the time of the workers.
-    Budget,
-    /// Too many copies wait.
-    QueueFull,
-    /// The candidate took too long.
-    Deadline,
-    /// The request is too large to keep.
-    TooLarge,
-    /// The candidate could not accept it.
-    CandidateError,
-}
-
-impl DropReason {
-    /// Every reason.
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Budget,
-        Self::QueueFull,
-        Self::Deadline,
-        Self::TooLarge,
-        Self::CandidateError,
-    ];
-
-    /// Returns the name in reports and metrics.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Budget => "budget",
-            Self::QueueFull => "queue_full",
-            Self::Deadline => "deadline",
-            Self::TooLarge => "too_large",
-            Self::CandidateError => "candidate_error",
-        }
+contract::named_enum! {
+    /// Reason why a copy was not compared.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum DropReason {
+        /// Shadow requests have used up their share of the time of the workers.
+        Budget = "budget",
+        /// Too many copies wait.
+        QueueFull = "queue_full",
+        /// The candidate took too long.
+        Deadline = "deadline",
+        /// The request is too large to keep.
+        TooLarge = "too_large",
+        /// The candidate could not accept it.
+        CandidateError = "candidate_error",
     }
+    /// Returns the name in reports and metrics.
+    fn as_str
 }
 
 /// Copies that were dropped, by reason.

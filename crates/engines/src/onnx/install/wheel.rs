@@ -4,31 +4,22 @@
 //! pip: only its shared library is used, which needs no Python. So every host gets the same file,
 //! and one checksum per processor covers it.
 
-/// A build of ONNX Runtime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavor {
-    /// Runs on every processor.
-    Cpu,
-    /// Also has the OpenVINO provider, the fastest one on Intel processors.
-    OpenVino,
-    /// Also has the CUDA provider. The host or its image supplies CUDA and cuDNN.
-    Cuda,
+contract::named_enum! {
+    /// A build of ONNX Runtime.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Flavor {
+        /// Runs on every processor.
+        Cpu = "cpu",
+        /// Also has the OpenVINO provider, the fastest one on Intel processors.
+        OpenVino = "openvino",
+        /// Also has the CUDA provider. The host or its image supplies CUDA and cuDNN.
+        Cuda = "cuda",
+    }
+    /// Returns the name, which is that of the fastest provider.
+    fn name
 }
 
 impl Flavor {
-    /// Every flavor.
-    pub const ALL: [Self; 3] = [Self::Cpu, Self::OpenVino, Self::Cuda];
-
-    /// Returns the name, which is that of the fastest provider.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::OpenVino => "openvino",
-            Self::Cuda => "cuda",
-        }
-    }
-
     /// Returns the flavor with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
