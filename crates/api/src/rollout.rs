@@ -1,8 +1,10 @@
 //! Rollouts: their status, verdict and transitions, and the bodies of calls about them.
 
 mod evidence;
+mod state;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +14,7 @@ pub use evidence::{
     ArmReport, ArmsReport, CombinedReport, DifferenceReport, GuardReport, Interval, LimitsReport,
     MetricAction, MetricReport, MismatchReport, Report, RolloutReport, ShadowReport, SoakReport,
 };
+pub use state::{ArmName, GuardKind, RolloutState};
 
 /// The state of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -21,8 +24,8 @@ pub struct Status {
     pub id: String,
     /// The model.
     pub model: String,
-    /// The name of the phase, such as `step`, `held` or `completed`.
-    pub state: String,
+    /// The state.
+    pub state: RolloutState,
     /// The index of the step from 0, also while held in it.
     #[schema(required)]
     pub step: Option<usize>,
@@ -51,8 +54,8 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RolloutArm)]
 pub struct ArmStatus {
-    /// `stable` or `candidate`.
-    pub name: String,
+    /// The part of the version in the rollout.
+    pub name: ArmName,
     /// The version.
     pub version: String,
     /// The traffic weight.
@@ -85,6 +88,12 @@ impl Verdict {
     }
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// The verdict on a rollout as a number, for other tools.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RolloutVerdict {
@@ -96,7 +105,7 @@ pub struct RolloutVerdict {
     /// The state of the rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub state: Option<String>,
+    pub state: Option<RolloutState>,
     /// The reason for an unknown verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -104,16 +113,16 @@ pub struct RolloutVerdict {
 }
 
 /// One transition of a rollout, with the evidence of that time.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RolloutTransition)]
 pub struct Transition {
     /// The time.
     #[schema(format = DateTime)]
     pub at: String,
     /// The state before.
-    pub from: String,
+    pub from: RolloutState,
     /// The state after.
-    pub to: String,
+    pub to: RolloutState,
     /// The reason.
     pub reason: String,
     /// An operator, or `lockgate`.

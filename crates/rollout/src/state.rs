@@ -21,7 +21,7 @@ mod transitions;
 pub use actions::{Action, Alert, Arm, Traffic, Transition};
 pub use events::{Event, GuardReadings, Tick};
 pub use operator::Refusal;
-pub use phase::{GuardKind, HoldReason, Phase, Reason, Stage};
+pub use phase::{HoldReason, Phase, Reason, Stage};
 pub use progress::Progress;
 
 use super::config::{GatePosition, OnUnknown, RolloutConfig};
@@ -49,6 +49,7 @@ impl Rollout {
     /// Starts a rollout.
     ///
     /// ```
+    /// use api::rollout::RolloutState;
     /// use rollout::config::RolloutConfig;
     /// use rollout::timestamp::Timestamp;
     /// use rollout::state::{Action, Event, Rollout, Tick};
@@ -64,7 +65,7 @@ impl Rollout {
     ///
     /// // From then on, the counts of each second.
     /// let _actions = rollout.handle(Event::Tick(Box::new(Tick::default())), Timestamp(3000));
-    /// assert_eq!(rollout.status().state, "step");
+    /// assert_eq!(rollout.status().state, RolloutState::Step);
     /// # Ok::<(), rollout::config::ConfigError>(())
     /// ```
     #[must_use]

@@ -3,14 +3,16 @@
 //! Decision: every number stands beside the limit that it is held against, because a verdict that
 //! cannot be followed is not trusted. Scores are natural logarithms; the logarithm of 0 is `null`.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::Verdict;
+use super::{GuardKind, Verdict};
 
 /// All numbers of a rollout with their limits.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RolloutEvidence)]
 pub struct RolloutReport {
     /// The evidence.
@@ -29,7 +31,7 @@ pub struct RolloutReport {
 }
 
 /// The evidence about the metrics.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = MetricsEvidence)]
 pub struct Report {
     /// The limits of the combined evidence.
@@ -43,7 +45,7 @@ pub struct Report {
 }
 
 /// The limits of the combined evidence, as logarithms.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = EvidenceLimits)]
 pub struct LimitsReport {
     /// Of "worse", since the start.
@@ -55,7 +57,7 @@ pub struct LimitsReport {
 }
 
 /// One metric.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = MetricEvidence)]
 pub struct MetricReport {
     /// The name of the metric.
@@ -65,9 +67,11 @@ pub struct MetricReport {
     /// The verdict by this metric alone.
     pub verdict: Verdict,
     /// ln E of "worse", since the start.
+    #[serde(deserialize_with = "logarithm")]
     #[schema(required, value_type = Option<f64>)]
     pub ln_worse_start: f64,
     /// The same since the last change of weight.
+    #[serde(deserialize_with = "logarithm")]
     #[schema(required, value_type = Option<f64>)]
     pub ln_worse_step: f64,
     /// ln N of "not worse by the ratio", when there is a ratio.
@@ -105,8 +109,14 @@ pub enum MetricAction {
     Report,
 }
 
+impl fmt::Display for MetricAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// Both arms of a metric.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = MetricArms)]
 pub struct ArmsReport {
     /// The version that served before.
@@ -120,7 +130,7 @@ pub struct ArmsReport {
 }
 
 /// One arm of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = MetricArm)]
 pub struct ArmReport {
     /// Requests, pairs or rewards.
@@ -139,7 +149,7 @@ pub struct ArmReport {
 }
 
 /// Two ends of an interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Interval {
     /// The lower end.
     pub lower: f64,
@@ -157,7 +167,7 @@ impl From<stats::Interval> for Interval {
 }
 
 /// The difference of two rates beside its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RateDifference)]
 pub struct DifferenceReport {
     /// The upper end of the candidate's rate.
@@ -171,19 +181,21 @@ pub struct DifferenceReport {
 }
 
 /// The logarithm of the weighted mean of the blocking metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = CombinedEvidence)]
 pub struct CombinedReport {
     /// Since the start.
+    #[serde(deserialize_with = "logarithm")]
     #[schema(required, value_type = Option<f64>)]
     pub ln_start: f64,
     /// Since the last change of weight.
+    #[serde(deserialize_with = "logarithm")]
     #[schema(required, value_type = Option<f64>)]
     pub ln_step: f64,
 }
 
 /// The evidence for a sample-ratio mismatch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SampleRatioEvidence)]
 pub struct MismatchReport {
     /// The natural logarithm of the Bayes factor.
@@ -193,7 +205,7 @@ pub struct MismatchReport {
 }
 
 /// The watch with all of the traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SoakEvidence)]
 pub struct SoakReport {
     /// ln D; `null` when no metric can be watched.
@@ -204,11 +216,11 @@ pub struct SoakReport {
 }
 
 /// One guard.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = GuardEvidence)]
 pub struct GuardReport {
     /// The name of the guard.
-    pub name: String,
+    pub name: GuardKind,
     /// The count or measurement.
     pub count: f64,
     /// The value from which on the rollout is rolled back.
@@ -216,7 +228,7 @@ pub struct GuardReport {
 }
 
 /// The results of shadow requests, which both versions ran.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ShadowEvidence)]
 pub struct ShadowReport {
     /// Requests that both ran.
@@ -236,4 +248,10 @@ pub struct ShadowReport {
     /// Shadow requests that were not run, by reason.
     #[schema(value_type = std::collections::BTreeMap<String, u64>)]
     pub dropped: Map<String, Value>,
+}
+
+/// Reads a logarithm; that of 0 is `null`.
+fn logarithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let logarithm = Option::deserialize(deserializer)?;
+    Ok(logarithm.unwrap_or(f64::NEG_INFINITY))
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use api::rollout::RolloutState;
 use contract::{ModelName, RolloutReading};
 use prometheus_client::encoding::DescriptorEncoder;
 
@@ -16,23 +17,6 @@ use super::samples::{Samples, write};
 
 /// Some months of rollouts, and still a few thousand series.
 const MAX_ROLLOUTS: usize = 100;
-
-/// The states before an end, in their usual order.
-const STATES: [&str; 7] = [
-    "pending",
-    "warmup",
-    "shadow",
-    "step",
-    "held",
-    "promoting",
-    "soak",
-];
-
-/// The state after a rollback to stable.
-const ROLLED_BACK: &str = "rolled_back";
-
-/// The final states.
-const FINAL_STATES: [&str; 4] = ["completed", ROLLED_BACK, "aborted", "failed"];
 
 /// A transition without time and actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,7 +86,7 @@ impl Rollouts {
         let series = state.series(name, model);
         series.state = transition.to;
         *series.transitions.entry(transition).or_default() += 1;
-        if transition.to == ROLLED_BACK {
+        if transition.to == RolloutState::RolledBack.as_str() {
             let key = (model.clone(), transition.reason);
             *state.rollbacks.entry(key).or_default() += 1;
         }
@@ -186,7 +170,8 @@ impl State {
 
 impl Series {
     fn has_ended(&self) -> bool {
-        FINAL_STATES.contains(&self.state)
+        let state = RolloutState::ALL.map(|state| (state.as_str(), state.is_final()));
+        state.contains(&(self.state, true))
     }
 }
 
@@ -271,9 +256,9 @@ const FAMILIES: [(Metric, Fill); 11] = [
 ];
 
 fn states(rows: &mut Rows<'_, '_>, series: &Series) -> fmt::Result {
-    let mut states = STATES.iter().chain(&FINAL_STATES);
+    let mut states = RolloutState::ALL.map(RolloutState::as_str).into_iter();
     states.try_for_each(|state| {
-        let is_there = *state == series.state;
+        let is_there = state == series.state;
         rows.gauge(&[state], f64::from(u8::from(is_there)))
     })
 }

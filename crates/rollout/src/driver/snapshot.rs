@@ -148,7 +148,7 @@ impl RolloutSnapshot {
         let verdict = RolloutVerdict {
             verdict: status.verdict,
             value: status.verdict.value(),
-            state: Some(status.state.clone()),
+            state: Some(status.state),
             reason: None,
         };
         Ok(Self {
@@ -203,8 +203,8 @@ pub(super) fn transition_document(
 ) -> Result<RawJson> {
     document(&api::rollout::Transition {
         at: transition.at.to_string(),
-        from: transition.from.as_str().to_owned(),
-        to: transition.to.as_str().to_owned(),
+        from: transition.from.state(),
+        to: transition.to.state(),
         reason: transition.reason.to_string(),
         actor: transition.actor.clone(),
         generation: transition.generation,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use api::rollout::GuardKind;
 use contract::GateDecision;
 use serde::{Deserialize, Serialize};
 
-use super::phase::GuardKind;
 use crate::config::Guards;
 use crate::evidence::MetricBlock;
 

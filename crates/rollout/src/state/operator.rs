@@ -160,7 +160,7 @@ impl Rollout {
 
     fn illegal(&self, advice: &'static str) -> Refusal {
         Refusal::Illegal {
-            state: self.progress.phase.as_str(),
+            state: self.progress.phase.state().as_str(),
             advice,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use api::rollout::{GuardKind, RolloutState};
 use serde::{Deserialize, Serialize};
 
 use crate::config::MetricKind;
@@ -52,10 +53,7 @@ impl Phase {
     /// Returns whether the phase is final.
     #[must_use]
     pub fn is_final(self) -> bool {
-        match self {
-            Self::Completed | Self::RolledBack | Self::Aborted | Self::Failed => true,
-            Self::Pending | Self::Warmup | Self::Running(_) | Self::Held { .. } => false,
-        }
+        self.state().is_final()
     }
 
     /// Returns the stage, also while held in it.
@@ -78,21 +76,21 @@ impl Phase {
         matches!(self, Self::Held { reason, .. } if reason == required)
     }
 
-    /// Returns the name in reports.
+    /// Returns the state in reports.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn state(self) -> RolloutState {
         match self {
-            Self::Pending => "pending",
-            Self::Warmup => "warmup",
-            Self::Running(Stage::Shadow) => "shadow",
-            Self::Running(Stage::Step(_)) => "step",
-            Self::Running(Stage::Promoting) => "promoting",
-            Self::Running(Stage::Soak) => "soak",
-            Self::Held { .. } => "held",
-            Self::Completed => "completed",
-            Self::RolledBack => "rolled_back",
-            Self::Aborted => "aborted",
-            Self::Failed => "failed",
+            Self::Pending => RolloutState::Pending,
+            Self::Warmup => RolloutState::Warmup,
+            Self::Running(Stage::Shadow) => RolloutState::Shadow,
+            Self::Running(Stage::Step(_)) => RolloutState::Step,
+            Self::Running(Stage::Promoting) => RolloutState::Promoting,
+            Self::Running(Stage::Soak) => RolloutState::Soak,
+            Self::Held { .. } => RolloutState::Held,
+            Self::Completed => RolloutState::Completed,
+            Self::RolledBack => RolloutState::RolledBack,
+            Self::Aborted => RolloutState::Aborted,
+            Self::Failed => RolloutState::Failed,
         }
     }
 }
@@ -222,24 +220,4 @@ impl fmt::Display for Reason {
             Self::Operator(words) => write!(f, "an operator: {words}"),
         }
     }
-}
-
-contract::named_enum! {
-    /// A guard.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    pub enum GuardKind {
-        /// Outputs that contain NaN or infinity.
-        NanOutput = "nan_output",
-        /// Consecutive errors.
-        ConsecutiveErrors = "consecutive_errors",
-        /// Failed attempts to load.
-        LoadFailure = "load_failure",
-        /// Outputs of another name, type or shape.
-        ShapeChange = "shape_change",
-        /// Memory, as a multiple of that of stable.
-        MemoryRatio = "memory_ratio",
-    }
-    /// Returns the name in files and reports.
-    fn as_str
 }

@@ -1,8 +1,10 @@
 //! Status and report of a rollout: its state, what it waits for, and every number with its limit.
 
-use api::rollout::{ArmStatus, GuardReport, RolloutReport, SoakReport, Status, Verdict};
+use api::rollout::{
+    ArmName, ArmStatus, GuardKind, GuardReport, RolloutReport, SoakReport, Status, Verdict,
+};
 
-use super::{GuardKind, HoldReason, Phase, Rollout, Stage};
+use super::{HoldReason, Phase, Rollout, Stage};
 use crate::evidence::missing;
 
 impl Rollout {
@@ -11,15 +13,15 @@ impl Rollout {
     pub fn status(&self) -> Status {
         let (config, progress) = (&self.config, &self.progress);
         let weight = self.traffic().weight;
-        let arm = |name: &str, version: &contract::Version, weight| ArmStatus {
-            name: name.to_owned(),
+        let arm = |name, version: &contract::Version, weight| ArmStatus {
+            name,
             version: version.to_string(),
             weight,
         };
         Status {
             id: config.id.clone(),
             model: config.model.to_string(),
-            state: progress.phase.as_str().to_owned(),
+            state: progress.phase.state(),
             step: match progress.phase.stage() {
                 Some(Stage::Step(step)) => Some(step),
                 Some(Stage::Shadow | Stage::Promoting | Stage::Soak) | None => None,
@@ -31,8 +33,8 @@ impl Rollout {
             reason: self.reason(),
             verdict: self.verdict(),
             arms: [
-                arm("stable", &config.stable, 1.0 - weight),
-                arm("candidate", &config.candidate, weight),
+                arm(ArmName::Stable, &config.stable, 1.0 - weight),
+                arm(ArmName::Candidate, &config.candidate, weight),
             ],
             missing: match progress.phase.stage() {
                 Some(Stage::Shadow | Stage::Step(_)) => missing(&progress.evidence.report(config)),
@@ -104,12 +106,9 @@ impl Rollout {
                 limits.memory_ratio,
             ),
         ];
-        let guards = guards.into_iter().filter_map(|(guard, count, limit)| {
-            Some(GuardReport {
-                name: guard.as_str().to_owned(),
-                count,
-                limit: limit?,
-            })
+        let guards = guards.into_iter().filter_map(|(name, count, limit)| {
+            let limit = limit?;
+            Some(GuardReport { name, count, limit })
         });
         RolloutReport {
             evidence: self.progress.evidence.report(&self.config),

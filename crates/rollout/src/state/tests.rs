@@ -6,6 +6,7 @@ mod status;
 
 use std::time::Duration;
 
+use api::rollout::GuardKind;
 use contract::{ActionKind, GateDecision, OperatorAction};
 use stats::{ArmCounts, Counts};
 

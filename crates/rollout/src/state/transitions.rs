@@ -1,9 +1,10 @@
 //! Transitions of a rollout: each sets the phase, sets the traffic, and is recorded.
 
+use api::rollout::GuardKind;
 use contract::GateDecision;
 
 use super::actions::{Action, Alert, Arm, Traffic, Transition};
-use super::phase::{GuardKind, HoldReason, Phase, Reason, Stage};
+use super::phase::{HoldReason, Phase, Reason, Stage};
 use super::progress::PendingTransition;
 use super::{Rollout, SYSTEM_ACTOR};
 use crate::config::{GateKind, GatePosition, Strategy};

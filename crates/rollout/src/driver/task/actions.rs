@@ -112,7 +112,7 @@ impl RolloutTask {
 
     /// Records a transition, logs it, and reports it to the metrics and watchers.
     fn record_transition(&mut self, transition: &Transition) {
-        let (from, to) = (transition.from.as_str(), transition.to.as_str());
+        let [from, to] = [transition.from, transition.to].map(|phase| phase.state().as_str());
         let config = self.rollout.config();
         tracing::info!(
             rollout = config.id,
@@ -196,7 +196,7 @@ impl RolloutTask {
         let reading = RolloutReading {
             rollout: &config.id,
             model: &config.model,
-            state: self.rollout.progress().phase.as_str(),
+            state: self.rollout.progress().phase.state().as_str(),
             weights: [("stable", 1.0 - weight), ("candidate", weight)],
             scores: report
                 .metrics
