@@ -4,6 +4,7 @@ mod scheduling;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::SystemTime;
 
 use contract::{ModelInfo, ModelName, ModelStatus, TensorSpec, VersionStatus};
@@ -13,7 +14,9 @@ use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 
 pub use scheduling::{Execution, RunCost, Scheduling};
-pub use settings::{ImageResize, ImageSettings, ModelSettings};
+pub use settings::{
+    ImageChannels, ImageLayout, ImageResize, ImageSettings, ModelSettings, SessionMode,
+};
 
 /// All models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -117,6 +120,12 @@ pub enum VersionState {
     Unloading,
     /// It does not serve.
     Unavailable,
+}
+
+impl fmt::Display for VersionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// An input or output.

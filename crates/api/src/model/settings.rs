@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::{ImageChannels, ImageInput, ImageLayout, ModelInfo};
+use contract::{ImageInput, ModelInfo};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,8 +27,8 @@ pub struct ModelSettings {
     pub threads: usize,
     /// The execution provider.
     pub provider: String,
-    /// The session mode.
-    pub session_mode: String,
+    /// The session mode that is in force, so never `auto`.
+    pub session_mode: SessionMode,
     /// The reason for it.
     pub session_reason: String,
     /// The default timeout of a request in milliseconds.
@@ -53,10 +53,10 @@ pub struct ImageSettings {
     /// Height and width of the middle part that is kept.
     #[schema(required)]
     pub crop: Option<(u32, u32)>,
-    /// `rgb`, `bgr` or `grey`.
-    pub channels: String,
-    /// `nchw` or `nhwc`.
-    pub layout: String,
+    /// The channels and their order.
+    pub channels: ImageChannels,
+    /// The order of the dimensions.
+    pub layout: ImageLayout,
     /// The factor of each value.
     pub scale: f32,
     /// The means by channel.
@@ -75,6 +75,40 @@ pub enum ImageResize {
     HeightAndWidth([u32; 2]),
 }
 
+/// The channels that a model reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageChannels {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// Luminance.
+    Grey,
+}
+
+/// The order of the dimensions of an image tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageLayout {
+    /// Channels before rows and columns.
+    Nchw,
+    /// Channels after rows and columns.
+    Nhwc,
+}
+
+/// The sharing of the model weights between instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionMode {
+    /// The engine decides.
+    Auto,
+    /// One session for each instance.
+    Instances,
+    /// One session for all instances.
+    Shared,
+}
+
 impl From<&ModelInfo> for ModelSettings {
     fn from(info: &ModelInfo) -> Self {
         Self {
@@ -86,7 +120,7 @@ impl From<&ModelInfo> for ModelSettings {
             instances: info.n_instances,
             threads: info.session_layout.threads.get(),
             provider: info.session_layout.provider.clone(),
-            session_mode: info.session_layout.mode().as_str().to_owned(),
+            session_mode: info.session_layout.mode().into(),
             session_reason: info.session_layout.reason.clone(),
             timeout_ms: info.default_timeout.map(millis),
             softmax: info.output.softmax,
@@ -98,15 +132,6 @@ impl From<&ModelInfo> for ModelSettings {
 
 impl From<&ImageInput> for ImageSettings {
     fn from(image: &ImageInput) -> Self {
-        let channels = match image.channels {
-            ImageChannels::Rgb => "rgb",
-            ImageChannels::Bgr => "bgr",
-            ImageChannels::Grey => "grey",
-        };
-        let layout = match image.layout {
-            ImageLayout::Nchw => "nchw",
-            ImageLayout::Nhwc => "nhwc",
-        };
         Self {
             resize: match image.resize {
                 contract::ImageResize::None => None,
@@ -116,11 +141,40 @@ impl From<&ImageInput> for ImageSettings {
                 }
             },
             crop: image.crop,
-            channels: channels.to_owned(),
-            layout: layout.to_owned(),
+            channels: image.channels.into(),
+            layout: image.layout.into(),
             scale: image.scale,
             mean: image.mean.clone(),
             std: image.std.clone(),
+        }
+    }
+}
+
+impl From<contract::ImageChannels> for ImageChannels {
+    fn from(channels: contract::ImageChannels) -> Self {
+        match channels {
+            contract::ImageChannels::Rgb => Self::Rgb,
+            contract::ImageChannels::Bgr => Self::Bgr,
+            contract::ImageChannels::Grey => Self::Grey,
+        }
+    }
+}
+
+impl From<contract::ImageLayout> for ImageLayout {
+    fn from(layout: contract::ImageLayout) -> Self {
+        match layout {
+            contract::ImageLayout::Nchw => Self::Nchw,
+            contract::ImageLayout::Nhwc => Self::Nhwc,
+        }
+    }
+}
+
+impl From<contract::SessionMode> for SessionMode {
+    fn from(mode: contract::SessionMode) -> Self {
+        match mode {
+            contract::SessionMode::Auto => Self::Auto,
+            contract::SessionMode::Instances => Self::Instances,
+            contract::SessionMode::Shared => Self::Shared,
         }
     }
 }

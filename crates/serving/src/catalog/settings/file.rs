@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
+use api::model::{ImageChannels, ImageLayout, SessionMode};
 use api::split::Traffic;
 use serde::Deserialize;
 
@@ -27,7 +28,7 @@ pub(crate) struct ModelFile {
     /// Threads inside one session.
     pub(crate) threads: Option<NonZeroUsize>,
     /// Sharing of the model weights between instances.
-    pub(crate) session_mode: Option<SessionModeFile>,
+    pub(crate) session_mode: Option<SessionMode>,
     /// The execution target of requests.
     pub(crate) execution: Option<ExecutionFile>,
     /// The execution provider.
@@ -67,19 +68,6 @@ pub(crate) enum VersionsFile {
     Latest(NonZeroUsize),
     /// These and no others.
     Only(Vec<String>),
-}
-
-/// `session_mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SessionModeFile {
-    /// The engine decides.
-    Auto,
-    /// One session for each instance.
-    Instances,
-    /// One session for all instances.
-    Shared,
 }
 
 /// `execution`.
@@ -144,9 +132,9 @@ pub(crate) struct ImageFile {
     /// The side of a square, or height and width.
     pub(crate) crop: Option<SizeFile>,
     /// The channels and their order.
-    pub(crate) channels: Option<ChannelsFile>,
+    pub(crate) channels: Option<ImageChannels>,
     /// The order of the dimensions.
-    pub(crate) layout: Option<LayoutFile>,
+    pub(crate) layout: Option<ImageLayout>,
     /// The factor for pixels of 0 to 255.
     pub(crate) scale: Option<f32>,
     /// Subtracted after scaling.
@@ -167,30 +155,6 @@ pub(crate) enum SizeFile {
     Side(NonZeroU32),
     /// Height and width.
     Pair(NonZeroU32, NonZeroU32),
-}
-
-/// `image.channels`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ChannelsFile {
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red.
-    Bgr,
-    /// Luminance.
-    Grey,
-}
-
-/// `image.layout`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum LayoutFile {
-    /// Channels before rows and columns.
-    Nchw,
-    /// Channels after rows and columns.
-    Nhwc,
 }
 
 /// A number for all channels, or one for each.

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::model;
 use api::split::Traffic;
 use contract::{
     Concurrency, ImageChannels, ImageInput, ImageLayout, ImageResize, OutputPostprocessing,
@@ -18,8 +19,8 @@ use stats::assignment::Assigner;
 
 use super::SettingsError;
 use super::file::{
-    BatchingFile, ChannelsFile, ExecutionFile, ImageFile, LayoutFile, ModelFile, NumbersFile,
-    OutputFile, QueueFile, SessionModeFile, SizeFile, VersionsFile, WarmupFile,
+    BatchingFile, ExecutionFile, ImageFile, ModelFile, NumbersFile, OutputFile, QueueFile,
+    SizeFile, VersionsFile, WarmupFile,
 };
 use crate::batch::policy::types::QueueLimit;
 use crate::loaded_version::Execution;
@@ -168,7 +169,11 @@ pub(crate) fn resolve(
             cores: defaults.cores,
             n_sessions: file.instances,
             threads: file.threads,
-            mode: session_mode(file.session_mode),
+            mode: match file.session_mode {
+                None | Some(model::SessionMode::Auto) => SessionMode::Auto,
+                Some(model::SessionMode::Instances) => SessionMode::Instances,
+                Some(model::SessionMode::Shared) => SessionMode::Shared,
+            },
         },
         execution: execution(file.execution),
         provider: file.provider,
@@ -236,14 +241,6 @@ fn check_counts(
         }
     }
     Ok(())
-}
-
-fn session_mode(file: Option<SessionModeFile>) -> SessionMode {
-    match file {
-        None | Some(SessionModeFile::Auto) => SessionMode::Auto,
-        Some(SessionModeFile::Instances) => SessionMode::Instances,
-        Some(SessionModeFile::Shared) => SessionMode::Shared,
-    }
 }
 
 fn execution(file: Option<ExecutionFile>) -> Execution {
@@ -334,9 +331,9 @@ fn labels(
 
 fn resolve_image(keys: KeyErrors<'_>, file: ImageFile) -> Result<ImageInput, SettingsError> {
     let channels = match file.channels {
-        None | Some(ChannelsFile::Rgb) => ImageChannels::Rgb,
-        Some(ChannelsFile::Bgr) => ImageChannels::Bgr,
-        Some(ChannelsFile::Grey) => ImageChannels::Grey,
+        None | Some(model::ImageChannels::Rgb) => ImageChannels::Rgb,
+        Some(model::ImageChannels::Bgr) => ImageChannels::Bgr,
+        Some(model::ImageChannels::Grey) => ImageChannels::Grey,
     };
     let scale = file.scale.unwrap_or(DEFAULT_SCALE);
     if !scale.is_finite() || scale == 0.0 {
@@ -358,8 +355,8 @@ fn resolve_image(keys: KeyErrors<'_>, file: ImageFile) -> Result<ImageInput, Set
         }),
         channels,
         layout: match file.layout {
-            None | Some(LayoutFile::Nchw) => ImageLayout::Nchw,
-            Some(LayoutFile::Nhwc) => ImageLayout::Nhwc,
+            None | Some(model::ImageLayout::Nchw) => ImageLayout::Nchw,
+            Some(model::ImageLayout::Nhwc) => ImageLayout::Nhwc,
         },
         scale,
         mean: per_channel(keys, "image.mean", file.mean, 0.0, channels)?,
