@@ -4,6 +4,7 @@ mod compare;
 mod demo;
 mod doctor;
 mod models;
+mod reply;
 mod rollout;
 mod runtime;
 mod serve;

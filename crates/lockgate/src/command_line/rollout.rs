@@ -4,19 +4,24 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use api::rollout::RolloutState;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{self, StringDeserializer};
 
 use super::ServerArguments;
 
 /// The states that `wait` accepts: the final ones, and those that are useful in scripts.
-const WAIT_STATES: [&str; 7] = [
-    "step",
-    "held",
-    "soak",
-    "completed",
-    "rolled_back",
-    "aborted",
-    "failed",
+const WAIT_STATES: [RolloutState; 7] = [
+    RolloutState::Step,
+    RolloutState::Held,
+    RolloutState::Soak,
+    RolloutState::Completed,
+    RolloutState::RolledBack,
+    RolloutState::Aborted,
+    RolloutState::Failed,
 ];
 
 #[derive(Debug, Args)]
@@ -121,14 +126,23 @@ pub(crate) struct WaitArguments {
     /// The state to wait for
     #[arg(
         long = "for",
-        default_value = "completed",
+        default_value_t = RolloutState::Completed,
         value_name = "STATE",
-        value_parser = WAIT_STATES
+        value_parser = wait_state()
     )]
-    pub(crate) target_state: String,
+    pub(crate) target_state: RolloutState,
     /// The longest time to wait, such as 90s, 30m or 2h
     #[arg(long, default_value = "1h", value_name = "TIME")]
     pub(crate) timeout: WaitTime,
+}
+
+/// Returns the parser of a state to wait for.
+fn wait_state() -> impl TypedValueParser<Value = RolloutState> {
+    let words = PossibleValuesParser::new(WAIT_STATES.map(RolloutState::as_str));
+    words.try_map(|word| {
+        let word: StringDeserializer<value::Error> = word.into_deserializer();
+        RolloutState::deserialize(word)
+    })
 }
 
 /// A duration such as `90s`, `30m` or `1h30m`.

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, bail};
 use api::comparison::ComparisonReport;
 use client::{Client, Method};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::data::Data;
 use crate::command_line::CompareArguments;
+use crate::commands::reply::read;
 use crate::output;
 
 /// The interval between two frames of the spinner: ten frames a second look smooth.
@@ -32,9 +32,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<()> {
     let answer = client.call(Method::POST, "/api/compare", Some(&body));
     spinner.finish_and_clear();
     let answer = answer?;
-    let report = ComparisonReport::deserialize(&answer).context(
-        "the report of the server has an unknown format; use the same version of Lockgate",
-    )?;
+    let report: ComparisonReport = read(&answer)?;
     if let Some(file) = &arguments.html {
         let page = report::comparison::page(&report);
         fs::write(file, page).with_context(|| format!("cannot write `{}`", file.display()))?;

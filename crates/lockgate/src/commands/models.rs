@@ -1,10 +1,14 @@
 //! `lockgate models`: shows and changes the models of a running server.
 
 use anyhow::Result;
+use api::history::History;
+use api::model::ModelList;
 use client::{Client, Method, path_segment};
+use comfy_table::Table;
 use serde_json::{Value, json};
 
 use crate::command_line::{ModelsArguments, ModelsCommand};
+use crate::commands::reply::read;
 use crate::commands::table::table;
 use crate::commands::traffic::show_routing;
 use crate::output;
@@ -21,8 +25,8 @@ pub(crate) fn run(arguments: &ModelsArguments) -> Result<()> {
         return Ok(());
     }
     match &arguments.command {
-        ModelsCommand::List => show_models(&answer)?,
-        ModelsCommand::History { .. } => show_history(&answer)?,
+        ModelsCommand::List => output::line(model_table(&read(&answer)?))?,
+        ModelsCommand::History { .. } => output::line(history_table(&read(&answer)?))?,
         ModelsCommand::Load {
             model,
             version: None,
@@ -89,49 +93,36 @@ fn call(client: &Client, command: &ModelsCommand) -> client::Result<Value> {
     }
 }
 
-/// Prints one line for each version.
-fn show_models(answer: &Value) -> Result<()> {
+/// Formats one line for each version.
+fn model_table(list: &ModelList) -> Table {
     let mut rows = table(&["model", "version", "state", "labels", "answers by default"]);
-    for model in items(answer, "models") {
-        for version in items(model, "versions") {
-            let number = text(version, "version");
-            let labels = model.get("labels").and_then(Value::as_object);
-            let labels = labels.into_iter().flatten();
+    for model in &list.models {
+        for version in &model.versions {
+            let number = &version.version;
+            let labels = model.labels.iter();
             let names: Vec<_> = labels
-                .filter(|(_, labelled)| labelled.as_str() == Some(number))
+                .filter(|(_, labelled)| *labelled == number)
                 .map(|(label, _)| label.as_str())
                 .collect();
-            let is_default = text(model, "latest") == number;
+            let is_default = model.latest.as_ref() == Some(number);
             rows.add_row([
-                text(model, "name"),
+                model.name.as_str(),
                 number,
-                text(version, "state"),
+                &version.state.to_string(),
                 &names.join(", "),
                 if is_default { "yes" } else { "" },
             ]);
         }
     }
-    output::line(rows)?;
-    Ok(())
+    rows
 }
 
-fn show_history(answer: &Value) -> Result<()> {
+/// Formats one line for each change.
+fn history_table(history: &History) -> Table {
     let mut rows = table(&["at", "actor", "what", "content"]);
-    for line in items(answer, "history") {
-        rows.add_row(["at", "actor", "what", "fingerprint"].map(|key| text(line, key)));
+    for line in &history.history {
+        let content = line.fingerprint.as_deref().unwrap_or_default();
+        rows.add_row([&line.at, &line.actor, &line.what, content]);
     }
-    output::line(rows)?;
-    Ok(())
-}
-
-fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    value
-        .get(key)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
+    rows
 }

@@ -42,8 +42,3 @@ pub(crate) fn run(arguments: &RolloutArguments) -> Result<ExitCode> {
 fn path(rollout: &str, rest: &str) -> String {
     format!("/api/rollouts/{}{rest}", path_segment(rollout))
 }
-
-/// Returns whether a state is final.
-fn is_end(state: &str) -> bool {
-    ["completed", "rolled_back", "aborted", "failed"].contains(&state)
-}

@@ -3,15 +3,15 @@
 mod assign;
 mod results;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use api::routing::{ArmReport, Routing};
 use api::split::{Bandit, BanditRule, Traffic};
 use client::{Client, Method, path_segment};
 use contract::UnitSource;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::command_line::{ArmArgument, RuleArguments, TrafficArguments, TrafficCommand};
+use crate::commands::reply::read;
 use crate::commands::table::table;
 use crate::output;
 
@@ -87,8 +87,7 @@ fn unit_body(unit: &str, fallback: &str) -> Result<Value> {
 
 /// Prints the routing rules of a model as text.
 pub(super) fn show_routing(answer: &Value) -> Result<()> {
-    let routing = Routing::deserialize(answer)
-        .context("the routing rules have an unknown format; use the same version of Lockgate")?;
+    let routing: Routing = read(answer)?;
     output::line(format_args!("model {}", routing.model))?;
     match &routing.pinned {
         Some(pinned) => output::line(format_args!("version {pinned} is pinned"))?,

@@ -1,12 +1,9 @@
 //! Formats the documents about rollouts as text.
-//!
-//! Decision: the documents are read without a schema, and a missing key is shown as an empty cell,
-//! so that this command works with older and newer servers.
 
 mod evidence;
 
+use api::rollout::{ArmStatus, Status, Transition};
 use jiff::{Timestamp, Unit};
-use serde_json::Value;
 
 use crate::commands::table::table;
 
@@ -16,92 +13,75 @@ pub(super) use evidence::evidence;
 const BAR_WIDTH: usize = 24;
 
 /// Formats the status of a rollout.
-pub(super) fn status(status: &Value) -> String {
+pub(super) fn status(status: &Status) -> String {
     let mut lines = vec![headline(status)];
-    lines.extend(items(status, "arms").map(arm));
-    lines.extend(items(status, "missing").map(|missing| format!("missing: {}", plain(missing))));
+    lines.extend(status.arms.iter().map(arm));
+    let missing = status.missing.iter();
+    lines.extend(missing.map(|missing| format!("missing: {missing}")));
     lines.join("\n")
 }
 
-pub(super) fn headline(status: &Value) -> String {
-    let state = text(status, "state");
-    let reason = match status.get("reason").and_then(Value::as_str) {
-        Some(reason) => format!("{state} ({reason})"),
-        None => state.to_owned(),
-    };
-    let since = age(text(status, "since")).map_or(String::new(), |age| format!(" for {age}"));
+pub(super) fn headline(status: &Status) -> String {
+    let reason = status.reason.as_ref();
+    let reason = reason.map_or(String::new(), |reason| format!(" ({reason})"));
+    let since = age(&status.since).map_or(String::new(), |age| format!(" for {age}"));
     format!(
-        "{} of {}: {reason}{since}, verdict {}, generation {}",
-        text(status, "id"),
-        text(status, "model"),
-        text(status, "verdict"),
-        plain(status.get("generation").unwrap_or(&Value::Null)),
+        "{} of {}: {}{reason}{since}, verdict {}, generation {}",
+        status.id, status.model, status.state, status.verdict, status.generation,
     )
 }
 
-fn arm(arm: &Value) -> String {
-    let weight = arm.get("weight").and_then(Value::as_f64).unwrap_or(0.0);
+fn arm(arm: &ArmStatus) -> String {
     format!(
         "{:<9} {:>6}  {} {}",
-        text(arm, "name"),
-        text(arm, "version"),
-        bar(weight),
-        percent(weight)
+        arm.name,
+        arm.version,
+        bar(arm.weight),
+        percent(arm.weight)
     )
 }
 
 /// Formats a table with one line for each rollout.
-pub(super) fn list(rollouts: &Value) -> String {
+pub(super) fn list(rollouts: &[Status]) -> String {
     let header = [
         "rollout", "model", "state", "weight", "verdict", "since", "reason",
     ];
     let mut rows = table(&header);
-    for status in rollouts.as_array().into_iter().flatten() {
-        let weight = status.get("weight").and_then(Value::as_f64);
+    for status in rollouts {
         rows.add_row([
-            text(status, "id"),
-            text(status, "model"),
-            text(status, "state"),
-            &weight.map_or(String::new(), percent),
-            text(status, "verdict"),
-            text(status, "since"),
-            text(status, "reason"),
+            status.id.clone(),
+            status.model.clone(),
+            status.state.to_string(),
+            percent(status.weight),
+            status.verdict.to_string(),
+            status.since.clone(),
+            status.reason.clone().unwrap_or_default(),
         ]);
     }
     rows.to_string()
 }
 
 /// Formats a table of transitions, in the given order.
-pub(super) fn transitions(transitions: &Value) -> String {
+pub(super) fn transitions(transitions: &[Transition]) -> String {
     let mut rows = table(&["at", "from", "to", "reason", "actor"]);
-    for transition in transitions.as_array().into_iter().flatten() {
-        rows.add_row(["at", "from", "to", "reason", "actor"].map(|key| text(transition, key)));
+    for made in transitions {
+        let (from, to) = (made.from.as_str(), made.to.as_str());
+        rows.add_row([&made.at, from, to, &made.reason, &made.actor]);
     }
     rows.to_string()
 }
 
 /// Formats one transition as a line.
-pub(super) fn transition(transition: &Value) -> String {
-    let [at, from, to, reason, actor] =
-        ["at", "from", "to", "reason", "actor"].map(|key| text(transition, key));
+pub(super) fn transition(made: &Transition) -> String {
+    let Transition {
+        at,
+        from,
+        to,
+        reason,
+        actor,
+        ..
+    } = made;
     format!("{at}  {from} -> {to}: {reason} ({actor})")
-}
-
-fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    let items = value.get(key).and_then(Value::as_array);
-    items.into_iter().flatten()
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Formats a value without quotes.
-fn plain(value: &Value) -> String {
-    match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => value.to_string(),
-    }
 }
 
 /// Draws a bar of whole and half blocks, with dots for the rest.

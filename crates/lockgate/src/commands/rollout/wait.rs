@@ -9,12 +9,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use api::rollout::{RolloutState, Status};
 use client::{Client, runtime};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{is_end, path};
+use super::path;
 use crate::command_line::WaitArguments;
+use crate::commands::reply::read;
 use crate::output;
 
 /// The interval between two polls.
@@ -50,9 +52,9 @@ impl Outcome {
 /// When the server does not know the rollout, or does not answer at the beginning.
 pub(super) fn run(client: Client, arguments: &WaitArguments, is_json: bool) -> Result<ExitCode> {
     let client = client.with_timeout(TIMEOUT);
-    let (outcome, status) = runtime()?.block_on(wait(&client, arguments, is_json))?;
+    let (outcome, last) = runtime()?.block_on(wait(&client, arguments, is_json))?;
     if is_json {
-        print(format_args!("{status:#}"));
+        print(format_args!("{last:#}"));
     }
     if outcome == Outcome::NotInTime {
         output::note(format_args!(
@@ -60,7 +62,7 @@ pub(super) fn run(client: Client, arguments: &WaitArguments, is_json: bool) -> R
             arguments.rollout,
             arguments.target_state,
             arguments.timeout.0,
-            text(&status, "state")
+            read::<Status>(&last)?.state
         ));
     }
     Ok(ExitCode::from(outcome.code()))
@@ -73,22 +75,25 @@ async fn wait(
 ) -> Result<(Outcome, Value)> {
     let end = Instant::now() + arguments.timeout.0;
     let path = path(&arguments.rollout, "");
-    let mut current = client.get(&path).await?;
+    let mut reply = client.get(&path).await?;
+    let mut current: Status = read(&reply)?;
     print_status(&current, is_json);
     loop {
-        if let Some(outcome) = outcome(text(&current, "state"), &arguments.target_state) {
-            return Ok((outcome, current));
+        if let Some(outcome) = outcome(current.state, arguments.target_state) {
+            return Ok((outcome, reply));
         }
         let next = async {
             sleep(INTERVAL).await;
             client.get(&path).await
         };
         match timeout_at(end, next).await {
-            Err(_) => return Ok((Outcome::NotInTime, current)),
+            Err(_) => return Ok((Outcome::NotInTime, reply)),
             Ok(Err(error)) if error.is_retryable() => {}
             Ok(Err(error)) => return Err(error.into()),
-            Ok(Ok(status)) => {
-                let has_moved = status.get("generation") != current.get("generation");
+            Ok(Ok(next)) => {
+                reply = next;
+                let status: Status = read(&reply)?;
+                let has_moved = status.generation != current.generation;
                 current = status;
                 if has_moved {
                     print_status(&current, is_json);
@@ -98,7 +103,7 @@ async fn wait(
     }
 }
 
-fn print_status(status: &Value, is_json: bool) {
+fn print_status(status: &Status, is_json: bool) {
     if !is_json {
         print(super::show::headline(status));
     }
@@ -110,20 +115,16 @@ fn print(text: impl Display) {
 }
 
 /// Returns the outcome of waiting for `target_state`, if it has ended.
-fn outcome(state: &str, target_state: &str) -> Option<Outcome> {
-    if state == target_state {
+fn outcome(state: RolloutState, target_state: RolloutState) -> Option<Outcome> {
+    // A completed rollout passed through these states.
+    let is_passed = matches!(target_state, RolloutState::Step | RolloutState::Soak);
+    if state == target_state || (state == RolloutState::Completed && is_passed) {
         return Some(Outcome::Reached);
     }
-    match state {
-        // It passed through this state.
-        "completed" if ["step", "soak"].contains(&target_state) => Some(Outcome::Reached),
-        "rolled_back" => Some(Outcome::RolledBack),
-        state => is_end(state).then_some(Outcome::EndedOtherwise),
+    if state == RolloutState::RolledBack {
+        return Some(Outcome::RolledBack);
     }
-}
-
-fn text<'a>(status: &'a Value, key: &str) -> &'a str {
-    status.get(key).and_then(Value::as_str).unwrap_or_default()
+    state.is_final().then_some(Outcome::EndedOtherwise)
 }
 
 #[cfg(test)]
@@ -132,22 +133,23 @@ mod tests {
 
     #[test]
     fn every_end_has_its_exit_code() {
+        use RolloutState::{Aborted, Completed, Failed, Held, RolledBack, Soak, Step};
         let rows = [
-            ("step", "completed", None),
-            ("held", "completed", None),
-            ("completed", "completed", Some(0)),
-            ("completed", "soak", Some(0)),
-            ("completed", "held", Some(5)),
-            ("rolled_back", "completed", Some(3)),
-            ("rolled_back", "rolled_back", Some(0)),
-            ("aborted", "completed", Some(5)),
-            ("failed", "soak", Some(5)),
-            ("held", "held", Some(0)),
+            (Step, Completed, None),
+            (Held, Completed, None),
+            (Completed, Completed, Some(0)),
+            (Completed, Soak, Some(0)),
+            (Completed, Held, Some(5)),
+            (RolledBack, Completed, Some(3)),
+            (RolledBack, RolledBack, Some(0)),
+            (Aborted, Completed, Some(5)),
+            (Failed, Soak, Some(5)),
+            (Held, Held, Some(0)),
         ];
         let wrong: Vec<_> = rows
             .into_iter()
             .filter(|(state, target_state, code)| {
-                outcome(state, target_state).map(Outcome::code) != *code
+                outcome(*state, *target_state).map(Outcome::code) != *code
             })
             .collect();
         assert!(wrong.is_empty(), "{wrong:?}");

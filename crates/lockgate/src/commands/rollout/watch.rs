@@ -10,12 +10,14 @@ mod screen;
 use std::time::Duration;
 
 use anyhow::Result;
+use api::rollout::{Status, Transition};
 use client::{Client, Event, runtime};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use self::screen::Screen;
-use super::{is_end, path};
+use super::path;
+use crate::commands::reply::read;
 use crate::output;
 
 /// The wait before the first attempt to reconnect.
@@ -98,7 +100,7 @@ impl RolloutWatcher<'_> {
         match event.name.as_str() {
             "transition" => self.print_transition(&event.data)?,
             "evidence" if self.is_json => print_json("evidence", &event.data)?,
-            "evidence" => self.screen.show_evidence(&event.data),
+            "evidence" => self.screen.show_evidence(read(&event.data)?),
             // A newer server may send other events.
             _ => {}
         }
@@ -119,22 +121,22 @@ impl RolloutWatcher<'_> {
     }
 
     fn print_transition(&mut self, transition: &Value) -> Result<()> {
-        let generation = transition.get("generation").and_then(Value::as_u64);
-        if generation.is_some() && generation <= self.last_generation {
+        let made: Transition = read(transition)?;
+        let generation = Some(made.generation);
+        if generation <= self.last_generation {
             return Ok(());
         }
-        self.last_generation = generation.or(self.last_generation);
+        self.last_generation = generation;
         match self.is_json {
             true => print_json("transition", transition),
-            false => self.screen.print_transition(transition),
+            false => self.screen.print_transition(&made),
         }
     }
 
     /// Shows the status; returns whether the rollout has ended.
     async fn show_status(&mut self) -> Result<bool> {
-        let status = self.client.get(&path(self.rollout, "")).await?;
-        let state = status.get("state").and_then(Value::as_str);
-        let has_ended = state.is_some_and(is_end);
+        let status: Status = read(&self.client.get(&path(self.rollout, "")).await?)?;
+        let has_ended = status.state.is_final();
         self.screen.show_status(status);
         Ok(has_ended)
     }
@@ -148,5 +150,5 @@ fn print_json(event: &str, data: &Value) -> Result<()> {
 /// Returns whether the same call may succeed later.
 fn is_retryable(error: &anyhow::Error) -> bool {
     let client_error = error.downcast_ref::<client::Error>();
-    client_error.is_none_or(client::Error::is_retryable) && !error.is::<output::OutputError>()
+    client_error.is_some_and(client::Error::is_retryable)
 }

@@ -63,7 +63,8 @@ impl ScriptedRollout {
         }
         let body = match path.ends_with("/events") {
             true => format!(
-                "event: evidence\ndata: {{}}\n\nevent: transition\ndata: {}\n\n",
+                "event: evidence\ndata: {}\n\nevent: transition\ndata: {}\n\n",
+                evidence(),
                 self.transition(self.at)
             ),
             false => body,
@@ -77,7 +78,11 @@ impl ScriptedRollout {
 
     fn status(&self) -> Value {
         json!({"id": "digits-2", "model": "digits", "state": self.states[self.at],
-            "generation": self.at, "weight": 0.1, "arms": [], "missing": []})
+        "step": null, "generation": self.at, "epoch": 1, "weight": 0.1, "missing": [],
+        "since": "2026-01-02T03:04:00Z", "reason": null, "verdict": "unknown", "arms": [
+            {"name": "stable", "version": "1", "weight": 0.9},
+            {"name": "candidate", "version": "2", "weight": 0.1},
+        ]})
     }
 
     /// The newest first.
@@ -91,6 +96,12 @@ impl ScriptedRollout {
     fn transition(&self, number: usize) -> Value {
         json!({"at": format!("2026-01-02T03:04:0{number}Z"), "from": self.states[number - 1],
             "to": self.states[number], "reason": "because", "actor": "lockgate",
-            "generation": number})
+            "generation": number, "evidence": evidence()})
     }
+}
+
+fn evidence() -> Value {
+    json!({"limits": {"ln_worse_start": 7.6, "ln_worse_step": 9.2, "ln_not_worse": 3.7},
+        "metrics": [], "combined": {"ln_start": null, "ln_step": null},
+        "srm": {"ln_e": 0.0, "limit": 6.9}, "guards": []})
 }

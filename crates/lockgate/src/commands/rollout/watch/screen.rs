@@ -6,8 +6,8 @@
 use std::io::{IsTerminal, stdout};
 
 use anyhow::Result;
+use api::rollout::{RolloutReport, Status, Transition};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
 
 use crate::commands::rollout::show;
 use crate::output;
@@ -16,8 +16,8 @@ use crate::output;
 pub(super) struct Screen {
     /// The table; `None` unless the output is a terminal.
     table: Option<ProgressBar>,
-    status: Value,
-    evidence: Value,
+    status: Option<Status>,
+    evidence: Option<RolloutReport>,
     last_transition: String,
     note: String,
 }
@@ -28,15 +28,15 @@ impl Screen {
         let is_live = stdout().is_terminal() && !is_json;
         Self {
             table: is_live.then(table),
-            status: Value::Null,
-            evidence: Value::Null,
+            status: None,
+            evidence: None,
             last_transition: String::new(),
             note: String::new(),
         }
     }
 
     /// Prints a transition as a permanent line.
-    pub(super) fn print_transition(&mut self, transition: &Value) -> Result<()> {
+    pub(super) fn print_transition(&mut self, transition: &Transition) -> Result<()> {
         let line = show::transition(transition);
         match &self.table {
             Some(table) => table.println(&line),
@@ -53,15 +53,15 @@ impl Screen {
     }
 
     /// Shows the current status.
-    pub(super) fn show_status(&mut self, status: Value) {
-        self.status = status;
+    pub(super) fn show_status(&mut self, status: Status) {
+        self.status = Some(status);
         self.note.clear();
         self.draw();
     }
 
     /// Stores the current evidence, which is drawn with the next status.
-    pub(super) fn show_evidence(&mut self, evidence: &Value) {
-        self.evidence = evidence.clone();
+    pub(super) fn show_evidence(&mut self, evidence: RolloutReport) {
+        self.evidence = Some(evidence);
     }
 
     /// Leaves the last table on the screen.
@@ -75,10 +75,8 @@ impl Screen {
         let Some(table) = &self.table else {
             return;
         };
-        let mut parts = vec![show::status(&self.status)];
-        if !self.evidence.is_null() {
-            parts.push(show::evidence(&self.evidence));
-        }
+        let mut parts: Vec<_> = self.status.iter().map(show::status).collect();
+        parts.extend(self.evidence.as_ref().map(show::evidence));
         for (name, line) in [
             ("last transition", &self.last_transition),
             ("note", &self.note),
