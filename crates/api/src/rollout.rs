@@ -160,7 +160,7 @@ pub enum AssignedArm {
 
 /// The reason for an operator action, and the generation that the operator saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = RolloutAct)]
+#[schema(as = OperatorAction)]
 #[serde(deny_unknown_fields)]
 pub struct ActionBody {
     /// The reason, for the history.
@@ -174,7 +174,7 @@ pub struct ActionBody {
 
 /// A rollout, as `file` or as `rollout`, and the assumed traffic.
 #[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
-#[schema(as = RolloutAssumptions)]
+#[schema(as = SimulationInput)]
 #[serde(deny_unknown_fields)]
 pub struct SimulationBody {
     /// The text of a rollout file.

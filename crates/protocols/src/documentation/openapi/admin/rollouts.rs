@@ -96,7 +96,7 @@ fn action(kind: ActionKind) -> Endpoint {
     let path = format!("/api/rollouts/{{rollout}}/{}", kind.as_str());
     Endpoint {
         purpose: Purpose::RolloutAction,
-        body: Some(optional_json_body("RolloutAct")),
+        body: Some(optional_json_body("OperatorAction")),
         ..endpoint(HttpMethod::Post, &path, id, summary, "Rollout")
     }
 }
@@ -120,7 +120,7 @@ fn simulate() -> Endpoint {
     let summary = "Simulate a rollout on a virtual clock";
     Endpoint {
         purpose: Purpose::RolloutSimulation,
-        body: Some(json_body("RolloutAssumptions", Vec::new())),
+        body: Some(json_body("SimulationInput", Vec::new())),
         ..endpoint(
             HttpMethod::Post,
             "/api/rollouts:simulate",
