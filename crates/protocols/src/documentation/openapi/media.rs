@@ -86,19 +86,11 @@ pub(super) fn binary_reply(description: &str, schema: &str, example: Option<Valu
     reply
 }
 
-/// A reply in plain text.
-pub(super) fn text_reply(description: &str) -> Response {
+/// A reply in text of a media type.
+pub(super) fn text_reply(description: &str, media_type: &str) -> Response {
     ResponseBuilder::new()
         .description(description)
-        .content("text/plain", Content::new(Some(text(""))))
-        .build()
-}
-
-/// A reply as a stream of events.
-pub(super) fn events_reply(description: &str) -> Response {
-    ResponseBuilder::new()
-        .description(description)
-        .content("text/event-stream", Content::new(Some(text(""))))
+        .content(media_type, Content::new(Some(text(""))))
         .build()
 }
 

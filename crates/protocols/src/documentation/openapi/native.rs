@@ -179,7 +179,7 @@ fn descriptions() -> Vec<Endpoint> {
             "Show a version of a model",
             "ModelVersion",
         ),
-        ready("/models/{model}/ready", "modelReady", Purpose::Model),
+        ready("/models/{model}/ready", "modelReady", MODELS),
         Endpoint {
             parameters: vec![query("model", MODEL_OF_QUERY)],
             ..info
@@ -199,7 +199,8 @@ fn health() -> Vec<Endpoint> {
         "Health",
     );
     let of_one = query("model", "A model to check instead of the server");
-    let metrics = text_reply("The metrics as OpenMetrics text");
+    let media_type = "application/openmetrics-text";
+    let metrics = text_reply("The metrics as OpenMetrics text", media_type);
     vec![
         status_endpoint("/", "index", "List the main routes", "Index"),
         with_refusal(health, Code::Unavailable, "Health"),
@@ -211,31 +212,19 @@ fn health() -> Vec<Endpoint> {
         ),
         Endpoint {
             parameters: vec![of_one],
-            ..ready("/health/ready", "healthReady", Purpose::Server)
+            ..ready("/health/ready", "healthReady", HEALTH)
         },
         get("/metrics", "metrics", "Expose the metrics", metrics),
     ]
 }
 
-fn ready(path: &str, id: &str, purpose: Purpose) -> Endpoint {
+fn ready(path: &str, id: &str, tag: &str) -> Endpoint {
     let reply = json_reply("Ready", "Ready", None);
     let ready = get(path, id, "Check readiness", reply);
-    let (tag, code) = match purpose {
-        Purpose::Model => (MODELS, Code::ModelNotReady),
-        Purpose::Server
-        | Purpose::Infer
-        | Purpose::Change
-        | Purpose::Feedback
-        | Purpose::Rollout
-        | Purpose::RolloutLeader
-        | Purpose::RolloutStart
-        | Purpose::RolloutAction
-        | Purpose::RolloutSimulation => (HEALTH, Code::Unavailable),
-    };
     Endpoint {
         tag: tag.to_owned(),
-        purpose,
-        ..with_refusal(ready, code, "Ready")
+        purpose: Purpose::Model,
+        ..with_refusal(ready, Code::ModelNotReady, "Ready")
     }
 }
 

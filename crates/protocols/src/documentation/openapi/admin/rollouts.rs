@@ -13,7 +13,7 @@ use utoipa::openapi::path::HttpMethod;
 
 use super::super::endpoint::{Endpoint, query, with_refusal};
 use super::super::failure::Shape;
-use super::super::media::{events_reply, json_body, json_reply, optional_json_body, rollout_body};
+use super::super::media::{json_body, json_reply, optional_json_body, rollout_body, text_reply};
 use super::super::purpose::Purpose;
 use super::super::schema::{AnySchema, component, list, object, required, text};
 
@@ -51,7 +51,10 @@ fn read_endpoints() -> Vec<Endpoint> {
     };
     let events = Endpoint {
         purpose: Purpose::RolloutLeader,
-        reply: events_reply("`transition` and `evidence`, until the rollout has ended"),
+        reply: text_reply(
+            "`transition` and `evidence`, until the rollout has ended",
+            "text/event-stream",
+        ),
         ..get(
             "/events",
             "followRollout",

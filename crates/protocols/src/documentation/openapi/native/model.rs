@@ -135,8 +135,7 @@ fn reply(model: &Model<'_>) -> AnySchema {
         }
     };
     let name = text_enum("The model that answered", [model.info.model.as_str()]);
-    let version = text_enum("Its version", [model.info.version.as_str()]);
-    object("", reply_fields(predictions, name, version))
+    object("", reply_fields(predictions, name))
 }
 
 /// Returns examples of `POST /predict`: the latest version of each model.

@@ -15,13 +15,13 @@ use super::super::schema::{
 
 /// Returns all schemas.
 pub(in super::super) fn schemas() -> Vec<Component> {
-    let (name, version) = (text("The model that answered"), text("Its version"));
+    let name = text("The model that answered");
     let predictions = anything("One output as nested arrays, several in an object by name");
     let mut schemas = vec![
         ("PredictRequest".to_owned(), predict_request()),
         (
             "PredictReply".to_owned(),
-            object("", reply_fields(predictions, name, version)),
+            object("", reply_fields(predictions, name)),
         ),
         ("BatchRequest".to_owned(), batch_request()),
         ("BatchReply".to_owned(), batch_reply()),
@@ -87,16 +87,12 @@ pub(super) fn request_fields() -> [Field; 3] {
 }
 
 /// Returns the fields of a reply beside its predictions.
-pub(super) fn reply_fields(
-    predictions: AnySchema,
-    model: ObjectBuilder,
-    version: ObjectBuilder,
-) -> [Field; 6] {
+pub(super) fn reply_fields(predictions: AnySchema, model: ObjectBuilder) -> [Field; 6] {
     let time = scalar(Type::Number, "The time of the request in the server").minimum(Some(0));
     [
         required("predictions", predictions),
         required("model", model),
-        required("model_version", version),
+        required("model_version", text("Its version")),
         required("api_version", text_enum("The version of this API", ["v1"])),
         required("timestamp", timestamp("The time of the reply")),
         required("inference_time_ms", time),
@@ -135,6 +131,6 @@ fn image_reply() -> AnySchema {
         ],
     );
     let classes = list("The best classes, the highest score first", class);
-    let (name, version) = (text("The model that answered"), text("Its version"));
-    object("", reply_fields(classes, name, version))
+    let name = text("The model that answered");
+    object("", reply_fields(classes, name))
 }

@@ -45,7 +45,6 @@ pub(in super::super) fn schemas(model: &Model<'_>) -> Vec<(String, AnySchema)> {
         .max_items(Some(signature.inputs.len()));
     let outputs = tensors(&signature.outputs, wire_output);
     let name = text_enum("The model that answered", [model.info.model.as_str()]);
-    let version = text_enum("Its version", [model.info.version.as_str()]);
     vec![
         (
             model.name("InferRequest"),
@@ -53,7 +52,7 @@ pub(in super::super) fn schemas(model: &Model<'_>) -> Vec<(String, AnySchema)> {
         ),
         (
             model.name("InferReply"),
-            object("", reply_fields(outputs.into(), name, version)),
+            object("", reply_fields(outputs.into(), name)),
         ),
     ]
 }

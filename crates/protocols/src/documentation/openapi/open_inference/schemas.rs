@@ -34,15 +34,11 @@ fn inference() -> Vec<(&'static str, AnySchema)> {
     let inputs = list("", tensor("The name of an input"));
     let outputs = list("", tensor("The name of an output"));
     let name = text("The model that answered");
-    let version = text("Its version");
     let types = contract::ElementType::ALL.map(contract::ElementType::name);
     let parameters = map("", anything("A text, a number or a boolean"));
     vec![
         ("InferRequest", object("", request_fields(inputs))),
-        (
-            "InferReply",
-            object("", reply_fields(outputs, name, version)),
-        ),
+        ("InferReply", object("", reply_fields(outputs, name))),
         (
             "DataType",
             text_enum("The type of the elements", types).into(),
@@ -72,14 +68,10 @@ pub(super) fn request_fields(inputs: AnySchema) -> [Field; 4] {
 }
 
 /// Returns the fields of a reply.
-pub(super) fn reply_fields(
-    outputs: AnySchema,
-    name: ObjectBuilder,
-    version: ObjectBuilder,
-) -> [Field; 5] {
+pub(super) fn reply_fields(outputs: AnySchema, name: ObjectBuilder) -> [Field; 5] {
     [
         required("model_name", name),
-        required("model_version", version),
+        required("model_version", text("Its version")),
         optional("id", text("The id of the request")),
         optional("parameters", component("Parameters")),
         required("outputs", outputs),
