@@ -13,5 +13,7 @@ pub mod rollout;
 pub mod routing;
 pub mod server;
 pub mod split;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod version;
 pub mod yaml;

@@ -28,5 +28,6 @@ mod reload;
 mod replicas;
 mod robustness;
 mod rollouts;
+mod schemas;
 mod shutdown;
 mod traffic;

@@ -13,6 +13,7 @@ use super::*;
 use crate::context::ServerInfo;
 
 mod replies;
+mod snapshots;
 
 fn tensor(name: &str, element_type: ElementType, dims: &[i64]) -> TensorSpec {
     let dim = |&size: &i64| usize::try_from(size).map_or(Dimension::Dynamic, Dimension::Fixed);
