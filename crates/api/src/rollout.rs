@@ -1,6 +1,7 @@
 //! Rollouts: their status, verdict and transitions, and the bodies of calls about them.
 
 mod evidence;
+mod replicas;
 mod state;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,9 @@ use utoipa::ToSchema;
 pub use evidence::{
     ArmReport, ArmsReport, CombinedReport, DifferenceReport, GuardReport, Interval, LimitsReport,
     MetricAction, MetricReport, MismatchReport, Report, RolloutReport, ShadowReport, SoakReport,
+};
+pub use replicas::{
+    CountedReplicas, LeaderRollout, LeaderState, ReplicaArmCounts, ReplicaCounts, RewardSums,
 };
 pub use state::{ArmName, GuardKind, RolloutState};
 
@@ -268,11 +272,4 @@ pub struct FlaggerMetadata {
     /// The name of a rollout.
     #[schema(required, nullable = false)]
     pub rollout: Option<String>,
-}
-
-/// The number of replicas that have reported counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CountedReplicas {
-    /// The number of replicas.
-    pub replicas: usize,
 }

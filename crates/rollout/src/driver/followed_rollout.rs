@@ -11,12 +11,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::rollout::LeaderRollout;
 use contract::{Error, RawJson, Result, Version};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Dependencies;
-use super::leader_state::LeaderRollout;
+use super::leader_state;
 use super::replicas::ReplicaCounters;
 use super::snapshot::RolloutHandle;
 use super::traffic_control::RolloutTraffic;
@@ -225,7 +226,7 @@ impl FollowedRollout {
     }
 
     fn publish(&self, leader_rollout: &LeaderRollout, winner: Option<Version>) {
-        let snapshot = leader_rollout.to_snapshot(winner);
+        let snapshot = leader_state::snapshot(leader_rollout, winner);
         self.handle.published.snapshot.store(Arc::new(snapshot));
     }
 
@@ -236,8 +237,12 @@ impl FollowedRollout {
         weight: f64,
         winner: Option<String>,
     ) -> Result<()> {
-        let now = leader_rollout.as_applied(weight, winner);
-        if !self.current.has_same_effect(&now) {
+        let now = LeaderRollout {
+            weight,
+            winner,
+            ..leader_rollout.clone()
+        };
+        if !leader_state::has_same_effect(&self.current, &now) {
             self.dependencies.records.persist_followed(&now).await?;
         }
         self.current = now;

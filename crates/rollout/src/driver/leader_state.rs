@@ -4,144 +4,87 @@
 //! lost or received twice changes nothing. A follower shows the documents of the leader as its own.
 //! The format has a version; unknown keys are ignored, so that a leader may be newer.
 
+use api::rollout::{LeaderRollout, LeaderState};
 use contract::{Error, RawJson, Result, Version};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::documents::document;
+use super::documents;
 use super::snapshot::RolloutSnapshot;
 use crate::timestamp::Timestamp;
 
 /// Version of the format that is written.
 const FORMAT: u32 = 1;
 
-/// The rollouts of the leader.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct LeaderState {
-    format: u32,
-    /// The running rollouts, and the last ended one of each other model.
-    pub(super) rollouts: Vec<LeaderRollout>,
+/// Returns the state of these rollouts as a JSON document.
+///
+/// # Errors
+/// `internal` when it cannot be serialized.
+pub(super) fn document(rollouts: Vec<LeaderRollout>) -> Result<RawJson> {
+    documents::document(&LeaderState {
+        format: FORMAT,
+        rollouts,
+    })
 }
 
-/// One rollout of the leader.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct LeaderRollout {
-    /// Id of the rollout.
-    pub(super) id: String,
-    /// The rollout file as written.
-    pub(super) file: String,
-    /// Traffic weight of the candidate.
-    pub(super) weight: f64,
-    /// Generation, which grows with every transition.
-    pub(super) generation: u64,
-    /// The version that has won; none while it runs.
-    pub(super) winner: Option<String>,
-    status: Box<RawValue>,
-    evidence: Box<RawValue>,
-    verdict: Box<RawValue>,
-}
-
-impl LeaderState {
-    /// Creates the state of these rollouts.
-    pub(super) fn new(rollouts: Vec<LeaderRollout>) -> Self {
-        Self {
-            format: FORMAT,
-            rollouts,
-        }
+/// Parses the state of a leader; returns its rollouts.
+///
+/// # Errors
+/// `invalid_request` when the text is not a state of this format.
+pub(super) fn read(text: &str) -> Result<Vec<LeaderRollout>> {
+    let wrong = |error| Error::invalid(format!("invalid leader state: {error}"));
+    let LeaderState { format, rollouts } = serde_json::from_str(text).map_err(wrong)?;
+    if format != FORMAT {
+        return Err(Error::invalid(format!(
+            "`format`: expected {FORMAT}, got {format}"
+        )));
     }
-
-    /// Returns the state as a JSON document.
-    ///
-    /// # Errors
-    /// `internal` when it cannot be serialized.
-    pub(super) fn document(&self) -> Result<RawJson> {
-        document(self)
-    }
-
-    /// Parses the state of a leader.
-    ///
-    /// # Errors
-    /// `invalid_request` when the text is not a state of this format.
-    pub(super) fn read(text: &str) -> Result<Self> {
-        let wrong = |error| Error::invalid(format!("invalid leader state: {error}"));
-        let leader_state: Self = serde_json::from_str(text).map_err(wrong)?;
-        if leader_state.format != FORMAT {
-            return Err(Error::invalid(format!(
-                "`format`: expected {FORMAT}, got {}",
-                leader_state.format
-            )));
-        }
-        let mut rollouts = leader_state.rollouts.iter();
-        match rollouts.find(|rollout| !(0.0..=1.0).contains(&rollout.weight)) {
-            None => Ok(leader_state),
-            Some(rollout) => Err(Error::invalid(format!(
-                "`weight` of the rollout `{}`: expected 0 to 1, got {}",
-                rollout.id, rollout.weight
-            ))),
-        }
+    let is_wrong = |rollout: &&LeaderRollout| !(0.0..=1.0).contains(&rollout.weight);
+    match rollouts.iter().find(is_wrong) {
+        None => Ok(rollouts),
+        Some(rollout) => Err(Error::invalid(format!(
+            "`weight` of the rollout `{}`: expected 0 to 1, got {}",
+            rollout.id, rollout.weight
+        ))),
     }
 }
 
-impl LeaderRollout {
-    /// Creates the state of one rollout from its snapshot.
-    ///
-    /// # Errors
-    /// `internal` when a document of the snapshot is not JSON.
-    pub(super) fn new(id: &str, file: &str, snapshot: &RolloutSnapshot) -> Result<Self> {
-        Ok(Self {
-            id: id.to_owned(),
-            file: file.to_owned(),
-            weight: snapshot.weight,
-            generation: snapshot.generation,
-            winner: snapshot.winner.as_ref().map(ToString::to_string),
-            status: raw(&snapshot.status)?,
-            evidence: raw(&snapshot.evidence)?,
-            verdict: raw(&snapshot.verdict)?,
-        })
-    }
+/// Returns the state of one rollout from its snapshot.
+///
+/// # Errors
+/// `internal` when a document of the snapshot is not JSON.
+pub(super) fn of_snapshot(
+    id: &str,
+    file: &str,
+    snapshot: &RolloutSnapshot,
+) -> Result<LeaderRollout> {
+    Ok(LeaderRollout {
+        id: id.to_owned(),
+        file: file.to_owned(),
+        weight: snapshot.weight,
+        generation: snapshot.generation,
+        winner: snapshot.winner.as_ref().map(ToString::to_string),
+        status: raw(&snapshot.status)?,
+        evidence: raw(&snapshot.evidence)?,
+        verdict: raw(&snapshot.verdict)?,
+    })
+}
 
-    /// Returns the same rollout, before any of it is applied.
-    pub(super) fn before_start(&self) -> Self {
-        Self {
-            weight: 0.0,
-            generation: 0,
-            winner: None,
-            ..self.clone()
-        }
-    }
+/// Returns whether generation, weight and winner are the same.
+pub(super) fn has_same_effect(before: &LeaderRollout, now: &LeaderRollout) -> bool {
+    let of = |rollout: &LeaderRollout| (rollout.generation, rollout.weight.to_bits());
+    of(before) == of(now) && before.winner == now.winner
+}
 
-    /// Returns the same rollout, as a follower has applied it.
-    pub(super) fn as_applied(&self, weight: f64, winner: Option<String>) -> Self {
-        Self {
-            weight,
-            winner,
-            ..self.clone()
-        }
-    }
-
-    /// Returns whether generation, weight and winner are the same.
-    pub(super) fn has_same_effect(&self, now: &Self) -> bool {
-        let of = |leader_state: &Self| (leader_state.generation, leader_state.weight.to_bits());
-        of(self) == of(now) && self.winner == now.winner
-    }
-
-    /// Returns the status, the evidence and the verdict.
-    pub(super) fn documents(&self) -> [RawJson; 3] {
-        [&self.status, &self.evidence, &self.verdict].map(|raw| RawJson::new(raw.get()))
-    }
-
-    /// Returns the snapshot that a follower shows; `winner` is pinned here.
-    pub(super) fn to_snapshot(&self, winner: Option<Version>) -> RolloutSnapshot {
-        let [status, evidence, verdict] = self.documents();
-        RolloutSnapshot {
-            status,
-            evidence,
-            verdict,
-            weight: self.weight,
-            generation: self.generation,
-            since: Timestamp::default(),
-            winner,
-        }
+/// Returns the snapshot that a follower shows; `winner` is pinned here.
+pub(super) fn snapshot(rollout: &LeaderRollout, winner: Option<Version>) -> RolloutSnapshot {
+    RolloutSnapshot {
+        status: RawJson::new(rollout.status.get()),
+        evidence: RawJson::new(rollout.evidence.get()),
+        verdict: RawJson::new(rollout.verdict.get()),
+        weight: rollout.weight,
+        generation: rollout.generation,
+        since: Timestamp::default(),
+        winner,
     }
 }
 
@@ -158,20 +101,20 @@ mod tests {
 
     #[test]
     fn the_first_format_is_read_and_written_as_it_was() {
-        let leader_state = LeaderState::read(SAMPLE).unwrap();
-        let [rollout] = leader_state.rollouts.as_slice() else {
-            panic!("{leader_state:?}");
+        let rollouts = read(SAMPLE).unwrap();
+        let [rollout] = rollouts.as_slice() else {
+            panic!("{rollouts:?}");
         };
         assert_eq!((rollout.weight, rollout.generation), (0.25, 3));
-        let [status, ..] = rollout.documents();
-        assert_eq!(status.as_str(), r#"{"b":1,"a":2}"#);
-        assert_eq!(leader_state.document().unwrap().as_str(), SAMPLE);
+        let shown = snapshot(rollout, None);
+        assert_eq!(shown.status.as_str(), r#"{"b":1,"a":2}"#);
+        assert_eq!(document(rollouts).unwrap().as_str(), SAMPLE);
     }
 
     #[test]
     fn new_keys_of_a_leader_are_ignored_and_another_format_is_refused() {
         let more = SAMPLE.replace("\"id\"", "\"mood\":7,\"id\"");
-        assert!(LeaderState::read(&more).is_ok());
+        assert!(read(&more).is_ok());
         for (from, to, expected) in [
             (
                 "\"format\":1",
@@ -182,7 +125,7 @@ mod tests {
             ("\"generation\":3,", "", "missing field `generation`"),
             ("{\"format\"", "{\"form\"", "invalid leader state"),
         ] {
-            let error = LeaderState::read(&SAMPLE.replace(from, to)).unwrap_err();
+            let error = read(&SAMPLE.replace(from, to)).unwrap_err();
             assert!(error.message().contains(expected), "{to}: {error}");
         }
     }

@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use api::rollout::LeaderRollout;
 use contract::{Error, Result, Store, Write};
 use serde::{Deserialize, Serialize};
 
-use super::leader_state::{LeaderRollout, LeaderState};
+use super::leader_state;
 use super::notifications::Notifications;
 use super::replicas::Replicas;
 use crate::state::Progress;
@@ -162,11 +163,11 @@ impl Records {
     pub(super) fn followed(&self) -> Result<Vec<LeaderRollout>> {
         let mut followed = Vec::new();
         for (id, text) in self.0.records(FOLLOWED)? {
-            let leader_state = LeaderState::read(&text).map_err(|error| {
+            let rollouts = leader_state::read(&text).map_err(|error| {
                 let message = error.message();
                 Error::internal(format!("followed rollout `{id}`: {message}"))
             })?;
-            followed.extend(leader_state.rollouts);
+            followed.extend(rollouts);
         }
         Ok(followed)
     }
@@ -176,7 +177,7 @@ impl Records {
     /// # Errors
     /// `internal` when the store cannot be written.
     pub(super) async fn persist_followed(&self, leader_rollout: &LeaderRollout) -> Result<()> {
-        let value = LeaderState::new(vec![leader_rollout.clone()]).document()?;
+        let value = leader_state::document(vec![leader_rollout.clone()])?;
         let put = Write::Put {
             collection: FOLLOWED,
             key: leader_rollout.id.clone(),

@@ -9,14 +9,13 @@ mod restored;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::rollout::{AssignedArm, Assignment};
+use api::rollout::{AssignedArm, Assignment, LeaderRollout};
 use arc_swap::ArcSwap;
 use contract::{Code, Error, ModelName, OperatorAction, RawJson, Result, RolloutWatch};
 use tokio::sync::{Mutex, oneshot};
 
 use super::Dependencies;
 use super::documents::{array, document};
-use super::leader_state::LeaderRollout;
 use super::notification_sender::NotificationSender;
 use super::notifications;
 use super::record::Record;

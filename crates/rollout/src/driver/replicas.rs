@@ -64,8 +64,8 @@ impl Replicas {
     /// applied there: runs of an earlier one belong to another step.
     pub(super) fn error_run(&self, generation: u64) -> u64 {
         let all_counters = self.0.values();
-        let current = all_counters.filter(|counters| counters.generation == generation);
-        let runs = current.map(|counters| counters.error_run);
+        let current = all_counters.filter(|counters| counters.0.generation == generation);
+        let runs = current.map(|counters| counters.0.error_run);
         runs.max().unwrap_or_default()
     }
 }

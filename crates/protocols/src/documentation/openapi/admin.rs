@@ -12,13 +12,11 @@ use api::version::VersionChoice;
 use utoipa::openapi::Response;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::request_body::RequestBody;
-use utoipa::openapi::schema::Type;
 
 use super::endpoint::{Endpoint, query};
 use super::failure::Shape;
 use super::media::{json_body, json_reply};
 use super::purpose::Purpose;
-use super::schema::scalar;
 
 pub(super) use self::rollouts::ROLLOUTS;
 
@@ -149,11 +147,4 @@ pub(super) fn schemas() -> Vec<Component> {
     components::add::<ComparisonRequest<'_>>(&mut schemas);
     components::add::<ComparisonReport>(&mut schemas);
     schemas
-}
-
-/// Returns a share, from 0 to 1.
-fn share(description: &str) -> utoipa::openapi::schema::ObjectBuilder {
-    scalar(Type::Number, description)
-        .minimum(Some(0))
-        .maximum(Some(1))
 }

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::rollout::CountedReplicas;
+use api::rollout::{CountedReplicas, LeaderRollout};
 use contract::{Code, Error, RawJson, Result};
 use tokio::sync::Mutex;
 
 use super::super::documents::document;
 use super::super::followed_rollout::FollowedRollout;
-use super::super::leader_state::{LeaderRollout, LeaderState};
+use super::super::leader_state;
 use super::super::replicas::ReplicaCounters;
 use super::super::snapshot::{RolloutHandle, RolloutSnapshot};
 use super::super::task::Clock;
@@ -103,11 +103,11 @@ impl Registry {
             }
         }
         let rollouts = last.into_values();
-        let leader_state =
+        let rollouts =
             rollouts.filter(|(_, handle, snapshot)| self.should_announce(handle, snapshot));
-        let leader_state = leader_state
-            .map(|(id, handle, snapshot)| LeaderRollout::new(id, &handle.file, &snapshot));
-        LeaderState::new(leader_state.collect::<Result<_>>()?).document()
+        let rollouts = rollouts
+            .map(|(id, handle, snapshot)| leader_state::of_snapshot(id, &handle.file, &snapshot));
+        leader_state::document(rollouts.collect::<Result<_>>()?)
     }
 
     /// Returns whether followers get a rollout: while it runs, for a while after its end, and as
@@ -160,13 +160,13 @@ impl Registry {
                 "this server follows no leader; set `rollout_leader` to follow one",
             ));
         };
-        let leader_state = LeaderState::read(leader_state.as_str())?;
+        let rollouts = leader_state::read(leader_state.as_str())?;
         let mut state = state.lock().await;
-        for rollout in &leader_state.rollouts {
+        for rollout in &rollouts {
             let result = self.follow_one(&mut state.followed_rollouts, rollout).await;
             state.record_result(&rollout.id, result);
         }
-        let is_led = |id: &str| leader_state.rollouts.iter().any(|rollout| rollout.id == id);
+        let is_led = |id: &str| rollouts.iter().any(|rollout| rollout.id == id);
         let mut abandoned = Vec::new();
         for (id, followed_rollout) in &mut state.followed_rollouts {
             if !is_led(id) {
@@ -213,7 +213,14 @@ impl Registry {
             let message = "this server used the id before, with another rollout file";
             return Err(Error::new(Code::Conflict, message));
         }
-        self.followed_rollout(config, 0.0, leader_rollout.before_start())
+        // None of it is applied yet.
+        let current = LeaderRollout {
+            weight: 0.0,
+            generation: 0,
+            winner: None,
+            ..leader_rollout.clone()
+        };
+        self.followed_rollout(config, 0.0, current)
     }
 
     /// Creates a followed rollout and registers its handle.
@@ -228,7 +235,7 @@ impl Registry {
             let mut both = [&config.stable, &config.candidate].into_iter();
             both.find(|version| version.as_str() == winner).cloned()
         });
-        let snapshot = current.to_snapshot(winner);
+        let snapshot = leader_state::snapshot(&current, winner);
         let traffic = self.dependencies.traffic_control.traffic(&config, weight)?;
         let assigner = traffic.assigner().clone();
         let (handle, _) =

@@ -1,8 +1,8 @@
 //! Rollouts restored after a restart.
 
+use api::rollout::LeaderRollout;
 use contract::{Code, Error, ModelName, Result};
 
-use super::super::leader_state::LeaderRollout;
 use super::super::notifications::Notifications;
 use super::super::record::{Record, Records};
 use super::super::task::Clock;

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use api::rollout::{ReplicaArmCounts, ReplicaCounts, RewardSums};
 use contract::{Error, RawJson, Result};
 use serde::{Deserialize, Serialize};
 use stats::arm_totals::ArmTotals;
 use stats::histogram::Histogram;
-use stats::means::difference::Moments;
 
 use super::super::counter_deltas::Totals;
 use super::super::documents::document;
@@ -33,41 +33,19 @@ const ROUNDING: f64 = 1e-6;
 
 /// Counters of one replica.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in super::super) struct ReplicaCounters {
-    format: u32,
-    /// Generation that the replica had applied.
-    pub(super) generation: u64,
-    /// Longest run of errors of the candidate in that generation.
-    pub(super) error_run: u64,
-    stable: ReplicaArmCounters,
-    candidate: ReplicaArmCounters,
-}
-
-/// Counters of one arm.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReplicaArmCounters {
-    errors: u64,
-    nan_outputs: u64,
-    /// Counts by bucket; their sum is the number of answered requests.
-    total: BTreeMap<u8, u64>,
-    queue: BTreeMap<u8, u64>,
-    infer: BTreeMap<u8, u64>,
-    outputs: Vec<u64>,
-    rewards: Moments,
-}
+#[serde(transparent)]
+pub(in super::super) struct ReplicaCounters(pub(super) ReplicaCounts);
 
 impl ReplicaCounters {
     /// Creates the vector of this server.
     pub(in super::super) fn new(generation: u64, error_run: u64, totals: &Totals) -> Self {
-        Self {
+        Self(ReplicaCounts {
             format: FORMAT,
             generation,
             error_run,
-            stable: ReplicaArmCounters::new(&totals.stable),
-            candidate: ReplicaArmCounters::new(&totals.candidate),
-        }
+            stable: arm_counts(&totals.stable),
+            candidate: arm_counts(&totals.candidate),
+        })
     }
 
     /// Returns the vector as a JSON document.
@@ -101,10 +79,11 @@ impl ReplicaCounters {
     }
 
     fn check(&self) -> Result<()> {
-        if self.format != FORMAT {
+        let Self(counts) = self;
+        if counts.format != FORMAT {
             return Err(Error::invalid(format!(
                 "`format`: expected {FORMAT}, got {}",
-                self.format
+                counts.format
             )));
         }
         let mut numbers = self.numbers().into_iter();
@@ -113,8 +92,8 @@ impl ReplicaCounters {
                 "`{path}`: expected at most {MAX_COUNT}, got {number}"
             )));
         }
-        self.stable.check("stable")?;
-        self.candidate.check("candidate")
+        check_arm("stable", &counts.stable)?;
+        check_arm("candidate", &counts.candidate)
     }
 
     /// Refuses a vector that cannot be later than `earlier`.
@@ -131,8 +110,8 @@ impl ReplicaCounters {
             }
         }
         let arms = [
-            ("stable", &self.stable, &earlier.stable),
-            ("candidate", &self.candidate, &earlier.candidate),
+            ("stable", &self.0.stable, &earlier.0.stable),
+            ("candidate", &self.0.candidate, &earlier.0.candidate),
         ];
         for (arm, now, before) in arms {
             let [now, before] = [now, before].map(|arm| arm.rewards.sum_squares);
@@ -147,19 +126,19 @@ impl ReplicaCounters {
     /// Returns every count with its path.
     fn numbers(&self) -> Vec<(String, u64)> {
         let mut numbers = vec![
-            ("generation".to_owned(), self.generation),
-            ("error_run".to_owned(), self.error_run),
+            ("generation".to_owned(), self.0.generation),
+            ("error_run".to_owned(), self.0.error_run),
         ];
-        self.stable.list("stable", &mut numbers);
-        self.candidate.list("candidate", &mut numbers);
+        list_arm("stable", &self.0.stable, &mut numbers);
+        list_arm("candidate", &self.0.candidate, &mut numbers);
         numbers
     }
 
     /// Returns the vector as totals.
     pub(super) fn totals(&self) -> Totals {
         Totals {
-            stable: self.stable.totals(),
-            candidate: self.candidate.totals(),
+            stable: arm_totals(&self.0.stable),
+            candidate: arm_totals(&self.0.candidate),
             ..Totals::default()
         }
     }
@@ -171,89 +150,87 @@ fn decreased<T: fmt::Display>(path: &str, now: &T, before: &T) -> Error {
     ))
 }
 
-impl ReplicaArmCounters {
-    fn new(arm: &ArmTotals) -> Self {
-        let [total, queue, infer] = &arm.latencies;
-        let buckets = |histogram: &Histogram| histogram.counts().collect();
-        Self {
-            errors: arm.n_errors,
-            nan_outputs: arm.n_nan,
-            total: buckets(total),
-            queue: buckets(queue),
-            infer: buckets(infer),
-            outputs: arm.outputs.clone(),
-            rewards: arm.rewards,
+fn arm_counts(arm: &ArmTotals) -> ReplicaArmCounts {
+    let [total, queue, infer] = &arm.latencies;
+    let buckets = |histogram: &Histogram| histogram.counts().collect();
+    ReplicaArmCounts {
+        errors: arm.n_errors,
+        nan_outputs: arm.n_nan,
+        total: buckets(total),
+        queue: buckets(queue),
+        infer: buckets(infer),
+        outputs: arm.outputs.clone(),
+        rewards: arm.rewards.into(),
+    }
+}
+
+fn spans(arm: &ReplicaArmCounts) -> [(&'static str, &BTreeMap<u8, u64>); 3] {
+    [
+        ("total", &arm.total),
+        ("queue", &arm.queue),
+        ("infer", &arm.infer),
+    ]
+}
+
+fn list_arm(name: &str, arm: &ReplicaArmCounts, numbers: &mut Vec<(String, u64)>) {
+    numbers.push((format!("{name}.errors"), arm.errors));
+    numbers.push((format!("{name}.nan_outputs"), arm.nan_outputs));
+    numbers.push((format!("{name}.rewards.n"), arm.rewards.n));
+    for (span, buckets) in spans(arm) {
+        for (bucket, count) in buckets {
+            numbers.push((format!("{name}.{span}.{bucket}"), *count));
         }
     }
-
-    fn spans(&self) -> [(&'static str, &BTreeMap<u8, u64>); 3] {
-        [
-            ("total", &self.total),
-            ("queue", &self.queue),
-            ("infer", &self.infer),
-        ]
+    for (bin, count) in arm.outputs.iter().enumerate() {
+        numbers.push((format!("{name}.outputs[{bin}]"), *count));
     }
+}
 
-    fn list(&self, arm: &str, numbers: &mut Vec<(String, u64)>) {
-        numbers.push((format!("{arm}.errors"), self.errors));
-        numbers.push((format!("{arm}.nan_outputs"), self.nan_outputs));
-        numbers.push((format!("{arm}.rewards.n"), self.rewards.n));
-        for (span, buckets) in self.spans() {
-            for (bucket, count) in buckets {
-                numbers.push((format!("{arm}.{span}.{bucket}"), *count));
-            }
-        }
-        for (bin, count) in self.outputs.iter().enumerate() {
-            numbers.push((format!("{arm}.outputs[{bin}]"), *count));
-        }
-    }
-
-    fn check(&self, arm: &str) -> Result<()> {
-        for (span, buckets) in self.spans() {
-            if histogram(buckets).is_none() {
-                return Err(Error::invalid(format!(
-                    "`{arm}.{span}`: the number of a bucket is too large"
-                )));
-            }
-        }
-        if self.outputs.len() > MAX_BINS {
+fn check_arm(name: &str, arm: &ReplicaArmCounts) -> Result<()> {
+    for (span, buckets) in spans(arm) {
+        if histogram(buckets).is_none() {
             return Err(Error::invalid(format!(
-                "`{arm}.outputs`: expected at most {MAX_BINS} bins, got {}",
-                self.outputs.len()
+                "`{name}.{span}`: the number of a bucket is too large"
             )));
         }
-        let Moments {
-            n,
-            sum,
-            sum_squares,
-        } = self.rewards;
-        // The square of a mean is never above the mean of the squares.
-        let largest = n as f64 * sum_squares * (1.0 + ROUNDING);
-        let is_possible = sum.is_finite()
-            && sum_squares.is_finite()
-            && sum_squares >= 0.0
-            && (n > 0 || sum_squares == 0.0);
-        match is_possible && sum * sum <= largest {
-            true => Ok(()),
-            false => Err(Error::invalid(format!(
-                "`{arm}.rewards`: no {n} numbers have the sum {sum} and the sum of squares \
-                 {sum_squares}"
-            ))),
-        }
     }
+    if arm.outputs.len() > MAX_BINS {
+        return Err(Error::invalid(format!(
+            "`{name}.outputs`: expected at most {MAX_BINS} bins, got {}",
+            arm.outputs.len()
+        )));
+    }
+    let RewardSums {
+        n,
+        sum,
+        sum_squares,
+    } = arm.rewards;
+    // The square of a mean is never above the mean of the squares.
+    let largest = n as f64 * sum_squares * (1.0 + ROUNDING);
+    let is_possible = sum.is_finite()
+        && sum_squares.is_finite()
+        && sum_squares >= 0.0
+        && (n > 0 || sum_squares == 0.0);
+    match is_possible && sum * sum <= largest {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "`{name}.rewards`: no {n} numbers have the sum {sum} and the sum of squares \
+             {sum_squares}"
+        ))),
+    }
+}
 
-    fn totals(&self) -> ArmTotals {
-        let latencies = self.spans().map(|(_, buckets)| buckets);
-        let latencies = latencies.map(|buckets| histogram(buckets).unwrap_or_default());
-        let [total, ..] = &latencies;
-        ArmTotals {
-            n_answered: total.n(),
-            n_errors: self.errors,
-            outputs: self.outputs.clone(),
-            n_nan: self.nan_outputs,
-            rewards: self.rewards,
-            latencies,
-        }
+fn arm_totals(arm: &ReplicaArmCounts) -> ArmTotals {
+    let latencies = spans(arm).map(|(_, buckets)| buckets);
+    let latencies = latencies.map(|buckets| histogram(buckets).unwrap_or_default());
+    let [total, ..] = &latencies;
+    ArmTotals {
+        n_answered: total.n(),
+        n_errors: arm.errors,
+        outputs: arm.outputs.clone(),
+        n_nan: arm.nan_outputs,
+        rewards: arm.rewards.into(),
+        latencies,
     }
 }
 
