@@ -78,7 +78,7 @@ impl<R: Rollouts> Follower<R> {
     }
 
     async fn exchange(&self) -> Result<()> {
-        let followed = self.leader.get("/api/rollouts/following").await?;
+        let followed = self.leader.get("/api/rollouts/leader").await?;
         let followed = RawJson::new(&followed.to_string());
         let counted = self.rollouts.follow(&followed).await?;
         let mut all_sent = Ok(());
@@ -239,7 +239,7 @@ mod tests {
         let posted =
             |id: &str| format!("POST /api/rollouts/{id}/replicas/{name} HTTP/1.1 {{\"n\":1}}");
         let expected = [
-            "GET /api/rollouts/following HTTP/1.1 ".to_owned(),
+            "GET /api/rollouts/leader HTTP/1.1 ".to_owned(),
             posted("a"),
             posted("b%2Fc"),
         ];

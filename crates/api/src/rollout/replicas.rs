@@ -12,7 +12,6 @@ use super::{RolloutReport, RolloutVerdict, Status};
 
 /// The running rollouts, and the result of the last rollout of each other model.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = FollowedRollouts)]
 pub struct LeaderState {
     /// The version of this format.
     pub format: u32,
@@ -22,7 +21,6 @@ pub struct LeaderState {
 
 /// One rollout of the leader.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = FollowedRollout)]
 pub struct LeaderRollout {
     /// The name of the rollout.
     pub id: String,

@@ -405,6 +405,6 @@ fn every_live_reply_fits_the_document() {
     }
     let hook = json!({"metadata": {"rollout": "trial"}});
     caller.expect(200, "POST /api/hooks/flagger/rollback", &hook);
-    caller.expect(200, "GET /api/rollouts/following", &Value::Null);
+    caller.expect(200, "GET /api/rollouts/leader", &Value::Null);
     assert!(caller.wrong.is_empty(), "{:#?}", caller.wrong);
 }

@@ -21,8 +21,8 @@ use crate::rest::{Call, Reply, handler};
 pub(super) fn routes(ctx: &Arc<Context>) -> Router {
     Router::new()
         .route(
-            "/api/rollouts/following",
-            get(handler::<Admin, _, _>(ctx, following)),
+            "/api/rollouts/leader",
+            get(handler::<Admin, _, _>(ctx, leader_state)),
         )
         .route(
             "/api/rollouts/{rollout}/replicas/{replica}",
@@ -30,8 +30,8 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
         )
 }
 
-/// Handles `GET /api/rollouts/following`.
-async fn following(ctx: Arc<Context>, _call: Call) -> Result<Reply> {
+/// Handles `GET /api/rollouts/leader`.
+async fn leader_state(ctx: Arc<Context>, _call: Call) -> Result<Reply> {
     Ok(reply(&rollouts(&ctx)?.leader_state()?))
 }
 

@@ -247,7 +247,7 @@ async fn a_file_starts_a_rollout_or_is_refused_with_the_path_of_its_key() {
 async fn followers_read_rollouts_and_their_counts_are_added() {
     let rollout = Arc::new(FakeRollouts::default());
     let calls = [
-        ("GET /api/rollouts/following", ""),
+        ("GET /api/rollouts/leader", ""),
         ("POST /api/rollouts/digits-2/replicas/a1", r#"{"format":1}"#),
         ("POST /api/rollouts/digits-2/replicas/a1", "7"),
         ("POST /api/rollouts/none/replicas/a1", "{}"),
@@ -256,7 +256,7 @@ async fn followers_read_rollouts_and_their_counts_are_added() {
     let replies = transcript(&router(&rollout), &calls).await;
     let recorded = rollout.recorded.lock().unwrap().join("\n");
     insta::assert_snapshot!(format!("{replies}\n{recorded}"), @r#"
-    > GET /api/rollouts/following 
+    > GET /api/rollouts/leader 
     200 {"format":1,"rollouts":[]}
     > POST /api/rollouts/digits-2/replicas/a1 {"format":1}
     200 {"replicas":1}
@@ -330,7 +330,7 @@ async fn a_server_without_rollouts_says_so() {
     calls.push(("POST /api/rollouts", "rollout: {}"));
     calls.push(("POST /api/rollouts:simulate", r#"{"file": ""}"#));
     calls.push(("POST /api/rollouts/digits-2/hold", ""));
-    calls.push(("GET /api/rollouts/following", ""));
+    calls.push(("GET /api/rollouts/leader", ""));
     calls.push(("POST /api/rollouts/digits-2/replicas/a1", "{}"));
     for (line, body) in calls {
         let (status, reply) = call(&router, line, body).await;

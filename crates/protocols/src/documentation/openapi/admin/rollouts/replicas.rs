@@ -11,12 +11,12 @@ use super::endpoint;
 
 /// Returns the operations.
 pub(super) fn endpoints() -> [Endpoint; 2] {
-    let following = endpoint(
+    let leader = endpoint(
         HttpMethod::Get,
-        "/api/rollouts/following",
-        "followRollouts",
+        "/api/rollouts/leader",
+        "leaderState",
         "Show the state of rollouts to followers",
-        "FollowedRollouts",
+        "LeaderState",
     );
     let count = endpoint(
         HttpMethod::Post,
@@ -25,16 +25,16 @@ pub(super) fn endpoints() -> [Endpoint; 2] {
         "Report the counts of a follower; the same counts may be sent twice",
         "CountedReplicas",
     );
-    let following = Endpoint {
+    let leader = Endpoint {
         purpose: Purpose::RolloutLeader,
-        ..following
+        ..leader
     };
     let count = Endpoint {
         purpose: Purpose::RolloutAction,
         body: Some(json_body("ReplicaCounts", Vec::new())),
         ..count
     };
-    [following, count]
+    [leader, count]
 }
 
 /// Returns the schemas of bodies and replies.
