@@ -42,6 +42,8 @@ pub struct LoadedModel {
     /// The reason why the cost of a run depends on the values of its inputs and not on their shapes
     /// alone, such as "operator `Loop`"; `None` where it follows from the shapes.
     pub data_dependent_cost: Option<String>,
+    /// The names of the classes, where the artifact tells them.
+    pub labels: Vec<String>,
     /// True when the sessions add rows to a run or cut it into parts, which only models with
     /// independent rows allow.
     pub pads_rows: bool,

@@ -102,6 +102,7 @@ impl Engine for EchoEngine {
             signature,
             metadata: BTreeMap::new(),
             data_dependent_cost: None,
+            labels: Vec::new(),
             layout: SessionLayout {
                 is_shared: false,
                 threads,

@@ -5,6 +5,7 @@
 
 pub mod echo;
 pub mod onnx;
+mod protobuf;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

@@ -19,6 +19,7 @@ mod outlier;
 pub mod probe;
 mod session;
 mod signature;
+mod source;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -103,7 +104,7 @@ impl Engine for OnnxEngine {
     }
 
     fn find_artifact(&self, folder: &Path) -> Option<PathBuf> {
-        let path = folder.join(load::ARTIFACT);
+        let path = folder.join(source::ARTIFACT);
         path.exists().then_some(path)
     }
 

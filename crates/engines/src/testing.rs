@@ -3,7 +3,6 @@
 //! Behind the feature `testing`, so that tests of other crates write models without Python.
 
 mod onnx_model;
-mod protobuf;
 
 use std::path::{Path, PathBuf};
 

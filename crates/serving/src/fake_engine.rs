@@ -173,6 +173,7 @@ impl Engine for FakeEngine {
             signature: signature(&words),
             metadata: BTreeMap::new(),
             data_dependent_cost: None,
+            labels: Vec::new(),
             layout: SessionLayout {
                 is_shared: false,
                 threads,

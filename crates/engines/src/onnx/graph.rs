@@ -1,4 +1,5 @@
-//! Finds models whose cost depends on the values of their inputs, by inspecting the graph.
+//! Inspects the graph of a model before it is opened: does the cost of a run depend on the values
+//! of its inputs, and does it end with a `ZipMap`?
 //!
 //! Input: the file of the model. Rule: the cost depends on values when a node has a subgraph
 //! (`Loop`, `If`, `Scan`, `SequenceMap`, generation), when a size of a tensor is computed from the
@@ -9,6 +10,7 @@
 //! and a list of operators alone, which flags every export with a computed `Reshape`.
 
 mod protobuf;
+mod zip_map;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -18,6 +20,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use protobuf::{Malformed, Message, Source};
+use zip_map::ZIP_MAP;
+
+pub(super) use zip_map::{WithoutZipMaps, without_zip_maps};
 
 /// The most nodes of one model; the largest known ones have some tens of thousands.
 const MAX_NODES: usize = 1_000_000;
@@ -71,15 +76,32 @@ const SIZED: [(&str, usize, usize); 20] = [
 /// Windows whose length is their only input.
 const WINDOWS: [&str; 3] = ["HannWindow", "HammingWindow", "BlackmanWindow"];
 
-/// Returns why the cost of a run depends on the values of its inputs; `None` where it follows from
-/// shapes.
-pub(super) fn data_dependent_cost(file: &Path) -> Option<String> {
+/// Facts about a model that its graph tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Inspection {
+    /// The reason why the cost of a run depends on the values of its inputs; `None` where it
+    /// follows from shapes.
+    pub(super) data_dependent_cost: Option<String>,
+    /// True if a node is a `ZipMap`.
+    pub(super) has_zip_map: bool,
+}
+
+/// Inspects the model in a file.
+pub(super) fn inspect(file: &Path) -> Inspection {
     let model = File::open(file)
         .map_err(Malformed::from)
         .and_then(|file| Model::read(BufReader::new(file)));
     match model {
-        Ok(model) => model.data_dependent_cost(),
-        Err(_) => Some("the operators of the model, which cannot be read".to_owned()),
+        Ok(model) => Inspection {
+            has_zip_map: model.has_zip_map(),
+            data_dependent_cost: model.data_dependent_cost(),
+        },
+        Err(_) => Inspection {
+            has_zip_map: false,
+            data_dependent_cost: Some(
+                "the operators of the model, which cannot be read".to_owned(),
+            ),
+        },
     }
 }
 
@@ -130,6 +152,10 @@ impl Model {
         Ok(model)
     }
 
+    fn has_zip_map(&self) -> bool {
+        self.graph.nodes.iter().any(|node| node.operator == ZIP_MAP)
+    }
+
     fn data_dependent_cost(mut self) -> Option<String> {
         if self.format < FIRST_WITH_OVERRIDES {
             let initializers = &self.graph.initializers;
@@ -164,6 +190,9 @@ const FUNCTION: Numbers = Numbers {
     has_typed_inputs: false,
     initializer: None,
 };
+
+/// The number of the outputs of a graph.
+const OUTPUT: u64 = 12;
 
 impl Graph {
     fn read<R: Read + Seek>(

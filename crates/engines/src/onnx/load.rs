@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use contract::{Error, LoadSpec, LoadedModel, Result, Signature, Tensor};
@@ -21,21 +21,19 @@ use super::errors::{error_text, failed};
 use super::memory::{LoadGuard, TrimOnDrop};
 use super::options::Settings;
 use super::session::{OnnxSession, OpenSession};
-use super::{buckets, calibration, graph, layout, signature};
-
-/// The file name of a model, also inside a folder of that name that holds external data.
-pub(super) const ARTIFACT: &str = "model.onnx";
+use super::source::ModelSource;
+use super::{buckets, calibration, layout, signature};
 
 /// Opens the sessions of a model.
 pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     let settings = Settings::new(spec.provider.as_deref(), &spec.options)?;
     check_provider(runtime, &settings)?;
-    let file = model_file(&spec.path)?;
+    let source = ModelSource::new(&spec.path)?;
     layout::check(&spec.concurrency, &settings.provider)?;
     let (_, threads) = layout::counts(&spec.concurrency, &settings.provider);
-    let (first, settings) = open_first(runtime, &file, &settings, threads)?;
+    let (first, settings) = open_first(runtime, &source, &settings, threads)?;
     let signature = signature::signature(&first, settings.has_optional_inputs)
-        .map_err(|error| error.in_context(format_args!("`{}`", file.display())))?;
+        .map_err(|error| error.in_context(format_args!("`{}`", source.file.display())))?;
     let metadata = signature::metadata(&first);
     let memory = Arc::new(TrimOnDrop);
     // Releasing memory is known to work for the CPU only.
@@ -62,7 +60,10 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     let next = || match spare.take() {
         Some(handle) => Ok(handle),
         None if is_shared => OnnxSession::new(Arc::clone(&first), &signature),
-        None => OnnxSession::new(new(&open(runtime, &file, &settings, threads)?), &signature),
+        None => OnnxSession::new(
+            new(&open(runtime, &source, &settings, threads)?),
+            &signature,
+        ),
     };
     let sessions = sessions(plan.n_sessions.get(), choice.as_ref(), &signature, next)?;
     let pads_rows = choice.is_some();
@@ -75,7 +76,8 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
         signature,
         metadata,
         layout: plan.layout,
-        data_dependent_cost: graph::data_dependent_cost(&file),
+        labels: source.labels(),
+        data_dependent_cost: source.inspection.data_dependent_cost,
     })
 }
 
@@ -111,21 +113,6 @@ fn check_provider(runtime: &Runtime, settings: &Settings) -> Result<()> {
     )))
 }
 
-/// Returns the model inside a folder of external data, or the file itself.
-fn model_file(path: &Path) -> Result<PathBuf> {
-    let file = match path.is_dir() {
-        true => path.join(ARTIFACT),
-        false => path.to_owned(),
-    };
-    match fs::File::open(&file) {
-        Ok(_) => Ok(file),
-        Err(error) => Err(failed(format!(
-            "cannot read the model file `{}`: {error}",
-            file.display()
-        ))),
-    }
-}
-
 /// Returns the size of a model with its external data: of all files in a folder, or of a file and
 /// those beside it that start with its name, as exporters name them.
 pub(super) fn n_bytes(path: &Path) -> u64 {
@@ -149,7 +136,7 @@ pub(super) fn n_bytes(path: &Path) -> u64 {
 /// opened a second time.
 fn open_first(
     runtime: &Runtime,
-    file: &Path,
+    source: &ModelSource,
     settings: &Settings,
     threads: NonZeroUsize,
 ) -> Result<(RuntimeSession, Settings)> {
@@ -160,7 +147,7 @@ fn open_first(
     };
     let is_open = settings.arena.is_none() || settings.memory_pattern.is_none();
     let with_arena = resolved(true);
-    let session = open(runtime, file, &with_arena, threads)?;
+    let session = open(runtime, source, &with_arena, threads)?;
     let varies = signature::signature(&session, settings.has_optional_inputs)
         .is_ok_and(|signature| signature::varies_beyond_rows(&signature));
     if !(is_open && varies && settings.provider.is_cpu()) {
@@ -168,20 +155,23 @@ fn open_first(
     }
     drop(session);
     let without_arena = resolved(false);
-    Ok((open(runtime, file, &without_arena, threads)?, without_arena))
+    Ok((
+        open(runtime, source, &without_arena, threads)?,
+        without_arena,
+    ))
 }
 
 fn open(
     runtime: &Runtime,
-    file: &Path,
+    source: &ModelSource,
     settings: &Settings,
     threads: NonZeroUsize,
 ) -> Result<RuntimeSession> {
     let _creation = runtime.lock_creation();
     let _load_guard = LoadGuard::start();
     builder(runtime, settings, threads)
-        .and_then(|mut builder| builder.commit_from_file(file))
-        .map_err(|error| load_error(file, &error))
+        .and_then(|builder| source.commit(builder))
+        .map_err(|error| load_error(&source.file, &error))
 }
 
 /// Returns whether the CPU keeps memory between runs.

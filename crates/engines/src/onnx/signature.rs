@@ -53,8 +53,10 @@ fn tensor_spec(
         } => (ty, shape, dimension_symbols),
         ValueType::Sequence(_) | ValueType::Map { .. } => {
             return refused(format!(
-                "is a {value_type}, and only tensors can be served; a model of scikit-learn must \
-                 be converted with the option `zipmap=False`"
+                "is a {value_type}, and only tensors can be served; convert a classifier of \
+                 scikit-learn with `to_onnx(model, x, options={{\"zipmap\": False}})`, one of \
+                 LightGBM with `convert_lightgbm(model, initial_types=types, zipmap=False)`, and \
+                 join the tensors of another sequence with the operator `ConcatFromSequence`"
             ));
         }
         ValueType::Optional(_) => {

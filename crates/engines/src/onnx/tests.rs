@@ -5,6 +5,7 @@ mod conform;
 mod process;
 mod shared;
 mod terminate;
+mod zip_map;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -208,7 +209,14 @@ fn load_failures_carry_the_message_of_the_runtime() {
         ),
         (refusal(&unknown).to_string(), "Levitate"),
         (refusal(&sequence).to_string(), "output `y` is a"),
-        (refusal(&sequence).to_string(), "zipmap=False"),
+        (
+            refusal(&sequence).to_string(),
+            "options={\"zipmap\": False}",
+        ),
+        (
+            refusal(&sequence).to_string(),
+            "convert_lightgbm(model, initial_types=types, zipmap=False)",
+        ),
     ];
     let wrong: Vec<_> = cases
         .iter()

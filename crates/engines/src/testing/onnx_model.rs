@@ -17,17 +17,20 @@
 
 use contract::{Dimension, ElementType, Tensor};
 
-use super::protobuf::Message;
+use crate::protobuf::Message;
 
 /// Readable by every ONNX Runtime that is accepted.
 const IR_VERSION: u64 = 8;
 const OPSET: u64 = 18;
+const ML_OPSET: u64 = 3;
+const ML_DOMAIN: &str = "ai.onnx.ml";
 
 /// A model under construction.
 #[derive(Clone, Debug, Default)]
 pub struct OnnxModel {
     graph: Message,
     metadata: Vec<(String, String)>,
+    has_ml_operators: bool,
 }
 
 /// Dimensions from text: a number, the name of a symbol, or `?` for any size; `""` is a scalar.
@@ -101,6 +104,53 @@ impl OnnxModel {
             12,
             &value_info(name, &Message::default().message(4, &sequence)),
         )
+    }
+
+    /// Adds an output that is a sequence of maps from class labels to `FP32` numbers, as converters
+    /// of classifiers write it.
+    #[must_use]
+    pub fn map_sequence_output(self, name: &str) -> Self {
+        let number = tensor_type(data_type(ElementType::F32), &[]);
+        let map = Message::default()
+            .number(1, data_type(ElementType::Bytes))
+            .message(2, &number);
+        let element = Message::default().message(5, &map);
+        let sequence = Message::default().message(1, &element);
+        self.field(
+            12,
+            &value_info(name, &Message::default().message(4, &sequence)),
+        )
+    }
+
+    /// Adds a `ZipMap`, which turns a row of scores into a map from class labels.
+    #[must_use]
+    pub fn zip_map(self, input: &str, output: &str, labels: &[&str]) -> Self {
+        let mut attribute = Message::default().bytes(1, "classlabels_strings");
+        for label in labels {
+            attribute = attribute.bytes(9, label);
+        }
+        self.ml_node("ZipMap", input, output, &attribute.number(20, 8))
+    }
+
+    /// Adds a `ZipMap` with whole numbers as class labels.
+    #[must_use]
+    pub fn zip_map_of_numbers(self, input: &str, output: &str, labels: &[u64]) -> Self {
+        let mut attribute = Message::default().bytes(1, "classlabels_int64s");
+        for &label in labels {
+            attribute = attribute.number(8, label);
+        }
+        self.ml_node("ZipMap", input, output, &attribute.number(20, 7))
+    }
+
+    fn ml_node(mut self, operator: &str, input: &str, output: &str, attribute: &Message) -> Self {
+        self.has_ml_operators = true;
+        let node = Message::default()
+            .bytes(1, input)
+            .bytes(2, output)
+            .bytes(4, operator)
+            .message(5, attribute)
+            .bytes(7, ML_DOMAIN);
+        self.field(1, &node)
     }
 
     /// Adds a node of the standard operator set.
@@ -204,6 +254,10 @@ impl OnnxModel {
             .bytes(2, "lockgate")
             .message(7, &graph)
             .message(8, &opset);
+        if self.has_ml_operators {
+            let opset = Message::default().bytes(1, ML_DOMAIN).number(2, ML_OPSET);
+            model = model.message(8, &opset);
+        }
         for (key, value) in &self.metadata {
             model = model.message(14, &Message::default().bytes(1, key).bytes(2, value));
         }

@@ -266,7 +266,10 @@ fn model_info(
         framework: engine.framework().to_owned(),
         description: settings.description.clone(),
         metadata,
-        labels: settings.labels.clone(),
+        labels: match settings.labels.is_empty() {
+            true => loaded.labels.clone(),
+            false => settings.labels.clone(),
+        },
         image: settings.image.clone(),
         output: settings.output.clone(),
         default_timeout: settings.timeout,

@@ -80,6 +80,7 @@ impl Engine for Doubler {
             metadata: Default::default(),
             layout: layout(spec),
             data_dependent_cost: None,
+            labels: Vec::new(),
             pads_rows: false,
             sessions: (0..n_sessions).map(session).collect(),
         })

@@ -4,6 +4,7 @@
 //! decoder would read gigabytes into memory to find a few names. Only what a caller reads is kept.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 /// The longest text that is read; names of tensors and operators are short.
 const MAX_TEXT_BYTES: u64 = 64 * 1024;
@@ -83,6 +84,7 @@ pub(super) struct Message<'a, R> {
 #[derive(Debug)]
 pub(super) struct Field<'a, R> {
     source: &'a mut Source<R>,
+    start: u64,
     number: u64,
     value: FieldValue,
 }
@@ -103,6 +105,7 @@ impl<R: Read + Seek> Message<'_, R> {
     ) -> Result<(), Malformed> {
         let (source, end) = (&mut *self.source, self.end);
         while source.position < end {
+            let start = source.position;
             let key = source.varint()?;
             let value = match key & 7 {
                 0 => FieldValue::Varint(source.varint()?),
@@ -116,6 +119,7 @@ impl<R: Read + Seek> Message<'_, R> {
             };
             visit(&mut Field {
                 source: &mut *source,
+                start,
                 number: key >> 3,
                 value,
             })?;
@@ -138,11 +142,34 @@ impl<R: Read + Seek> Field<'_, R> {
         self.number
     }
 
+    /// Returns the positions of the field with its number.
+    pub(super) fn span(&self) -> Range<u64> {
+        let end = match self.value {
+            FieldValue::Varint(_) => self.source.position,
+            FieldValue::Bytes(end) => end,
+        };
+        self.start..end
+    }
+
     /// Returns the value as a whole number.
     pub(super) fn varint(&self) -> Result<u64, Malformed> {
         match self.value {
             FieldValue::Varint(value) => Ok(value),
             FieldValue::Bytes(_) => Err(Malformed),
+        }
+    }
+
+    /// Returns the values of a repeated whole number, of which a field holds one or all.
+    pub(super) fn varints(&mut self) -> Result<Vec<u64>, Malformed> {
+        match self.value {
+            FieldValue::Varint(value) => Ok(vec![value]),
+            FieldValue::Bytes(end) => {
+                let mut values = Vec::new();
+                while self.source.position < end {
+                    values.push(self.source.varint()?);
+                }
+                Ok(values)
+            }
         }
     }
 

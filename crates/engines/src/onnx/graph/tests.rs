@@ -125,11 +125,11 @@ fn a_loop_depends_on_values() {
 fn a_file_that_cannot_be_read_counts_as_dependent() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
-    assert!(data_dependent_cost(&path).is_some());
+    assert!(inspect(&path).data_dependent_cost.is_some());
     std::fs::write(&path, b"no model").unwrap();
-    assert!(data_dependent_cost(&path).is_some());
+    assert!(inspect(&path).data_dependent_cost.is_some());
     std::fs::write(&path, OnnxModel::identity(ElementType::F32, "n").to_bytes()).unwrap();
-    assert_eq!(data_dependent_cost(&path), None);
+    assert_eq!(inspect(&path).data_dependent_cost, None);
 }
 
 proptest! {

@@ -1,22 +1,22 @@
-//! The rules of the protobuf wire format that are needed to write an ONNX file.
+//! The rules of the protobuf wire format that are needed to write parts of an ONNX file.
 //!
 //! Decision: messages are written by hand, because a generated ONNX module would be a hundred times
-//! larger than the part that tests need.
+//! larger than the part that is needed.
 
 /// A message under construction.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Message(Vec<u8>);
+pub(crate) struct Message(Vec<u8>);
 
 impl Message {
     /// Writes a number in field `field`.
-    pub(super) fn number(mut self, field: u64, value: u64) -> Self {
+    pub(crate) fn number(mut self, field: u64, value: u64) -> Self {
         self.varint(field << 3);
         self.varint(value);
         self
     }
 
     /// Writes bytes or text in field `field`.
-    pub(super) fn bytes(mut self, field: u64, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn bytes(mut self, field: u64, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.varint(field << 3 | 2);
         self.varint(value.len() as u64);
@@ -25,12 +25,18 @@ impl Message {
     }
 
     /// Writes a message in field `field`.
-    pub(super) fn message(self, field: u64, value: &Self) -> Self {
+    pub(crate) fn message(self, field: u64, value: &Self) -> Self {
         self.bytes(field, &value.0)
     }
 
+    /// Adds fields that are written already.
+    pub(crate) fn raw(mut self, fields: &[u8]) -> Self {
+        self.0.extend_from_slice(fields);
+        self
+    }
+
     /// Returns the bytes so far.
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.0
     }
 
