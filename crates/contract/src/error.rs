@@ -108,6 +108,10 @@ impl fmt::Display for Code {
     }
 }
 
+/// The most characters of a diagnostic that a caller reads. The sentences of runtimes with node,
+/// tensor and index are shorter; some are followed by a stack.
+const MAX_EXPOSED_CHARS: usize = 600;
+
 /// One failure: a code, a message for the caller, and a diagnostic for the log.
 ///
 /// It is one pointer wide, so that `Result<T, Error>` stays small on the request path.
@@ -183,6 +187,20 @@ impl Error {
         self
     }
 
+    /// Moves the diagnostic to the message, for callers who may read it: one line, cut off where it
+    /// is very long. It stays as well where the message has only a part of it.
+    #[must_use]
+    pub fn with_exposed_diagnostic(mut self) -> Self {
+        if let Some(diagnostic) = self.0.diagnostic.take() {
+            let words: Vec<_> = diagnostic.split_whitespace().collect();
+            let line = words.join(" ");
+            let exposed: String = line.chars().take(MAX_EXPOSED_CHARS).collect();
+            self.0.message = Cow::Owned(format!("{}: {exposed}", self.0.message));
+            self.0.diagnostic = (exposed.len() < line.len()).then_some(diagnostic);
+        }
+        self
+    }
+
     /// Returns the stable code.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -247,6 +265,24 @@ mod tests {
         let error = Error::internal("index 7 of 3");
         assert!(!error.to_string().contains("index 7"));
         assert_eq!(error.diagnostic(), Some("index 7 of 3"));
+    }
+
+    #[test]
+    fn an_exposed_diagnostic_is_one_line_of_bounded_length() {
+        let error = Error::new(Code::EngineFailed, "the model failed");
+        assert_eq!(
+            error.clone().with_exposed_diagnostic().message(),
+            "the model failed"
+        );
+        let error = error.with_diagnostic("index 7\n  of 3\n");
+        let exposed = error.with_exposed_diagnostic();
+        assert_eq!(exposed.message(), "the model failed: index 7 of 3");
+        assert_eq!(exposed.diagnostic(), None);
+        let long = Error::new(Code::EngineFailed, "").with_diagnostic("é".repeat(9_000));
+        let exposed = long.with_exposed_diagnostic();
+        let n_chars = exposed.message().chars().count();
+        assert_eq!(n_chars, MAX_EXPOSED_CHARS + 2);
+        assert!(exposed.diagnostic().is_some());
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub(crate) async fn start(
         webhooks: Arc::new(WebhookClient::new(config.webhook_ca.clone())?),
         public_url: config.public_url.clone(),
         rollout_leader: config.rollout_leader.clone(),
+        exposes_engine_errors: config.exposes_engine_errors,
         ..options
     })?;
     let mut tasks = JoinSet::new();

@@ -73,6 +73,8 @@ pub(crate) struct SchedulingSettings {
     pub(crate) run_timeout: Duration,
     /// The threads that requests run on.
     pub(crate) execution: Execution,
+    /// True if callers may read the diagnostics of failed runs.
+    pub(crate) exposes_engine_errors: bool,
 }
 
 impl SchedulingSettings {
@@ -131,6 +133,7 @@ impl LoadedVersion {
             info,
             verifier: Verifier::new(settings.batch.verification),
             unbatched: OnceLock::new(),
+            exposes_engine_errors: settings.exposes_engine_errors,
         });
         let loaded_version = Arc::new(Self {
             default_timeout: settings.default_timeout,

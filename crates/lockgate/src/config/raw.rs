@@ -107,6 +107,10 @@ pub(crate) struct RawConfig {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Log")]
     pub(crate) access_log: Option<bool>,
+    /// Tell callers the sentence of the runtime about a failed run
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(help_heading = "Models")]
+    pub(crate) expose_engine_errors: Option<bool>,
     /// Write NaN and infinities as `null`, for readers of strict JSON
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Network")]

@@ -48,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     pub(crate) is_access_log_enabled: bool,
     pub(crate) is_strict_json: bool,
+    pub(crate) exposes_engine_errors: bool,
     /// Environment variables that look like settings but are not.
     pub(crate) unknown_variables: Vec<String>,
 }
@@ -88,6 +89,7 @@ pub(crate) fn resolve(raw: &RawConfig, environment: &Environment) -> Result<Conf
         log_level: log_level(required(raw.log_level.as_deref(), "log_level")?)?,
         is_access_log_enabled: required(raw.access_log, "access_log")?,
         is_strict_json: required(raw.strict_json, "strict_json")?,
+        exposes_engine_errors: required(raw.expose_engine_errors, "expose_engine_errors")?,
         unknown_variables: Vec::new(),
     })
 }

@@ -33,6 +33,8 @@ pub(crate) struct VersionLoader {
     pub(crate) observe: Arc<dyn Observe>,
     /// Watchdog of their runs.
     pub(crate) watchdog: Arc<Watchdog>,
+    /// True if callers may read the diagnostics of failed runs.
+    pub(crate) exposes_engine_errors: bool,
 }
 
 impl VersionLoader {
@@ -74,6 +76,7 @@ impl VersionLoader {
             default_timeout: settings.timeout,
             run_timeout: settings.run_timeout,
             execution: settings.execution,
+            exposes_engine_errors: self.exposes_engine_errors,
         };
         let (info, observe) = (Arc::new(info), Arc::clone(&self.observe));
         let loaded_version = LoadedVersion::start(info, loaded.sessions, settings, curve, observe)?;

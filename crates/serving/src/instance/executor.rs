@@ -56,6 +56,8 @@ pub(crate) struct Executor {
     pub(crate) verifier: Verifier,
     /// The version without batching, once batching was found to change answers.
     pub(crate) unbatched: OnceLock<SharedModelInfo>,
+    /// True if callers may read the diagnostics of failed runs.
+    pub(crate) exposes_engine_errors: bool,
 }
 
 /// The session cannot continue, for this reason.
@@ -304,7 +306,11 @@ impl Executor {
     ) -> Result<Vec<Tensor>> {
         // A session stays valid after a failed run, and a panic counts as one.
         let run = AssertUnwindSafe(|| session.run(inputs, outputs));
-        panic::catch_unwind(run).unwrap_or_else(|panic| {
+        let ran = panic::catch_unwind(run).map(|result| match self.exposes_engine_errors {
+            true => result.map_err(Error::with_exposed_diagnostic),
+            false => result,
+        });
+        ran.unwrap_or_else(|panic| {
             let (model, version) = (&self.info.model, &self.info.version);
             let text = panic_text(&*panic);
             tracing::error!(%model, %version, panic = text, "engine panicked");

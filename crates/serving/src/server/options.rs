@@ -57,6 +57,8 @@ pub struct ServerOptions {
     pub rollout_leader: Option<String>,
     /// The address under which others reach this server, for links; by default there is none.
     pub public_url: Option<String>,
+    /// True if callers may read the sentence of the runtime about a failed run.
+    pub exposes_engine_errors: bool,
     /// The time from one sample of the counters of a rollout to the next.
     pub rollout_block: Duration,
 }
@@ -84,6 +86,7 @@ impl ServerOptions {
             webhooks: Arc::new(NoWebhooks),
             rollout_leader: None,
             public_url: None,
+            exposes_engine_errors: true,
             rollout_block: DEFAULT_ROLLOUT_BLOCK,
         }
     }
@@ -112,6 +115,7 @@ impl ServerOptions {
             engines: self.engines.clone(),
             observe: Arc::clone(&self.observe),
             watchdog: Arc::new(watchdog),
+            exposes_engine_errors: self.exposes_engine_errors,
         })
     }
 

@@ -44,6 +44,7 @@ fn open_with(
         engines: vec![engine],
         observe: Arc::new(RecordingObserver::default()),
         watchdog: Arc::new(Watchdog::start().unwrap()),
+        exposes_engine_errors: true,
     };
     let (model, version) = (ModelName::new("m").unwrap(), Version::new("1").unwrap());
     version_loader.open(&model, &version, &version_artifact)

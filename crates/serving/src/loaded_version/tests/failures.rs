@@ -2,6 +2,7 @@
 
 use contract::Code;
 
+use super::super::SchedulingSettings;
 use super::version::{RunOutcome, TestVersion, echoed, failure, info, request, settings, tensor};
 
 #[tokio::test]
@@ -28,6 +29,28 @@ async fn a_failed_batch_is_run_again_one_by_one_so_that_only_the_cause_fails() {
     assert_eq!(failure(guilty).await.code(), Code::EngineFailed);
     assert_eq!(echoed(other).await, [3.0]);
     assert_eq!(version.loaded_version.counters().fail.count, 1);
+}
+
+#[tokio::test]
+async fn the_sentence_of_the_runtime_reaches_the_caller_where_it_is_exposed() {
+    const DIAGNOSTIC: &str = "index 7 at node `Gather`";
+    for (is_exposed, message, diagnostic) in [
+        (true, "as the test said: index 7 at node `Gather`", None),
+        (false, "as the test said", Some(DIAGNOSTIC)),
+    ] {
+        let settings = SchedulingSettings {
+            exposes_engine_errors: is_exposed,
+            ..settings()
+        };
+        let mut version = TestVersion::with(info(), settings, 1);
+        let caller = version.send(request(&[1.0])).await;
+        version
+            .run()
+            .await
+            .end(RunOutcome::Fail(Code::EngineFailed));
+        let error = failure(caller).await;
+        assert_eq!((error.message(), error.diagnostic()), (message, diagnostic));
+    }
 }
 
 #[tokio::test]

@@ -67,7 +67,10 @@ impl Session for HeldSession {
         match given.recv().map_err(|_| is_over(()))? {
             RunOutcome::Echo => Ok(echo(inputs[0].as_ref().unwrap(), outputs)),
             RunOutcome::Give(tensors) => Ok(tensors),
-            RunOutcome::Fail(code) => Err(Error::new(code, "as the test said")),
+            RunOutcome::Fail(code) => {
+                let error = Error::new(code, "as the test said");
+                Err(error.with_diagnostic("index 7 at node `Gather`"))
+            }
             RunOutcome::Panic => panic!("as the test said"),
         }
     }
@@ -197,6 +200,7 @@ pub(super) fn settings() -> SchedulingSettings {
         },
         queue: QueueLimit::Fixed(100),
         default_timeout: None,
+        exposes_engine_errors: false,
         run_timeout: Duration::from_secs(3600),
         execution: Execution::Pool,
     }
