@@ -65,6 +65,13 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Returns the artifact in a version folder that this engine opens, if there is one.
     fn find_artifact(&self, folder: &Path) -> Option<PathBuf>;
 
+    /// Returns the files that belong to an artifact that is a single file, such as external data.
+    /// Called at every scan, so it reads little.
+    fn companions(&self, artifact: &Path) -> Vec<PathBuf> {
+        let _ = artifact;
+        Vec::new()
+    }
+
     /// Opens an artifact. Blocks, so the caller uses a thread that may block.
     ///
     /// # Errors

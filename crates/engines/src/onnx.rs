@@ -105,7 +105,15 @@ impl Engine for OnnxEngine {
 
     fn find_artifact(&self, folder: &Path) -> Option<PathBuf> {
         let path = folder.join(source::ARTIFACT);
-        path.exists().then_some(path)
+        (path.is_file() || path.is_dir()).then_some(path)
+    }
+
+    fn companions(&self, artifact: &Path) -> Vec<PathBuf> {
+        let external_data = graph::inspect(artifact).external_data;
+        let locations = external_data.keys();
+        locations
+            .map(|location| artifact.with_file_name(location))
+            .collect()
     }
 
     fn load(&self, spec: &LoadSpec) -> Result<LoadedModel> {

@@ -133,7 +133,8 @@ impl Running {
     /// Announces the addresses, then `greeting` once the models are loaded; runs until a signal.
     ///
     /// # Errors
-    /// When signal handlers cannot be installed, or a second signal ends the drain.
+    /// When signal handlers cannot be installed, nothing can be served, or a second signal ends the
+    /// drain.
     pub(crate) async fn run(
         self,
         config: &Config,
@@ -148,18 +149,24 @@ impl Running {
         let announce = async {
             wait_until_loaded(&server).await;
             announce_models(&server, output);
+            if let Some(reason) = refusal(config, &server) {
+                return reason;
+            }
             if let Some(address) = address {
                 output.announce(greeting(address));
             }
-            std::future::pending::<()>().await;
+            std::future::pending::<String>().await
         };
+        let mut refused = None;
         tokio::select! {
             _ = terminate.recv() => tracing::info!("received SIGTERM; draining"),
             _ = interrupt.recv() => tracing::info!("received SIGINT; draining"),
-            () = announce => {}
+            reason = announce => refused = Some(reason),
         }
         tokio::select! {
-            () = self.stop(config) => return Ok(()),
+            () = self.stop(config) => {
+                return refused.map_or(Ok(()), |reason| bail!("nothing can be served: {reason}"));
+            }
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
@@ -231,6 +238,21 @@ async fn wait_until_loaded(server: &Server) {
             return;
         }
         tokio::time::sleep(RESCAN_INTERVAL).await;
+    }
+}
+
+/// Returns why none of the model files given to the server can be served; `None` where one can. A
+/// folder may get models that can be served at any time, a file was meant to be served itself.
+fn refusal(config: &Config, server: &Server) -> Option<String> {
+    let has_folder = config.repositories.iter().any(|root| !root.is_file());
+    let reasons: Vec<_> = server
+        .models()
+        .iter()
+        .map(|model| model.not_ready_reason())
+        .collect();
+    match has_folder || reasons.iter().any(Option::is_none) {
+        true => None,
+        false => reasons.into_iter().flatten().next(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Inspects the graph of a model before it is opened: does the cost of a run depend on the values
-//! of its inputs, and does it end with a `ZipMap`?
+//! Inspects the graph of a model before it is opened: its external data, a `ZipMap` at its end, and
+//! whether the cost of a run depends on the values of its inputs.
 //!
 //! Input: the file of the model. Rule: the cost depends on values when a node has a subgraph
 //! (`Loop`, `If`, `Scan`, `SequenceMap`, generation), when a size of a tensor is computed from the
@@ -9,6 +9,7 @@
 //! inputs were data. Rejected: measuring alone, because one request then decides about the next,
 //! and a list of operators alone, which flags every export with a computed `Reshape`.
 
+mod declarations;
 mod protobuf;
 mod zip_map;
 
@@ -16,12 +17,14 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::iter;
+use std::mem;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use protobuf::{Malformed, Message, Source};
 use zip_map::ZIP_MAP;
 
+pub(super) use declarations::ExternalData;
 pub(super) use zip_map::{WithoutZipMaps, without_zip_maps};
 
 /// The most nodes of one model; the largest known ones have some tens of thousands.
@@ -34,6 +37,9 @@ const MAX_ROUNDS: usize = 64;
 /// The first version of the format in which callers may replace an initializer that is also an
 /// input; before, every initializer had to be listed as an input.
 const FIRST_WITH_OVERRIDES: u64 = 4;
+
+/// The highest number of a field of a model.
+const MAX_FIELD_OF_MODEL: u64 = 30;
 
 /// Operators whose outputs follow from shapes, whatever the values.
 const OF_SHAPES: [&str; 2] = ["Shape", "Size"];
@@ -84,6 +90,10 @@ pub(super) struct Inspection {
     pub(super) data_dependent_cost: Option<String>,
     /// True if a node is a `ZipMap`.
     pub(super) has_zip_map: bool,
+    /// The external data of its initializers.
+    pub(super) external_data: ExternalData,
+    /// The bytes by which the file is too short for the fields that it starts.
+    pub(super) n_missing_bytes: u64,
 }
 
 /// Inspects the model in a file.
@@ -92,16 +102,38 @@ pub(super) fn inspect(file: &Path) -> Inspection {
         .map_err(Malformed::from)
         .and_then(|file| Model::read(BufReader::new(file)));
     match model {
-        Ok(model) => Inspection {
+        Ok(mut model) => Inspection {
             has_zip_map: model.has_zip_map(),
+            external_data: mem::take(&mut model.graph.external_data),
+            n_missing_bytes: 0,
             data_dependent_cost: model.data_dependent_cost(),
         },
         Err(_) => Inspection {
             has_zip_map: false,
+            external_data: ExternalData::new(),
+            n_missing_bytes: n_missing_bytes(file).unwrap_or(0),
             data_dependent_cost: Some(
                 "the operators of the model, which cannot be read".to_owned(),
             ),
         },
+    }
+}
+
+/// Returns by how many bytes a file is too short for the fields of a model that it starts.
+fn n_missing_bytes(file: &Path) -> Result<u64, Malformed> {
+    let file = File::open(file)?;
+    let n_bytes = file.metadata()?.len();
+    let mut end = 0;
+    let fields = Source::new(BufReader::new(file)).message()?.each(|field| {
+        end = field.span().end;
+        match field.number() {
+            1..=MAX_FIELD_OF_MODEL => Ok(()),
+            _ => Err(Malformed),
+        }
+    });
+    match fields {
+        Err(_) if end > n_bytes => Ok(end - n_bytes),
+        Ok(()) | Err(_) => Ok(0),
     }
 }
 
@@ -119,6 +151,7 @@ struct Graph {
     nodes: Vec<Node>,
     inputs: Vec<String>,
     initializers: HashSet<String>,
+    external_data: ExternalData,
 }
 
 /// The relevant part of a node.
@@ -215,7 +248,9 @@ impl Graph {
                     false => field.text()?,
                 });
             } else if Some(number) == numbers.initializer {
-                self.initializers.insert(name(&mut field.message()?, 8)?);
+                let mut tensor = field.message()?;
+                let name = declarations::initializer(&mut tensor, &mut self.external_data)?;
+                self.initializers.insert(name);
             }
             Ok(())
         })

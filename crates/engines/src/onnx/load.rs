@@ -66,6 +66,7 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
         ),
     };
     let sessions = sessions(plan.n_sessions.get(), choice.as_ref(), &signature, next)?;
+    source.check_unchanged()?;
     let pads_rows = choice.is_some();
     if let Some(choice) = choice {
         plan.layout.reason += &choice.reason;

@@ -3,6 +3,7 @@
 mod buckets;
 mod conform;
 mod process;
+mod refusal;
 mod shared;
 mod terminate;
 mod zip_map;

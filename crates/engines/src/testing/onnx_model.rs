@@ -229,10 +229,13 @@ impl OnnxModel {
             tensor = tensor.number(1, *dim as u64);
         }
         let location = Message::default().bytes(1, "location").bytes(2, file);
+        let n_bytes = value.data().len().to_string();
+        let length = Message::default().bytes(1, "length").bytes(2, n_bytes);
         tensor = tensor
             .number(2, data_type(value.element_type()))
             .bytes(8, name)
             .message(13, &location)
+            .message(13, &length)
             .number(14, 1);
         self.field(5, &tensor)
     }

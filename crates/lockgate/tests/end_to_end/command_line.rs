@@ -98,6 +98,41 @@ fn a_single_file_is_version_1_of_a_model_with_its_name() {
 }
 
 #[test]
+fn serve_ends_with_the_reason_when_nothing_can_be_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    for (name, content) in [
+        ("net.pt", "PK"),
+        ("pointer.onnx", pointer),
+        ("named/1/mymodel.onnx", "x"),
+        ("flat/one.onnx", "x"),
+    ] {
+        std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        std::fs::write(path(name), content).unwrap();
+    }
+    for (root, reason) in [
+        ("net.pt", "`net.pt` is a file of PyTorch"),
+        ("pointer.onnx", "pointer.onnx` is a Git LFS pointer"),
+        (
+            "named",
+            "it has `mymodel.onnx`; the name must be `model.onnx`",
+        ),
+        ("flat", "flat/one/1/model.onnx`"),
+    ] {
+        let output = lockgate(folder.path())
+            .args(["serve", "--port", "0"])
+            .arg(path(root))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{root}: {}", text(&output));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let last = errors.lines().last().unwrap_or_default();
+        assert!(last.contains(reason), "{root}: {errors}");
+    }
+}
+
+#[test]
 fn every_line_that_the_demo_prints_works() {
     let server = Lockgate::start(&["demo".to_owned()], "Ctrl-C");
     let lines: Vec<_> = server.greeting.lines().map(str::trim).collect();

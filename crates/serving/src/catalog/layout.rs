@@ -6,6 +6,7 @@
 
 mod entries;
 mod fingerprint;
+mod misplaced;
 mod model_folder;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use std::time::{Duration, SystemTime};
 use contract::{Engine, ModelName, Version};
 
 pub(crate) use self::fingerprint::Fingerprint;
+pub(crate) use self::misplaced::missing_artifact;
 
 use self::entries::list;
 use super::settings::{ModelFile, ModelSettings, SettingsDefaults, resolve};
@@ -34,6 +36,28 @@ pub(crate) struct Scan {
     pub(crate) is_complete: bool,
     /// Ignored entries, with the reasons.
     pub(crate) warnings: BTreeSet<String>,
+    /// Model files that cannot be served where they lie, with what is expected.
+    pub(crate) misplaced: BTreeSet<String>,
+}
+
+impl Scan {
+    /// Returns why the roots have model files but nothing that can be served; `None` where
+    /// something can, or where there are no model files at all.
+    pub(crate) fn refusal(&self, engines: &[&str]) -> Option<String> {
+        let versions = || {
+            let models = self.models.values();
+            models.flat_map(|model| model.versions.values())
+        };
+        if versions().any(|version| !version.artifacts.is_empty()) {
+            return None;
+        }
+        let described = versions().filter_map(|version| {
+            misplaced::describe_version(&version.path, engines)?;
+            Some(missing_artifact(&version.path, engines))
+        });
+        let reasons: Vec<_> = self.misplaced.iter().cloned().chain(described).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
 }
 
 /// One model folder.
@@ -94,6 +118,7 @@ impl Scanner {
                     .insert(format!("`{}` cannot be read: {error}", root.display()));
             }
         }
+        scan.warnings.extend(scan.misplaced.iter().cloned());
         scan
     }
 
@@ -105,14 +130,19 @@ impl Scanner {
         let entries = list(root, &mut scan.warnings)?;
         if self.is_model_folder(root, &entries) {
             let path = fs::canonicalize(root)?;
-            let found = self.model_folder(root, now, &mut scan.warnings);
+            let found = self.model_folder(root, now, scan);
             return match found {
                 Some(found) => add(scan, &name_of(path.file_name()), found),
                 None => Ok(()),
             };
         }
+        scan.misplaced.extend(misplaced::describe_flat(
+            &entries,
+            &self.engine_names(),
+            |stem, engine| format!("{}/{stem}/1/model.{engine}", root.display()),
+        ));
         for entry in entries.iter().filter(|entry| entry.is_folder) {
-            if let Some(found) = self.model_folder(&entry.path, now, &mut scan.warnings) {
+            if let Some(found) = self.model_folder(&entry.path, now, scan) {
                 add(scan, &entry.name, found)?;
             }
         }
@@ -121,15 +151,20 @@ impl Scanner {
 
     /// Reads a root that is one file: version 1 of a model with its name.
     fn single_file(&self, file: &Path, now: SystemTime) -> io::Result<FoundModel> {
-        let (fingerprint, age) = fingerprint::of_file(file, now)?;
         let extension = file.extension().and_then(|extension| extension.to_str());
-        let engines = self.engines.iter().map(|engine| engine.name());
+        let engines = self.engines.iter();
+        let engines: Vec<_> = engines
+            .filter(|engine| Some(engine.name()) == extension)
+            .collect();
+        let companions = engines.iter().flat_map(|engine| engine.companions(file));
+        let files: Vec<_> = std::iter::once(file.to_owned()).chain(companions).collect();
+        let (fingerprint, age) = fingerprint::of_files(&files, now)?;
         let found = FoundVersion {
             path: file.to_owned(),
             artifacts: engines
-                .filter(|&engine| Some(engine) == extension)
+                .iter()
                 .map(|engine| EngineArtifact {
-                    engine,
+                    engine: engine.name(),
                     path: file.to_owned(),
                 })
                 .collect(),
@@ -152,6 +187,11 @@ impl Scanner {
         resolve(file, path, &self.defaults, read_text)
             .map(Arc::new)
             .map_err(|error| error.to_string())
+    }
+
+    /// Returns the names of the engines in order of preference.
+    pub(crate) fn engine_names(&self) -> Vec<&'static str> {
+        self.engines.iter().map(|engine| engine.name()).collect()
     }
 
     fn artifacts(&self, folder: &Path) -> Vec<EngineArtifact> {

@@ -14,7 +14,7 @@ use contract::{
 };
 
 use super::batching::{BatchingDecision, decide};
-use super::layout::EngineArtifact;
+use super::layout::{EngineArtifact, missing_artifact};
 use super::settings::VersionSettings;
 use super::warmup::calibration::calibrate;
 use super::warmup::warm_up;
@@ -105,15 +105,9 @@ impl VersionLoader {
             Some((engine.as_ref(), artifact))
         });
         found.ok_or_else(|| {
-            let tried = wanted.map_or_else(|| engines().collect(), |wanted| vec![wanted]);
-            Error::new(
-                Code::EngineFailed,
-                format!(
-                    "`{}` has no model file for {}",
-                    version_artifact.path.display(),
-                    list(tried)
-                ),
-            )
+            let tried: Vec<_> = wanted.map_or_else(|| engines().collect(), |wanted| vec![wanted]);
+            let message = missing_artifact(&version_artifact.path, &tried);
+            Error::new(Code::EngineFailed, message)
         })
     }
 }

@@ -10,7 +10,7 @@ use std::fs::{self, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::entries::{Entry, list};
@@ -112,9 +112,18 @@ pub(super) fn of_folder(
     Ok(builder.finish(now))
 }
 
-/// Returns the fingerprint of one file, and the time since it changed.
-pub(super) fn of_file(file: &Path, now: SystemTime) -> io::Result<(Fingerprint, Duration)> {
+/// Returns the fingerprint of files, and the time since any of them changed. A file that is missing
+/// counts like one that has not been copied yet.
+pub(super) fn of_files(files: &[PathBuf], now: SystemTime) -> io::Result<(Fingerprint, Duration)> {
     let mut builder = FingerprintBuilder::new();
-    builder.file("", &fs::metadata(file)?);
+    for file in files {
+        match fs::metadata(file) {
+            Ok(metadata) => builder.file("", &metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                "missing".hash(&mut builder.hasher)
+            }
+            Err(error) => return Err(error),
+        }
+    }
     Ok(builder.finish(now))
 }

@@ -14,7 +14,9 @@ use contract::Version;
 
 use super::super::settings::{MAX_FILE_BYTES, ModelSettings, SettingsError, parse};
 use super::entries::{Entry, list};
-use super::{FIRST_VERSION, FoundModel, FoundVersion, SETTINGS_FILE, Scanner, fingerprint};
+use super::{
+    FIRST_VERSION, FoundModel, FoundVersion, SETTINGS_FILE, Scan, Scanner, fingerprint, misplaced,
+};
 
 impl Scanner {
     /// Returns whether a root is itself a model and not a folder of models.
@@ -33,9 +35,9 @@ impl Scanner {
         &self,
         folder: &Path,
         now: SystemTime,
-        warnings: &mut BTreeSet<String>,
+        scan: &mut Scan,
     ) -> Option<FoundModel> {
-        let found = self.read_model_folder(folder, now, warnings);
+        let found = self.read_model_folder(folder, now, scan);
         found.unwrap_or_else(|error| {
             Some(FoundModel {
                 path: folder.to_owned(),
@@ -49,8 +51,9 @@ impl Scanner {
         &self,
         folder: &Path,
         now: SystemTime,
-        warnings: &mut BTreeSet<String>,
+        scan: &mut Scan,
     ) -> io::Result<Option<FoundModel>> {
+        let warnings = &mut scan.warnings;
         let entries = list(folder, warnings)?;
         let versions = self.versions(folder, &entries, now)?;
         let has_settings = entries.iter().any(is_settings);
@@ -61,6 +64,12 @@ impl Scanner {
             ));
         }
         self.warn_about_names(&entries, warnings);
+        if versions.is_empty() {
+            let engines = self.engine_names();
+            let expected = |_: &str, engine: &str| format!("{}/1/model.{engine}", folder.display());
+            let found = misplaced::describe_flat(&entries, &engines, expected);
+            scan.misplaced.extend(found);
+        }
         if versions.is_empty() && !has_settings {
             return Ok(None);
         }
@@ -170,6 +179,11 @@ pub(super) fn read_text(path: &Path) -> Result<String, SettingsError> {
         message,
     };
     let mut text = String::new();
+    // Reading a pipe would wait for its writer, and a device may never end.
+    let metadata = fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(failed("it is not a regular file".to_owned()));
+    }
     let file = fs::File::open(path).map_err(|error| failed(error.to_string()))?;
     file.take(MAX_FILE_BYTES + 1)
         .read_to_string(&mut text)

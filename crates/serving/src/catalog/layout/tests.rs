@@ -28,6 +28,10 @@ impl Engine for FakeEngine {
         path.is_file().then_some(path)
     }
 
+    fn companions(&self, artifact: &Path) -> Vec<PathBuf> {
+        vec![artifact.with_extension("fake.data")]
+    }
+
     fn load(&self, _spec: &LoadSpec) -> Result<LoadedModel> {
         Err(Error::internal("layouts are read, not loaded"))
     }
@@ -256,6 +260,132 @@ fn entries_ignored_by_mistake_are_warned_about() {
     assert!(warnings[0].contains("model.yml"), "{warnings:?}");
     assert!(warnings[1].contains("b/final"), "{warnings:?}");
     assert!(warnings[2].contains("my model"), "{warnings:?}");
+}
+
+type RefusalCase = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+/// The promise, the files, the roots, and the parts of the refusal; none where there is none.
+const REFUSALS: &[RefusalCase] = &[
+    (
+        "another name in a version folder",
+        &["r/a/1/net.fake"],
+        &["r"],
+        &[
+            "r/a/1` has no model file",
+            "it has `net.fake`; the name must be `model.fake`",
+        ],
+    ),
+    (
+        "a model folder as root",
+        &["m/1/net.fake"],
+        &["m"],
+        &["m/1` has no model file", "`model.fake`"],
+    ),
+    (
+        "files directly in the repository",
+        &["r/one.fake", "r/two.fake"],
+        &["r"],
+        &[
+            "r/one.fake` is not served there",
+            "r/two/1/model.fake`",
+            "lockgate serve ",
+        ],
+    ),
+    (
+        "a file directly in a model folder",
+        &["r/a/net.fake"],
+        &["r"],
+        &["move it to `", "r/a/1/model.fake`"],
+    ),
+    (
+        "another format",
+        &["r/a/1/model.pt"],
+        &["r"],
+        &["`model.pt` is a file of PyTorch", "`torch.onnx.export"],
+    ),
+    (
+        "another format outside of a version",
+        &["r/a/model.PKL"],
+        &["r"],
+        &["r/a/model.PKL` is not served", "skl2onnx"],
+    ),
+    (
+        "a file of another format as root",
+        &["net.h5"],
+        &["net.h5"],
+        &["net.h5` has no model file for `fake`: `net.h5` is a file of Keras"],
+    ),
+    (
+        "a file of another name as root",
+        &["net.bin"],
+        &["net.bin"],
+        &["its name does not end with `.fake`"],
+    ),
+    (
+        "an empty version folder may be a copy",
+        &["r/a/1/"],
+        &["r"],
+        &[],
+    ),
+    ("notes are no models", &["r/readme.md"], &["r"], &[]),
+    (
+        "one model that can be served",
+        &["r/a/1/net.fake", "r/b/1/model.fake", "r/c.pt"],
+        &["r"],
+        &[],
+    ),
+];
+
+#[test]
+fn model_files_of_which_none_can_be_served_are_refused_with_what_is_expected() {
+    let mut wrong = Vec::new();
+    for (promise, files, roots, parts) in REFUSALS {
+        let refusal = Repository::new(files).scan(roots).refusal(&["fake"]);
+        let text = refusal.clone().unwrap_or_default();
+        if refusal.is_some() == parts.is_empty() || parts.iter().any(|part| !text.contains(part)) {
+            wrong.push((promise, refusal));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn a_pipe_in_place_of_settings_is_a_reason_of_its_model_alone() {
+    let repository = Repository::new(&["r/a/1/model.fake", "r/b/1/model.fake"]);
+    let pipe = repository.path("r/a/model.yaml");
+    let made = std::process::Command::new("mkfifo").arg(pipe).status();
+    assert!(made.unwrap().success());
+    let scan = repository.scan(&["r"]);
+    let reasons: Vec<_> = scan
+        .models
+        .values()
+        .map(|model| model.settings.as_ref().err())
+        .collect();
+    let reason = reasons[0].unwrap();
+    assert!(reason.contains("not a regular file"), "{reason}");
+    assert_eq!(reasons[1], None);
+}
+
+#[test]
+fn the_fingerprint_of_a_single_file_covers_its_companions() {
+    let repository = Repository::new(&["net.fake", "net.fake.data"]);
+    let fingerprint = || {
+        let scan = repository.scan(&["net.fake"]);
+        let model = scan.models.into_values().next().unwrap();
+        model.versions.into_values().next().unwrap().fingerprint
+    };
+    let first = fingerprint();
+    assert_eq!(first, fingerprint());
+    repository.write("net.fake.data", "longer");
+    let second = fingerprint();
+    assert_ne!(first, second);
+    fs::remove_file(repository.path("net.fake.data")).unwrap();
+    assert_ne!(second, fingerprint());
 }
 
 #[test]
