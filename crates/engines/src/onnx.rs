@@ -14,6 +14,7 @@ mod layout;
 pub mod library;
 mod load;
 mod memory;
+mod model_log;
 mod options;
 mod outlier;
 pub mod probe;

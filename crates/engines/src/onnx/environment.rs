@@ -210,7 +210,8 @@ fn check_version(library: &Path, version: &str) -> Result<()> {
     }
 }
 
-fn forward(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
+/// Logs a message of the runtime.
+pub(super) fn forward(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
     match level {
         LogLevel::Verbose => {
             tracing::trace!(target: "onnxruntime", category, location, "{message}");

@@ -32,6 +32,7 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     layout::check(&spec.concurrency, &settings.provider)?;
     let (_, threads) = layout::counts(&spec.concurrency, &settings.provider);
     let (first, settings) = open_first(runtime, &source, &settings, threads)?;
+    source.log.opened();
     let signature = signature::signature(&first, settings.has_optional_inputs)
         .map_err(|error| error.in_context(format_args!("`{}`", source.file.display())))?;
     let metadata = signature::metadata(&first);

@@ -10,6 +10,7 @@ use std::fs;
 use std::iter;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use contract::{Error, Result};
 use ort::session::Session as RuntimeSession;
@@ -17,6 +18,7 @@ use ort::session::builder::SessionBuilder;
 
 use super::errors::failed;
 use super::graph::{self, Inspection, WithoutZipMaps};
+use super::model_log::ModelLog;
 
 /// The file name of a model, also inside a folder of that name that holds external data.
 pub(super) const ARTIFACT: &str = "model.onnx";
@@ -33,6 +35,8 @@ pub(super) struct ModelSource {
     pub(super) inspection: Inspection,
     /// The model to open instead of the file.
     rewritten: Option<WithoutZipMaps>,
+    /// The log of the runtime about this model.
+    pub(super) log: Arc<ModelLog>,
     /// The state of all files before the first session is opened.
     states: Vec<FileState>,
 }
@@ -78,6 +82,7 @@ impl ModelSource {
             file,
             inspection,
             rewritten,
+            log: Arc::default(),
             states,
         })
     }
@@ -107,7 +112,13 @@ impl ModelSource {
     }
 
     /// Opens a session.
-    pub(super) fn commit(&self, mut builder: SessionBuilder) -> ort::Result<RuntimeSession> {
+    pub(super) fn commit(&self, builder: SessionBuilder) -> ort::Result<RuntimeSession> {
+        let (log, file) = (Arc::clone(&self.log), self.file.clone());
+        let mut builder = builder.with_logger(Arc::new(
+            move |level, category: &str, _: &str, place: &str, message: &str| {
+                log.write(&file, level, category, place, message);
+            },
+        ))?;
         let Some(model) = &self.rewritten else {
             return builder.commit_from_file(&self.file);
         };

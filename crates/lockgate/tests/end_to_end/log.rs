@@ -5,6 +5,8 @@ use std::io::{BufRead, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Stdio;
 
+use contract::ElementType;
+use engines::testing::{OnnxModel, dims};
 use serde_json::{Value, json};
 
 use crate::http::{Connection, get};
@@ -155,4 +157,30 @@ fn access_lines_obey_the_level_of_the_log() {
     for (flags, n_lines) in cases {
         assert_eq!(access_lines(flags).len(), n_lines, "{flags:?}");
     }
+}
+
+#[test]
+fn a_wrong_declared_shape_is_one_warning_for_a_model_and_not_one_for_each_request() {
+    let repository = tempfile::tempdir().unwrap();
+    let folder = repository.path().join("counter/1");
+    std::fs::create_dir_all(&folder).unwrap();
+    let model = OnnxModel::new()
+        .input("x", ElementType::F32, &dims("3"))
+        .output("y", ElementType::I64, &dims("1,3"))
+        .node("NonZero", &["x"], &["y"]);
+    std::fs::write(folder.join("model.onnx"), model.to_bytes()).unwrap();
+    let mut server = Lockgate::serve_with_log(repository.path(), &[], Stdio::piped());
+    let mut log = server.log();
+    let mut connection = Connection::open(&server.address).unwrap();
+    for _ in 0..20 {
+        let body = json!({"data": [1, 0, 1]});
+        let reply = connection.post_json("/models/counter/predict", &body);
+        assert_eq!(reply.unwrap().status, 200);
+    }
+    server.terminate();
+    assert!(server.wait());
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    let warnings = text.lines().filter(|line| line.contains("Expected shape"));
+    assert_eq!(warnings.count(), 1, "{text}");
 }
