@@ -95,7 +95,7 @@ pub trait Session: Send + fmt::Debug {
     fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>>;
 
     /// Returns a handle that ends the run in progress; `None` where the engine cannot end one.
-    /// Called once, before the first run under the watchdog.
+    /// Called before the first run that may be ended.
     fn terminator(&self) -> Option<Arc<dyn Terminate>> {
         None
     }

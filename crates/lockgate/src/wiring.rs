@@ -60,6 +60,7 @@ pub(crate) async fn start(
     };
     let server = Server::start(ServerOptions {
         poll_interval: config.poll_interval,
+        load_timeout: config.load_timeout,
         default_timeout: config.default_timeout,
         max_queue_rows: config.max_queue_rows,
         store,

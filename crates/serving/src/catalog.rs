@@ -7,6 +7,7 @@
 pub(crate) mod artifact;
 mod batch_invariance;
 mod batching;
+pub(crate) mod cancellation;
 pub(crate) mod layout;
 pub(crate) mod settings;
 pub(crate) mod version;

@@ -114,6 +114,7 @@ impl Server {
         let intervals = Intervals {
             poll: options.poll_interval,
             debounce: options.debounce,
+            load_timeout: options.load_timeout,
         };
         let changes = Arc::new(Notify::new());
         // The watch comes first: a change during the first scan is found by the next one.

@@ -29,6 +29,9 @@ pub(crate) struct RawConfig {
     /// Time between two scans of the folders; file system notifications come sooner
     #[arg(long, value_name = "MS", help_heading = "Models")]
     pub(crate) poll_interval_ms: Option<u64>,
+    /// Time after which a load of a model version has failed
+    #[arg(long, value_name = "MS", help_heading = "Models")]
+    pub(crate) load_timeout_ms: Option<u64>,
     /// Allow clients to load, unload and change models
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Models")]

@@ -14,6 +14,7 @@ use contract::{
 };
 
 use super::batching::{BatchingDecision, decide};
+use super::cancellation::LoadCancellation;
 use super::layout::{EngineArtifact, missing_artifact};
 use super::settings::VersionSettings;
 use super::warmup::calibration::calibrate;
@@ -41,16 +42,17 @@ impl VersionLoader {
     /// Opens, checks, warms up and starts a version. Blocks.
     ///
     /// # Errors
-    /// The reason why the version cannot be served.
+    /// The reason why the version cannot be served, or `unavailable` when the load was cancelled.
     pub(crate) fn open(
         &self,
         model: &ModelName,
         version: &Version,
         version_artifact: &VersionArtifact,
+        cancellation: &LoadCancellation,
     ) -> Result<Arc<LoadedVersion>> {
         let settings = &version_artifact.settings;
         let (engine, artifact) = self.choose_engine(version_artifact)?;
-        let (mut loaded, batching) = load(engine, artifact, settings)?;
+        let (mut loaded, batching) = load(engine, artifact, settings, cancellation)?;
         check_image(&loaded.signature, settings)?;
         let names = (model.clone(), version.clone());
         let info = model_info(names, engine, artifact, settings, &loaded, &batching);
@@ -62,6 +64,7 @@ impl VersionLoader {
                 curve = calibrate(&info, &settings.warmup, session.as_mut());
             }
         }
+        cancellation.check()?;
         let max_rows = match batching.is_batching {
             true => settings.batching.max_rows.get(),
             false => 1,
@@ -118,6 +121,7 @@ fn load(
     engine: &dyn Engine,
     artifact: &EngineArtifact,
     settings: &VersionSettings,
+    cancellation: &LoadCancellation,
 ) -> Result<(LoadedModel, BatchingDecision)> {
     let spec = LoadSpec {
         path: artifact.path.clone(),
@@ -127,11 +131,13 @@ fn load(
         options: settings.options.clone(),
     };
     let mut loaded = engine.load(&spec)?;
+    cancellation.watch(&loaded.sessions)?;
     check_session_count(loaded.sessions.len(), settings)?;
     let Some(session) = loaded.sessions.first_mut() else {
         return Err(Error::internal("the engine opened no session"));
     };
     let batching = decide(&loaded.signature, settings, session.as_mut())?;
+    cancellation.check()?;
     if loaded.pads_rows && !batching.is_batching && spec.max_batch_rows.is_some() {
         drop(loaded);
         let max_batch_rows = None;
@@ -139,6 +145,7 @@ fn load(
             max_batch_rows,
             ..spec
         })?;
+        cancellation.watch(&loaded.sessions)?;
         check_session_count(loaded.sessions.len(), settings)?;
     }
     Ok((loaded, batching))

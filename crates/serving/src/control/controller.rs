@@ -2,12 +2,12 @@
 //!
 //! It waits for the first of a call, a finished load, a drained version, a change on disk, the next
 //! scan and the end of a bandit period, applies it to the state, and publishes a new snapshot.
-//! Loads run one at a time on a thread that may block, so two large models never need memory for
-//! both at once.
+//! Scans and loads run on threads that may block, and neither can hold up the others for ever.
 
 mod bandits;
 mod change;
 mod command;
+mod loads;
 mod memory;
 mod rollout_routing;
 
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::desired::DesiredState;
 use super::persistence::DesiredStateStore;
 use super::plan::Timing;
-use super::snapshot::{Load, ReleaseSignal, ServedVersion, Snapshot};
+use super::snapshot::Snapshot;
 use super::state::{LoadJob, RepositoryState, Retired, RolloutRouting};
 use crate::catalog::layout::{Scan, Scanner};
 use crate::catalog::version::VersionLoader;
@@ -35,10 +35,14 @@ pub(crate) use rollout_routing::RolloutResult;
 
 use bandits::Periods;
 use change::VersionLoad;
-use memory::resident_bytes;
+use loads::{FinishedLoad, LoadResult, Loads};
 
 /// Delay of a scan after a change: changes come in bursts, and most of one should be over.
 const BURST_DELAY: Duration = Duration::from_millis(200);
+
+/// The time after which the controller no longer waits for a scan, whose result is taken when it
+/// comes. A scan of a hundred models takes a few milliseconds.
+const SCAN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The debounce of a plan that follows no scan: the files may have changed since the last one.
 const NEVER: Duration = Duration::MAX;
@@ -50,22 +54,18 @@ pub(crate) struct Intervals {
     pub(crate) poll: Duration,
     /// Time for which files must stay unchanged before a version is loaded.
     pub(crate) debounce: Duration,
+    /// Time after which a load has failed.
+    pub(crate) load_timeout: Duration,
 }
 
 #[derive(Debug)]
 enum Event {
     Command(Command),
-    Loaded(LoadJob, Result<(Arc<ServedVersion>, ReleaseSignal)>),
+    Load(Option<FinishedLoad>),
     Drained(u64),
     Changed,
     ScanDue,
     PeriodEnded,
-}
-
-#[derive(Debug)]
-struct RunningLoad {
-    job: LoadJob,
-    task: JoinHandle<Result<(Arc<ServedVersion>, ReleaseSignal)>>,
 }
 
 /// Dependencies of the controller.
@@ -100,7 +100,9 @@ pub(crate) struct RepositoryController {
     published: Arc<ArcSwap<Snapshot>>,
     intervals: Intervals,
     state: RepositoryState,
-    running: Option<RunningLoad>,
+    running: Loads,
+    /// A scan that takes longer than [`SCAN_LIMIT`].
+    slow_scan: Option<JoinHandle<Scan>>,
     drains: JoinSet<u64>,
     loads: Vec<(ModelName, oneshot::Sender<Result<()>>)>,
     rescans: Vec<oneshot::Sender<()>>,
@@ -132,7 +134,8 @@ impl RepositoryController {
             defaults: BTreeMap::new(),
             file_splits: BTreeMap::new(),
             state: RepositoryState::default(),
-            running: None,
+            running: Loads::new(dependencies.intervals.load_timeout),
+            slow_scan: None,
             drains: JoinSet::new(),
             loads: Vec::new(),
             rescans: Vec::new(),
@@ -166,7 +169,7 @@ impl RepositoryController {
                     Some(command) => Event::Command(command),
                     None => return,
                 },
-                result = finished(&mut self.running) => result,
+                event = self.running.next() => Event::Load(event),
                 Some(drained) = self.drains.join_next() => match drained {
                     Ok(drain_id) => Event::Drained(drain_id),
                     // Waiting cannot panic and is never aborted.
@@ -225,7 +228,8 @@ impl RepositoryController {
                 self.state.release_warm(&model, &version);
                 self.plan(&model, NEVER, false);
             }
-            Event::Loaded(job, result) => {
+            Event::Load(None) => {}
+            Event::Load(Some((job, result))) => {
                 let (model, version) = (job.model.clone(), job.version.clone());
                 self.finish(job, result);
                 self.record_content(&model, &version).await;
@@ -247,13 +251,23 @@ impl RepositoryController {
     /// Reads the roots and plans; `asked` is loaded without the debounce.
     async fn scan(&mut self, asked: Option<&ModelName>) -> Result<()> {
         let scanner = self.scanner.clone();
-        let scan = tokio::task::spawn_blocking(move || scanner.scan(SystemTime::now())).await;
-        match scan {
-            Ok(scan) => self.apply_scan(scan, false, asked),
-            Err(error) => {
+        let start = || tokio::task::spawn_blocking(move || scanner.scan(SystemTime::now()));
+        let mut task = self.slow_scan.take().unwrap_or_else(start);
+        self.next_scan = Instant::now() + self.intervals.poll;
+        match tokio::time::timeout(SCAN_LIMIT, &mut task).await {
+            Ok(Ok(scan)) => self.apply_scan(scan, false, asked),
+            Ok(Err(error)) => {
                 tracing::error!(%error, "failed to scan repository");
-                self.next_scan = Instant::now() + self.intervals.poll;
                 Err(Error::internal(format!("scan of the repository: {error}")))
+            }
+            Err(_) => {
+                // Its thread cannot be ended, and another scan would only wait as well.
+                self.slow_scan = Some(task);
+                tracing::warn!(limit = ?SCAN_LIMIT, "scanning repository takes long");
+                Err(Error::new(
+                    Code::Unavailable,
+                    "the model repository does not answer; its file system may hang",
+                ))
             }
         }
     }
@@ -306,32 +320,14 @@ impl RepositoryController {
     }
 
     fn start_next_load(&mut self) {
-        if self.running.is_some() {
-            return;
+        while self.running.can_start()
+            && let Some(job) = self.state.next_job()
+        {
+            self.running.start(job, &self.version_loader);
         }
-        let Some(job) = self.state.next_job() else {
-            return;
-        };
-        let (version_loader, request) = (Arc::clone(&self.version_loader), job.clone());
-        let started = Instant::now();
-        let task = tokio::task::spawn_blocking(move || {
-            let memory = resident_bytes();
-            let loaded_version =
-                version_loader.open(&request.model, &request.version, &request.artifact)?;
-            let load = Load {
-                time: started.elapsed(),
-                fingerprint: request.artifact.fingerprint.to_string(),
-                // Loads run one at a time, so most of the growth belongs to this one.
-                memory_bytes: resident_bytes()
-                    .zip(memory)
-                    .map(|(now, b)| now.saturating_sub(b)),
-            };
-            Ok(ServedVersion::new(loaded_version, load))
-        });
-        self.running = Some(RunningLoad { job, task });
     }
 
-    fn finish(&mut self, job: LoadJob, result: Result<(Arc<ServedVersion>, ReleaseSignal)>) {
+    fn finish(&mut self, job: LoadJob, result: LoadResult) {
         let (model, version) = (&job.model, &job.version);
         match &result {
             Ok((served, _)) => {
@@ -375,22 +371,6 @@ impl RepositoryController {
         let observe: &dyn Observe = &*self.version_loader.observe;
         snapshot.report_changes(&before, observe);
     }
-}
-
-/// Waits for the end of the running load; forever when there is none.
-async fn finished(running: &mut Option<RunningLoad>) -> Event {
-    let Some(RunningLoad { task, .. }) = running.as_mut() else {
-        return std::future::pending().await;
-    };
-    let result = task.await;
-    let Some(RunningLoad { job, .. }) = running.take() else {
-        return std::future::pending().await;
-    };
-    let result = result.unwrap_or_else(|error| {
-        let sentence = "the engine failed while loading; see the server log";
-        Err(Error::new(Code::EngineFailed, sentence).with_diagnostic(error.to_string()))
-    });
-    Event::Loaded(job, result)
 }
 
 /// Sends a reply, unless the caller went away.

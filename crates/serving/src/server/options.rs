@@ -20,6 +20,9 @@ const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// The default debounce time, several times the pause between two files of one copy.
 const DEFAULT_DEBOUNCE: Duration = Duration::from_secs(1);
 
+/// Long enough for tens of gigabytes over a network, with the trial and the warm-up.
+const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// Some seconds of work for a small model, and little memory for a large one.
 const DEFAULT_MAX_QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
@@ -42,6 +45,9 @@ pub struct ServerOptions {
     /// The time for which a version must stay unchanged before it is loaded, so that no half copy
     /// is.
     pub debounce: Duration,
+    /// The time after which a load has failed. Its thread is abandoned when the engine does not end
+    /// it.
+    pub load_timeout: Duration,
     /// The time limit of a request, for models and callers that set none.
     pub default_timeout: Option<Duration>,
     /// The most rows that wait, for models that do not set it.
@@ -79,6 +85,7 @@ impl ServerOptions {
             cores,
             poll_interval: DEFAULT_POLL_INTERVAL,
             debounce: DEFAULT_DEBOUNCE,
+            load_timeout: DEFAULT_LOAD_TIMEOUT,
             default_timeout: None,
             max_queue_rows: DEFAULT_MAX_QUEUE_ROWS,
             store: Arc::new(MemoryStore::default()),

@@ -47,7 +47,8 @@ fn open_with(
         exposes_engine_errors: true,
     };
     let (model, version) = (ModelName::new("m").unwrap(), Version::new("1").unwrap());
-    version_loader.open(&model, &version, &version_artifact)
+    let cancellation = LoadCancellation::default();
+    version_loader.open(&model, &version, &version_artifact, &cancellation)
 }
 
 #[test]
