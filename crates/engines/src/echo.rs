@@ -253,7 +253,7 @@ fn zeros(spec: &TensorSpec, n_rows: usize) -> Result<Tensor> {
     let sizes = spec.dims.iter().enumerate().map(|(index, dim)| match dim {
         Dimension::Fixed(size) => *size,
         Dimension::Dynamic | Dimension::Symbol(_) if index == 0 => n_rows,
-        Dimension::Dynamic | Dimension::Symbol(_) => 1,
+        Dimension::Dynamic | Dimension::Symbol(_) | Dimension::Rest => 1,
     });
     Tensor::zeros(spec.element_type, sizes.collect())
 }

@@ -18,6 +18,8 @@ pub enum Dimension {
     Dynamic,
     /// Any size, the same for every dimension with this symbol.
     Symbol(String),
+    /// Any number of dimensions of any size: the only one of a tensor of unknown rank.
+    Rest,
 }
 
 impl Dimension {
@@ -26,7 +28,7 @@ impl Dimension {
     pub fn fixed(&self) -> Option<usize> {
         match self {
             Self::Fixed(size) => Some(*size),
-            Self::Dynamic | Self::Symbol(_) => None,
+            Self::Dynamic | Self::Symbol(_) | Self::Rest => None,
         }
     }
 }
@@ -55,13 +57,17 @@ impl TensorSpec {
             .collect()
     }
 
+    /// Returns whether the number of its dimensions is unknown.
+    #[must_use]
+    pub fn has_unknown_rank(&self) -> bool {
+        self.dims == [Dimension::Rest]
+    }
+
     fn accepts(&self, shape: &Shape) -> bool {
-        shape.rank() == self.dims.len()
-            && self
-                .dims
-                .iter()
-                .zip(shape.dims())
-                .all(|(dim, &size)| dim.fixed().is_none_or(|fixed| fixed == size))
+        let fits =
+            |(dim, &size): (&Dimension, &usize)| dim.fixed().is_none_or(|fixed| fixed == size);
+        self.has_unknown_rank()
+            || shape.rank() == self.dims.len() && self.dims.iter().zip(shape.dims()).all(fits)
     }
 }
 
@@ -96,7 +102,7 @@ impl Signature {
         let mut symbol: Option<&str> = None;
         let mut specs = self.inputs.iter().chain(&self.outputs);
         let starts_alike = specs.all(|spec| match spec.dims.first() {
-            None | Some(Dimension::Fixed(_)) => false,
+            None | Some(Dimension::Fixed(_) | Dimension::Rest) => false,
             Some(Dimension::Dynamic) => true,
             Some(Dimension::Symbol(name)) => *symbol.get_or_insert(name) == name,
         });
@@ -113,8 +119,10 @@ impl Signature {
     #[must_use]
     pub fn starts_dynamically(&self) -> bool {
         let mut specs = self.inputs.iter().chain(&self.outputs);
-        let is_dynamic =
-            |spec: &TensorSpec| spec.dims.first().is_some_and(|dim| dim.fixed().is_none());
+        let is_dynamic = |spec: &TensorSpec| {
+            let first = spec.dims.first();
+            !spec.has_unknown_rank() && first.is_some_and(|dim| dim.fixed().is_none())
+        };
         !self.inputs.is_empty() && specs.all(is_dynamic)
     }
 
@@ -147,9 +155,10 @@ impl Signature {
             let Some((index, spec)) = self.input(&input.name) else {
                 return Err(self.unknown_input(&input.name));
             };
-            check_tensor(spec, &input.tensor)?;
+            let tensor = scalar_from_one(spec, input.tensor)?;
+            check_tensor(spec, &tensor)?;
             let slot = bound.get_mut(index);
-            if slot.and_then(|slot| slot.replace(input.tensor)).is_some() {
+            if slot.and_then(|slot| slot.replace(tensor)).is_some() {
                 return Err(Error::invalid(format!(
                     "input `{}` already exists in request; send it once",
                     input.name
@@ -222,6 +231,15 @@ impl Signature {
             }
         }
         Ok(())
+    }
+}
+
+/// Takes a list of one element for a scalar: the protocol of Triton has no scalars, so its clients
+/// send these.
+fn scalar_from_one(spec: &TensorSpec, tensor: Tensor) -> Result<Tensor> {
+    match spec.dims.is_empty() && tensor.shape().dims() == [1] {
+        true => tensor.reshaped([].into()),
+        false => Ok(tensor),
     }
 }
 

@@ -94,6 +94,8 @@ pub(super) struct Inspection {
     pub(super) external_data: ExternalData,
     /// The bytes by which the file is too short for the fields that it starts.
     pub(super) n_missing_bytes: u64,
+    /// The inputs and outputs whose declaration has no shape.
+    pub(super) unranked: HashSet<String>,
 }
 
 /// Inspects the model in a file.
@@ -106,12 +108,14 @@ pub(super) fn inspect(file: &Path) -> Inspection {
             has_zip_map: model.has_zip_map(),
             external_data: mem::take(&mut model.graph.external_data),
             n_missing_bytes: 0,
+            unranked: mem::take(&mut model.graph.unranked),
             data_dependent_cost: model.data_dependent_cost(),
         },
         Err(_) => Inspection {
             has_zip_map: false,
             external_data: ExternalData::new(),
             n_missing_bytes: n_missing_bytes(file).unwrap_or(0),
+            unranked: HashSet::new(),
             data_dependent_cost: Some(
                 "the operators of the model, which cannot be read".to_owned(),
             ),
@@ -152,6 +156,8 @@ struct Graph {
     inputs: Vec<String>,
     initializers: HashSet<String>,
     external_data: ExternalData,
+    /// The inputs and outputs whose declaration has no shape.
+    unranked: HashSet<String>,
 }
 
 /// The relevant part of a node.
@@ -243,10 +249,13 @@ impl Graph {
                 }
                 self.nodes.push(Node::read(&mut field.message()?)?);
             } else if number == numbers.input {
-                self.inputs.push(match numbers.has_typed_inputs {
-                    true => name(&mut field.message()?, 1)?,
+                let name = match numbers.has_typed_inputs {
+                    true => self.read_declaration(&mut field.message()?)?,
                     false => field.text()?,
-                });
+                };
+                self.inputs.push(name);
+            } else if numbers.has_typed_inputs && number == OUTPUT {
+                self.read_declaration(&mut field.message()?)?;
             } else if Some(number) == numbers.initializer {
                 let mut tensor = field.message()?;
                 let name = declarations::initializer(&mut tensor, &mut self.external_data)?;
@@ -254,6 +263,18 @@ impl Graph {
             }
             Ok(())
         })
+    }
+
+    /// Reads the declaration of an input or output and returns its name.
+    fn read_declaration<R: Read + Seek>(
+        &mut self,
+        message: &mut Message<'_, R>,
+    ) -> Result<String, Malformed> {
+        let declaration = declarations::declaration(message)?;
+        if !declaration.has_rank {
+            self.unranked.insert(declaration.name.clone());
+        }
+        Ok(declaration.name)
     }
 
     fn data_dependent_cost(&self) -> Option<String> {

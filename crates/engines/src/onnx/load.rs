@@ -3,7 +3,7 @@
 //! Decision: everything is checked before the runtime reads the file, and sessions are opened one
 //! at a time. Memory returns to the system when the last handle of a session is dropped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -33,7 +33,8 @@ pub(super) fn load(runtime: &Runtime, spec: &LoadSpec) -> Result<LoadedModel> {
     let (_, threads) = layout::counts(&spec.concurrency, &settings.provider);
     let (first, settings) = open_first(runtime, &source, &settings, threads)?;
     source.log.opened();
-    let signature = signature::signature(&first, settings.has_optional_inputs)
+    let unranked = &source.inspection.unranked;
+    let signature = signature::signature(&first, settings.has_optional_inputs, unranked)
         .map_err(|error| error.in_context(format_args!("`{}`", source.file.display())))?;
     let metadata = signature::metadata(&first);
     let memory = Arc::new(TrimOnDrop);
@@ -150,7 +151,8 @@ fn open_first(
     let is_open = settings.arena.is_none() || settings.memory_pattern.is_none();
     let with_arena = resolved(true);
     let session = open(runtime, source, &with_arena, threads)?;
-    let varies = signature::signature(&session, settings.has_optional_inputs)
+    let unranked = &source.inspection.unranked;
+    let varies = signature::signature(&session, settings.has_optional_inputs, unranked)
         .is_ok_and(|signature| signature::varies_beyond_rows(&signature));
     if !(is_open && varies && settings.provider.is_cpu()) {
         return Ok((session, with_arena));
@@ -219,7 +221,7 @@ pub(super) fn try_provider(runtime: &Runtime, provider: &str) -> Result<()> {
             .and_then(|mut builder| builder.commit_from_memory(ONE_NODE))
     };
     let session = session.map_err(|error| failed(error_text(&error)))?;
-    let signature = signature::signature(&session, true)?;
+    let signature = signature::signature(&session, true, &HashSet::new())?;
     let input = Tensor::from_values([1].into(), vec![2_f32])?;
     let outputs = OnnxSession::new(
         OpenSession::new(&session, false, &Arc::new(TrimOnDrop)),

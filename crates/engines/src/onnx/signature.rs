@@ -4,7 +4,7 @@
 //! optional input. Inputs and outputs that are not tensors are rejected when the model is loaded,
 //! not when a request arrives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use contract::{Code, Dimension, Error, Result, Signature, TensorSpec};
 use ort::session::Session;
@@ -15,11 +15,24 @@ use super::value;
 /// The version that the runtime returns for a model that states none.
 const NO_VERSION: [i64; 2] = [0, i64::MAX];
 
-/// Returns the signature of a session, with or without its optional inputs.
-pub(super) fn signature(session: &Session, has_optional_inputs: bool) -> Result<Signature> {
+/// Returns the signature of a session, with or without its optional inputs. `unranked` are the
+/// inputs and outputs that the file declares without a shape, which the runtime reports as scalars.
+pub(super) fn signature(
+    session: &Session,
+    has_optional_inputs: bool,
+    unranked: &HashSet<String>,
+) -> Result<Signature> {
+    let with_rank = |spec: TensorSpec| match spec.dims.is_empty() && unranked.contains(&spec.name) {
+        true => TensorSpec {
+            dims: vec![Dimension::Rest],
+            ..spec
+        },
+        false => spec,
+    };
     let mut inputs = Vec::new();
     for outlet in session.inputs() {
-        inputs.push(tensor_spec("input", outlet.name(), outlet.dtype(), false)?);
+        let spec = tensor_spec("input", outlet.name(), outlet.dtype(), false)?;
+        inputs.push(with_rank(spec));
     }
     if has_optional_inputs {
         for outlet in session.overridable_initializers() {
@@ -28,7 +41,8 @@ pub(super) fn signature(session: &Session, has_optional_inputs: bool) -> Result<
     }
     let mut outputs = Vec::new();
     for outlet in session.outputs() {
-        outputs.push(tensor_spec("output", outlet.name(), outlet.dtype(), false)?);
+        let spec = tensor_spec("output", outlet.name(), outlet.dtype(), false)?;
+        outputs.push(with_rank(spec));
     }
     Ok(Signature { inputs, outputs })
 }
@@ -108,10 +122,10 @@ fn is_placeholder(symbol: &str) -> bool {
 
 /// Returns whether any dimension but the first of a tensor differs from run to run.
 pub(super) fn varies_beyond_rows(signature: &Signature) -> bool {
-    signature
-        .inputs
-        .iter()
-        .any(|spec| spec.dims.iter().skip(1).any(|dim| dim.fixed().is_none()))
+    signature.inputs.iter().any(|spec| {
+        let mut rest = spec.dims.iter().skip(1);
+        spec.has_unknown_rank() || rest.any(|dim| dim.fixed().is_none())
+    })
 }
 
 /// Returns the metadata of the file: its own keys unchanged, the fields of the format under

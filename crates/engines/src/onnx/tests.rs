@@ -154,6 +154,26 @@ fn the_signature_comes_from_the_file() {
 }
 
 #[test]
+fn tensors_without_a_declared_shape_take_any_rank() {
+    let model = OnnxModel::identity(ElementType::F32, "...");
+    let mut loaded = load(&model).unwrap();
+    assert!(loaded.signature.inputs[0].has_unknown_rank());
+    assert!(loaded.signature.outputs[0].has_unknown_rank());
+    let scalar = load(&OnnxModel::identity(ElementType::F32, "")).unwrap();
+    assert_eq!(scalar.signature.inputs[0].dims, []);
+    for shape in [
+        Shape::from([]),
+        [3].into(),
+        [2, 0, 3].into(),
+        [1, 1, 1, 1].into(),
+    ] {
+        let input = Tensor::zeros(ElementType::F32, shape).unwrap();
+        let outputs = loaded.sessions[0].run(&[Some(input.clone())], &[0]);
+        assert_eq!(outputs.unwrap(), [input]);
+    }
+}
+
+#[test]
 fn an_input_with_a_default_is_optional_unless_the_options_hide_it() {
     let default = Tensor::from_values([1].into(), vec![10_f32]).unwrap();
     let model = OnnxModel::new()

@@ -33,11 +33,13 @@ pub struct OnnxModel {
     has_ml_operators: bool,
 }
 
-/// Dimensions from text: a number, the name of a symbol, or `?` for any size; `""` is a scalar.
+/// Dimensions from text: a number, the name of a symbol, or `?` for any size; `""` is a scalar, and
+/// `...` any number of dimensions.
 #[must_use]
 pub fn dims(text: &str) -> Vec<Dimension> {
     let one = |word: &str| match (word.trim(), word.trim().parse()) {
         ("?", _) => Dimension::Dynamic,
+        ("...", _) => Dimension::Rest,
         (_, Ok(size)) => Dimension::Fixed(size),
         (symbol, Err(_)) => Dimension::Symbol(symbol.to_owned()),
     };
@@ -283,11 +285,15 @@ fn tensor_type(data_type: u64, dims: &[Dimension]) -> Message {
         let dim = match dim {
             Dimension::Fixed(size) => Message::default().number(1, *size as u64),
             Dimension::Symbol(name) => Message::default().bytes(2, name),
-            Dimension::Dynamic => Message::default(),
+            Dimension::Dynamic | Dimension::Rest => Message::default(),
         };
         shape = shape.message(1, &dim);
     }
-    let tensor = Message::default().number(1, data_type).message(2, &shape);
+    let tensor = Message::default().number(1, data_type);
+    let tensor = match dims == [Dimension::Rest] {
+        true => tensor,
+        false => tensor.message(2, &shape),
+    };
     Message::default().message(1, &tensor)
 }
 

@@ -43,7 +43,8 @@ fn inputs(stable: &[TensorSpec], candidate: &[TensorSpec]) -> Option<String> {
 fn accepts_sizes(new: &TensorSpec, old: &TensorSpec) -> bool {
     let mut sizes = new.dims.iter().zip(&old.dims);
     let accepts = sizes.all(|(new, old)| new.fixed().is_none() || new.fixed() == old.fixed());
-    accepts && new.dims.len() == old.dims.len()
+    let has_rank = new.dims.len() == old.dims.len() && !old.has_unknown_rank();
+    new.has_unknown_rank() || accepts && has_rank
 }
 
 fn outputs(stable: &[TensorSpec], candidate: &[TensorSpec]) -> Option<String> {

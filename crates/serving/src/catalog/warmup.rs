@@ -97,9 +97,12 @@ fn run(info: &ModelInfo, settings: &Warmup, n_rows: Option<NonZeroUsize>) -> Res
             inputs.push(None);
             continue;
         }
-        let dims: Vec<_> = (0..spec.dims.len())
-            .map(|axis| sizes.of(spec, axis))
-            .collect();
+        let given = settings.shapes.get(&spec.name);
+        let rank = match spec.has_unknown_rank() {
+            true => given.map_or(1, Vec::len),
+            false => spec.dims.len(),
+        };
+        let dims: Vec<_> = (0..rank).map(|axis| sizes.of(spec, axis)).collect();
         is_certain &= dims.iter().all(Option::is_some);
         let shape = dims.iter().map(|dim| dim.unwrap_or(1)).collect();
         inputs.push(Some(Tensor::zeros(spec.element_type, shape)?));
@@ -152,7 +155,7 @@ impl<'a> Sizes<'a> {
         }
         match spec.dims.get(axis)? {
             Dimension::Fixed(size) => Some(*size),
-            Dimension::Dynamic => None,
+            Dimension::Dynamic | Dimension::Rest => None,
             Dimension::Symbol(symbol) => self.symbols.get(symbol.as_str()).copied(),
         }
     }
@@ -171,7 +174,8 @@ pub(crate) fn check_shapes(signature: &Signature, settings: &Warmup) -> Result<(
         };
         let fits =
             |(dim, size): (&Dimension, &usize)| dim.fixed().is_none_or(|fixed| fixed == *size);
-        if shape.len() != spec.dims.len() || !spec.dims.iter().zip(shape).all(fits) {
+        let fits_rank = spec.has_unknown_rank() || shape.len() == spec.dims.len();
+        if !fits_rank || !spec.dims.iter().zip(shape).all(fits) {
             return Err(Error::invalid(format!(
                 "`warmup.shapes` in `model.yaml`: input `{name}` has shape {:?}, got {shape:?}",
                 spec.wire_shape()

@@ -130,3 +130,46 @@ fn a_symbol_that_also_stands_elsewhere_is_no_batch_dimension() {
     assert!(!with(symbol("N")).has_batch_dimension());
     assert!(with(symbol("M")).has_batch_dimension());
 }
+
+#[test]
+fn an_input_of_unknown_rank_takes_any_shape_and_is_never_joined() {
+    let spec = || spec("x", &[Dimension::Rest]);
+    let signature = Signature {
+        inputs: vec![spec()],
+        outputs: vec![spec()],
+    };
+    for shape in [
+        Shape::from([]),
+        [0].into(),
+        [2, 3].into(),
+        [1, 2, 3, 4].into(),
+    ] {
+        let tensor = Tensor::zeros(signature.inputs[0].element_type, shape.clone()).unwrap();
+        let input = NamedTensor {
+            name: "x".to_owned(),
+            tensor,
+        };
+        let bound = signature.bind_inputs(vec![input]).unwrap();
+        assert_eq!(bound[0].as_ref().unwrap().shape(), &shape);
+    }
+    assert!(!signature.has_batch_dimension());
+    assert!(!signature.starts_dynamically());
+}
+
+#[test]
+fn a_list_of_one_element_is_taken_for_a_scalar_and_nothing_else_is() {
+    let signature = Signature {
+        inputs: vec![spec("x", &[])],
+        outputs: Vec::new(),
+    };
+    let bound = |shape: Shape| {
+        let tensor = Tensor::zeros(signature.inputs[0].element_type, shape).unwrap();
+        let name = "x".to_owned();
+        let bound = signature.bind_inputs(vec![NamedTensor { name, tensor }])?;
+        Ok::<_, Error>(bound[0].as_ref().unwrap().shape().rank())
+    };
+    assert_eq!(bound([].into()).unwrap(), 0);
+    assert_eq!(bound([1].into()).unwrap(), 0);
+    assert!(bound([2].into()).is_err());
+    assert!(bound([1, 1].into()).is_err());
+}

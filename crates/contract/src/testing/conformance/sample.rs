@@ -32,7 +32,7 @@ pub fn sample_inputs(
             Dimension::Fixed(size) => *size,
             Dimension::Dynamic if position == 0 => rows,
             Dimension::Symbol(_) if Some(dim) == symbol => rows,
-            Dimension::Dynamic | Dimension::Symbol(_) => DYNAMIC_SIZE,
+            Dimension::Dynamic | Dimension::Symbol(_) | Dimension::Rest => DYNAMIC_SIZE,
         };
         let shape: Shape = spec.dims.iter().enumerate().map(size).collect();
         sample(spec.element_type, shape, seed + index).map(Some)

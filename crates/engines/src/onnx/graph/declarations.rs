@@ -11,6 +11,10 @@ pub(in crate::onnx) type ExternalData = BTreeMap<String, u64>;
 /// The place of the data of an initializer that is in another file.
 const EXTERNAL: u64 = 1;
 
+/// The field of a type that says that it is a tensor, and that of the tensor with its shape.
+const TENSOR: u64 = 1;
+const SHAPE: u64 = 2;
+
 /// Reads an initializer: returns its name, and records its external data.
 pub(super) fn initializer<R: Read + Seek>(
     tensor: &mut Message<'_, R>,
@@ -49,4 +53,41 @@ pub(super) fn initializer<R: Read + Seek>(
         *n_bytes = u64::saturating_add(offset, length).max(*n_bytes);
     }
     Ok(name)
+}
+
+/// The declaration of an input or output.
+#[derive(Debug)]
+pub(super) struct Declaration {
+    /// Its name.
+    pub(super) name: String,
+    /// False for a tensor without a shape.
+    pub(super) has_rank: bool,
+}
+
+/// Reads the declaration of an input or output.
+pub(super) fn declaration<R: Read + Seek>(
+    message: &mut Message<'_, R>,
+) -> Result<Declaration, Malformed> {
+    let mut declaration = Declaration {
+        name: String::new(),
+        has_rank: true,
+    };
+    message.each(|field| {
+        match field.number() {
+            1 => declaration.name = field.text()?,
+            2 => field.message()?.each(|field| {
+                if field.number() == TENSOR {
+                    declaration.has_rank = false;
+                    field.message()?.each(|field| {
+                        declaration.has_rank |= field.number() == SHAPE;
+                        Ok(())
+                    })?;
+                }
+                Ok(())
+            })?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(declaration)
 }

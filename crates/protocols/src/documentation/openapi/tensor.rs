@@ -19,6 +19,10 @@ const EXAMPLE_ELEMENTS: usize = 256;
 pub(super) fn nested(spec: &TensorSpec) -> AnySchema {
     let shape = spec.wire_shape();
     let description = format!("{} of shape {shape:?}", spec.element_type);
+    if spec.has_unknown_rank() {
+        let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+        return any.description(Some(description)).into();
+    }
     nested_dims(spec.element_type, &spec.dims, Some(description))
 }
 
@@ -66,7 +70,7 @@ fn element(element_type: ElementType) -> ObjectBuilder {
 /// Returns the schema of an input in the Open Inference Protocol: its data may be flat or nested.
 pub(super) fn wire_input(spec: &TensorSpec) -> AnySchema {
     match spec.dims.len() {
-        0 | 1 => wire_output(spec),
+        0 | 1 if !spec.has_unknown_rank() => wire_output(spec),
         // Not "one of": an empty list is both.
         _ => wire_tensor(spec, any_of(DATA, [flat(spec).into(), nested(spec)])),
     }
@@ -84,7 +88,7 @@ fn flat(spec: &TensorSpec) -> ArrayBuilder {
 }
 
 fn wire_tensor(spec: &TensorSpec, data: AnySchema) -> AnySchema {
-    let rank = Some(spec.dims.len());
+    let rank = (!spec.has_unknown_rank()).then_some(spec.dims.len());
     let shape = ArrayBuilder::new()
         .items(count(""))
         .min_items(rank)

@@ -153,7 +153,7 @@ impl Maker<'_> {
                 .split('+')
                 .map(|symbol| self.size_of_symbol(symbol.trim()))
                 .fold(0, usize::saturating_add),
-            Some(Dimension::Dynamic) | None => self.size,
+            Some(Dimension::Dynamic | Dimension::Rest) | None => self.size,
         }
     }
 
