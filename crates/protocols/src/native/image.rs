@@ -5,6 +5,7 @@
 //! there are cores, which also bounds the memory of decoded pictures.
 
 mod classes;
+mod container;
 mod geometry;
 mod picture;
 mod pixels;
@@ -24,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::classes::{Class, best_classes};
+use self::picture::PictureFile;
 use self::pixels::to_tensor;
 use super::decode::only_input;
 use super::encode::Provenance;
@@ -101,7 +103,7 @@ impl DecodeLimiter {
         let info = Arc::clone(info);
         let work = move || {
             let _permit = permit;
-            prepare_tensor(&info, &image, max_pixels)
+            prepare_tensor(&info, image, max_pixels)
         };
         let tensor = tokio::task::spawn_blocking(work)
             .await
@@ -110,9 +112,10 @@ impl DecodeLimiter {
     }
 }
 
-fn prepare_tensor(info: &ModelInfo, image: &[u8], max_pixels: usize) -> Result<Tensor> {
+fn prepare_tensor(info: &ModelInfo, image: Bytes, max_pixels: usize) -> Result<Tensor> {
     let settings = info.image.as_ref().ok_or_else(|| no_image_settings(info))?;
-    to_tensor(image, settings, only_input(info)?, max_pixels)
+    let file = PictureFile::read(image, max_pixels)?;
+    to_tensor(&file, settings, only_input(info)?, max_pixels)
 }
 
 fn no_image_settings(info: &ModelInfo) -> Error {

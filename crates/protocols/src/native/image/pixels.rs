@@ -7,16 +7,16 @@ use contract::{
 use half::{bf16, f16};
 
 use super::geometry::{center_cropped, resized};
-use super::picture::Picture;
+use super::picture::{Picture, PictureFile};
 
 /// Decodes, resizes, crops, converts and normalises a picture.
 pub(super) fn to_tensor(
-    file: &[u8],
+    file: &PictureFile,
     settings: &ImageInput,
     spec: &TensorSpec,
     max_pixels: usize,
 ) -> Result<Tensor> {
-    let mut picture = Picture::decode(file, max_pixels)?;
+    let mut picture = file.decode()?;
     if settings.channels == ImageChannels::Grey {
         picture = picture.into_grey();
     }

@@ -77,11 +77,22 @@ fn input(element_type: ElementType, rank: usize) -> TensorSpec {
     }
 }
 
+/// Reads a file and converts it to a tensor.
+fn decoded(
+    file: &[u8],
+    settings: &ImageInput,
+    spec: &TensorSpec,
+    max_pixels: usize,
+) -> Result<Tensor> {
+    let file = PictureFile::read(Bytes::copy_from_slice(file), max_pixels)?;
+    to_tensor(&file, settings, spec, max_pixels)
+}
+
 /// The mean and the largest difference between our tensor and the reference.
 fn difference(reference: &Reference) -> (f32, f32) {
     let settings = reference.settings.image_input();
     let file = read(&reference.image);
-    let tensor = to_tensor(&file, &settings, &input(ElementType::F32, 4), 1 << 24).unwrap();
+    let tensor = decoded(&file, &settings, &input(ElementType::F32, 4), 1 << 24).unwrap();
     assert_eq!(
         tensor.shape().dims(),
         reference.shape,
@@ -146,7 +157,7 @@ fn plain(channels: ImageChannels, layout: ImageLayout) -> ImageInput {
 
 fn pixels(file: &[u8], channels: ImageChannels, layout: ImageLayout) -> Vec<f32> {
     let settings = plain(channels, layout);
-    let tensor = to_tensor(file, &settings, &input(ElementType::F32, 4), 100).unwrap();
+    let tensor = decoded(file, &settings, &input(ElementType::F32, 4), 100).unwrap();
     tensor.to_vec::<f32>().unwrap()
 }
 
@@ -183,7 +194,7 @@ fn mean_and_deviation_follow_the_order_of_the_tensor() {
         std: vec![1.0, 2.0, 4.0],
         ..plain(ImageChannels::Bgr, ImageLayout::Nchw)
     };
-    let tensor = to_tensor(&file, &settings, &input(ElementType::F32, 4), 100).unwrap();
+    let tensor = decoded(&file, &settings, &input(ElementType::F32, 4), 100).unwrap();
     assert_eq!(tensor.to_vec::<f32>().unwrap(), [30.0, 5.0, -2.5]);
 }
 
@@ -203,7 +214,7 @@ fn every_kind_of_pixel_becomes_eight_bits_of_red_green_and_blue() {
 fn the_tensor_has_the_element_type_and_rank_of_the_input() {
     let file = png(::image::GrayImage::from_raw(2, 1, vec![7, 200]).unwrap());
     let settings = plain(ImageChannels::Grey, ImageLayout::Nhwc);
-    let tensor = |element_type, rank| to_tensor(&file, &settings, &input(element_type, rank), 100);
+    let tensor = |element_type, rank| decoded(&file, &settings, &input(element_type, rank), 100);
     let bytes = tensor(ElementType::U8, 3).unwrap();
     assert_eq!(bytes.shape().dims(), [1, 2, 1]);
     assert_eq!(bytes.to_vec::<u8>().unwrap(), [7, 200]);
@@ -223,9 +234,67 @@ fn a_resize_beyond_the_limit_is_refused() {
         resize: ImageResize::ShorterSide(256),
         ..plain(ImageChannels::Rgb, ImageLayout::Nchw)
     };
-    let error = to_tensor(&file, &settings, &input(ElementType::F32, 4), 1000).unwrap_err();
+    let error = decoded(&file, &settings, &input(ElementType::F32, 4), 1000).unwrap_err();
     assert_eq!(
         error.message(),
         "an image of 25600x256 is over the limit of 1000 pixels (`max_image_pixels`)"
+    );
+}
+
+/// The names of the small pictures, at least one in every format.
+const FORMATS: [&str; 11] = [
+    "baseline.jpg",
+    "progressive.jpg",
+    "restarts.jpg",
+    "cmyk.jpg",
+    "grey.jpg",
+    "plain.png",
+    "lossy.webp",
+    "lossless.webp",
+    "animated.webp",
+    "animated.gif",
+    "plain.bmp",
+];
+
+#[test]
+fn pictures_of_every_format_are_decoded_only_when_they_are_complete() {
+    for name in FORMATS {
+        let whole = read(&format!("formats/{name}"));
+        let rgb = |file: &[u8]| {
+            let settings = plain(ImageChannels::Rgb, ImageLayout::Nhwc);
+            decoded(file, &settings, &input(ElementType::F32, 4), 1000)
+        };
+        let shape = rgb(&whole).unwrap().shape().clone();
+        assert_eq!(shape.dims(), [1, 16, 24, 3], "{name}");
+        let accepted: Vec<_> = (0..whole.len())
+            .filter(|&n_bytes| rgb(&whole[..n_bytes]).is_ok())
+            .collect();
+        assert!(accepted.is_empty(), "{name}: {accepted:?}");
+    }
+}
+
+#[test]
+fn a_jpeg_cut_in_a_file_of_the_full_size_is_refused() {
+    for name in FORMATS.iter().filter(|name| name.ends_with(".jpg")) {
+        let mut file = read(&format!("formats/{name}"));
+        let middle = file.len() / 2;
+        file[middle..].fill(0);
+        assert!(PictureFile::read(file.into(), 1000).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn a_jpeg_with_damaged_data_is_refused() {
+    let mut file = read("formats/baseline.jpg");
+    let middle = file.len() - 40;
+    // No code of the usual tables has this many ones.
+    file[middle..middle + 8].copy_from_slice(&[0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0]);
+    let error = PictureFile::read(file.into(), 1000)
+        .unwrap()
+        .decode()
+        .unwrap_err();
+    assert!(
+        error.message().starts_with("the JPEG image is damaged: "),
+        "{error}"
     );
 }
