@@ -95,7 +95,7 @@ pub struct ServerInfo {
     pub is_gpu_available: bool,
     /// Is true when `load` and `unload` may be called; otherwise they are refused.
     pub is_control_enabled: bool,
-    /// Is true when `NaN` and infinities are written as `null`, for strict JSON readers.
+    /// Is true when `NaN` and infinities are written as `null` unless a request asks otherwise.
     pub is_strict_json: bool,
 }
 

@@ -32,8 +32,13 @@ pub(crate) use id::{new_request_id, request_id};
 pub(crate) use reply::{Reply, ReplyBody, StreamingReply};
 
 use crate::attributes::RestAttributes;
-use crate::context::Context;
+use crate::context::{Context, ServerInfo};
 use crate::tensor_json::JsonLimits;
+use crate::tensor_json::envelope::require_utf8;
+use crate::tensor_json::write::NonFinite;
+
+/// The query parameter for the spelling of NaN and infinities, named like the setting.
+pub(crate) const STRICT_JSON: &str = "strict_json";
 
 /// The encoding of errors, and early admission, of a family of routes.
 pub(crate) trait Dialect: 'static {
@@ -141,6 +146,7 @@ impl Call {
     /// # Errors
     /// `invalid_request`, naming the key that is wrong, such as `split[0].weight`.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        require_utf8(&self.body)?;
         let mut json = serde_json::Deserializer::from_slice(&self.body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
@@ -177,6 +183,23 @@ impl Call {
             query: &self.query,
             json,
             limits,
+        }
+    }
+
+    /// Returns the spelling of NaN and infinities in the reply: that of the query, otherwise that of
+    /// the server.
+    ///
+    /// # Errors
+    /// `invalid_request` for a value of `strict_json` that is not a boolean.
+    pub(crate) fn non_finite(&self, server: &ServerInfo) -> Result<NonFinite> {
+        match self.query_parameter(STRICT_JSON).as_deref() {
+            None => Ok(NonFinite::of(server.is_strict_json)),
+            Some("true") => Ok(NonFinite::Null),
+            Some("false") => Ok(NonFinite::Literal),
+            Some(other) => Err(Error::invalid(format!(
+                "`{STRICT_JSON}` must be `true` or `false`, got `{}`",
+                other.escape_debug()
+            ))),
         }
     }
 

@@ -114,7 +114,7 @@ pub(crate) struct RawConfig {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Models")]
     pub(crate) expose_engine_errors: Option<bool>,
-    /// Write NaN and infinities as `null`, for readers of strict JSON
+    /// Write NaN and infinities as `null`; `false` writes literals that are not JSON
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Network")]
     pub(crate) strict_json: Option<bool>,

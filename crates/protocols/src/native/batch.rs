@@ -10,7 +10,7 @@ use super::predict::predict_body;
 use crate::context::Context;
 use crate::rest::{Call, Reply, native_error};
 use crate::tensor_json::JsonLimits;
-use crate::tensor_json::envelope::{array_items, object_members};
+use crate::tensor_json::envelope::{array_items, object_members, require_utf8};
 
 /// Handles `POST /predict/batch`.
 pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply> {
@@ -49,6 +49,7 @@ fn with_arm((served_by, mut body): (ServedBy, Vec<u8>)) -> Vec<u8> {
 
 /// Returns the raw requests of a body: a bare array, or the array `requests`.
 fn requests<'a>(json: &'a [u8], ctx: &Context) -> Result<Vec<&'a [u8]>> {
+    require_utf8(json)?;
     let limits = JsonLimits::from(&ctx.limits);
     let list = match json.trim_ascii_start().starts_with(b"[") {
         true => json,

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::rest::Call;
 use crate::tensor_json::JsonLimits;
-use crate::tensor_json::envelope::{excerpt, object_members};
+use crate::tensor_json::envelope::{excerpt, object_members, require_utf8};
 use crate::tensor_json::read::read_nested;
 
 /// The number of keys that an error lists.
@@ -59,6 +59,7 @@ impl<'a> PredictBody<'a> {
                 "the body is empty; expected JSON such as `{\"data\": [[1, 2, 3]]}`",
             ));
         }
+        require_utf8(json)?;
         let members = object_members(json, limits)?;
         let mut body = Self {
             model: None,

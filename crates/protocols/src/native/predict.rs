@@ -17,7 +17,6 @@ use crate::context::Context;
 use crate::offload::{offload, output_bytes};
 use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
-use crate::tensor_json::write::NonFinite;
 
 /// Handles `POST /predict` and its longer forms.
 pub(crate) async fn predict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
@@ -35,6 +34,7 @@ pub(super) async fn predict_body(
     id: RequestId,
     json: Bytes,
 ) -> Result<(ServedBy, Vec<u8>)> {
+    let style = call.non_finite(&ctx.server)?;
     let (mut route, request) = {
         let (ctx, call) = (Arc::clone(ctx), Arc::clone(call));
         offload(json.len(), move || decode(&ctx, &call, id, &json)).await?
@@ -43,7 +43,6 @@ pub(super) async fn predict_body(
     let start = Instant::now();
     let response = ctx.infer.infer(route, request).await?;
     let latency = start.elapsed();
-    let style = NonFinite::of(ctx.server.is_strict_json);
     let body = offload(output_bytes(&response), move || {
         encode::prediction(&response, latency, style)
     });

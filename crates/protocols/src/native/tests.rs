@@ -472,6 +472,72 @@ async fn numbers_that_are_none_survive_both_ways() {
 }
 
 #[tokio::test]
+async fn a_request_chooses_between_strict_json_and_literals() {
+    let server = Arc::new(zoo());
+    let reply = |is_strict_json: bool, path: &'static str, body: &'static str| {
+        let mut ctx = Context::of(&server);
+        ctx.server.is_strict_json = is_strict_json;
+        let router = routes(&Arc::new(ctx));
+        async move {
+            let request = post_request(path, "application/json", body);
+            let (status, body) = send(&router, request).await;
+            (status, String::from_utf8(body).unwrap())
+        }
+    };
+    let body = "{\"data\": [[null, Infinity, -Infinity]]}";
+    let (null, literal) = ("[[null,null,null]]", "[[NaN,Infinity,-Infinity]]");
+    let path = "/models/digits/predict";
+    let cases = [
+        (true, path, null),
+        (false, path, literal),
+        (true, "/models/digits/predict?strict_json=false", literal),
+        (false, "/models/digits/predict?strict_json=true", null),
+    ];
+    for (is_strict_json, path, expected) in cases {
+        let (_, text) = reply(is_strict_json, path, body).await;
+        let expected = format!("{{\"predictions\":{expected},");
+        assert!(
+            text.starts_with(&expected),
+            "{path} {is_strict_json}: {text}"
+        );
+    }
+    let batch = "{\"requests\": [{\"model\": \"digits\", \"data\": [[null, 1, 2]]}]}";
+    let (_, text) = reply(true, "/predict/batch?strict_json=false", batch).await;
+    assert!(text.contains("[[NaN,1.0,2.0]]"), "{text}");
+    let (status, text) = reply(true, "/models/digits/predict?strict_json=no", body).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let expected = "`strict_json` must be `true` or `false`, got `no`";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_refused_wherever_they_are() {
+    let bodies: [&[u8]; 5] = [
+        b"{\"\xff\": 1, \"data\": [1, 2, 3]}",
+        b"{\"note\": \"\xff\", \"data\": [1, 2, 3]}",
+        b"{\"data\": [1, 2, 3], \"note\": {\"a\": [\"\xc3(\"]}}",
+        b"{\"data\": [1, 2, 3], \"note\": {\"\xed\xa0\x80\": 1}}",
+        b"{\"data\": [1, 2, 3], \"note\": [\xff]}",
+    ];
+    let router = router(zoo());
+    for body in bodies {
+        let batch = [b"{\"requests\": [", body, b"]}"].concat();
+        let cases = [
+            ("/models/digits/predict", body.to_vec()),
+            ("/predict/batch", batch),
+            ("/v1/feedback", body.to_vec()),
+        ];
+        for (path, body) in cases {
+            let shown = String::from_utf8_lossy(&body).into_owned();
+            let (status, reply) = send(&router, post_request(path, "application/json", body)).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {shown}");
+            let reply = String::from_utf8(reply).unwrap();
+            assert!(reply.contains("malformed JSON at byte "), "{path}: {reply}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_body_of_megabytes_is_answered_too() {
     let row = "[0.1234567, 0.1234567, 0.1234567]";
     let rows = vec![row; 40_000].join(", ");

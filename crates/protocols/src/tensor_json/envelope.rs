@@ -1,8 +1,8 @@
 //! Splitting of objects and arrays into the slices of their members, without parsing these.
 //!
 //! Decision: no tree and no second strict parser. A slice is found by its quotes and brackets
-//! alone; its consumer checks the text between brackets, so an unused member may hold anything that
-//! is balanced.
+//! alone; its consumer checks the text between brackets, so an unused member may hold any UTF-8 text
+//! that is balanced.
 
 use std::borrow::Cow;
 
@@ -14,6 +14,20 @@ use super::cursor::{Cursor, too_deep};
 
 /// The bytes that are examined together in a long row of numbers.
 const BLOCK_BYTES: usize = 64;
+
+/// Checks that a whole body is text, because members that are not used are not read.
+///
+/// # Errors
+/// `invalid_request`, with the place.
+pub(crate) fn require_utf8(json: &[u8]) -> Result<()> {
+    match str::from_utf8(json) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::invalid(format!(
+            "malformed JSON at byte {}: expected UTF-8 text",
+            error.valid_up_to()
+        ))),
+    }
+}
 
 /// Returns the members of the object `json`: key and raw value, in order.
 ///

@@ -12,9 +12,9 @@ const BYTES_PER_NUMBER: usize = 12;
 /// The spelling of numbers that JSON does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NonFinite {
-    /// `NaN`, `Infinity`, `-Infinity`, as Python does.
+    /// `NaN`, `Infinity`, `-Infinity`, which is not JSON, but what Python writes and reads.
     Literal,
-    /// `null`, for strict readers.
+    /// `null`, as JavaScript writes them.
     Null,
 }
 

@@ -15,7 +15,7 @@ use utoipa::openapi::{
 use super::failure::{self, Shape};
 use super::media::json_reply;
 use super::purpose::Purpose;
-use super::schema::{count, text};
+use super::schema::{count, text, text_enum};
 use crate::status::{status, success};
 
 /// One operation.
@@ -71,7 +71,9 @@ impl Endpoint {
         }
         operation = operation.parameter_ref(parameter_reference(REQUEST_ID));
         if self.purpose == Purpose::Infer {
-            operation = operation.parameter_ref(parameter_reference(REQUEST_TIMEOUT));
+            operation = operation
+                .parameter_ref(parameter_reference(REQUEST_TIMEOUT))
+                .parameter_ref(parameter_reference(STRICT_JSON));
         }
         operation.build()
     }
@@ -104,6 +106,7 @@ pub(super) fn with_refusal(endpoint: Endpoint, code: Code, schema: &str) -> Endp
 
 const REQUEST_ID: &str = "RequestId";
 const REQUEST_TIMEOUT: &str = "RequestTimeout";
+const STRICT_JSON: &str = "StrictJson";
 
 /// Adds the headers that many operations accept.
 pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
@@ -121,9 +124,18 @@ pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
             "The time in milliseconds after which the caller needs no answer",
         ))
         .schema(Some(count("")));
+    let strict_json = ParameterBuilder::new()
+        .name("strict_json")
+        .parameter_in(ParameterIn::Query)
+        .description(Some(
+            "`true` for NaN and infinities as `null`, `false` for the literals `NaN`, `Infinity` \
+             and `-Infinity`; the setting of the server when it is left out",
+        ))
+        .schema(Some(text_enum("", ["true", "false"])));
     components
         .parameter(REQUEST_ID, id.build())
         .parameter(REQUEST_TIMEOUT, timeout.build())
+        .parameter(STRICT_JSON, strict_json.build())
 }
 
 /// Returns an optional parameter of the query string.

@@ -46,6 +46,12 @@ fn nested_dims(
 fn element(element_type: ElementType) -> ObjectBuilder {
     let of = |kind: Type| ObjectBuilder::new().schema_type(SchemaType::Type(kind));
     let known = |format| Some(SchemaFormat::KnownFormat(format));
+    // NaN and infinities are `null`.
+    let float = |format| {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Number, Type::Null]))
+            .format(known(format))
+    };
     let integer = |min: i32, max: u32| of(Type::Integer).minimum(Some(min)).maximum(Some(max));
     match element_type {
         ElementType::Bool => of(Type::Boolean),
@@ -59,10 +65,8 @@ fn element(element_type: ElementType) -> ObjectBuilder {
         ElementType::I16 => integer(i16::MIN.into(), i16::MAX.unsigned_abs().into()),
         ElementType::I32 => of(Type::Integer).format(known(KnownFormat::Int32)),
         ElementType::I64 => of(Type::Integer).format(known(KnownFormat::Int64)),
-        ElementType::F16 | ElementType::BF16 | ElementType::F32 => {
-            of(Type::Number).format(known(KnownFormat::Float))
-        }
-        ElementType::F64 => of(Type::Number).format(known(KnownFormat::Double)),
+        ElementType::F16 | ElementType::BF16 | ElementType::F32 => float(KnownFormat::Float),
+        ElementType::F64 => float(KnownFormat::Double),
         ElementType::Bytes => of(Type::String),
     }
 }

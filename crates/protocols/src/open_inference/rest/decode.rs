@@ -13,6 +13,7 @@ use crate::open_inference::parameters::{
     OutputParameters, RequestParameters, refuse_shared_memory, size,
 };
 use crate::tensor_json::JsonLimits;
+use crate::tensor_json::envelope::require_utf8;
 use crate::tensor_json::read::read_with_shape;
 
 /// A request, and the id that its reply repeats.
@@ -36,7 +37,9 @@ pub(super) struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     /// Reads everything but the tensors.
     pub(super) fn read(json: &'a [u8], limits: &'a JsonLimits) -> Result<Self> {
-        let request = Object::parse(json, "the request".to_owned(), limits)?;
+        let path = "the request".to_owned();
+        require_utf8(json).map_err(|error| error.in_context(&path))?;
+        let request = Object::parse(json, path, limits)?;
         Ok(Self {
             id: request.text("id")?,
             parameters: RequestParameters::new(request.parameters()?)?,

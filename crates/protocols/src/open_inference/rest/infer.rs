@@ -19,7 +19,6 @@ use crate::open_inference::inference::{CallInfo, run};
 use crate::open_inference::parameters::RequestParameters;
 use crate::rest::{Call, EarlyAdmission, Reply};
 use crate::tensor_json::JsonLimits;
-use crate::tensor_json::write::NonFinite;
 
 /// Handles one inference request.
 pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
@@ -28,6 +27,7 @@ pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         received: call.received,
         deadline: call.deadline,
     };
+    let style = call.non_finite(&ctx.server)?;
     let (mut route, decoded) = read(&ctx, call).await?;
     let served_by = std::mem::take(&mut route.served_by);
     let Decoded { id, inference } = decoded;
@@ -38,7 +38,6 @@ pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         .map(|output| output.parameters.binary_data.unwrap_or(is_binary_default))
         .collect();
     let response = run(&ctx, route, call_info, inference).await?;
-    let style = NonFinite::of(ctx.server.is_strict_json);
     let reply = offload(output_bytes(&response), move || {
         let is_binary = |index: usize| {
             binary_outputs

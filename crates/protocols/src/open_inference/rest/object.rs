@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use contract::{Error, Parameter, Parameters, Result};
 
 use crate::tensor_json::JsonLimits;
-use crate::tensor_json::envelope::{array_items, object_members};
+use crate::tensor_json::envelope::{array_items, object_members, require_utf8};
 
 /// A JSON object, cut into its members.
 #[derive(Debug)]
@@ -35,7 +35,9 @@ impl<'a> Object<'a> {
             b"" => b"{}",
             json => json,
         };
-        Self::parse(json, "the body".to_owned(), limits)
+        let path = "the body".to_owned();
+        require_utf8(json).map_err(|error| error.in_context(&path))?;
+        Self::parse(json, path, limits)
     }
 
     /// Returns all members, `null` included.

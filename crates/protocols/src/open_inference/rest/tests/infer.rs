@@ -46,6 +46,37 @@ fn strict_json_has_null_for_what_is_no_number() {
 }
 
 #[test]
+fn a_request_chooses_between_strict_json_and_literals() {
+    let reply = |is_strict_json: bool, path: &str| {
+        let mut ctx = context_of(EchoServer::new(models()));
+        ctx.server.is_strict_json = is_strict_json;
+        let mut request = scores("[NaN,1,-Infinity]", "[1,3]", "");
+        request.path = path.to_owned();
+        let answer = request.answer(&served(ctx));
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    };
+    let literal = reply(true, "/v2/models/scores/infer?strict_json=false");
+    assert!(
+        literal.contains("\"data\":[NaN,1.0,-Infinity]"),
+        "{literal}"
+    );
+    let null = reply(false, "/v2/models/scores/infer?strict_json=true");
+    assert!(null.contains("\"data\":[null,1.0,null]"), "{null}");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_in_unused_members() {
+    let router = echo();
+    for path in ["/v2/models/scores/infer", "/v2/repository/index"] {
+        let body = b"{\"inputs\":[],\"unknown\":{\"a\":\"\xff\"}}";
+        let answer = post(path, body.to_vec()).answer(&router);
+        let message = answer.json()["error"].to_string();
+        let expected = "malformed JSON at byte 29: expected UTF-8 text";
+        assert!(message.contains(expected), "{path}: {message}");
+    }
+}
+
+#[test]
 fn outputs_come_in_the_order_of_the_request() {
     let json = |outputs: &str| {
         format!(
