@@ -2,27 +2,28 @@
 //!
 //! Decision: pre-processing follows Pillow and torchvision to one step of an 8-bit pixel, because
 //! models are trained behind them. It runs on threads that may block, and not on more of them than
-//! there are cores, which also bounds the memory of decoded pictures.
+//! there are cores, which also bounds the memory of decoded pictures. A picture that cannot be
+//! answered in time is refused from its header.
 
 mod classes;
 mod container;
+mod decode_limiter;
+mod decode_queue;
 mod geometry;
 mod picture;
 mod pixels;
 mod upload;
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
-use bytes::Bytes;
 use contract::{
-    ElementType, Error, InferRequest, ModelInfo, NamedTensor, Result, SharedModelInfo, Tensor,
+    ElementType, Error, InferRequest, ModelInfo, NamedTensor, Result, SharedModelInfo, Target,
     TensorSpec,
 };
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
+
+pub(super) use decode_limiter::DecodeLimiter;
 
 use self::classes::{Class, best_classes};
 use self::picture::PictureFile;
@@ -31,19 +32,9 @@ use super::decode::only_input;
 use super::encode::Provenance;
 use super::target::target;
 use crate::context::Context;
-use crate::rest::{Call, Reply};
+use crate::offload::offload;
+use crate::rest::{Call, EarlyAdmission, Reply};
 use crate::tensor_json::JsonLimits;
-
-/// A semaphore that lets at most one decoder per core run.
-#[derive(Clone, Debug)]
-pub(super) struct DecodeLimiter(Arc<Semaphore>);
-
-impl Default for DecodeLimiter {
-    fn default() -> Self {
-        let n_permits = available_parallelism().map_or(1, NonZeroUsize::get);
-        Self(Arc::new(Semaphore::new(n_permits)))
-    }
-}
 
 #[derive(Serialize)]
 struct ImageReply<'a> {
@@ -66,14 +57,14 @@ pub(super) async fn predict_image(
     let served_by = std::mem::take(&mut route.served_by);
     let top_k = top_k(&call, &route.info)?;
     let output = class_output(&route.info)?.name.clone();
-    let image = upload::image(&call).await?;
-    let max_pixels = ctx.limits.image_pixels;
-    let input = decode_limiter
-        .prepare(&route.info, image, max_pixels)
-        .await?;
-    let mut request = InferRequest::new(call.id, vec![input]);
+    let deadline = deadline(&call, &route.info);
+    refuse_early(&ctx, target, deadline)?;
+    let id = call.id.clone();
+    let file = read_file(call, &route.info, ctx.limits.image_pixels).await?;
+    let input = prepare(&ctx, &decode_limiter, &route.info, file, deadline).await?;
+    let mut request = InferRequest::new(id, vec![input]);
     request.outputs = vec![output];
-    request.deadline = call.deadline;
+    request.deadline = deadline;
     let start = Instant::now();
     let response = ctx.infer.infer(route, request).await?;
     let latency = start.elapsed();
@@ -87,35 +78,51 @@ pub(super) async fn predict_image(
     Ok(reply.with_served_by(served_by))
 }
 
-impl DecodeLimiter {
-    /// Converts a picture into the input of a model.
-    async fn prepare(
-        &self,
-        info: &SharedModelInfo,
-        image: Bytes,
-        max_pixels: usize,
-    ) -> Result<NamedTensor> {
-        if info.image.is_none() {
-            return Err(no_image_settings(info));
-        }
-        let name = only_input(info)?.name.clone();
-        let permit = Arc::clone(&self.0).acquire_owned().await;
-        let info = Arc::clone(info);
-        let work = move || {
-            let _permit = permit;
-            prepare_tensor(&info, image, max_pixels)
-        };
-        let tensor = tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| Error::internal(format!("decoding an image: {error}")))??;
-        Ok(NamedTensor { name, tensor })
-    }
+/// Returns the deadline of a call: that of the caller, but no later than the model allows.
+fn deadline(call: &Call, info: &ModelInfo) -> Option<std::time::Instant> {
+    let default = info.default_timeout;
+    let default = default.and_then(|timeout| call.received.checked_add(timeout));
+    call.deadline.into_iter().chain(default).min()
 }
 
-fn prepare_tensor(info: &ModelInfo, image: Bytes, max_pixels: usize) -> Result<Tensor> {
-    let settings = info.image.as_ref().ok_or_else(|| no_image_settings(info))?;
-    let file = PictureFile::read(image, max_pixels)?;
-    to_tensor(&file, settings, only_input(info)?, max_pixels)
+/// Refuses a call that the queue of its model would make late.
+fn refuse_early(ctx: &Context, target: Target, deadline: Option<std::time::Instant>) -> Result<()> {
+    let Some(deadline) = deadline else {
+        return Ok(());
+    };
+    let priority = Some(0);
+    EarlyAdmission { target, priority }.refuse(ctx, deadline)
+}
+
+/// Finds the picture of a call and checks it, all but its pixels.
+async fn read_file(call: Call, info: &ModelInfo, max_pixels: usize) -> Result<PictureFile> {
+    if info.image.is_none() {
+        return Err(no_image_settings(info));
+    }
+    offload(call.body.len(), move || {
+        PictureFile::read(upload::image(&call)?, max_pixels)
+    })
+    .await
+}
+
+/// Converts a picture into the input of a model.
+async fn prepare(
+    ctx: &Context,
+    decode_limiter: &DecodeLimiter,
+    info: &SharedModelInfo,
+    file: PictureFile,
+    deadline: Option<std::time::Instant>,
+) -> Result<NamedTensor> {
+    let name = only_input(info)?.name.clone();
+    let max_pixels = ctx.limits.image_pixels;
+    let info = Arc::clone(info);
+    let convert = move |picture| {
+        let settings = info.image.as_ref();
+        let settings = settings.ok_or_else(|| no_image_settings(&info))?;
+        to_tensor(picture, settings, only_input(&info)?, max_pixels)
+    };
+    let tensor = decode_limiter.decode(file, deadline, convert).await?;
+    Ok(NamedTensor { name, tensor })
 }
 
 fn no_image_settings(info: &ModelInfo) -> Error {

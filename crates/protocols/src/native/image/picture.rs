@@ -19,6 +19,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::container::{is_complete, without_ancillary_chunks};
+use super::decode_queue::DecodeWork;
 
 /// Memory of a decoder: 16 bits and four channels per pixel, and as much again for its own work.
 const DECODER_BYTES_PER_PIXEL: u64 = 16;
@@ -77,6 +78,11 @@ impl PictureFile {
             size,
             bytes,
         })
+    }
+
+    /// Returns the size of the work to decode the file.
+    pub(super) fn work(&self) -> DecodeWork {
+        DecodeWork::new(self.format, self.n_pixels())
     }
 
     fn n_pixels(&self) -> usize {

@@ -7,16 +7,15 @@ use contract::{
 use half::{bf16, f16};
 
 use super::geometry::{center_cropped, resized};
-use super::picture::{Picture, PictureFile};
+use super::picture::Picture;
 
-/// Decodes, resizes, crops, converts and normalises a picture.
+/// Resizes, crops, converts and normalises a picture.
 pub(super) fn to_tensor(
-    file: &PictureFile,
+    mut picture: Picture,
     settings: &ImageInput,
     spec: &TensorSpec,
     max_pixels: usize,
 ) -> Result<Tensor> {
-    let mut picture = file.decode()?;
     if settings.channels == ImageChannels::Grey {
         picture = picture.into_grey();
     }

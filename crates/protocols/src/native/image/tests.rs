@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use contract::{Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize};
+use bytes::Bytes;
+use contract::{Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, Tensor};
 use half::f16;
 use serde::Deserialize;
 
@@ -85,7 +86,7 @@ fn decoded(
     max_pixels: usize,
 ) -> Result<Tensor> {
     let file = PictureFile::read(Bytes::copy_from_slice(file), max_pixels)?;
-    to_tensor(&file, settings, spec, max_pixels)
+    to_tensor(file.decode()?, settings, spec, max_pixels)
 }
 
 /// The mean and the largest difference between our tensor and the reference.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use contract::{Code, Error, Result};
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use http::header;
 use multer::Multipart;
 
@@ -12,10 +12,10 @@ use super::super::media::media_type;
 use crate::rest::Call;
 
 /// Returns the bytes of the picture.
-pub(super) async fn image(call: &Call) -> Result<Bytes> {
+pub(super) fn image(call: &Call) -> Result<Bytes> {
     let media_type = media_type(&call.headers);
     let image = match &*media_type {
-        "multipart/form-data" => form_field(call).await?,
+        "multipart/form-data" => form_field(call)?,
         // The type that `curl --data-binary` sends, and that of callers without a type.
         "" | "application/octet-stream" | "application/x-www-form-urlencoded" => call.body.clone(),
         other if other.starts_with("image/") => call.body.clone(),
@@ -35,14 +35,19 @@ pub(super) async fn image(call: &Call) -> Result<Bytes> {
     }
 }
 
-async fn form_field(call: &Call) -> Result<Bytes> {
+/// Returns the field with the picture. The whole body is there, so nothing is waited for.
+fn form_field(call: &Call) -> Result<Bytes> {
     let content_type = call.headers.get(header::CONTENT_TYPE);
     let content_type = content_type
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|error| malformed(&error))?;
-    let body = call.body.clone();
-    let mut form = Multipart::new(stream::iter([Ok::<_, Infallible>(body)]), boundary);
+    let body = stream::iter([Ok::<_, Infallible>(call.body.clone())]);
+    let found = find_field(Multipart::new(body, boundary)).now_or_never();
+    found.ok_or_else(|| Error::internal("a form of a whole body is waited for"))?
+}
+
+async fn find_field(mut form: Multipart<'_>) -> Result<Bytes> {
     let mut others = Vec::new();
     while let Some(field) = form.next_field().await.map_err(|error| malformed(&error))? {
         match field.name() {
