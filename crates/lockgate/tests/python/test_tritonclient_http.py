@@ -40,9 +40,15 @@ class Http(unittest.TestCase):
 
     def test_nan_and_infinities_are_carried(self):
         array = np.array([[np.nan, np.inf, -np.inf]], dtype=np.float32)
+        literals = {"strict_json": "false"}
         for binary in (True, False):
-            result = infer(self.client, "FP32", array, binary).as_numpy("y")
+            result = infer(self.client, "FP32", array, binary, query_params=literals).as_numpy("y")
             np.testing.assert_array_equal(result, array)
+
+    def test_strict_json_has_nan_for_what_is_no_number(self):
+        array = np.array([[np.nan, np.inf, 1]], dtype=np.float32)
+        result = infer(self.client, "FP32", array, False).as_numpy("y")
+        np.testing.assert_array_equal(result, np.array([[np.nan, np.nan, 1]], dtype=np.float32))
 
     def test_a_tensor_of_no_rows_runs(self):
         array = np.zeros((0, 3), dtype=np.float32)
