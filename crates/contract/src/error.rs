@@ -2,12 +2,22 @@
 //!
 //! `Code` is a closed list: the place nearest the cause picks the code, and no caller parses a
 //! message. Clients read `message`; only the log shows `diagnostic`.
+//!
+//! Rule: a message repeats at most 200 characters of each value in backticks, and is bounded as a
+//! whole, because values come from callers, and gRPC clients refuse large headers.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use crate::admission_level::AdmissionLevel;
+
+/// The characters of a value in backticks that a message repeats.
+const MAX_VALUE_CHARS: usize = 200;
+
+/// The bytes of a message. Percent-encoded, as over gRPC, they take up to three times as many, and
+/// gRPC clients take headers of 8 KiB.
+const MAX_MESSAGE_BYTES: usize = 2048;
 
 /// `Result` with the shared error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -132,10 +142,9 @@ impl Error {
     /// backticks, and what would be right.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        let message = message.into();
         Self(Box::new(ErrorInner {
             code,
-            message,
+            message: bounded(message.into()),
             diagnostic: None,
             retry_after: None,
             admission_level: None,
@@ -183,7 +192,7 @@ impl Error {
     /// Puts `context` and a colon before the message, as in `request 3: input ...`.
     #[must_use]
     pub fn in_context(mut self, context: impl fmt::Display) -> Self {
-        self.0.message = Cow::Owned(format!("{context}: {}", self.0.message));
+        self.0.message = bounded(Cow::Owned(format!("{context}: {}", self.0.message)));
         self
     }
 
@@ -233,6 +242,35 @@ impl Error {
     }
 }
 
+/// Cuts the long values in backticks of a message, and the message.
+fn bounded(message: Cow<'static, str>) -> Cow<'static, str> {
+    if message.len() <= MAX_VALUE_CHARS {
+        return message;
+    }
+    let mut bounded = String::with_capacity(message.len().min(MAX_MESSAGE_BYTES));
+    let mut parts = message.split('`').peekable();
+    let mut is_value = false;
+    while let Some(part) = parts.next() {
+        let is_closed = parts.peek().is_some();
+        match part.char_indices().nth(MAX_VALUE_CHARS) {
+            Some((end, _)) if is_value && is_closed => {
+                bounded.push_str(part.get(..end).unwrap_or_default());
+                bounded.push_str("...");
+            }
+            Some(_) | None => bounded.push_str(part),
+        }
+        if is_closed {
+            bounded.push('`');
+        }
+        is_value = !is_value;
+    }
+    if bounded.len() > MAX_MESSAGE_BYTES {
+        bounded.truncate(bounded.floor_char_boundary(MAX_MESSAGE_BYTES));
+        bounded.push_str("...");
+    }
+    Cow::Owned(bounded)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)
@@ -258,6 +296,29 @@ mod tests {
         let error = Error::invalid("input `x` is missing").in_context("request 3");
         assert_eq!(error.message(), "request 3: input `x` is missing");
         assert_eq!(error.code(), Code::InvalidRequest);
+    }
+
+    #[test]
+    fn a_message_repeats_the_start_of_a_long_value() {
+        let long = "ü".repeat(100_000);
+        let error = Error::invalid(format!("input `{long}` is unknown; the model has `x`"))
+            .in_context(format_args!("model `{long}`"));
+        let start = "ü".repeat(200);
+        assert_eq!(
+            error.message(),
+            format!("model `{start}...`: input `{start}...` is unknown; the model has `x`")
+        );
+        let exact = format!("input `{start}` is unknown");
+        assert_eq!(Error::invalid(exact.clone()).message(), exact);
+    }
+
+    #[test]
+    fn a_message_is_bounded_whatever_a_value_contains() {
+        for value in ["a`b".repeat(9_999), "\u{1f600}".repeat(9_999)] {
+            let error = Error::invalid(format!("{value} is unknown"));
+            assert!(error.message().len() <= 2048 + 3, "{value}");
+            assert!(error.message().ends_with("..."));
+        }
     }
 
     #[test]

@@ -1,17 +1,21 @@
-//! One call on a connection: counted, asked to close while draining, and isolated from the
-//! connection when it panics.
+//! One call on a connection: counted, asked to close while draining or when its body is too large,
+//! and isolated from the connection when it panics.
+//!
+//! Rule: HTTP/1.1 asks for exactly one valid `Host` (RFC 9112, section 3.2), so that a proxy and this
+//! server cannot read different hosts from one request.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use contract::Error;
+use contract::{Code, Error};
 use futures_util::future::BoxFuture;
+use http::uri::Authority;
 use http::{HeaderValue, Request, Response, Uri, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -23,6 +27,7 @@ use super::guard::Peer;
 use super::{Endpoint, fallback};
 use crate::phase::{ListenerPhase, Phase};
 use crate::rest::{StreamingReply, new_request_id};
+use crate::status::status;
 
 /// The service that passes the calls of one connection to the endpoint.
 #[derive(Clone, Debug)]
@@ -61,6 +66,9 @@ fn dispatch(
     connection: &ConnectionState,
     request: Request<Incoming>,
 ) -> BoxFuture<'static, Response<Body>> {
+    if let Err(error) = check_host(&request) {
+        return Box::pin(ready(refused_host(request.uri().path(), &error)));
+    }
     let endpoint = &connection.endpoint;
     if let Some(guard) = &endpoint.guard
         && let Err(error) = guard.check(&request, &connection.peer)
@@ -103,12 +111,14 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let poll = AssertUnwindSafe(|| self.response.as_mut().poll(cx));
         let mut response = match panic::catch_unwind(poll) {
-            Ok(response) => ready!(response),
+            Ok(response) => std::task::ready!(response),
             Err(_) => panic_response(self.is_grpc, self.uri.path()),
         };
         // The first phase is `Serving`; a dropped handle drains as well.
         let is_draining = self.parts.phase.has_changed().unwrap_or(true);
-        if self.version < Version::HTTP_2 && is_draining {
+        // The rest of a body that is too large is not always read.
+        let is_too_large = response.status() == status(Code::PayloadTooLarge).http;
+        if self.version < Version::HTTP_2 && (is_draining || is_too_large) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
@@ -163,6 +173,39 @@ impl http_body::Body for TrackedBody {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Checks the header `Host` of a request over HTTP/1.1.
+fn check_host<B>(request: &Request<B>) -> Result<(), Error> {
+    if request.version() != Version::HTTP_11 {
+        return Ok(());
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let problem = match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host.as_bytes()) => return Ok(()),
+        (Some(_), None) => "is not a host with an optional port",
+        (Some(_), Some(_)) => "appears more than once",
+        (None, _) => "is missing",
+    };
+    Err(Error::invalid(format!(
+        "header `host` {problem}; HTTP/1.1 needs exactly one, such as `localhost:8000`"
+    )))
+}
+
+/// Returns whether a value is a host with an optional port. It is empty when the address that the
+/// client called has no host.
+fn is_host(value: &[u8]) -> bool {
+    value.is_empty() || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
+}
+
+/// Replies to a call whose `Host` is wrong, after which nothing on the connection can be trusted.
+fn refused_host(path: &str, error: &Error) -> Response<Body> {
+    let id = new_request_id();
+    tracing::debug!(%id, path, %error, "call refused");
+    let mut response = fallback::rest_error(path, error, &id);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 /// Replies to a panic outside of the REST frame, which catches the panics of its handlers.

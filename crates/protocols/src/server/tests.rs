@@ -335,6 +335,46 @@ async fn a_body_over_the_limit_is_refused_with_and_without_length() {
 }
 
 #[tokio::test]
+async fn a_connection_is_closed_after_a_body_over_the_limit() {
+    let server = TestServer::start();
+    let body = "x".repeat(100_001);
+    let head = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 100001\r\n\r\n";
+    let reply = server.exchange(format!("{head}{body}").as_bytes()).await;
+    assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
+    assert!(reply.contains("connection: close\r\n"), "{reply}");
+}
+
+#[tokio::test]
+async fn http1_needs_exactly_one_valid_host() {
+    let server = TestServer::start();
+    let get = |version: &str, headers: &str| {
+        format!("GET /none {version}\r\nconnection: close\r\n{headers}\r\n")
+    };
+    // (headers, part of the message); without one the request reaches the router.
+    let cases = [
+        ("", "header `host` is missing"),
+        ("host: a\r\nhost: a\r\n", "appears more than once"),
+        ("host: a/b\r\n", "is not a host with an optional port"),
+        ("host: user@a\r\n", "is not a host with an optional port"),
+        ("host: a b\r\n", "is not a host with an optional port"),
+        ("host: a, b\r\n", "is not a host with an optional port"),
+        ("host: [::1\r\n", "is not a host with an optional port"),
+        ("host: localhost:8000\r\n", ""),
+        ("host: [::1]:8000\r\n", ""),
+        ("host:\r\n", ""),
+    ];
+    for (headers, problem) in cases {
+        let reply = server.exchange(get("HTTP/1.1", headers).as_bytes()).await;
+        let status = if problem.is_empty() { 404 } else { 400 };
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(reply.starts_with(&expected), "{headers:?}: {reply}");
+        assert!(reply.contains(problem), "{headers:?}: {reply}");
+    }
+    let reply = server.exchange(get("HTTP/1.0", "").as_bytes()).await;
+    assert!(reply.contains(" 404 "), "{reply}");
+}
+
+#[tokio::test]
 async fn a_refused_caller_gets_no_100_continue() {
     let server = TestServer::start();
     let request = post_head("content-length: 100001\r\nexpect: 100-continue\r\n");

@@ -212,7 +212,10 @@ fn connect() -> (DuplexStream, watch::Sender<Phase>, JoinHandle<()>) {
 }
 
 fn request() -> Request<Empty<bytes::Bytes>> {
-    Request::get("http://x/").body(Empty::new()).unwrap()
+    Request::get("http://x/")
+        .header("host", "x")
+        .body(Empty::new())
+        .unwrap()
 }
 
 async fn check_reply(reply: http::Response<hyper::body::Incoming>) {

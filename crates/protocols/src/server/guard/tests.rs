@@ -168,6 +168,7 @@ fn request(
     Request::builder()
         .method(method)
         .uri(format!("http://x{path}"))
+        .header(header::HOST, "x")
         .header(header::CONTENT_TYPE, media_type)
         .header("x-request-id", "r1")
         .header("grpc-timeout", "malformed")
@@ -362,6 +363,7 @@ async fn an_allowed_call_gets_the_reply_of_a_server_without_a_guard() {
     for (path, media_type) in calls {
         let request = || {
             Request::post(format!("http://x{path}"))
+                .header(header::HOST, "x")
                 .header(header::CONTENT_TYPE, media_type)
                 .header("x-request-id", "r1")
                 .body(Empty::new())
