@@ -16,6 +16,7 @@ pub(crate) mod generated;
 mod health;
 mod infer;
 mod parameter;
+mod reflection;
 mod repository;
 mod service;
 mod settings;
@@ -34,21 +35,27 @@ use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use contract::Error;
 use futures_util::future::BoxFuture;
-use http::Request;
+use http::{Request, Uri};
 use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
-use tower::Service;
+use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
+use tower::{Service, ServiceExt};
 
 use self::generated::DESCRIPTORS;
 use self::generated::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use self::generated::inference::model_repository::model_repository_service_server::ModelRepositoryServiceServer;
 use self::health::ReadinessHealth;
+use self::reflection::Reflection;
 use self::service::InferenceService;
 use crate::context::Context;
 use crate::rest::RequestBody;
 
 /// The name of this dialect in metrics.
 const DIALECT: &str = "grpc";
+
+/// The methods of reflection, which take the same messages.
+const REFLECTION_V1: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const REFLECTION_V1ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
 /// Returns the routes of all gRPC services. They have no fallback: other paths are left to others.
 pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
@@ -123,14 +130,22 @@ where
 }
 
 fn with_reflection(router: Router) -> Router {
-    let builder = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    match (builder().build_v1(), builder().build_v1alpha()) {
-        (Ok(v1), Ok(v1alpha)) => mount(mount(router, v1), v1alpha),
-        (Err(error), _) | (_, Err(error)) => {
+    let descriptor_sets = [
+        DESCRIPTORS,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    match Reflection::new(&descriptor_sets) {
+        Ok(reflection) => {
+            let v1 = ServerReflectionServer::new(reflection);
+            let v1alpha = v1.clone().map_request(|mut request: Request<Body>| {
+                *request.uri_mut() = Uri::from_static(REFLECTION_V1);
+                request
+            });
+            mount(router, v1).route_service(REFLECTION_V1ALPHA, v1alpha)
+        }
+        Err(error) => {
             unreachable!("the descriptors are constants that every test decodes: {error}")
         }
     }

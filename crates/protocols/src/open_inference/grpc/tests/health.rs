@@ -115,3 +115,44 @@ async fn services_v1alpha(fixture: &Fixture) -> Vec<String> {
         .map(|service| service.name)
         .collect()
 }
+
+#[tokio::test]
+async fn reflection_of_unknown_names_keeps_the_stream() {
+    use pb::v1alpha::server_reflection_client::ServerReflectionClient;
+    use pb::v1alpha::server_reflection_request::MessageRequest;
+    use pb::v1alpha::server_reflection_response::MessageResponse;
+    let symbol = |name: &str| MessageRequest::FileContainingSymbol(name.to_owned());
+    let asked = [
+        Some(symbol(&"none.Such".repeat(10_000))),
+        Some(MessageRequest::FileByFilename("none.proto".to_owned())),
+        None,
+        Some(symbol("inference.GRPCInferenceService.ModelInfer")),
+        Some(symbol("inference.ModelInferRequest.InferInputTensor")),
+    ];
+    let requests = asked.map(|message_request| pb::v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request,
+    });
+    let fixture = Fixture::start(Double::new(echo()));
+    let mut client = ServerReflectionClient::new(fixture.channel().await);
+    let response = client.server_reflection_info(tokio_stream::iter(requests));
+    let replies: Vec<_> = response.await.unwrap().into_inner().collect().await;
+    let shown: Vec<_> = replies
+        .into_iter()
+        .map(|reply| match reply.unwrap().message_response.unwrap() {
+            MessageResponse::ErrorResponse(error) => {
+                assert!(error.error_message.len() < 400, "{}", error.error_message);
+                error.error_code
+            }
+            MessageResponse::FileDescriptorResponse(file) => {
+                assert_eq!(file.file_descriptor_proto.len(), 1);
+                0
+            }
+            other @ (MessageResponse::AllExtensionNumbersResponse(_)
+            | MessageResponse::ListServicesResponse(_)) => panic!("{other:?}"),
+        })
+        .collect();
+    let (not_found, invalid) = (tonic::Code::NotFound, tonic::Code::InvalidArgument);
+    let expected = [not_found.into(), not_found.into(), invalid.into(), 0, 0];
+    assert_eq!(shown, expected);
+}
