@@ -85,8 +85,10 @@ fn target(call: &Call) -> Result<(ModelName, VersionSelector)> {
     Ok((call.required_model()?, call.version()))
 }
 
+/// Returns a reply about the server or its models. It is not compressed, because clients exist that
+/// offer compression on every call and inflate only answers to inferences.
 fn json_reply(value: &Value) -> Reply {
-    Reply::json(value.to_string())
+    Reply::json(value.to_string()).uncompressed()
 }
 
 #[cfg(test)]

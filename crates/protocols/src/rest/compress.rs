@@ -66,7 +66,7 @@ fn thousandths(text: &str) -> Option<u32> {
 /// which then depends on the offer.
 pub(super) fn negotiate(reply: &mut EncodedReply, coding: Coding) -> Option<&'static str> {
     let n_bytes = reply.body.whole().map_or(0, Bytes::len);
-    if n_bytes < MIN_BYTES || !is_compressible(reply) {
+    if n_bytes < MIN_BYTES || !reply.may_be_compressed || !is_compressible(reply) {
         return None;
     }
     let vary = HeaderValue::from_static("accept-encoding");

@@ -27,6 +27,8 @@ pub(crate) struct Reply {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The version that answered, for replies to inferences.
     pub(crate) served_by: Option<ServedBy>,
+    /// Set when the body may be compressed as the caller offers.
+    pub(crate) may_be_compressed: bool,
     /// The body.
     pub(crate) body: ReplyBody,
 }
@@ -67,6 +69,7 @@ impl Reply {
             content_type,
             headers: Vec::new(),
             served_by: None,
+            may_be_compressed: true,
             body: ReplyBody::Whole(body.into()),
         }
     }
@@ -92,6 +95,14 @@ impl Reply {
     pub(crate) fn with_served_by(self, served_by: ServedBy) -> Self {
         Self {
             served_by: Some(served_by),
+            ..self
+        }
+    }
+
+    /// Returns the reply, never compressed.
+    pub(crate) fn uncompressed(self) -> Self {
+        Self {
+            may_be_compressed: false,
             ..self
         }
     }

@@ -23,6 +23,7 @@ pub(super) struct EncodedReply {
     pub(super) content_type: HeaderValue,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) served_by: Option<ServedBy>,
+    pub(super) may_be_compressed: bool,
     pub(super) body: ReplyBody,
 }
 
@@ -54,6 +55,7 @@ impl EncodedReply {
             content_type: reply.content_type,
             headers,
             served_by: reply.served_by,
+            may_be_compressed: reply.may_be_compressed,
             body: reply.body,
         }
     }

@@ -11,6 +11,17 @@ use contract::{
 use super::*;
 
 #[test]
+fn long_replies_about_models_are_not_compressed() {
+    let names = (0..2000).map(|number| format!("model-{number}"));
+    let models = names.map(|name| model_of(&name, "1", 8, Vec::new(), Vec::new()));
+    let server = served(context_of(EchoServer::new(models)));
+    let list = get("/v2/models").with("Accept-Encoding", "gzip, deflate");
+    let answer = list.answer(&server);
+    assert!(answer.body.len() > 20_000, "{}", answer.body.len());
+    assert_eq!(answer.headers.get("content-encoding"), None);
+}
+
+#[test]
 fn a_ready_server_describes_itself_and_its_models() {
     let paths = [
         "/v2",
