@@ -33,10 +33,10 @@ pub(super) enum Form {
 /// Decodes a message, and returns the form in which its sender expects the answer.
 pub(super) fn decode(message: ModelInferRequest) -> Result<(Inference, Form)> {
     let parameters = request_parameters(parameters(message.parameters)?)?;
+    // Raw also for a typed request, as Triton answers: the code of its clients reads nothing else.
     let form = match parameters.binary_data_output {
-        Some(true) => Form::Raw,
+        Some(true) | None => Form::Raw,
         Some(false) => Form::Typed,
-        None => sent_form(&message.inputs),
     };
     let inputs = match message.raw_input_contents.is_empty() {
         true => typed_inputs(message.inputs)?,
@@ -59,15 +59,6 @@ fn request_parameters(mut parameters: Parameters) -> Result<RequestParameters> {
         ) => Err(Error::invalid(format!(
             "parameter `{EMPTY_FINAL_RESPONSE}`: expected `true` or `false` in `bool_param`"
         ))),
-    }
-}
-
-/// Returns the form of the request. Without any elements it is raw, the form that every client
-/// reads.
-fn sent_form(inputs: &[InferInputTensor]) -> Form {
-    match inputs.iter().any(|input| input.contents.is_some()) {
-        true => Form::Typed,
-        false => Form::Raw,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Encoding of an answer as `ModelInferResponse`.
 //!
-//! Rule: the answer has the form of the request, unless an element type of it can only be raw; an
-//! answer is never half raw and half typed, which no client could read.
+//! Rule: the answer is raw unless the caller asks for the typed form by `binary_data_output: false`
+//! and every element type of it can be typed; an answer is never half raw and half typed, which no
+//! client could read.
 
 use contract::{InferResponse, NamedTensor};
 

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use contract::{Error, Result, VersionSelector};
+use contract::{Code, Error, Result, VersionSelector};
 use http::{Extensions, HeaderMap};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
@@ -32,6 +32,9 @@ use crate::open_inference::parameters::shared_memory;
 use crate::open_inference::repository::Action;
 use crate::open_inference::statistics::statistics as version_statistics;
 use crate::phase::ListenerPhase;
+
+/// Codes of models and versions that do not exist, which are not ready.
+const UNKNOWN: [Code; 2] = [Code::ModelNotFound, Code::VersionNotFound];
 
 type RpcResult<T> = std::result::Result<Response<T>, Status>;
 
@@ -148,7 +151,11 @@ impl GrpcInferenceService for InferenceService {
     ) -> RpcResult<wire::ModelReadyResponse> {
         run_handler(request, |request| {
             let (name, version) = target(&request.name, &request.version)?;
-            let ready = not_ready_reason(&self.ctx, &name, &version)?.is_none();
+            let ready = match not_ready_reason(&self.ctx, &name, &version) {
+                Ok(reason) => reason.is_none(),
+                Err(error) if UNKNOWN.contains(&error.code()) => false,
+                Err(error) => return Err(error),
+            };
             Ok(wire::ModelReadyResponse { ready })
         })
     }

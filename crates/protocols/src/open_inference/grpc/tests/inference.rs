@@ -24,7 +24,7 @@ fn typed_of(response: &ModelInferResponse) -> Option<&InferTensorContents> {
 }
 
 #[tokio::test]
-async fn every_element_type_comes_back_in_the_form_in_which_it_was_sent() {
+async fn every_element_type_comes_back_raw_and_typed_where_the_caller_asks_for_that() {
     let fixture = Fixture::start(Double::new(echo()));
     let mut client = fixture.client().await;
     for element_type in ElementType::ALL {
@@ -39,7 +39,12 @@ async fn every_element_type_comes_back_in_the_form_in_which_it_was_sent() {
         if !can_be_typed(element_type) {
             continue;
         }
-        let request = typed_request(element_type, &[2, 1], contents(&tensor));
+        let mut request = typed_request(element_type, &[2, 1], contents(&tensor));
+        let answer = client.model_infer(request.clone()).await.unwrap();
+        let answer = answer.into_inner();
+        assert_eq!(answer.raw_output_contents, [tensor.data().clone()]);
+        let typed_answer = parameter("binary_data_output", ParameterChoice::BoolParam(false));
+        request.parameters.extend([typed_answer]);
         let typed = client.model_infer(request).await.unwrap().into_inner();
         assert_eq!(typed_of(&typed), Some(&contents(&tensor)));
         assert!(typed.raw_output_contents.is_empty(), "{element_type}");
@@ -59,11 +64,12 @@ async fn the_caller_chooses_the_form_where_the_element_type_leaves_a_choice() {
     let without_data = raw_request(ElementType::F32, &[0, 1], Bytes::new());
     let cases = [
         (typed.clone(), Some(true), true),
+        (typed.clone(), None, true),
         (typed, Some(false), false),
         (raw.clone(), Some(false), false),
         (raw, None, true),
         (half, Some(false), true),
-        (empty, None, false),
+        (empty, None, true),
         (without_data, None, true),
     ];
     for (mut request, requested_form, is_raw) in cases {
