@@ -178,11 +178,17 @@ pub trait Rollouts: Send + Sync + fmt::Debug {
     /// decided by another server, or `invalid_request` with the path of the value that is wrong.
     fn record_replica_counts(&self, id: &str, replica: &str, counts: &RawJson) -> Result<RawJson>;
 
-    /// Simulates a rollout on a virtual clock. Blocks until the simulation has ended.
+    /// Simulates a rollout on a virtual clock. Blocks until the simulation has ended, or
+    /// `is_cancelled` returns true.
     ///
     /// # Errors
-    /// `invalid_request` with the path of the key that is wrong.
-    fn simulate(&self, file: &str, input: &SimulationInput) -> Result<RawJson>;
+    /// `invalid_request` with the path of the key that is wrong, or `cancelled`.
+    fn simulate(
+        &self,
+        file: &str,
+        input: &SimulationInput,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<RawJson>;
 }
 
 /// Decision of a gate.

@@ -187,7 +187,12 @@ mod tests {
             unsupported()
         }
 
-        fn simulate(&self, _: &str, _: &SimulationInput) -> ContractResult<RawJson> {
+        fn simulate(
+            &self,
+            _: &str,
+            _: &SimulationInput,
+            _: &dyn Fn() -> bool,
+        ) -> ContractResult<RawJson> {
             unsupported()
         }
     }

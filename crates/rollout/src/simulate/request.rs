@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::rollout::SimulationSummary;
-use contract::{Error, Result, SimulationInput as Request};
+use contract::{Code, Error, Result, SimulationInput as Request};
 
 use super::{Rates, SimulationInput, default_horizon, run, summarize};
 use crate::config::RolloutConfig;
@@ -17,8 +17,13 @@ const MAX_RATE: f64 = 1e9;
 /// Simulates a rollout as often as requested. Blocks for as long as that takes.
 ///
 /// # Errors
-/// `invalid_request` for a metric that the rollout does not have, and for numbers out of range.
-pub fn run_all(config: &RolloutConfig, request: &Request) -> Result<SimulationSummary> {
+/// `invalid_request` for a metric that the rollout does not have, and for numbers out of range;
+/// `cancelled` soon after `is_cancelled` returns true.
+pub fn run_all(
+    config: &RolloutConfig,
+    request: &Request,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<SimulationSummary> {
     if !(1..=MAX_RUNS).contains(&request.n_runs) {
         let n_runs = request.n_runs;
         return Err(Error::invalid(format!(
@@ -39,9 +44,13 @@ pub fn run_all(config: &RolloutConfig, request: &Request) -> Result<SimulationSu
     };
     let runs = 0..request.n_runs as u64;
     let outcomes: Vec<_> = runs
+        .take_while(|_| !is_cancelled())
         .map(|number| run(config, &assumptions, request.seed, number))
         .collect();
-    Ok(summarize(&outcomes))
+    match outcomes.len() < request.n_runs {
+        true => Err(Error::new(Code::Cancelled, "the simulation was cancelled")),
+        false => Ok(summarize(&outcomes)),
+    }
 }
 
 /// Returns the rates of all metrics; without a rate of its own the candidate is like stable.
@@ -102,8 +111,19 @@ mod tests {
 
     #[test]
     fn a_broken_candidate_is_rolled_back_in_every_run() {
-        let summary = run_all(&config(), &request()).unwrap();
+        let summary = run_all(&config(), &request(), &|| false).unwrap();
         assert_eq!((summary.n_runs, summary.p_rollback), (10, 1.0));
+    }
+
+    #[test]
+    fn a_cancelled_simulation_ends_after_its_run() {
+        let n_checks = std::cell::Cell::new(0);
+        let is_cancelled = || {
+            n_checks.set(n_checks.get() + 1);
+            n_checks.get() > 3
+        };
+        let error = run_all(&config(), &request(), &is_cancelled).unwrap_err();
+        assert_eq!((error.code(), n_checks.get()), (Code::Cancelled, 4));
     }
 
     #[test]
@@ -139,7 +159,7 @@ mod tests {
             ),
         ];
         for (request, expected) in cases {
-            let error = run_all(&config(), &request).unwrap_err();
+            let error = run_all(&config(), &request, &|| false).unwrap_err();
             assert!(error.message().contains(expected), "{error}");
         }
     }

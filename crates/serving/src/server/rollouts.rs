@@ -64,10 +64,15 @@ impl Rollouts for Server {
         self.rollouts.record_replica_counts(id, replica, counts)
     }
 
-    fn simulate(&self, file: &str, input: &SimulationInput) -> Result<RawJson> {
+    fn simulate(
+        &self,
+        file: &str,
+        input: &SimulationInput,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<RawJson> {
         let config = RolloutConfig::parse(file);
         let config = config.map_err(|error| Error::invalid(error.to_string()))?;
-        let summary = simulate::request::run_all(&config, input)?;
+        let summary = simulate::request::run_all(&config, input, is_cancelled)?;
         let text = serde_json::to_string(&summary);
         let text =
             text.map_err(|error| Error::internal(format!("failed to serialize summary: {error}")))?;

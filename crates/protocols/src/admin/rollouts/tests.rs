@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use contract::{BoxFuture, RolloutEvent, RolloutWatch, SimulationInput};
 use http::Request;
 use http_body_util::BodyExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tower::ServiceExt;
 
 use super::*;
@@ -21,6 +22,12 @@ struct FakeRollouts {
     recorded: Mutex<Vec<String>>,
     /// Makes simulations wait, when there is one.
     simulation: Option<Arc<Simulation>>,
+    /// Makes simulations go on until they are cancelled.
+    is_endless: bool,
+    /// Notified when an endless simulation has begun.
+    begun: Notify,
+    /// Notified when an endless simulation was cancelled.
+    cancelled: Notify,
 }
 
 /// Two semaphores, because one is fair: a simulation that waits for permits would take that of the
@@ -140,8 +147,20 @@ impl Rollouts for FakeRollouts {
         }
     }
 
-    fn simulate(&self, file: &str, assumptions: &SimulationInput) -> Result<RawJson> {
+    fn simulate(
+        &self,
+        file: &str,
+        assumptions: &SimulationInput,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<RawJson> {
         self.record(format!("{file} {assumptions:?}"));
+        if self.is_endless {
+            self.begun.notify_one();
+            while !is_cancelled() {
+                std::thread::yield_now();
+            }
+            self.cancelled.notify_one();
+        }
         if let Some(simulation) = &self.simulation {
             simulation.begun.add_permits(1);
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -408,6 +427,33 @@ async fn one_rollout_is_simulated_at_a_time() {
     assert_eq!(first.0, 200, "{}", first.1);
     assert_eq!(second.0, 429, "{}", second.1);
     assert!(second.1.contains("another rollout"), "{}", second.1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_simulation_ends_when_its_time_is_over() {
+    let rollout = Arc::new(FakeRollouts {
+        is_endless: true,
+        ..FakeRollouts::default()
+    });
+    let router = router(&rollout);
+    let time_limit = async {
+        rollout.begun.notified().await;
+        tokio::time::advance(Duration::from_secs(60)).await;
+    };
+    let simulation = call(&router, "POST /api/rollouts:simulate", r#"{"file": ""}"#);
+    let (reply, ()) = tokio::join!(simulation, time_limit);
+    assert_eq!(reply.0, 504, "{}", reply.1);
+    assert!(reply.1.contains("ask for fewer `runs`"), "{}", reply.1);
+    rollout.cancelled.notified().await;
+}
+
+#[tokio::test]
+async fn a_simulation_needs_model_control() {
+    let rollout: Arc<dyn Rollouts> = Arc::new(FakeRollouts::default());
+    let router = router_of(Some(rollout), false);
+    let reply = call(&router, "POST /api/rollouts:simulate", r#"{"file": ""}"#).await;
+    assert_eq!(reply.0, 400, "{}", reply.1);
+    assert!(reply.1.contains("`model_control: true`"), "{}", reply.1);
 }
 
 #[tokio::test]

@@ -523,7 +523,10 @@ async fn a_simulation_predicts_the_outcome() {
         n_runs: 5,
         ..SimulationInput::default()
     };
-    let summary = fixture.server.simulate(file, &assumptions).unwrap();
+    let summary = fixture
+        .server
+        .simulate(file, &assumptions, &|| false)
+        .unwrap();
     let summary: Value = serde_json::from_str(summary.as_str()).unwrap();
     assert_eq!(summary["p_rollback"], 1.0);
 }
