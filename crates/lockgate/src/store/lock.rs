@@ -4,7 +4,7 @@
 //! process, also when that is killed, so no stale lock has to be removed by hand.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,28 +38,33 @@ impl FolderLock {
             .create(true)
             .truncate(false)
             .open(&path)?;
-        if !timeout.is_zero() && file.try_lock().is_err() {
-            let (folder, holder) = (folder.display(), holder(&mut file));
-            tracing::info!(%folder, holder, "waiting for the state store");
-        }
-        let mut waits = timeout.as_millis() / RETRY.as_millis();
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::Error(error)) => return Err(error.into()),
-                Err(TryLockError::WouldBlock) if waits == 0 => {
+        let max_waits = timeout.as_millis() / RETRY.as_millis();
+        let mut n_waits = 0;
+        while let Err(error) = file.try_lock() {
+            match error {
+                TryLockError::Error(error) => return Err(error.into()),
+                TryLockError::WouldBlock if n_waits == max_waits => {
                     bail!("{} uses it; stop that one first", holder(&mut file));
                 }
-                Err(TryLockError::WouldBlock) => {
-                    waits -= 1;
-                    std::thread::sleep(RETRY);
+                TryLockError::WouldBlock if n_waits == 0 => {
+                    let (folder, holder) = (folder.display(), holder(&mut file));
+                    tracing::info!(%folder, holder, "waiting for the state store");
                 }
+                TryLockError::WouldBlock => {}
             }
+            n_waits += 1;
+            std::thread::sleep(RETRY);
         }
-        file.set_len(0)?;
-        write!(file, "{}", std::process::id())?;
+        write_holder(&mut file)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Writes the number of this process in place of an earlier one.
+fn write_holder(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{}", std::process::id())
 }
 
 /// Names the process that holds the lock.
@@ -99,5 +104,18 @@ mod tests {
             drop(first);
             waiting.join().unwrap().unwrap();
         });
+    }
+
+    #[test]
+    fn the_number_of_the_earlier_holder_is_replaced_also_after_it_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        std::fs::write(&path, "4194303").unwrap();
+        let mut file = File::options().read(true).write(true).open(&path).unwrap();
+        assert_eq!(holder(&mut file), "process 4194303");
+        write_holder(&mut file).unwrap();
+        let id = std::process::id();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), id.to_string());
+        assert_eq!(holder(&mut file), format!("process {id}"));
     }
 }
