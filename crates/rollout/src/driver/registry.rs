@@ -71,16 +71,7 @@ impl Registry {
         }
         for (rollout, record, actions) in restored.running {
             let traffic = registry.traffic(&rollout)?;
-            let (handle, channels) = registry.register(&rollout, &record, &*traffic)?;
-            let start = InitialState {
-                rollout,
-                record,
-                traffic,
-                published: Arc::clone(&handle.published),
-                channels,
-                is_resumed: true,
-            };
-            registry.run(start, actions);
+            registry.run(rollout, record, actions, traffic, true)?;
         }
         Ok(registry)
     }
@@ -127,18 +118,7 @@ impl Registry {
         let config = rollout.config();
         traffic.apply().await?;
         tracing::info!(rollout = id, model = %config.model, actor, "started rollout");
-        let (handle, channels) = self.register(&rollout, &record, &*traffic)?;
-        let status = handle.snapshot().status.clone();
-        let start = InitialState {
-            rollout,
-            record,
-            traffic,
-            published: Arc::clone(&handle.published),
-            channels,
-            is_resumed: false,
-        };
-        self.run(start, actions);
-        Ok(status)
+        self.run(rollout, record, actions, traffic, false)
     }
 
     fn check(&self, config: &RolloutConfig) -> Result<()> {
@@ -226,9 +206,28 @@ impl Registry {
         });
     }
 
-    fn run(&self, start: InitialState, actions: Vec<Action>) {
+    /// Registers a rollout and spawns its task; returns its status before the task runs.
+    fn run(
+        &self,
+        rollout: Rollout,
+        record: Record,
+        actions: Vec<Action>,
+        traffic: Box<dyn RolloutTraffic>,
+        is_resumed: bool,
+    ) -> Result<RawJson> {
+        let (handle, channels) = self.register(&rollout, &record, &*traffic)?;
+        let status = handle.snapshot().status.clone();
+        let start = InitialState {
+            rollout,
+            record,
+            traffic,
+            published: Arc::clone(&handle.published),
+            channels,
+            is_resumed,
+        };
         let (task, inbox) = RolloutTask::new(Arc::clone(&self.dependencies), start);
         tokio::spawn(task.run(inbox, actions));
+        Ok(status)
     }
 
     fn handle(&self, id: &str) -> Result<Arc<RolloutHandle>> {

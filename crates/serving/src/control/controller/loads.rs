@@ -115,7 +115,7 @@ impl Loads {
             () = time::sleep_until(due) => None,
         };
         let Some((index, result)) = finished else {
-            return self.look();
+            return self.check_times();
         };
         let load = self.running.swap_remove(index);
         let result = result.unwrap_or_else(|error| {
@@ -126,7 +126,7 @@ impl Loads {
     }
 
     /// Marks slow loads, and ends one that has reached the limit.
-    fn look(&mut self) -> Option<FinishedLoad> {
+    fn check_times(&mut self) -> Option<FinishedLoad> {
         let now = Instant::now();
         let limit = self.limit;
         let mut loads = self.running.iter();
