@@ -147,6 +147,15 @@ pub(crate) fn refused(info: &ModelInfo, refused: Refused) -> Error {
         )
         .with_retry_after(excess.max(RETRY_AFTER))
         .with_admission_level(level),
+        Refusal::DeadlineTooShort { run, time } => Error::new(
+            Code::DeadlineExceeded,
+            format!(
+                "the request has {} to its deadline, but a run of model `{model}` for its rows is \
+                 predicted to take {}; allow more time",
+                millis(time),
+                millis(run)
+            ),
+        ),
         Refusal::Closing => Error::new(
             Code::ModelNotReady,
             format!("version `{version}` of model `{model}` is being unloaded"),

@@ -133,9 +133,15 @@ impl<T> Scheduler<T> {
         if self.is_stale(now) {
             return None;
         }
+        let time = deadline.saturating_duration_since(now);
         let wait = self.predict(class, n_rows, now);
-        let excess = wait.checked_sub(deadline.saturating_duration_since(now))?;
-        (!excess.is_zero()).then_some(Refusal::TooLate { wait, excess })
+        let excess = wait.checked_sub(time).filter(|excess| !excess.is_zero())?;
+        // Without the factor of late answers, which falls again: a later request may be in time.
+        let run = self.curve.upper(n_rows).unwrap_or_default();
+        Some(match run > time {
+            true => Refusal::DeadlineTooShort { run, time },
+            false => Refusal::TooLate { wait, excess },
+        })
     }
 
     /// Predicts the time to the answer of a new request; zero as long as nothing is known.

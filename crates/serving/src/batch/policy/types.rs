@@ -112,6 +112,14 @@ pub(crate) enum Refusal {
         /// The time by which that is too long.
         excess: Duration,
     },
+    /// The run alone takes longer than the request allows, so that nothing is gained by waiting.
+    #[error("a run takes {} ms, {} ms are left", run.as_millis(), time.as_millis())]
+    DeadlineTooShort {
+        /// The predicted time of a run of its rows.
+        run: Duration,
+        /// The time to the deadline.
+        time: Duration,
+    },
     /// Admission has stopped.
     #[error("the version is being unloaded")]
     Closing,

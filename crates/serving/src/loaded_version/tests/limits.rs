@@ -127,7 +127,7 @@ fn slow() -> Curve {
 async fn an_answer_that_is_predicted_too_late_is_refused_with_the_prediction() {
     let mut version = TestVersion::with_curve(info(), settings(), 1, slow());
     let (first, run) = version.occupy().await;
-    let late = version.send(within(HOUR_MILLIS, request(&[1.0]))).await;
+    let late = version.send(within(2 * HOUR_MILLIS, request(&[1.0]))).await;
     let error = failure(late).await;
     assert_eq!(error.code(), Code::Overloaded);
     assert!(error.retry_after() > Some(Duration::from_secs(3600)));
@@ -149,6 +149,19 @@ async fn an_answer_that_is_predicted_too_late_is_refused_with_the_prediction() {
     );
 }
 
+#[tokio::test]
+async fn a_deadline_shorter_than_a_run_is_exceeded_at_once() {
+    let mut version = TestVersion::with_curve(info(), settings(), 1, slow());
+    let (_first, run) = version.occupy().await;
+    let error = failure(version.send(within(HOUR_MILLIS / 2, request(&[1.0]))).await).await;
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert_eq!(error.retry_after(), None, "later is no better");
+    for part in ["a run of model `m`", "allow more time"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    run.end(RunOutcome::Echo);
+}
+
 fn plain(deadline: Instant) -> Urgency {
     Urgency {
         deadline,
@@ -158,14 +171,14 @@ fn plain(deadline: Instant) -> Urgency {
 
 #[tokio::test]
 async fn an_early_refusal_is_reported_and_counted_as_a_late_one() {
-    for limit in [None, Some(Duration::from_millis(HOUR_MILLIS))] {
+    for limit in [None, Some(Duration::from_millis(2 * HOUR_MILLIS))] {
         let mut settings = settings();
         settings.default_timeout = limit;
         let mut version = TestVersion::with_curve(info(), settings, 1, slow());
         let (_first, run) = version.occupy().await;
         // Both requests arrive at the same moment.
         time::pause();
-        let late = within(2 * HOUR_MILLIS, request(&[1.0]));
+        let late = within(3 * HOUR_MILLIS, request(&[1.0]));
         let deadline = late.deadline.unwrap();
         let early = version
             .loaded_version
@@ -229,7 +242,7 @@ async fn a_refusal_needs_no_more_than_the_deadline() {
     assert_eq!(version.events(), ["RequestAdmitted"]);
     let error = version
         .loaded_version
-        .refuse_early(plain(after(1)))
+        .refuse_early(plain(after(2)))
         .unwrap_err();
     assert_eq!(error.code(), Code::Overloaded);
     assert!(error.message().contains("is predicted in 34"), "{error}");

@@ -129,7 +129,34 @@ fn late_refusal(case: &Case, priority: u32, now: Instant, time: Duration) -> Opt
     let refusal = scheduler(case, now)
         .admit(row(priority, now, Some(time)))
         .err();
-    refusal.filter(|refusal| matches!(refusal, Refusal::TooLate { .. }))
+    let is_late = |refusal: &Refusal| {
+        matches!(
+            refusal,
+            Refusal::TooLate { .. } | Refusal::DeadlineTooShort { .. }
+        )
+    };
+    refusal.filter(is_late)
+}
+
+#[test]
+fn a_deadline_shorter_than_a_run_is_named_and_not_blamed_on_the_load() {
+    let now = time::Instant::now().into_std();
+    let case = |n_waiting| Case {
+        max_queue_rows: 40,
+        time_limit: None,
+        n_instances: 1,
+        arrivals: vec![(8, 0); n_waiting],
+    };
+    let refused = |n_waiting, time| late_refusal(&case(n_waiting), 0, now, millis(time));
+    let is_too_short = |refusal| matches!(refusal, Some(Refusal::DeadlineTooShort { .. }));
+    // A run takes about 5 ms; of the batches before the request, one runs and the others wait.
+    for n_batches in [1, 4] {
+        let refused = refused(n_batches, 1.0);
+        assert!(is_too_short(refused), "{refused:?}");
+    }
+    let late = refused(4, 15.0);
+    assert!(matches!(late, Some(Refusal::TooLate { .. })), "{late:?}");
+    assert_eq!(refused(1, 25.0), None);
 }
 
 #[test]
