@@ -10,7 +10,9 @@
 
 mod bench;
 mod codegen;
+mod debian;
 mod fuzz;
+mod process;
 mod python;
 mod steps;
 mod tidy;

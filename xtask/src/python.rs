@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::process::run;
 
 /// The file with the installed requirements, which is written last.
 const STAMP: &str = "installed-requirements.txt";
@@ -54,16 +56,6 @@ pub(crate) fn install(root: &Path, list: &str, folder: &str) -> Result<()> {
         .with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {command:?}"))?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,14 +79,6 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let error = install(root.path(), "list.txt", "env").unwrap_err();
         assert!(error.to_string().contains("list.txt"), "{error}");
-    }
-
-    #[test]
-    fn a_command_that_fails_is_quoted() {
-        run(&mut Command::new("true")).unwrap();
-        let error = run(Command::new("false").arg("-x")).unwrap_err();
-        assert!(error.to_string().contains("\"-x\""), "{error}");
-        assert!(run(&mut Command::new("/nowhere/python")).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{codegen, python, tidy};
+use crate::{codegen, debian, python, tidy};
 
 /// One check with its name in the output.
 struct Step {
@@ -115,9 +115,11 @@ fn documentation(root: &Path) -> Result<()> {
     cargo(root, &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
 }
 
-/// Installs the Python environment and ONNX Runtime below `target/`, unless they exist.
+/// Installs the Python environment, the Debian programs and ONNX Runtime below `target/`, unless
+/// they exist.
 pub(crate) fn prepare(root: &Path) -> Result<()> {
     python::prepare(root)?;
+    debian::prepare(root)?;
     let data_dir = root.join("target/lockgate-data");
     if data_dir.join("onnxruntime/current").exists() {
         return Ok(());
@@ -133,9 +135,11 @@ fn tests(root: &Path) -> Result<()> {
         .display()
         .to_string();
     let python = python::interpreter(root).display().to_string();
+    let promtool = debian::promtool(root).display().to_string();
     let environment = [
         ("LOCKGATE_ONNXRUNTIME", library.as_str()),
         ("LOCKGATE_PYTHON", &python),
+        ("LOCKGATE_PROMTOOL", &promtool),
     ];
     cargo(
         root,

@@ -44,7 +44,7 @@ pub use model::{
     Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,
     OutputPostprocessing, SharedModelInfo, Signature, TensorSpec, Version, VersionSelector,
 };
-pub use observe::{Exposition, Observe};
+pub use observe::{ExpositionFormat, Observe};
 pub use recorder::Recorder;
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
 pub use response::{InferResponse, ServedBy, Timings};

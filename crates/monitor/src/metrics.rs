@@ -10,6 +10,7 @@ mod samples;
 mod series;
 mod table;
 
+pub(crate) use exposition::{END_OF_OPEN_METRICS, prometheus_text};
 pub use names::{Kind, Label, Metric};
 pub(crate) use rollouts::Transition;
 pub(crate) use series::Registry;

@@ -2,9 +2,9 @@
 //!
 //! Decision: a type of its own, so that the monitor checks no setting at each event.
 
-use contract::{Event, Exposition, Observe};
+use contract::{Event, ExpositionFormat, Observe};
 
-use crate::observer::CONTENT_TYPE;
+use crate::metrics::END_OF_OPEN_METRICS;
 
 /// An observer that ignores every event.
 #[derive(Debug, Clone, Copy)]
@@ -13,10 +13,10 @@ pub struct NoopObserver;
 impl Observe for NoopObserver {
     fn observe(&self, _event: &Event<'_>) {}
 
-    fn exposition(&self) -> Exposition {
-        Exposition {
-            content_type: CONTENT_TYPE,
-            body: "# EOF\n".to_owned(),
+    fn exposition(&self, format: ExpositionFormat) -> String {
+        match format {
+            ExpositionFormat::Text => String::new(),
+            ExpositionFormat::OpenMetrics => END_OF_OPEN_METRICS.to_owned(),
         }
     }
 }
@@ -28,9 +28,11 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_still_an_exposition() {
-        let (noop, full) = (NoopObserver.exposition(), Monitor::new("1.0").exposition());
-        assert_eq!(noop.content_type, full.content_type);
-        assert_eq!(noop.body, "# EOF\n");
-        assert!(full.body.ends_with(&noop.body));
+        let monitor = Monitor::new("1.0");
+        for format in [ExpositionFormat::Text, ExpositionFormat::OpenMetrics] {
+            let nothing = NoopObserver.exposition(format);
+            assert!(monitor.exposition(format).ends_with(&nothing));
+            assert!(nothing.lines().all(|line| line.starts_with('#')));
+        }
     }
 }

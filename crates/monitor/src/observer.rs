@@ -7,14 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use contract::{Event, Exposition, Observe, VersionState};
+use contract::{Event, ExpositionFormat, Observe, VersionState};
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry as Families;
 
-use crate::metrics::{Registry, Transition};
-
-/// The media type of OpenMetrics text.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::metrics::{Registry, Transition, prometheus_text};
 
 /// The observer that turns events into metrics.
 pub struct Monitor {
@@ -126,15 +123,15 @@ impl Observe for Monitor {
         }
     }
 
-    fn exposition(&self) -> Exposition {
+    fn exposition(&self, format: ExpositionFormat) -> String {
         let mut body = String::new();
         // Writing into a `String` cannot fail; the encoder itself fails only where the format
         // forbids a name, and ours are fixed. The part written so far is then still the best
         // answer.
         let _complete = text::encode(&mut body, &self.families);
-        Exposition {
-            content_type: CONTENT_TYPE,
-            body,
+        match format {
+            ExpositionFormat::Text => prometheus_text(&body),
+            ExpositionFormat::OpenMetrics => body,
         }
     }
 }

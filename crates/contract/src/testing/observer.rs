@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::event::Event;
-use crate::observe::{Exposition, Observe};
+use crate::observe::{ExpositionFormat, Observe};
 
 /// Records every event in its debug form.
 #[derive(Debug, Default)]
@@ -28,10 +28,7 @@ impl Observe for RecordingObserver {
         events.push(format!("{event:?}"));
     }
 
-    fn exposition(&self) -> Exposition {
-        Exposition {
-            content_type: "text/plain",
-            body: self.events().join("\n"),
-        }
+    fn exposition(&self, _format: ExpositionFormat) -> String {
+        self.events().join("\n")
     }
 }

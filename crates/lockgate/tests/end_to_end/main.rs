@@ -20,6 +20,7 @@ mod examples;
 mod http;
 mod live_rollouts;
 mod log;
+mod metrics;
 mod notifications;
 mod output;
 mod process;

@@ -157,14 +157,22 @@ pub(crate) fn examples() -> PathBuf {
 }
 
 /// The Python that has the clients.
+pub(crate) fn python() -> PathBuf {
+    program("LOCKGATE_PYTHON")
+}
+
+/// The checker of metrics of Prometheus.
+pub(crate) fn promtool() -> PathBuf {
+    program("LOCKGATE_PROMTOOL")
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the chore that starts the tests tells it so"
 )]
-pub(crate) fn python() -> PathBuf {
-    let python = std::env::var_os("LOCKGATE_PYTHON");
-    python
-        .expect("LOCKGATE_PYTHON is not set: start the tests by `cargo xtask test`")
+fn program(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable);
+    path.unwrap_or_else(|| panic!("{variable} is not set: start the tests by `cargo xtask test`"))
         .into()
 }
 

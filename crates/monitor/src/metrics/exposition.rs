@@ -1,7 +1,8 @@
 //! Text exposition of all series for a scraper.
 //!
-//! Decision: OpenMetrics text. Its samples have the names of [`Metric::name`], so that plain
-//! Prometheus and a search with `grep` find the names of the docs.
+//! Decision: the library writes OpenMetrics text, and the Prometheus text format follows from it.
+//! The samples of both have the names of [`Metric::name`], so that a search with `grep` finds the
+//! names of the docs.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -12,8 +13,37 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::histogram::Histogram;
 use super::names::Metric;
 use super::process::ProcessFigures;
-use super::samples::write;
-use super::series::{Registry, VersionSeries};
+use super::samples::{Samples, write};
+use super::series::{Outcomes, Registry, VersionSeries};
+
+/// The last line of OpenMetrics text.
+pub(crate) const END_OF_OPEN_METRICS: &str = "# EOF\n";
+
+/// Returns OpenMetrics text in the Prometheus text format 0.0.4, which has no end mark, and in
+/// which a family of counters has the name of its samples.
+pub(crate) fn prometheus_text(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len());
+    let body = open_metrics.strip_suffix(END_OF_OPEN_METRICS);
+    for line in body.unwrap_or(open_metrics).split_inclusive('\n') {
+        match counter_head(line) {
+            Some((head, rest)) => text.extend([head, "_total ", rest]),
+            None => text.push_str(line),
+        }
+    }
+    text
+}
+
+/// Splits a line with the help or the type of a counter after the name of its family.
+fn counter_head(line: &str) -> Option<(&str, &str)> {
+    let description = line
+        .strip_prefix("# HELP ")
+        .or(line.strip_prefix("# TYPE "))?;
+    let (family, rest) = description.split_once(' ')?;
+    let is_counter = |metric: &Metric| metric.name().strip_suffix("_total") == Some(family);
+    Metric::ALL.iter().find(|metric| is_counter(metric))?;
+    let head = line.strip_suffix(rest)?.trim_end();
+    Some((head, rest))
+}
 
 impl Collector for Registry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -36,6 +66,13 @@ impl Collector for Registry {
 
 fn encode_versions(registry: &Registry, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let versions = registry.versions();
+    write(encoder, Metric::Predictions, |samples| {
+        for (model, version, series) in &versions {
+            let labels = [model.as_str(), version.as_str()];
+            encode_outcomes(samples, &labels, &series.outcomes)?;
+        }
+        Ok(())
+    })?;
     for (metric, read) in version_counters() {
         write(encoder, metric, |samples| {
             for (model, version, series) in &versions {
@@ -66,9 +103,8 @@ fn encode_versions(registry: &Registry, encoder: &mut DescriptorEncoder<'_>) -> 
 /// Reader of the counts of a version by the value of the last label.
 type ReadCounters = fn(&VersionSeries) -> Vec<(&'static str, u64)>;
 
-fn version_counters() -> [(Metric, ReadCounters); 3] {
+fn version_counters() -> [(Metric, ReadCounters); 2] {
     [
-        (Metric::Predictions, |series| series.outcomes.read()),
         (Metric::TerminatedRuns, VersionSeries::terminated_runs),
         (Metric::BatchVerifications, VersionSeries::verifications),
     ]
@@ -104,13 +140,23 @@ fn version_histograms() -> [(Metric, PickHistogram); 4] {
     ]
 }
 
+/// Writes the counts of outcomes after the other labels: `success` has no code.
+fn encode_outcomes(samples: &mut Samples<'_>, labels: &[&str], outcomes: &Outcomes) -> fmt::Result {
+    for (code, count) in outcomes.read() {
+        let outcome = match code {
+            None => ["success", ""],
+            Some(code) => ["error", code.as_str()],
+        };
+        samples.counter(&[labels, &outcome].concat(), &count)?;
+    }
+    Ok(())
+}
+
 fn encode_dialects(registry: &Registry, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let dialects = registry.dialects();
     write(encoder, Metric::Calls, |samples| {
         for (dialect, series) in &dialects {
-            for (status, count) in series.outcomes.read() {
-                samples.counter(&[dialect, status], &count)?;
-            }
+            encode_outcomes(samples, &[dialect], &series.outcomes)?;
         }
         Ok(())
     })?;

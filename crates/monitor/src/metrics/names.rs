@@ -44,7 +44,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    Predictions: Counter "model_predictions_total" [Model, ModelVersion, Status]
+    Predictions: Counter "model_predictions_total" [Model, ModelVersion, Status, Code]
         "Finished requests to a model, by outcome",
     PredictionLatency: Histogram "model_prediction_latency_seconds" [Model, ModelVersion]
         "Time from validation to the answer, of answered requests",
@@ -70,7 +70,7 @@ metrics! {
         "Predicted time to answer a new request of one row",
     AdmissionLevel: Gauge "lockgate_admission_level" [Model, ModelVersion]
         "Lowest priority that would be admitted now, 0 for all of them, -1 for none",
-    Calls: Counter "lockgate_calls_total" [Dialect, Status]
+    Calls: Counter "lockgate_calls_total" [Dialect, Status, Code]
         "Answered calls of all kinds, by outcome",
     CallLatency: Histogram "lockgate_call_latency_seconds" [Dialect]
         "Time from the head of a call to the head of its reply",
@@ -138,8 +138,10 @@ contract::named_enum! {
         Model = "model",
         /// The version of a model.
         ModelVersion = "model_version",
-        /// `success`, or the stable code of an error.
+        /// `success` or `error`.
         Status = "status",
+        /// The stable code of an error; empty for a success, which to Prometheus is no label.
+        Code = "code",
         /// The dialect of a call.
         Dialect = "dialect",
         /// The version of Lockgate.

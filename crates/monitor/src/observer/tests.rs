@@ -247,18 +247,22 @@ fn busy_monitor() -> Arc<Monitor> {
 
 #[test]
 fn events_become_the_documented_series() {
-    let parsed = parse(&busy_monitor().exposition().body);
+    let parsed = parse(&busy_monitor().exposition(ExpositionFormat::OpenMetrics));
     let of = |extra: &[(&'static str, &'static str)]| {
         [&[("model", "digits"), ("model_version", "2")], extra].concat()
     };
-    let success = of(&[("status", "success")]);
-    let queue_full = of(&[("status", "queue_full")]);
+    let success = of(&[("status", "success"), ("code", "")]);
+    let queue_full = of(&[("status", "error"), ("code", "queue_full")]);
     let five_ms = of(&[("le", "0.005")]);
     let eight_rows = of(&[("le", "8.0")]);
     let above = of(&[("le", "+Inf")]);
     let version = of(&[]);
     let native = [("dialect", "native")];
-    let not_found = [("dialect", "native"), ("status", "route_not_found")];
+    let not_found = [
+        ("dialect", "native"),
+        ("status", "error"),
+        ("code", "route_not_found"),
+    ];
     let expected: [(&str, Labels<'_>, f64); 18] = [
         ("model_predictions_total", &success, 1.0),
         ("model_predictions_total", &queue_full, 1.0),
@@ -289,7 +293,7 @@ fn events_become_the_documented_series() {
 
 /// The rows that the exposition of a busy monitor does not have like this.
 fn wrong_rows<'a>(rows: &[(&'a str, Labels<'a>, Option<f64>)]) -> Vec<String> {
-    let parsed = parse(&busy_monitor().exposition().body);
+    let parsed = parse(&busy_monitor().exposition(ExpositionFormat::OpenMetrics));
     let owner = [("model", "digits"), ("rollout", "digits-2")];
     let mut wrong = Vec::new();
     for (name, labels, expected) in rows {
@@ -373,7 +377,7 @@ fn the_oldest_rollout_that_has_ended_makes_room() {
     for number in 0..100 {
         run_rollout(&monitor, &model, &format!("ended-{number}"));
     }
-    let parsed = parse(&monitor.exposition().body);
+    let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
     let named: BTreeSet<_> = parsed
         .samples
         .iter()
@@ -405,7 +409,7 @@ fn runs_that_were_ended_and_instances_that_are_stuck_are_counted() {
             n_stuck,
         });
     }
-    let body = monitor.exposition().body;
+    let body = monitor.exposition(ExpositionFormat::OpenMetrics);
     let labels = "model=\"m\",model_version=\"1\"";
     for line in [
         format!("lockgate_runs_terminated_total{{{labels},reason=\"deadline\"}} 2\n"),
@@ -418,8 +422,33 @@ fn runs_that_were_ended_and_instances_that_are_stuck_are_counted() {
 }
 
 #[test]
+fn the_text_format_has_the_same_samples_and_names_counters_by_their_samples() {
+    let monitor = busy_monitor();
+    let [text, open_metrics] = [ExpositionFormat::Text, ExpositionFormat::OpenMetrics]
+        .map(|format| monitor.exposition(format));
+    let samples = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        // These change between two calls.
+        let stable = lines.filter(|line| !line.starts_with("process_"));
+        stable.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(samples(&text), samples(&open_metrics));
+    assert!(!text.contains("# EOF"));
+    for metric in Metric::ALL {
+        let kind = match metric.kind() {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let name = metric.name();
+        assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}");
+        assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+    }
+}
+
+#[test]
 fn the_exposition_has_the_names_and_labels_of_the_enum_and_no_others() {
-    let parsed = parse(&busy_monitor().exposition().body);
+    let parsed = parse(&busy_monitor().exposition(ExpositionFormat::OpenMetrics));
     let mut unknown: BTreeSet<_> = parsed
         .samples
         .iter()
@@ -460,7 +489,7 @@ fn the_exposition_has_the_names_and_labels_of_the_enum_and_no_others() {
 
 #[test]
 fn buckets_grow_to_the_count() {
-    let parsed = parse(&busy_monitor().exposition().body);
+    let parsed = parse(&busy_monitor().exposition(ExpositionFormat::OpenMetrics));
     let buckets: Vec<_> = parsed
         .samples
         .iter()
@@ -479,11 +508,12 @@ fn label_values_are_escaped() {
     let monitor = Monitor::new("a\\b\n");
     let (model, version) = (model("say-\"hi\""), version("1"));
     monitor.observe(&finished(&model, &version, None));
-    let parsed = parse(&monitor.exposition().body);
+    let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
     let labels = [
         ("model", "say-\"hi\""),
         ("model_version", "1"),
         ("status", "success"),
+        ("code", ""),
     ];
     assert_eq!(parsed.value("model_predictions_total", &labels), Some(1.0));
     assert_eq!(
@@ -502,7 +532,7 @@ fn a_removed_version_leaves_no_series() {
         version: &gone,
     });
     measure(&monitor, &[]);
-    let parsed = parse(&monitor.exposition().body);
+    let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
     let versions: BTreeSet<_> = parsed
         .samples
         .iter()
@@ -521,7 +551,7 @@ fn a_version_that_unloads_is_not_loaded() {
         state: VersionState::Unloading,
         load_time: None,
     });
-    let parsed = parse(&monitor.exposition().body);
+    let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
     let labels = [("model", "digits"), ("model_version", "2")];
     assert_eq!(parsed.value("model_loaded", &labels), Some(0.0));
     assert_eq!(
@@ -535,7 +565,7 @@ fn a_version_that_is_measured_no_more_has_no_wait_and_no_level() {
     let monitor = busy_monitor();
     let (model, version) = (model("digits"), version("3"));
     measure(&monitor, &[(&model, &version, AdmissionLevel::Closed)]);
-    let body = monitor.exposition().body;
+    let body = monitor.exposition(ExpositionFormat::OpenMetrics);
     let metrics = ["lockgate_predicted_wait", "lockgate_admission"];
     let is_sample = |line: &&str| metrics.iter().any(|metric| line.starts_with(metric));
     let lines: Vec<_> = body.lines().filter(is_sample).collect();
@@ -564,7 +594,7 @@ fn a_burst_from_many_threads_loses_no_count() {
             });
         }
     });
-    let parsed = parse(&monitor.exposition().body);
+    let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
     let total = |name: &str| -> f64 {
         parsed
             .samples
@@ -581,7 +611,7 @@ fn a_burst_from_many_threads_loses_no_count() {
 
 #[test]
 fn figures_of_the_process_are_those_of_this_process() {
-    let parsed = parse(&Monitor::new("0").exposition().body);
+    let parsed = parse(&Monitor::new("0").exposition(ExpositionFormat::OpenMetrics));
     for name in [
         "process_resident_memory_bytes",
         "process_open_fds",

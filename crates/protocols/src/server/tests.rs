@@ -4,7 +4,7 @@ use async_compression::tokio::bufread::GzipEncoder;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use contract::testing::{EchoServer, RecordingObserver, model_info};
-use contract::{Dimension, ElementType, Signature, TensorSpec};
+use contract::{Dimension, ElementType, ExpositionFormat, Signature, TensorSpec};
 use futures_util::{StreamExt, stream};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -239,16 +239,41 @@ async fn every_listener_has_its_routes_and_no_route_twice() {
 }
 
 #[tokio::test]
-async fn metrics_have_the_media_type_of_their_observer() {
+async fn metrics_have_the_format_that_the_scraper_asks_for() {
     let ctx = context(Limits::default(), &Arc::default());
-    let request = Request::get("/metrics")
-        .body(axum::body::Body::empty())
-        .unwrap();
-    let reply = router(&ctx, Dialects::METRICS)
-        .oneshot(request)
-        .await
-        .unwrap();
-    assert_eq!(reply.headers()["content-type"], "text/plain");
+    let prometheus_2 = "application/openmetrics-text;version=1.0.0,\
+                        application/openmetrics-text;version=0.0.1;q=0.75,\
+                        text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let prometheus_3_text = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+                             text/plain;version=0.0.4;q=0.5,*/*;q=0.2";
+    for (accept, format) in [
+        (None, ExpositionFormat::Text),
+        (Some("*/*"), ExpositionFormat::Text),
+        (Some("text/html, text/plain;q=0.8"), ExpositionFormat::Text),
+        (Some(prometheus_2), ExpositionFormat::OpenMetrics),
+        (Some(prometheus_3_text), ExpositionFormat::Text),
+        (
+            Some("Application/OpenMetrics-Text"),
+            ExpositionFormat::OpenMetrics,
+        ),
+        (
+            Some("application/openmetrics-text; q=0.4, text/plain; q=0.6"),
+            ExpositionFormat::Text,
+        ),
+        (
+            Some("application/openmetrics-text;q=0"),
+            ExpositionFormat::Text,
+        ),
+    ] {
+        let mut request = Request::get("/metrics");
+        if let Some(accept) = accept {
+            request = request.header("accept", accept);
+        }
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let reply = router(&ctx, Dialects::METRICS).oneshot(request);
+        let headers = reply.await.unwrap().headers().clone();
+        assert_eq!(headers["content-type"], format.content_type(), "{accept:?}");
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ fn rollout_lines(monitor: &Monitor) -> Vec<String> {
         "lockgate_srm_",
         "lockgate_assign_",
     ];
-    let body = monitor.exposition().body;
+    let body = monitor.exposition(ExpositionFormat::OpenMetrics);
     let lines = body.lines();
     let lines = lines.filter(|line| PREFIXES.iter().any(|prefix| line.starts_with(prefix)));
     lines.map(str::to_owned).collect()
@@ -31,7 +31,7 @@ fn transition(monitor: &Monitor, model: &ModelName, rollout: &str, from_to: [&'s
 
 /// The rollouts that have a series, by name.
 fn named(monitor: &Monitor) -> BTreeSet<String> {
-    let samples = parse(&monitor.exposition().body).samples;
+    let samples = parse(&monitor.exposition(ExpositionFormat::OpenMetrics)).samples;
     let names = samples.into_iter();
     let names = names.filter_map(|(_, mut labels, _)| labels.remove("rollout"));
     names.collect()
@@ -105,7 +105,7 @@ fn a_rollout_is_in_one_state_at_a_time() {
     ];
     for state in states {
         transition(&monitor, &model, "r", ["step", state]);
-        let parsed = parse(&monitor.exposition().body);
+        let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
         let samples = parsed.samples.iter();
         let states = samples.filter(|(name, ..)| name == "lockgate_rollout_state");
         let now: Vec<_> = states
@@ -142,7 +142,7 @@ fn a_reading_takes_the_place_of_the_one_before() {
     later.scores.clear();
     later.dropped = vec![("slow", 1)];
     monitor.observe(&Event::RolloutMeasured(&later));
-    let parsed = parse(&monitor.exposition().body);
+    let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
     let owner = [("model", "m"), ("rollout", "r")];
     let value = |name: &str, label| parsed.value(name, &[&owner[..], &[label]].concat());
     let weight = value("lockgate_rollout_weight_ratio", ("arm", "candidate"));
@@ -165,7 +165,7 @@ fn only_going_back_to_stable_counts_as_a_rollback() {
         transition(&monitor, &first, rollout, ["step", "rolled_back"]);
     }
     transition(&monitor, &second, "z", ["soak", "rolled_back"]);
-    let parsed = parse(&monitor.exposition().body);
+    let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
     let rollbacks = |model| {
         let labels = [("model", model), ("reason", "worse")];
         parsed.value("lockgate_rollout_rollbacks_total", &labels)
@@ -229,7 +229,7 @@ fn a_forgotten_rollout_that_moves_again_counts_from_one() {
     }
     assert!(!named(&monitor).contains("back"));
     transition(&monitor, &model, "back", ["step", "completed"]);
-    let parsed = parse(&monitor.exposition().body);
+    let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
     let labels = [
         ("model", "m"),
         ("rollout", "back"),
@@ -264,7 +264,7 @@ proptest! {
             .collect();
         let monitor = Monitor::new("0");
         monitor.observe(&Event::RolloutMeasured(&sent));
-        let parsed = parse(&monitor.exposition().body);
+        let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
         let odd: Vec<_> = parsed.samples.iter().filter(|sample| !sample.2.is_finite()).collect();
         prop_assert!(odd.is_empty(), "{:?}", odd);
         // A finite number is never lost.
@@ -288,7 +288,7 @@ proptest! {
         }
         let monitor = Monitor::new("0");
         monitor.observe(&Event::RolloutMeasured(&sent));
-        let parsed = parse(&monitor.exposition().body);
+        let parsed = parse(&monitor.exposition(ExpositionFormat::OpenMetrics));
         let labels = [
             ("model", "m"),
             ("rollout", rollout.as_str()),

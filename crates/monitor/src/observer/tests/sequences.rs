@@ -55,8 +55,8 @@ struct ReferenceModel {
     model: ModelName,
     /// Admitted and not finished, by version.
     in_flight: [i64; VERSIONS],
-    outcomes: BTreeMap<(usize, &'static str), u64>,
-    calls: BTreeMap<(usize, &'static str), u64>,
+    outcomes: BTreeMap<(usize, [&'static str; 2]), u64>,
+    calls: BTreeMap<(usize, [&'static str; 2]), u64>,
     n_rows: [u64; VERSIONS],
     pairs: [(u64, u64); VERSIONS],
 }
@@ -157,12 +157,13 @@ impl ReferenceModel {
     }
 
     fn parsed(&self) -> Parsed {
-        parse(&self.monitor.exposition().body)
+        parse(&self.monitor.exposition(ExpositionFormat::OpenMetrics))
     }
 }
 
-fn status(error: Option<Code>) -> &'static str {
-    error.map_or("success", Code::as_str)
+/// The values of the labels `status` and `code`.
+fn status(error: Option<Code>) -> [&'static str; 2] {
+    error.map_or(["success", ""], |code| ["error", code.as_str()])
 }
 
 /// Every sample that may only grow, by its name and labels.
@@ -211,12 +212,21 @@ proptest! {
         let parsed = reference.parsed();
         for ((at, status), count) in &reference.outcomes {
             let version = (at + 1).to_string();
-            let labels = [("model", "m"), ("model_version", version.as_str()), ("status", status)];
+            let labels = [
+                ("model", "m"),
+                ("model_version", version.as_str()),
+                ("status", status[0]),
+                ("code", status[1]),
+            ];
             let found = parsed.value("model_predictions_total", &labels);
             prop_assert_eq!(found, Some(*count as f64), "{:?}", labels);
         }
         for ((at, status), count) in &reference.calls {
-            let labels = [("dialect", DIALECTS[*at]), ("status", *status)];
+            let labels = [
+                ("dialect", DIALECTS[*at]),
+                ("status", status[0]),
+                ("code", status[1]),
+            ];
             prop_assert_eq!(parsed.value("lockgate_calls_total", &labels), Some(*count as f64));
         }
         for at in 0..VERSIONS {

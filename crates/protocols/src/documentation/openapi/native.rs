@@ -199,8 +199,9 @@ fn health() -> Vec<Endpoint> {
         "Health",
     );
     let of_one = query("model", "A model to check instead of the server");
-    let media_type = "application/openmetrics-text";
-    let metrics = text_reply("The metrics as OpenMetrics text", media_type);
+    let description = "The metrics in the Prometheus text format, or as OpenMetrics text when \
+                       `Accept` asks for `application/openmetrics-text`";
+    let metrics = text_reply(description, "text/plain");
     vec![
         status_endpoint("/", "index", "List the main routes", "Index"),
         with_refusal(health, Code::Unavailable, "Health"),
