@@ -1,24 +1,31 @@
-//! Long conversions beside the workers.
+//! Conversions of large bodies and replies: decoding, decompression, encoding, compression.
 //!
-//! Decision: a worker converts small bodies itself, because a hand-over costs more; large ones go
-//! to a thread that may block, so that one request delays no other one.
+//! Rule: a conversion of at most [`INLINE_BYTES`] runs on the I/O thread of its connection, because
+//! handing it over would cost more. Before a larger one, the other connections of that thread go to
+//! another thread, so one request delays no other one. Every conversion of every protocol goes
+//! through [`offload`].
+//! Rejected: a pool of threads, whose work must own what it reads, and in which short conversions
+//! would wait behind long ones.
 
-use contract::{Error, InferResponse, Result};
+use contract::InferResponse;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// The size up to which a worker converts: a few milliseconds at some hundred megabytes per second.
-const INLINE_BYTES: usize = 1 << 20;
+/// The size up to which an I/O thread converts: a millisecond for numbers, and about 20 for objects
+/// with very many short keys, which take longest for their size.
+pub(crate) const INLINE_BYTES: usize = 256 << 10;
 
-/// Runs `work` here when `n_bytes` is small, otherwise on a thread that may block.
-pub(crate) async fn offload<T: Send + 'static>(
-    n_bytes: usize,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
+/// Runs `work`, a conversion of `n_bytes`; a large one while other connections are served.
+pub(crate) fn offload<T>(n_bytes: usize, work: impl FnOnce() -> T) -> T {
     if n_bytes <= INLINE_BYTES {
         return work();
     }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::internal(error.to_string())),
+    #[cfg(test)]
+    testing::record();
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        // There is no other thread.
+        Ok(_) | Err(_) => work(),
     }
 }
 
@@ -29,16 +36,28 @@ pub(crate) fn output_bytes(response: &InferResponse) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::thread;
+pub(crate) mod testing {
+    use std::cell::Cell;
+    use std::future::Future;
 
-    use super::*;
+    tokio::task_local! {
+        static LARGE: Cell<usize>;
+    }
 
-    #[tokio::test]
-    async fn only_large_work_leaves_the_thread() {
-        let here = thread::current().id();
-        let thread_of = |n_bytes| offload(n_bytes, || Ok(thread::current().id()));
-        assert_eq!(thread_of(100).await.unwrap(), here);
-        assert_ne!(thread_of(INLINE_BYTES + 1).await.unwrap(), here);
+    pub(super) fn record() {
+        // Most tests do not count.
+        let _is_counted = LARGE.try_with(|large| large.set(large.get() + 1));
+    }
+
+    /// Runs a future and returns the number of its large conversions.
+    pub(crate) async fn large_conversions<T>(run: impl Future<Output = T>) -> (T, usize) {
+        let count = async {
+            let output = run.await;
+            (output, LARGE.with(Cell::get))
+        };
+        LARGE.scope(Cell::new(0), count).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,12 +27,14 @@ use http::{HeaderMap, Request, Response};
 use serde::Deserialize;
 
 pub(crate) use body::RequestBody;
+pub(crate) use decompress::{Coding, inflate};
 pub(crate) use error_body::{native_error, open_inference_error};
 pub(crate) use id::{new_request_id, request_id};
 pub(crate) use reply::{Reply, ReplyBody, StreamingReply};
 
 use crate::attributes::RestAttributes;
 use crate::context::{Context, ServerInfo};
+use crate::offload::offload;
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::envelope::require_utf8;
 use crate::tensor_json::write::NonFinite;
@@ -146,6 +148,10 @@ impl Call {
     /// # Errors
     /// `invalid_request`, naming the key that is wrong, such as `split[0].weight`.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        offload(self.body.len(), || self.parse_json())
+    }
+
+    fn parse_json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         require_utf8(&self.body)?;
         let mut json = serde_json::Deserializer::from_slice(&self.body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {

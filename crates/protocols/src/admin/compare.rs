@@ -18,6 +18,7 @@ use self::body::{CompareBody, Recorded, Source};
 use self::run::ComparisonRun;
 use crate::context::Context;
 use crate::native::PredictBody;
+use crate::offload::offload;
 use crate::rest::{Call, Reply};
 use crate::tensor_json::JsonLimits;
 
@@ -34,7 +35,7 @@ pub(super) async fn compare(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let body = CompareBody::read(&call)?;
     let routes = routes(&ctx, &body)?;
     let items = match &body.source {
-        Source::Items(items) => decode_items(items, &routes, &ctx)?,
+        Source::Items(items) => offload(call.body.len(), || decode_items(items, &routes, &ctx))?,
         Source::Recorded(recording_limits) => same_inputs(
             &record_items(&ctx, &body.model, recording_limits).await?,
             &routes,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use contract::{Code, Error, RequestId, Result, ServedBy};
 use futures_util::future::join_all;
+use tokio::task::consume_budget;
 
 use super::media::require_json;
-use super::predict::predict_body;
+use super::predict::Prediction;
 use crate::context::Context;
+use crate::offload::offload;
 use crate::rest::{Call, Reply, native_error};
 use crate::tensor_json::JsonLimits;
 use crate::tensor_json::envelope::{array_items, object_members, require_utf8};
@@ -15,18 +17,26 @@ use crate::tensor_json::envelope::{array_items, object_members, require_utf8};
 /// Handles `POST /predict/batch`.
 pub(super) async fn predict_batch(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
-    let call = Arc::new(call);
-    let requests = requests(&call.body, &ctx)?;
+    let requests = offload(call.body.len(), || requests(&call.body, &ctx))?;
+    let n_in_call = requests.len();
     let answers = requests.into_iter().enumerate().map(|(index, json)| {
         let id = RequestId::new(&format!("{}-{index}", call.id));
-        let json = call.body.slice_ref(json);
+        let prediction = Prediction {
+            id: id.clone(),
+            json,
+            n_in_call,
+        };
         let (ctx, call) = (&ctx, &call);
         async move {
-            let result = predict_body(ctx, call, id.clone(), json).await;
+            // Short runs do not wait, and other connections must get their turn.
+            consume_budget().await;
+            let result = prediction.run(ctx, call).await;
             result.map_or_else(|error| native_error(&error, &id), with_arm)
         }
     });
-    Ok(Reply::json(results(&join_all(answers).await)))
+    let answers = join_all(answers).await;
+    let n_bytes = answers.iter().map(Vec::len).sum();
+    Ok(Reply::json(offload(n_bytes, || results(&answers))))
 }
 
 /// Adds the arm to the body of one answer, because the head of the reply is shared by all of them.
@@ -64,18 +74,14 @@ fn requests<'a>(json: &'a [u8], ctx: &Context) -> Result<Vec<&'a [u8]>> {
                 )
             })?,
     };
-    let requests = array_items(list, &limits).map_err(|error| error.in_context("`requests`"))?;
     let limit = ctx.limits.batch_requests;
-    if requests.len() > limit {
-        return Err(Error::new(
+    array_items(list, &limits, limit).map_err(|error| match error.code() == Code::PayloadTooLarge {
+        true => Error::new(
             Code::PayloadTooLarge,
-            format!(
-                "a call has at most {limit} requests (`max_batch_requests`), got {}",
-                requests.len()
-            ),
-        ));
-    }
-    Ok(requests)
+            format!("a call has at most {limit} requests (`max_batch_requests`), got more"),
+        ),
+        false => error.in_context("`requests`"),
+    })
 }
 
 fn results(items: &[Vec<u8>]) -> Vec<u8> {

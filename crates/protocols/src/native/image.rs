@@ -32,7 +32,7 @@ use super::decode::only_input;
 use super::encode::Provenance;
 use super::target::target;
 use crate::context::Context;
-use crate::offload::offload;
+use crate::offload::{offload, output_bytes};
 use crate::rest::{Call, EarlyAdmission, Reply};
 use crate::tensor_json::JsonLimits;
 
@@ -60,7 +60,7 @@ pub(super) async fn predict_image(
     let deadline = deadline(&call, &route.info);
     refuse_early(&ctx, target, deadline)?;
     let id = call.id.clone();
-    let file = read_file(call, &route.info, ctx.limits.image_pixels).await?;
+    let file = read_file(&call, &route.info, ctx.limits.image_pixels)?;
     let input = prepare(&ctx, &decode_limiter, &route.info, file, deadline).await?;
     let mut request = InferRequest::new(id, vec![input]);
     request.outputs = vec![output];
@@ -71,11 +71,13 @@ pub(super) async fn predict_image(
     let Some(scores) = response.outputs.first() else {
         return Err(Error::internal("answer lacks the requested output"));
     };
-    let reply = Reply::serialized(&ImageReply {
-        predictions: best_classes(scores, &response.info, top_k)?,
-        provenance: Provenance::new(&response.info, latency),
-    })?;
-    Ok(reply.with_served_by(served_by))
+    let reply = offload(output_bytes(&response), || {
+        Reply::serialized(&ImageReply {
+            predictions: best_classes(scores, &response.info, top_k)?,
+            provenance: Provenance::new(&response.info, latency),
+        })
+    });
+    Ok(reply?.with_served_by(served_by))
 }
 
 /// Returns the deadline of a call: that of the caller, but no later than the model allows.
@@ -95,14 +97,13 @@ fn refuse_early(ctx: &Context, target: Target, deadline: Option<std::time::Insta
 }
 
 /// Finds the picture of a call and checks it, all but its pixels.
-async fn read_file(call: Call, info: &ModelInfo, max_pixels: usize) -> Result<PictureFile> {
+fn read_file(call: &Call, info: &ModelInfo, max_pixels: usize) -> Result<PictureFile> {
     if info.image.is_none() {
         return Err(no_image_settings(info));
     }
-    offload(call.body.len(), move || {
-        PictureFile::read(upload::image(&call)?, max_pixels)
+    offload(call.body.len(), || {
+        PictureFile::read(upload::image(call)?, max_pixels)
     })
-    .await
 }
 
 /// Converts a picture into the input of a model.

@@ -1,11 +1,9 @@
 //! `POST /predict`: one inference.
 //!
-//! Decision: route before decode, since the body does not say its element types; large bodies are
-//! converted beside the workers.
+//! Decision: route before decode, since the body does not say its element types.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use contract::{InferRequest, RequestId, Result, Route, ServedBy};
 use tokio::time::Instant;
 
@@ -21,32 +19,46 @@ use crate::tensor_json::JsonLimits;
 /// Handles `POST /predict` and its longer forms.
 pub(crate) async fn predict(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     require_json(&call)?;
-    let (id, json) = (call.id.clone(), call.body.clone());
-    let (served_by, body) = predict_body(&ctx, &Arc::new(call), id, json).await?;
+    let prediction = Prediction {
+        id: call.id.clone(),
+        json: &call.body,
+        n_in_call: 1,
+    };
+    let (served_by, body) = prediction.run(&ctx, &call).await?;
     Ok(Reply::json(body).with_served_by(served_by))
 }
 
-/// Answers one body, which is the body of `call` or a part of it, and returns the version and arm
-/// that answered.
-pub(super) async fn predict_body(
-    ctx: &Arc<Context>,
-    call: &Arc<Call>,
-    id: RequestId,
-    json: Bytes,
-) -> Result<(ServedBy, Vec<u8>)> {
-    let style = call.non_finite(&ctx.server)?;
-    let (mut route, request) = {
-        let (ctx, call) = (Arc::clone(ctx), Arc::clone(call));
-        offload(json.len(), move || decode(&ctx, &call, id, &json)).await?
-    };
-    let served_by = std::mem::take(&mut route.served_by);
-    let start = Instant::now();
-    let response = ctx.infer.infer(route, request).await?;
-    let latency = start.elapsed();
-    let body = offload(output_bytes(&response), move || {
-        encode::prediction(&response, latency, style)
-    });
-    Ok((served_by, body.await?))
+/// One of the predictions of a call.
+pub(super) struct Prediction<'a> {
+    /// Its id.
+    pub(super) id: RequestId,
+    /// Its body, which is the body of the call or a part of it.
+    pub(super) json: &'a [u8],
+    /// The predictions of the call, which are converted one after the other on the same thread.
+    pub(super) n_in_call: usize,
+}
+
+impl Prediction<'_> {
+    /// Returns the body of the answer, and the version and arm that answered.
+    pub(super) async fn run(self, ctx: &Context, call: &Call) -> Result<(ServedBy, Vec<u8>)> {
+        let Self {
+            id,
+            json,
+            n_in_call,
+        } = self;
+        let style = call.non_finite(&ctx.server)?;
+        let n_bytes = json.len().saturating_mul(n_in_call);
+        let (mut route, request) = offload(n_bytes, || decode(ctx, call, id, json))?;
+        let served_by = std::mem::take(&mut route.served_by);
+        let start = Instant::now();
+        let response = ctx.infer.infer(route, request).await?;
+        let latency = start.elapsed();
+        let n_bytes = output_bytes(&response).saturating_mul(n_in_call);
+        let body = offload(n_bytes, move || {
+            encode::prediction(&response, latency, style)
+        });
+        Ok((served_by, body?))
+    }
 }
 
 /// Picks the version for a body, and decodes its inputs.

@@ -12,6 +12,7 @@ use contract::{
 use super::classification::classify;
 use super::parameters::{OutputParameters, RequestParameters};
 use crate::context::Context;
+use crate::offload::{offload, output_bytes};
 
 /// A decoded request.
 #[derive(Debug, Default)]
@@ -66,9 +67,14 @@ pub(crate) async fn run(
         priority: parameters.priority,
         parameters: parameters.others,
     };
-    let mut response = ctx.infer.infer(route, request).await?;
+    let response = ctx.infer.infer(route, request).await?;
     check_outputs(&response, &outputs)?;
-    for (given, requested) in response.outputs.iter_mut().zip(&outputs) {
+    offload(output_bytes(&response), || classified(response, &outputs))
+}
+
+/// Puts classes in place of the scores where the caller asked for them.
+fn classified(mut response: InferResponse, outputs: &[RequestedOutput]) -> Result<InferResponse> {
+    for (given, requested) in response.outputs.iter_mut().zip(outputs) {
         if let Some(count) = requested.parameters.classification {
             given.tensor = classify(&response.info, &given.name, &given.tensor, count)?;
         }

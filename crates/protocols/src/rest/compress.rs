@@ -7,18 +7,19 @@
 use async_compression::Level;
 use async_compression::tokio::bufread::{GzipEncoder, ZlibEncoder, ZstdEncoder};
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::task::consume_budget;
 
 use super::ReplyBody;
 use super::decompress::Coding;
 use super::write::EncodedReply;
+use crate::offload::offload;
 
 /// Below this a reply fits into a few packets, and compressing takes longer than sending.
 const MIN_BYTES: usize = 16 << 10;
 
-/// The bytes that are deflated before other tasks may run.
+/// The bytes that are deflated in one step.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Returns the coding that the caller prefers; `Identity` without a header.
@@ -80,11 +81,11 @@ pub(super) fn negotiate(reply: &mut EncodedReply, coding: Coding) -> Option<&'st
 }
 
 /// Compresses an answer with `coding`, which is called `name`.
-pub(super) async fn compress(reply: &mut EncodedReply, coding: Coding, name: &'static str) {
+pub(super) fn compress(reply: &mut EncodedReply, coding: Coding, name: &'static str) {
     let Some(body) = reply.body.whole() else {
         return;
     };
-    if let Some(body) = deflate(coding, body).await {
+    if let Some(body) = offload(body.len(), || deflate(coding, body)) {
         reply.body = ReplyBody::Whole(body);
         let name = HeaderValue::from_static(name);
         reply.headers.push((header::CONTENT_ENCODING, name));
@@ -106,24 +107,24 @@ fn is_compressible(reply: &EncodedReply) -> bool {
     !is_encoded && kinds.iter().any(|kind| media_type.starts_with(kind))
 }
 
-async fn deflate(coding: Coding, body: &Bytes) -> Option<Bytes> {
+fn deflate(coding: Coding, body: &[u8]) -> Option<Bytes> {
     match coding {
         Coding::Identity => None,
-        Coding::Gzip => read_encoded(GzipEncoder::with_quality(&**body, Level::Fastest)).await,
-        Coding::Deflate => read_encoded(ZlibEncoder::with_quality(&**body, Level::Fastest)).await,
-        Coding::Zstd => read_encoded(ZstdEncoder::with_quality(&**body, Level::Fastest)).await,
+        Coding::Gzip => read_encoded(GzipEncoder::with_quality(body, Level::Fastest)),
+        Coding::Deflate => read_encoded(ZlibEncoder::with_quality(body, Level::Fastest)),
+        Coding::Zstd => read_encoded(ZstdEncoder::with_quality(body, Level::Fastest)),
     }
 }
 
 /// Reads all output of the encoder; `None` when it fails, which leaves the reply as it was.
-async fn read_encoded(mut encoder: impl AsyncRead + Unpin) -> Option<Bytes> {
+fn read_encoded(mut encoder: impl AsyncRead + Unpin) -> Option<Bytes> {
     let mut deflated = BytesMut::new();
     loop {
         deflated.reserve(CHUNK_BYTES);
-        if encoder.read_buf(&mut deflated).await.ok()? == 0 {
+        // A body in memory is never waited for.
+        if encoder.read_buf(&mut deflated).now_or_never()?.ok()? == 0 {
             return Some(deflated.freeze());
         }
-        consume_budget().await;
     }
 }
 

@@ -60,8 +60,7 @@ where
     }
     let mut reply = write::EncodedReply::new::<D>(result, &id);
     if let Some(name) = compress::negotiate(&mut reply, coding) {
-        // Boxed, so that the many small replies carry no encoder.
-        Box::pin(compress::compress(&mut reply, coding, name)).await;
+        compress::compress(&mut reply, coding, name);
     }
     let n_bytes = reply.body.whole().map_or(0, Bytes::len);
     record.record_served_by(reply.served_by.as_ref());

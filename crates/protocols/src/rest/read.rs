@@ -8,7 +8,7 @@ use contract::{Error, Result};
 use http::HeaderMap;
 
 use super::body::{self, RequestBody};
-use super::decompress::{self, Coding};
+use super::decompress::{Coding, inflate};
 use super::frame::UnreadCall;
 use super::refusal::Refusal;
 use super::{Call, EarlyAdmission, Head, PathParameters};
@@ -56,13 +56,7 @@ pub(super) async fn call<B: RequestBody>(
         }
     };
     let sent = body::read(&ctx.limits, &parts.headers, body).await?;
-    let body = match coding {
-        Coding::Identity => sent,
-        // Boxed, so that the many calls without encoding carry no decoder.
-        Coding::Gzip | Coding::Deflate | Coding::Zstd => {
-            Box::pin(decompress::inflate(coding, sent, ctx.limits.body_bytes)).await?
-        }
-    };
+    let body = inflate(coding, sent, ctx.limits.body_bytes)?;
     Ok(Call {
         id,
         query: parts.uri.query().unwrap_or_default().to_owned(),

@@ -153,7 +153,7 @@ async fn what_was_compressed_inflates_to_what_it_was() {
         ("zstd", Coding::Zstd),
     ] {
         let (_, body) = call(Request::get("/large").header("accept-encoding", offer)).await;
-        let inflated = inflate(coding, body, 1 << 20).await.unwrap();
+        let inflated = inflate(coding, body, 1 << 20).unwrap();
         assert_eq!(inflated, "[1.5,2.5]".repeat(10_000));
     }
 }
@@ -185,8 +185,7 @@ mod foreign_bytes {
             data in prop::collection::vec(any::<u8>(), 0..200),
             coding in prop::sample::select(vec![Coding::Gzip, Coding::Deflate, Coding::Zstd]),
         ) {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            if let Ok(inflated) = runtime.block_on(inflate(coding, data.into(), 100)) {
+            if let Ok(inflated) = inflate(coding, data.into(), 100) {
                 prop_assert!(inflated.len() <= 100);
             }
         }

@@ -6,11 +6,15 @@
 
 use std::borrow::Cow;
 
-use contract::{Error, Result};
+use contract::{Code, Error, Result};
 use smallvec::SmallVec;
 
 use super::JsonLimits;
 use super::cursor::{Cursor, too_deep};
+
+/// The keys of one object: more tensors or parameters than any model has, and split in a few
+/// milliseconds. It is also the number of fields of a gRPC message.
+pub(crate) const MAX_MEMBERS: usize = 16_384;
 
 /// The bytes that are examined together in a long row of numbers.
 const BLOCK_BYTES: usize = 64;
@@ -52,6 +56,9 @@ pub(crate) fn object_members<'a>(
             if !cursor.eat(b':') {
                 return Err(cursor.expected("`:`"));
             }
+            if members.len() == MAX_MEMBERS {
+                return Err(too_many(MAX_MEMBERS, "keys in one object"));
+            }
             members.push((key, take_value(&mut cursor, limits)?));
             if !has_next(&mut cursor, b'}')? {
                 break;
@@ -63,11 +70,16 @@ pub(crate) fn object_members<'a>(
     Ok(members)
 }
 
-/// Returns the items of the array `json`, raw and in order.
+/// Returns the items of the array `json`, raw and in order, at most `max_items`.
 ///
 /// # Errors
-/// `invalid_request` when `json` is not an array, is malformed, or nests too deep.
-pub(crate) fn array_items<'a>(json: &'a [u8], limits: &JsonLimits) -> Result<Vec<&'a [u8]>> {
+/// `invalid_request` when `json` is not an array, is malformed, or nests too deep;
+/// `payload_too_large` when it has more items.
+pub(crate) fn array_items<'a>(
+    json: &'a [u8],
+    limits: &JsonLimits,
+    max_items: usize,
+) -> Result<Vec<&'a [u8]>> {
     let mut items = Vec::new();
     let mut cursor = Cursor::new(json);
     cursor.skip_whitespace();
@@ -77,6 +89,9 @@ pub(crate) fn array_items<'a>(json: &'a [u8], limits: &JsonLimits) -> Result<Vec
     cursor.skip_whitespace();
     if !cursor.eat(b']') {
         loop {
+            if items.len() == max_items {
+                return Err(too_many(max_items, "items in one array"));
+            }
             items.push(take_value(&mut cursor, limits)?);
             if !has_next(&mut cursor, b']')? {
                 break;
@@ -85,6 +100,13 @@ pub(crate) fn array_items<'a>(json: &'a [u8], limits: &JsonLimits) -> Result<Vec
     }
     cursor.finish()?;
     Ok(items)
+}
+
+fn too_many(limit: usize, what: &str) -> Error {
+    Error::new(
+        Code::PayloadTooLarge,
+        format!("expected at most {limit} {what}, got more"),
+    )
 }
 
 /// Returns the start of a value for an error, in backticks.

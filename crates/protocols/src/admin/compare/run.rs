@@ -13,6 +13,7 @@ use tokio::time;
 
 use super::Inputs;
 use crate::context::Context;
+use crate::offload::offload;
 
 /// Runs of each version that are not counted.
 const WARMUP_ITEMS: usize = 5;
@@ -63,11 +64,12 @@ impl ComparisonRun<'_> {
         for (index, item) in self.items.iter().enumerate() {
             self.check_deadline()?;
             let answers = self.infer_all(index, item).await;
-            tally.add(&Item {
+            let item = Item {
                 answers: &answers,
                 n_rows: item.first().map_or(1, |inputs| inputs.n_rows),
                 labels: self.labels.get(index).map_or(&[], Vec::as_slice),
-            });
+            };
+            offload(answer_bytes(&answers), || tally.add(&item));
         }
         Ok(())
     }
@@ -134,6 +136,8 @@ impl ComparisonRun<'_> {
         let id = RequestId::new("compare");
         let mut request = InferRequest::new(id, inputs.tensors.clone());
         request.priority = PRIORITY;
+        // Short runs do not wait, and other connections must get their turn.
+        tokio::task::consume_budget().await;
         let started = time::Instant::now();
         let response = self.ctx.infer.infer(route.clone(), request).await;
         Answer {
@@ -152,6 +156,13 @@ impl ComparisonRun<'_> {
             )),
         }
     }
+}
+
+/// Returns the size of all answers.
+fn answer_bytes(answers: &[Answer]) -> usize {
+    let outputs = answers.iter().flat_map(|answer| answer.outputs.iter());
+    let tensors = outputs.flatten().map(|output| &output.tensor);
+    tensors.map(|tensor| tensor.data().len()).sum()
 }
 
 #[cfg(test)]

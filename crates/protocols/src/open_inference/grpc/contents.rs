@@ -29,6 +29,12 @@ pub(super) const fn can_be_typed(element_type: ElementType) -> bool {
     list_name(element_type).is_some()
 }
 
+/// Returns about the size of the lists in memory.
+pub(super) fn n_bytes(contents: &InferTensorContents) -> usize {
+    let entries = lists(contents).into_iter().map(|(_, n_entries)| n_entries);
+    entries.sum::<usize>().saturating_mul(size_of::<i64>())
+}
+
 /// Builds the tensor that `contents` holds.
 pub(super) fn tensor(
     element_type: ElementType,

@@ -7,8 +7,9 @@ use super::attributes::GrpcAttributes;
 use super::decode::Form;
 use super::early_admission::target;
 use super::generated::inference as wire;
-use super::{decode, encode};
+use super::{contents, decode, encode};
 use crate::context::Context;
+use crate::offload::offload;
 use crate::open_inference::inference::{CallInfo, run};
 
 /// The result of an inference before it is encoded.
@@ -50,7 +51,7 @@ pub(super) async fn infer(
     let mut route = ctx.infer.route_for(&target, &attributes)?;
     let served_by = std::mem::take(&mut route.served_by);
     let id = std::mem::take(&mut request.id);
-    let (inference, form) = decode::decode(request)?;
+    let (inference, form) = offload(typed_bytes(&request), || decode::decode(request))?;
     let response = run(ctx, route, call_info, inference).await?;
     Ok(InferenceResult {
         served_by,
@@ -58,4 +59,10 @@ pub(super) async fn infer(
         id,
         form,
     })
+}
+
+/// Returns the size of the typed tensors of a request.
+fn typed_bytes(request: &wire::ModelInferRequest) -> usize {
+    let typed = request.inputs.iter().flat_map(|input| &input.contents);
+    typed.map(contents::n_bytes).sum()
 }

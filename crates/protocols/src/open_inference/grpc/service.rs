@@ -23,6 +23,7 @@ use super::stream::{Requests, ResponseStream, STATUS_KEY, infer_stream};
 use super::{config, settings, statistics};
 use crate::attributes::insert_served_by;
 use crate::context::Context;
+use crate::offload::{offload, output_bytes};
 use crate::open_inference::inference::CallInfo;
 use crate::open_inference::metadata::{
     EXTENSIONS, SERVER_NAME, TensorMetadata, model_metadata, not_ready_reason,
@@ -94,7 +95,9 @@ fn into_response(mut inference_result: InferenceResult) -> Response<wire::ModelI
     keep_for_log(&served_by, &mut extensions);
     insert_served_by(served_by, &mut headers);
     let metadata = MetadataMap::from_headers(headers);
-    Response::from_parts(metadata, inference_result.into_message(), extensions)
+    let n_bytes = output_bytes(&inference_result.response);
+    let message = offload(n_bytes, || inference_result.into_message());
+    Response::from_parts(metadata, message, extensions)
 }
 
 /// Returns the call information from the frame.

@@ -25,6 +25,7 @@ use super::generated::inference::{
 use super::infer::{InferenceResult, infer};
 use super::status::failure;
 use crate::context::Context;
+use crate::offload::{offload, output_bytes};
 use crate::open_inference::inference::CallInfo;
 use crate::phase::ListenerPhase;
 
@@ -161,7 +162,10 @@ impl Session {
             let run = AssertUnwindSafe(run);
             let result = run.catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(panic_error()));
-            let result = result.map(with_arm_parameters);
+            let result = result.map(|result| {
+                let n_bytes = output_bytes(&result.response);
+                offload(n_bytes, || with_arm_parameters(result))
+            });
             record.finish(result.as_ref().err().map(Error::code));
             Outcome {
                 id,

@@ -1,10 +1,10 @@
 //! `ModelInfer` without the service that the gRPC library generates.
 //!
-//! Decision: nearly every call is one whole message without compression, which is read and written
-//! here for a fraction of the cost of the library's streams. Every other call (compressed, too
-//! large, broken off, malformed, more than one message, with trailers) goes to the generated
-//! service unchanged, with the bytes already read put back, so each rule stays in one place.
-//! Rejected: refusing such calls here, which would repeat every text and status.
+//! Decision: nearly every call is one whole message, which is read and written here for a fraction
+//! of the cost of the library's streams. Every other call (too large, broken off, more than one
+//! message, with trailers) goes to the generated service unchanged, with the bytes already read put
+//! back, so each rule stays in one place. Rejected: refusing such calls here, which would repeat
+//! every text and status.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,10 +22,9 @@ use prost::Message;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::codec::check_fields;
+use super::codec::{decode, decoded_bytes};
 use super::early_admission::refuse_early;
 use super::frame::{STATUS_KEY, keep_for_log};
-use super::generated::inference::ModelInferRequest;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::infer::{InferenceResult, infer};
 use super::service::InferenceService;
@@ -33,11 +32,14 @@ use super::status::failure;
 use super::timeout_body::TimeoutBody;
 use crate::attributes::insert_served_by;
 use crate::context::Context;
+use crate::offload::{offload, output_bytes};
 use crate::open_inference::inference::CallInfo;
-use crate::rest::RequestBody;
+use crate::rest::{Coding, RequestBody, inflate};
 
 /// The prefix of a message: a byte for compression, and four for its length.
 const PREFIX_BYTES: usize = 5;
+/// The first byte of a compressed message.
+const COMPRESSED: u8 = 1;
 /// The metadata key of the compression of incoming messages.
 const ENCODING_KEY: HeaderName = HeaderName::from_static("grpc-encoding");
 /// The media type of a reply.
@@ -59,16 +61,16 @@ where
     let (mut parts, body) = request.into_parts();
     let start = Instant::from_std(call_info.received);
     let mut body = TimeoutBody::new(body, start, ctx.limits.body_timeout);
-    let opened = match is_plain(&parts.headers) {
-        true => read_message(&mut body, ctx.limits.body_bytes).await,
-        false => Err(PartialBody::default()),
+    let limit = ctx.limits.body_bytes;
+    let read = match message_coding(&parts.headers) {
+        Some(coding) => {
+            let framed = read_message(&mut body, coding, limit).await;
+            framed.map(|framed| unpacked(&framed, coding, limit))
+        }
+        None => Err(PartialBody::default()),
     };
-    let answered = match opened {
-        Ok(message) => run_message(&ctx, &parts.headers, &call_info, message).await,
-        Err(partial) => Err(partial),
-    };
-    let partial = match answered {
-        Ok(response) => return response,
+    let partial = match read {
+        Ok(message) => return run_message(&ctx, &parts.headers, &call_info, message).await,
         Err(partial) => partial,
     };
     parts.extensions.insert(call_info);
@@ -80,46 +82,43 @@ where
     }
 }
 
-/// Answers a whole message, or gives it back when it cannot be decoded.
+/// Answers a whole message.
 async fn run_message(
     ctx: &Context,
     metadata: &HeaderMap,
     call_info: &CallInfo,
-    framed: Bytes,
-) -> std::result::Result<Response, PartialBody> {
-    let refused = refuse_early(ctx, call_info, message(&framed));
-    let answer = match refused {
-        Ok(()) => infer(ctx, metadata, call_info.clone(), decode(framed)?).await,
+    message: Result<Bytes>,
+) -> Response {
+    let request = message.and_then(|message| {
+        refuse_early(ctx, call_info, &message)?;
+        offload(decoded_bytes(&message), || decode(message))
+    });
+    let answer = match request {
+        Ok(request) => infer(ctx, metadata, call_info.clone(), request).await,
         Err(error) => Err(error),
     };
     let response = answer.and_then(reply);
-    Ok(response.unwrap_or_else(|error| failure(call_info, &error).into_http()))
+    response.unwrap_or_else(|error| failure(call_info, &error).into_http())
 }
 
-/// Returns a message without its prefix.
-fn message(framed: &[u8]) -> &[u8] {
-    framed.get(PREFIX_BYTES..).unwrap_or_default()
-}
-
-/// Decodes a message, or returns its bytes when it cannot be decoded.
-fn decode(framed: Bytes) -> std::result::Result<ModelInferRequest, PartialBody> {
-    let message = framed.slice(PREFIX_BYTES.min(framed.len())..);
-    if check_fields(&message).is_ok()
-        && let Ok(message) = ModelInferRequest::decode(message)
-    {
-        return Ok(message);
+/// Returns the coding of compressed messages; `None` for one that is not supported.
+fn message_coding(headers: &HeaderMap) -> Option<Coding> {
+    let name = headers.get(ENCODING_KEY).map(HeaderValue::as_bytes);
+    match name.unwrap_or(b"identity") {
+        b"identity" => Some(Coding::Identity),
+        b"gzip" => Some(Coding::Gzip),
+        b"deflate" => Some(Coding::Deflate),
+        _ => None,
     }
-    Err(PartialBody {
-        bytes: framed,
-        next_frame: NextFrame::End,
-    })
 }
 
-/// Returns whether the messages come without compression.
-fn is_plain(headers: &HeaderMap) -> bool {
-    headers
-        .get(ENCODING_KEY)
-        .is_none_or(|encoding| encoding == "identity")
+/// Returns a message without its prefix and its compression.
+fn unpacked(framed: &Bytes, coding: Coding, limit: usize) -> Result<Bytes> {
+    let message = framed.slice(PREFIX_BYTES.min(framed.len())..);
+    match framed.first() {
+        Some(&COMPRESSED) => inflate(coding, message, limit),
+        Some(_) | None => Ok(message),
+    }
 }
 
 /// The information about a message in its first bytes.
@@ -129,18 +128,19 @@ enum Prefix {
     Missing,
     /// The message has this many bytes with its prefix.
     Known(usize),
-    /// The message is compressed, or over the limit.
+    /// The message is compressed without a coding, or over the limit.
     Unsupported,
 }
 
-fn prefix(bytes: &[u8], limit: usize) -> Prefix {
+fn prefix(bytes: &[u8], coding: Coding, limit: usize) -> Prefix {
     match bytes {
-        [] | [0] | [0, _] | [0, _, _] | [0, _, _, _] => Prefix::Missing,
-        [0, a, b, c, d, ..] => match usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])) {
+        [flag, ..] if *flag > COMPRESSED => Prefix::Unsupported,
+        [COMPRESSED, ..] if coding == Coding::Identity => Prefix::Unsupported,
+        [_, a, b, c, d, ..] => match usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])) {
             Ok(n_bytes) if n_bytes <= limit => Prefix::Known(PREFIX_BYTES.saturating_add(n_bytes)),
             Ok(_) | Err(_) => Prefix::Unsupported,
         },
-        [_, ..] => Prefix::Unsupported,
+        _ => Prefix::Missing,
     }
 }
 
@@ -148,6 +148,7 @@ fn prefix(bytes: &[u8], limit: usize) -> Prefix {
 /// is anything else.
 async fn read_message<B>(
     body: &mut TimeoutBody<B>,
+    coding: Coding,
     limit: usize,
 ) -> std::result::Result<Bytes, PartialBody>
 where
@@ -157,7 +158,7 @@ where
     let mut buffer = BodyBuffer::default();
     let next_frame = loop {
         let n_bytes = buffer.as_slice().len();
-        let expected = match prefix(buffer.as_slice(), limit) {
+        let expected = match prefix(buffer.as_slice(), coding, limit) {
             Prefix::Missing => None,
             Prefix::Known(expected) if expected >= n_bytes => Some(expected),
             Prefix::Known(_) | Prefix::Unsupported => break NextFrame::Unread,
@@ -288,7 +289,8 @@ where
 
 fn reply(mut inference_result: InferenceResult) -> Result<Response> {
     let served_by = std::mem::take(&mut inference_result.served_by);
-    let data = framed(&inference_result.into_message())?;
+    let n_bytes = output_bytes(&inference_result.response);
+    let data = offload(n_bytes, || framed(&inference_result.into_message()))?;
     let mut response = Response::new(Body::new(UnaryReply::Message(data)));
     keep_for_log(&served_by, response.extensions_mut());
     let headers = response.headers_mut();

@@ -1,7 +1,4 @@
 //! `POST /v2/models/{model}/infer`: decode, run, encode.
-//!
-//! Decision: large bodies are converted on a thread that may block, so that the conversion of one
-//! request delays no other one.
 
 use std::sync::Arc;
 
@@ -28,7 +25,7 @@ pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         deadline: call.deadline,
     };
     let style = call.non_finite(&ctx.server)?;
-    let (mut route, decoded) = read(&ctx, call).await?;
+    let (mut route, decoded) = read(&ctx, call)?;
     let served_by = std::mem::take(&mut route.served_by);
     let Decoded { id, inference } = decoded;
     let is_binary_default = inference.parameters.binary_data_output.unwrap_or_default();
@@ -47,11 +44,11 @@ pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         };
         encode(id.as_deref(), &response, is_binary, style)
     });
-    Ok(reply.await?.with_served_by(served_by))
+    Ok(reply?.with_served_by(served_by))
 }
 
 /// Picks the version for a request, and decodes its inputs.
-async fn read(ctx: &Arc<Context>, mut call: Call) -> Result<(Route, Decoded)> {
+fn read(ctx: &Context, mut call: Call) -> Result<(Route, Decoded)> {
     let (name, version) = target(&call)?;
     let target = Target {
         model: Some(name),
@@ -59,18 +56,14 @@ async fn read(ctx: &Arc<Context>, mut call: Call) -> Result<(Route, Decoded)> {
     };
     let limits = JsonLimits::from(&ctx.limits);
     match split(&call.headers, std::mem::take(&mut call.body))? {
-        Parts::Json(json, blobs) => {
-            let (ctx, json_bytes) = (Arc::clone(ctx), json.len());
-            let read = move || {
-                let route = ctx
-                    .infer
-                    .route_for(&target, &call.attributes(&json, limits))?;
-                let envelope = Envelope::read(&json, &limits)?;
-                refuse_early(&ctx, &call, target, &envelope.parameters)?;
-                Ok((route, decode(envelope, blobs, &limits)?))
-            };
-            offload(json_bytes, read).await
-        }
+        Parts::Json(json, blobs) => offload(json.len(), || {
+            let route = ctx
+                .infer
+                .route_for(&target, &call.attributes(&json, limits))?;
+            let envelope = Envelope::read(&json, &limits)?;
+            refuse_early(ctx, &call, target, &envelope.parameters)?;
+            Ok((route, decode(envelope, blobs, &limits)?))
+        }),
         Parts::Raw(body) => {
             let route = ctx
                 .infer

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use contract::{Error, Parameter, Parameters, Result};
 
 use crate::tensor_json::JsonLimits;
-use crate::tensor_json::envelope::{array_items, object_members, require_utf8};
+use crate::tensor_json::envelope::{MAX_MEMBERS, array_items, object_members, require_utf8};
 
 /// A JSON object, cut into its members.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl<'a> Object<'a> {
     pub(super) fn array(&self, key: &str) -> Result<Vec<&'a [u8]>> {
         match self.get(key) {
             None => Ok(Vec::new()),
-            Some(json) => array_items(json, self.limits)
+            Some(json) => array_items(json, self.limits, MAX_MEMBERS)
                 .map_err(|error| error.in_context(format_args!("{}: `{key}`", self.path))),
         }
     }

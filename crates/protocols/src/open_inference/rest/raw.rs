@@ -6,6 +6,9 @@
 use bytes::Bytes;
 use contract::{Dimension, Error, ModelInfo, NamedTensor, Result, Shape, Tensor, TensorSpec};
 
+use crate::offload::offload;
+use crate::open_inference::datatype::raw_input;
+
 /// Returns `body` as the input of the model of `info`.
 pub(super) fn raw_request(info: &ModelInfo, body: Bytes) -> Result<NamedTensor> {
     let [input] = info.signature.inputs.as_slice() else {
@@ -24,12 +27,7 @@ pub(super) fn raw_request(info: &ModelInfo, body: Bytes) -> Result<NamedTensor> 
     if info.max_request_rows.is_some() {
         shape.insert(0, 1);
     }
-    let tensor = Tensor::new(input.element_type, Shape::new(&shape), data)
-        .map_err(|error| error.in_context(format_args!("input `{}`", input.name)))?;
-    Ok(NamedTensor {
-        name: input.name.clone(),
-        tensor,
-    })
+    raw_input(&input.name, input.element_type, Shape::new(&shape), data)
 }
 
 fn single_element(
@@ -40,7 +38,9 @@ fn single_element(
     if *dims != [Dimension::Fixed(1)] {
         return Err(refusal(input, "takes `BYTES` of shape [1] only"));
     }
-    let tensor = Tensor::from_strings(Shape::from([1]), [body])?;
+    let tensor = offload(body.len(), || {
+        Tensor::from_strings(Shape::from([1]), [body])
+    })?;
     Ok((vec![1], tensor.data().clone()))
 }
 
