@@ -10,6 +10,7 @@ mod feedback;
 mod health;
 mod image;
 mod index;
+mod inputs;
 mod media;
 mod models;
 mod predict;

@@ -31,4 +31,5 @@ mod robustness;
 mod rollouts;
 mod schemas;
 mod shutdown;
+mod tables;
 mod traffic;

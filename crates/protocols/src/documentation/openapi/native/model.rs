@@ -1,16 +1,18 @@
 //! Operations and schemas of one version in the simple JSON API.
 //!
-//! Rule: a model that needs one input also takes `data` or `input` instead of `inputs`; predictions
-//! are the tensor itself when one output is given, and an object of tensors otherwise.
+//! Rule: a model that needs one input also takes its value alone; predictions are the tensor itself
+//! when one output is given, and an object of tensors otherwise.
 
-use contract::TensorSpec;
+use std::ops::RangeInclusive;
+
+use contract::{Dimension, TensorSpec};
 use serde_json::{Map, Value, json};
 
 use super::super::endpoint::Endpoint;
 use super::super::media::{Examples, json_body, json_reply};
 use super::super::model::Model;
 use super::super::schema::{
-    AnySchema, Field, any_of, object, one_of, optional, required, text_enum,
+    AnySchema, Field, any_of, list, object, one_of, optional, required, text_enum,
 };
 use super::super::tensor::{nested, nested_example};
 use super::schemas::{reply_fields, request_fields};
@@ -74,27 +76,32 @@ pub(in super::super) fn schemas(model: &Model<'_>) -> Vec<(String, AnySchema)> {
 
 fn request(model: &Model<'_>) -> AnySchema {
     let inputs = &model.info.signature.inputs;
-    let tensor = |spec| rows(spec, model.info.signature.has_batch_dimension());
-    let named = inputs.iter().map(|spec| match spec.is_optional {
-        true => optional(&spec.name, tensor(spec)),
-        false => required(&spec.name, tensor(spec)),
-    });
-    let whole = |input: Field| {
-        let fields = std::iter::once(input).chain(request_fields());
-        object("", fields)
+    let has_rows = usize::from(model.info.signature.has_batch_dimension());
+    let by_name = |n_first: RangeInclusive<usize>| {
+        let fields = inputs.iter().map(move |spec| {
+            let value = shorter(spec, n_first.clone());
+            match spec.is_optional {
+                true => optional(&spec.name, value),
+                false => required(&spec.name, value),
+            }
+        });
+        fields.collect::<Vec<_>>()
     };
-    let by_name = whole(required("inputs", object("The inputs by name", named)));
-    match only_input(inputs) {
-        Some(only) => one_of(
-            "",
-            [
-                whole(required("data", tensor(only))),
-                whole(required("input", tensor(only))),
-                by_name,
-            ],
-        ),
-        None => by_name,
-    }
+    let columns = object("The inputs by name", by_name(0..=has_rows));
+    let records = list("Records", object("One row of every input", by_name(1..=1)));
+    let records = (has_rows > 0 && only_input(inputs).is_none()).then_some(records);
+    let table = any_of("", [columns].into_iter().chain(records.clone()));
+    let whole = |inputs: Vec<Field>| object("", inputs.into_iter().chain(request_fields()));
+    let value = only_input(inputs).map(|only| {
+        let form = |key| whole(vec![required(key, shorter(only, 0..=has_rows))]);
+        ["data", "input", "instances"].map(form)
+    });
+    let named = [
+        whole(vec![required("inputs", table)]),
+        whole(by_name(0..=has_rows)),
+    ];
+    let forms = value.into_iter().flatten().chain(named);
+    one_of("", forms.chain(records))
 }
 
 /// Returns the input of a value without a name.
@@ -106,16 +113,23 @@ fn only_input(inputs: &[TensorSpec]) -> Option<&TensorSpec> {
     }
 }
 
-/// A tensor, or one row of it, which a batching model takes as a batch of one.
-fn rows(spec: &TensorSpec, is_batch: bool) -> AnySchema {
-    let Some((_, row)) = spec.dims.split_first().filter(|_| is_batch) else {
-        return nested(spec);
-    };
-    let row = TensorSpec {
-        dims: row.to_vec(),
-        ..spec.clone()
-    };
-    any_of("A batch, or one row", [nested(spec), nested(&row)])
+/// A tensor without so many of its first dimensions, and without any of its last ones of size 1.
+fn shorter(spec: &TensorSpec, n_first: RangeInclusive<usize>) -> AnySchema {
+    let is_one = |dim: &&Dimension| dim.fixed() == Some(1);
+    let n_ones = spec.dims.iter().rev().take_while(is_one).count();
+    let forms = n_first.flat_map(|n_first| (0..=n_ones).map(move |n_last| (n_first, n_last)));
+    let forms = forms.filter_map(|(n_first, n_last)| {
+        let dims = spec.dims.get(n_first..spec.dims.len() - n_last)?.to_vec();
+        Some(nested(&TensorSpec {
+            dims,
+            ..spec.clone()
+        }))
+    });
+    let mut forms: Vec<_> = forms.collect();
+    match forms.len() {
+        1 => forms.remove(0),
+        _ => any_of("All rows, or one", forms),
+    }
 }
 
 fn reply(model: &Model<'_>) -> AnySchema {

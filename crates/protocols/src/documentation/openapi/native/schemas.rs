@@ -58,12 +58,17 @@ fn predict_request() -> AnySchema {
         object("", fields.into_iter().chain(request_fields()))
     };
     let any = || anything("Nested arrays of numbers, booleans or texts");
-    one_of(
-        "The inputs by name, or the only input as `data` or `input`",
+    let fields = || map("The inputs by name", any());
+    let records = list("Records: objects with one row of every input", fields());
+    any_of(
+        "The only input, the inputs by name, or records; under a key, or as the body itself",
         [
             form(required("data", any())),
             form(required("input", any())),
-            form(required("inputs", map("The inputs by name", any()))),
+            form(required("instances", any())),
+            form(required("inputs", any_of("", [fields(), records]))),
+            fields(),
+            list("The value of `data`", any()),
         ],
     )
 }
