@@ -87,7 +87,7 @@ pub(crate) async fn start(
     let mut listeners = Vec::new();
     for (services, dialects, address) in addresses {
         if let Some(address) = address {
-            let endpoint = protocols::endpoint(&ctx, dialects, None);
+            let endpoint = protocols::endpoint(&ctx, dialects, None).with_cors(config.cors.clone());
             let options = ServeOptions::from(&config.limits);
             let listener = protocols::serve(address, endpoint, options)
                 .context("another process may use the port; choose another one with `--port`")?;

@@ -21,6 +21,6 @@ mod tensor_json;
 
 pub use context::{Context, Limits, ServerInfo};
 pub use server::{
-    CallHead, DialectId, Dialects, Endpoint, Guard, ListenerHandle, Peer, ServeOptions, endpoint,
-    router, serve,
+    CallHead, Cors, DialectId, Dialects, Endpoint, Guard, ListenerHandle, Peer, ServeOptions,
+    endpoint, router, serve,
 };

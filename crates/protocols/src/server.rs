@@ -6,6 +6,7 @@
 
 mod activity;
 mod connection;
+mod cors;
 mod dialects;
 mod fallback;
 mod fast_path;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
+pub use cors::Cors;
 pub use dialects::{DialectId, Dialects};
 pub use guard::{CallHead, Guard, Peer};
 pub use listener::{ListenerHandle, serve};
@@ -32,6 +34,8 @@ use crate::context::Context;
 /// The handlers behind a listener.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
+    /// Tells browsers which pages may call, on every reply.
+    cors: Option<Cors>,
     /// Decides on every call before all others.
     guard: Option<GuardLayer>,
     router: Router,
@@ -42,6 +46,7 @@ pub struct Endpoint {
 impl From<Router> for Endpoint {
     fn from(router: Router) -> Self {
         Self {
+            cors: None,
             guard: None,
             router,
             fast_path: None,
@@ -49,9 +54,18 @@ impl From<Router> for Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Lets the pages of other origins call this endpoint.
+    #[must_use]
+    pub fn with_cors(self, cors: Option<Cors>) -> Self {
+        Self { cors, ..self }
+    }
+}
+
 /// Builds the handlers of a listener with these dialects, behind a guard if there is one.
 pub fn endpoint(ctx: &Arc<Context>, dialects: Dialects, guard: Option<Arc<dyn Guard>>) -> Endpoint {
     Endpoint {
+        cors: None,
         guard: guard.map(|guard| GuardLayer::new(ctx, guard)),
         router: router(ctx, dialects),
         fast_path: FastPath::new(ctx, dialects),

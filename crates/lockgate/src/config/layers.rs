@@ -182,14 +182,17 @@ fn is_known_elsewhere(key: &str) -> bool {
     matches!(key, "config" | "python") || is_service
 }
 
-/// Converts the text of a variable to YAML. A list is written with colons, like a search path.
+/// Converts the text of a variable to YAML. A list of paths is written with colons, like a search
+/// path, and one of origins, which have colons, with commas.
 fn as_yaml(key: &str, text: &str) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let list = |separator: char| {
+        let items: Vec<_> = text.split(separator).map(quote).collect();
+        format!("[{}]", items.join(", "))
+    };
     match key {
-        "repository" => {
-            let paths: Vec<_> = text.split(':').map(quote).collect();
-            format!("[{}]", paths.join(", "))
-        }
+        "repository" => list(':'),
+        "cors_origins" => list(','),
         "host" | "rollout_leader" | "public_url" | "webhook_ca" | "onnxruntime" | "data_dir"
         | "state_dir" | "log_format" | "log_level" => quote(text),
         _ => text.to_owned(),

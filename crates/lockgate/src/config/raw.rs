@@ -23,6 +23,14 @@ pub(crate) struct RawConfig {
     /// A further port, for metrics and health alone
     #[arg(long, value_name = "PORT", help_heading = "Network")]
     pub(crate) metrics_port: Option<u16>,
+    /// Origins whose pages may call from a browser, such as https://app.example; `*` for all
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        help_heading = "Network"
+    )]
+    pub(crate) cors_origins: Option<Vec<String>>,
     /// Folder of models, or one model file; may be given several times
     #[arg(long, value_name = "PATH", help_heading = "Models")]
     pub(crate) repository: Option<Vec<PathBuf>>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use client::{Client, Uri};
-use protocols::Limits;
+use protocols::{Cors, Limits};
 
 use super::log_level::log_level;
 use super::{Environment, RawConfig};
@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) address: SocketAddr,
     pub(crate) grpc_address: Option<SocketAddr>,
     pub(crate) metrics_address: Option<SocketAddr>,
+    pub(crate) cors: Option<Cors>,
     pub(crate) repositories: Vec<PathBuf>,
     pub(crate) poll_interval: Duration,
     pub(crate) load_timeout: Duration,
@@ -67,6 +68,7 @@ pub(crate) fn resolve(raw: &RawConfig, environment: &Environment) -> Result<Conf
         address: address(required(raw.port, "port")?),
         grpc_address: raw.grpc_port.map(address),
         metrics_address: raw.metrics_port.map(address),
+        cors: cors(raw.cors_origins.as_deref().unwrap_or_default())?,
         repositories: required(raw.repository.clone(), "repository")?,
         poll_interval: positive_millis(raw.poll_interval_ms, "poll_interval_ms")?,
         load_timeout: positive_millis(raw.load_timeout_ms, "load_timeout_ms")?,
@@ -127,6 +129,12 @@ fn ip_address(host: &str) -> Result<IpAddr> {
     host.parse().with_context(|| {
         format!("`host` must be an IP address such as 127.0.0.1 or 0.0.0.0, got `{host}`")
     })
+}
+
+/// Checks the origins of pages that may call; without any, replies do not mention origins.
+fn cors(origins: &[String]) -> Result<Option<Cors>> {
+    let cors = Cors::new(origins).map_err(|error| anyhow!("`cors_origins`: {error}"))?;
+    Ok((!origins.is_empty()).then_some(cors))
 }
 
 /// Checks the address of the leader.
@@ -191,6 +199,8 @@ mod tests {
     use super::*;
     use crate::config::Layers;
 
+    type Change = fn(&mut RawConfig);
+
     fn resolved(flags: &RawConfig) -> Result<Config> {
         let environment = Environment::of(&[("HOME", "/home/me")]);
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -233,59 +243,25 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_reported_with_the_name_of_its_setting() {
-        let none = RawConfig::default;
-        let cases = [
-            (
-                "host",
-                RawConfig {
-                    host: Some("my host".to_owned()),
-                    ..none()
-                },
-            ),
-            (
-                "cores",
-                RawConfig {
-                    cores: Some(0),
-                    ..none()
-                },
-            ),
-            (
-                "log_format",
-                RawConfig {
-                    log_format: Some("xml".to_owned()),
-                    ..none()
-                },
-            ),
-            (
-                "max_body_bytes",
-                RawConfig {
-                    max_body_bytes: Some(0),
-                    ..none()
-                },
-            ),
-            (
-                "rollout_leader",
-                RawConfig {
-                    rollout_leader: Some("ftp://leader".to_owned()),
-                    ..none()
-                },
-            ),
-            (
-                "public_url",
-                RawConfig {
-                    public_url: Some("models.example".to_owned()),
-                    ..none()
-                },
-            ),
-            (
-                "header_timeout_ms",
-                RawConfig {
-                    header_timeout_ms: Some(0),
-                    ..none()
-                },
-            ),
+        let cases: [(&str, Change); 8] = [
+            ("host", |raw| raw.host = Some("my host".to_owned())),
+            ("cores", |raw| raw.cores = Some(0)),
+            ("log_format", |raw| raw.log_format = Some("xml".to_owned())),
+            ("max_body_bytes", |raw| raw.max_body_bytes = Some(0)),
+            ("cors_origins", |raw| {
+                raw.cors_origins = Some(vec!["app.example".to_owned()]);
+            }),
+            ("rollout_leader", |raw| {
+                raw.rollout_leader = Some("ftp://leader".to_owned());
+            }),
+            ("public_url", |raw| {
+                raw.public_url = Some("models.example".to_owned());
+            }),
+            ("header_timeout_ms", |raw| raw.header_timeout_ms = Some(0)),
         ];
-        for (name, flags) in cases {
+        for (name, set) in cases {
+            let mut flags = RawConfig::default();
+            set(&mut flags);
             let error = resolved(&flags).unwrap_err().to_string();
             assert!(error.contains(&format!("`{name}`")), "{name}: {error}");
         }

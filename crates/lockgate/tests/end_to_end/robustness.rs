@@ -127,3 +127,26 @@ fn random_bytes_on_the_socket_leave_the_server_healthy() {
     }
     assert_eq!(get(&server.address, "/health/ready").status, 200);
 }
+
+#[test]
+fn pages_of_the_origins_in_the_settings_may_call() {
+    let flags = [
+        "--cors-origins",
+        "https://app.example,http://localhost:3000",
+    ];
+    let server = Lockgate::serve(&examples().join("models"), &flags);
+    let mut connection = Connection::open(&server.address).unwrap();
+    let origin = ("origin", "http://localhost:3000");
+    let preflight = [origin, ("access-control-request-method", "POST")];
+    let reply = connection
+        .call("OPTIONS", "/predict", &preflight, b"")
+        .unwrap();
+    assert_eq!(reply.status, 200);
+    let data = br#"{"model": "iris", "data": [[5.1, 3.5, 1.4, 0.2]]}"#;
+    let reply = connection
+        .call("POST", "/predict", &[origin], data)
+        .unwrap();
+    assert_eq!(reply.status, 200);
+    let allowed = reply.header("access-control-allow-origin");
+    assert_eq!(allowed, Some("http://localhost:3000"));
+}

@@ -1,5 +1,5 @@
 //! One call on a connection: counted, asked to close while draining or when its body is too large,
-//! and isolated from the connection when it panics.
+//! readable for the pages of listed origins, and isolated from the connection when it panics.
 //!
 //! Rule: HTTP/1.1 asks for exactly one valid `Host` (RFC 9112, section 3.2), so that a proxy and this
 //! server cannot read different hosts from one request.
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use contract::{Code, Error};
 use futures_util::future::BoxFuture;
 use http::uri::Authority;
-use http::{HeaderValue, Request, Response, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::watch;
@@ -52,6 +52,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         let call = self.0.activity.begin_call();
         ResponseFuture {
             is_grpc: fallback::is_grpc(request.headers()),
+            allowed_origin: self.0.allowed_origin(request.headers()),
             version: request.version(),
             uri: request.uri().clone(),
             response: dispatch(&self.0, request),
@@ -61,7 +62,14 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     }
 }
 
-/// Returns the reply of the endpoint: of its guard, its fast path or its router.
+impl ConnectionState {
+    fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        self.endpoint.cors.as_ref()?.allowed_origin(headers)
+    }
+}
+
+/// Returns the reply of the endpoint: to a preflight request, of its guard, its fast path or its
+/// router.
 fn dispatch(
     connection: &ConnectionState,
     request: Request<Incoming>,
@@ -70,6 +78,11 @@ fn dispatch(
         return Box::pin(ready(refused_host(request.uri().path(), &error)));
     }
     let endpoint = &connection.endpoint;
+    if let Some(cors) = &endpoint.cors
+        && let Some(response) = cors.preflight(&request)
+    {
+        return Box::pin(ready(response));
+    }
     if let Some(guard) = &endpoint.guard
         && let Err(error) = guard.check(&request, &connection.peer)
     {
@@ -101,6 +114,8 @@ pub(super) struct ResponseFuture {
     /// Moves into the reply.
     call: Option<InFlight>,
     is_grpc: bool,
+    /// The origin that the reply names.
+    allowed_origin: Option<HeaderValue>,
     version: Version,
     uri: Uri,
 }
@@ -121,6 +136,9 @@ impl Future for ResponseFuture {
         if self.version < Version::HTTP_2 && (is_draining || is_too_large) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
+        }
+        if let Some(cors) = &self.parts.endpoint.cors {
+            cors.add_headers(self.allowed_origin.clone(), response.headers_mut());
         }
         let is_streaming = response.extensions().get::<StreamingReply>().is_some();
         let end = is_streaming.then(|| wait_for_drain(self.parts.phase.clone()));

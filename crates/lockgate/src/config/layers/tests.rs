@@ -99,6 +99,17 @@ fn a_list_of_repositories_is_written_like_a_search_path() {
 }
 
 #[test]
+fn a_list_of_origins_is_written_with_commas() {
+    let variable = (
+        "LOCKGATE_CORS_ORIGINS",
+        "https://a.example,http://localhost:3000",
+    );
+    let layers = read(None, &[variable], &RawConfig::default()).unwrap();
+    let origins = layers.merged().unwrap().cors_origins.unwrap();
+    assert_eq!(origins, ["https://a.example", "http://localhost:3000"]);
+}
+
+#[test]
 fn a_file_of_comments_sets_nothing() {
     assert!(read(Some("# nothing\n\n"), &[], &RawConfig::default()).is_ok());
 }
