@@ -64,7 +64,7 @@ const MAX_COMMANDS: usize = 16;
 /// let cores = std::num::NonZeroUsize::MIN;
 /// let options = serving::ServerOptions::new(vec![root], engines, observe, cores);
 /// let server = serving::Server::start(options)?;
-/// assert!(server.readiness().is_ready, "an empty repository waits for nothing");
+/// assert!(!server.readiness().is_ready, "the repository is empty");
 /// # Ok(())
 /// # }
 /// ```

@@ -1,8 +1,8 @@
 //! The layout of the repository: a scan of its roots as plain data.
 //!
-//! Decision: a scan never fails as a whole. A read error is a reason at the model that it belongs
-//! to, or makes the scan incomplete, and an incomplete scan takes nothing out of service: a network
-//! drive that is unavailable for a minute must not unload a model.
+//! Decision: a scan never fails as a whole. A read error is a reason at the model or the root that
+//! it belongs to, and a root in which no model was found takes nothing out of service: a network
+//! drive that is unavailable for a minute, or a mount that is lost, must not unload a model.
 
 mod entries;
 mod fingerprint;
@@ -32,8 +32,8 @@ pub(crate) const SETTINGS_FILE: &str = "model.yaml";
 pub(crate) struct Scan {
     /// The models by name.
     pub(crate) models: BTreeMap<ModelName, FoundModel>,
-    /// False when a root could not be read, so that what is missing may still be there.
-    pub(crate) is_complete: bool,
+    /// The roots in which no model was found, with the reason.
+    pub(crate) without_models: BTreeMap<PathBuf, String>,
     /// Ignored entries, with the reasons.
     pub(crate) warnings: BTreeSet<String>,
     /// Model files that cannot be served where they lie, with what is expected.
@@ -107,46 +107,43 @@ pub(crate) struct Scanner {
 impl Scanner {
     /// Reads all roots. Blocks. Ages are measured from `now`.
     pub(crate) fn scan(&self, now: SystemTime) -> Scan {
-        let mut scan = Scan {
-            is_complete: true,
-            ..Scan::default()
-        };
+        let mut scan = Scan::default();
         for root in &self.roots {
-            if let Err(error) = self.scan_root(root, now, &mut scan) {
-                scan.is_complete = false;
-                scan.warnings
-                    .insert(format!("`{}` cannot be read: {error}", root.display()));
-            }
+            let reason = match self.scan_root(root, now, &mut scan) {
+                Ok(true) => continue,
+                Ok(false) => format!("no model was found in `{}`", root.display()),
+                Err(error) => format!("`{}` cannot be read: {error}", root.display()),
+            };
+            scan.without_models.insert(root.clone(), reason);
         }
         scan.warnings.extend(scan.misplaced.iter().cloned());
         scan
     }
 
-    fn scan_root(&self, root: &Path, now: SystemTime, scan: &mut Scan) -> io::Result<()> {
+    /// Adds the models of a root; returns whether it has any.
+    fn scan_root(&self, root: &Path, now: SystemTime, scan: &mut Scan) -> io::Result<bool> {
         if fs::metadata(root)?.is_file() {
             let found = self.single_file(root, now)?;
-            return add(scan, &name_of(root.file_stem()), found);
+            return Ok(add(scan, &name_of(root.file_stem()), found));
         }
         let entries = list(root, &mut scan.warnings)?;
         if self.is_model_folder(root, &entries) {
             let path = fs::canonicalize(root)?;
             let found = self.model_folder(root, now, scan);
-            return match found {
-                Some(found) => add(scan, &name_of(path.file_name()), found),
-                None => Ok(()),
-            };
+            return Ok(found.is_some_and(|found| add(scan, &name_of(path.file_name()), found)));
         }
         scan.misplaced.extend(misplaced::describe_flat(
             &entries,
             &self.engine_names(),
             |stem, engine| format!("{}/{stem}/1/model.{engine}", root.display()),
         ));
+        let mut has_models = false;
         for entry in entries.iter().filter(|entry| entry.is_folder) {
             if let Some(found) = self.model_folder(&entry.path, now, scan) {
-                add(scan, &entry.name, found)?;
+                has_models |= add(scan, &entry.name, found);
             }
         }
-        Ok(())
+        Ok(has_models)
     }
 
     /// Reads a root that is one file: version 1 of a model with its name.
@@ -212,15 +209,15 @@ fn name_of(name: Option<&std::ffi::OsStr>) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Adds a model; a second one of the same name is an error of both.
-fn add(scan: &mut Scan, name: &str, found: FoundModel) -> io::Result<()> {
+/// Adds a model, unless its name is invalid; a second one of the same name is an error of both.
+fn add(scan: &mut Scan, name: &str, found: FoundModel) -> bool {
     let name = match ModelName::new(name) {
         Ok(name) => name,
         Err(error) => {
             let path = found.path.display();
             scan.warnings
                 .insert(format!("`{path}` is ignored: {error}"));
-            return Ok(());
+            return false;
         }
     };
     match scan.models.get_mut(&name) {
@@ -235,7 +232,7 @@ fn add(scan: &mut Scan, name: &str, found: FoundModel) -> io::Result<()> {
             ));
         }
     }
-    Ok(())
+    true
 }
 
 #[cfg(test)]

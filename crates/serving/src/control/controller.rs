@@ -44,6 +44,10 @@ const BURST_DELAY: Duration = Duration::from_millis(200);
 /// comes. A scan of a hundred models takes a few milliseconds.
 const SCAN_LIMIT: Duration = Duration::from_secs(5);
 
+/// The time for which the files of the last version of a model must be missing before it is retired:
+/// long enough to replace a folder by hand, or to mount a drive again.
+pub(crate) const REMOVAL_DELAY: Duration = Duration::from_secs(10);
+
 /// The debounce of a plan that follows no scan: the files may have changed since the last one.
 const NEVER: Duration = Duration::MAX;
 
@@ -282,7 +286,7 @@ impl RepositoryController {
             tracing::warn!(%warning, "ignored entry of repository");
         }
         self.warnings.clone_from(&scan.warnings);
-        self.state.apply_scan(scan, is_first_scan);
+        self.apply_roots(scan);
         let result = asked.map_or(Ok(()), |asked| self.state.request_load(asked));
         for name in self.state.names() {
             let debounce = match asked == Some(&name) {
@@ -291,18 +295,40 @@ impl RepositoryController {
             };
             self.plan(&name, debounce, is_first_scan);
         }
-        let wait = match self.state.is_debouncing() {
-            true => self.intervals.poll.min(self.intervals.debounce),
-            false => self.intervals.poll,
-        };
-        self.next_scan = Instant::now() + wait;
+        self.next_scan = Instant::now() + self.time_to_next_scan();
         result
     }
 
+    /// Applies the models and roots of a scan, and logs which roots are lost or back.
+    fn apply_roots(&mut self, scan: Scan) {
+        let before = self.state.root_problems().reasons.clone();
+        self.state.apply_scan(scan);
+        let now = &self.state.root_problems().reasons;
+        for reason in now.difference(&before) {
+            tracing::error!(%reason, "repository root has no models");
+        }
+        if now.is_empty() && !before.is_empty() {
+            tracing::info!("every repository root has models again");
+        }
+    }
+
+    fn time_to_next_scan(&self) -> Duration {
+        let debounce = Some(self.intervals.debounce).filter(|_| self.state.is_debouncing());
+        let removal = Some(REMOVAL_DELAY).filter(|_| self.state.is_missing_files());
+        let waits = debounce.into_iter().chain(removal);
+        waits.fold(self.intervals.poll, Duration::min)
+    }
+
     fn plan(&mut self, name: &ModelName, debounce: Duration, is_first_scan: bool) {
+        // Without a scan there was no second look.
+        let removal_delay = match debounce == NEVER {
+            true => NEVER,
+            false => REMOVAL_DELAY,
+        };
         let timing = Timing {
             now: Instant::now().into_std(),
             debounce,
+            removal_delay,
             is_first_scan,
         };
         for retired in self.state.plan(name, &timing) {

@@ -2,10 +2,13 @@
 //!
 //! Inputs: one model as the scan found it, and the progress of the model.
 //! Rule: a selected version is loaded when its artifact is not served, not being loaded and did not
-//! fail before, once it has been unchanged for the debounce. A version that was removed, or whose
-//! model is unloaded, is retired; one that the settings no longer select is retired once every
-//! selected one is served, so that a change of version has no gap. The desired state takes
-//! precedence over the settings: versions loaded by operators are selected, unloaded ones are not.
+//! fail before, once it has been unchanged for the debounce. A version that was removed is retired
+//! when another one is served, or when a scan still misses it after the removal delay: the last
+//! version of a model must not go because its folder is replaced at the moment of the scan. A
+//! version whose model is unloaded is retired; one that the settings no longer select is retired
+//! once every selected one is served, so that a change of version has no gap. The desired state
+//! takes precedence over the settings: versions loaded by operators are selected, unloaded ones are
+//! not.
 //! Cold start: at the first scan, an artifact older than the debounce is loaded at once.
 //! Recovery: a failed artifact is tried again when it changes, or when a load is requested.
 //! Rejected: loading on the event of a file watch; events come in the middle of a copy, and over
@@ -22,6 +25,10 @@ use crate::catalog::settings::{ModelSettings, VersionPolicy};
 
 /// Reason of versions of a model that was unloaded by a call.
 pub(crate) const UNLOADED: &str = "unloaded";
+
+/// Reason of models whose served versions have lost their files.
+const MISSING: &str =
+    "the files of what is served are missing; it is served until a second scan misses them too";
 
 /// Progress of a version.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +67,28 @@ pub(crate) struct ModelProgress {
     pub(crate) required: BTreeSet<Version>,
     /// Versions that are not served whatever the settings select.
     pub(crate) excluded: BTreeSet<Version>,
+    /// Time since when the files of everything that is served are missing.
+    pub(crate) missing_since: Option<Instant>,
     /// Its versions.
     pub(crate) versions: BTreeMap<Version, VersionProgress>,
+}
+
+impl ModelProgress {
+    fn serves(&self, version: &Version) -> bool {
+        let record = self.versions.get(version);
+        record.is_some_and(|record| record.serving.is_some())
+    }
+
+    /// Returns whether a version is served on for now although its files are missing.
+    fn outlives_files(&self, version: &Version, timing: &Timing) -> bool {
+        let is_confirmed = self.missing_since.is_some_and(|since| {
+            timing.now.saturating_duration_since(since) >= timing.removal_delay
+        });
+        self.serves(version)
+            && !self.is_unloaded
+            && !self.excluded.contains(version)
+            && !is_confirmed
+    }
 }
 
 /// Times that a plan depends on.
@@ -71,6 +98,8 @@ pub(crate) struct Timing {
     pub(crate) now: Instant,
     /// Time for which files must stay unchanged before a load; zero to load at once.
     pub(crate) debounce: Duration,
+    /// Time for which the files of the last version must be missing before it is retired.
+    pub(crate) removal_delay: Duration,
     /// Set when the server has just started.
     pub(crate) is_first_scan: bool,
 }
@@ -97,15 +126,14 @@ pub(crate) struct Plan {
     pub(crate) actions: Vec<Action>,
     /// Versions that exist but are not meant to be served, with the reason.
     pub(crate) idle: BTreeMap<Version, String>,
+    /// True when the files of everything that is served are missing.
+    pub(crate) is_missing: bool,
 }
 
 /// Makes the plan for one model. `found` is `None` when its folder was removed.
 pub(crate) fn plan(found: Option<&FoundModel>, progress: &ModelProgress, timing: &Timing) -> Plan {
     let Some(found) = found else {
-        return Plan {
-            actions: retire(progress, |_| true),
-            ..Plan::default()
-        };
+        return plan_missing(progress, timing);
     };
     let all_idle = |reason: &str| {
         let idle = |version: &Version| (version.clone(), reason.to_owned());
@@ -116,6 +144,7 @@ pub(crate) fn plan(found: Option<&FoundModel>, progress: &ModelProgress, timing:
             reason: UNLOADED.to_owned(),
             actions: retire(progress, |_| true),
             idle: all_idle(UNLOADED),
+            is_missing: false,
         };
     }
     match &found.settings {
@@ -123,9 +152,22 @@ pub(crate) fn plan(found: Option<&FoundModel>, progress: &ModelProgress, timing:
         // Served versions stay: a mistake in a text file must not stop them.
         Err(reason) => Plan {
             reason: reason.clone(),
-            actions: Vec::new(),
+            actions: retire(progress, |version| progress.excluded.contains(version)),
             idle: all_idle(reason),
+            is_missing: false,
         },
+    }
+}
+
+/// Makes the plan for a model whose folder is missing.
+fn plan_missing(progress: &ModelProgress, timing: &Timing) -> Plan {
+    let is_kept = |version: &Version| progress.outlives_files(version, timing);
+    let is_missing = progress.versions.keys().any(is_kept);
+    Plan {
+        reason: reason_of_missing(is_missing),
+        actions: retire(progress, |version| !is_kept(version)),
+        is_missing,
+        ..Plan::default()
     }
 }
 
@@ -145,27 +187,32 @@ fn plan_selected(
             actions.extend(plan_version(version, artifact, found.age, record, timing));
         }
     }
-    let serves = |version: &Version| {
-        let record = progress.versions.get(version);
-        record.is_some_and(|record| record.serving.is_some())
-    };
+    let serves = |version: &Version| progress.serves(version);
     let can_retire = !selected.is_empty() && selected.iter().all(serves);
+    let is_gone = |version: &Version| !found.versions.contains_key(version);
+    let is_replaced = selected.iter().any(serves);
+    let is_kept = |version: &Version| {
+        is_gone(version) && !is_replaced && progress.outlives_files(version, timing)
+    };
+    let is_missing = progress.versions.keys().any(is_kept);
     actions.extend(retire(progress, |version| {
-        let is_gone = !found.versions.contains_key(version) || progress.excluded.contains(version);
+        let is_removed = is_gone(version) && !is_kept(version);
         let is_idle = !selected.contains(version) && (can_retire || !serves(version));
-        is_gone || is_idle
+        is_removed || is_idle || progress.excluded.contains(version)
     }));
     let left_out = |version: &Version| match progress.excluded.contains(version) {
         true => UNLOADED.to_owned(),
         false => "left out by `versions` in `model.yaml`".to_owned(),
     };
     let idle = found.versions.keys().filter(|v| !selected.contains(*v));
+    let reason = missing(&settings.versions, found);
     Plan {
-        reason: missing(&settings.versions, found),
+        reason: reason.unwrap_or_else(|| reason_of_missing(is_missing)),
         actions,
         idle: idle
             .map(|version| (version.clone(), left_out(version)))
             .collect(),
+        is_missing,
     }
 }
 
@@ -228,24 +275,30 @@ fn select(
     selected.into_iter().chain(required).collect()
 }
 
+fn reason_of_missing(is_missing: bool) -> String {
+    match is_missing {
+        true => MISSING.to_owned(),
+        false => String::new(),
+    }
+}
+
 /// Describes versions that the settings name and the folder does not have.
-fn missing(policy: &VersionPolicy, found: &FoundModel) -> String {
+fn missing(policy: &VersionPolicy, found: &FoundModel) -> Option<String> {
     let VersionPolicy::Only(required) = policy else {
-        return String::new();
+        return None;
     };
     let missing: Vec<_> = required
         .iter()
         .filter(|version| !found.versions.contains_key(version))
         .map(|version| format!("`{version}`"))
         .collect();
-    match missing.is_empty() {
-        true => String::new(),
-        false => format!(
+    (!missing.is_empty()).then(|| {
+        format!(
             "`versions.only` in `model.yaml` names {}, which `{}` does not have",
             missing.join(", "),
             found.path.display()
-        ),
-    }
+        )
+    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use contract::{Event, ModelName, ModelStatus, Observe, Version, VersionState, VersionStatus};
 use tokio::sync::oneshot;
 
+use super::state::RootProblems;
 use crate::loaded_version::LoadedVersion;
 use crate::route::{ModelRow, RoutingTable, VersionRow};
 
@@ -96,6 +97,8 @@ pub(crate) struct Snapshot {
     pub(crate) table: RoutingTable<Arc<ServedVersion>>,
     /// Versions that left the table and have not answered everything.
     pub(crate) draining: Vec<Draining>,
+    /// Problems of the roots.
+    pub(crate) roots: RootProblems,
 }
 
 impl Snapshot {

@@ -4,9 +4,11 @@
 //! to load or as a [`Retired`] version to drain, and its result comes back as an event.
 
 mod rollout_routing;
+mod roots;
 mod routing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use contract::{Code, Error, ModelName, Result, Version, VersionState};
@@ -15,11 +17,12 @@ use super::desired::DesiredState;
 use super::plan::{Action, ModelProgress, Plan, Timing, VersionProgress, plan};
 use super::snapshot::{Draining, ReleaseSignal, ServedVersion, Snapshot};
 use crate::catalog::artifact::VersionArtifact;
-use crate::catalog::layout::{FoundModel, Scan};
+use crate::catalog::layout::FoundModel;
 use crate::loaded_version::LoadedVersion;
 use crate::route::{ActiveSplit, ModelRow, RoutingTable, VersionRow};
 
 pub(crate) use rollout_routing::RolloutRouting;
+pub(crate) use roots::RootProblems;
 
 /// A version to load.
 #[derive(Clone, Debug)]
@@ -52,6 +55,10 @@ struct Serving {
 #[derive(Debug, Default)]
 struct Model {
     found: Option<FoundModel>,
+    /// The folder or file where it was found last.
+    path: Option<PathBuf>,
+    /// Set while its root is lost.
+    is_lost: bool,
     progress: ModelProgress,
     plan: Plan,
     serving: BTreeMap<Version, Serving>,
@@ -71,26 +78,11 @@ pub(crate) struct RepositoryState {
     queue: VecDeque<LoadJob>,
     draining: BTreeMap<u64, Draining>,
     next_drain_id: u64,
+    has_found_models: bool,
+    roots: RootProblems,
 }
 
 impl RepositoryState {
-    /// Applies a scan. The models of the first scan are required for readiness.
-    pub(crate) fn apply_scan(&mut self, scan: Scan, is_first_scan: bool) {
-        if scan.is_complete {
-            for model in self.models.values_mut() {
-                model.found = None;
-            }
-        }
-        for (name, found) in scan.models {
-            let model = self.models.entry(name).or_default();
-            model.found = Some(found);
-            model.is_required |= is_first_scan;
-        }
-        for model in self.models.values_mut() {
-            model.is_required &= model.found.is_some();
-        }
-    }
-
     /// Returns the names of all models, also of removed ones.
     pub(crate) fn names(&self) -> Vec<ModelName> {
         self.models.keys().cloned().collect()
@@ -134,6 +126,8 @@ impl RepositoryState {
         if plan.reason != model.plan.reason && !plan.reason.is_empty() {
             tracing::warn!(model = %name, reason = plan.reason, "model not served as configured");
         }
+        let since = model.progress.missing_since.unwrap_or(timing.now);
+        model.progress.missing_since = plan.is_missing.then_some(since);
         model.plan = plan;
         retired
             .into_iter()
@@ -219,6 +213,12 @@ impl RepositoryState {
         records.into_iter().any(|record| record.seen.is_some())
     }
 
+    /// Returns whether the files of a served version are missing.
+    pub(crate) fn is_missing_files(&self) -> bool {
+        let mut models = self.models.values();
+        models.any(|model| model.plan.is_missing)
+    }
+
     /// Marks a model for loading by a call: unloaded and failed versions are tried again.
     ///
     /// # Errors
@@ -291,6 +291,7 @@ impl RepositoryState {
         Snapshot {
             table: RoutingTable { models },
             draining: self.draining.values().cloned().collect(),
+            roots: self.roots.clone(),
         }
     }
 

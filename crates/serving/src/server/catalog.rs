@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use contract::{Catalog, ModelName, ModelStatus, Readiness, Result, VersionStatistics};
 
 use super::{Server, readiness};
-use crate::control::snapshot::ServedVersion;
+use crate::control::snapshot::{ServedVersion, Snapshot};
 
 impl Catalog for Server {
     fn models(&self) -> Vec<ModelStatus> {
@@ -25,11 +25,11 @@ impl Catalog for Server {
     fn readiness(&self) -> Readiness {
         let is_shutting_down = self.is_shutting_down.load(Ordering::Acquire);
         let stuck = |served: &Arc<ServedVersion>| served.loaded_version.stuck_reason();
-        let readiness = readiness::readiness(&self.published.load().table, is_shutting_down, stuck);
-        Readiness {
-            warnings: self.warnings.clone(),
-            ..readiness
-        }
+        let snapshot = self.published.load();
+        let Snapshot { table, roots, .. } = &**snapshot;
+        let mut readiness = readiness::readiness(table, roots, is_shutting_down, stuck);
+        readiness.warnings.extend(self.warnings.iter().cloned());
+        readiness
     }
 
     fn statistics(&self, name: Option<&ModelName>) -> Result<Vec<VersionStatistics>> {

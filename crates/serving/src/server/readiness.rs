@@ -1,16 +1,20 @@
 //! Readiness: decides whether the server accepts traffic.
 //!
-//! Rule: every model that was present at the start serves a version that is not stuck, and no
-//! shutdown has begun. A model that is added later never takes the readiness away, one that was
-//! unloaded or deleted is no longer waited for, and an empty repository is ready.
+//! Rule: every model that was found first serves a version that is not stuck, no root is lost, and
+//! no shutdown has begun. A model that is added later never takes the readiness away, and one that
+//! was unloaded or deleted is no longer waited for. Cold start: without any model the server is not
+//! ready.
 
 use contract::Readiness;
 
+use crate::control::state::RootProblems;
 use crate::route::RoutingTable;
 
-/// Decides from the routing table. `stuck` returns why a version can run nothing for now, if so.
+/// Decides from the routing table and the roots. `stuck` returns why a version can run nothing for
+/// now, if so.
 pub(crate) fn readiness<T>(
     table: &RoutingTable<T>,
+    roots: &RootProblems,
     is_shutting_down: bool,
     stuck: impl Fn(&T) -> Option<String>,
 ) -> Readiness {
@@ -21,7 +25,7 @@ pub(crate) fn readiness<T>(
             warnings: Vec::new(),
         };
     }
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<_> = roots.reasons.iter().cloned().collect();
     for (name, model) in &table.models {
         let problem = match model.latest() {
             None => Some(model.reasons()),
@@ -40,7 +44,7 @@ pub(crate) fn readiness<T>(
     Readiness {
         is_ready: reasons.is_empty(),
         reason: reasons.join("; "),
-        warnings: Vec::new(),
+        warnings: roots.warnings.iter().cloned().collect(),
     }
 }
 
@@ -66,13 +70,21 @@ mod tests {
         }
     }
 
+    fn ready(models: Vec<ModelRow<()>>, roots: &RootProblems, is_shutting_down: bool) -> Readiness {
+        let names = (0..).map(|n| ModelName::new(&format!("m{n}")).unwrap());
+        let table = RoutingTable {
+            models: names.zip(models).collect(),
+        };
+        readiness(&table, roots, is_shutting_down, |()| None)
+    }
+
     /// The promise, the models, whether the server shuts down, and why it is not ready.
     type Case = (&'static str, Vec<ModelRow<()>>, bool, &'static str);
 
     fn cases() -> Vec<Case> {
         use VersionState::{Loading, Ready, Unavailable};
         vec![
-            ("no models", vec![], false, ""),
+            ("every model was unloaded and deleted", vec![], false, ""),
             ("one serves", vec![model(true, "", &[Ready])], false, ""),
             (
                 "a version failed",
@@ -127,16 +139,32 @@ mod tests {
     fn the_server_is_ready_when_every_required_model_serves() {
         let mut failures = Vec::new();
         for (promise, models, is_shutting_down, expected) in cases() {
-            let names = (0..).map(|n| ModelName::new(&format!("m{n}")).unwrap());
-            let table = RoutingTable {
-                models: names.zip(models).collect(),
-            };
-            let got = readiness(&table, is_shutting_down, |()| None);
+            let got = ready(models, &RootProblems::default(), is_shutting_down);
             if got.reason != expected || got.is_ready != expected.is_empty() {
                 failures.push(format!("{promise}: {got:?}"));
             }
         }
         assert!(failures.is_empty(), "{failures:#?}");
+    }
+
+    #[test]
+    fn a_problem_of_a_root_takes_the_readiness_and_a_warning_does_not() {
+        use VersionState::Ready;
+        let warning = RootProblems {
+            warnings: ["b is empty".to_owned()].into(),
+            ..RootProblems::default()
+        };
+        let got = ready(vec![model(true, "", &[Ready])], &warning, false);
+        assert_eq!(
+            (got.is_ready, got.warnings.join("")),
+            (true, "b is empty".to_owned())
+        );
+        let lost = RootProblems {
+            reasons: ["a is lost".to_owned()].into(),
+            ..RootProblems::default()
+        };
+        let got = ready(vec![model(true, "", &[Ready])], &lost, false);
+        assert_eq!((got.is_ready, &*got.reason), (false, "a is lost"));
     }
 
     #[test]
@@ -147,7 +175,8 @@ mod tests {
         let table = RoutingTable {
             models: names.into_iter().zip(models).collect(),
         };
-        let got = readiness(&table, false, |()| Some("it is stuck".to_owned()));
+        let roots = RootProblems::default();
+        let got = readiness(&table, &roots, false, |()| Some("it is stuck".to_owned()));
         assert_eq!(
             (got.is_ready, &*got.reason),
             (false, "model `m`: it is stuck")

@@ -2,6 +2,7 @@
 
 mod bandits;
 mod rollouts;
+mod roots;
 
 use std::borrow::Cow;
 use std::fs;
@@ -17,6 +18,7 @@ use contract::{
 };
 
 use super::*;
+use crate::control::controller::REMOVAL_DELAY;
 use crate::fake_engine::{FakeEngine, request};
 
 /// A repository on disk and the server over it.
@@ -59,6 +61,15 @@ impl TestRepository {
 
     fn remove(&self, path: &str) {
         fs::remove_dir_all(self.path(path)).unwrap();
+    }
+
+    /// Removes the last version of a model, or its folder, and plays the time until a scan
+    /// confirms that. The clock must be paused.
+    async fn remove_for_good(&self, path: &str, server: &Server) {
+        self.remove(path);
+        server.rescan().await.unwrap();
+        tokio::time::advance(REMOVAL_DELAY).await;
+        server.rescan().await.unwrap();
     }
 
     fn options(&self) -> ServerOptions {
@@ -325,28 +336,32 @@ async fn a_request_keeps_the_version_that_it_was_routed_to() {
     assert_eq!(predict(&server, "a", "2").await, Err(Code::VersionNotFound));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_removed_version_answers_what_it_accepted() {
-    let repository = TestRepository::new(&[("a/1/model.fake", "add 1\ngate")]);
-    repository.write(
-        "a/model.yaml",
-        "batching: {enabled: false}\nwarmup: {enabled: false}",
-    );
+    let repository = TestRepository::new(&[
+        ("a/1/model.fake", "add 1\ngate"),
+        ("b/1/model.fake", "add 2"),
+    ]);
+    for settings in ["a/model.yaml", "b/model.yaml"] {
+        repository.write(
+            settings,
+            "batching: {enabled: false}\nwarmup: {enabled: false}",
+        );
+    }
     let server = repository.server().await;
     let client = {
         let server = Arc::clone(&server);
         tokio::spawn(async move { predict(&server, "a", "").await })
     };
     until(|| repository.engine.n_runs.load(Ordering::SeqCst) == 1).await;
-    repository.remove("a");
-    server.rescan().await.unwrap();
+    repository.remove_for_good("a", &server).await;
     let status = server.model(&name("a")).unwrap();
     assert_eq!(status.versions[0].state, VersionState::Unloading);
     assert_eq!(status.versions[0].n_in_flight, 1);
     repository.engine.gate.open();
     assert_eq!(client.await.unwrap(), Ok(1.0));
     until(|| states(&server, "a") == "unknown").await;
-    until(|| repository.engine.n_open.load(Ordering::SeqCst) == 0).await;
+    until(|| repository.engine.n_open.load(Ordering::SeqCst) == 1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -371,15 +386,12 @@ async fn a_version_that_is_being_copied_is_not_loaded() {
     assert_eq!(n_loads(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn changes_are_found_without_being_asked_for() {
     let repository = TestRepository::new(&[]);
     let server = Server::start(repository.options()).unwrap();
-    assert!(server.readiness().is_ready, "an empty repository is ready");
     repository.write("a/1/model.fake", "add 1");
-    while states(&server, "a") != "1 READY" {
-        tokio::time::advance(Duration::from_secs(1)).await;
-    }
+    until(|| states(&server, "a") == "1 READY").await;
 }
 
 #[tokio::test]
@@ -531,19 +543,23 @@ async fn a_route_of_another_server_is_refused() {
     assert_eq!(error.code(), Code::Internal);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_change_of_state_is_reported_once() {
-    let repository =
-        TestRepository::new(&[("a/1/model.fake", "add 1"), ("a/2/model.fake", "fail")]);
+    let repository = TestRepository::new(&[
+        ("a/1/model.fake", "add 1"),
+        ("a/2/model.fake", "fail"),
+        ("b/1/model.fake", "add 5"),
+    ]);
     let server = repository.server().await;
     server.rescan().await.unwrap();
     repository.write("a/1/model.fake", "add 2");
     server.rescan().await.unwrap();
-    repository.remove("a");
-    server.rescan().await.unwrap();
+    repository.remove_for_good("a", &server).await;
     until(|| states(&server, "a") == "unknown").await;
     let events = repository.observer.events();
-    let changes = events.iter().filter(|event| event.starts_with("Version"));
+    let changes = events
+        .iter()
+        .filter(|event| event.starts_with("Version") && event.contains("\"a\""));
     let masked: Vec<_> = changes.map(|event| mask_time(event)).collect();
     insta::assert_snapshot!(masked.join("\n"));
 }

@@ -234,16 +234,19 @@ fn broken_settings_are_a_reason_of_their_model_alone() {
     assert_eq!(broken.len(), 1);
     assert_eq!(broken[0].0, "a");
     assert!(broken[0].1.contains("r/a/model.yaml"), "{}", broken[0].1);
-    assert!(scan.is_complete);
+    assert!(scan.without_models.is_empty());
 }
 
 #[test]
-fn a_root_that_cannot_be_read_makes_the_scan_incomplete() {
-    let repository = Repository::new(&["r/a/1/model.fake"]);
-    let scan = repository.scan(&["r", "gone"]);
-    assert!(!scan.is_complete);
-    assert_eq!(scan.models.len(), 1);
-    assert_eq!(scan.warnings.len(), 1);
+fn roots_without_models_are_listed_with_the_reason() {
+    let repository = Repository::new(&["r/a/1/model.fake", "empty/", "notes/readme.md", "f.fake"]);
+    let scan = repository.scan(&["r", "empty", "notes", "gone", "f.fake"]);
+    let reasons: Vec<_> = scan.without_models.values().collect();
+    assert_eq!(scan.models.len(), 2);
+    assert_eq!(reasons.len(), 3, "{reasons:?}");
+    assert!(reasons[0].starts_with("no model was found in `") && reasons[0].contains("empty"));
+    assert!(reasons[1].contains("gone` cannot be read: "), "{reasons:?}");
+    assert!(reasons[2].contains("notes"), "{reasons:?}");
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::catalog::settings::{ModelFile, SettingsDefaults, parse, resolve};
 
 const DEBOUNCE: Duration = Duration::from_secs(1);
 
+const REMOVAL_DELAY: Duration = Duration::from_secs(10);
+
 fn settings(text: &str) -> ModelSettings {
     let path = Path::new("m/model.yaml");
     let file = match text {
@@ -64,12 +66,16 @@ fn artifact(version: &Version, fingerprint: u64, text: &str) -> VersionArtifact 
     VersionArtifact::new(&found.versions[version], &settings(text))
 }
 
-/// `1=7 loading:2=9 failed:3=5 seen:4=1` with the settings that were used.
+/// `1=7 loading:2=9 failed:3=5 seen:4=1 missing` with the settings that were used.
 fn progress(text: &str, settings: &str, now: Instant, seen_for: Duration) -> ModelProgress {
     let mut progress = ModelProgress::default();
     for word in text.split_whitespace() {
         if word == "unloaded" {
             progress.is_unloaded = true;
+            continue;
+        }
+        if word == "missing" {
+            progress.missing_since = now.checked_sub(seen_for);
             continue;
         }
         let (kind, pair) = word.split_once(':').unwrap_or(("serving", word));
@@ -95,9 +101,11 @@ fn show(plan: &Plan) -> String {
         Action::Retire(version) => format!("retire {version}"),
     });
     let idle = plan.idle.keys().map(|version| format!("idle {version}"));
+    let missing = plan.is_missing.then(|| "missing".to_owned());
     let reason = (!plan.reason.is_empty()).then(|| "reason".to_owned());
     actions
         .chain(idle)
+        .chain(missing)
         .chain(reason)
         .collect::<Vec<_>>()
         .join(", ")
@@ -116,6 +124,7 @@ fn check(cases: &[Case], is_first_scan: bool, debounce: Duration) {
     let timing = Timing {
         now,
         debounce,
+        removal_delay: REMOVAL_DELAY,
         is_first_scan,
     };
     let mut failures = Vec::new();
@@ -168,7 +177,6 @@ fn plan_follows_from_scan_and_progress() {
         "a version that is gone is retired": Some(("2=9", "")), "1=7 2=9", none => "retire 1";
         "so is one that is still loading":
             Some(("2=9", "")), "loading:1=7 2=9", none => "retire 1";
-        "a model that is gone is retired": None, "1=7 2=9", none => "retire 1, retire 2";
         "an unloaded model is retired and stays so":
             Some(("1=7", "")), "unloaded 1=7", DEBOUNCE => "retire 1, idle 1, reason";
         "an unloaded model that is gone is retired too": None, "unloaded 1=7", none => "retire 1";
@@ -197,11 +205,37 @@ fn plan_follows_from_scan_and_progress() {
 }
 
 #[test]
+fn the_last_version_is_retired_when_a_second_look_misses_it_too() {
+    let none = Duration::ZERO;
+    let cases = cases! {
+        "the last version that serves is kept when it is gone":
+            Some(("2=9", "")), "1=7 loading:2=9", none => "missing, reason";
+        "also when all files of its model are": Some(("", "")), "1=7", none => "missing, reason";
+        "also when the next one failed":
+            Some(("2=9", "")), "1=7 failed:2=9 missing", DEBOUNCE => "missing, reason";
+        "it is retired when the next one serves":
+            Some(("2=9", "")), "1=7 2=9 missing", DEBOUNCE => "retire 1";
+        "or when it is missed again after the delay":
+            Some(("2=9", "")), "1=7 failed:2=9 missing", REMOVAL_DELAY => "retire 1";
+        "a model that is gone is kept": None, "1=7 2=9", none => "missing, reason";
+        "what does not serve is not": None, "1=7 failed:2=9 loading:3=3", none
+            => "retire 2, retire 3, missing, reason";
+        "and goes on being kept":
+            None, "1=7 2=9 missing", REMOVAL_DELAY * 9 / 10 => "missing, reason";
+        "until it is missed again after the delay":
+            None, "1=7 2=9 missing", REMOVAL_DELAY => "retire 1, retire 2";
+        "a model whose files are back is as before": Some(("1=7", "")), "1=7 missing", none => "";
+    };
+    check(&cases, false, DEBOUNCE);
+}
+
+#[test]
 fn operator_changes_override_the_settings() {
     let now = tokio::time::Instant::now().into_std();
     let timing = Timing {
         now,
         debounce: Duration::ZERO,
+        removal_delay: REMOVAL_DELAY,
         is_first_scan: false,
     };
     // The promise, the settings, the progress, required and excluded versions, and the plan.
@@ -227,6 +261,16 @@ fn operator_changes_override_the_settings() {
             "idle 2",
         ),
         (
+            "an unwanted version goes although the settings are broken",
+            ("broken", "1=7 2=9", "", "2"),
+            "retire 2, idle 1, idle 2, reason",
+        ),
+        (
+            "an unwanted version goes at once although it may only be missing",
+            ("", "3=5", "", "3"),
+            "load 2, load 1, retire 3",
+        ),
+        (
             "a wanted version that is not there is no plan",
             ("", "1=7 2=9", "5", ""),
             "",
@@ -235,7 +279,8 @@ fn operator_changes_override_the_settings() {
     let versions = |text: &str| text.split_whitespace().map(version).collect();
     let mut failures = Vec::new();
     for (promise, (settings, stands, required, excluded), expected) in cases {
-        let mut progress = progress(stands, settings, now, Duration::ZERO);
+        let used = if settings == "broken" { "" } else { settings };
+        let mut progress = progress(stands, used, now, Duration::ZERO);
         (progress.required, progress.excluded) = (versions(required), versions(excluded));
         let got = show(&plan(Some(&found("1=7 2=9", settings)), &progress, &timing));
         if got != expected {
@@ -272,6 +317,7 @@ fn changed_settings_load_a_version_again_and_a_changed_selection_does_not() {
     let timing = Timing {
         now,
         debounce: Duration::ZERO,
+        removal_delay: REMOVAL_DELAY,
         is_first_scan: false,
     };
     let progress = progress("1=7", "versions: {latest: 1}", now, Duration::ZERO);

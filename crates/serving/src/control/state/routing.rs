@@ -89,8 +89,11 @@ impl RepositoryState {
                 (None, None) => Err(Error::invalid("its files are changing").in_context(context)),
             }),
             None => {
-                let reason = model.plan.reason.clone();
-                Some(Err(Error::invalid(reason).in_context(context)))
+                let reason = match model.plan.reason.as_str() {
+                    "" => "it is not in the repository",
+                    reason => reason,
+                };
+                Some(Err(Error::invalid(reason.to_owned()).in_context(context)))
             }
         }
     }
@@ -183,10 +186,11 @@ impl Model {
         match &self.desired.routing.split {
             SplitOverride::Explicit(split) => Some(split),
             SplitOverride::Disabled => None,
-            SplitOverride::FromFile => match &self.found.as_ref()?.settings {
-                Ok(settings) => settings.traffic.as_ref(),
-                // A mistake in the file must not move traffic.
-                Err(_) => self.split.as_deref().map(ActiveSplit::split),
+            SplitOverride::FromFile => match self.found.as_ref().map(|found| &found.settings) {
+                Some(Ok(settings)) => settings.traffic.as_ref(),
+                None if self.serving.is_empty() => None,
+                // A mistake in the file, or one that is missing, must not move traffic.
+                Some(Err(_)) | None => self.split.as_deref().map(ActiveSplit::split),
             },
         }
     }
