@@ -295,7 +295,7 @@ impl RolloutTask {
 
     /// Returns control to operators once the rollout has ended; repeated until that is persisted.
     async fn finish(&mut self) {
-        let Some(winner) = winner(&self.rollout) else {
+        let Some(winner) = winner(&self.rollout).filter(|_| !self.is_finished) else {
             return;
         };
         let config = self.rollout.config();

@@ -85,6 +85,22 @@ async fn without_stable_the_candidate_stays_until_stable_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_of_a_rollout_is_in_the_history_once() {
+    for kind in [ActionKind::Rollback, ActionKind::Abort] {
+        let mut fixture = Fixture::new("add 1", "add 1").await;
+        fixture.start(QUICK).await;
+        fixture.until("step", 20).await;
+        fixture.apply_action(kind).await.unwrap();
+        fixture.seconds(3).await;
+        let entries = fixture.server.history(&name("m"), 100).await.unwrap();
+        let ends = entries
+            .iter()
+            .filter(|entry| entry.what.contains("answers after the rollout"));
+        assert_eq!(ends.count(), 1, "{entries:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_forced_into_an_arm_are_not_counted() {
     let mut fixture = Fixture::new("add 1", "add 1").await;
     let keys = "override: {header: x-arm}, unit: {from: header, name: x-user}";
