@@ -19,7 +19,7 @@ mod status;
 mod transitions;
 
 pub use actions::{Action, Alert, Arm, Traffic, Transition};
-pub use events::{Event, GuardReadings, Tick};
+pub use events::{Availability, Event, GuardReadings, Tick};
 pub use operator::Refusal;
 pub use phase::{HoldReason, Phase, Reason, Stage};
 pub use progress::Progress;
@@ -123,6 +123,12 @@ impl Rollout {
             Event::CandidateFailed(message) => {
                 self.candidate_failed(Reason::LoadFailed(message), now, &mut actions);
             }
+            // Later, the next tick holds.
+            Event::CandidateMissing if self.progress.phase.stage().is_some() => {}
+            Event::CandidateMissing => {
+                let reason = Reason::LoadFailed("its files are missing".to_owned());
+                self.candidate_failed(reason, now, &mut actions);
+            }
             Event::CandidateChanged => self.restart(now, &mut actions),
             Event::WarmedUp => {
                 if self.progress.phase == Phase::Warmup {
@@ -147,9 +153,17 @@ impl Rollout {
     }
 
     fn tick(&mut self, tick: &Tick, now: Timestamp, actions: &mut Vec<Action>) {
-        self.progress.add_tick(&self.config, tick, now);
+        let has_candidate = self.has_candidate(tick.candidate);
+        match has_candidate {
+            true => self.progress.add_tick(&self.config, tick, now),
+            // Stable answered for both arms, so these counts belong to neither.
+            false => self.progress.is_stable_ready = tick.is_stable_ready,
+        }
         if self.retry_pending(now, actions) {
             return;
+        }
+        if !has_candidate {
+            return self.wait_for_candidate(tick.candidate, now, actions);
         }
         if let Some(guard) = self.progress.guards.fired(&self.config.guards) {
             return self.guard_fired(guard, now, actions);
@@ -184,6 +198,35 @@ impl Rollout {
             | Phase::RolledBack
             | Phase::Aborted
             | Phase::Failed => {}
+        }
+    }
+
+    /// Returns whether the candidate has answered its share since the last tick.
+    fn has_candidate(&self, candidate: Availability) -> bool {
+        let is_held = self
+            .progress
+            .phase
+            .is_held_for(HoldReason::CandidateMissing);
+        let is_missing =
+            candidate == Availability::Missing && self.progress.phase.stage().is_some();
+        !is_held && !is_missing
+    }
+
+    /// Holds while the candidate is missing, and goes on when it is ready again.
+    fn wait_for_candidate(
+        &mut self,
+        candidate: Availability,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let reason = HoldReason::CandidateMissing;
+        match (self.progress.phase, candidate) {
+            (Phase::Running(_), Availability::Missing) => self.hold(reason, now, actions),
+            (Phase::Held { stage, .. }, Availability::Ready) => {
+                self.release(reason, stage, now, actions);
+            }
+            // Another hold stays what it is.
+            (_, Availability::Missing | Availability::NotReady | Availability::Ready) => {}
         }
     }
 
@@ -308,7 +351,7 @@ impl Rollout {
                 self.call_gates(stage, now, actions);
                 self.closed_gates(stage).next().is_none()
             }
-            HoldReason::Srm | HoldReason::Operator => false,
+            HoldReason::Srm | HoldReason::Operator | HoldReason::CandidateMissing => false,
         };
         if is_over {
             self.release(reason, stage, now, actions);

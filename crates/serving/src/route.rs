@@ -103,6 +103,12 @@ impl<T> Default for RoutingTable<T> {
     }
 }
 
+impl<T> VersionRow<T> {
+    fn is_loading(&self) -> bool {
+        self.handle.is_none() && self.state == VersionState::Loading
+    }
+}
+
 impl<T> ModelRow<T> {
     /// Returns the default version: the pinned one, or the highest that is ready.
     pub(crate) fn latest(&self) -> Option<&T> {
@@ -127,7 +133,7 @@ impl<T> ModelRow<T> {
         let arms = self.rules.split.iter().flat_map(|on| &on.split().arms);
         arms.filter(|arm| {
             let row = self.version(&arm.version);
-            row.is_some_and(|row| row.handle.is_none() && is_changing(row.state))
+            row.is_some_and(VersionRow::is_loading)
         })
     }
 
@@ -294,12 +300,9 @@ fn find_named<'a, T>(
 /// Finds the version of an arm; `None` when it is not available, which is no reason to fail the
 /// caller. One that is being loaded is an error, or a restart would move units between arms.
 fn find_arm<'a, T>(name: &ModelName, model: &'a ModelRow<T>, arm: &Arm) -> Result<Option<&'a T>> {
-    let row = model.version(&arm.version);
-    match row.map(|row| (row, is_changing(row.state))) {
-        Some((row, true)) if row.handle.is_none() => {
-            find_version(name, model, &arm.version).map(Some)
-        }
-        Some((row, _)) => Ok(row.handle.as_ref()),
+    match model.version(&arm.version) {
+        Some(row) if row.is_loading() => find_version(name, model, &arm.version).map(Some),
+        Some(row) => Ok(row.handle.as_ref()),
         None => Ok(None),
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use contract::{BoxFuture, Error, ModelName, Result, Routing, Version};
+use contract::{BoxFuture, Error, ModelName, Result, Routing, Version, VersionState};
 use rollout::config::RolloutConfig;
 use rollout::driver::{ReadyVersion, Restored, RolloutTraffic, TrafficControl};
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::controller::{Command, RolloutResult};
 use crate::control::snapshot::{ServedVersion, Snapshot};
 use crate::control::state::RolloutRouting;
-use crate::route::ActiveSplit;
+use crate::route::{ActiveSplit, VersionRow};
 
 use traffic::SplitTraffic;
 
@@ -136,7 +136,10 @@ impl TrafficControl for RepositoryTrafficControl {
     fn has_version(&self, model: &ModelName, version: &Version) -> bool {
         let snapshot = self.repository.published.load();
         let row = snapshot.table.models.get(model);
-        row.is_some_and(|row| row.versions.iter().any(|row| row.version == *version))
+        let is_it = |row: &VersionRow<Arc<ServedVersion>>| {
+            row.version == *version && row.state != VersionState::Unloading
+        };
+        row.is_some_and(|row| row.versions.iter().any(is_it))
     }
 
     fn routing(&self, model: &ModelName) -> Result<Routing> {

@@ -21,7 +21,8 @@ use super::notifications::Notifications;
 use super::record::Record;
 use super::snapshot::{ActionRequest, Published, RolloutSnapshot, TaskChannels, winner};
 use super::traffic_control::{ReadyVersion, RolloutTraffic};
-use crate::state::{Action, Event, GuardReadings, Refusal, Rollout, Tick};
+use crate::config::RolloutConfig;
+use crate::state::{Action, Availability, Event, GuardReadings, Refusal, Rollout, Tick};
 use crate::timestamp::Timestamp;
 
 /// Time between two checks of the guards, which need no statistics.
@@ -252,6 +253,21 @@ impl RolloutTask {
             is_stable_unhealthy: self.baseline_alarm.add(block.stable, self.clock.now()),
             has_drifted: false,
             is_stable_ready: self.ready_version(&self.rollout.config().stable).is_some(),
+            candidate: self.availability_of_candidate(),
+        }
+    }
+
+    fn availability_of_candidate(&self) -> Availability {
+        let RolloutConfig {
+            model, candidate, ..
+        } = self.rollout.config();
+        let traffic_control = &self.dependencies.traffic_control;
+        if traffic_control.ready_version(model, candidate).is_some() {
+            Availability::Ready
+        } else if traffic_control.has_version(model, candidate) {
+            Availability::NotReady
+        } else {
+            Availability::Missing
         }
     }
 

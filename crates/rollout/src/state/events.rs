@@ -16,6 +16,8 @@ pub enum Event {
     CandidateReady,
     /// The candidate cannot be loaded or is incompatible, with the reason.
     CandidateFailed(String),
+    /// The candidate cannot be loaded because it is not in the repository.
+    CandidateMissing,
     /// The artifact of the candidate was replaced.
     CandidateChanged,
     /// The warm-up is done.
@@ -62,6 +64,20 @@ pub struct Tick {
     pub has_drifted: bool,
     /// True when stable is loaded and can take all traffic at once.
     pub is_stable_ready: bool,
+    /// The availability of the candidate.
+    pub candidate: Availability,
+}
+
+/// Availability of a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Availability {
+    /// It answers requests.
+    #[default]
+    Ready,
+    /// It is in the repository, and does not answer yet.
+    NotReady,
+    /// It is not in the repository.
+    Missing,
 }
 
 /// Readings of the guards: counts since the last tick, unless stated otherwise.

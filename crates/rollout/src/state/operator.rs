@@ -10,6 +10,9 @@ use super::actions::Action;
 use super::phase::{HoldReason, Phase, Reason, Stage};
 use crate::timestamp::Timestamp;
 
+/// Advice while the candidate is missing.
+const MISSING_ADVICE: &str = "the files of the candidate are missing; put them back or roll back";
+
 /// The reason why an operator action was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -102,6 +105,10 @@ impl Rollout {
                 self.open_all_gates(stage);
                 self.advance_as(&action.actor, stage, reason, now, actions);
             }
+            Phase::Held {
+                reason: HoldReason::CandidateMissing,
+                ..
+            } => return Err(self.illegal(MISSING_ADVICE)),
             Phase::Held { .. } => return Err(self.illegal("resume it first")),
             Phase::Running(_) => {
                 if self.closed_gates(stage).next().is_none() {
@@ -133,6 +140,7 @@ impl Rollout {
             HoldReason::Gate => {
                 return Err(self.illegal("it waits for a gate; promote or roll back"));
             }
+            HoldReason::CandidateMissing => return Err(self.illegal(MISSING_ADVICE)),
             HoldReason::Srm => {
                 self.progress.begin_epoch(&self.config);
                 let weight = self.traffic().weight;

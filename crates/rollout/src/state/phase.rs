@@ -115,6 +115,8 @@ contract::named_enum! {
         Shadow = "shadow",
         /// Another metric that can only hold.
         Metric = "metric",
+        /// The files of the candidate are missing, so stable has all traffic.
+        CandidateMissing = "candidate_missing",
         /// An operator held the rollout.
         Operator = "operator",
     }

@@ -1,5 +1,6 @@
 //! Whole rollouts in virtual time, and properties of every rollout.
 
+mod missing;
 mod pitfalls;
 mod properties;
 mod status;

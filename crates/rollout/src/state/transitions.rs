@@ -15,6 +15,10 @@ impl Rollout {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         let (weight, is_shadowing) = match self.progress.phase {
+            Phase::Held {
+                reason: HoldReason::CandidateMissing,
+                ..
+            } => (0.0, false),
             Phase::Running(stage) | Phase::Held { stage, .. } => match stage {
                 Stage::Shadow => (0.0, true),
                 Stage::Step(step) => (self.config.weight_of_step(step), false),

@@ -320,6 +320,15 @@ fn an_arm_that_is_loading_is_waited_for_and_one_that_failed_is_replaced() {
 }
 
 #[test]
+fn an_arm_that_is_unloaded_is_replaced_while_it_still_answers_others() {
+    let rows = ["1 unloading a request runs", "2 ready"];
+    let table = split_table(&rows, &[], halves("1", "2", Fallback::Random));
+    assert_eq!(find_for(&table, "/", &unit("user_1")), "2 -");
+    let model = table.models.values().next().unwrap();
+    assert_eq!(model.loading_arms().count(), 0);
+}
+
+#[test]
 fn pinned_version_answers_and_is_never_replaced() {
     let mut table = table(&[("digits", &["1 ready", "2 loading copied", "3 ready"])]);
     let mut pin = |version| {

@@ -222,7 +222,11 @@ async fn load(traffic_control: &dyn TrafficControl, config: &RolloutConfig) -> E
     let stable = traffic_control.ensure_loaded(config, &config.stable).await;
     let candidate = traffic_control.ensure_loaded(config, &config.candidate);
     if let Err(error) = candidate.await {
-        return Event::CandidateFailed(error.message().to_owned());
+        let is_there = traffic_control.has_version(&config.model, &config.candidate);
+        return match is_there {
+            true => Event::CandidateFailed(error.message().to_owned()),
+            false => Event::CandidateMissing,
+        };
     }
     let info = |version| Some(traffic_control.ready_version(&config.model, version)?.info);
     let has_same_outputs = config.guards.shape_change.is_some();

@@ -16,6 +16,7 @@ enum Input {
     Guard,
     StableUnhealthy,
     StableGone,
+    CandidateGone,
     Changed,
     Ready,
     WarmedUp,
@@ -49,6 +50,7 @@ fn input() -> impl Strategy<Value = Input> {
         4 => Just(Input::WarmedUp),
         2 => Just(Input::StableUnhealthy),
         2 => Just(Input::StableGone),
+        2 => Just(Input::CandidateGone),
         1 => Just(Input::Guard),
         1 => Just(Input::Changed),
         3 => prop::sample::select(answers.to_vec()).prop_map(Input::Answer),
@@ -84,6 +86,9 @@ fn apply(scenario: &mut Scenario, input: &Input) {
         Input::Guard => scenario.step(SILENT, |tick| tick.guards.nan_output = 1),
         Input::StableUnhealthy => scenario.step(SILENT, |tick| tick.is_stable_unhealthy = true),
         Input::StableGone => scenario.step(SILENT, |tick| tick.is_stable_ready = false),
+        Input::CandidateGone => {
+            scenario.step(SILENT, |tick| tick.candidate = Availability::Missing);
+        }
         Input::Changed => scenario.send_event(Event::CandidateChanged),
         Input::Ready => scenario.send_event(Event::CandidateReady),
         Input::WarmedUp => scenario.send_event(Event::WarmedUp),

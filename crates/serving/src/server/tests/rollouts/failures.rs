@@ -85,6 +85,31 @@ async fn without_stable_the_candidate_stays_until_stable_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_its_candidate_a_rollout_waits_and_stable_answers() {
+    let keys = QUICK.replace("min_time: 5s", "min_time: 250s");
+    let mut fixture = Fixture::new("add 1", "add 1").await;
+    fixture.start(&keys).await;
+    fixture.until("step", 20).await;
+    fixture.repository.remove("m/2");
+    fixture.server.rescan().await.unwrap();
+    assert_eq!(fixture.send(200).await, [200, 0], "no request fails");
+    fixture.seconds(2).await;
+    assert_eq!(fixture.status("state"), "held");
+    assert_eq!(fixture.status("reason"), "candidate_missing");
+    fixture.restart(Duration::from_secs(1)).await;
+    fixture.seconds(2).await;
+    assert_eq!(fixture.status("reason"), "candidate_missing");
+    assert_eq!(fixture.send(50).await, [50, 0]);
+    fixture.repository.write("m/2/model.fake", "add 1");
+    fixture.server.rescan().await.unwrap();
+    fixture.until("step", 20).await;
+    let epoch = fixture.status("epoch");
+    assert_eq!(epoch, 2, "new files are another candidate");
+    assert!(fixture.send(200).await[1] > 0);
+    assert_eq!(fixture.n_failed, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_a_rollout_is_in_the_history_once() {
     for kind in [ActionKind::Rollback, ActionKind::Abort] {
         let mut fixture = Fixture::new("add 1", "add 1").await;
