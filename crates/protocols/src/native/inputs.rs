@@ -19,6 +19,9 @@ use crate::tensor_json::read::read_nested;
 /// The number of keys that an error lists.
 const MAX_KEYS_SHOWN: usize = 8;
 
+/// More records than a body of usual size has; columns take less.
+const MAX_RECORDS: usize = 1 << 20;
+
 /// The keys of a body that have its inputs.
 const INPUT_KEYS: [&str; 4] = ["data", "input", "inputs", "instances"];
 
@@ -257,7 +260,10 @@ fn read_records(json: &[u8], info: &ModelInfo, limits: &JsonLimits) -> Result<Ve
         json: Vec::new(),
     });
     let mut columns: Vec<_> = columns.collect();
-    for (index, record) in array_items(json, limits)?.into_iter().enumerate() {
+    for (index, record) in array_items(json, limits, MAX_RECORDS)?
+        .into_iter()
+        .enumerate()
+    {
         add_record(&mut columns, index, record, signature, limits)
             .map_err(|error| error.in_context(format_args!("record {index}")))?;
     }

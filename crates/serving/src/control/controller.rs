@@ -301,13 +301,16 @@ impl RepositoryController {
 
     /// Applies the models and roots of a scan, and logs which roots are lost or back.
     fn apply_roots(&mut self, scan: Scan) {
-        let before = self.state.root_problems().reasons.clone();
+        let before = self.state.root_problems().clone();
         self.state.apply_scan(scan);
-        let now = &self.state.root_problems().reasons;
-        for reason in now.difference(&before) {
+        let now = self.state.root_problems();
+        for reason in now
+            .all()
+            .filter(|reason| !before.all().any(|seen| seen == *reason))
+        {
             tracing::error!(%reason, "repository root has no models");
         }
-        if now.is_empty() && !before.is_empty() {
+        if now.all().next().is_none() && before.all().next().is_some() {
             tracing::info!("every repository root has models again");
         }
     }

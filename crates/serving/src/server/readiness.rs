@@ -1,9 +1,8 @@
 //! Readiness: decides whether the server accepts traffic.
 //!
-//! Rule: every model that was found first serves a version that is not stuck, no root is lost, and
-//! no shutdown has begun. A model that is added later never takes the readiness away, and one that
-//! was unloaded or deleted is no longer waited for. Cold start: without any model the server is not
-//! ready.
+//! Rule: every model that was found first serves a version that is not stuck, and no shutdown has
+//! begun. A model that is added later never takes the readiness away, and one that was unloaded or
+//! deleted is no longer waited for. Cold start: without any model the server is not ready.
 
 use contract::Readiness;
 
@@ -148,23 +147,23 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_of_a_root_takes_the_readiness_and_a_warning_does_not() {
+    fn a_lost_root_is_a_warning_and_no_model_at_all_takes_the_readiness() {
         use VersionState::Ready;
         let warning = RootProblems {
-            warnings: ["b is empty".to_owned()].into(),
+            warnings: ["b is lost".to_owned()].into(),
             ..RootProblems::default()
         };
         let got = ready(vec![model(true, "", &[Ready])], &warning, false);
         assert_eq!(
             (got.is_ready, got.warnings.join("")),
-            (true, "b is empty".to_owned())
+            (true, "b is lost".to_owned())
         );
-        let lost = RootProblems {
-            reasons: ["a is lost".to_owned()].into(),
+        let empty = RootProblems {
+            reasons: ["a is empty".to_owned()].into(),
             ..RootProblems::default()
         };
-        let got = ready(vec![model(true, "", &[Ready])], &lost, false);
-        assert_eq!((got.is_ready, &*got.reason), (false, "a is lost"));
+        let got = ready(vec![model(true, "", &[Ready])], &empty, false);
+        assert_eq!((got.is_ready, &*got.reason), (false, "a is empty"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The models of the last scan, and the roots in which it found none.
 //!
 //! Rule: a root that had models and has none now is lost, as after a lost mount. Its models stay as
-//! they were loaded, and the server is not ready, until the root has models again or they are
-//! unloaded by a call. Cold start: a server that has found no model yet is not ready, so that a new
-//! pod with a lost mount gets no traffic; the models of the first scan that finds some are required
-//! for readiness. Recovery: loads that failed while the root was lost are tried again. Rejected:
-//! unloading the models of an empty root, because a lost mount looks the same.
+//! they were loaded, with a warning, until the root has models again or they are unloaded by a call.
+//! Cold start: a server that has found no model yet is not ready, so that a new pod with a lost
+//! mount gets no traffic; the models of the first scan that finds some are required for readiness.
+//! Recovery: loads that failed while the root was lost are tried again. Rejected: unloading the
+//! models of an empty root, because a lost mount looks the same, and not being ready, because all
+//! replicas lose a mount at once and could still answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,6 +21,13 @@ pub(crate) struct RootProblems {
     pub(crate) reasons: BTreeSet<String>,
     /// Conditions that an operator should know of.
     pub(crate) warnings: BTreeSet<String>,
+}
+
+impl RootProblems {
+    /// Returns the problem of each root.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
+        self.reasons.iter().chain(&self.warnings)
+    }
 }
 
 impl RepositoryState {
@@ -95,9 +103,9 @@ fn problems(
     let mut problems = RootProblems::default();
     for (root, reason) in without_models {
         match (lost.contains(root), has_found_models) {
-            (true, _) => problems.reasons.insert(kept(reason)),
-            (false, false) => problems.reasons.insert(reason.clone()),
+            (true, _) => problems.warnings.insert(kept(reason)),
             (false, true) => problems.warnings.insert(reason.clone()),
+            (false, false) => problems.reasons.insert(reason.clone()),
         };
     }
     problems

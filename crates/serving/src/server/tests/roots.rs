@@ -14,7 +14,7 @@ fn unmount(repository: &TestRepository) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_emptied_root_keeps_what_serves_and_is_not_ready_until_it_is_back() {
+async fn an_emptied_root_keeps_what_serves_with_a_warning_until_it_is_back() {
     let repository = TestRepository::new(&TWO_VERSIONS);
     let server = repository.server().await;
     mount_over(&repository);
@@ -30,13 +30,13 @@ async fn an_emptied_root_keeps_what_serves_and_is_not_ready_until_it_is_back() {
     );
     let readiness = server.readiness();
     assert_eq!(
-        (readiness.is_ready, readiness.reason),
-        (false, lost.clone())
+        (readiness.is_ready, readiness.warnings),
+        (true, vec![lost.clone()])
     );
     assert_eq!(server.model(&name("a")).unwrap().problem(), Some(lost));
     unmount(&repository);
     server.rescan().await.unwrap();
-    assert!(server.readiness().is_ready);
+    assert_eq!(server.readiness().warnings, [""; 0]);
     assert_eq!(server.model(&name("a")).unwrap().problem(), None);
     assert_eq!(repository.engine.n_loads.load(Ordering::SeqCst), 2);
 }
@@ -55,7 +55,7 @@ async fn a_root_that_is_emptied_step_by_step_is_lost_as_a_whole() {
     server.rescan().await.unwrap();
     assert_eq!(predict(&server, "a", "").await, Ok(1.0));
     assert_eq!(predict(&server, "b", "").await, Ok(2.0));
-    assert!(!server.readiness().is_ready);
+    assert_eq!(server.readiness().warnings.len(), 1);
 }
 
 #[tokio::test]
@@ -114,10 +114,10 @@ async fn a_lost_root_holds_nothing_of_another_root() {
     assert_eq!(predict(&server, "a", "").await, Ok(1.0));
     assert_eq!(predict(&server, "b", "").await, Err(Code::ModelNotFound));
     assert_eq!(predict(&server, "c", "").await, Ok(3.0));
-    let reason = server.readiness().reason;
+    let warnings = server.readiness().warnings.join("");
     assert!(
-        reason.contains("models") && !reason.contains("other"),
-        "{reason}"
+        warnings.contains("models") && !warnings.contains("other"),
+        "{warnings}"
     );
 }
 
