@@ -16,7 +16,7 @@ use contract::{
 };
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use protocols::{Context, Dialects, Limits, ServerInfo};
+use protocols::{Context, Dialects, Limits, MemoryBudgets, ServerInfo};
 use serde::de::IgnoredAny;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
@@ -113,6 +113,7 @@ fn router() -> Router {
             image_pixels: 1 << 16,
             ..Limits::default()
         },
+        memory: MemoryBudgets::new(&Limits::default()),
         server: ServerInfo {
             version: "0".to_owned(),
             is_gpu_available: false,

@@ -60,6 +60,8 @@ crate::named_enum! {
         RateLimited = "rate_limited",
         /// The queue of the model is full.
         QueueFull = "queue_full",
+        /// The memory for request bodies, or for replies, is in use.
+        BufferFull = "buffer_full",
         /// The request would miss its deadline, so it was refused at once.
         Overloaded = "overloaded",
         /// The server is starting or draining.
@@ -102,6 +104,7 @@ impl Code {
             | Self::Cancelled => true,
             Self::ModelNotReady
             | Self::QueueFull
+            | Self::BufferFull
             | Self::Overloaded
             | Self::Unavailable
             | Self::DeadlineExceeded

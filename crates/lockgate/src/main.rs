@@ -6,6 +6,7 @@
 mod command_line;
 mod commands;
 mod config;
+mod descriptors;
 mod follower;
 mod host;
 mod log;

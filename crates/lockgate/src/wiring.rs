@@ -14,13 +14,14 @@ use contract::{Catalog, Engine, Observe, VersionState};
 use engines::OnnxEngine;
 use engines::onnx::Runtime;
 use monitor::{Monitor, NoopObserver};
-use protocols::{Context, Dialects, ListenerHandle, ServeOptions, ServerInfo};
+use protocols::{Context, Dialects, ListenerHandle, MemoryBudgets, ServeOptions, ServerInfo};
 use serving::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::descriptors;
 use crate::follower::Follower;
 use crate::host::Host;
 use crate::output::ServerOutput;
@@ -77,6 +78,7 @@ pub(crate) async fn start(
         follower.initial_exchange().await;
         tasks.spawn(follower.run());
     }
+    raise_descriptor_limit(config);
     let ctx = Arc::new(context(config, &server, observe));
     let (all, grpc, metrics) = ("REST, gRPC and metrics", "gRPC", "metrics and health");
     let addresses = [
@@ -101,6 +103,21 @@ pub(crate) async fn start(
     })
 }
 
+/// Raises the limit of open files, and logs the connections that it leaves room for.
+fn raise_descriptor_limit(config: &Config) {
+    let open_files = descriptors::raise_limit();
+    let max_connections = config.limits.connections;
+    tracing::info!(open_files, max_connections, "limited connections");
+    if descriptors::connections(open_files, 1) < max_connections {
+        tracing::warn!(
+            open_files,
+            max_connections,
+            "limit of open files leaves no room for so many connections; raise it, or lower \
+             `max_connections`"
+        );
+    }
+}
+
 /// Returns the context of the listeners: one server behind every trait.
 fn context(config: &Config, server: &Arc<Server>, observe: Arc<dyn Observe>) -> Context {
     Context {
@@ -113,6 +130,7 @@ fn context(config: &Config, server: &Arc<Server>, observe: Arc<dyn Observe>) -> 
         rollouts: Some(Arc::clone(server) as _),
         observe,
         limits: config.limits.clone(),
+        memory: MemoryBudgets::new(&config.limits),
         server: ServerInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             is_gpu_available: Host::detect().has_gpu,

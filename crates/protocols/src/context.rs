@@ -7,6 +7,8 @@ use contract::{
     Catalog, Error, FeedbackSink, Infer, Lifecycle, Observe, Recorder, Result, Rollouts, Traffic,
 };
 
+use crate::memory_budget::MemoryBudgets;
+
 /// The services behind all protocols, shared by all listeners.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -28,6 +30,8 @@ pub struct Context {
     pub observe: Arc<dyn Observe>,
     /// The limits of a request.
     pub limits: Limits,
+    /// The memory for bodies and replies.
+    pub memory: MemoryBudgets,
     /// The server metadata.
     pub server: ServerInfo,
 }
@@ -52,6 +56,10 @@ impl Context {
 pub struct Limits {
     /// Bytes of a body, on the wire and after decompression, REST and gRPC alike.
     pub body_bytes: usize,
+    /// Bytes of all large request bodies in memory.
+    pub body_memory_bytes: usize,
+    /// Bytes of all large replies in memory.
+    pub reply_memory_bytes: usize,
     /// Nesting of JSON.
     pub json_depth: usize,
     /// Elements of all tensors of one request.
@@ -74,6 +82,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 64 << 20,
+            body_memory_bytes: 1 << 30,
+            reply_memory_bytes: 1 << 30,
             json_depth: 100,
             elements: 64 << 20,
             batch_requests: 1024,
@@ -113,6 +123,7 @@ impl Context {
             rollouts: None,
             observe: Arc::new(contract::testing::RecordingObserver::default()),
             limits: Limits::default(),
+            memory: MemoryBudgets::new(&Limits::default()),
             server: ServerInfo {
                 version: "0.0.0-test".to_owned(),
                 is_gpu_available: false,

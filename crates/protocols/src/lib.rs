@@ -8,6 +8,7 @@ mod admin;
 mod attributes;
 mod context;
 mod documentation;
+mod memory_budget;
 mod native;
 mod offload;
 mod open_inference;
@@ -20,6 +21,7 @@ mod status;
 mod tensor_json;
 
 pub use context::{Context, Limits, ServerInfo};
+pub use memory_budget::MemoryBudgets;
 pub use server::{
     CallHead, Cors, DialectId, Dialects, Endpoint, Guard, ListenerHandle, Peer, ServeOptions,
     endpoint, router, serve,

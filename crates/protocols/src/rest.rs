@@ -26,7 +26,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use serde::Deserialize;
 
-pub(crate) use body::RequestBody;
+pub(crate) use body::{BodyBuffer, RequestBody};
 pub(crate) use decompress::{Coding, inflate};
 pub(crate) use error_body::{native_error, open_inference_error};
 pub(crate) use id::{new_request_id, request_id};

@@ -15,6 +15,7 @@ mod listener;
 mod metrics;
 mod options;
 mod service;
+mod stalled_stream;
 
 use std::sync::Arc;
 

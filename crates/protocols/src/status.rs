@@ -55,6 +55,12 @@ pub(crate) const fn status(code: Code) -> Status {
         Code::PermissionDenied => (StatusCode::FORBIDDEN, Grpc::PermissionDenied, false),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Grpc::ResourceExhausted, true),
         Code::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
+        // gRPC tells "no memory" from "not there"; HTTP does not.
+        Code::BufferFull => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Grpc::ResourceExhausted,
+            true,
+        ),
         Code::Overloaded => (StatusCode::TOO_MANY_REQUESTS, Grpc::ResourceExhausted, true),
         Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable, true),
         Code::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, Grpc::DeadlineExceeded, false),
@@ -152,6 +158,7 @@ mod tests {
         permission_denied: 403 PermissionDenied -
         rate_limited: 429 ResourceExhausted retry
         queue_full: 503 Unavailable retry
+        buffer_full: 503 ResourceExhausted retry
         overloaded: 429 ResourceExhausted retry
         unavailable: 503 Unavailable retry
         deadline_exceeded: 504 DeadlineExceeded -

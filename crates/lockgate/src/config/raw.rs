@@ -74,6 +74,12 @@ pub(crate) struct RawConfig {
     /// Bytes of a request body, before and after decompression
     #[arg(long, value_name = "BYTES", help_heading = "Limits")]
     pub(crate) max_body_bytes: Option<usize>,
+    /// Memory for all request bodies above 64 KiB
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    pub(crate) max_body_memory_bytes: Option<usize>,
+    /// Memory for all encoded replies above 64 KiB
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    pub(crate) max_reply_memory_bytes: Option<usize>,
     /// Nesting of JSON
     #[arg(long, value_name = "LEVELS", help_heading = "Limits")]
     pub(crate) max_json_depth: Option<usize>,

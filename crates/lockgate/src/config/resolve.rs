@@ -11,6 +11,8 @@ use protocols::{Cors, Limits};
 
 use super::log_level::log_level;
 use super::{Environment, RawConfig};
+use crate::descriptors;
+use crate::host::Host;
 
 /// Format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,9 @@ pub(crate) enum LogFormat {
     /// One JSON object on each line.
     Json,
 }
+
+/// The memory for bodies, or for replies, when that of the machine is unknown.
+const UNKNOWN_SHARE: usize = 1 << 30;
 
 /// Checked settings of a server.
 #[derive(Clone, Debug)]
@@ -101,15 +106,39 @@ pub(crate) fn resolve(raw: &RawConfig, environment: &Environment) -> Result<Conf
 fn limits(raw: &RawConfig) -> Result<Limits> {
     Ok(Limits {
         body_bytes: positive(raw.max_body_bytes, "max_body_bytes")?,
+        body_memory_bytes: memory(raw.max_body_memory_bytes, "max_body_memory_bytes")?,
+        reply_memory_bytes: memory(raw.max_reply_memory_bytes, "max_reply_memory_bytes")?,
         json_depth: positive(raw.max_json_depth, "max_json_depth")?,
         elements: positive(raw.max_elements, "max_elements")?,
         batch_requests: positive(raw.max_batch_requests, "max_batch_requests")?,
         image_pixels: positive(raw.max_image_pixels, "max_image_pixels")?,
-        connections: positive(raw.max_connections, "max_connections")?,
+        connections: connections(raw)?,
         headers: positive(raw.max_headers, "max_headers")?,
         header_timeout: positive_millis(raw.header_timeout_ms, "header_timeout_ms")?,
         body_timeout: positive_millis(raw.body_timeout_ms, "body_timeout_ms")?,
     })
+}
+
+/// Returns the connections of a listener: those that the user gave, or those that the limit of open
+/// files leaves room for.
+fn connections(raw: &RawConfig) -> Result<usize> {
+    if raw.max_connections.is_some() {
+        return positive(raw.max_connections, "max_connections");
+    }
+    let more = [raw.grpc_port, raw.metrics_port].into_iter().flatten();
+    let n_listeners = more.fold(1, |n, _| n + 1);
+    let limit = descriptors::hard_limit();
+    Ok(descriptors::connections(limit, n_listeners))
+}
+
+/// Returns the memory that the user gave, or an eighth of what the process may use.
+fn memory(raw: Option<usize>, name: &str) -> Result<usize> {
+    if raw.is_some() {
+        return positive(raw, name);
+    }
+    let memory = Host::detect().memory_bytes;
+    let share = memory.and_then(|bytes| usize::try_from(bytes / 8).ok());
+    Ok(share.unwrap_or(UNKNOWN_SHARE))
 }
 
 /// Returns the cores that the user gave, or those that affinity and quota leave to this process.
@@ -237,8 +266,15 @@ mod tests {
 
     #[test]
     fn the_defaults_of_the_limits_are_those_of_the_protocols() {
-        let ours = format!("{:?}", resolved(&RawConfig::default()).unwrap().limits);
-        assert_eq!(ours, format!("{:?}", Limits::default()));
+        let ours = resolved(&RawConfig::default()).unwrap().limits;
+        let theirs = Limits {
+            // These follow from the machine.
+            connections: ours.connections,
+            body_memory_bytes: ours.body_memory_bytes,
+            reply_memory_bytes: ours.reply_memory_bytes,
+            ..Limits::default()
+        };
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Prediction<'_> {
         let response = ctx.infer.infer(route, request).await?;
         let latency = start.elapsed();
         let n_bytes = output_bytes(&response).saturating_mul(n_in_call);
+        ctx.memory.replies.check(n_bytes)?;
         let body = offload(n_bytes, move || {
             encode::prediction(&response, latency, style)
         });

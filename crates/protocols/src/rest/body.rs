@@ -15,11 +15,14 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::context::Limits;
+use crate::memory_budget::{MemoryBudget, Reservation, UNCOUNTED_BYTES};
+use crate::offload::offload;
 
 /// More chunks than this are an attack: 64 MiB in chunks of 1 KiB stay below it.
 const MAX_CHUNKS: usize = 65_536;
 
-/// The reservation for an announced body; more follows only as it arrives.
+/// The first allocation for a body in several pieces; room for the announced rest follows once as
+/// much has arrived.
 const FIRST_RESERVATION_BYTES: usize = 1 << 20;
 
 /// The limits for reading the rest of a refused body.
@@ -37,19 +40,22 @@ impl<B: Body<Data = Bytes, Error: Display> + Unpin + Send + 'static> RequestBody
 /// Reads a whole body.
 pub(super) async fn read<B: RequestBody>(
     limits: &Limits,
+    budget: &MemoryBudget,
     headers: &HeaderMap,
     mut body: B,
 ) -> Result<Bytes> {
     let announced = announced_bytes(headers);
-    if announced.is_some_and(|n_bytes| n_bytes > limits.body_bytes) {
+    let checked = check_size(announced.unwrap_or_default(), limits.body_bytes)
+        .and_then(|()| budget.check(announced.unwrap_or_default()));
+    if let Err(error) = checked {
         discard(headers, body);
-        return Err(too_large("the body", limits.body_bytes));
+        return Err(error);
     }
-    let collected = collect(&mut body, announced, limits.body_bytes);
+    let collected = collect(&mut body, announced, limits.body_bytes, budget);
     match timeout(limits.body_timeout, collected).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {
-            if error.code() == Code::PayloadTooLarge {
+            if [Code::PayloadTooLarge, Code::BufferFull].contains(&error.code()) {
                 discard(headers, body);
             }
             Err(error)
@@ -68,20 +74,12 @@ async fn collect<B: RequestBody>(
     body: &mut B,
     announced: Option<usize>,
     limit: usize,
+    budget: &MemoryBudget,
 ) -> Result<Bytes> {
-    let Some(first) = next_chunk(body).await? else {
-        return Ok(Bytes::new());
-    };
-    check_size(first.len(), limit)?;
-    if body.is_end_stream() {
-        return Ok(first);
-    }
-    let expected = announced.unwrap_or_default().min(FIRST_RESERVATION_BYTES);
-    let mut bytes = BytesMut::with_capacity(expected.max(first.len()));
-    bytes.extend_from_slice(&first);
-    let mut n_chunks = 1;
+    let mut buffer = BodyBuffer::default();
+    let mut n_chunks = 0;
     while let Some(chunk) = next_chunk(body).await? {
-        check_size(bytes.len() + chunk.len(), limit)?;
+        check_size(buffer.as_slice().len() + chunk.len(), limit)?;
         n_chunks += 1;
         // With an announced length the chunks only reflect the reads of the socket; they cost
         // nothing.
@@ -90,9 +88,77 @@ async fn collect<B: RequestBody>(
                 "the body has more than {MAX_CHUNKS} chunks; send larger ones"
             )));
         }
-        bytes.extend_from_slice(&chunk);
+        buffer.push(chunk, announced.unwrap_or_default(), budget)?;
+        if body.is_end_stream() {
+            break;
+        }
     }
-    Ok(bytes.freeze())
+    Ok(buffer.finish())
+}
+
+/// A body or a message as it arrives, in its budget; a single piece is not copied.
+#[derive(Debug, Default)]
+pub(crate) struct BodyBuffer {
+    single: Bytes,
+    joined: BytesMut,
+    reservation: Option<Reservation>,
+}
+
+impl BodyBuffer {
+    /// Returns the bytes so far.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self.joined.is_empty() {
+            true => &self.single,
+            false => &self.joined,
+        }
+    }
+
+    /// Appends a piece of a body that will have `n_expected` bytes.
+    ///
+    /// # Errors
+    /// `buffer_full`.
+    pub(crate) fn push(
+        &mut self,
+        piece: Bytes,
+        n_expected: usize,
+        budget: &MemoryBudget,
+    ) -> Result<()> {
+        let n_before = self.as_slice().len();
+        let n_bytes = n_before.saturating_add(piece.len());
+        if n_before > 0 || n_bytes > UNCOUNTED_BYTES {
+            let reservation = self.reservation.get_or_insert_with(|| budget.reservation());
+            reservation.resize(n_bytes)?;
+        }
+        if n_before == 0 {
+            self.single = piece;
+            return Ok(());
+        }
+        if n_bytes > self.joined.capacity() {
+            let capacity = match n_bytes > FIRST_RESERVATION_BYTES {
+                true => n_bytes.max(n_expected),
+                false => n_bytes.max(n_expected.min(FIRST_RESERVATION_BYTES)),
+            };
+            let n_more = capacity - self.joined.len();
+            offload(self.joined.len(), || self.joined.reserve(n_more));
+        }
+        if self.joined.is_empty() {
+            self.joined.extend_from_slice(&self.single);
+        }
+        self.joined.extend_from_slice(&piece);
+        Ok(())
+    }
+
+    /// Returns the bytes, counted as long as they are in memory.
+    pub(crate) fn finish(self) -> Bytes {
+        let bytes = match self.joined.is_empty() {
+            true => self.single,
+            false => self.joined.freeze(),
+        };
+        match self.reservation {
+            Some(reservation) if bytes.len() > UNCOUNTED_BYTES => reservation.attach(bytes),
+            Some(_) | None => bytes,
+        }
+    }
 }
 
 /// Returns the next bytes that are not empty; trailers are skipped.
@@ -157,6 +223,11 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::memory_budget::MemoryBudgets;
+
+    fn budget() -> MemoryBudget {
+        MemoryBudgets::new(&Limits::default()).bodies
+    }
 
     /// A body of six bytes in three chunks, and the number of chunks that were taken.
     fn counted_body() -> (Body, Arc<AtomicUsize>) {
@@ -180,7 +251,7 @@ mod tests {
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
             .collect();
         let (body, taken) = counted_body();
-        let error = read(&limits, &headers, body).await.unwrap_err();
+        let error = read(&limits, &budget(), &headers, body).await.unwrap_err();
         assert_eq!(error.code(), Code::PayloadTooLarge);
         for _ in 0..10 {
             tokio::task::yield_now().await;
@@ -209,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn chunks_are_joined_in_order() {
         let (body, _) = counted_body();
-        let bytes = read(&Limits::default(), &HeaderMap::new(), body)
+        let bytes = read(&Limits::default(), &budget(), &HeaderMap::new(), body)
             .await
             .unwrap();
         assert_eq!(bytes, "abcdef");

@@ -62,6 +62,10 @@ where
     if let Some(name) = compress::negotiate(&mut reply, coding) {
         compress::compress(&mut reply, coding, name);
     }
+    if let Err(error) = reply.count(&ctx.memory.replies) {
+        log_error(&error, &id);
+        reply = write::EncodedReply::new::<D>(Err(error.into()), &id);
+    }
     let n_bytes = reply.body.whole().map_or(0, Bytes::len);
     record.record_served_by(reply.served_by.as_ref());
     let code = reply.code;

@@ -55,8 +55,14 @@ pub(super) async fn call<B: RequestBody>(
             return Err(refusal);
         }
     };
-    let sent = body::read(&ctx.limits, &parts.headers, body).await?;
-    let body = inflate(coding, sent, ctx.limits.body_bytes)?;
+    let sent = body::read(&ctx.limits, &ctx.memory.bodies, &parts.headers, body).await?;
+    let body = match coding {
+        Coding::Identity => sent,
+        Coding::Gzip | Coding::Deflate | Coding::Zstd => {
+            let inflated = inflate(coding, sent, ctx.limits.body_bytes)?;
+            ctx.memory.bodies.count(inflated)?
+        }
+    };
     Ok(Call {
         id,
         query: parts.uri.query().unwrap_or_default().to_owned(),

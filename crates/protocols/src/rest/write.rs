@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::body::Body;
-use contract::{Code, RequestId, ServedBy};
+use contract::{Code, Error, RequestId, ServedBy};
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue, Response, header};
 
@@ -11,6 +11,7 @@ use super::id::REQUEST_ID;
 use super::refusal::Refusal;
 use super::{Dialect, Reply, ReplyBody, StreamingReply};
 use crate::attributes::insert_served_by;
+use crate::memory_budget::MemoryBudget;
 use crate::status::{ADMISSION_LEVEL, Success, status, success};
 
 const LEVEL: HeaderName = HeaderName::from_static(ADMISSION_LEVEL);
@@ -58,6 +59,14 @@ impl EncodedReply {
             may_be_compressed: reply.may_be_compressed,
             body: reply.body,
         }
+    }
+
+    /// Counts the body in its budget until it is sent.
+    pub(super) fn count(&mut self, budget: &MemoryBudget) -> Result<(), Error> {
+        if let ReplyBody::Whole(bytes) = &mut self.body {
+            *bytes = budget.count(std::mem::take(bytes))?;
+        }
+        Ok(())
     }
 
     /// Builds the response.

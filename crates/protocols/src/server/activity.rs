@@ -16,8 +16,8 @@ use tokio::time::Instant;
 /// The first bytes of an HTTP/2 client.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The value when no head is awaited.
-const NO_HEAD: u64 = u64::MAX;
+/// The time of what has not begun.
+const NEVER: u64 = u64::MAX;
 
 /// The activity of one connection at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub(super) struct Snapshot {
     pub(super) head_since: Option<Instant>,
     /// The time at which bytes last moved or a call last ended.
     pub(super) last_progress: Instant,
+    /// The time at which a call last began or ended.
+    pub(super) last_call: Instant,
+    /// The time since which the socket takes no bytes, if it does not.
+    pub(super) blocked_since: Option<Instant>,
     /// Calls whose reply hyper has not taken completely.
     pub(super) n_in_flight: usize,
     /// Calls so far.
@@ -40,6 +44,8 @@ pub(super) struct Activity {
     accepted: Instant,
     head_since_ms: AtomicU64,
     last_progress_ms: AtomicU64,
+    last_call_ms: AtomicU64,
+    blocked_since_ms: AtomicU64,
     n_in_flight: AtomicUsize,
     n_calls: AtomicUsize,
     is_http2: AtomicBool,
@@ -53,6 +59,8 @@ impl Activity {
             accepted: Instant::now(),
             head_since_ms: AtomicU64::new(0),
             last_progress_ms: AtomicU64::new(0),
+            last_call_ms: AtomicU64::new(0),
+            blocked_since_ms: AtomicU64::new(NEVER),
             n_in_flight: AtomicUsize::new(0),
             n_calls: AtomicUsize::new(0),
             is_http2: AtomicBool::new(false),
@@ -63,20 +71,23 @@ impl Activity {
     pub(super) fn begin_call(self: &Arc<Self>) -> InFlight {
         self.n_in_flight.fetch_add(1, Ordering::Relaxed);
         self.n_calls.fetch_add(1, Ordering::Relaxed);
-        self.head_since_ms.store(NO_HEAD, Ordering::Relaxed);
+        self.head_since_ms.store(NEVER, Ordering::Relaxed);
+        self.last_call_ms.store(self.now_ms(), Ordering::Relaxed);
         InFlight(Arc::clone(self))
     }
 
     /// Returns the current activity.
     pub(super) fn snapshot(&self) -> Snapshot {
         let at = |millis| self.accepted + Duration::from_millis(millis);
-        let head_since = match self.head_since_ms.load(Ordering::Relaxed) {
-            NO_HEAD => None,
+        let since = |millis: &AtomicU64| match millis.load(Ordering::Relaxed) {
+            NEVER => None,
             millis => Some(at(millis)),
         };
         Snapshot {
-            head_since,
+            head_since: since(&self.head_since_ms),
             last_progress: at(self.last_progress_ms.load(Ordering::Relaxed)),
+            last_call: at(self.last_call_ms.load(Ordering::Relaxed)),
+            blocked_since: since(&self.blocked_since_ms),
             n_in_flight: self.n_in_flight.load(Ordering::Relaxed),
             n_calls: self.n_calls.load(Ordering::Relaxed),
             is_http2: self.is_http2.load(Ordering::Relaxed),
@@ -84,7 +95,7 @@ impl Activity {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(NO_HEAD - 1)
+        u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(NEVER - 1)
     }
 
     fn progress(&self) {
@@ -92,9 +103,20 @@ impl Activity {
             .store(self.now_ms(), Ordering::Relaxed);
     }
 
+    /// Records the result of a write.
+    fn write_ended<T>(&self, write: &Poll<T>) {
+        if write.is_ready() {
+            self.progress();
+            self.blocked_since_ms.store(NEVER, Ordering::Relaxed);
+        } else if self.blocked_since_ms.load(Ordering::Relaxed) == NEVER {
+            self.blocked_since_ms
+                .store(self.now_ms(), Ordering::Relaxed);
+        }
+    }
+
     fn head_began(&self) {
         if self.n_in_flight.load(Ordering::Relaxed) == 0
-            && self.head_since_ms.load(Ordering::Relaxed) == NO_HEAD
+            && self.head_since_ms.load(Ordering::Relaxed) == NEVER
         {
             self.head_since_ms.store(self.now_ms(), Ordering::Relaxed);
         }
@@ -103,7 +125,7 @@ impl Activity {
     /// Marks the connection as HTTP/2. Its frames come at any time; hyper's pings supervise them.
     fn http2_began(&self) {
         self.is_http2.store(true, Ordering::Relaxed);
-        self.head_since_ms.store(NO_HEAD, Ordering::Relaxed);
+        self.head_since_ms.store(NEVER, Ordering::Relaxed);
     }
 }
 
@@ -115,6 +137,9 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.n_in_flight.fetch_sub(1, Ordering::Relaxed);
         self.0.progress();
+        self.0
+            .last_call_ms
+            .store(self.0.now_ms(), Ordering::Relaxed);
     }
 }
 
@@ -192,9 +217,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let n_bytes = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.activity.progress();
-        Poll::Ready(Ok(n_bytes))
+        let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.activity.write_ended(&write);
+        write
     }
 
     fn poll_write_vectored(
@@ -202,9 +227,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let n_bytes = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bytes))?;
-        self.activity.progress();
-        Poll::Ready(Ok(n_bytes))
+        let write = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.activity.write_ended(&write);
+        write
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -3,7 +3,8 @@
 //! Rule: hyper drives the bytes; the watchdog reads the activity of the connection and decides, as
 //! a pure function, whether it goes on, finishes or is aborted. A head must be complete within the
 //! header time-out; a connection on which nothing moves and nothing runs is closed after the idle
-//! time-out, which also covers readers that stop reading. When the listener closes, a connection
+//! time-out, and one that cannot send is aborted after it, whatever runs. Pings move nothing: over
+//! HTTP/2 only calls count. When the listener closes, a connection
 //! finishes only after a moment in which requests that had arrived before are read; an HTTP/2
 //! connection finishes when the drain begins, because its peer is told which calls still count.
 //! Rejected: the header time-out of hyper, which also counts while a keep-alive connection is idle.
@@ -12,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -23,6 +24,7 @@ use super::activity::{Activity, Snapshot, TrackedStream};
 use super::guard::Peer;
 use super::options::ServeOptions;
 use super::service::{ConnectionService, ConnectionState};
+use super::stalled_stream::StreamExecutor;
 use crate::phase::Phase;
 
 /// Long enough for the kernel and the runtime to hand over requests that had arrived before a
@@ -53,11 +55,12 @@ const STREAMS: u32 = 1000;
 /// The size of the head of an HTTP/2 request; the default limit of HTTP/1.1.
 const HEAD_BYTES: u32 = 64 << 10;
 
-pub(super) type Http = auto::Builder<TokioExecutor>;
+pub(super) type Http = auto::Builder<StreamExecutor>;
 
 /// Returns the settings of hyper for every connection of a listener.
 pub(super) fn http(options: &ServeOptions) -> Http {
-    let mut http = Http::new(TokioExecutor::new());
+    let idle_timeout = options.idle_timeout;
+    let mut http = Http::new(StreamExecutor { idle_timeout });
     http.http1()
         .header_read_timeout(None)
         .max_headers(options.max_headers);
@@ -87,6 +90,7 @@ pub(super) async fn serve<S>(
     peer: Peer,
     shared: Arc<ListenerShared>,
     mut phase: watch::Receiver<Phase>,
+    is_reserved: bool,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -97,11 +101,16 @@ pub(super) async fn serve<S>(
         peer,
         activity: Arc::clone(&activity),
         phase: phase.clone(),
+        is_reserved,
     }));
+    let options = match is_reserved {
+        true => shared.options.for_a_moment(),
+        false => shared.options.clone(),
+    };
     let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&activity)));
     let mut connection = pin!(shared.http.serve_connection(io, calls));
     let mut watch = Watchdog::default();
-    let mut wake_at = Instant::now() + shared.options.header_timeout;
+    let mut wake_at = Instant::now() + options.header_timeout;
     loop {
         tokio::select! {
             biased;
@@ -120,7 +129,7 @@ pub(super) async fn serve<S>(
             }
             () = sleep_until(wake_at) => {}
         }
-        match watch.next_action(&activity.snapshot(), &shared.options, Instant::now()) {
+        match watch.next_action(&activity.snapshot(), &options, Instant::now()) {
             ConnectionAction::Wait(until) => wake_at = until,
             ConnectionAction::Finish => {
                 watch.finishing_since = Some(Instant::now());
@@ -185,8 +194,16 @@ impl Watchdog {
             }
             wake_at = wake_at.min(end);
         }
+        if let Some(since) = snapshot.blocked_since {
+            let end = since + options.idle_timeout;
+            if end <= now {
+                return ConnectionAction::Abort("the peer does not read");
+            }
+            wake_at = wake_at.min(end);
+        }
         if let Some(since) = self.finishing_since {
             let end = since.max(snapshot.last_progress) + LINGER;
+            let end = end.min(since + options.idle_timeout);
             if is_quiet && end <= now {
                 return ConnectionAction::Abort("the peer does not read the end of its reply");
             }
@@ -207,7 +224,11 @@ impl Watchdog {
             }
             wake_at = wake_at.min(end);
         }
-        let idle_end = snapshot.last_progress + options.idle_timeout;
+        let last_progress = match snapshot.is_http2 {
+            true => snapshot.last_call,
+            false => snapshot.last_progress,
+        };
+        let idle_end = last_progress + options.idle_timeout;
         if is_quiet && idle_end <= now {
             return ConnectionAction::Finish;
         }

@@ -1,18 +1,16 @@
 //! The accept loop, and the drain.
 //!
-//! Rule: a connection over the limit is accepted, answered with 503 and closed, so that its caller
-//! learns at once what a full backlog would hide. A drain has two phases: first replies of HTTP/1.1
-//! carry `connection: close` while new connections are still accepted; then the listener closes,
-//! every connection answers the requests that it received, and those open at the deadline are
-//! dropped.
+//! Rule: some connections over the limit are accepted for a moment each: health, metrics and
+//! operators are answered, and all others learn at once by 503 what a full backlog would hide. A
+//! drain has two phases: first replies of HTTP/1.1 carry `connection: close` while new connections
+//! are still accepted; then the listener closes, every connection answers the requests that it
+//! received, and those open at the deadline are dropped.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Code, Error};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -20,20 +18,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Endpoint;
 use super::connection::{GRACE, ListenerShared, http, serve as serve_connection};
-use super::fallback;
 use super::guard::Peer;
 use super::options::ServeOptions;
 use crate::phase::{ListenerPhase, Phase};
-use crate::rest::new_request_id;
 
 /// Connections that the kernel completes in advance, so that a burst is not refused.
 const BACKLOG: u32 = 1024;
 
-/// Connections that are refused with 503 at once; others are just closed.
-const REFUSALS: usize = 64;
-
-/// The time for a refused connection to read the reply.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections over the limit that are served for a moment; others are just closed.
+const RESERVED_CONNECTIONS: usize = 64;
 
 /// The pause after a failed accept, until resources such as file descriptors are free.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -70,7 +63,7 @@ pub fn serve(
             options,
         }),
         connections: JoinSet::new(),
-        refusals: JoinSet::new(),
+        reserved: JoinSet::new(),
         phase: phase_rx,
         deadline: deadline_rx,
     };
@@ -124,7 +117,8 @@ struct Acceptor {
     listener: TcpListener,
     shared: Arc<ListenerShared>,
     connections: JoinSet<()>,
-    refusals: JoinSet<()>,
+    /// The connections over the limit.
+    reserved: JoinSet<()>,
     phase: watch::Receiver<Phase>,
     deadline: watch::Receiver<Option<Instant>>,
 }
@@ -151,16 +145,14 @@ impl Acceptor {
                     Err(error) => back_off(&error).await,
                 },
                 Some(ended) = self.connections.join_next() => log_panic(ended.err().as_ref()),
-                Some(ended) = self.refusals.join_next() => log_panic(ended.err().as_ref()),
+                Some(ended) = self.reserved.join_next() => log_panic(ended.err().as_ref()),
             }
         }
     }
 
     fn spawn_connection(&mut self, stream: TcpStream, addr: SocketAddr) {
-        if self.connections.len() >= self.shared.options.max_connections {
-            if self.refusals.len() < REFUSALS {
-                self.refusals.spawn(refuse(stream));
-            }
+        let is_reserved = self.connections.len() >= self.shared.options.max_connections;
+        if is_reserved && self.reserved.len() >= RESERVED_CONNECTIONS {
             return;
         }
         if let Err(error) = stream.set_nodelay(true) {
@@ -169,8 +161,11 @@ impl Acceptor {
         }
         let (shared, phase) = (Arc::clone(&self.shared), self.phase.clone());
         let peer = Peer { addr };
-        self.connections
-            .spawn(serve_connection(stream, peer, shared, phase));
+        let serving = serve_connection(stream, peer, shared, phase, is_reserved);
+        match is_reserved {
+            true => self.reserved.spawn(serving),
+            false => self.connections.spawn(serving),
+        };
     }
 
     async fn close(self) -> usize {
@@ -211,36 +206,4 @@ async fn back_off(error: &io::Error) {
         tracing::warn!(%error, "failed to accept connection; retrying");
         tokio::time::sleep(ACCEPT_BACKOFF).await;
     }
-}
-
-/// Replies 503 and waits for the peer to hang up, because closing with unread bytes would discard
-/// the reply.
-async fn refuse(mut stream: TcpStream) {
-    let send_refusal = async {
-        stream.write_all(&refusal()).await?;
-        stream.shutdown().await?;
-        let mut ignored = [0; 1024];
-        while stream.read(&mut ignored).await? > 0 {}
-        io::Result::Ok(())
-    };
-    if !matches!(timeout(REFUSAL_TIMEOUT, send_refusal).await, Ok(Ok(()))) {
-        tracing::debug!("refused connection closed before its reply");
-    }
-}
-
-/// Returns the bytes of an HTTP/1.1 reply; a client of HTTP/2 sees an invalid connection, as
-/// intended.
-fn refusal() -> Vec<u8> {
-    let error = Error::new(
-        Code::Unavailable,
-        "the server has as many connections as it allows; retry later or on another server",
-    );
-    let status = crate::status::status(error.code()).http;
-    let body = fallback::rest_error_body("/", &error, &new_request_id());
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), &body].concat()
 }

@@ -20,6 +20,20 @@ pub struct ServeOptions {
     pub max_connections: usize,
 }
 
+/// The time for each step of a connection over the limit.
+const MOMENT: Duration = Duration::from_secs(1);
+
+impl ServeOptions {
+    /// Returns the options of a connection over the limit, which others wait for.
+    pub(super) fn for_a_moment(&self) -> Self {
+        Self {
+            header_timeout: self.header_timeout.min(MOMENT),
+            idle_timeout: self.idle_timeout.min(MOMENT),
+            ..self.clone()
+        }
+    }
+}
+
 impl From<&Limits> for ServeOptions {
     fn from(limits: &Limits) -> Self {
         Self {

@@ -17,17 +17,23 @@ use contract::{Code, Error};
 use futures_util::future::BoxFuture;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use tower::Service;
 
 use super::activity::{Activity, InFlight};
+use super::dialects::DialectId;
 use super::guard::Peer;
+use super::stalled_stream::{self, BodyPoll};
 use super::{Endpoint, fallback};
 use crate::phase::{ListenerPhase, Phase};
 use crate::rest::{StreamingReply, new_request_id};
 use crate::status::status;
+
+/// The most that hyper gets at once of a reply over HTTP/2, where it may hold it for as long as the
+/// peer likes.
+const FRAME_BYTES: usize = 64 << 10;
 
 /// The service that passes the calls of one connection to the endpoint.
 #[derive(Clone, Debug)]
@@ -39,6 +45,8 @@ pub(super) struct ConnectionState {
     pub(super) endpoint: Endpoint,
     pub(super) peer: Peer,
     pub(super) activity: Arc<Activity>,
+    /// Is true for a connection over the limit, which is for health, metrics and operators only.
+    pub(super) is_reserved: bool,
     /// Never awaited, so that `has_changed` reports every change of phase.
     pub(super) phase: watch::Receiver<Phase>,
 }
@@ -74,8 +82,8 @@ fn dispatch(
     connection: &ConnectionState,
     request: Request<Incoming>,
 ) -> BoxFuture<'static, Response<Body>> {
-    if let Err(error) = check_host(&request) {
-        return Box::pin(ready(refused_host(request.uri().path(), &error)));
+    if let Err(error) = check_host(&request).and_then(|()| check_reserve(connection, &request)) {
+        return Box::pin(ready(refused(&request, &error)));
     }
     let endpoint = &connection.endpoint;
     if let Some(cors) = &endpoint.cors
@@ -133,7 +141,8 @@ impl Future for ResponseFuture {
         let is_draining = self.parts.phase.has_changed().unwrap_or(true);
         // The rest of a body that is too large is not always read.
         let is_too_large = response.status() == status(Code::PayloadTooLarge).http;
-        if self.version < Version::HTTP_2 && (is_draining || is_too_large) {
+        let must_close = is_draining || is_too_large || self.parts.is_reserved;
+        if self.version < Version::HTTP_2 && must_close {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
@@ -143,8 +152,14 @@ impl Future for ResponseFuture {
         let is_streaming = response.extensions().get::<StreamingReply>().is_some();
         let end = is_streaming.then(|| wait_for_drain(self.parts.phase.clone()));
         let call = self.call.take();
+        let max_frame_bytes = match self.version < Version::HTTP_2 {
+            true => usize::MAX,
+            false => FRAME_BYTES,
+        };
         Poll::Ready(Ok(response.map(|body| TrackedBody {
             body,
+            rest: Bytes::new(),
+            max_frame_bytes,
             end,
             _call: call,
         })))
@@ -159,20 +174,21 @@ fn wait_for_drain(mut phase: watch::Receiver<Phase>) -> BoxFuture<'static, ()> {
     })
 }
 
-/// The body of a reply, which keeps its call in flight until hyper drops it.
+/// The body of a reply, which keeps its call in flight until hyper has taken all of it.
 pub(super) struct TrackedBody {
     body: Body,
+    /// The rest of a frame that is sent in pieces.
+    rest: Bytes,
+    /// The largest frame that hyper gets.
+    max_frame_bytes: usize,
     /// Ends a body that has no end of its own.
     end: Option<BoxFuture<'static, ()>>,
     _call: Option<InFlight>,
 }
 
-impl http_body::Body for TrackedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+impl TrackedBody {
+    fn poll_whole_frame(
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if let Some(end) = &mut self.end
@@ -183,9 +199,35 @@ impl http_body::Body for TrackedBody {
         }
         Pin::new(&mut self.body).poll_frame(cx)
     }
+}
+
+impl http_body::Body for TrackedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            let Poll::Ready(frame) = self.poll_whole_frame(cx) else {
+                stalled_stream::record(BodyPoll::Pending);
+                return Poll::Pending;
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        stalled_stream::record(BodyPoll::Frame);
+        let n_bytes = self.rest.len().min(self.max_frame_bytes);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(n_bytes)))))
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -216,13 +258,45 @@ fn is_host(value: &[u8]) -> bool {
     value.is_empty() || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
 }
 
-/// Replies to a call whose `Host` is wrong, after which nothing on the connection can be trusted.
-fn refused_host(path: &str, error: &Error) -> Response<Body> {
-    let id = new_request_id();
+/// Checks that a call may use the reserve of connections, if its connection is one of them.
+fn check_reserve<B>(connection: &ConnectionState, request: &Request<B>) -> Result<(), Error> {
+    match connection.is_reserved && !may_use_reserve(request.uri().path()) {
+        false => Ok(()),
+        true => Err(Error::new(
+            Code::Unavailable,
+            "the server has as many connections as it allows (`max_connections`); retry later or \
+             on another server",
+        )),
+    }
+}
+
+/// Returns whether a path is for those who watch or operate the server.
+fn may_use_reserve(path: &str) -> bool {
+    let health = ["/v2/health/", "/grpc.health.v1.Health/"];
+    match DialectId::of_path(path) {
+        DialectId::Admin | DialectId::Health | DialectId::Metrics => true,
+        DialectId::OpenInference | DialectId::Grpc => {
+            health.iter().any(|prefix| path.starts_with(prefix))
+        }
+        DialectId::Native | DialectId::Documentation => false,
+    }
+}
+
+/// Replies to a call that must not be handled, after which the connection is closed.
+fn refused<B>(request: &Request<B>, error: &Error) -> Response<Body> {
+    let (id, path) = (new_request_id(), request.uri().path());
     tracing::debug!(%id, path, %error, "call refused");
+    if fallback::is_grpc(request.headers()) {
+        return fallback::grpc_error(error);
+    }
     let mut response = fallback::rest_error(path, error, &id);
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
+    let headers = response.headers_mut();
+    if request.version() < Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status(error.code()).is_retryable {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     response
 }
 

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::context::{Limits, ServerInfo};
+use crate::memory_budget::{MemoryBudget, MemoryBudgets};
 use crate::native::Native;
 use crate::rest::{Reply, handler};
 
@@ -26,6 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 struct TestServer {
     handle: ListenerHandle,
+    ctx: Arc<Context>,
     observer: Arc<RecordingObserver>,
     /// Calls of `/wait` that have begun.
     begun: Arc<Semaphore>,
@@ -62,6 +64,7 @@ impl TestServer {
         let handle = serve("127.0.0.1:0".parse().unwrap(), routes, options).unwrap();
         Self {
             handle,
+            ctx,
             observer,
             begun,
             release,
@@ -101,6 +104,7 @@ pub(super) fn context(limits: Limits, observer: &Arc<RecordingObserver>) -> Arc<
     let echo = Arc::new(EchoServer::new([model_info("a", "1", signature)]));
     Arc::new(Context {
         observe: Arc::clone(observer) as _,
+        memory: MemoryBudgets::new(&limits),
         limits,
         server: ServerInfo {
             version: "0.0.0".to_owned(),
@@ -657,25 +661,143 @@ async fn the_first_phase_of_a_drain_asks_clients_to_move_on() {
     assert!(reply.ends_with("hello"), "{reply}");
 }
 
-#[tokio::test]
-async fn a_connection_over_the_limit_is_answered_503() {
-    let server = TestServer::start_with(Limits {
+/// A listener of every dialect that is full, and the connection that fills it.
+async fn full_listener() -> (ListenerHandle, TcpStream) {
+    let limits = Limits {
         connections: 1,
         ..Limits::default()
-    });
-    let mut first = server.connect().await;
+    };
+    let ctx = context(limits, &Arc::default());
+    let options = ServeOptions::from(&ctx.limits);
+    let endpoint = endpoint(&ctx, Dialects::ALL, None);
+    let handle = serve("127.0.0.1:0".parse().unwrap(), endpoint, options).unwrap();
+    let mut first = TcpStream::connect(handle.addr()).await.unwrap();
     first
-        .write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        .write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
         .unwrap();
-    read_reply(&mut first, "hello").await;
-    let mut second = server.connect().await;
-    let reply = read_reply(&mut second, "}}").await;
-    assert!(
-        reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
-        "{reply}"
-    );
-    assert!(reply.contains("\"code\":\"unavailable\""), "{reply}");
+    read_reply(&mut first, "}").await;
+    (handle, first)
+}
+
+#[tokio::test]
+async fn a_full_listener_answers_health_and_operators_and_refuses_the_rest() {
+    let (handle, _first) = full_listener().await;
+    let cases = [
+        ("/health/live", "200 OK"),
+        ("/v2/health/live", "200 OK"),
+        ("/metrics", "200 OK"),
+        ("/api/models/a", "200 OK"),
+        ("/models/a", "503 Service Unavailable"),
+        ("/v2/models/a", "503 Service Unavailable"),
+    ];
+    for (path, status) in cases {
+        let mut stream = TcpStream::connect(handle.addr()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let reply = read_to_end(&mut stream).await;
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status}")), "{reply}");
+        assert!(reply.contains("connection: close"), "{reply}");
+        if status.starts_with("503") {
+            assert!(reply.contains("\"code\":\"unavailable\""), "{reply}");
+            assert!(reply.contains("retry-after: 1"), "{reply}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_listener_answers_health_over_http2_and_refuses_inferences() {
+    let (handle, _first) = full_listener().await;
+    let stream = TcpStream::connect(handle.addr()).await.unwrap();
+    let shaken = handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (mut sender, connection) = shaken.unwrap();
+    tokio::spawn(connection);
+    let request = |method: &str| {
+        let request = Request::post(format!("http://x/{method}"));
+        let request = request.header("content-type", "application/grpc");
+        request
+            .body(Full::new(Bytes::from_static(&[0; 5])))
+            .unwrap()
+    };
+    let health = sender
+        .send_request(request("grpc.health.v1.Health/Check"))
+        .await;
+    assert!(health.unwrap().headers().get("grpc-status").is_none());
+    let call = request("inference.GRPCInferenceService/ServerLive");
+    let refused = sender.send_request(call).await.unwrap();
+    assert_eq!(refused.headers()["grpc-status"], "14");
+}
+
+#[tokio::test]
+async fn a_silent_connection_leaves_the_reserve_soon() {
+    let (handle, _first) = full_listener().await;
+    let mut silent = TcpStream::connect(handle.addr()).await.unwrap();
+    assert_eq!(read_to_end(&mut silent).await, "");
+}
+
+/// Waits until `budget` has no room for 100,000 bytes, or has it again.
+async fn wait_until_full(budget: &MemoryBudget, is_full: bool) {
+    let wait = async {
+        while budget.check(100_000).is_err() != is_full {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, wait).await.unwrap();
+}
+
+fn check_buffer_full(reply: &str) {
+    assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
+    assert!(reply.contains("\"code\":\"buffer_full\""), "{reply}");
+    assert!(reply.contains("retry-after: 1"), "{reply}");
+}
+
+#[tokio::test]
+async fn unfinished_uploads_fill_the_memory_for_bodies_and_others_are_refused() {
+    let server = TestServer::start_with(Limits {
+        body_memory_bytes: 150_000,
+        ..Limits::default()
+    });
+    let mut unfinished = server.connect().await;
+    let head = post_head("content-length: 200000\r\n");
+    let part = "x".repeat(100_000);
+    unfinished
+        .write_all((head + &part).as_bytes())
+        .await
+        .unwrap();
+    wait_until_full(&server.ctx.memory.bodies, true).await;
+    let announced = post_head("content-length: 100000\r\n") + &part;
+    let chunked = post_head("transfer-encoding: chunked\r\n") + "186a0\r\n" + &part;
+    for request in [&announced, &chunked] {
+        check_buffer_full(&server.exchange(request.as_bytes()).await);
+    }
+    drop(unfinished);
+    wait_until_full(&server.ctx.memory.bodies, false).await;
+    assert!(server.exchange(announced.as_bytes()).await.ends_with(&part));
+}
+
+#[tokio::test]
+async fn replies_that_nobody_takes_fill_their_memory_until_the_peer_is_gone() {
+    let server = TestServer::start_with(Limits {
+        reply_memory_bytes: 150_000,
+        ..Limits::default()
+    });
+    let stream = server.connect().await;
+    let mut http2 = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    http2.initial_stream_window_size(1);
+    let (mut sender, connection) = http2.handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let body = Full::new(Bytes::from(vec![b'x'; 100_000]));
+    let request = Request::post("http://x/echo").body(body).unwrap();
+    let stalled = sender.send_request(request).await.unwrap();
+    assert_eq!(stalled.status(), StatusCode::OK);
+    wait_until_full(&server.ctx.memory.replies, true).await;
+    let request = post_head("content-length: 100000\r\n") + &"x".repeat(100_000);
+    check_buffer_full(&server.exchange(request.as_bytes()).await);
+    connection.abort();
+    drop(stalled);
+    wait_until_full(&server.ctx.memory.replies, false).await;
+    let reply = server.exchange(request.as_bytes()).await;
+    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
 }
 
 #[tokio::test]

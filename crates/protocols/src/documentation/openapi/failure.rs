@@ -98,7 +98,10 @@ fn can_fail_with(purpose: Purpose, code: Code) -> bool {
         Code::RequestNotFound => purpose == Purpose::Feedback,
         Code::RolloutNotFound => matches!(purpose, Rollout | RolloutLeader | RolloutAction),
         Code::ModelNotReady => matches!(purpose, Model | Infer | Change),
-        Code::PayloadTooLarge | Code::RequestTimeout | Code::UnsupportedMediaType => {
+        Code::PayloadTooLarge
+        | Code::BufferFull
+        | Code::RequestTimeout
+        | Code::UnsupportedMediaType => {
             !matches!(purpose, Server | Model | Rollout | RolloutLeader)
         }
         Code::Unsupported => !matches!(purpose, Server | Model),

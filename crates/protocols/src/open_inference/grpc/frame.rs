@@ -49,10 +49,10 @@ pub(super) async fn layer(
     request: Request,
     next: Next,
 ) -> Response {
-    let body_timeout = ctx.limits.body_timeout;
+    let app = Arc::clone(&ctx);
     let run = |call_info: CallInfo, request: Request| {
         let (mut parts, body) = request.into_parts();
-        let body = with_timeout(parts.uri.path(), body, body_timeout);
+        let body = with_timeout(&app, &parts, body);
         parts.extensions.insert(call_info);
         next.run(Request::from_parts(parts, body))
     };

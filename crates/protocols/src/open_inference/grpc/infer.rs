@@ -1,5 +1,6 @@
 //! Inference for a gRPC message, shared by the unary call and the stream.
 
+use bytes::Bytes;
 use contract::{InferResponse, Result, ServedBy, Target};
 use http::HeaderMap;
 
@@ -59,6 +60,12 @@ pub(super) async fn infer(
         id,
         form,
     })
+}
+
+/// Returns the size of the tensors of a request.
+pub(super) fn tensor_bytes(request: &wire::ModelInferRequest) -> usize {
+    let raw = request.raw_input_contents.iter().map(Bytes::len);
+    raw.sum::<usize>().saturating_add(typed_bytes(request))
 }
 
 /// Returns the size of the typed tensors of a request.

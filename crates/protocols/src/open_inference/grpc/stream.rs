@@ -22,8 +22,8 @@ use super::generated::inference::infer_parameter::ParameterChoice;
 use super::generated::inference::{
     InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
 };
-use super::infer::{InferenceResult, infer};
-use super::status::failure;
+use super::infer::{InferenceResult, infer, tensor_bytes};
+use super::status::{code_of, failure};
 use crate::context::Context;
 use crate::offload::{offload, output_bytes};
 use crate::open_inference::inference::CallInfo;
@@ -87,6 +87,24 @@ struct Outcome {
     result: Result<ModelInferResponse, Error>,
 }
 
+/// Runs one inference, whose request and answer count in their budgets.
+async fn infer_counted(
+    ctx: &Context,
+    metadata: &MetadataMap,
+    call_info: CallInfo,
+    request: ModelInferRequest,
+) -> Result<ModelInferResponse, Error> {
+    let _reservation = ctx.memory.bodies.reserve(tensor_bytes(&request))?;
+    let result = infer(ctx, metadata.as_ref(), call_info, request).await?;
+    let n_bytes = output_bytes(&result.response);
+    ctx.memory.replies.check(n_bytes)?;
+    let mut response = offload(n_bytes, || with_arm_parameters(result));
+    for raw in &mut response.raw_output_contents {
+        *raw = ctx.memory.replies.count(std::mem::take(raw))?;
+    }
+    Ok(response)
+}
+
 /// Adds the arm and the propensity to the parameters of an answer, because metadata belongs to the
 /// whole stream; the version is in each answer already.
 fn with_arm_parameters(mut inference_result: InferenceResult) -> ModelInferResponse {
@@ -139,8 +157,11 @@ impl Session {
         match message {
             Ok(Some(request)) => self.running.push(self.start(request)),
             Ok(None) => self.state = State::Draining(None),
-            Err(library_status) => {
-                let error = library_error(&self.ctx.limits, &library_status);
+            Err(status) => {
+                let error = match code_of(status.metadata().as_ref()) {
+                    Some(code) => Error::new(code, status.message().to_owned()),
+                    None => library_error(&self.ctx.limits, &status),
+                };
                 CallRecord::begin(&self.ctx, now()).finish(Some(error.code()));
                 let status = failure(&self.requests.call_info, &error);
                 self.state = State::Draining(Some(status));
@@ -158,14 +179,10 @@ impl Session {
         let id = request.id.clone();
         Box::pin(async move {
             let mut record = CallRecord::begin(&ctx, call_info.received);
-            let run = infer(&ctx, (*metadata).as_ref(), call_info.clone(), request);
+            let run = infer_counted(&ctx, &metadata, call_info.clone(), request);
             let run = AssertUnwindSafe(run);
             let result = run.catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(panic_error()));
-            let result = result.map(|result| {
-                let n_bytes = output_bytes(&result.response);
-                offload(n_bytes, || with_arm_parameters(result))
-            });
             record.finish(result.as_ref().err().map(Error::code));
             Outcome {
                 id,

@@ -27,6 +27,7 @@ use super::generated::inference::grpc_inference_service_client::GrpcInferenceSer
 use super::generated::inference::model_infer_request::InferInputTensor;
 use super::generated::inference::{InferTensorContents, ModelInferRequest};
 use crate::context::{Context, Limits, ServerInfo};
+use crate::memory_budget::MemoryBudgets;
 use crate::server::{self, Dialects, ListenerHandle};
 
 type Client = GrpcInferenceServiceClient<Channel>;
@@ -154,6 +155,7 @@ impl Fixture {
             infer: Arc::clone(&double) as _,
             catalog: Arc::clone(&double) as _,
             observe: Arc::clone(&observer) as _,
+            memory: MemoryBudgets::new(&limits),
             limits,
             server: ServerInfo {
                 version: "1.2.3".to_owned(),

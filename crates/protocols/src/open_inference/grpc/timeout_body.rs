@@ -1,7 +1,7 @@
 //! Time limit for the arrival of a message.
 //!
 //! Decision: it is the limit of REST bodies, so a caller that sends a byte now and then cannot hold
-//! a call open. Calls with a long stream of messages have no such limit.
+//! a call open. In a long stream of messages it is the limit of each.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,22 +12,44 @@ use axum::BoxError;
 use axum::body::Body;
 use bytes::Bytes;
 use contract::{Code, Error};
+use http::request::Parts;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::message_body::MessageBody;
 use super::status::status;
+use crate::context::Context as AppContext;
 
 /// The only method of the inference service with client streaming.
 const STREAM_METHOD: &str = "/ModelStreamInfer";
 /// The services with client streaming.
 const STREAM_SERVICE: &str = "/grpc.reflection.";
 
-/// Wraps `body`, which must be complete within `limit`, unless the call at `path` is a stream.
-pub(super) fn with_timeout(path: &str, body: Body, limit: Duration) -> Body {
-    if path.ends_with(STREAM_METHOD) || path.starts_with(STREAM_SERVICE) || body.is_end_stream() {
+/// Wraps the body of a call: all of it must arrive in time, or each message of a stream.
+pub(super) fn with_timeout(ctx: &AppContext, parts: &Parts, body: Body) -> Body {
+    let path = parts.uri.path();
+    if body.is_end_stream() {
         return body;
     }
-    Body::new(TimeoutBody::new(body, Instant::now(), limit))
+    match path.ends_with(STREAM_METHOD) || path.starts_with(STREAM_SERVICE) {
+        true => Body::new(MessageBody::new(ctx, &parts.headers, body)),
+        false => Body::new(TimeoutBody::new(
+            body,
+            Instant::now(),
+            ctx.limits.body_timeout,
+        )),
+    }
+}
+
+/// Returns the error for a message that did not arrive within `limit`.
+pub(super) fn late(limit: Duration) -> Error {
+    Error::new(
+        Code::RequestTimeout,
+        format!(
+            "the message did not arrive within {} seconds",
+            limit.as_secs_f64()
+        ),
+    )
 }
 
 /// A body that must be complete within a time limit.
@@ -69,13 +91,7 @@ where
         let end = self.end;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         timer.as_mut().poll(cx).map(|()| {
-            let error = Error::new(
-                Code::RequestTimeout,
-                format!(
-                    "the message did not arrive within {} seconds",
-                    self.limit.as_secs_f64()
-                ),
-            );
+            let error = late(self.limit);
             Some(Err(status(&error).into()))
         })
     }

@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use contract::{Code, Error, Result};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use prost::Message;
@@ -25,6 +25,7 @@ use tower::Service;
 use super::codec::{decode, decoded_bytes};
 use super::early_admission::refuse_early;
 use super::frame::{STATUS_KEY, keep_for_log};
+use super::framing::{PREFIX_BYTES, Prefix, message_coding, prefix, unpacked};
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::infer::{InferenceResult, infer};
 use super::service::InferenceService;
@@ -32,16 +33,11 @@ use super::status::failure;
 use super::timeout_body::TimeoutBody;
 use crate::attributes::insert_served_by;
 use crate::context::Context;
+use crate::memory_budget::MemoryBudget;
 use crate::offload::{offload, output_bytes};
 use crate::open_inference::inference::CallInfo;
-use crate::rest::{Coding, RequestBody, inflate};
+use crate::rest::{BodyBuffer, Coding, RequestBody};
 
-/// The prefix of a message: a byte for compression, and four for its length.
-const PREFIX_BYTES: usize = 5;
-/// The first byte of a compressed message.
-const COMPRESSED: u8 = 1;
-/// The metadata key of the compression of incoming messages.
-const ENCODING_KEY: HeaderName = HeaderName::from_static("grpc-encoding");
 /// The media type of a reply.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 /// The status of a successful call.
@@ -61,11 +57,11 @@ where
     let (mut parts, body) = request.into_parts();
     let start = Instant::from_std(call_info.received);
     let mut body = TimeoutBody::new(body, start, ctx.limits.body_timeout);
-    let limit = ctx.limits.body_bytes;
+    let (limit, bodies) = (ctx.limits.body_bytes, &ctx.memory.bodies);
     let read = match message_coding(&parts.headers) {
         Some(coding) => {
-            let framed = read_message(&mut body, coding, limit).await;
-            framed.map(|framed| unpacked(&framed, coding, limit))
+            let framed = read_message(&mut body, coding, limit, bodies).await;
+            framed.map(|framed| unpacked(&framed?, coding, limit, bodies))
         }
         None => Err(PartialBody::default()),
     };
@@ -97,60 +93,18 @@ async fn run_message(
         Ok(request) => infer(ctx, metadata, call_info.clone(), request).await,
         Err(error) => Err(error),
     };
-    let response = answer.and_then(reply);
+    let response = answer.and_then(|result| reply(result, &ctx.memory.replies));
     response.unwrap_or_else(|error| failure(call_info, &error).into_http())
 }
 
-/// Returns the coding of compressed messages; `None` for one that is not supported.
-fn message_coding(headers: &HeaderMap) -> Option<Coding> {
-    let name = headers.get(ENCODING_KEY).map(HeaderValue::as_bytes);
-    match name.unwrap_or(b"identity") {
-        b"identity" => Some(Coding::Identity),
-        b"gzip" => Some(Coding::Gzip),
-        b"deflate" => Some(Coding::Deflate),
-        _ => None,
-    }
-}
-
-/// Returns a message without its prefix and its compression.
-fn unpacked(framed: &Bytes, coding: Coding, limit: usize) -> Result<Bytes> {
-    let message = framed.slice(PREFIX_BYTES.min(framed.len())..);
-    match framed.first() {
-        Some(&COMPRESSED) => inflate(coding, message, limit),
-        Some(_) | None => Ok(message),
-    }
-}
-
-/// The information about a message in its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Prefix {
-    /// The prefix has not arrived.
-    Missing,
-    /// The message has this many bytes with its prefix.
-    Known(usize),
-    /// The message is compressed without a coding, or over the limit.
-    Unsupported,
-}
-
-fn prefix(bytes: &[u8], coding: Coding, limit: usize) -> Prefix {
-    match bytes {
-        [flag, ..] if *flag > COMPRESSED => Prefix::Unsupported,
-        [COMPRESSED, ..] if coding == Coding::Identity => Prefix::Unsupported,
-        [_, a, b, c, d, ..] => match usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])) {
-            Ok(n_bytes) if n_bytes <= limit => Prefix::Known(PREFIX_BYTES.saturating_add(n_bytes)),
-            Ok(_) | Err(_) => Prefix::Unsupported,
-        },
-        _ => Prefix::Missing,
-    }
-}
-
-/// Reads the only message of a body, with its prefix; returns the bytes read so far when the body
-/// is anything else.
+/// Reads the only message of a body, with its prefix, or refuses it; returns the bytes read so far
+/// when the body is anything else.
 async fn read_message<B>(
     body: &mut TimeoutBody<B>,
     coding: Coding,
     limit: usize,
-) -> std::result::Result<Bytes, PartialBody>
+    budget: &MemoryBudget,
+) -> std::result::Result<Result<Bytes>, PartialBody>
 where
     B: RequestBody,
     B::Error: Into<BoxError>,
@@ -165,58 +119,24 @@ where
         };
         let is_whole = expected == Some(n_bytes);
         if is_whole && body.is_end_stream() {
-            return Ok(buffer.finish());
+            return Ok(Ok(buffer.finish()));
         }
         match body.frame().await {
-            None if is_whole => return Ok(buffer.finish()),
+            None if is_whole => return Ok(Ok(buffer.finish())),
             None => break NextFrame::End,
             Some(Err(error)) => break NextFrame::Frame(Box::new(Err(error))),
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => buffer.push(data, expected.unwrap_or_default()),
+                Ok(data) => {
+                    if let Err(error) = buffer.push(data, expected.unwrap_or_default(), budget) {
+                        return Ok(Err(error));
+                    }
+                }
                 Err(trailers) => break NextFrame::Frame(Box::new(Ok(trailers))),
             },
         }
     };
-    Err(PartialBody {
-        bytes: buffer.finish(),
-        next_frame,
-    })
-}
-
-/// The bytes of a message as they arrive; those of a single piece are not copied.
-#[derive(Debug, Default)]
-struct BodyBuffer {
-    single: Bytes,
-    joined: BytesMut,
-}
-
-impl BodyBuffer {
-    fn as_slice(&self) -> &[u8] {
-        match self.joined.is_empty() {
-            true => &self.single,
-            false => &self.joined,
-        }
-    }
-
-    /// Appends `data` of a message that will have `n_expected` bytes.
-    fn push(&mut self, data: Bytes, n_expected: usize) {
-        if self.as_slice().is_empty() {
-            self.single = data;
-            return;
-        }
-        if self.joined.is_empty() {
-            self.joined.reserve(n_expected);
-            self.joined.extend_from_slice(&self.single);
-        }
-        self.joined.extend_from_slice(&data);
-    }
-
-    fn finish(self) -> Bytes {
-        match self.joined.is_empty() {
-            true => self.single,
-            false => self.joined.freeze(),
-        }
-    }
+    let bytes = buffer.finish();
+    Err(PartialBody { bytes, next_frame })
 }
 
 /// The part of a body that was read.
@@ -287,10 +207,12 @@ where
     }
 }
 
-fn reply(mut inference_result: InferenceResult) -> Result<Response> {
+fn reply(mut inference_result: InferenceResult, budget: &MemoryBudget) -> Result<Response> {
     let served_by = std::mem::take(&mut inference_result.served_by);
     let n_bytes = output_bytes(&inference_result.response);
+    budget.check(n_bytes)?;
     let data = offload(n_bytes, || framed(&inference_result.into_message()))?;
+    let data = budget.count(data)?;
     let mut response = Response::new(Body::new(UnaryReply::Message(data)));
     keep_for_log(&served_by, response.extensions_mut());
     let headers = response.headers_mut();

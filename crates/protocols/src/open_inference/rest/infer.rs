@@ -35,7 +35,9 @@ pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         .map(|output| output.parameters.binary_data.unwrap_or(is_binary_default))
         .collect();
     let response = run(&ctx, route, call_info, inference).await?;
-    let reply = offload(output_bytes(&response), move || {
+    let n_bytes = output_bytes(&response);
+    ctx.memory.replies.check(n_bytes)?;
+    let reply = offload(n_bytes, move || {
         let is_binary = |index: usize| {
             binary_outputs
                 .get(index)

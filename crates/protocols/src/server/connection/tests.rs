@@ -5,6 +5,7 @@ use axum::routing::get;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioExecutor;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
@@ -22,6 +23,8 @@ struct Case {
     finishing_since: Option<Seconds>,
     head_since: Option<Seconds>,
     last_progress: Seconds,
+    last_call: Seconds,
+    blocked_since: Option<Seconds>,
     n_in_flight: usize,
     is_fresh: bool,
     is_http2: bool,
@@ -53,6 +56,8 @@ fn next_action(case: Case) -> Expected {
     let snapshot = Snapshot {
         head_since: case.head_since.map(at),
         last_progress: at(case.last_progress),
+        last_call: at(case.last_call),
+        blocked_since: case.blocked_since.map(at),
         n_in_flight: case.n_in_flight,
         n_calls: usize::from(!case.is_fresh),
         is_http2: case.is_http2,
@@ -190,6 +195,65 @@ fn a_drain_ends_http2_first() {
     ]);
 }
 
+#[test]
+fn only_calls_keep_an_http2_connection_and_only_a_reader_keeps_any() {
+    let pinging = Case {
+        is_http2: true,
+        last_progress: 74,
+        ..Case::default()
+    };
+    let blocked = Case {
+        blocked_since: Some(5),
+        n_in_flight: 1,
+        last_progress: 5,
+        ..Case::default()
+    };
+    let trickling = Case {
+        finishing_since: Some(19),
+        last_progress: 93,
+        ..Case::default()
+    };
+    check(&[
+        ("pinging", Case { now: 74, ..pinging }, Expected::Wait(75)),
+        (
+            "pinging for long",
+            Case { now: 75, ..pinging },
+            Expected::Finish,
+        ),
+        (
+            "calling",
+            Case {
+                now: 75,
+                last_call: 70,
+                ..pinging
+            },
+            Expected::Wait(85),
+        ),
+        ("blocked", Case { now: 79, ..blocked }, Expected::Wait(80)),
+        (
+            "blocked for long",
+            Case { now: 80, ..blocked },
+            Expected::Abort,
+        ),
+        (
+            "trickling",
+            Case {
+                now: 93,
+                ..trickling
+            },
+            Expected::Wait(94),
+        ),
+        (
+            "trickling for long",
+            Case {
+                now: 94,
+                ..trickling
+            },
+            Expected::Abort,
+        ),
+    ]);
+}
+
 /// A served connection without a socket: the end of its client, the sender of its phases, and its
 /// task.
 fn connect() -> (DuplexStream, watch::Sender<Phase>, JoinHandle<()>) {
@@ -207,7 +271,7 @@ fn connect() -> (DuplexStream, watch::Sender<Phase>, JoinHandle<()>) {
     (
         client,
         phase,
-        tokio::spawn(serve(server, peer, shared, phase_rx)),
+        tokio::spawn(serve(server, peer, shared, phase_rx, false)),
     )
 }
 
@@ -245,4 +309,45 @@ async fn http2_is_served_and_drained_over_any_stream() {
     phase.send_replace(Phase::Draining);
     served.await.unwrap();
     connection.await.unwrap().unwrap();
+}
+
+/// A reply to a client of HTTP/2 with a small window, and the sender of further requests. The client
+/// answers pings.
+async fn http2_reply(
+    client: DuplexStream,
+    window_bytes: u32,
+) -> (
+    http::Response<hyper::body::Incoming>,
+    http2::SendRequest<Empty<bytes::Bytes>>,
+) {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2.initial_stream_window_size(window_bytes);
+    let (mut sender, connection) = http2.handshake(TokioIo::new(client)).await.unwrap();
+    tokio::spawn(connection);
+    (sender.send_request(request()).await.unwrap(), sender)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_peer_takes_nothing_is_reset_and_others_go_on() {
+    let (client, _phase, served) = connect();
+    let start = Instant::now();
+    let (stalled, mut sender) = http2_reply(client, 0).await;
+    let reset = stalled.into_body().collect().await.unwrap_err();
+    assert!(format!("{reset:?}").contains("Reset"), "{reset:?}");
+    assert_eq!(start.elapsed().as_secs(), 75);
+    // A reply without a body needs no window.
+    let head = Request::head("http://x/").body(Empty::new()).unwrap();
+    let reply = sender.send_request(head).await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    assert!(!served.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_peer_stops_in_a_reply_is_ended_though_it_answers_pings() {
+    let (client, _phase, served) = connect();
+    let (stalled, _sender) = http2_reply(client, 1).await;
+    let mut body = stalled.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first, "s");
+    served.await.unwrap();
 }

@@ -137,7 +137,13 @@ impl Fixture {
     {
         let (client, server) = duplex(1 << 16);
         let phase = self.phase.subscribe();
-        tokio::spawn(serve(server, peer(), Arc::clone(&self.shared), phase));
+        tokio::spawn(serve(
+            server,
+            peer(),
+            Arc::clone(&self.shared),
+            phase,
+            false,
+        ));
         let io = TokioIo::new(client);
         let response = match is_grpc(request.headers()) {
             true => {

@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
+use async_compression::tokio::bufread::GzipEncoder;
+use axum::body::Body;
 use contract::Code;
-use tokio_stream::StreamExt;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use http_body_util::BodyExt;
+use prost::Message;
+use tokio::io::AsyncReadExt;
 use tonic::{Request, Status};
+use tower::ServiceExt;
 
 use super::*;
 use crate::open_inference::grpc::generated::inference::infer_parameter::ParameterChoice;
@@ -188,4 +195,106 @@ async fn each_answer_of_a_stream_names_its_arm_and_how_likely_it_was() {
         .collect();
     let propensity = ParameterChoice::DoubleParam(0.25);
     assert_eq!(arms, [[Some(unit), Some(propensity)], [None, None]]);
+}
+
+/// A stream over the router whose request is sent in pieces, and its status at the end.
+async fn ended_by(ctx: &Arc<Context>, pieces: BoxStream<'static, Bytes>) -> (String, String) {
+    let body = Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>));
+    let request = http::Request::post("/inference.GRPCInferenceService/ModelStreamInfer")
+        .header("content-type", "application/grpc")
+        .header("grpc-encoding", "gzip")
+        .body(body)
+        .unwrap();
+    let router = server::router(ctx, Dialects::ALL);
+    let response = router.oneshot(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    let trailers = body.trailers().unwrap();
+    let text = |key: &str| {
+        trailers
+            .get(key)
+            .map_or("", |value| value.to_str().unwrap())
+    };
+    (
+        text("grpc-status").to_owned(),
+        text("x-lockgate-code").to_owned(),
+    )
+}
+
+fn framed(flag: u8, message: &[u8]) -> Bytes {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[flag][..], &length, message].concat().into()
+}
+
+fn ok_ends() -> (String, String) {
+    ("0".to_owned(), String::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_has_begun_must_arrive_in_time_and_an_idle_stream_need_not() {
+    let fixture = Fixture::start(Double::new(echo()));
+    let message = framed(0, &good_request().encode_to_vec());
+    let late = |piece: Bytes| {
+        futures_util::stream::once(async move {
+            tokio::time::sleep(Duration::from_secs(61)).await;
+            piece
+        })
+    };
+    let (head, rest) = (message.slice(..9), message.slice(9..));
+    let idle = late(message.clone()).chain(late(message.clone())).boxed();
+    assert_eq!(ended_by(&fixture.ctx, idle).await, ok_ends());
+    let first = futures_util::stream::iter([message, head]);
+    let stuck = first.chain(late(rest)).boxed();
+    let (status, code) = ended_by(&fixture.ctx, stuck).await;
+    assert_eq!((status.as_str(), code.as_str()), ("10", "request_timeout"));
+}
+
+#[tokio::test]
+async fn messages_of_a_stream_count_in_the_memory_for_bodies() {
+    let limits = Limits {
+        body_memory_bytes: 100_000,
+        ..Limits::default()
+    };
+    let fixture = Fixture::with_limits(Double::new(echo()), limits);
+    let _others = fixture
+        .ctx
+        .memory
+        .bodies
+        .count(vec![0; 90_000].into())
+        .unwrap();
+    let request = raw_request(ElementType::U8, &[1, 80_000], vec![0; 80_000].into());
+    let message = framed(0, &request.encode_to_vec());
+    let pieces = [message.slice(..70_000), message.slice(70_000..)];
+    let stream = futures_util::stream::iter(pieces).boxed();
+    let (status, code) = ended_by(&fixture.ctx, stream).await;
+    assert_eq!((status.as_str(), code.as_str()), ("8", "buffer_full"));
+}
+
+#[tokio::test]
+async fn compressed_messages_of_a_stream_are_inflated_in_any_cut() {
+    let fixture = Fixture::start(Double::new(echo()));
+    let mut compressed = Vec::new();
+    let plain = good_request().encode_to_vec();
+    GzipEncoder::new(&plain[..])
+        .read_to_end(&mut compressed)
+        .await
+        .unwrap();
+    let bytes = [
+        framed(1, &compressed),
+        framed(0, &plain),
+        framed(1, &compressed),
+    ]
+    .concat();
+    let large: Vec<_> = bytes
+        .chunks(bytes.len())
+        .map(Bytes::copy_from_slice)
+        .collect();
+    let small: Vec<_> = bytes.chunks(7).map(Bytes::copy_from_slice).collect();
+    for pieces in [large, small] {
+        let stream = futures_util::stream::iter(pieces).boxed();
+        assert_eq!(ended_by(&fixture.ctx, stream).await, ok_ends());
+    }
+    assert_eq!(fixture.calls(), ["None"; 6]);
+    let broken = futures_util::stream::iter([framed(1, b"no gzip")]).boxed();
+    let (status, code) = ended_by(&fixture.ctx, broken).await;
+    assert_eq!((status.as_str(), code.as_str()), ("3", "invalid_request"));
 }
