@@ -12,6 +12,7 @@
 
 mod actions;
 mod events;
+mod missing_candidate;
 mod operator;
 mod phase;
 mod progress;
@@ -198,35 +199,6 @@ impl Rollout {
             | Phase::RolledBack
             | Phase::Aborted
             | Phase::Failed => {}
-        }
-    }
-
-    /// Returns whether the candidate has answered its share since the last tick.
-    fn has_candidate(&self, candidate: Availability) -> bool {
-        let is_held = self
-            .progress
-            .phase
-            .is_held_for(HoldReason::CandidateMissing);
-        let is_missing =
-            candidate == Availability::Missing && self.progress.phase.stage().is_some();
-        !is_held && !is_missing
-    }
-
-    /// Holds while the candidate is missing, and goes on when it is ready again.
-    fn wait_for_candidate(
-        &mut self,
-        candidate: Availability,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        let reason = HoldReason::CandidateMissing;
-        match (self.progress.phase, candidate) {
-            (Phase::Running(_), Availability::Missing) => self.hold(reason, now, actions),
-            (Phase::Held { stage, .. }, Availability::Ready) => {
-                self.release(reason, stage, now, actions);
-            }
-            // Another hold stays what it is.
-            (_, Availability::Missing | Availability::NotReady | Availability::Ready) => {}
         }
     }
 

@@ -11,5 +11,6 @@ pub(crate) mod controller;
 mod desired;
 pub(crate) mod persistence;
 mod plan;
+pub(crate) mod root_problems;
 pub(crate) mod snapshot;
 pub(crate) mod state;

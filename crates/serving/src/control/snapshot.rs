@@ -12,7 +12,7 @@ use bytes::Bytes;
 use contract::{Event, ModelName, ModelStatus, Observe, Version, VersionState, VersionStatus};
 use tokio::sync::oneshot;
 
-use super::state::RootProblems;
+use super::root_problems::RootProblems;
 use crate::loaded_version::LoadedVersion;
 use crate::route::{ModelRow, RoutingTable, VersionRow};
 

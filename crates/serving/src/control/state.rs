@@ -15,6 +15,7 @@ use contract::{Code, Error, ModelName, Result, Version, VersionState};
 
 use super::desired::DesiredState;
 use super::plan::{Action, ModelProgress, Plan, Timing, VersionProgress, plan};
+use super::root_problems::RootProblems;
 use super::snapshot::{Draining, ReleaseSignal, ServedVersion, Snapshot};
 use crate::catalog::artifact::VersionArtifact;
 use crate::catalog::layout::FoundModel;
@@ -22,7 +23,6 @@ use crate::loaded_version::LoadedVersion;
 use crate::route::{ActiveSplit, ModelRow, RoutingTable, VersionRow};
 
 pub(crate) use rollout_routing::RolloutRouting;
-pub(crate) use roots::RootProblems;
 
 /// A version to load.
 #[derive(Clone, Debug)]

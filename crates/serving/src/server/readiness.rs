@@ -6,7 +6,7 @@
 
 use contract::Readiness;
 
-use crate::control::state::RootProblems;
+use crate::control::root_problems::RootProblems;
 use crate::route::RoutingTable;
 
 /// Decides from the routing table and the roots. `stuck` returns why a version can run nothing for

@@ -11,24 +11,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::super::root_problems::{RootProblems, lost_root_reason};
 use super::{Model, RepositoryState};
 use crate::catalog::layout::{FoundModel, Scan};
-
-/// Problems of roots in which no model was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RootProblems {
-    /// Reasons why the server is not ready.
-    pub(crate) reasons: BTreeSet<String>,
-    /// Conditions that an operator should know of.
-    pub(crate) warnings: BTreeSet<String>,
-}
-
-impl RootProblems {
-    /// Returns the problem of each root.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
-        self.reasons.iter().chain(&self.warnings)
-    }
-}
 
 impl RepositoryState {
     /// Applies a scan.
@@ -48,7 +33,7 @@ impl RepositoryState {
             }
             model.is_required &= model.found.is_some() || !model.serving.is_empty();
         }
-        self.roots = problems(&scan.without_models, &lost, self.has_found_models);
+        self.roots = RootProblems::new(&scan.without_models, &lost, self.has_found_models);
     }
 
     /// Returns the problems of the roots.
@@ -85,28 +70,8 @@ impl Model {
         self.progress.missing_since = None;
         if let Some(found) = &mut self.found {
             // Settings that cannot be read change nothing about what is served.
-            found.settings = Err(kept(reason));
+            found.settings = Err(lost_root_reason(reason));
         }
         Some(root.clone())
     }
-}
-
-fn kept(reason: &str) -> String {
-    format!("{reason}; the models that it had are served as they were loaded")
-}
-
-fn problems(
-    without_models: &BTreeMap<PathBuf, String>,
-    lost: &BTreeSet<PathBuf>,
-    has_found_models: bool,
-) -> RootProblems {
-    let mut problems = RootProblems::default();
-    for (root, reason) in without_models {
-        match (lost.contains(root), has_found_models) {
-            (true, _) => problems.warnings.insert(kept(reason)),
-            (false, true) => problems.warnings.insert(reason.clone()),
-            (false, false) => problems.reasons.insert(reason.clone()),
-        };
-    }
-    problems
 }
