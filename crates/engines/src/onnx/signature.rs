@@ -101,23 +101,39 @@ fn tensor_spec(
 /// Returns whether a name of a dimension only means that its size is unknown, as exporters write it
 /// for each dimension anew or for all of them alike. Such a name does not make two sizes equal.
 fn is_placeholder(symbol: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "", "?", "-1", "none", "null", "nan", "any", "dynamic", "unknown",
-    ];
-    // TensorFlow, PyTorch without names for its axes, and Paddle: all followed by a number.
-    const NUMBERED: [&str; 5] = [
+    // TensorFlow, Keras, Paddle, ONNX's own shape inference, and people.
+    const UNKNOWN: [&str; 21] = [
+        "",
+        "?",
+        "*",
+        "none",
+        "null",
+        "nan",
+        "n/a",
+        "any",
         "unk",
         "unknown",
-        "dynamicdimension.",
+        "unknown_dim",
+        "unspecified",
+        "undefined",
+        "variable",
         "dyn",
-        "dynamic_axes_",
+        "dynamic",
+        "dynamic_dim",
+        "dynamic_axes",
+        "dynamicdimension",
+        "dim",
+        "dim_param",
     ];
+    // PyTorch names an axis after its tensor, ONNX Runtime after its node: all followed by a number.
+    const UNNAMED_AXIS: [&str; 3] = ["_dynamic_axes", "output_dim", "_o0__d"];
     let symbol = symbol.trim().to_ascii_lowercase();
-    let stem = symbol.trim_end_matches(|digit: char| digit.is_ascii_digit());
-    let is_numbered = |end: &str| stem.trim_end_matches('_') == end.trim_end_matches('_');
-    WORDS.contains(&&*symbol)
-        || stem.len() < symbol.len()
-            && (NUMBERED.iter().any(|end| is_numbered(end)) || stem.ends_with("_dynamic_axes_"))
+    let stem = symbol.trim_end_matches(|end: char| end.is_ascii_digit());
+    let is_numbered = stem.len() < symbol.len();
+    let stem = stem.trim_end_matches(['_', '.', '-', ':', ' ']);
+    let is_size = symbol.parse::<usize>().is_ok();
+    (UNKNOWN.contains(&stem) && !is_size)
+        || is_numbered && UNNAMED_AXIS.iter().any(|axis| stem.ends_with(axis))
 }
 
 /// Returns whether any dimension but the first of a tensor differs from run to run.
@@ -168,17 +184,27 @@ mod tests {
             "",
             " ",
             "?",
+            "?_3",
+            "*",
             "-1",
             "None",
             "none",
+            "None_2",
+            "NaN",
             "dynamic",
+            "Dynamic_0",
             "Unknown",
+            "unk",
             "unk__13",
             "unk__0",
             "unknown_2",
             "DynamicDimension.0",
             "input_dynamic_axes_1",
+            "dynamic_axes_2",
             "dyn3",
+            "dim_0",
+            "Softmaxoutput_dim_0",
+            "Slice_10_o0__d1",
         ];
         let wrong: Vec<_> = placeholders
             .iter()
@@ -191,13 +217,15 @@ mod tests {
             "n",
             "batch_size",
             "sequence",
-            "unk",
-            "dynamic_axes",
             "s0",
-            "None1",
+            "d1",
             "dynamo",
             "unk__13x",
             "time_2",
+            "input_dim",
+            "embedding_dim_1",
+            "anything",
+            "12",
         ];
         let wrong: Vec<_> = names.iter().filter(|name| is_placeholder(name)).collect();
         assert!(wrong.is_empty(), "{wrong:?}");

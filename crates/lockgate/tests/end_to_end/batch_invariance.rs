@@ -123,6 +123,11 @@ fn unknown_names_one_batch() -> OnnxModel {
     model(&inputs, &[("y", ElementType::F32, "unk__15,3")]).node("Add", &["a", "b"], &["y"])
 }
 
+/// Exports in which only the input has names, and the runtime or the exporter makes up the others.
+fn half_named(output: &str) -> OnnxModel {
+    floats("batch,?", output).node("Relu", &["x"], &["y"])
+}
+
 fn none_for_every_size() -> OnnxModel {
     let axis = Tensor::from_values([1].into(), vec![1_i64]).unwrap();
     floats("None,None", "None")
@@ -279,10 +284,20 @@ fn independent_rows_are_joined_without_a_setting() {
         ("division", integer_division(), ""),
         ("number", text_to_number(), ""),
         ("sizes", none_for_every_size(), ""),
+        (
+            "pytorch",
+            half_named("Reluoutput_dim_0,Reluoutput_dim_1"),
+            "",
+        ),
+        ("inferred", half_named("Relu_0_o0__d0,unk__2"), ""),
+        ("words", half_named("dynamic,dynamic"), ""),
     ]);
     let server = Lockgate::serve(repository.path(), &[]);
     let mut connection = Connection::open(&server.address).unwrap();
-    for model in ["sum", "relu", "division", "number", "sizes"] {
+    let models = [
+        "sum", "relu", "division", "number", "sizes", "pytorch", "inferred", "words",
+    ];
+    for model in models {
         let (is_batching, reason) = batching(&mut connection, model);
         assert!(is_batching, "{model}: {reason}");
     }
