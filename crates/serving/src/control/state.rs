@@ -263,6 +263,9 @@ impl RepositoryState {
         if is_loading(model) {
             return None;
         }
+        if model.progress.is_unloaded {
+            return Some(Err(overtaken_by_unload(name.as_str())));
+        }
         if !model.plan.reason.is_empty() {
             return Some(Err(
                 Error::invalid(model.plan.reason.clone()).in_context(name)
@@ -367,6 +370,12 @@ fn version_state(record: &VersionProgress) -> (VersionState, String) {
             "its files have changed a moment ago; it is loaded once they stay the same".to_owned(),
         ),
     }
+}
+
+/// Returns the error of a load whose model or version was unloaded before it ended.
+fn overtaken_by_unload(what: &str) -> Error {
+    let message = format!("the load of {what} was overtaken by an unload; load it again");
+    Error::new(Code::Conflict, message)
 }
 
 fn unknown_model(name: &ModelName) -> Error {

@@ -431,6 +431,24 @@ async fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
 }
 
 #[tokio::test]
+async fn a_load_that_an_unload_overtakes_is_a_conflict() {
+    let repository = TestRepository::new(&[("b/1/model.fake", "add 2")]);
+    let server = repository.server().await;
+    repository.write("a/1/model.fake", "add 1\ngate");
+    let load = {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move { server.load(&name("a")).await })
+    };
+    // Its warm-up runs.
+    until(|| repository.engine.n_runs.load(Ordering::SeqCst) > 1).await;
+    server.unload(&name("a")).await.unwrap();
+    repository.engine.gate.open();
+    let overtaken = load.await.unwrap().unwrap_err();
+    assert_eq!(overtaken.code(), Code::Conflict);
+    assert!(overtaken.message().contains("overtaken by an unload"));
+}
+
+#[tokio::test]
 async fn a_model_whose_folder_was_deleted_first_can_be_unloaded() {
     let repository = TestRepository::new(&[("a/1/model.fake", "add 1")]);
     let server = repository.server().await;

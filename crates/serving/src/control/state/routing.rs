@@ -7,7 +7,7 @@ use contract::{Change, Error, ModelName, Result, Routing, Split, Version};
 use stats::assignment::Assigner;
 
 use super::super::desired::{ChangeOutcome, DesiredState, SplitOverride, ValidationContext};
-use super::{Model, RepositoryState, unknown_model};
+use super::{Model, RepositoryState, overtaken_by_unload, unknown_model};
 use crate::route::{ActiveSplit, RoutingRules};
 
 impl RepositoryState {
@@ -88,6 +88,9 @@ impl RepositoryState {
                 (None, Some(_)) => Ok(()),
                 (None, None) => Err(Error::invalid("its files are changing").in_context(context)),
             }),
+            None if model.progress.is_unloaded || model.desired.unloaded.contains(version) => {
+                Some(Err(overtaken_by_unload(&context)))
+            }
             None => {
                 let reason = match model.plan.reason.as_str() {
                     "" => "it is not in the repository",
