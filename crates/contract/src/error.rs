@@ -11,6 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::admission_level::AdmissionLevel;
+use crate::response::ServedBy;
 
 /// The characters of a value in backticks that a message repeats.
 const MAX_VALUE_CHARS: usize = 200;
@@ -138,6 +139,7 @@ struct ErrorInner {
     diagnostic: Option<String>,
     retry_after: Option<Duration>,
     admission_level: Option<AdmissionLevel>,
+    served_by: Option<ServedBy>,
 }
 
 impl Error {
@@ -151,6 +153,7 @@ impl Error {
             diagnostic: None,
             retry_after: None,
             admission_level: None,
+            served_by: None,
         }))
     }
 
@@ -189,6 +192,13 @@ impl Error {
     #[must_use]
     pub fn with_admission_level(mut self, level: AdmissionLevel) -> Self {
         self.0.admission_level = Some(level);
+        self
+    }
+
+    /// Adds the version that failed, and its arm.
+    #[must_use]
+    pub fn with_served_by(mut self, served_by: ServedBy) -> Self {
+        self.0.served_by = Some(served_by);
         self
     }
 
@@ -242,6 +252,12 @@ impl Error {
     #[must_use]
     pub fn admission_level(&self) -> Option<AdmissionLevel> {
         self.0.admission_level
+    }
+
+    /// Returns the version that failed, once the request had been routed.
+    #[must_use]
+    pub fn served_by(&self) -> Option<&ServedBy> {
+        self.0.served_by.as_ref()
     }
 }
 
@@ -378,6 +394,7 @@ mod tests {
             Code::ModelNotReady,
             Code::QueueFull,
             Code::Overloaded,
+            Code::BufferFull,
             Code::Unavailable,
             Code::DeadlineExceeded,
             Code::EngineFailed,

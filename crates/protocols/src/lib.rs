@@ -16,6 +16,7 @@ mod phase;
 #[cfg(test)]
 mod recorded_log;
 mod rest;
+mod routed;
 mod server;
 mod status;
 mod tensor_json;

@@ -34,6 +34,7 @@ use super::target::target;
 use crate::context::Context;
 use crate::offload::{offload, output_bytes};
 use crate::rest::{Call, EarlyAdmission, Reply};
+use crate::routed::{infer, refused};
 use crate::tensor_json::JsonLimits;
 
 #[derive(Serialize)]
@@ -51,22 +52,15 @@ pub(super) async fn predict_image(
 ) -> Result<Reply> {
     let limits = JsonLimits::from(&ctx.limits);
     let target = target(&call, None, None)?;
-    let mut route = ctx
+    let route = ctx
         .infer
         .route_for(&target, &call.attributes(b"", limits))?;
-    let served_by = std::mem::take(&mut route.served_by);
-    let top_k = top_k(&call, &route.info)?;
-    let output = class_output(&route.info)?.name.clone();
     let deadline = deadline(&call, &route.info);
     refuse_early(&ctx, target, deadline)?;
-    let id = call.id.clone();
-    let file = read_file(&call, &route.info, ctx.limits.image_pixels)?;
-    let input = prepare(&ctx, &decode_limiter, &route.info, file, deadline).await?;
-    let mut request = InferRequest::new(id, vec![input]);
-    request.outputs = vec![output];
-    request.deadline = deadline;
+    let decoded = decode(&ctx, &decode_limiter, &route.info, &call, deadline).await;
+    let (request, top_k) = decoded.map_err(|error| refused(&ctx, &route, call.received, error))?;
     let start = Instant::now();
-    let response = ctx.infer.infer(route, request).await?;
+    let (served_by, response) = infer(&ctx, route, request).await?;
     let latency = start.elapsed();
     let Some(scores) = response.outputs.first() else {
         return Err(Error::internal("answer lacks the requested output"));
@@ -94,6 +88,24 @@ fn refuse_early(ctx: &Context, target: Target, deadline: Option<std::time::Insta
     };
     let priority = Some(0);
     EarlyAdmission { target, priority }.refuse(ctx, deadline)
+}
+
+/// Decodes a call into a request for the scores, and the number of classes to return.
+async fn decode(
+    ctx: &Context,
+    decode_limiter: &DecodeLimiter,
+    info: &SharedModelInfo,
+    call: &Call,
+    deadline: Option<std::time::Instant>,
+) -> Result<(InferRequest, usize)> {
+    let top_k = top_k(call, info)?;
+    let output = class_output(info)?.name.clone();
+    let file = read_file(call, info, ctx.limits.image_pixels)?;
+    let input = prepare(ctx, decode_limiter, info, file, deadline).await?;
+    let mut request = InferRequest::new(call.id.clone(), vec![input]);
+    request.outputs = vec![output];
+    request.deadline = deadline;
+    Ok((request, top_k))
 }
 
 /// Finds the picture of a call and checks it, all but its pixels.

@@ -14,6 +14,7 @@ use super::target::target;
 use crate::context::Context;
 use crate::offload::{offload, output_bytes};
 use crate::rest::{Call, Reply};
+use crate::routed::{infer, refused};
 use crate::tensor_json::JsonLimits;
 
 /// Handles `POST /predict` and its longer forms.
@@ -48,10 +49,9 @@ impl Prediction<'_> {
         } = self;
         let style = call.non_finite(&ctx.server)?;
         let n_bytes = json.len().saturating_mul(n_in_call);
-        let (mut route, request) = offload(n_bytes, || decode(ctx, call, id, json))?;
-        let served_by = std::mem::take(&mut route.served_by);
+        let (route, request) = offload(n_bytes, || decode(ctx, call, id, json))?;
         let start = Instant::now();
-        let response = ctx.infer.infer(route, request).await?;
+        let (served_by, response) = infer(ctx, route, request).await?;
         let latency = start.elapsed();
         let n_bytes = output_bytes(&response).saturating_mul(n_in_call);
         ctx.memory.replies.check(n_bytes)?;
@@ -70,6 +70,8 @@ fn decode(ctx: &Context, call: &Call, id: RequestId, json: &[u8]) -> Result<(Rou
     let route = ctx
         .infer
         .route_for(&target, &call.attributes(json, limits))?;
-    let request = body.into_request(&route.info, call, id, &limits)?;
-    Ok((route, request))
+    match body.into_request(&route.info, call, id, &limits) {
+        Ok(request) => Ok((route, request)),
+        Err(error) => Err(refused(ctx, &route, call.received, error)),
+    }
 }

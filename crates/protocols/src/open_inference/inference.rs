@@ -6,13 +6,14 @@
 use std::time::Instant;
 
 use contract::{
-    Error, InferRequest, InferResponse, ModelInfo, NamedTensor, RequestId, Result, Route,
+    Error, InferRequest, InferResponse, ModelInfo, NamedTensor, RequestId, Result, Route, ServedBy,
 };
 
 use super::classification::classify;
 use super::parameters::{OutputParameters, RequestParameters};
 use crate::context::Context;
 use crate::offload::{offload, output_bytes};
+use crate::routed::{infer, refused};
 
 /// A decoded request.
 #[derive(Debug, Default)]
@@ -46,14 +47,16 @@ pub(crate) struct CallInfo {
 }
 
 /// Runs `inference` on the version of `route`; the outputs come in the order of the request, with
-/// classes in place of the scores where the caller asked for them.
+/// classes in place of the scores where the caller asked for them. Returns the version and arm that
+/// answered, too.
 pub(crate) async fn run(
     ctx: &Context,
     route: Route,
     call_info: CallInfo,
     inference: Inference,
-) -> Result<InferResponse> {
-    check_batch(&route.info, &inference.inputs)?;
+) -> Result<(ServedBy, InferResponse)> {
+    check_batch(&route.info, &inference.inputs)
+        .map_err(|error| refused(ctx, &route, call_info.received, error))?;
     let Inference {
         inputs,
         outputs,
@@ -67,9 +70,10 @@ pub(crate) async fn run(
         priority: parameters.priority,
         parameters: parameters.others,
     };
-    let response = ctx.infer.infer(route, request).await?;
+    let (served_by, response) = infer(ctx, route, request).await?;
     check_outputs(&response, &outputs)?;
-    offload(output_bytes(&response), || classified(response, &outputs))
+    let response = offload(output_bytes(&response), || classified(response, &outputs))?;
+    Ok((served_by, response))
 }
 
 /// Puts classes in place of the scores where the caller asked for them.

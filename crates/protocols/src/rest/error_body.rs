@@ -3,6 +3,8 @@
 use contract::{Error, RequestId};
 use serde::Serialize;
 
+use crate::attributes::served_by_fields;
+
 #[derive(Serialize)]
 struct NativeBody<'a> {
     error: NativeError<'a>,
@@ -12,6 +14,8 @@ struct NativeBody<'a> {
 struct NativeError<'a> {
     code: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_version: Option<&'a str>,
     request_id: &'a str,
 }
 
@@ -28,6 +32,7 @@ pub(crate) fn native_error(error: &Error, id: &RequestId) -> Vec<u8> {
         error: NativeError {
             code: error.code().as_str(),
             message: error.message(),
+            model_version: served_by_fields(error.served_by())[1],
             request_id: id.as_str(),
         },
     })

@@ -37,6 +37,7 @@ impl EncodedReply {
                 let body = D::encode_error(&error, id);
                 let mut reply = Reply::json(body).with_code(error.code());
                 reply.headers.extend(header);
+                reply.served_by = error.served_by().cloned();
                 if let Some(level) = error.admission_level() {
                     let level = HeaderValue::from(level.number());
                     reply.headers.push((LEVEL, level));

@@ -12,7 +12,7 @@ use utoipa::openapi::{
 };
 
 use super::purpose::Purpose;
-use super::schema::{AnySchema, component, count, object, required, text, text_enum};
+use super::schema::{AnySchema, component, count, object, optional, required, text, text_enum};
 use crate::status::{ADMISSION_LEVEL, status};
 
 /// The codes of a model that sheds load.
@@ -171,6 +171,7 @@ fn native_schema() -> AnySchema {
         [
             required("code", component("ErrorCode")),
             required("message", text("The mistake and its remedy")),
+            optional("model_version", text("The version that failed")),
             required("request_id", text("The id of the request, as in the log")),
         ],
     );

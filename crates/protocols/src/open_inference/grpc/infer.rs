@@ -12,6 +12,7 @@ use super::{contents, decode, encode};
 use crate::context::Context;
 use crate::offload::offload;
 use crate::open_inference::inference::{CallInfo, run};
+use crate::routed::refused;
 
 /// The result of an inference before it is encoded.
 #[derive(Debug)]
@@ -49,11 +50,11 @@ pub(super) async fn infer(
         metadata,
         parameters: &request.parameters,
     };
-    let mut route = ctx.infer.route_for(&target, &attributes)?;
-    let served_by = std::mem::take(&mut route.served_by);
+    let route = ctx.infer.route_for(&target, &attributes)?;
     let id = std::mem::take(&mut request.id);
-    let (inference, form) = offload(typed_bytes(&request), || decode::decode(request))?;
-    let response = run(ctx, route, call_info, inference).await?;
+    let (inference, form) = offload(typed_bytes(&request), || decode::decode(request))
+        .map_err(|error| refused(ctx, &route, call_info.received, error))?;
+    let (served_by, response) = run(ctx, route, call_info, inference).await?;
     Ok(InferenceResult {
         served_by,
         response,

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use tonic::Status;
 use tonic::metadata::MetadataValue;
 
+use crate::attributes::insert_served_by;
 use crate::open_inference::inference::CallInfo;
 use crate::status::{ADMISSION_LEVEL, status as statuses};
 
@@ -27,6 +28,9 @@ pub(super) fn status(error: &Error) -> Status {
     }
     if let Some(level) = error.admission_level() {
         metadata.insert(ADMISSION_LEVEL, MetadataValue::from(level.number()));
+    }
+    if let Some(served_by) = error.served_by() {
+        insert_served_by(served_by.clone(), metadata.as_mut());
     }
     status
 }

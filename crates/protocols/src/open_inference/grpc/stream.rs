@@ -24,6 +24,7 @@ use super::generated::inference::{
 };
 use super::infer::{InferenceResult, infer, tensor_bytes};
 use super::status::{code_of, failure};
+use crate::attributes::served_by_fields;
 use crate::context::Context;
 use crate::offload::{offload, output_bytes};
 use crate::open_inference::inference::CallInfo;
@@ -201,7 +202,10 @@ impl Session {
                     self.end();
                     return Err(status);
                 }
-                (error.message().to_owned(), empty_response(outcome.id))
+                (
+                    error.message().to_owned(),
+                    failed_response(outcome.id, &error),
+                )
             }
         };
         response
@@ -228,9 +232,13 @@ async fn closing(phase: &mut Option<ListenerPhase>) {
     }
 }
 
-fn empty_response(id: String) -> ModelInferResponse {
+/// Returns the answer beside the text of an error: it names the version that failed.
+fn failed_response(id: String, error: &Error) -> ModelInferResponse {
+    let [model, version, _] = served_by_fields(error.served_by());
     ModelInferResponse {
         id,
+        model_name: model.unwrap_or_default().to_owned(),
+        model_version: version.unwrap_or_default().to_owned(),
         ..ModelInferResponse::default()
     }
 }

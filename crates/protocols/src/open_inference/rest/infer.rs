@@ -15,6 +15,7 @@ use crate::open_inference::binary::{Parts, split};
 use crate::open_inference::inference::{CallInfo, run};
 use crate::open_inference::parameters::RequestParameters;
 use crate::rest::{Call, EarlyAdmission, Reply};
+use crate::routed::refused;
 use crate::tensor_json::JsonLimits;
 
 /// Handles one inference request.
@@ -25,8 +26,7 @@ pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         deadline: call.deadline,
     };
     let style = call.non_finite(&ctx.server)?;
-    let (mut route, decoded) = read(&ctx, call)?;
-    let served_by = std::mem::take(&mut route.served_by);
+    let (route, decoded) = read(&ctx, call)?;
     let Decoded { id, inference } = decoded;
     let is_binary_default = inference.parameters.binary_data_output.unwrap_or_default();
     let binary_outputs: Vec<_> = inference
@@ -34,7 +34,7 @@ pub(crate) async fn infer(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         .iter()
         .map(|output| output.parameters.binary_data.unwrap_or(is_binary_default))
         .collect();
-    let response = run(&ctx, route, call_info, inference).await?;
+    let (served_by, response) = run(&ctx, route, call_info, inference).await?;
     let n_bytes = output_bytes(&response);
     ctx.memory.replies.check(n_bytes)?;
     let reply = offload(n_bytes, move || {
@@ -62,9 +62,11 @@ fn read(ctx: &Context, mut call: Call) -> Result<(Route, Decoded)> {
             let route = ctx
                 .infer
                 .route_for(&target, &call.attributes(&json, limits))?;
-            let envelope = Envelope::read(&json, &limits)?;
+            let refused = |error| refused(ctx, &route, call.received, error);
+            let envelope = Envelope::read(&json, &limits).map_err(refused)?;
             refuse_early(ctx, &call, target, &envelope.parameters)?;
-            Ok((route, decode(envelope, blobs, &limits)?))
+            let decoded = decode(envelope, blobs, &limits).map_err(refused)?;
+            Ok((route, decoded))
         }),
         Parts::Raw(body) => {
             let route = ctx
@@ -73,7 +75,9 @@ fn read(ctx: &Context, mut call: Call) -> Result<(Route, Decoded)> {
             let is_binary = !accepts_json(&call.headers);
             let mut decoded = Decoded::default();
             decoded.inference.parameters.binary_data_output = Some(is_binary);
-            decoded.inference.inputs = vec![raw_request(&route.info, body)?];
+            let input = raw_request(&route.info, body)
+                .map_err(|error| refused(ctx, &route, call.received, error))?;
+            decoded.inference.inputs = vec![input];
             Ok((route, decoded))
         }
     }
