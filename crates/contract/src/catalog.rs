@@ -32,8 +32,8 @@ pub struct VersionStatus {
     pub version: Version,
     /// Its state.
     pub state: VersionState,
-    /// The reason for the state; empty while the version is ready, unless its files have changed
-    /// since and failed to load.
+    /// The reason for the state; empty while the version is ready, unless it waits for a promotion,
+    /// or its files have changed since and failed to load.
     pub reason: String,
     /// Its description; `None` before the version has been loaded.
     pub info: Option<SharedModelInfo>,
@@ -59,12 +59,16 @@ pub struct ModelStatus {
 
 impl ModelStatus {
     /// Returns the version that answers when a request names none and no split applies: the pinned
-    /// one, otherwise the highest that is ready.
+    /// one, or where new versions wait the one that answered before them, otherwise the highest that
+    /// is ready.
     #[must_use]
     pub fn latest(&self) -> Option<&VersionStatus> {
         let is_ready = |status: &&VersionStatus| status.state == VersionState::Ready;
-        match &self.routing.pinned {
-            Some(pinned) => self.version(pinned.as_str()).filter(is_ready),
+        let Routing {
+            pinned, default, ..
+        } = &self.routing;
+        match pinned.as_ref().or(default.as_ref()) {
+            Some(version) => self.version(version.as_str()).filter(is_ready),
             None => self.versions.iter().rev().find(is_ready),
         }
     }

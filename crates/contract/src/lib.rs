@@ -38,7 +38,7 @@ pub use error::{Code, Error, Result};
 pub use event::{Event, RolloutRate, RolloutReading, RolloutScore};
 pub use feedback::{Feedback, FeedbackSink, FeedbackTarget, FeedbackValue, Label};
 pub use infer::{AssignmentAttributes, BoxFuture, Infer, Route, Target, Urgency};
-pub use lifecycle::Lifecycle;
+pub use lifecycle::{Lifecycle, NewVersions};
 pub use memory_store::MemoryStore;
 pub use model::{
     Dimension, ImageChannels, ImageInput, ImageLayout, ImageResize, ModelInfo, ModelName,

@@ -18,8 +18,11 @@ const MAX_NAME_BYTES: usize = 64;
 /// Routing rules of a model, and the results of its split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routing {
-    /// The version that answers requests without a version; the highest that is ready when `None`.
+    /// The version that answers requests without a version.
     pub pinned: Option<Version>,
+    /// The version that answers them while none is pinned, where new versions wait; the highest
+    /// that is ready when `None`.
+    pub default: Option<Version>,
     /// Names that are usable wherever a version is.
     pub labels: BTreeMap<String, Version>,
     /// The traffic split of the requests that name no version.

@@ -64,6 +64,7 @@ pub(crate) async fn start(
         load_timeout: config.load_timeout,
         default_timeout: config.default_timeout,
         max_queue_rows: config.max_queue_rows,
+        new_versions: config.new_versions,
         store,
         warnings,
         webhooks: Arc::new(WebhookClient::new(config.webhook_ca.clone())?),

@@ -8,6 +8,7 @@
 //! of that task.
 
 pub(crate) mod controller;
+mod default_version;
 mod desired;
 pub(crate) mod persistence;
 mod plan;

@@ -110,10 +110,10 @@ impl<T> VersionRow<T> {
 }
 
 impl<T> ModelRow<T> {
-    /// Returns the default version: the pinned one, or the highest that is ready.
+    /// Returns the default version: the one that the rules fix, or the highest that is ready.
     pub(crate) fn latest(&self) -> Option<&T> {
-        if let Some(pinned) = &self.rules.pinned {
-            return self.version(pinned.as_str())?.handle.as_ref();
+        if let Some(fixed) = self.rules.fixed_default() {
+            return self.version(fixed.as_str())?.handle.as_ref();
         }
         let ready = self.versions.iter().rev();
         ready.filter_map(|row| row.handle.as_ref()).next()
@@ -290,9 +290,9 @@ fn find_named<'a, T>(
     model: &'a ModelRow<T>,
     version: &VersionSelector,
 ) -> Result<&'a T> {
-    match (version, &model.rules.pinned) {
+    match (version, model.rules.fixed_default()) {
         (VersionSelector::Named(version), _) => find_version(name, model, version),
-        (VersionSelector::Latest, Some(pinned)) => find_version(name, model, pinned.as_str()),
+        (VersionSelector::Latest, Some(fixed)) => find_version(name, model, fixed.as_str()),
         (VersionSelector::Latest, None) => model.latest().ok_or_else(|| no_version(name, model)),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) enum ModelsCommand {
         /// A version or a label
         version: String,
     },
-    /// Let the highest version answer again
+    /// Let the highest version answer again; where new versions wait, the pinned one goes on
     Unpin {
         /// The model
         model: String,

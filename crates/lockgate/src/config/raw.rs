@@ -40,6 +40,9 @@ pub(crate) struct RawConfig {
     /// Time after which a load of a model version has failed
     #[arg(long, value_name = "MS", help_heading = "Models")]
     pub(crate) load_timeout_ms: Option<u64>,
+    /// `serve` new versions by default as soon as they are ready, or `wait` for a promotion
+    #[arg(long, value_name = "WORD", help_heading = "Models")]
+    pub(crate) new_versions: Option<String>,
     /// Allow clients to load, unload and change models
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Models")]

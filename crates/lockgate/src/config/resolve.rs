@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use client::{Client, Uri};
+use contract::NewVersions;
 use protocols::{Cors, Limits};
 
 use super::log_level::log_level;
@@ -36,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) repositories: Vec<PathBuf>,
     pub(crate) poll_interval: Duration,
     pub(crate) load_timeout: Duration,
+    pub(crate) new_versions: NewVersions,
     pub(crate) is_model_control_enabled: bool,
     pub(crate) rollout_leader: Option<String>,
     pub(crate) public_url: Option<String>,
@@ -77,6 +79,7 @@ pub(crate) fn resolve(raw: &RawConfig, environment: &Environment) -> Result<Conf
         repositories: required(raw.repository.clone(), "repository")?,
         poll_interval: positive_millis(raw.poll_interval_ms, "poll_interval_ms")?,
         load_timeout: positive_millis(raw.load_timeout_ms, "load_timeout_ms")?,
+        new_versions: new_versions(required(raw.new_versions.as_deref(), "new_versions")?)?,
         is_model_control_enabled: required(raw.model_control, "model_control")?,
         rollout_leader: rollout_leader(raw.rollout_leader.as_deref())?,
         public_url: public_url(raw.public_url.as_deref())?,
@@ -198,6 +201,13 @@ fn log_format(text: &str) -> Result<LogFormat> {
     }
 }
 
+fn new_versions(text: &str) -> Result<NewVersions> {
+    let word = NewVersions::ALL
+        .into_iter()
+        .find(|word| word.as_str() == text);
+    word.with_context(|| format!("`new_versions` must be `serve` or `wait`, got `{text}`"))
+}
+
 /// Unwraps a setting that has a default, and so a value in the default layer.
 fn required<T>(value: Option<T>, name: &str) -> Result<T> {
     value.with_context(|| format!("`{name}` has no value"))
@@ -275,6 +285,22 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+
+    #[test]
+    fn new_versions_are_served_unless_the_word_is_wait() {
+        let new_versions = |text: &str| {
+            let new_versions = Some(text.to_owned());
+            resolved(&RawConfig {
+                new_versions,
+                ..RawConfig::default()
+            })
+            .map(|config| config.new_versions)
+        };
+        assert_eq!(new_versions("serve").unwrap(), NewVersions::Serve);
+        assert_eq!(new_versions("wait").unwrap(), NewVersions::Wait);
+        let error = new_versions("later").unwrap_err().to_string();
+        assert!(error.contains("`serve` or `wait`"), "{error}");
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub(crate) struct DesiredState {
 pub(crate) struct RoutingOverride {
     /// The version that answers when none is named.
     pub(crate) pinned: Option<Version>,
+    /// The version that answered last when none was named. It goes on while none is pinned, where
+    /// new versions wait.
+    pub(crate) default: Option<Version>,
     /// Labels, with their versions.
     pub(crate) labels: BTreeMap<String, Version>,
     /// The traffic split.
@@ -67,6 +70,8 @@ pub(crate) struct ValidationContext<'a> {
     pub(crate) ready: BTreeSet<&'a Version>,
     /// The applied split, whatever its source.
     pub(crate) split: Option<&'a Split>,
+    /// The default version, where new versions wait.
+    pub(crate) default: Option<&'a Version>,
 }
 
 /// A new desired state, with the entry for the history.
@@ -267,6 +272,8 @@ impl DesiredState {
             format!("the label `{label}` is on it; move or remove the label")
         } else if arms.into_iter().any(|arm| is_arm(&arm.version)) {
             "the split sends requests to it; change the split".to_owned()
+        } else if context.is_awaited(version) {
+            "it answers by default, and new versions wait; pin another version".to_owned()
         } else {
             return Ok(());
         };
@@ -303,6 +310,11 @@ impl ValidationContext<'_> {
             true => Ok(()),
             false => Err(self.no_version(version.as_str())),
         }
+    }
+
+    /// Returns whether a version answers by default while others wait.
+    fn is_awaited(&self, version: &Version) -> bool {
+        self.default == Some(version) && self.ready.iter().any(|ready| *ready != version)
     }
 
     fn no_version(&self, text: &str) -> Error {

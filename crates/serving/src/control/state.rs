@@ -3,6 +3,7 @@
 //! Decision: no I/O, no tasks and no clock here. Work to run outside is returned as a [`LoadJob`]
 //! to load or as a [`Retired`] version to drain, and its result comes back as an event.
 
+mod default;
 mod rollout_routing;
 mod roots;
 mod routing;
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use contract::{Code, Error, ModelName, Result, Version, VersionState};
+use contract::{Code, Error, ModelName, NewVersions, Result, Version, VersionState};
 
 use super::desired::DesiredState;
 use super::plan::{Action, ModelProgress, Plan, Timing, VersionProgress, plan};
@@ -66,6 +67,10 @@ struct Model {
     desired: DesiredState,
     split: Option<Arc<ActiveSplit>>,
     rollout_routing: Option<RolloutRouting>,
+    /// The setting, as it was read without a mistake last.
+    new_versions: NewVersions,
+    /// The version that answers when none is named or pinned.
+    default: Option<Version>,
     /// Versions that stay loaded for a while after a rollout.
     warm: BTreeSet<Version>,
 }
@@ -129,6 +134,7 @@ impl RepositoryState {
         let since = model.progress.missing_since.unwrap_or(timing.now);
         model.progress.missing_since = plan.is_missing.then_some(since);
         model.plan = plan;
+        model.choose_default(name);
         retired
             .into_iter()
             .map(|(version, serving)| self.retire(name, version, serving))
@@ -312,7 +318,10 @@ impl RepositoryState {
             versions.insert(&draining.version, (VersionState::Unloading, reason));
         }
         for (version, record) in &model.progress.versions {
-            versions.insert(version, version_state(record));
+            let (state, reason) = version_state(record);
+            let waits = || model.waiting_reason(version);
+            let reason = Some(reason).filter(|reason| !reason.is_empty());
+            versions.insert(version, (state, reason.or_else(waits).unwrap_or_default()));
         }
         ModelRow {
             reason: problem(model),

@@ -14,6 +14,9 @@ use super::report;
 pub(crate) struct RoutingRules {
     /// The version that answers when none is named, even while it is not ready.
     pub(crate) pinned: Option<Version>,
+    /// The version that answers when none is named or pinned, even while it is not ready; the
+    /// highest that is ready when `None`.
+    pub(crate) default: Option<Version>,
     /// Labels, with their versions.
     pub(crate) labels: BTreeMap<String, Version>,
     /// Split of the requests that name no version.
@@ -27,12 +30,18 @@ pub(crate) struct RoutingRules {
 }
 
 impl RoutingRules {
+    /// Returns the version that answers when none is named; the highest that is ready when `None`.
+    pub(crate) fn fixed_default(&self) -> Option<&Version> {
+        self.pinned.as_ref().or(self.default.as_ref())
+    }
+
     /// Returns the rules in the form of `Traffic`.
     pub(crate) fn routing(&self) -> Routing {
         let report = self.split.as_deref().map(report::report);
         let report = report.unwrap_or_default();
         Routing {
             pinned: self.pinned.clone(),
+            default: self.default.clone(),
             labels: self.labels.clone(),
             split: self.split.as_deref().map(|active| active.split().clone()),
             results: report.results,

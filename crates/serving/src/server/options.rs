@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Engine, Error, MemoryStore, Observe, Result, Store, Webhooks};
+use contract::{Engine, Error, MemoryStore, NewVersions, Observe, Result, Store, Webhooks};
 use rollout::driver::{Dependencies, NoWebhooks, Records, TrafficControl};
 
 use crate::catalog::layout::Scanner;
@@ -52,6 +52,8 @@ pub struct ServerOptions {
     pub default_timeout: Option<Duration>,
     /// The most rows that wait, for models that do not set it.
     pub max_queue_rows: NonZeroUsize,
+    /// The treatment of versions that are added, for models that do not set it.
+    pub new_versions: NewVersions,
     /// The store of labels, pins, splits, rollouts and their history; by default in memory.
     pub store: Arc<dyn Store>,
     /// Conditions at the start that an operator should know of; `GET /health` shows them.
@@ -88,6 +90,7 @@ impl ServerOptions {
             load_timeout: DEFAULT_LOAD_TIMEOUT,
             default_timeout: None,
             max_queue_rows: DEFAULT_MAX_QUEUE_ROWS,
+            new_versions: NewVersions::Serve,
             store: Arc::new(MemoryStore::default()),
             warnings: Vec::new(),
             webhooks: Arc::new(NoWebhooks),
@@ -107,6 +110,7 @@ impl ServerOptions {
                 cores: self.cores,
                 max_queue_rows: self.max_queue_rows,
                 timeout: self.default_timeout,
+                new_versions: self.new_versions,
             },
         }
     }

@@ -1,6 +1,7 @@
 //! A whole server in process: folders change, requests run.
 
 mod bandits;
+mod new_versions;
 mod rollouts;
 mod roots;
 

@@ -71,6 +71,7 @@ impl Repository {
                 cores: NonZeroUsize::MIN,
                 max_queue_rows: NonZeroUsize::MIN,
                 timeout: None,
+                new_versions: contract::NewVersions::Serve,
             },
         };
         scanner.scan(SystemTime::now())
@@ -437,6 +438,7 @@ fn the_age_counts_from_the_last_change() {
             cores: NonZeroUsize::MIN,
             max_queue_rows: NonZeroUsize::MIN,
             timeout: None,
+            new_versions: contract::NewVersions::Serve,
         },
     };
     let ages = |now| -> Vec<_> {

@@ -10,7 +10,10 @@ use std::path::PathBuf;
 
 use api::model::{ImageChannels, ImageLayout, SessionMode};
 use api::split::Traffic;
+use contract::NewVersions;
 use serde::Deserialize;
+
+use crate::loaded_version::Execution;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -21,6 +24,8 @@ pub(crate) struct ModelFile {
     pub(crate) description: Option<String>,
     /// The versions to serve.
     pub(crate) versions: Option<VersionsFile>,
+    /// The treatment of versions that are added.
+    pub(crate) new_versions: Option<NewVersionsFile>,
     /// The engine, when several could open the artifact.
     pub(crate) engine: Option<String>,
     /// Number of instances.
@@ -70,6 +75,26 @@ pub(crate) enum VersionsFile {
     Only(Vec<String>),
 }
 
+/// `new_versions`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NewVersionsFile {
+    /// They answer by default once they are ready.
+    Serve,
+    /// They answer by default only once they were promoted.
+    Wait,
+}
+
+impl From<NewVersionsFile> for NewVersions {
+    fn from(file: NewVersionsFile) -> Self {
+        match file {
+            NewVersionsFile::Serve => Self::Serve,
+            NewVersionsFile::Wait => Self::Wait,
+        }
+    }
+}
+
 /// `execution`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
@@ -81,6 +106,16 @@ pub(crate) enum ExecutionFile {
     Pool,
     /// On the thread of the connection.
     Inline,
+}
+
+impl From<ExecutionFile> for Execution {
+    fn from(file: ExecutionFile) -> Self {
+        match file {
+            ExecutionFile::Auto => Self::Auto,
+            ExecutionFile::Pool => Self::Pool,
+            ExecutionFile::Inline => Self::Inline,
+        }
+    }
 }
 
 /// `batching`.

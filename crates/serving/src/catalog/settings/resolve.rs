@@ -12,15 +12,15 @@ use std::time::Duration;
 use api::model;
 use api::split::Traffic;
 use contract::{
-    Concurrency, ImageChannels, ImageInput, ImageLayout, ImageResize, OutputPostprocessing,
-    SessionMode, Split, Version,
+    Concurrency, ImageChannels, ImageInput, ImageLayout, ImageResize, NewVersions,
+    OutputPostprocessing, SessionMode, Split, Version,
 };
 use stats::assignment::Assigner;
 
 use super::SettingsError;
 use super::file::{
-    BatchingFile, ExecutionFile, ImageFile, ModelFile, NumbersFile, OutputFile, QueueFile,
-    SizeFile, VersionsFile, WarmupFile,
+    BatchingFile, ImageFile, ModelFile, NumbersFile, OutputFile, QueueFile, SizeFile, VersionsFile,
+    WarmupFile,
 };
 use crate::batch::policy::types::QueueLimit;
 use crate::loaded_version::Execution;
@@ -53,6 +53,8 @@ pub(crate) struct SettingsDefaults {
     pub(crate) max_queue_rows: NonZeroUsize,
     /// The time a request may take.
     pub(crate) timeout: Option<Duration>,
+    /// The treatment of versions that are added.
+    pub(crate) new_versions: NewVersions,
 }
 
 /// Selection of the versions to serve.
@@ -97,6 +99,8 @@ pub(crate) struct Warmup {
 pub(crate) struct ModelSettings {
     /// The versions to serve.
     pub(crate) versions: VersionPolicy,
+    /// The treatment of versions that are added.
+    pub(crate) new_versions: NewVersions,
     /// The traffic split, until an operator sets another one.
     pub(crate) traffic: Option<Split>,
     /// Settings of each version; it is loaded again when they change.
@@ -175,7 +179,7 @@ pub(crate) fn resolve(
                 Some(model::SessionMode::Shared) => SessionMode::Shared,
             },
         },
-        execution: execution(file.execution),
+        execution: file.execution.map_or(Execution::Auto, Into::into),
         provider: file.provider,
         options: file.options.unwrap_or_default(),
         warmup: warmup(keys, file.warmup.unwrap_or_default(), &batching)?,
@@ -192,6 +196,7 @@ pub(crate) fn resolve(
     };
     Ok(ModelSettings {
         versions,
+        new_versions: file.new_versions.map_or(defaults.new_versions, Into::into),
         traffic,
         version_settings: Arc::new(version_settings),
     })
@@ -241,14 +246,6 @@ fn check_counts(
         }
     }
     Ok(())
-}
-
-fn execution(file: Option<ExecutionFile>) -> Execution {
-    match file {
-        None | Some(ExecutionFile::Auto) => Execution::Auto,
-        Some(ExecutionFile::Pool) => Execution::Pool,
-        Some(ExecutionFile::Inline) => Execution::Inline,
-    }
 }
 
 fn queue(file: &QueueFile, defaults: &SettingsDefaults) -> QueueLimit {

@@ -33,6 +33,7 @@ fn defaults() -> SettingsDefaults {
         cores: 4.try_into().unwrap(),
         max_queue_rows: 1000.try_into().unwrap(),
         timeout: None,
+        new_versions: contract::NewVersions::Serve,
     }
 }
 

@@ -28,6 +28,7 @@ fn open_with(
         cores: NonZeroUsize::MIN,
         max_queue_rows: NonZeroUsize::MIN,
         timeout: None,
+        new_versions: contract::NewVersions::Serve,
     };
     let file = parse(settings, yaml).unwrap();
     let settings = resolve(file, yaml, &defaults, |_| unreachable!()).unwrap();

@@ -32,6 +32,8 @@ struct DesiredStateRecord {
 #[serde(deny_unknown_fields)]
 struct RoutingOverrideRecord {
     pinned: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default: Option<String>,
     labels: BTreeMap<String, String>,
     split: SplitOverrideRecord,
 }
@@ -110,6 +112,7 @@ impl From<&RoutingOverride> for RoutingOverrideRecord {
         let labels = routing.labels.iter();
         Self {
             pinned: routing.pinned.as_ref().map(Version::to_string),
+            default: routing.default.as_ref().map(Version::to_string),
             labels: labels
                 .map(|(label, version)| (label.clone(), version.to_string()))
                 .collect(),
@@ -130,6 +133,7 @@ impl RoutingOverrideRecord {
         let labels = labels.map(|(label, version)| Ok((label, Version::new(&version)?)));
         Ok(RoutingOverride {
             pinned: self.pinned.as_deref().map(Version::new).transpose()?,
+            default: self.default.as_deref().map(Version::new).transpose()?,
             labels: labels.collect::<Result<_>>()?,
             split: match self.split {
                 SplitOverrideRecord::FromFile => SplitOverride::FromFile,

@@ -81,6 +81,7 @@ impl Operator {
             known: versions.iter().collect(),
             ready: versions.iter().take(2).collect(),
             split: split.as_ref(),
+            default: None,
         };
         match self.desired.after(change(text), &context) {
             Ok(outcome) => {

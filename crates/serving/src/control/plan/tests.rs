@@ -23,6 +23,7 @@ fn settings(text: &str) -> ModelSettings {
         cores: 1.try_into().unwrap(),
         max_queue_rows: 10.try_into().unwrap(),
         timeout: None,
+        new_versions: contract::NewVersions::Serve,
     };
     resolve(file, path, &defaults, |_| unreachable!()).unwrap()
 }

@@ -37,6 +37,7 @@ impl RepositoryState {
             known: found.chain(model.serving.keys()).collect(),
             ready: model.serving.keys().collect(),
             split: model.split.as_deref().map(ActiveSplit::split),
+            default: model.held_default(),
         };
         model.desired.after(change, &context)
     }
@@ -113,8 +114,9 @@ impl RepositoryState {
         let unpinned = models.filter(|(_, model)| model.desired.routing.pinned.is_none());
         unpinned
             .filter_map(|(name, model)| {
-                let (highest, _) = model.serving.last_key_value()?;
-                Some((name.clone(), highest.clone()))
+                let default = model.default.as_ref();
+                let ready = default.filter(|version| model.serving.contains_key(*version))?;
+                Some((name.clone(), ready.clone()))
             })
             .collect()
     }
@@ -170,15 +172,21 @@ impl RepositoryState {
 }
 
 impl Model {
-    /// Determines the split to apply, and the versions that the desired state requires or excludes.
+    /// Determines the split and the setting to apply, and the versions that the desired state requires or excludes.
     pub(super) fn apply_desired_state(&mut self, name: &ModelName) {
         let desired = self.desired_split();
         let current = self.split.as_deref().map(ActiveSplit::split);
         if desired != current {
             self.split = desired.cloned().and_then(|split| activate(name, split));
         }
+        let settings = self.found.as_ref().map(|found| found.settings.as_ref());
+        // A mistake in the file must not move traffic.
+        if let Some(Ok(settings)) = settings {
+            self.new_versions = settings.new_versions;
+        }
         let split = self.split.as_deref().map(ActiveSplit::split);
         self.progress.required = self.desired.required(split);
+        self.require_default();
         let needed = self.needed_by_rollouts();
         self.progress.required.extend(needed);
         let unloaded = self.desired.unloaded.difference(&self.progress.required);
@@ -203,6 +211,7 @@ impl Model {
         let DesiredState { routing, .. } = &self.desired;
         self.with_rollout(RoutingRules {
             pinned: routing.pinned.clone(),
+            default: self.held_default().cloned(),
             labels: routing.labels.clone(),
             split: self.split.clone(),
             generation: self.desired.generation,

@@ -49,6 +49,7 @@ impl TestLoads {
             cores: NonZeroUsize::MIN,
             max_queue_rows: NonZeroUsize::MIN,
             timeout: None,
+            new_versions: contract::NewVersions::Serve,
         };
         let file = parse("", yaml).unwrap();
         let settings = resolve(file, yaml, &defaults, |_| unreachable!()).unwrap();
