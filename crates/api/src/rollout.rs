@@ -52,6 +52,9 @@ pub struct Status {
     pub arms: [ArmStatus; 2],
     /// The conditions that `not_worse` still lacks, while it could change the weight.
     pub missing: Vec<String>,
+    /// What an operator should know; only in the reply to a start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One version of a rollout.

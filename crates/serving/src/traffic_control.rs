@@ -147,6 +147,12 @@ impl TrafficControl for RepositoryTrafficControl {
         Ok(snapshot.table.model(model)?.rules.routing())
     }
 
+    fn default_version(&self, model: &ModelName) -> Option<Version> {
+        let snapshot = self.repository.published.load();
+        let served = snapshot.table.models.get(model)?.latest()?;
+        Some(served.loaded_version.info().version.clone())
+    }
+
     fn traffic(&self, config: &RolloutConfig, weight: f64) -> Result<Box<dyn RolloutTraffic>> {
         let routing = match self.restored.get(&config.id) {
             Some(restored) => restored.clone(),

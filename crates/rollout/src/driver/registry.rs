@@ -9,7 +9,7 @@ mod restored;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::rollout::{AssignedArm, Assignment, LeaderRollout};
+use api::rollout::{AssignedArm, Assignment, LeaderRollout, Status};
 use arc_swap::ArcSwap;
 use contract::{Code, Error, ModelName, OperatorAction, RawJson, Result, RolloutWatch};
 use tokio::sync::{Mutex, oneshot};
@@ -108,6 +108,7 @@ impl Registry {
             RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
         let _only_one = self.starting.lock().await;
         self.check(&config)?;
+        let warnings = self.warnings(&config);
         let now = Clock::start().now();
         let (rollout, actions) = Rollout::start(config, now);
         let record = Record::new(file, actor, now, rollout.progress().clone());
@@ -118,7 +119,27 @@ impl Registry {
         let config = rollout.config();
         traffic.apply().await?;
         tracing::info!(rollout = id, model = %config.model, actor, "started rollout");
-        self.run(rollout, record, actions, traffic, false)
+        let status = self.run(rollout, record, actions, traffic, false)?;
+        with_warnings(status, warnings)
+    }
+
+    /// Returns what an operator should know of a rollout that is about to start.
+    fn warnings(&self, config: &RolloutConfig) -> Vec<String> {
+        let traffic_control = &self.dependencies.traffic_control;
+        let RolloutConfig {
+            model,
+            stable,
+            candidate,
+            ..
+        } = config;
+        match traffic_control.default_version(model) {
+            Some(answering) if answering == *candidate => vec![format!(
+                "candidate `{candidate}` of model `{model}` answered all requests until now; version \
+                 `{stable}` answers them from now on. With `new_versions: wait` in `model.yaml` new \
+                 versions wait for their rollout"
+            )],
+            Some(_) | None => Vec::new(),
+        }
     }
 
     fn check(&self, config: &RolloutConfig) -> Result<()> {
@@ -336,6 +357,19 @@ impl Registry {
             bucket: assigner.bucket_of(unit).into(),
         })
     }
+}
+
+/// Adds warnings to the status of a rollout.
+fn with_warnings(status: RawJson, warnings: Vec<String>) -> Result<RawJson> {
+    if warnings.is_empty() {
+        return Ok(status);
+    }
+    for warning in &warnings {
+        tracing::warn!(warning, "started rollout with a warning");
+    }
+    let parsed = serde_json::from_str::<Status>(status.as_str());
+    let parsed = parsed.map_err(|error| Error::internal(format!("rollout status: {error}")))?;
+    document(&Status { warnings, ..parsed })
 }
 
 /// Builds the error for changes to a model that a rollout controls.

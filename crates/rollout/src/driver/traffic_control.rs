@@ -28,6 +28,9 @@ pub trait TrafficControl: fmt::Debug + Send + Sync {
     /// `model_not_found`.
     fn routing(&self, model: &ModelName) -> Result<Routing>;
 
+    /// Returns the version that answers the requests of a model that name none.
+    fn default_version(&self, model: &ModelName) -> Option<Version>;
+
     /// Creates the traffic of a rollout with this weight of the candidate. It has no effect before
     /// [`RolloutTraffic::apply`], unless the server has applied it since its start because the
     /// rollout was restored.

@@ -40,6 +40,7 @@ impl Rollout {
                 Some(Stage::Shadow | Stage::Step(_)) => missing(&progress.evidence.report(config)),
                 Some(Stage::Promoting | Stage::Soak) | None => Vec::new(),
             },
+            warnings: Vec::new(),
         }
     }
 

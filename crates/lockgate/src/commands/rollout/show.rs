@@ -18,6 +18,8 @@ pub(super) fn status(status: &Status) -> String {
     lines.extend(status.arms.iter().map(arm));
     let missing = status.missing.iter();
     lines.extend(missing.map(|missing| format!("missing: {missing}")));
+    let warnings = status.warnings.iter();
+    lines.extend(warnings.map(|warning| format!("warning: {warning}")));
     lines.join("\n")
 }
 

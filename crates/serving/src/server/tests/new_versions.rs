@@ -1,6 +1,6 @@
 //! Models whose new versions wait.
 
-use contract::NewVersions;
+use contract::{NewVersions, Rollouts};
 
 use super::*;
 
@@ -146,4 +146,22 @@ async fn when_the_answering_version_is_removed_the_one_before_it_answers() {
     repository.remove("a/1");
     server.rescan().await.unwrap();
     assert_eq!(by_default(&server).await, Ok(3.0), "nothing else is left");
+}
+
+#[tokio::test]
+async fn a_rollout_of_a_version_that_answers_already_starts_with_a_warning() {
+    let warnings = async |settings: &str| {
+        let repository = TestRepository::new(&TWO_VERSIONS[..1]);
+        repository.write("a/model.yaml", settings);
+        let server = repository.server().await;
+        add_second(&repository, &server).await;
+        let file = "rollout: {id: r, model: a, stable: 1, candidate: 2}";
+        let started = server.start(file, "ada").await.unwrap();
+        let started: api::rollout::Status = serde_json::from_str(started.as_str()).unwrap();
+        started.warnings
+    };
+    assert_eq!(warnings(WAIT).await, [""; 0]);
+    let warned = warnings("new_versions: serve").await;
+    assert_eq!(warned.len(), 1);
+    assert!(warned[0].contains("candidate `2`"), "{warned:?}");
 }
