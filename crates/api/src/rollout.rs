@@ -33,6 +33,10 @@ pub struct Status {
     /// The index of the step from 0, also while held in it.
     #[schema(required)]
     pub step: Option<usize>,
+    /// The number of steps.
+    #[serde(default)]
+    #[schema(required)]
+    pub n_steps: usize,
     /// The traffic weight of the candidate.
     #[schema(minimum = 0, maximum = 1)]
     pub weight: f64,

@@ -7,6 +7,7 @@
 //! window, and not worse when every blocking metric passes alone. Cold start: unknown, and no data
 //! stays unknown. Recovery: evidence falls again with good blocks.
 
+mod forecast;
 mod metric;
 mod report;
 mod soak;

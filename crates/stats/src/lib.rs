@@ -38,6 +38,20 @@ impl Counts {
         self.events += other.events;
     }
 
+    /// Returns this multiple of the counts, rounded.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a cast saturates, and counts stay far below 2^64"
+    )]
+    pub fn scaled(self, factor: f64) -> Self {
+        let scale = |n: u64| (n as f64 * factor).round() as u64;
+        Self {
+            n: scale(self.n),
+            events: scale(self.events),
+        }
+    }
+
     /// Returns the events per request; `None` without requests.
     #[must_use]
     pub fn rate(self) -> Option<f64> {
@@ -59,6 +73,15 @@ impl ArmCounts {
     pub fn add(&mut self, other: Self) {
         self.stable.add(other.stable);
         self.candidate.add(other.candidate);
+    }
+
+    /// Returns this multiple of the counts, rounded.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self {
+            stable: self.stable.scaled(factor),
+            candidate: self.candidate.scaled(factor),
+        }
     }
 
     /// Returns the candidate's share of the requests; 0 without requests.

@@ -35,6 +35,14 @@ impl NonInferiorityTest {
         ln_mean_exp(&self.log_ratios)
     }
 
+    /// Returns the evidence of this multiple of the same counts.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self {
+            log_ratios: self.log_ratios.map(|ratio| ratio * factor),
+        }
+    }
+
     /// Adds a block; `ratio` is the odds ratio that counts as worse.
     pub fn add_block(&mut self, block: ArmCounts, ratio: f64) {
         let share = share_at_odds_ratio(block.candidate_share(), ratio);

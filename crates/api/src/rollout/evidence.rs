@@ -81,6 +81,11 @@ pub struct MetricReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub ln_not_worse_limit: Option<f64>,
+    /// About the number of requests to the candidate, or of shadow requests, that the metric still
+    /// needs for "not worse", if the rates stay as they are; left out when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub further_requests: Option<u64>,
     /// The difference of rates, when it has a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -9,6 +9,7 @@ use stats::output_bins::OutputBins;
 use stats::sprt::Sprt;
 use stats::{ArmCounts, Counts};
 
+use super::forecast::further_requests;
 use super::{MetricBlock, Pairs, TUNED_FOR, Window};
 use crate::config::{Metric, MetricKind, RolloutConfig, ShareRule};
 
@@ -129,6 +130,11 @@ impl MetricEvidence {
 
     /// Returns whether the metric alone is "not worse".
     pub(super) fn passes(&self, config: &RolloutConfig, kind: &MetricKind) -> bool {
+        self.passes_at(1.0, config, kind)
+    }
+
+    /// Returns whether the metric would be "not worse" with this multiple of its counts.
+    fn passes_at(&self, factor: f64, config: &RolloutConfig, kind: &MetricKind) -> bool {
         match (self, kind) {
             (
                 Self::Share {
@@ -137,13 +143,29 @@ impl MetricEvidence {
                 MetricKind::Share(rule),
             ) => {
                 let limits = ShareLimits::of(rule, config.beta);
-                limits.ratio_passes(not_worse) || limits.difference_passes(*arms)
+                limits.ratio_passes(&not_worse.scaled(factor))
+                    || limits.difference_passes(arms.scaled(factor))
             }
             (Self::ShadowDiffers { pairs, .. }, MetricKind::ShadowDiffers { max_rate }) => {
-                shadow_sequence(config).is_at_most(*max_rate, *pairs)
+                shadow_sequence(config).is_at_most(*max_rate, pairs.scaled(factor))
             }
             _ => false,
         }
+    }
+
+    /// Returns about how many more requests to the candidate, or shadow pairs, the metric needs
+    /// until it is "not worse", if the rates stay as they are; `None` when that is not known.
+    pub(super) fn further_requests(
+        &self,
+        config: &RolloutConfig,
+        kind: &MetricKind,
+    ) -> Option<u64> {
+        let n = match self {
+            Self::Share { arms, .. } => arms.candidate.n,
+            Self::ShadowDiffers { pairs, .. } => pairs.n,
+            Self::OutputBins(_) | Self::Feedback { .. } => return None,
+        };
+        further_requests(n, |factor| self.passes_at(factor, config, kind))
     }
 }
 

@@ -57,16 +57,19 @@ pub fn missing(report: &Report) -> Vec<String> {
 
 fn missing_of_metric(metric: &MetricReport) -> String {
     let name = &metric.name;
-    let ratio = metric.ln_not_worse.zip(metric.ln_not_worse_limit);
-    let ratio = ratio.map(|(value, limit)| format!("ln_not_worse {value:.2} of {limit:.2}"));
-    let difference = metric.abs.map(|abs| {
-        let (difference, limit) = (abs.upper - abs.lower, abs.limit);
-        format!("difference up to {difference:.4} of {limit:.4}")
-    });
-    let parts: Vec<_> = [ratio, difference].into_iter().flatten().collect();
-    match parts.is_empty() {
-        true => format!("{name}: the confidence interval of the rate exceeds its limit"),
-        false => format!("{name}: {}", parts.join(", or ")),
+    let requests = match metric.arms.stable {
+        Some(_) => "requests to the candidate",
+        // Only shadow pairs are not compared with another arm.
+        None => "shadow requests",
+    };
+    let is_empty = metric
+        .arms
+        .candidate
+        .is_none_or(|candidate| candidate.n == 0);
+    match metric.further_requests {
+        Some(n) => format!("{name}: needs about {n} more {requests}"),
+        None if is_empty => format!("{name}: has counted no {requests} yet"),
+        None => format!("{name}: would not pass at the rates so far"),
     }
 }
 
@@ -94,6 +97,10 @@ fn metric_report(
         ln_worse_step: step,
         ln_not_worse: None,
         ln_not_worse_limit: None,
+        further_requests: match metric.action {
+            MetricAction::Block => evidence.further_requests(config, &metric.kind),
+            MetricAction::Hold | MetricAction::Report => None,
+        },
         abs: None,
         distance: None,
         effect: None,

@@ -44,7 +44,7 @@ fn the_report_has_the_numbers_of_the_reference() {
     let missing = missing(&evidence.report(&config));
     assert_eq!(
         missing,
-        ["errors: ln_not_worse 3.46 of 3.69, or difference up to 0.0085 of 0.0050"]
+        ["errors: needs about 61 more requests to the candidate"]
     );
 }
 

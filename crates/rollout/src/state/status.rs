@@ -26,6 +26,7 @@ impl Rollout {
                 Some(Stage::Step(step)) => Some(step),
                 Some(Stage::Shadow | Stage::Promoting | Stage::Soak) | None => None,
             },
+            n_steps: config.steps.len(),
             weight,
             generation: progress.generation,
             epoch: progress.epoch,

@@ -2,7 +2,7 @@
 
 mod evidence;
 
-use api::rollout::{ArmStatus, Status, Transition};
+use api::rollout::{ArmStatus, RolloutState, Status, Transition};
 use jiff::{Timestamp, Unit};
 
 use crate::commands::table::table;
@@ -24,13 +24,35 @@ pub(super) fn status(status: &Status) -> String {
 }
 
 pub(super) fn headline(status: &Status) -> String {
-    let reason = status.reason.as_ref();
-    let reason = reason.map_or(String::new(), |reason| format!(" ({reason})"));
     let since = age(&status.since).map_or(String::new(), |age| format!(" for {age}"));
     format!(
-        "{} of {}: {}{reason}{since}, verdict {}, generation {}",
-        status.id, status.model, status.state, status.verdict, status.generation,
+        "{} of {}: {}{since}\nverdict {}, generation {}",
+        status.id,
+        status.model,
+        state(status),
+        status.verdict,
+        status.generation,
     )
+}
+
+/// Formats the state with the step and the reason, such as `step 2 of 3 (20 %)` or
+/// `held in step 2 of 3 (20 %): operator`.
+fn state(status: &Status) -> String {
+    let name = status.state;
+    let step = status.step.filter(|_| status.n_steps > 0);
+    let step = step.map(|step| {
+        let (number, n_steps, weight) = (step + 1, status.n_steps, percent(status.weight));
+        format!("step {number} of {n_steps} ({weight})")
+    });
+    let state = match (name, step) {
+        (RolloutState::Step, Some(step)) => step,
+        (_, Some(step)) => format!("{name} in {step}"),
+        (_, None) => name.to_string(),
+    };
+    match &status.reason {
+        Some(reason) => format!("{state}: {reason}"),
+        None => state,
+    }
 }
 
 fn arm(arm: &ArmStatus) -> String {
@@ -45,19 +67,15 @@ fn arm(arm: &ArmStatus) -> String {
 
 /// Formats a table with one line for each rollout.
 pub(super) fn list(rollouts: &[Status]) -> String {
-    let header = [
-        "rollout", "model", "state", "weight", "verdict", "since", "reason",
-    ];
-    let mut rows = table(&header);
+    let mut rows = table(&["rollout", "model", "state", "weight", "verdict", "for"]);
     for status in rollouts {
         rows.add_row([
             status.id.clone(),
             status.model.clone(),
-            status.state.to_string(),
+            state(status),
             percent(status.weight),
             status.verdict.to_string(),
-            status.since.clone(),
-            status.reason.clone().unwrap_or_default(),
+            age(&status.since).unwrap_or_default(),
         ]);
     }
     rows.to_string()
@@ -68,7 +86,13 @@ pub(super) fn transitions(transitions: &[Transition]) -> String {
     let mut rows = table(&["at", "from", "to", "reason", "actor"]);
     for made in transitions {
         let (from, to) = (made.from.as_str(), made.to.as_str());
-        rows.add_row([&made.at, from, to, &made.reason, &made.actor]);
+        rows.add_row([
+            &to_the_second(&made.at),
+            from,
+            to,
+            &made.reason,
+            &made.actor,
+        ]);
     }
     rows.to_string()
 }
@@ -83,7 +107,14 @@ pub(super) fn transition(made: &Transition) -> String {
         actor,
         ..
     } = made;
+    let at = to_the_second(at);
     format!("{at}  {from} -> {to}: {reason} ({actor})")
+}
+
+/// Cuts the fraction of a timestamp; another text stays as it is.
+fn to_the_second(timestamp: &str) -> String {
+    let parsed = timestamp.parse::<Timestamp>();
+    parsed.map_or_else(|_| timestamp.to_owned(), |time| format!("{time:.0}"))
 }
 
 /// Draws a bar of whole and half blocks, with dots for the rest.

@@ -17,6 +17,7 @@ fn the_status_has_the_shape_of_the_reference() {
         "model": "m",
         "state": "step",
         "step": 0,
+        "n_steps": 2,
         "weight": 0.05,
         "generation": 3,
         "epoch": 1,
@@ -27,7 +28,7 @@ fn the_status_has_the_shape_of_the_reference() {
             {"name": "stable", "version": "1", "weight": 0.95},
             {"name": "candidate", "version": "2", "weight": 0.05},
         ],
-        "missing": ["errors: ln_not_worse 0.23 of 3.69, or difference up to 0.3143 of 0.0050"],
+        "missing": ["errors: needs about 620 more requests to the candidate"],
     });
     assert_eq!(status(&scenario), expected);
 }

@@ -1,8 +1,11 @@
-//! Formats the evidence of a rollout: every number with its limit.
+//! Formats the evidence of a rollout in numbers for people.
+//!
+//! Decision: evidence is shown as its share of the limit at which it decides, because logarithms say
+//! nothing to a reader; `--json` has them. A table fits in 80 columns.
 
+use api::rollout::Verdict;
 use api::rollout::{
-    ArmReport, DifferenceReport, GuardReport, MetricAction, MetricReport, RolloutReport,
-    ShadowReport,
+    ArmReport, GuardReport, MetricAction, MetricReport, RolloutReport, ShadowReport,
 };
 use serde_json::Value;
 
@@ -13,54 +16,51 @@ use crate::commands::table::table;
 pub(in super::super) fn evidence(report: &RolloutReport) -> String {
     let evidence = &report.evidence;
     let limits = evidence.limits;
-    let mut rows = table(&[
-        "metric",
-        "stable",
-        "candidate",
-        "worse, since start",
-        "since step",
-        "not worse",
-        "verdict",
-    ]);
+    // The window in which the evidence is nearer to its limit.
+    let worse = |start: f64, step: f64| {
+        let start = share(start, limits.ln_worse_start);
+        percent_of_limit(start.max(share(step, limits.ln_worse_step)))
+    };
+    let mut rows = table(&["metric", "stable", "candidate", "worse", "not worse"]);
     for metric in &evidence.metrics {
         rows.add_row([
             name(metric),
             arm(metric.arms.stable),
             arm(metric.arms.candidate),
-            score(metric.ln_worse_start, limits.ln_worse_start),
-            score(metric.ln_worse_step, limits.ln_worse_step),
+            worse(metric.ln_worse_start, metric.ln_worse_step),
             not_worse(metric),
-            metric.verdict.to_string(),
         ]);
     }
-    rows.add_row([
-        "together".to_owned(),
-        String::new(),
-        String::new(),
-        score(evidence.combined.ln_start, limits.ln_worse_start),
-        score(evidence.combined.ln_step, limits.ln_worse_step),
-        String::new(),
-        String::new(),
-    ]);
-    let mut lines = vec![rows.to_string()];
-    let split = score(evidence.srm.ln_e, evidence.srm.limit);
-    lines.push(format!("split: ln E {split}"));
+    let combined = evidence.combined;
+    let combined = worse(combined.ln_start, combined.ln_step);
+    let mut lines = vec![
+        rows.to_string(),
+        format!("rolled back at 100 % of the evidence for \"worse\": {combined} so far"),
+    ];
+    let mismatch = share(evidence.srm.ln_e, evidence.srm.limit);
+    lines.push(format!(
+        "units that do not follow the weights: {} of the evidence for a hold",
+        percent_of_limit(mismatch)
+    ));
     let soak = report.soak.and_then(|soak| Some((soak.ln_d?, soak.limit)));
-    lines.extend(soak.map(|(ln_d, limit)| format!("soak: ln D {}", score(ln_d, limit))));
+    lines.extend(soak.map(|(ln_d, limit)| {
+        let reached = percent_of_limit(share(ln_d, limit));
+        format!("soak: {reached} of the evidence for a rollback")
+    }));
     lines.extend(report.shadow.as_ref().map(shadow));
     if !report.guards.is_empty() {
         let guards: Vec<_> = report.guards.iter().map(guard).collect();
-        lines.push(format!("guards: {}", guards.join(", ")));
+        lines.push(format!("guards: {}", guards.join("\n        ")));
     }
     lines.join("\n")
 }
 
-/// Returns the name of a metric, with its action unless that is `block`.
+/// Returns the name of a metric, with its action below unless that is `block`.
 fn name(metric: &MetricReport) -> String {
     match metric.action {
         MetricAction::Block => metric.name.clone(),
         action @ (MetricAction::Hold | MetricAction::Report) => {
-            format!("{} ({action})", metric.name)
+            format!("{}\n({action} only)", metric.name)
         }
     }
 }
@@ -78,7 +78,8 @@ fn arm(arm: Option<ArmReport>) -> String {
     };
     // Without events the value is a mean, not a rate.
     let shown = match (value, events) {
-        (None, _) => return format!("none of {n}"),
+        (None, _) if n == 0 => return "none yet".to_owned(),
+        (None, _) => return n.to_string(),
         (Some(value), Some(_)) => percent(value),
         (Some(value), None) => format!("{value:.4}"),
     };
@@ -90,33 +91,30 @@ fn arm(arm: Option<ArmReport>) -> String {
     }
 }
 
-/// Formats a score with its limit, such as `-2.35 of 7.60`; empty for the logarithm of 0.
-fn score(score: f64, limit: f64) -> String {
-    match score.is_finite() {
-        true => format!("{score:.2} of {limit:.2}"),
-        false => String::new(),
-    }
+/// Returns the share of a limit that a score has reached, from 0 to 1. Scores are logarithms; a
+/// negative one speaks for the opposite.
+fn share(score: f64, limit: f64) -> f64 {
+    (score / limit).clamp(0.0, 1.0)
 }
 
-/// Formats the evidence for `not_worse`: by ratio, by difference or by distance, each with its
-/// limit.
+fn percent_of_limit(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// Formats the verdict of a metric, or what it needs for `not_worse`.
 fn not_worse(metric: &MetricReport) -> String {
-    let ratio = metric.ln_not_worse.zip(metric.ln_not_worse_limit);
-    let ratio = ratio.map(|(value, limit)| score(value, limit));
-    let difference = |difference: DifferenceReport| {
-        let DifferenceReport {
-            upper,
-            lower,
-            limit,
-            ..
-        } = difference;
-        format!("+{} of {}", percent(upper - lower), percent(limit))
-    };
-    let distance = metric.distance;
-    let distance = distance.map(|distance| format!("distance {distance:.2}"));
-    let all = [ratio, metric.abs.map(difference), distance];
-    let all: Vec<_> = all.into_iter().flatten().collect();
-    all.join("\n")
+    match (metric.verdict, metric.action) {
+        (Verdict::NotWorse, _) => "yes".to_owned(),
+        (Verdict::Worse, _) => "no".to_owned(),
+        (Verdict::Unknown, MetricAction::Block) => match metric.further_requests {
+            Some(n) => format!("about {n} more\nrequests needed"),
+            None => "unknown".to_owned(),
+        },
+        (Verdict::Unknown, MetricAction::Hold | MetricAction::Report) => {
+            let distance = metric.distance;
+            distance.map_or(String::new(), |distance| format!("distance {distance:.2}"))
+        }
+    }
 }
 
 fn shadow(shadow: &ShadowReport) -> String {
@@ -128,5 +126,6 @@ fn shadow(shadow: &ShadowReport) -> String {
 }
 
 fn guard(guard: &GuardReport) -> String {
-    format!("{} {} of {}", guard.name.as_str(), guard.count, guard.limit)
+    let GuardReport { name, count, limit } = guard;
+    format!("{} {count} of {limit}", name.as_str())
 }

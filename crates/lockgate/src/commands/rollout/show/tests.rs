@@ -1,3 +1,4 @@
+use api::rollout::{RolloutReport, SoakReport};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -9,14 +10,14 @@ fn read<T: DeserializeOwned>(document: Value) -> T {
 
 fn step() -> Value {
     json!({
-        "id": "churn-v8", "model": "churn", "state": "step", "step": 2, "weight": 0.1,
+        "id": "churn-v8", "model": "churn", "state": "step", "step": 2, "n_steps": 5, "weight": 0.1,
         "generation": 41, "epoch": 1, "since": "2999-01-02T03:04:05Z", "reason": null,
         "verdict": "unknown",
         "arms": [
             {"name": "stable", "version": "7", "weight": 0.9},
             {"name": "candidate", "version": "8", "weight": 0.1},
         ],
-        "missing": ["errors: ln_not_worse 3.46 of 3.69"],
+        "missing": ["errors: needs about 66 more requests to the candidate"],
     })
 }
 
@@ -27,7 +28,7 @@ fn numbers() -> Value {
             {
                 "name": "errors", "action": "block", "verdict": "unknown",
                 "ln_worse_start": -2.349, "ln_worse_step": -2.349,
-                "ln_not_worse": 3.4624, "ln_not_worse_limit": 3.6889,
+                "ln_not_worse": 3.4624, "ln_not_worse_limit": 3.6889, "further_requests": 66,
                 "abs": {"upper": 0.01114, "lower": 0.00266, "limit": 0.005, "ok": false},
                 "arms": {
                     "stable": {"n": 9000, "events": 45, "value": 0.005, "ci": [0.00266, 0.00821]},
@@ -54,10 +55,11 @@ fn numbers() -> Value {
 #[test]
 fn a_status_has_weights_as_bars_and_what_is_missing() {
     let expected = "\
-churn-v8 of churn: step, verdict unknown, generation 41
+churn-v8 of churn: step 3 of 5 (10 %)
+verdict unknown, generation 41
 stable         7  █████████████████████▌·· 90 %
 candidate      8  ██▌····················· 10 %
-missing: errors: ln_not_worse 3.46 of 3.69";
+missing: errors: needs about 66 more requests to the candidate";
     assert_eq!(status(&read(step())), expected);
 }
 
@@ -68,14 +70,12 @@ fn every_number_stands_beside_its_limit() {
         "0.5 % of 9000",
         "0.27 % to 0.82 %",
         "0 % to 1.11 %",
-        "-2.35 of 7.60",
-        "-2.35 of 9.21",
-        "3.46 of 3.69",
-        "+0.85 % of 0.5 %",
-        "reward (report)",
+        "about 66 more",
+        "(report only)",
         "1.2500 of 3",
-        "none of 0",
-        "split: ln E -2.32 of 6.91",
+        "none yet",
+        "for \"worse\": 0 % so far",
+        "the weights: 0 % of",
         "shadow requests: 500 compared, 2 differ, 4 dropped",
         "guards: nan_output 0 of 1",
     ];
@@ -85,12 +85,38 @@ fn every_number_stands_beside_its_limit() {
         .collect();
     assert!(missing.is_empty(), "{missing:?} in\n{shown}");
     assert!(!shown.contains("soak"), "{shown}");
+    let widest = shown.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{widest:?}\n{shown}");
+}
+
+#[test]
+fn evidence_is_a_share_of_the_limit_at_which_it_decides() {
+    let mut report: RolloutReport = read(numbers());
+    report.evidence.combined.ln_step = 4.6;
+    report.soak = Some(SoakReport {
+        ln_d: Some(20.0),
+        limit: 7.6,
+    });
+    let shown = evidence(&report);
+    for part in ["for \"worse\": 50 % so far", "soak: 100 % of the evidence"] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+}
+
+#[test]
+fn states_have_their_step_and_their_reason() {
+    let mut status: Status = read(step());
+    assert_eq!(state(&status), "step 3 of 5 (10 %)");
+    (status.state, status.reason) = (RolloutState::Held, Some("operator".to_owned()));
+    assert_eq!(state(&status), "held in step 3 of 5 (10 %): operator");
+    (status.state, status.step) = (RolloutState::RolledBack, None);
+    assert_eq!(state(&status), "rolled_back: operator");
 }
 
 #[test]
 fn a_transition_is_a_line() {
     let transition_json = json!({
-        "at": "2026-01-02T03:04:05Z", "from": "step", "to": "rolled_back",
+        "at": "2026-01-02T03:04:05.678Z", "from": "step", "to": "rolled_back",
         "reason": "worse since the start", "actor": "lockgate", "generation": 5,
         "evidence": numbers(),
     });

@@ -18,7 +18,6 @@ pub(super) struct Screen {
     table: Option<ProgressBar>,
     status: Option<Status>,
     evidence: Option<RolloutReport>,
-    last_transition: String,
     note: String,
 }
 
@@ -30,19 +29,17 @@ impl Screen {
             table: is_live.then(table),
             status: None,
             evidence: None,
-            last_transition: String::new(),
             note: String::new(),
         }
     }
 
     /// Prints a transition as a permanent line.
-    pub(super) fn print_transition(&mut self, transition: &Transition) -> Result<()> {
+    pub(super) fn print_transition(&self, transition: &Transition) -> Result<()> {
         let line = show::transition(transition);
         match &self.table {
             Some(table) => table.println(&line),
             None => output::line(&line)?,
         }
-        self.last_transition = line;
         Ok(())
     }
 
@@ -77,13 +74,8 @@ impl Screen {
         };
         let mut parts: Vec<_> = self.status.iter().map(show::status).collect();
         parts.extend(self.evidence.as_ref().map(show::evidence));
-        for (name, line) in [
-            ("last transition", &self.last_transition),
-            ("note", &self.note),
-        ] {
-            if !line.is_empty() {
-                parts.push(format!("{name}: {line}"));
-            }
+        if !self.note.is_empty() {
+            parts.push(format!("note: {}", self.note));
         }
         table.set_message(parts.join("\n"));
         table.tick();
