@@ -13,7 +13,7 @@ use crate::connection::{Connection, send};
 use crate::{Address, Error, Events, Result, TlsConnector};
 
 /// The hint of the command line when no server answers.
-const HINT: &str = "; choose another one with `--url`";
+const HINT: &str = "; choose another one with `--url` or `LOCKGATE_URL`";
 
 /// The timeout of one call. Loading a large model takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -32,15 +32,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client of the server at an address such as `http://127.0.0.1:8000` or
-    /// `https://models.example`. A server with HTTPS needs a certificate of an authority of the
+    /// Creates a client of the server at an address such as `http://127.0.0.1:8000`,
+    /// `127.0.0.1:8000`, which is the same, or `https://models.example`. A server with HTTPS needs a certificate of an authority of the
     /// system.
     ///
     /// # Errors
     /// When the address is malformed.
     pub fn new(url: &str) -> Result<Self> {
         let example = "http://127.0.0.1:8000";
-        let address = Address::parse(url, example)?;
+        let address = match url.contains("://") {
+            true => Address::parse(url, example)?,
+            false => Address::parse(&format!("http://{url}"), example)?,
+        };
         if !address.path.trim_end_matches('/').is_empty() {
             let message = format!("expected an address such as `{example}`, got `{url}`");
             return Err(Error::Address(message));
@@ -197,7 +200,12 @@ mod tests {
             ("http://models.example", Some("models.example:80")),
             ("http://[::1]:8000", Some("[::1]:8000")),
             ("https://models.example", Some("models.example:443")),
-            ("127.0.0.1:8000", None),
+            ("127.0.0.1:8000", Some("127.0.0.1:8000")),
+            ("localhost:9", Some("localhost:9")),
+            ("[::1]:8000", Some("[::1]:8000")),
+            ("ftp://a:1", None),
+            ("a/b", None),
+            ("", None),
             ("http://", None),
             ("http://a/b", None),
         ];
@@ -220,7 +228,7 @@ mod tests {
         let error = error.call(Method::GET, "/", None).unwrap_err().to_string();
         assert_eq!(
             error,
-            "no server answers at `127.0.0.1:1`; choose another one with `--url`"
+            "no server answers at `127.0.0.1:1`; choose another one with `--url` or `LOCKGATE_URL`"
         );
     }
 }

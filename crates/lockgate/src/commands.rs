@@ -1,6 +1,7 @@
 //! The sub-commands, one file each.
 
 mod compare;
+mod connect;
 mod demo;
 mod doctor;
 mod models;
@@ -32,10 +33,10 @@ pub(crate) fn run(command_line: CommandLine) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(arguments, &environment),
         Command::Config(arguments) => settings::print(&arguments, &environment),
         Command::Doctor(arguments) => doctor::run(&arguments, &environment),
-        Command::Models(arguments) => models::run(&arguments),
-        Command::Traffic(arguments) => traffic::run(&arguments),
-        Command::Compare(arguments) => compare::run(&arguments),
-        Command::Rollout(arguments) => return rollout::run(&arguments),
+        Command::Models(arguments) => models::run(&arguments, &environment),
+        Command::Traffic(arguments) => traffic::run(&arguments, &environment),
+        Command::Compare(arguments) => compare::run(&arguments, &environment),
+        Command::Rollout(arguments) => return rollout::run(&arguments, &environment),
         Command::Runtime(arguments) => runtime::run(arguments, &environment),
         Command::Completions { shell } => {
             let mut command = CommandLine::command();

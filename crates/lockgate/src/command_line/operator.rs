@@ -8,14 +8,10 @@ use clap::{Args, Subcommand};
 /// The address of the server, and the format of its answer.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArguments {
-    /// The address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8000",
-        global = true
-    )]
-    pub(crate) url: String,
+    /// The address of the server; `http://` may be left out
+    /// [env: LOCKGATE_URL] [default: http://127.0.0.1:8000]
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) url: Option<String>,
     /// Print JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use api::comparison::ComparisonReport;
-use client::{Client, Method};
+use client::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use self::data::Data;
 use crate::command_line::CompareArguments;
+use crate::commands::connect::connect;
 use crate::commands::reply::read;
+use crate::config::Environment;
 use crate::output;
 
 /// The interval between two frames of the spinner: ten frames a second look smooth.
@@ -25,9 +27,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// # Errors
 /// When the data cannot be read, the server cannot be reached or refuses, or the page cannot be
 /// written.
-pub(crate) fn run(arguments: &CompareArguments) -> Result<()> {
+pub(crate) fn run(arguments: &CompareArguments, environment: &Environment) -> Result<()> {
     let (body, waiting_for) = body(arguments)?;
-    let client = Client::new(&arguments.server.url)?;
+    let client = connect(&arguments.server, environment)?;
     let spinner = spinner(waiting_for);
     let answer = client.call(Method::POST, "/api/compare", Some(&body));
     spinner.finish_and_clear();

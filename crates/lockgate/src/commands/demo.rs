@@ -126,34 +126,42 @@ fn greeting(address: SocketAddr, config: &Config, models: &Path) -> String {
         "
 Try it (in another terminal):
 
-  # an 8x8 scan of a digit as numbers, answered by the latest version
-  curl http://{address}/predict --json @{data}/digits-request.json
+An 8x8 scan of a digit as numbers, answered by the latest version:
+  curl http://{address}/predict --json '@{data}/digits-request.json'
 
-  # the same by version 1
-  curl http://{address}/models/digits/versions/1/predict --json @{data}/digits-request.json
+The same by version 1:
+  curl http://{address}/models/digits/versions/1/predict --json '@{data}/digits-request.json'
 
-  # a picture of a seven
-  curl 'http://{address}/predict/image?model=digits-image' --form file=@{data}/digits-png/7-005.png
+A picture of a seven:
+  curl 'http://{address}/predict/image?model=digits-image' --form 'file=@{data}/digits-png/7-005.png'
 
-  # string labels
+String labels:
   curl http://{address}/models/iris/predict --json '{{\"data\": [[5.1, 3.5, 1.4, 0.2]]}}'
 
-  # several requests in one call
+Several requests in one call:
   curl http://{address}/predict/batch --json '{{\"requests\": [
     {{\"model\": \"iris\", \"data\": [[6.2, 2.9, 4.3, 1.3]]}},
     {{\"model\": \"iris\", \"data\": [[1, 2]]}}]}}'
 
-  # the Open Inference Protocol of Triton and KServe clients (gRPC is on the same port)
-  curl http://{address}/v2/models/digits/infer --json @{data}/digits-infer-request.json
+The Open Inference Protocol of Triton and KServe clients (gRPC is on the same port):
+  curl http://{address}/v2/models/digits/infer --json '@{data}/digits-infer-request.json'
 
-  # models, health and metrics
+Models, health and metrics:
   curl http://{address}/models
   curl http://{address}/health
   curl http://{address}/metrics
 
 The API is documented at http://{address}/docs
 The models are in {}; changes there are served within seconds.
+{}
 Ctrl-C stops the server.",
-        models.display()
+        models.display(),
+        match config.is_model_control_enabled {
+            true => {
+                "Model control is on, unlike in `lockgate serve`: clients may load, unload and \
+                 change models."
+            }
+            false => "Model control is off: clients cannot change models.",
+        }
     )
 }

@@ -2,23 +2,25 @@
 
 use anyhow::Result;
 use api::history::History;
-use api::model::ModelList;
+use api::model::{Model, ModelList};
 use client::{Client, Method, path_segment};
 use comfy_table::Table;
 use serde_json::{Value, json};
 
 use crate::command_line::{ModelsArguments, ModelsCommand};
+use crate::commands::connect::connect;
 use crate::commands::reply::read;
 use crate::commands::table::table;
 use crate::commands::traffic::show_routing;
+use crate::config::Environment;
 use crate::output;
 
 /// Runs a sub-command.
 ///
 /// # Errors
 /// When the server cannot be reached or refuses.
-pub(crate) fn run(arguments: &ModelsArguments) -> Result<()> {
-    let client = Client::new(&arguments.server.url)?;
+pub(crate) fn run(arguments: &ModelsArguments, environment: &Environment) -> Result<()> {
+    let client = connect(&arguments.server, environment)?;
     let answer = call(&client, &arguments.command)?;
     if arguments.server.json {
         output::line(format_args!("{answer:#}"))?;
@@ -93,9 +95,9 @@ fn call(client: &Client, command: &ModelsCommand) -> client::Result<Value> {
     }
 }
 
-/// Formats one line for each version.
+/// Formats one line for each version, and for each model without versions.
 fn model_table(list: &ModelList) -> Table {
-    let mut rows = table(&["model", "version", "state", "labels", "answers by default"]);
+    let mut rows = table(&["model", "version", "state", "default", "labels", "reason"]);
     for model in &list.models {
         for version in &model.versions {
             let number = &version.version;
@@ -104,17 +106,31 @@ fn model_table(list: &ModelList) -> Table {
                 .filter(|(_, labelled)| *labelled == number)
                 .map(|(label, _)| label.as_str())
                 .collect();
-            let is_default = model.latest.as_ref() == Some(number);
             rows.add_row([
-                model.name.as_str(),
+                &*model.name,
                 number,
                 &version.state.to_string(),
+                default_word(model, number),
                 &names.join(", "),
-                if is_default { "yes" } else { "" },
+                &version.reason,
             ]);
+        }
+        let reason = model.reason.as_deref().unwrap_or_default();
+        // The reason of a model that is not ready repeats those of its versions.
+        if model.versions.is_empty() || (model.ready && !reason.is_empty()) {
+            rows.add_row([&model.name, "", "", "", "", reason]);
         }
     }
     rows
+}
+
+/// Returns what a version is for requests that name none.
+fn default_word(model: &Model, version: &String) -> &'static str {
+    match (&model.pinned, &model.latest) {
+        (Some(pinned), _) if pinned == version => "pinned",
+        (_, Some(latest)) if latest == version => "yes",
+        _ => "",
+    }
 }
 
 /// Formats one line for each change.

@@ -6,20 +6,22 @@ mod results;
 use anyhow::{Result, bail};
 use api::routing::{ArmReport, Routing};
 use api::split::{Bandit, BanditRule, Traffic};
-use client::{Client, Method, path_segment};
+use client::{Method, path_segment};
 use contract::UnitSource;
 use serde_json::{Map, Value, json};
 
 use crate::command_line::{ArmArgument, RuleArguments, TrafficArguments, TrafficCommand};
+use crate::commands::connect::connect;
 use crate::commands::reply::read;
 use crate::commands::table::table;
+use crate::config::Environment;
 use crate::output;
 
 /// Runs a sub-command.
 ///
 /// # Errors
 /// When the server cannot be reached or refuses, or the arguments are invalid.
-pub(crate) fn run(arguments: &TrafficArguments) -> Result<()> {
+pub(crate) fn run(arguments: &TrafficArguments, environment: &Environment) -> Result<()> {
     let (method, model, body) = match &arguments.command {
         TrafficCommand::Show { model } => (Method::GET, model, None),
         TrafficCommand::Clear { model } => (Method::DELETE, model, None),
@@ -46,7 +48,7 @@ pub(crate) fn run(arguments: &TrafficArguments) -> Result<()> {
             return assign::run(arms, rule, units, arguments.server.json);
         }
     };
-    let client = Client::new(&arguments.server.url)?;
+    let client = connect(&arguments.server, environment)?;
     let path = format!("/api/models/{}/traffic", path_segment(model));
     let answer = client.call(method, &path, body.as_ref())?;
     match arguments.server.json {

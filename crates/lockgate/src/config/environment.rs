@@ -41,6 +41,13 @@ impl Environment {
             .filter(|path| path != Path::new(""))
     }
 
+    /// Returns the value of a variable as text; an empty one counts as not set.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        let found = self.variables.iter().find(|(known, _)| known == name);
+        let text = found.and_then(|(_, value)| value.to_str());
+        text.filter(|text| !text.is_empty())
+    }
+
     /// Returns the settings among the variables, as setting name and text.
     ///
     /// An orchestrator describes a service called `lockgate` by variables such as

@@ -175,11 +175,12 @@ fn unknown_variables(environment: &Environment) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Returns whether a variable has another use: the path of the configuration file, the Python of
-/// our tests, or the description of a service named `lockgate` by an orchestrator.
+/// Returns whether a variable has another use: the path of the configuration file, the address of
+/// the server for clients, the Python of our tests, or the description of a service named
+/// `lockgate` by an orchestrator.
 fn is_known_elsewhere(key: &str) -> bool {
     let is_service = key.starts_with("service_") || key.starts_with("port_");
-    matches!(key, "config" | "python") || is_service
+    matches!(key, "config" | "url" | "python") || is_service
 }
 
 /// Converts the text of a variable to YAML. A list of paths is written with colons, like a search

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use crate::documents::expanded_lines;
 use crate::http::{get, post_json};
 use crate::process::{Lockgate, examples, lockgate};
 
@@ -135,16 +136,19 @@ fn serve_ends_with_the_reason_when_nothing_can_be_served() {
 #[test]
 fn every_line_that_the_demo_prints_works() {
     let server = Lockgate::start(&["demo".to_owned()], "Ctrl-C");
-    let lines: Vec<_> = server.greeting.lines().map(str::trim).collect();
-    let script = lines
-        .iter()
-        .position(|line| line.starts_with("# an 8x8"))
-        .unwrap();
-    let script = lines[script..].join("\n");
-    let (script, _) = script.split_once("The API is documented").unwrap();
+    let lines = server.greeting.lines();
+    let script: Vec<_> = lines.filter(|line| line.starts_with("  ")).collect();
+    let script = script.join("\n");
+    let expanded = expanded_lines(&script);
+    assert!(expanded.is_empty(), "{expanded:?}");
+    assert!(
+        server.greeting.contains("Model control is on"),
+        "{}",
+        server.greeting
+    );
     let output = Command::new("bash")
         .args(["-e", "-c"])
-        .arg(script)
+        .arg(&script)
         .output()
         .unwrap();
     assert!(output.status.success(), "{script}\n{}", text(&output));

@@ -97,6 +97,46 @@ fn the_commands_of_the_guide_work() {
     check("docs/guide/rollouts.md");
 }
 
+/// Characters that zsh expands or refuses outside of quotes, comments on the command line included.
+const EXPANDED: [char; 10] = ['?', '*', '[', ']', '{', '}', '!', '~', '^', '#'];
+
+/// Returns the lines of a script with such a character outside of quotes.
+pub(crate) fn expanded_lines(script: &str) -> Vec<String> {
+    let mut open: Option<char> = None;
+    let mut unquoted = String::new();
+    for letter in script.chars() {
+        match (open, letter) {
+            (None, '\'' | '"') => open = Some(letter),
+            (Some(quote), _) if quote == letter => open = None,
+            (Some(_), _) => {}
+            (None, _) => unquoted.push(letter),
+        }
+    }
+    let lines = unquoted.lines();
+    lines
+        .filter(|line| line.contains(EXPANDED))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn commands_of_documents_are_taken_by_every_shell() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let guide = fs::read_dir(root.join("docs/guide")).unwrap();
+    let guide = guide.map(|entry| entry.unwrap().path());
+    let others = ["README.md", "CONTRIBUTING.md"].map(|name| root.join(name));
+    let mut expanded = Vec::new();
+    for path in guide.chain(others) {
+        let text = fs::read_to_string(&path).unwrap();
+        for block in shell_blocks(&text) {
+            let lines = expanded_lines(&block).into_iter();
+            expanded.extend(lines.map(|line| format!("{}: {line}", path.display())));
+        }
+    }
+    assert!(expanded.is_empty(), "{expanded:#?}");
+    assert_eq!(expanded_lines("a 'b?'\nc '\n[' d?"), ["c  d?"]);
+}
+
 #[test]
 fn every_metric_is_in_the_guide() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

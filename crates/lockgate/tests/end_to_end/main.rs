@@ -21,6 +21,7 @@ mod http;
 mod live_rollouts;
 mod log;
 mod metrics;
+mod new_versions;
 mod notifications;
 mod output;
 mod process;
