@@ -13,7 +13,7 @@ use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
 use bytes::Bytes;
-use contract::{Catalog, Error, RequestId, Result, SharedModelInfo, VersionState};
+use contract::{Catalog, Error, RequestId, Result, SharedModelInfo, VersionState, VersionStatus};
 use http::{HeaderValue, header};
 
 use crate::context::Context;
@@ -56,8 +56,15 @@ struct DocumentCache(ArcSwapOption<CachedDocument>);
 
 /// A document, and the versions that it describes.
 struct CachedDocument {
-    ready: Vec<SharedModelInfo>,
+    ready: Vec<ReadyVersion>,
     json: Bytes,
+}
+
+/// A version that the document describes.
+struct ReadyVersion {
+    info: SharedModelInfo,
+    /// Set when it answers requests that name no version.
+    is_latest: bool,
 }
 
 impl DocumentCache {
@@ -71,7 +78,7 @@ impl DocumentCache {
 
     /// Returns the cached document, or builds it. Two callers at once may both build; both
     /// documents are right.
-    fn json(&self, ready: Vec<SharedModelInfo>, server_version: &str) -> Result<Bytes> {
+    fn json(&self, ready: Vec<ReadyVersion>, server_version: &str) -> Result<Bytes> {
         if let Some(built) = self
             .0
             .load()
@@ -94,25 +101,36 @@ impl DocumentCache {
 
 impl CachedDocument {
     /// Compares identities: a version that was loaded again may have another signature.
-    fn describes(&self, ready: &[SharedModelInfo]) -> bool {
+    fn describes(&self, ready: &[ReadyVersion]) -> bool {
         self.ready.len() == ready.len()
             && self
                 .ready
                 .iter()
                 .zip(ready)
-                .all(|(known, now)| Arc::ptr_eq(known, now))
+                .all(|(known, now)| known.is_same(now))
+    }
+}
+
+impl ReadyVersion {
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.info, &other.info) && self.is_latest == other.is_latest
     }
 }
 
 /// Returns the ready versions by model, and by version in ascending order.
-fn ready_versions(catalog: &dyn Catalog) -> Vec<SharedModelInfo> {
-    catalog
-        .models()
-        .into_iter()
-        .flat_map(|model| model.versions)
-        .filter(|version| version.state == VersionState::Ready)
-        .filter_map(|version| version.info)
-        .collect()
+fn ready_versions(catalog: &dyn Catalog) -> Vec<ReadyVersion> {
+    let mut ready = Vec::new();
+    for model in catalog.models() {
+        let latest = model.latest().map(|status| &status.version);
+        let is_ready = |status: &&VersionStatus| status.state == VersionState::Ready;
+        ready.extend(model.versions.iter().filter(is_ready).filter_map(|status| {
+            Some(ReadyVersion {
+                info: Arc::clone(status.info.as_ref()?),
+                is_latest: latest == Some(&status.version),
+            })
+        }));
+    }
+    ready
 }
 
 #[cfg(test)]

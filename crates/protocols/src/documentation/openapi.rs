@@ -15,7 +15,8 @@ mod purpose;
 mod schema;
 mod tensor;
 
-use contract::SharedModelInfo;
+use serde_json::Value;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::PathsBuilder;
 use utoipa::openapi::tag::{Tag, TagBuilder};
 use utoipa::openapi::{
@@ -24,14 +25,15 @@ use utoipa::openapi::{
 
 use self::endpoint::Endpoint;
 use self::model::Model;
+use super::ReadyVersion;
 
 const DESCRIPTION: &str = "\
 A server for machine learning models. There are two ways to ask it: a simple JSON API that takes \
 nested arrays, and the Open Inference Protocol v2. Every model that is served has operations of \
-its own below, with the schemas of its inputs and outputs and a body that can be sent as it is.";
+its own, with the schemas of its inputs and outputs and a body that can be sent as it is.";
 
 /// Builds the document for these versions, which are in the order of models and versions.
-pub(super) fn document(ready: &[SharedModelInfo], server_version: &str) -> OpenApi {
+pub(super) fn document(ready: &[ReadyVersion], server_version: &str) -> OpenApi {
     let models = Model::all(ready);
     let info = InfoBuilder::new()
         .title("Lockgate")
@@ -81,37 +83,46 @@ fn components(models: &[Model<'_>]) -> Components {
     components.build()
 }
 
-/// Returns the groups in the order in which they are shown; each model is one, with its
-/// description.
+/// Returns the groups in the order in which they are shown: the served models, each with its
+/// description, then what any caller needs, then the calls of operators, which the page folds.
 fn tags(models: &[Model<'_>]) -> Vec<Tag> {
     let tag = |name: &str, description: &str| {
         let description = (!description.is_empty()).then_some(description);
-        TagBuilder::new()
-            .name(name)
-            .description(description)
-            .build()
+        TagBuilder::new().name(name).description(description)
     };
-    let latest = models.iter().filter(|model| model.is_latest);
-    let mut tags = vec![
-        tag(native::PREDICTION, "The simple JSON API"),
-        tag(native::MODELS, "Models and versions"),
-        tag(admin::TRAFFIC, "Versions, labels, splits and their history"),
-        tag(
-            admin::ROLLOUTS,
-            "Replacing the stable version step by step, decided by evidence",
-        ),
-        tag(native::HEALTH, "Health and metrics"),
-    ];
-    tags.extend(latest.map(|model| tag(&model.tag(), &model.info.description)));
-    tags.extend([
-        tag(
+    let folded = |(name, description)| {
+        let folded = ExtensionsBuilder::new().add("x-folded", Value::Bool(true));
+        tag(name, description).extensions(Some(folded.build()))
+    };
+    let mut served: Vec<_> = models.iter().map(|model| model.info).collect();
+    // The highest version describes its model.
+    served.reverse();
+    served.dedup_by(|lower, higher| lower.model == higher.model);
+    let served = served.iter().rev();
+    let served = served.map(|info| tag(&model::tag(info), &info.description));
+    let groups = [
+        (native::PREDICTION, "The simple JSON API"),
+        (
             open_inference::INFERENCE,
             "Version 2, for clients of Triton and KServe",
         ),
-        tag(
+        (native::MODELS, "Models and versions"),
+        (native::HEALTH, "Health and metrics"),
+    ];
+    let operator_groups = [
+        (admin::TRAFFIC, "Versions, labels, splits and their history"),
+        (
+            admin::ROLLOUTS,
+            "Replacing the stable version step by step, decided by evidence",
+        ),
+        (
             open_inference::ADMINISTRATION,
             "Model repository and statistics",
         ),
-    ]);
-    tags
+    ];
+    served
+        .chain(groups.map(|(name, description)| tag(name, description)))
+        .chain(operator_groups.map(folded))
+        .map(TagBuilder::build)
+        .collect()
 }

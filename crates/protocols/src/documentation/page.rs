@@ -1,7 +1,7 @@
 //! The page at `/docs/`: Swagger UI from this binary, showing `/openapi.json`.
 //!
 //! Decision: the page and its start script are our own, because the ones of Swagger UI would ask a
-//! validator on the internet; a content security policy keeps the browser from loading anything
+//! validator on the internet, and write each number of a tensor on a line of its own; a content security policy keeps the browser from loading anything
 //! that is not from this server.
 
 use std::borrow::Cow;
@@ -15,7 +15,20 @@ use utoipa_swagger_ui::Config;
 use crate::rest::{Call, Reply};
 
 const INDEX: &str = include_str!("page/index.html");
-const START: &str = include_str!("page/start.js");
+
+/// The files of our own, by name, with their media types.
+const FILES: [(&str, &str, &str); 2] = [
+    (
+        "start.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/start.js"),
+    ),
+    (
+        "page.css",
+        "text/css; charset=utf-8",
+        include_str!("page/page.css"),
+    ),
+];
 
 /// The placeholder of the server version in `INDEX`.
 const VERSION_PLACEHOLDER: &str = "{version}";
@@ -40,12 +53,9 @@ pub(super) fn index(server_version: &str) -> Reply {
 pub(super) fn file(call: &Call) -> Result<Reply> {
     const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
     let name = call.path_parameter("file").unwrap_or_default();
-    if name == "start.js" {
-        return Ok(reply(
-            "text/javascript; charset=utf-8",
-            START,
-            CACHE_FOREVER,
-        ));
+    let own = FILES.iter().find(|(own, ..)| *own == name);
+    if let Some((_, content_type, text)) = own {
+        return Ok(reply(content_type, *text, CACHE_FOREVER));
     }
     let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default()))
         .map_err(|error| Error::internal(format!("documentation file `{name}`: {error}")))?;

@@ -191,6 +191,10 @@ async fn every_group_of_an_operation_is_listed_once() {
         .map(|tag| tag["name"].as_str().unwrap())
         .collect();
     assert_eq!(names.len(), listed.len());
+    let (first, last) = (&listed[0]["name"], listed.last().unwrap());
+    assert_eq!(first, "Model iris", "served models are shown first");
+    assert_eq!(last["x-folded"], true, "calls of operators are folded");
+    assert!(listed[0].get("x-folded").is_none());
     let unlisted: Vec<_> = operations(&document)
         .into_iter()
         .filter(|(_, _, operation)| !names.contains(operation["tags"][0].as_str().unwrap()))
@@ -281,15 +285,21 @@ async fn the_schemas_of_models_follow_their_signatures() {
 fn the_document_is_kept_until_other_versions_are_ready() {
     let latest = DocumentCache::default();
     let [one, two] = [Arc::new(iris("1")), Arc::new(iris("2"))];
-    let first = latest.json(vec![one.clone()], "0.1.0").unwrap();
-    let again = latest.json(vec![one.clone()], "0.1.0").unwrap();
+    let version = |info: &SharedModelInfo, is_latest| ReadyVersion {
+        info: Arc::clone(info),
+        is_latest,
+    };
+    let json = |ready: Vec<ReadyVersion>| latest.json(ready, "0.1.0").unwrap();
+    let first = json(vec![version(&one, true)]);
+    let again = json(vec![version(&one, true)]);
     assert_eq!(first.as_ptr(), again.as_ptr());
 
-    let grown = latest.json(vec![one, two], "0.1.0").unwrap();
-    assert_ne!(first, grown);
+    let waiting = json(vec![version(&one, true), version(&two, false)]);
+    let grown = json(vec![version(&one, false), version(&two, true)]);
+    assert!(first != grown && waiting != grown);
 
-    let reloaded = vec![Arc::new(iris("1")), Arc::new(iris("2"))];
-    let rebuilt = latest.json(reloaded, "0.1.0").unwrap();
+    let [one, two] = [Arc::new(iris("1")), Arc::new(iris("2"))];
+    let rebuilt = json(vec![version(&one, false), version(&two, true)]);
     assert_eq!(rebuilt, grown);
     assert_ne!(rebuilt.as_ptr(), grown.as_ptr());
 }
@@ -311,7 +321,7 @@ async fn the_page_loads_everything_from_this_server() {
         .split(['"'])
         .filter(|text| text.contains("?v=0.1.0"))
         .collect();
-    assert_eq!(sources.len(), 5, "{sources:?}");
+    assert_eq!(sources.len(), 6, "{sources:?}");
     for source in sources {
         let (status, headers, body) = get(&router, &format!("/docs/{source}")).await;
         assert_eq!(status, StatusCode::OK, "{source}");

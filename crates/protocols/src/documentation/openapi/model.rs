@@ -6,7 +6,9 @@
 
 use std::collections::HashSet;
 
-use contract::{ModelInfo, SharedModelInfo};
+use contract::ModelInfo;
+
+use super::super::ReadyVersion;
 
 /// One version that is served.
 pub(super) struct Model<'a> {
@@ -20,15 +22,13 @@ pub(super) struct Model<'a> {
 
 impl<'a> Model<'a> {
     /// Returns all versions, from a list in the order of models and versions.
-    pub(super) fn all(ready: &'a [SharedModelInfo]) -> Vec<Self> {
+    pub(super) fn all(ready: &'a [ReadyVersion]) -> Vec<Self> {
         let mut taken = HashSet::new();
-        let next = ready.iter().map(Some).skip(1).chain([None]);
         ready
             .iter()
-            .zip(next)
-            .map(|(info, next)| Self {
+            .map(|ReadyVersion { info, is_latest }| Self {
                 info,
-                is_latest: next.is_none_or(|next| next.model != info.model),
+                is_latest: *is_latest,
                 prefix: free_name(&mut taken, &format!("{}.{}", info.model, info.version)),
             })
             .collect()
@@ -41,7 +41,7 @@ impl<'a> Model<'a> {
 
     /// Returns the group that its operations are shown in.
     pub(super) fn tag(&self) -> String {
-        format!("Model {}", self.info.model)
+        tag(self.info)
     }
 
     /// Returns its paths, as `(part of an operation id, path)`: the one with its version, and the
@@ -57,6 +57,11 @@ impl<'a> Model<'a> {
         }
         paths
     }
+}
+
+/// Returns the group of the operations of a model.
+pub(super) fn tag(info: &ModelInfo) -> String {
+    format!("Model {}", info.model)
 }
 
 fn free_name(taken: &mut HashSet<String>, preferred: &str) -> String {

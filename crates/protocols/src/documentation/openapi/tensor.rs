@@ -12,8 +12,8 @@ use utoipa::openapi::schema::{
 
 use super::schema::{AnySchema, any_of, component, count, object, optional, required, text_enum};
 
-/// Enough for an example with a picture of 16 by 16 pixels.
-const EXAMPLE_ELEMENTS: usize = 256;
+/// Enough for an example with a picture of 64 by 64 pixels, whose rows are a line each on the page.
+const EXAMPLE_ELEMENTS: usize = 4096;
 
 /// Returns the schema of a tensor in the simple JSON API: nested arrays, one level per dimension.
 pub(super) fn nested(spec: &TensorSpec) -> AnySchema {
@@ -146,7 +146,10 @@ fn example_elements(spec: &TensorSpec) -> Option<usize> {
 
 fn placeholder(spec: &TensorSpec) -> Value {
     let shape: Vec<_> = example_dims(spec).collect();
-    json!(format!("{} of shape {shape:?}", spec.element_type))
+    json!(format!(
+        "{} of shape {shape:?}, which is too long to be shown",
+        spec.element_type
+    ))
 }
 
 fn zero(element_type: ElementType) -> Value {
