@@ -127,6 +127,45 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_the_guide_has_every_code_with_its_status() {
+        let guide = include_str!("../../../docs/guide/api.md");
+        let rows = guide.lines().filter_map(|line| {
+            let mut cells = line.split(" | ");
+            let code = cells.next()?.strip_prefix("| `")?.strip_suffix('`')?;
+            let (http, grpc) = (cells.next()?, cells.next()?);
+            let is_number = http.parse::<u16>().is_ok();
+            is_number.then(|| format!("{code} {http} {grpc}"))
+        });
+        let mut rows: Vec<_> = rows.collect();
+        let mut expected: Vec<_> = Code::ALL
+            .into_iter()
+            .map(|code| {
+                let Status { http, grpc, .. } = status(code);
+                format!(
+                    "{code} {} {}",
+                    http.as_u16(),
+                    screaming(&format!("{grpc:?}"))
+                )
+            })
+            .collect();
+        rows.sort();
+        expected.sort();
+        assert_eq!(rows, expected);
+    }
+
+    /// Writes `InvalidArgument` as `INVALID_ARGUMENT`, as clients spell it.
+    fn screaming(name: &str) -> String {
+        let mut text = String::new();
+        for (index, letter) in name.char_indices() {
+            if letter.is_uppercase() && index > 0 {
+                text.push('_');
+            }
+            text.extend(letter.to_uppercase());
+        }
+        text
+    }
+
+    #[test]
     fn the_whole_table() {
         let rows: Vec<_> = Code::ALL
             .into_iter()
