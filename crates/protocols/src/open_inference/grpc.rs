@@ -49,7 +49,7 @@ use self::generated::inference::model_repository::model_repository_service_serve
 use self::health::ReadinessHealth;
 use self::reflection::Reflection;
 use self::service::InferenceService;
-use crate::context::Context;
+use crate::context::{Context, Limits};
 use crate::rest::RequestBody;
 
 /// The name of this dialect in metrics.
@@ -72,7 +72,8 @@ pub(crate) fn routes(ctx: &Arc<Context>) -> Router {
     let router = mount(Router::new(), inference);
     let router = mount(router, repository);
     let router = mount(router, health);
-    with_reflection(router).route_layer(from_fn_with_state(Arc::clone(ctx), frame::layer))
+    with_reflection(router, &ctx.limits)
+        .route_layer(from_fn_with_state(Arc::clone(ctx), frame::layer))
 }
 
 fn inference_service(ctx: &Arc<Context>) -> GrpcInferenceServiceServer<InferenceService> {
@@ -131,16 +132,17 @@ where
     router.route_service(&format!("/{}/{{*method}}", S::NAME), service)
 }
 
-fn with_reflection(router: Router) -> Router {
+fn with_reflection(router: Router, limits: &Limits) -> Router {
     let descriptor_sets = [
         DESCRIPTORS,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ];
-    match Reflection::new(&descriptor_sets) {
+    match Reflection::new(&descriptor_sets, limits) {
         Ok(reflection) => {
-            let v1 = ServerReflectionServer::new(reflection);
+            let v1 = ServerReflectionServer::new(reflection)
+                .max_decoding_message_size(limits.body_bytes);
             let v1alpha = v1.clone().map_request(|mut request: Request<Body>| {
                 *request.uri_mut() = Uri::from_static(REFLECTION_V1);
                 request

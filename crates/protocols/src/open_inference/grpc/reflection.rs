@@ -21,9 +21,16 @@ use tonic_reflection::pb::v1::{
     ServerReflectionRequest, ServerReflectionResponse, ServiceResponse,
 };
 
+use super::frame::library_error;
+use super::status::status;
+use crate::context::Limits;
+
 /// The descriptors that callers may ask for.
 #[derive(Clone, Debug)]
-pub(super) struct Reflection(Arc<Index>);
+pub(super) struct Reflection {
+    index: Arc<Index>,
+    limits: Limits,
+}
 
 #[derive(Debug, Default)]
 struct Index {
@@ -38,18 +45,21 @@ struct Index {
 
 impl Reflection {
     /// Reads encoded sets of descriptors.
-    pub(super) fn new(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
+    pub(super) fn new(descriptor_sets: &[&[u8]], limits: &Limits) -> Result<Self, DecodeError> {
         let mut index = Index::default();
         for set in descriptor_sets {
             for file in FileDescriptorSet::decode(*set)?.file {
                 index.add(&file);
             }
         }
-        Ok(Self(Arc::new(index)))
+        Ok(Self {
+            index: Arc::new(index),
+            limits: limits.clone(),
+        })
     }
 
     fn reply(&self, request: ServerReflectionRequest) -> ServerReflectionResponse {
-        let found = self.0.find(request.message_request.as_ref());
+        let found = self.index.find(request.message_request.as_ref());
         let message = found.unwrap_or_else(MessageResponse::ErrorResponse);
         ServerReflectionResponse {
             valid_host: request.host.clone(),
@@ -174,7 +184,10 @@ impl ServerReflection for Reflection {
         request: Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
         let reflection = self.clone();
-        let reply = move |request: Result<_, Status>| Ok(reflection.reply(request?));
+        let reply = move |request: Result<_, Status>| match request {
+            Ok(request) => Ok(reflection.reply(request)),
+            Err(library_status) => Err(status(&library_error(&reflection.limits, &library_status))),
+        };
         Ok(Response::new(request.into_inner().map(reply).boxed()))
     }
 }

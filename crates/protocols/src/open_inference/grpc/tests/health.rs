@@ -1,13 +1,18 @@
 //! Health checks and reflection over the wire.
 
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
 use tokio_stream::StreamExt;
 use tonic::Code as Grpc;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb;
+use tower::ServiceExt;
 
 use super::*;
+use crate::open_inference::grpc::routes;
 
 const SERVICE: &str = "inference.GRPCInferenceService";
 
@@ -155,4 +160,33 @@ async fn reflection_of_unknown_names_keeps_the_stream() {
     let (not_found, invalid) = (tonic::Code::NotFound, tonic::Code::InvalidArgument);
     let expected = [not_found.into(), not_found.into(), invalid.into(), 0, 0];
     assert_eq!(shown, expected);
+}
+
+#[tokio::test]
+async fn a_malformed_message_is_a_mistake_of_the_client_for_every_service() {
+    let fixture = Fixture::start(Double::new(echo()));
+    let methods = [
+        "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        "grpc.health.v1.Health/Check",
+        "inference.GRPCInferenceService/ModelStreamInfer",
+        "inference.GRPCInferenceService/RepositoryIndex",
+        "inference.model_repository.ModelRepositoryService/RepositoryIndex",
+    ];
+    for method in methods {
+        // A field that claims more bytes than follow.
+        let body = Body::from(&b"\0\0\0\0\x02\x0a\x05"[..]);
+        let request = Request::post(format!("/{method}"))
+            .header("content-type", "application/grpc")
+            .body(body);
+        let reply = routes(&fixture.ctx)
+            .oneshot(request.unwrap())
+            .await
+            .unwrap();
+        let headers = reply.headers().clone();
+        let body = reply.into_body().collect().await.unwrap();
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let status = trailers.get("grpc-status").or(headers.get("grpc-status"));
+        assert_eq!(status.unwrap(), "3", "{method}: {headers:?} {trailers:?}");
+    }
 }
