@@ -139,7 +139,7 @@ fn tests(root: &Path) -> Result<()> {
     let environment = [
         ("LOCKGATE_ONNXRUNTIME", library.as_str()),
         ("LOCKGATE_PYTHON", &python),
-        ("LOCKGATE_PROMTOOL", &promtool),
+        ("PROMTOOL", &promtool),
     ];
     cargo(
         root,

@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::admission_level::AdmissionLevel;
-use crate::response::ServedBy;
+use crate::served_by::ServedBy;
 
 /// The characters of a value in backticks that a message repeats.
 const MAX_VALUE_CHARS: usize = 200;

@@ -15,7 +15,8 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::model::{ModelName, SharedModelInfo, VersionSelector};
 use crate::request::InferRequest;
-use crate::response::{InferResponse, ServedBy};
+use crate::response::InferResponse;
+use crate::served_by::ServedBy;
 
 /// A boxed future, so that the traits stay object-safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

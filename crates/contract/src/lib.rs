@@ -21,6 +21,7 @@ pub mod request;
 pub mod response;
 pub mod rollout;
 pub mod scheduling;
+mod served_by;
 pub mod store;
 pub mod tensor;
 #[cfg(feature = "testing")]
@@ -47,12 +48,13 @@ pub use model::{
 pub use observe::{ExpositionFormat, Observe};
 pub use recorder::Recorder;
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
-pub use response::{InferResponse, ServedBy, Timings};
+pub use response::{InferResponse, Timings};
 pub use rollout::{
     ActionKind, DeliveryOutcome, GateDecision, OperatorAction, RawJson, RolloutEvent, RolloutWatch,
     Rollouts, SimulationInput, Webhooks,
 };
 pub use scheduling::{ExecutionTarget, RunCost, Scheduling, SchedulingReading};
+pub use served_by::ServedBy;
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
 pub use traffic::{

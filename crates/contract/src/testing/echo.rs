@@ -20,7 +20,8 @@ use crate::model::{
     VersionSelector,
 };
 use crate::request::{InferRequest, NamedTensor};
-use crate::response::{InferResponse, ServedBy, Timings};
+use crate::response::{InferResponse, Timings};
+use crate::served_by::ServedBy;
 use crate::traffic::{HistoryEntry, Routing, UnitSource};
 
 /// Returns the description of a test model: a batching ONNX model without labels or settings.

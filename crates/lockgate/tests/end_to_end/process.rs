@@ -163,7 +163,7 @@ pub(crate) fn python() -> PathBuf {
 
 /// The checker of metrics of Prometheus.
 pub(crate) fn promtool() -> PathBuf {
-    program("LOCKGATE_PROMTOOL")
+    program("PROMTOOL")
 }
 
 #[expect(

@@ -435,13 +435,15 @@ async fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
 async fn a_load_that_an_unload_overtakes_is_a_conflict() {
     let repository = TestRepository::new(&[("b/1/model.fake", "add 2")]);
     let server = repository.server().await;
+    let n_runs = || repository.engine.n_runs.load(Ordering::SeqCst);
+    let n_before = n_runs();
     repository.write("a/1/model.fake", "add 1\ngate");
     let load = {
         let server = Arc::clone(&server);
         tokio::spawn(async move { server.load(&name("a")).await })
     };
     // Its warm-up runs.
-    until(|| repository.engine.n_runs.load(Ordering::SeqCst) > 1).await;
+    until(|| n_runs() > n_before).await;
     server.unload(&name("a")).await.unwrap();
     repository.engine.gate.open();
     let overtaken = load.await.unwrap().unwrap_err();
