@@ -15,9 +15,13 @@ use bytes::Bytes;
 use contract::{Code, Error, Result};
 
 use crate::context::Limits;
+use crate::offload::offload;
 
 /// Whole bodies up to this size are not counted.
 pub(crate) const UNCOUNTED_BYTES: usize = 64 << 10;
+
+/// The bytes that are released in the time in which one is converted.
+const RELEASED_PER_CONVERTED: usize = 64;
 
 /// The budgets of a server, shared by all its listeners.
 #[derive(Clone, Debug)]
@@ -174,6 +178,14 @@ impl Drop for Reservation {
 struct CountedBytes {
     bytes: Bytes,
     _reservation: Reservation,
+}
+
+impl Drop for CountedBytes {
+    /// Hands over the release of very large bytes, which gives back each of their pages.
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        offload(bytes.len() / RELEASED_PER_CONVERTED, || drop(bytes));
+    }
 }
 
 impl AsRef<[u8]> for CountedBytes {

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -143,12 +143,31 @@ impl Drop for InFlight {
     }
 }
 
-/// A stream of bytes, plain or encrypted, that reports its reads and writes to its [`Activity`].
+/// The bytes that one connection moves before the others of its thread get their turn: a peer that
+/// is as fast as the server would never make it wait.
+const TURN_BYTES: usize = 256 << 10;
+
+/// A stream of bytes, plain or encrypted, that reports its reads and writes to its [`Activity`], and
+/// lets other connections take turns.
 #[derive(Debug)]
 pub(super) struct TrackedStream<S> {
     stream: S,
     activity: Arc<Activity>,
     preface: Preface,
+    /// The bytes read and written in this turn.
+    n_read: usize,
+    n_written: usize,
+}
+
+/// Returns whether a turn of `n_bytes` is over; the next one begins when the task is woken, which it
+/// is at once.
+fn ends_turn(n_bytes: &mut usize, cx: &Context<'_>) -> bool {
+    let is_over = *n_bytes >= TURN_BYTES;
+    if is_over {
+        *n_bytes = 0;
+        cx.waker().wake_by_ref();
+    }
+    is_over
 }
 
 impl<S> TrackedStream<S> {
@@ -157,7 +176,18 @@ impl<S> TrackedStream<S> {
             stream,
             activity,
             preface: Preface::Matches(0),
+            n_read: 0,
+            n_written: 0,
         }
+    }
+
+    /// Records the result of a write.
+    fn record_write(&mut self, write: &Poll<io::Result<usize>>) {
+        self.activity.write_ended(write);
+        self.n_written = match write {
+            Poll::Ready(Ok(n_bytes)) => self.n_written.saturating_add(*n_bytes),
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
     }
 
     fn record_read(&mut self, bytes: &[u8]) {
@@ -204,10 +234,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if ends_turn(&mut self.n_read, cx) {
+            return Poll::Pending;
+        }
         let n_before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        self.record_read(buf.filled().get(n_before..).unwrap_or_default());
-        Poll::Ready(Ok(()))
+        let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
+            self.n_read = 0;
+            return Poll::Pending;
+        };
+        let bytes = buf.filled().get(n_before..).unwrap_or_default();
+        self.n_read = self.n_read.saturating_add(bytes.len());
+        self.record_read(bytes);
+        Poll::Ready(read)
     }
 }
 
@@ -217,8 +255,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if ends_turn(&mut self.n_written, cx) {
+            return Poll::Pending;
+        }
+        let bytes = bytes.get(..TURN_BYTES).unwrap_or(bytes);
         let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.activity.write_ended(&write);
+        self.record_write(&write);
         write
     }
 
@@ -227,8 +269,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let sizes = bytes.iter().map(|slice| slice.len());
+        if sizes.sum::<usize>() > TURN_BYTES {
+            // Large ones gain nothing from being written together.
+            let first = bytes.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
+        if ends_turn(&mut self.n_written, cx) {
+            return Poll::Pending;
+        }
         let write = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.activity.write_ended(&write);
+        self.record_write(&write);
         write
     }
 
@@ -259,6 +310,30 @@ mod tests {
         let request = Preface::Matches(0).after(b"P").after(b"OST / HTTP/1.1");
         assert_eq!(request, Preface::Differs);
         assert_eq!(Preface::Matches(0).after(b"PRI"), Preface::Matches(3));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_never_waits_takes_turns() {
+        let (activity, chunk) = (Activity::new(), 64 << 10);
+        let mut reader = TrackedStream::new(tokio::io::repeat(b'x'), Arc::clone(&activity));
+        let mut writer = TrackedStream::new(tokio::io::sink(), activity);
+        let (mut space, large) = (vec![0; chunk], vec![0; 3 * TURN_BYTES]);
+        let slices = [io::IoSlice::new(&large[..chunk]), io::IoSlice::new(&large)];
+        let turns = std::future::poll_fn(|cx| {
+            let mut n_read = 0;
+            let mut buf = ReadBuf::new(&mut space);
+            while Pin::new(&mut reader).poll_read(cx, &mut buf).is_ready() {
+                n_read += buf.filled().len();
+                buf.clear();
+            }
+            let mut n_written = 0;
+            while let Poll::Ready(written) = Pin::new(&mut writer).poll_write_vectored(cx, &slices)
+            {
+                n_written += written.unwrap();
+            }
+            Poll::Ready((n_read, n_written))
+        });
+        assert_eq!(turns.await, (TURN_BYTES, TURN_BYTES));
     }
 
     #[test]
