@@ -6,7 +6,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioExecutor;
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -260,7 +260,10 @@ fn connect() -> (DuplexStream, watch::Sender<Phase>, JoinHandle<()>) {
     let options = ServeOptions::from(&Limits::default());
     let shared = Arc::new(ListenerShared {
         http: http(&options),
-        endpoint: Router::new().route("/", get(async || "served")).into(),
+        endpoint: Router::new()
+            .route("/", get(async || "served"))
+            .route("/large", get(async || vec![0; 100_000]))
+            .into(),
         options,
     });
     let (client, server) = duplex(1024);
@@ -350,4 +353,14 @@ async fn a_connection_whose_peer_stops_in_a_reply_is_ended_though_it_answers_pin
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(first, "s");
     served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_peer_stops_reading_is_ended() {
+    let (mut client, _phase, served) = connect();
+    let start = Instant::now();
+    let request = b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    served.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 75);
 }
