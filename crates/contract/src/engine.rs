@@ -94,6 +94,10 @@ pub trait Session: Send + fmt::Debug {
     /// go on.
     fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>>;
 
+    /// Has the next run release the memory that the runs before have left, and forgets their sizes.
+    /// Called after the runs of a load, whose batches may be larger than those of callers.
+    fn release_memory(&mut self) {}
+
     /// Returns a handle that ends the run in progress; `None` where the engine cannot end one.
     /// Called before the first run that may be ended.
     fn terminator(&self) -> Option<Arc<dyn Terminate>> {

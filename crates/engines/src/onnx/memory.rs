@@ -43,6 +43,11 @@ impl Drop for LoadGuard {
     }
 }
 
+/// Returns free memory of the heap to the system. Takes milliseconds.
+pub(super) fn trim() {
+    allocator::trim();
+}
+
 /// Releases memory when it is dropped, which must happen after the objects that hold much of it.
 pub(super) struct TrimOnDrop;
 

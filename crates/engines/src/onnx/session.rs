@@ -5,15 +5,15 @@
 //! violate this, so only sessions on the CPU are ever shared (see `layout`). Everything that a call
 //! writes to belongs to its handle. A run computes all outputs and copies the requested ones: the
 //! runtime would execute every node anyway, and so there is one code path for any number of
-//! outputs. The memory of a run far larger than usual is released with the next run; otherwise an
-//! arena would keep the memory of its largest batch.
+//! outputs. An arena and the heap would keep the memory of the largest batch; the runs that release
+//! it are chosen in `release`.
 
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::iter;
-use std::mem;
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::{Code, Error, Result, Signature, Tensor, Terminate};
 use ort::logging::LogLevel;
@@ -21,11 +21,12 @@ use ort::memory::MemoryInfo;
 use ort::session::{NoSelectedOutputs, RunOptions, Session as RuntimeSession, SharedSessionInner};
 use ort::sys::{OrtSession, OrtValue};
 use ort::{AsPointer, Error as RuntimeError, ErrorCode};
+use rustix::time::{ClockId, clock_gettime};
 use smallvec::{SmallVec, smallvec};
 
 use super::errors::{error_text, failed};
-use super::memory::TrimOnDrop;
-use super::outlier::RunSizeAverage;
+use super::memory::{TrimOnDrop, trim};
+use super::release::ReleasePolicy;
 use super::value::{Value, is_aligned};
 
 /// Inputs or outputs of one run; more than this are rare and cost an allocation.
@@ -34,7 +35,7 @@ type Few<T> = SmallVec<[T; 4]>;
 /// The options of the runs of one handle, through which another thread ends its run.
 struct Options {
     normal: RunOptions<NoSelectedOutputs>,
-    /// For the run after one far larger than usual; `None` where no memory is kept between runs.
+    /// For runs that release memory; `None` where no arena keeps any between runs.
     trimming: Option<RunOptions<NoSelectedOutputs>>,
 }
 
@@ -108,8 +109,7 @@ pub(super) struct OnnxSession {
     input_names: Vec<CString>,
     output_names: Vec<CString>,
     options: Arc<Options>,
-    run_size: RunSizeAverage,
-    was_outlier: bool,
+    release: ReleasePolicy,
     memory: MemoryInfo<'static>,
 }
 
@@ -127,8 +127,7 @@ impl OnnxSession {
             input_names: names(signature.inputs.iter().map(|spec| spec.name.as_str()))?,
             output_names: names(signature.outputs.iter().map(|spec| spec.name.as_str()))?,
             options: Arc::new(options),
-            run_size: RunSizeAverage::default(),
-            was_outlier: false,
+            release: ReleasePolicy::default(),
             memory: MemoryInfo::default(),
         })
     }
@@ -142,24 +141,25 @@ impl OnnxSession {
         self.run_with(&self.options.normal, inputs, requested)
     }
 
-    /// Like [`Self::run_aligned`], and releases the memory of a run far larger than usual.
-    fn run_and_trim(
+    /// Like [`Self::run_aligned`], and releases memory when that is due.
+    fn run_and_release(
         &mut self,
         inputs: &[Option<Tensor>],
         requested: &[usize],
     ) -> ort::Result<Vec<Tensor>> {
         let n_elements = inputs.iter().flatten().map(Tensor::n_elements).sum();
-        // The outputs of the large run itself lie in its memory, so the next run releases it.
-        let follows_outlier =
-            mem::replace(&mut self.was_outlier, self.run_size.observe(n_elements));
-        let trimming = self.options.trimming.as_ref();
-        match trimming.filter(|_| follows_outlier) {
-            None => self.run_with(&self.options.normal, inputs, requested),
-            Some(trimming) => {
-                let _memory = TrimOnDrop;
-                self.run_with(trimming, inputs, requested)
-            }
+        let releases = self.release.begin(n_elements);
+        let trimming = self.options.trimming.as_ref().filter(|_| releases);
+        let options = trimming.unwrap_or(&self.options.normal);
+        let started = monotonic();
+        let outputs = self.run_with(options, inputs, requested);
+        let ended = monotonic();
+        self.release.end(ended.saturating_sub(started));
+        if releases {
+            trim();
+            self.release.released(monotonic().saturating_sub(ended));
         }
+        outputs
     }
 
     fn run_with(
@@ -227,6 +227,10 @@ impl OnnxSession {
     }
 }
 
+fn monotonic() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+}
+
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<CString>> {
     names
         .map(|name| {
@@ -258,16 +262,20 @@ impl fmt::Debug for OnnxSession {
 impl contract::Session for OnnxSession {
     fn run(&mut self, inputs: &[Option<Tensor>], outputs: &[usize]) -> Result<Vec<Tensor>> {
         let outcome = match inputs.iter().flatten().all(is_aligned) {
-            true => self.run_and_trim(inputs, outputs),
+            true => self.run_and_release(inputs, outputs),
             false => {
                 let aligned: Vec<_> = inputs
                     .iter()
                     .map(|tensor| tensor.as_ref().map(Tensor::aligned))
                     .collect();
-                self.run_and_trim(&aligned, outputs)
+                self.run_and_release(&aligned, outputs)
             }
         };
         outcome.map_err(|error| run_error(&error))
+    }
+
+    fn release_memory(&mut self) {
+        self.release.reset();
     }
 
     fn terminator(&self) -> Option<Arc<dyn Terminate>> {

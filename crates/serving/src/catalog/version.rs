@@ -18,7 +18,7 @@ use super::cancellation::LoadCancellation;
 use super::layout::{EngineArtifact, missing_artifact};
 use super::settings::VersionSettings;
 use super::warmup::calibration::calibrate;
-use super::warmup::warm_up;
+use super::warmup::{release_memory, warm_up};
 use crate::batch::curve::Curve;
 use crate::catalog::artifact::VersionArtifact;
 use crate::instance::executor::verification::Verification;
@@ -64,6 +64,7 @@ impl VersionLoader {
                 curve = calibrate(&info, &settings.warmup, session.as_mut());
             }
         }
+        release_memory(&info, &settings.warmup, &mut loaded.sessions)?;
         cancellation.check()?;
         let max_rows = match batching.is_batching {
             true => settings.batching.max_rows.get(),

@@ -61,6 +61,33 @@ pub(crate) fn warm_up(
     Ok(())
 }
 
+/// Releases the memory of the runs of a load: each session runs once more, with the smallest batch.
+///
+/// # Errors
+/// `engine_lost` when a session is lost.
+pub(crate) fn release_memory(
+    info: &ModelInfo,
+    settings: &Warmup,
+    sessions: &mut [Box<dyn Session>],
+) -> Result<()> {
+    let outputs: Vec<_> = (0..info.signature.outputs.len()).collect();
+    let n_rows = info.max_request_rows.map(|_| NonZeroUsize::MIN);
+    let run = run(info, settings, n_rows).ok();
+    for session in sessions {
+        session.release_memory();
+        // Without a warm-up the first request releases it.
+        let Some(run) = run.as_ref().filter(|_| settings.is_enabled) else {
+            continue;
+        };
+        match session.run(&run.inputs, &outputs) {
+            Err(error) if error.code() == Code::EngineLost => return Err(error),
+            // Made-up inputs may be invalid, as the warm-up has logged.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
 fn check_count(signature: &Signature, outputs: &[Tensor]) -> Result<()> {
     let (given, wanted) = (outputs.len(), signature.outputs.len());
     match given == wanted {

@@ -180,3 +180,26 @@ fn a_batch_far_above_the_usual_size_leaves_no_memory_behind() {
         },
     );
 }
+
+#[test]
+fn the_memory_of_a_warm_up_is_released_by_the_run_after_it() {
+    in_child(
+        "the_memory_of_a_warm_up_is_released_by_the_run_after_it",
+        || {
+            let mut session = only_session(&heavy());
+            let input = |n_rows: usize| {
+                Tensor::from_values([n_rows, 1000].into(), vec![0.5_f32; n_rows * 1000]).unwrap()
+            };
+            let (usual, large) = (input(1), input(3000));
+            session.run(&[Some(usual.clone())], &[0]).unwrap();
+            let before = resident_megabytes();
+            for _ in 0..3 {
+                session.run(&[Some(large.clone())], &[0]).unwrap();
+            }
+            session.release_memory();
+            session.run(&[Some(usual)], &[0]).unwrap();
+            let after = resident_megabytes();
+            assert!(after < before + 6, "{before} MB, then {after} MB");
+        },
+    );
+}

@@ -37,6 +37,10 @@ impl Session for RecordingSession {
         let output = Tensor::from_values(Shape::new(&[rows]), vec![0.0_f32; rows])?;
         Ok(outputs.iter().map(|_| output.clone()).collect())
     }
+
+    fn release_memory(&mut self) {
+        self.shapes.lock().unwrap().push("release".to_owned());
+    }
 }
 
 fn dim(word: &str) -> Dimension {
@@ -238,4 +242,22 @@ fn outputs_that_do_not_follow_the_rows_refuse_nothing() {
     };
     let shown = warmed(&info(&["x:n"]), &settings(&[1, 4], &[]), session);
     assert_eq!(shown, "[1], [4]");
+}
+
+#[test]
+fn memory_of_the_warm_up_is_released_by_a_run_of_the_smallest_batch() {
+    let released = |info: &ModelInfo, settings: &Warmup| {
+        let session = RecordingSession::default();
+        let shapes = Arc::clone(&session.shapes);
+        let mut sessions: [Box<dyn Session>; 1] = [Box::new(session)];
+        release_memory(info, settings, &mut sessions).unwrap();
+        shapes.lock().unwrap().join(", ")
+    };
+    let (mut info, mut settings) = (info(&["x: n 3"]), settings(&[1, 8], &[]));
+    assert_eq!(released(&info, &settings), "release, [1, 3]");
+    settings.is_enabled = false;
+    assert_eq!(released(&info, &settings), "release");
+    settings.is_enabled = true;
+    info.max_request_rows = None;
+    assert_eq!(released(&info, &settings), "release, [1, 3]");
 }
