@@ -280,8 +280,9 @@ fn refusal(config: &Config, server: &Server) -> Option<String> {
 fn announce_models(server: &Server, output: &ServerOutput) {
     let models = server.models();
     if models.is_empty() {
-        output
-            .announce("ready, but there are no models yet; add <repository>/<model>/1/model.onnx");
+        let reason = server.readiness().reason;
+        let hint = "add <repository>/<model>/1/model.onnx";
+        output.announce(format_args!("not ready: {reason}; {hint}"));
     }
     for model in models {
         let versions: Vec<_> = model

@@ -92,6 +92,53 @@ fn versions_come_and_go_under_load_without_a_failed_request() {
     assert!(n_answered.into_inner() > 100);
 }
 
+/// Waits until a server is ready, or until it is not for a reason that begins like this.
+fn wait_for_readiness(server: &Lockgate, expected: Option<&str>) {
+    let is_expected = |reason: &str| match expected {
+        None => reason.is_empty(),
+        Some(expected) => reason.starts_with(expected),
+    };
+    loop {
+        let reply = get(&server.address, "/health/ready");
+        let (status, reply) = (reply.status, reply.json());
+        let reason = reply["reason"].as_str().unwrap_or_default();
+        assert_eq!(status == 200, reason.is_empty(), "{reply}");
+        if is_expected(reason) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_lost_mount_stops_no_model_and_lets_no_new_server_be_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let [repository, away] = ["models", "away"].map(|name| folder.path().join(name));
+    copy_folder(
+        &examples().join("models/digits/1"),
+        &repository.join("digits/1"),
+    );
+    let server = Lockgate::serve(&repository, &["--poll-interval-ms", "100"]);
+    fs::rename(&repository, &away).unwrap();
+    fs::create_dir(&repository).unwrap();
+    let lost = format!("no model was found in `{}`", repository.display());
+    wait_for_readiness(&server, Some(&lost));
+    let model = get(&server.address, "/models/digits").json();
+    assert!(model.to_string().contains(&lost), "{model}");
+    let answer = post_json(&server.address, "/models/digits/predict", &row());
+    assert_eq!(answer.status, 200);
+    let next = Lockgate::start(
+        &["serve".to_owned(), repository.display().to_string()],
+        "add <repository>/<model>/1/model.onnx",
+    );
+    wait_for_readiness(&next, Some(&lost));
+    fs::remove_dir(&repository).unwrap();
+    fs::rename(&away, &repository).unwrap();
+    wait_for_readiness(&server, None);
+    wait_for_readiness(&next, None);
+    let answer = post_json(&next.address, "/models/digits/predict", &row());
+    assert_eq!(answer.status, 200);
+}
+
 #[test]
 fn a_version_that_fails_to_load_leaves_the_others_serving_and_says_why() {
     let repository = repository_with_version_1();
