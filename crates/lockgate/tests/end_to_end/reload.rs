@@ -92,21 +92,13 @@ fn versions_come_and_go_under_load_without_a_failed_request() {
     assert!(n_answered.into_inner() > 100);
 }
 
-/// Waits until a server is ready, or until it is not for a reason that begins like this.
-fn wait_for_readiness(server: &Lockgate, expected: Option<&str>) {
-    let is_expected = |reason: &str| match expected {
-        None => reason.is_empty(),
-        Some(expected) => reason.starts_with(expected),
+/// Waits until the health of a server is as expected.
+fn wait_for_health(server: &Lockgate, is_expected: impl Fn(u16, &str) -> bool) {
+    let health = || {
+        let reply = get(&server.address, "/health");
+        is_expected(reply.status, &reply.json().to_string())
     };
-    loop {
-        let reply = get(&server.address, "/health/ready");
-        let (status, reply) = (reply.status, reply.json());
-        let reason = reply["reason"].as_str().unwrap_or_default();
-        assert_eq!(status == 200, reason.is_empty(), "{reply}");
-        if is_expected(reason) {
-            return;
-        }
-    }
+    while !health() {}
 }
 
 #[test]
@@ -120,8 +112,9 @@ fn a_lost_mount_stops_no_model_and_lets_no_new_server_be_ready() {
     let server = Lockgate::serve(&repository, &["--poll-interval-ms", "100"]);
     fs::rename(&repository, &away).unwrap();
     fs::create_dir(&repository).unwrap();
-    let lost = format!("no model was found in `{}`", repository.display());
-    wait_for_readiness(&server, Some(&lost));
+    let empty = format!("no model was found in `{}`", repository.display());
+    let lost = format!("{empty}; the models that it had are served");
+    wait_for_health(&server, |_, health| health.contains(&lost));
     let model = get(&server.address, "/models/digits").json();
     assert!(model.to_string().contains(&lost), "{model}");
     let answer = post_json(&server.address, "/models/digits/predict", &row());
@@ -130,13 +123,20 @@ fn a_lost_mount_stops_no_model_and_lets_no_new_server_be_ready() {
         &["serve".to_owned(), repository.display().to_string()],
         "add <repository>/<model>/1/model.onnx",
     );
-    wait_for_readiness(&next, Some(&lost));
+    let ready = get(&next.address, "/health/ready");
+    assert_eq!(
+        (ready.status, &ready.json()["reason"]),
+        (503, &json!(empty))
+    );
     fs::remove_dir(&repository).unwrap();
     fs::rename(&away, &repository).unwrap();
-    wait_for_readiness(&server, None);
-    wait_for_readiness(&next, None);
-    let answer = post_json(&next.address, "/models/digits/predict", &row());
-    assert_eq!(answer.status, 200);
+    for server in [&server, &next] {
+        wait_for_health(server, |status, health| {
+            status == 200 && !health.contains(&empty)
+        });
+        let answer = post_json(&server.address, "/models/digits/predict", &row());
+        assert_eq!(answer.status, 200);
+    }
 }
 
 #[test]
