@@ -192,7 +192,10 @@ fn repeats(fixture: &Fixture<'_>) -> Result<(), String> {
     let first = fixture.run(&mut *session, &one)?;
     fixture.run(&mut *session, &other)?;
     let second = fixture.run(&mut *session, &one)?;
-    equal("before and after another run", &first, &second)
+    equal("before and after another run", &first, &second)?;
+    session.release_memory();
+    let third = fixture.run(&mut *session, &one)?;
+    equal("before and after memory was released", &first, &third)
 }
 
 fn survives_failures(fixture: &Fixture<'_>) -> Result<(), String> {
