@@ -163,8 +163,13 @@ impl DesiredState {
             }
             Change::RollBack => {
                 let before = self.before.clone().ok_or_else(nothing_before)?;
-                if let Some(pinned) = &before.pinned {
-                    self.ready(pinned.as_str(), context)?;
+                // Only where new versions wait, the default is fixed as a pin is.
+                let default = before
+                    .default
+                    .as_ref()
+                    .filter(|_| context.default.is_some());
+                if let Some(version) = before.pinned.as_ref().or(default) {
+                    self.ready(version.as_str(), context)?;
                 }
                 let version = before.pinned.clone();
                 next.routing = before;

@@ -8,14 +8,18 @@ use super::super::default_version::{Availability, DefaultVersion, default_versio
 use super::Model;
 
 impl Model {
-    /// Chooses the default version. A pinned version is recorded as the one that answered, so that it
-    /// goes on when the pin is removed.
-    pub(super) fn choose_default(&mut self, name: &ModelName) {
+    /// Records a pinned version as the one that answered, so that it goes on when the pin is
+    /// removed, and the one before it is no longer required.
+    pub(super) fn record_pinned(&mut self) {
         let routing = &mut self.desired.routing;
         if routing.pinned.is_some() {
             routing.default.clone_from(&routing.pinned);
         }
-        let recorded = routing.default.clone();
+    }
+
+    /// Chooses the default version.
+    pub(super) fn choose_default(&mut self, name: &ModelName) {
+        let recorded = self.desired.routing.default.clone();
         let DefaultVersion {
             answering,
             recorded,

@@ -186,6 +186,7 @@ impl Model {
         }
         let split = self.split.as_deref().map(ActiveSplit::split);
         self.progress.required = self.desired.required(split);
+        self.record_pinned();
         self.require_default();
         let needed = self.needed_by_rollouts();
         self.progress.required.extend(needed);

@@ -119,6 +119,12 @@ async fn the_version_that_answers_stays_though_the_settings_leave_it_out() {
     change(&server, Change::Pin("2".to_owned())).await.unwrap();
     until(|| states(&server, "a").contains("1 UNAVAILABLE")).await;
     assert_eq!(by_default(&server).await, Ok(2.0));
+    let refused = change(&server, Change::RollBack).await.unwrap_err();
+    assert!(
+        refused.contains("`1` of model `a` is not ready"),
+        "{refused}"
+    );
+    assert_eq!(by_default(&server).await, Ok(2.0));
 }
 
 #[tokio::test]
