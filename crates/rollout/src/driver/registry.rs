@@ -138,6 +138,10 @@ impl Registry {
                  `{stable}` answers them from now on. With `new_versions: wait` in `model.yaml` new \
                  versions wait for their rollout"
             )],
+            Some(answering) if answering != *stable => vec![format!(
+                "version `{answering}` of model `{model}` answered all requests until now; version \
+                 `{stable}`, which is `stable` in the rollout, answers them from now on"
+            )],
             Some(_) | None => Vec::new(),
         }
     }

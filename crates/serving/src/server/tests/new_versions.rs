@@ -154,20 +154,33 @@ async fn when_the_answering_version_is_removed_the_one_before_it_answers() {
     assert_eq!(by_default(&server).await, Ok(3.0), "nothing else is left");
 }
 
+/// Starts a rollout from version 1 to 2; returns the warnings.
+async fn warnings_of_start(server: &Server) -> Vec<String> {
+    let file = "rollout: {id: r, model: a, stable: 1, candidate: 2}";
+    let started = server.start(file, "ada").await.unwrap();
+    let started: api::rollout::Status = serde_json::from_str(started.as_str()).unwrap();
+    started.warnings
+}
+
 #[tokio::test]
-async fn a_rollout_of_a_version_that_answers_already_starts_with_a_warning() {
-    let warnings = async |settings: &str| {
+async fn a_rollout_starts_with_a_warning_when_stable_did_not_answer() {
+    for (settings, n_versions, part) in [
+        (WAIT, 2, ""),
+        ("new_versions: serve", 2, "candidate `2`"),
+        ("new_versions: serve", 3, "version `3`"),
+    ] {
         let repository = TestRepository::new(&TWO_VERSIONS[..1]);
         repository.write("a/model.yaml", settings);
         let server = repository.server().await;
-        add_second(&repository, &server).await;
-        let file = "rollout: {id: r, model: a, stable: 1, candidate: 2}";
-        let started = server.start(file, "ada").await.unwrap();
-        let started: api::rollout::Status = serde_json::from_str(started.as_str()).unwrap();
-        started.warnings
-    };
-    assert_eq!(warnings(WAIT).await, [""; 0]);
-    let warned = warnings("new_versions: serve").await;
-    assert_eq!(warned.len(), 1);
-    assert!(warned[0].contains("candidate `2`"), "{warned:?}");
+        for version in 2..=n_versions {
+            repository.write(&format!("a/{version}/model.fake"), "add 2");
+        }
+        server.rescan().await.unwrap();
+        let warnings = warnings_of_start(&server).await;
+        assert_eq!(warnings.is_empty(), part.is_empty(), "{warnings:?}");
+        assert!(
+            warnings.iter().all(|warning| warning.contains(part)),
+            "{warnings:?}"
+        );
+    }
 }
