@@ -77,6 +77,8 @@ impl TestRepository {
         ServerOptions {
             poll_interval: Duration::from_secs(3600),
             debounce: Duration::ZERO,
+            // Virtual time runs ahead of the threads that load, and must not end their work.
+            load_timeout: Duration::from_secs(365 * 24 * 3600),
             ..ServerOptions::new(
                 vec![self.path("")],
                 vec![Arc::clone(&self.engine) as Arc<dyn contract::Engine>],
