@@ -54,7 +54,7 @@ pub struct Status {
     pub verdict: Verdict,
     /// Stable and candidate.
     pub arms: [ArmStatus; 2],
-    /// The conditions that `not_worse` still lacks, while it could change the weight.
+    /// The counts and the evidence that the next weight still lacks, while there may be one.
     pub missing: Vec<String>,
     /// What an operator should know; only in the reply to a start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

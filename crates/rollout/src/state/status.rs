@@ -37,12 +37,30 @@ impl Rollout {
                 arm(ArmName::Stable, &config.stable, 1.0 - weight),
                 arm(ArmName::Candidate, &config.candidate, weight),
             ],
-            missing: match progress.phase.stage() {
-                Some(Stage::Shadow | Stage::Step(_)) => missing(&progress.evidence.report(config)),
-                Some(Stage::Promoting | Stage::Soak) | None => Vec::new(),
-            },
+            missing: self.missing(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Returns the counts and the evidence that the next weight still lacks, a phrase for each.
+    fn missing(&self) -> Vec<String> {
+        let (config, progress) = (&self.config, &self.progress);
+        let (rule, what, lacking) = match progress.phase.stage() {
+            Some(Stage::Shadow) => {
+                let required = config.shadow.map_or(0, |shadow| shadow.min_pairs);
+                let lacking = required.saturating_sub(progress.n_pairs);
+                ("min_pairs", "shadow requests", lacking)
+            }
+            Some(Stage::Step(_)) => {
+                let required = config.step.min_requests;
+                let lacking = required.saturating_sub(progress.n_candidate_requests);
+                ("min_requests", "requests to the candidate", lacking)
+            }
+            Some(Stage::Promoting | Stage::Soak) | None => return Vec::new(),
+        };
+        let counts = (lacking > 0).then(|| format!("{rule}: needs {lacking} more {what}"));
+        let evidence = missing(&progress.evidence.report(config));
+        counts.into_iter().chain(evidence).collect()
     }
 
     /// Returns the verdict on which people and tools promote or roll back.

@@ -28,7 +28,10 @@ fn the_status_has_the_shape_of_the_reference() {
             {"name": "stable", "version": "1", "weight": 0.95},
             {"name": "candidate", "version": "2", "weight": 0.05},
         ],
-        "missing": ["errors: needs about 620 more requests to the candidate"],
+        "missing": [
+            "min_requests: needs 50 more requests to the candidate",
+            "errors: needs about 620 more requests to the candidate",
+        ],
     });
     assert_eq!(status(&scenario), expected);
 }
