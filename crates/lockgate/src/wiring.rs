@@ -14,7 +14,7 @@ use contract::{Catalog, Engine, Observe, VersionState};
 use engines::OnnxEngine;
 use engines::onnx::Runtime;
 use monitor::{Monitor, NoopObserver};
-use protocols::{Context, Dialects, ListenerHandle, MemoryBudgets, ServeOptions, ServerInfo};
+use protocols::{Context, Dialects, ListenerHandle, ServeOptions, ServerInfo};
 use serving::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -131,7 +131,7 @@ fn context(config: &Config, server: &Arc<Server>, observe: Arc<dyn Observe>) -> 
         rollouts: Some(Arc::clone(server) as _),
         observe,
         limits: config.limits.clone(),
-        memory: MemoryBudgets::new(&config.limits),
+        memory: config.limits.memory_budgets(),
         server: ServerInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             is_gpu_available: Host::detect().has_gpu,

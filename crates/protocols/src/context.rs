@@ -78,6 +78,14 @@ pub struct Limits {
     pub headers: usize,
 }
 
+impl Limits {
+    /// Returns new budgets of the memory for bodies and replies.
+    #[must_use]
+    pub fn memory_budgets(&self) -> MemoryBudgets {
+        MemoryBudgets::new(self.body_memory_bytes, self.reply_memory_bytes)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -123,7 +131,7 @@ impl Context {
             rollouts: None,
             observe: Arc::new(contract::testing::RecordingObserver::default()),
             limits: Limits::default(),
-            memory: MemoryBudgets::new(&Limits::default()),
+            memory: Limits::default().memory_budgets(),
             server: ServerInfo {
                 version: "0.0.0-test".to_owned(),
                 is_gpu_available: false,

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use contract::{Code, Error, Result};
 
-use crate::context::Limits;
 use crate::offload::offload;
 
 /// Whole bodies up to this size are not counted.
@@ -33,9 +32,8 @@ pub struct MemoryBudgets {
 }
 
 impl MemoryBudgets {
-    /// Returns the budgets that `limits` give.
-    #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    /// Returns budgets of so many bytes.
+    pub(crate) fn new(body_bytes: usize, reply_bytes: usize) -> Self {
         let budget = |setting, limit| {
             MemoryBudget(Arc::new(Account {
                 setting,
@@ -44,8 +42,8 @@ impl MemoryBudgets {
             }))
         };
         Self {
-            bodies: budget("max_body_memory_bytes", limits.body_memory_bytes),
-            replies: budget("max_reply_memory_bytes", limits.reply_memory_bytes),
+            bodies: budget("max_body_memory_bytes", body_bytes),
+            replies: budget("max_reply_memory_bytes", reply_bytes),
         }
     }
 }
@@ -202,11 +200,7 @@ mod tests {
 
     /// A budget with room for two large bodies.
     fn budget() -> MemoryBudget {
-        let limits = Limits {
-            body_memory_bytes: 2 * LARGE,
-            ..Limits::default()
-        };
-        MemoryBudgets::new(&limits).bodies
+        MemoryBudgets::new(2 * LARGE, 2 * LARGE).bodies
     }
 
     fn bytes(n_bytes: usize) -> Bytes {

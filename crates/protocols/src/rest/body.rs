@@ -223,10 +223,9 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
-    use crate::memory_budget::MemoryBudgets;
 
     fn budget() -> MemoryBudget {
-        MemoryBudgets::new(&Limits::default()).bodies
+        Limits::default().memory_budgets().bodies
     }
 
     /// A body of six bytes in three chunks, and the number of chunks that were taken.

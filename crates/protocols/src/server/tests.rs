@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::context::{Limits, ServerInfo};
-use crate::memory_budget::{MemoryBudget, MemoryBudgets};
+use crate::memory_budget::MemoryBudget;
 use crate::native::Native;
 use crate::rest::{Reply, handler};
 
@@ -104,7 +104,7 @@ pub(super) fn context(limits: Limits, observer: &Arc<RecordingObserver>) -> Arc<
     let echo = Arc::new(EchoServer::new([model_info("a", "1", signature)]));
     Arc::new(Context {
         observe: Arc::clone(observer) as _,
-        memory: MemoryBudgets::new(&limits),
+        memory: limits.memory_budgets(),
         limits,
         server: ServerInfo {
             version: "0.0.0".to_owned(),

@@ -21,8 +21,8 @@ use tonic::Status;
 use tracing::Level;
 
 use super::DIALECT;
+use super::message_body::with_timeout;
 use super::status::{code_of, failure, status};
-use super::timeout_body::with_timeout;
 use crate::attributes::served_by_fields;
 use crate::context::{Context, Limits};
 use crate::open_inference::inference::CallInfo;

@@ -1,4 +1,4 @@
-//! The messages of a gRPC stream as they arrive.
+//! Bodies of gRPC calls as they arrive, and the messages of a stream.
 //!
 //! Rule: a stream may be idle between messages for as long as it likes, but a message that has begun
 //! must be complete within the time of a body, and counts in the memory for bodies until then.
@@ -15,16 +15,38 @@ use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use contract::{Error, Result};
 use http::HeaderMap;
-use http_body::Frame;
-use tokio::time::{Sleep, sleep};
+use http::request::Parts;
+use http_body::{Body as _, Frame};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::framing::{PREFIX_BYTES, Prefix, message_coding, prefix, unpacked};
 use super::status::status;
-use super::timeout_body::late;
+use super::timeout_body::{TimeoutBody, late};
 use crate::context::Context;
 use crate::memory_budget::MemoryBudget;
 use crate::offload::INLINE_BYTES;
 use crate::rest::{BodyBuffer, Coding};
+
+/// The only method of the inference service with client streaming.
+const STREAM_METHOD: &str = "/ModelStreamInfer";
+/// The services with client streaming.
+const STREAM_SERVICE: &str = "/grpc.reflection.";
+
+/// Wraps the body of a call: all of it must arrive in time, or each message of a stream.
+pub(super) fn with_timeout(ctx: &Context, parts: &Parts, body: Body) -> Body {
+    let path = parts.uri.path();
+    if body.is_end_stream() {
+        return body;
+    }
+    match path.ends_with(STREAM_METHOD) || path.starts_with(STREAM_SERVICE) {
+        true => Body::new(MessageBody::new(ctx, &parts.headers, body)),
+        false => Body::new(TimeoutBody::new(
+            body,
+            Instant::now(),
+            ctx.limits.body_timeout,
+        )),
+    }
+}
 
 /// The body of a stream, cut into its messages.
 #[derive(Debug)]

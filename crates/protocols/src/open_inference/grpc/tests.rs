@@ -27,7 +27,6 @@ use super::generated::inference::grpc_inference_service_client::GrpcInferenceSer
 use super::generated::inference::model_infer_request::InferInputTensor;
 use super::generated::inference::{InferTensorContents, ModelInferRequest};
 use crate::context::{Context, Limits, ServerInfo};
-use crate::memory_budget::MemoryBudgets;
 use crate::server::{self, Dialects, ListenerHandle};
 
 type Client = GrpcInferenceServiceClient<Channel>;
@@ -155,7 +154,7 @@ impl Fixture {
             infer: Arc::clone(&double) as _,
             catalog: Arc::clone(&double) as _,
             observe: Arc::clone(&observer) as _,
-            memory: MemoryBudgets::new(&limits),
+            memory: limits.memory_budgets(),
             limits,
             server: ServerInfo {
                 version: "1.2.3".to_owned(),

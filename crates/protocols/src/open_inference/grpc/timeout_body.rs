@@ -1,7 +1,7 @@
 //! Time limit for the arrival of a message.
 //!
 //! Decision: it is the limit of REST bodies, so a caller that sends a byte now and then cannot hold
-//! a call open. In a long stream of messages it is the limit of each.
+//! a call open.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,37 +9,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::BoxError;
-use axum::body::Body;
 use bytes::Bytes;
 use contract::{Code, Error};
-use http::request::Parts;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::message_body::MessageBody;
 use super::status::status;
-use crate::context::Context as AppContext;
-
-/// The only method of the inference service with client streaming.
-const STREAM_METHOD: &str = "/ModelStreamInfer";
-/// The services with client streaming.
-const STREAM_SERVICE: &str = "/grpc.reflection.";
-
-/// Wraps the body of a call: all of it must arrive in time, or each message of a stream.
-pub(super) fn with_timeout(ctx: &AppContext, parts: &Parts, body: Body) -> Body {
-    let path = parts.uri.path();
-    if body.is_end_stream() {
-        return body;
-    }
-    match path.ends_with(STREAM_METHOD) || path.starts_with(STREAM_SERVICE) {
-        true => Body::new(MessageBody::new(ctx, &parts.headers, body)),
-        false => Body::new(TimeoutBody::new(
-            body,
-            Instant::now(),
-            ctx.limits.body_timeout,
-        )),
-    }
-}
 
 /// Returns the error for a message that did not arrive within `limit`.
 pub(super) fn late(limit: Duration) -> Error {
