@@ -150,8 +150,8 @@ pub(crate) fn refused(info: &ModelInfo, refused: Refused) -> Error {
         Refusal::DeadlineTooShort { run, time } => Error::new(
             Code::DeadlineExceeded,
             format!(
-                "the request has {} to its deadline, but a run of model `{model}` for its rows is \
-                 predicted to take {}; allow more time",
+                "Request timeout expired: the request has {} to its deadline, but a run of model \
+                 `{model}` for its rows is predicted to take {}; allow more time",
                 millis(time),
                 millis(run)
             ),

@@ -165,16 +165,7 @@ impl Signature {
                 )));
             }
         }
-        for (spec, slot) in self.inputs.iter().zip(&bound) {
-            if slot.is_none() && !spec.is_optional {
-                return Err(Error::invalid(format!(
-                    "input `{}` is missing; expected {} of shape {}",
-                    spec.name,
-                    spec.element_type,
-                    WireShape(spec)
-                )));
-            }
-        }
+        self.check_complete(&bound)?;
         self.check_symbols(&bound)?;
         Ok(bound)
     }
@@ -191,7 +182,7 @@ impl Signature {
         for name in names.iter().map(AsRef::as_ref) {
             let Some((index, _)) = self.output(name) else {
                 return Err(Error::invalid(format!(
-                    "output `{name}` is unknown; the model has {}",
+                    "unexpected inference output `{name}`; the model has {}",
                     name_list(&self.outputs)
                 )));
             };
@@ -205,11 +196,30 @@ impl Signature {
         Ok(bound)
     }
 
-    fn unknown_input(&self, name: &str) -> Error {
+    /// Returns the error of a request with an input that the model does not have.
+    #[must_use]
+    pub fn unknown_input(&self, name: &str) -> Error {
         Error::invalid(format!(
-            "input `{name}` is unknown; the model has {}",
+            "unexpected inference input `{}`; the model has {}",
+            name.escape_debug(),
             name_list(&self.inputs)
         ))
+    }
+
+    fn check_complete(&self, bound: &[Option<Tensor>]) -> Result<()> {
+        let mut missing = self.inputs.iter().zip(bound);
+        let missing = missing.find(|(spec, slot)| slot.is_none() && !spec.is_optional);
+        let Some((spec, _)) = missing else {
+            return Ok(());
+        };
+        Err(Error::invalid(format!(
+            "expected {} inputs but got {} inputs: input `{}` is missing; expected {} of shape {}",
+            self.inputs.len(),
+            bound.iter().flatten().count(),
+            spec.name,
+            spec.element_type,
+            WireShape(spec)
+        )))
     }
 
     fn check_symbols(&self, bound: &[Option<Tensor>]) -> Result<()> {
@@ -246,15 +256,15 @@ fn scalar_from_one(spec: &TensorSpec, tensor: Tensor) -> Result<Tensor> {
 fn check_tensor(spec: &TensorSpec, tensor: &Tensor) -> Result<()> {
     if tensor.element_type() != spec.element_type {
         return Err(Error::invalid(format!(
-            "input `{}`: expected datatype {}, got {}",
+            "inference input `{}` data-type is {}, but the model expects {}",
             spec.name,
-            spec.element_type,
-            tensor.element_type()
+            tensor.element_type(),
+            spec.element_type
         )));
     }
     if !spec.accepts(tensor.shape()) {
         return Err(Error::invalid(format!(
-            "input `{}`: expected shape {}, got {}",
+            "unexpected shape for input `{}`: expected shape {}, got {}",
             spec.name,
             WireShape(spec),
             tensor.shape()

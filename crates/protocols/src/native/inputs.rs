@@ -205,7 +205,7 @@ fn read_members<'a>(
 ) -> Result<Vec<NamedTensor>> {
     let values = members.iter().map(|(name, json)| {
         let input = info.signature.input(name);
-        let (_, spec) = input.ok_or_else(|| unknown_input(name, &info.signature))?;
+        let (_, spec) = input.ok_or_else(|| info.signature.unknown_input(name))?;
         Ok((spec, *json))
     });
     read_values(values, info.signature.has_batch_dimension(), limits)
@@ -226,14 +226,6 @@ fn read_values<'a>(
         inputs.push(input);
     }
     Ok(inputs)
-}
-
-fn unknown_input(name: &str, signature: &Signature) -> Error {
-    Error::invalid(format!(
-        "input `{}` is unknown; the model has {}",
-        name.escape_debug(),
-        input_names(signature)
-    ))
 }
 
 /// The values of one input in all records.
@@ -287,7 +279,7 @@ fn add_record(
 ) -> Result<()> {
     for (name, value) in object_members(record, limits)? {
         let Some(column) = columns.iter_mut().find(|column| column.spec.name == name) else {
-            return Err(unknown_input(&name, signature));
+            return Err(signature.unknown_input(&name));
         };
         column.json.push(match column.n_values {
             0 => b'[',

@@ -60,19 +60,19 @@ fn invalid_request_error_names_the_expected_input() {
     let cases = [
         (
             vec![tensor("x", &[1, 63])],
-            "input `x`: expected shape [-1, 64], got [1, 63]",
+            "unexpected shape for input `x`: expected shape [-1, 64], got [1, 63]",
         ),
         (
             vec![tensor("x", &[64])],
-            "input `x`: expected shape [-1, 64], got [64]",
+            "unexpected shape for input `x`: expected shape [-1, 64], got [64]",
         ),
         (
             vec![],
-            "input `x` is missing; expected FP32 of shape [-1, 64]",
+            "expected 2 inputs but got 0 inputs: input `x` is missing; expected FP32 of shape [-1, 64]",
         ),
         (
             vec![tensor("w", &[1])],
-            "input `w` is unknown; the model has `x`, `mask`",
+            "unexpected inference input `w`; the model has `x`, `mask`",
         ),
         (
             vec![tensor("x", &[1, 64]), tensor("x", &[1, 64])],
@@ -83,7 +83,7 @@ fn invalid_request_error_names_the_expected_input() {
                 name: "x".to_owned(),
                 tensor: ints,
             }],
-            "input `x`: expected datatype FP32, got INT64",
+            "inference input `x` data-type is INT64, but the model expects FP32",
         ),
         (
             vec![tensor("x", &[2, 64]), tensor("mask", &[3])],

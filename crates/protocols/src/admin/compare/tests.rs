@@ -166,7 +166,7 @@ async fn items_that_a_version_cannot_take_are_refused_with_their_place() {
     let (status, reply) = compare_with(router(rotated(), true), &body.to_string()).await;
     let message = reply["error"]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("`items[1]`: input `z` is unknown"),
+        message.starts_with("`items[1]`: unexpected inference input `z`"),
         "{message}"
     );
     assert_eq!(status, 400);

@@ -157,7 +157,7 @@ const MISFITS: [(&str, &str); 21] = [
     ),
     (
         r#"[{"age": 30, "city": "a", "zip": 1}]"#,
-        "record 0: input `zip` is unknown; the model has `age`, `city`",
+        "record 0: unexpected inference input `zip`; the model has `age`, `city`",
     ),
     (
         r#"{"age": 30, "age": 31, "city": "a"}"#,
@@ -193,11 +193,11 @@ const MISFITS: [(&str, &str); 21] = [
     ),
     (
         r#"[{"age": [1, 2], "city": "a"}]"#,
-        "input `age`: expected shape [-1, 1], got [1, 2]",
+        "unexpected shape for input `age`: expected shape [-1, 1], got [1, 2]",
     ),
     (
         r#"{"age": [[[30]]], "city": "a"}"#,
-        "input `age`: expected shape [-1, 1], got [1, 1, 1]",
+        "unexpected shape for input `age`: expected shape [-1, 1], got [1, 1, 1]",
     ),
     (
         r#"{"data": [{"age": 30, "city": "a"}], "age": 31}"#,

@@ -329,7 +329,7 @@ async fn requests_that_do_not_fit_are_refused_before_they_wait() {
     check(disagreeing, "input `mask` has 3 rows, but 2 in input `x`").await;
     let mut unknown = request(&[1.0]);
     unknown.outputs.push("none".to_owned());
-    check(unknown, "output `none` is unknown").await;
+    check(unknown, "unexpected inference output `none`").await;
     assert_eq!(version.events(), ["RequestFinished"; 3]);
     assert_eq!(version.loaded_version.counters().fail.count, 0);
 }

@@ -101,7 +101,7 @@ fn wrong_requests() -> Vec<(ModelInferRequest, Code, &'static str)> {
         (
             changed(|r| r.inputs[0].datatype = "INT8".to_owned()),
             Invalid,
-            "expected datatype UINT8",
+            "but the model expects UINT8",
         ),
         (
             changed(|r| r.inputs[0].shape = vec![1, -2]),
@@ -121,7 +121,7 @@ fn wrong_requests() -> Vec<(ModelInferRequest, Code, &'static str)> {
         (
             changed(|r| r.inputs[0].name = "z".to_owned()),
             Invalid,
-            "input `z` is unknown",
+            "unexpected inference input `z`",
         ),
         (
             changed(|r| {
@@ -140,7 +140,11 @@ fn wrong_requests() -> Vec<(ModelInferRequest, Code, &'static str)> {
             Unsupported,
             "shared memory",
         ),
-        (with_output(&["z"]), Invalid, "output `z` is unknown"),
+        (
+            with_output(&["z"]),
+            Invalid,
+            "unexpected inference output `z`",
+        ),
         (
             with_output(&["y", "y"]),
             Invalid,

@@ -71,7 +71,10 @@ const WRONG_MEMBERS: &[(&str, &str)] = &[
     (r#""id":7"#, "`id` must be a string"),
     (r#""outputs":{}"#, "`outputs`"),
     (r#""outputs":[{}]"#, "`outputs[0]`: `name` is missing"),
-    (r#""outputs":[{"name":"z"}]"#, "output `z` is unknown"),
+    (
+        r#""outputs":[{"name":"z"}]"#,
+        "unexpected inference output `z`",
+    ),
     (
         r#""outputs":[{"name":"y"},{"name":"y"}]"#,
         "already exists in request",
@@ -161,7 +164,7 @@ const WRONG_INPUTS: &[(&str, &str)] = &[
     ),
     (
         r#""shape":[1,2],"datatype":"INT32","data":[1,2]"#,
-        "expected datatype FP32, got INT32",
+        "data-type is INT32, but the model expects FP32",
     ),
     (
         r#""shape":[2],"datatype":"FP32","data":[1,2]"#,
@@ -192,7 +195,7 @@ fn wrong_inputs_are_named() {
         (
             input(&format!(r#"{{"name":"z",{one}}}"#)),
             400,
-            "input `z` is unknown",
+            "unexpected inference input `z`",
         ),
         (input(&twice), 400, "already exists in request"),
         (
