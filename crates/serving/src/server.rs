@@ -93,8 +93,9 @@ impl Server {
     /// Reads the repository once and starts to load it. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// `invalid_request` when a root cannot be read, or has model files of which none can be served, `internal` when the store cannot be read, or
-    /// `conflict` when a rollout runs here and another server is the leader.
+    /// `invalid_request` when a root cannot be read, or has model files of which none can be served,
+    /// `internal` when the store cannot be read, or `conflict` when a rollout runs here and another
+    /// server is the leader.
     pub fn start(options: ServerOptions) -> Result<Arc<Self>> {
         options.check_roots()?;
         let leader = options.rollout_leader.clone();
@@ -118,7 +119,7 @@ impl Server {
         };
         let changes = Arc::new(Notify::new());
         // The watch comes first: a change during the first scan is found by the next one.
-        let watcher = watch(&scanner.roots, Arc::clone(&changes));
+        let watcher = watch(&scanner.read_limiter, &scanner.roots, Arc::clone(&changes));
         let scan = scanner.scan(SystemTime::now());
         if let Some(reason) = scan.refusal(&scanner.engine_names()) {
             return Err(Error::invalid(format!("nothing can be served: {reason}")));

@@ -1,13 +1,14 @@
 //! The layout of the repository: a scan of its roots as plain data.
 //!
-//! Decision: a scan never fails as a whole. A read error is a reason at the model or the root that
-//! it belongs to, and a root in which no model was found takes nothing out of service: a network
+//! Decision: a scan never fails as a whole. A read error, or a folder that does not answer, is a
+//! reason at the model or the root that it belongs to, and a root in which no model was found takes nothing out of service: a network
 //! drive that is unavailable for a minute, or a mount that is lost, must not unload a model.
 
 mod entries;
 mod fingerprint;
 mod misplaced;
 mod model_folder;
+mod read_limiter;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,8 +21,9 @@ use contract::{Engine, ModelName, Version};
 
 pub(crate) use self::fingerprint::Fingerprint;
 pub(crate) use self::misplaced::missing_artifact;
+pub(crate) use self::read_limiter::ReadLimiter;
 
-use self::entries::list;
+use self::entries::{Entry, list};
 use super::settings::{ModelFile, ModelSettings, SettingsDefaults, resolve};
 
 /// Name of the settings file of a model.
@@ -102,6 +104,18 @@ pub(crate) struct Scanner {
     pub(crate) engines: Vec<Arc<dyn Engine>>,
     /// Defaults for settings that a model leaves out.
     pub(crate) defaults: SettingsDefaults,
+    /// The limiter of its reads.
+    pub(crate) read_limiter: ReadLimiter,
+}
+
+/// A root as its own folder shows it.
+enum Root {
+    /// One model file.
+    File(FoundModel),
+    /// One model folder of this name.
+    ModelFolder(String),
+    /// A folder of model folders.
+    Folder(Vec<Entry>),
 }
 
 impl Scanner {
@@ -122,16 +136,18 @@ impl Scanner {
 
     /// Adds the models of a root; returns whether it has any.
     fn scan_root(&self, root: &Path, now: SystemTime, scan: &mut Scan) -> io::Result<bool> {
-        if fs::metadata(root)?.is_file() {
-            let found = self.single_file(root, now)?;
-            return Ok(add(scan, &name_of(root.file_stem()), found));
-        }
-        let entries = list(root, &mut scan.warnings)?;
-        if self.is_model_folder(root, &entries) {
-            let path = fs::canonicalize(root)?;
-            let found = self.model_folder(root, now, scan);
-            return Ok(found.is_some_and(|found| add(scan, &name_of(path.file_name()), found)));
-        }
+        let (scanner, path) = (self.clone(), root.to_owned());
+        let read = move || scanner.read_root(&path, now);
+        let (read, warnings) = self.read_limiter.run(root, read)?;
+        scan.warnings.extend(warnings);
+        let entries = match read {
+            Root::File(found) => return Ok(add(scan, &name_of(root.file_stem()), found)),
+            Root::ModelFolder(name) => {
+                let found = self.model_folder(root, now, scan);
+                return Ok(found.is_some_and(|found| add(scan, &name, found)));
+            }
+            Root::Folder(entries) => entries,
+        };
         scan.misplaced.extend(misplaced::describe_flat(
             &entries,
             &self.engine_names(),
@@ -144,6 +160,20 @@ impl Scanner {
             }
         }
         Ok(has_models)
+    }
+
+    /// Reads the folder of a root, with warnings about its entries.
+    fn read_root(&self, root: &Path, now: SystemTime) -> io::Result<(Root, BTreeSet<String>)> {
+        let mut warnings = BTreeSet::new();
+        if fs::metadata(root)?.is_file() {
+            return Ok((Root::File(self.single_file(root, now)?), warnings));
+        }
+        let entries = list(root, &mut warnings)?;
+        let read = match self.is_model_folder(root, &entries) {
+            true => Root::ModelFolder(name_of(fs::canonicalize(root)?.file_name())),
+            false => Root::Folder(entries),
+        };
+        Ok((read, warnings))
     }
 
     /// Reads a root that is one file: version 1 of a model with its name.

@@ -11,8 +11,27 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-/// Wakes `changes` whenever something below `roots` changes, as long as the result is kept.
-pub(crate) fn watch(roots: &[PathBuf], changes: Arc<Notify>) -> Option<RecommendedWatcher> {
+use super::layout::ReadLimiter;
+
+/// Wakes `changes` whenever something below `roots` changes, as long as the result is kept. Blocks,
+/// at most for the limit of a read.
+pub(crate) fn watch(
+    limiter: &ReadLimiter,
+    roots: &[PathBuf],
+    changes: Arc<Notify>,
+) -> Option<RecommendedWatcher> {
+    let roots = roots.to_vec();
+    // All folders below the roots are visited.
+    let start = move || Ok(start(&roots, changes));
+    limiter
+        .run(Path::new("file watch"), start)
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, "file watch unavailable; relying on scans");
+            None
+        })
+}
+
+fn start(roots: &[PathBuf], changes: Arc<Notify>) -> Option<RecommendedWatcher> {
     let on_event = move |event: notify::Result<Event>| {
         if event.map_or(true, |event| is_change(&event)) {
             changes.notify_one();
@@ -84,7 +103,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let changes = Arc::new(Notify::new());
         let roots = [folder.path().to_owned(), folder.path().join("missing")];
-        let watcher = watch(&roots, Arc::clone(&changes));
+        let watcher = watch(&ReadLimiter::default(), &roots, Arc::clone(&changes));
         assert!(watcher.is_some());
         std::fs::write(folder.path().join("model.fake"), "x").unwrap();
         changes.notified().await;

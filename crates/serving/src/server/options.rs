@@ -8,7 +8,7 @@ use std::time::Duration;
 use contract::{Engine, Error, MemoryStore, NewVersions, Observe, Result, Store, Webhooks};
 use rollout::driver::{Dependencies, NoWebhooks, Records, TrafficControl};
 
-use crate::catalog::layout::Scanner;
+use crate::catalog::layout::{ReadLimiter, Scanner};
 use crate::catalog::settings::SettingsDefaults;
 use crate::catalog::version::VersionLoader;
 use crate::instance::watchdog::Watchdog;
@@ -112,6 +112,7 @@ impl ServerOptions {
                 timeout: self.default_timeout,
                 new_versions: self.new_versions,
             },
+            read_limiter: ReadLimiter::default(),
         }
     }
 

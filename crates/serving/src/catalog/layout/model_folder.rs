@@ -30,21 +30,32 @@ impl Scanner {
             || (only_versions && !self.artifacts(folder).is_empty())
     }
 
-    /// Reads the model in a folder; `None` when there is none. A read error becomes its reason.
+    /// Reads the model in a folder; `None` when there is none. A read error, or that the folder does
+    /// not answer, becomes its reason.
     pub(super) fn model_folder(
         &self,
         folder: &Path,
         now: SystemTime,
         scan: &mut Scan,
     ) -> Option<FoundModel> {
-        let found = self.read_model_folder(folder, now, scan);
-        found.unwrap_or_else(|error| {
-            Some(FoundModel {
+        let (scanner, path) = (self.clone(), folder.to_owned());
+        let read = move || {
+            let mut notes = Scan::default();
+            let found = scanner.read_model_folder(&path, now, &mut notes)?;
+            Ok((found, notes))
+        };
+        match self.read_limiter.run(folder, read) {
+            Ok((found, notes)) => {
+                scan.warnings.extend(notes.warnings);
+                scan.misplaced.extend(notes.misplaced);
+                found
+            }
+            Err(error) => Some(FoundModel {
                 path: folder.to_owned(),
                 settings: Err(format!("`{}` cannot be read: {error}", folder.display())),
                 versions: BTreeMap::new(),
-            })
-        })
+            }),
+        }
     }
 
     fn read_model_folder(

@@ -7,6 +7,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The name of folders whose file system hangs.
+const HANGS: &str = "hangs";
+
 #[derive(Debug)]
 struct FakeEngine;
 
@@ -24,6 +27,9 @@ impl Engine for FakeEngine {
     }
 
     fn find_artifact(&self, folder: &Path) -> Option<PathBuf> {
+        while folder.components().any(|part| part.as_os_str() == HANGS) {
+            std::thread::park();
+        }
         let path = folder.join("model.fake");
         path.is_file().then_some(path)
     }
@@ -73,6 +79,7 @@ impl Repository {
                 timeout: None,
                 new_versions: contract::NewVersions::Serve,
             },
+            read_limiter: ReadLimiter::default(),
         };
         scanner.scan(SystemTime::now())
     }
@@ -429,6 +436,28 @@ fn the_fingerprint_changes_with_every_file_that_counts() {
 }
 
 #[test]
+fn a_folder_that_does_not_answer_is_a_reason_of_its_model_or_its_root_alone() {
+    let repository = Repository::new(&[
+        "r/a/1/model.fake",
+        "r/hangs/1/model.fake",
+        "r/z/1/model.fake",
+        "hangs/v1/model.fake",
+    ]);
+    let scan = repository.scan(&["hangs", "r"]);
+    let served = |name: &str| {
+        let model = &scan.models[&ModelName::new(name).unwrap()];
+        model.settings.is_ok() && model.versions.len() == 1
+    };
+    assert!(served("a") && served("z"));
+    let hung = &scan.models[&ModelName::new(HANGS).unwrap()];
+    let reason = hung.settings.as_ref().unwrap_err();
+    assert!(reason.contains("r/hangs` cannot be read"), "{reason}");
+    assert!(reason.contains("its file system may hang"), "{reason}");
+    let lost = &scan.without_models[&repository.path(HANGS)];
+    assert!(lost.contains("does not answer"), "{lost}");
+}
+
+#[test]
 fn the_age_counts_from_the_last_change() {
     let repository = Repository::new(&["r/a/1/model.fake", "r/b/1/"]);
     let scanner = Scanner {
@@ -440,6 +469,7 @@ fn the_age_counts_from_the_last_change() {
             timeout: None,
             new_versions: contract::NewVersions::Serve,
         },
+        read_limiter: ReadLimiter::default(),
     };
     let ages = |now| -> Vec<_> {
         let models = scanner.scan(now).models.into_values();
