@@ -128,10 +128,11 @@ impl<T> ModelRow<T> {
         find(text).or_else(|| find(self.rules.labels.get(text)?.as_str()))
     }
 
-    /// Returns the arms of the split whose version is being loaded.
+    /// Returns the arms of the split that wait for a version which is being loaded. An arm without
+    /// traffic, such as the candidate of a rollout that has just started, waits for none.
     pub(crate) fn loading_arms(&self) -> impl Iterator<Item = &Arm> {
         let arms = self.rules.split.iter().flat_map(|on| &on.split().arms);
-        arms.filter(|arm| {
+        arms.filter(|arm| arm.weight > 0.0).filter(|arm| {
             let row = self.version(&arm.version);
             row.is_some_and(VersionRow::is_loading)
         })

@@ -872,6 +872,23 @@ async fn a_restarted_server_is_not_ready_before_every_arm_of_its_split_is() {
 }
 
 #[tokio::test]
+async fn a_server_does_not_wait_for_an_arm_without_traffic() {
+    let repository = TestRepository::new(&TWO_VERSIONS);
+    let options = repository.options();
+    let server = Server::start(options.clone()).unwrap();
+    server.rescan().await.unwrap();
+    let mut split = halves("1", "2");
+    for (arm, weight) in split.arms.iter_mut().zip([1.0, 0.0]) {
+        arm.weight = weight;
+    }
+    change(&server, Change::Split(split)).await.unwrap();
+    drop(server);
+    let reason = Server::start(options).unwrap().readiness().reason;
+    assert!(reason.contains("`1` of its split is being"), "{reason}");
+    assert!(!reason.contains("`2` of its split"), "{reason}");
+}
+
+#[tokio::test]
 async fn a_label_is_as_good_as_a_version_and_protects_it() {
     let repository = TestRepository::new(&TWO_VERSIONS);
     let server = repository.server().await;
