@@ -23,7 +23,7 @@ pub(crate) struct RawConfig {
     /// A further port, for metrics and health alone
     #[arg(long, value_name = "PORT", help_heading = "Network")]
     pub(crate) metrics_port: Option<u16>,
-    /// Origins whose pages may call from a browser, such as https://app.example; `*` for all
+    /// Origins whose pages may call from a browser, such as `https://app.example`; `*` for all
     #[arg(
         long,
         value_name = "ORIGIN",

@@ -102,7 +102,7 @@ pub(crate) struct RepositoryController {
     intervals: Intervals,
     state: RepositoryState,
     running: Loads,
-    /// A scan that takes longer than [`SCAN_LIMIT`].
+    /// A scan that takes longer than the controller waits for one.
     slow_scan: Option<JoinHandle<Scan>>,
     drains: JoinSet<u64>,
     loads: Vec<(ModelName, oneshot::Sender<Result<()>>)>,

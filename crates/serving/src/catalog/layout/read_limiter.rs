@@ -81,7 +81,7 @@ mod tests {
     fn a_folder_that_hangs_is_read_again_only_once_its_thread_has_ended() {
         let limiter = ReadLimiter::default();
         let folder = Path::new("models/a");
-        let (release, hang) = mpsc::channel::<()>();
+        let (release, hang) = mpsc::sync_channel::<()>(1);
         let hung = limiter.run(folder, move || {
             let _closed = hang.recv();
             Ok(1)
