@@ -12,16 +12,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Far longer than a slow network drive takes to list a folder.
-const LIMIT: Duration = Duration::from_secs(2);
+/// Far longer than a slow network drive takes to list a folder with many files.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Limiter of the reads of folders; clones share the abandoned ones.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct ReadLimiter {
+    limit: Duration,
     abandoned: Arc<Mutex<BTreeMap<PathBuf, JoinHandle<()>>>>,
 }
 
+impl Default for ReadLimiter {
+    fn default() -> Self {
+        Self::new(LIMIT)
+    }
+}
+
 impl ReadLimiter {
+    /// Returns a limiter of reads that may take so long.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            abandoned: Arc::default(),
+        }
+    }
+
     /// Runs the read of a folder on a thread of its own. Blocks, at most for the limit.
     ///
     /// # Errors
@@ -32,7 +47,7 @@ impl ReadLimiter {
         read: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         if self.is_abandoned(folder) {
-            return Err(no_answer());
+            return Err(self.no_answer());
         }
         let (sender, receiver) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("scan".to_owned());
@@ -40,7 +55,7 @@ impl ReadLimiter {
             // Nobody waits for an abandoned read.
             drop(sender.send(read()));
         })?;
-        receiver.recv_timeout(LIMIT).unwrap_or_else(|error| {
+        receiver.recv_timeout(self.limit).unwrap_or_else(|error| {
             if error == RecvTimeoutError::Disconnected {
                 return Err(io::Error::other("the read of the folder failed"));
             }
@@ -49,7 +64,7 @@ impl ReadLimiter {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             abandoned.insert(folder.to_owned(), thread);
-            Err(no_answer())
+            Err(self.no_answer())
         })
     }
 
@@ -61,16 +76,16 @@ impl ReadLimiter {
         abandoned.retain(|_, thread| !thread.is_finished());
         abandoned.contains_key(folder)
     }
-}
 
-fn no_answer() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::TimedOut,
-        format!(
-            "it does not answer within {} seconds; its file system may hang",
-            LIMIT.as_secs()
-        ),
-    )
+    fn no_answer(&self) -> io::Error {
+        io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!(
+                "it does not answer within {} seconds; its file system may hang",
+                self.limit.as_secs()
+            ),
+        )
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_hangs_is_read_again_only_once_its_thread_has_ended() {
-        let limiter = ReadLimiter::default();
+        let limiter = ReadLimiter::new(Duration::from_secs(1));
         let folder = Path::new("models/a");
         let (release, hang) = mpsc::sync_channel::<()>(1);
         let hung = limiter.run(folder, move || {

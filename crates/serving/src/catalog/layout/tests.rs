@@ -79,7 +79,7 @@ impl Repository {
                 timeout: None,
                 new_versions: contract::NewVersions::Serve,
             },
-            read_limiter: ReadLimiter::default(),
+            read_limiter: ReadLimiter::new(Duration::from_secs(2)),
         };
         scanner.scan(SystemTime::now())
     }
