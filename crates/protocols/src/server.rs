@@ -14,6 +14,7 @@ mod guard;
 mod listener;
 mod metrics;
 mod options;
+mod refuser;
 mod service;
 mod stalled_stream;
 
@@ -29,6 +30,7 @@ pub use options::ServeOptions;
 
 use fast_path::FastPath;
 use guard::GuardLayer;
+use refuser::Refuser;
 
 use crate::context::Context;
 
@@ -37,6 +39,8 @@ use crate::context::Context;
 pub struct Endpoint {
     /// Tells browsers which pages may call, on every reply.
     cors: Option<Cors>,
+    /// Writes the refusals of calls that no handler gets to see.
+    refuser: Option<Refuser>,
     /// Decides on every call before all others.
     guard: Option<GuardLayer>,
     router: Router,
@@ -48,6 +52,7 @@ impl From<Router> for Endpoint {
     fn from(router: Router) -> Self {
         Self {
             cors: None,
+            refuser: None,
             guard: None,
             router,
             fast_path: None,
@@ -67,7 +72,8 @@ impl Endpoint {
 pub fn endpoint(ctx: &Arc<Context>, dialects: Dialects, guard: Option<Arc<dyn Guard>>) -> Endpoint {
     Endpoint {
         cors: None,
-        guard: guard.map(|guard| GuardLayer::new(ctx, guard)),
+        refuser: Some(Refuser(Arc::clone(ctx))),
+        guard: guard.map(GuardLayer),
         router: router(ctx, dialects),
         fast_path: FastPath::new(ctx, dialects),
     }

@@ -1,28 +1,17 @@
 //! The guard of a listener: one decision in front of the fast path, the router and gRPC alike.
 //!
 //! Rule: a guard sees the head of a call once, before any of its body is read, and allows the call
-//! or refuses it with an error. A refusal is written, counted and logged like every other error of
-//! the dialect. A guard that panics refuses the call.
+//! or refuses it with an error. A guard that panics refuses the call.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
-use axum::body::Body;
 use contract::{Error, Result};
-use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 
 use super::dialects::DialectId;
-use super::fallback::is_grpc;
-use crate::admin::Admin;
-use crate::context::Context;
-use crate::documentation::Documentation;
-use crate::native::Native;
-use crate::open_inference::grpc;
-use crate::open_inference::rest::OpenInference;
-use crate::rest::{self, RequestBody};
 
 /// The other side of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,21 +45,11 @@ pub trait Guard: fmt::Debug + Send + Sync {
     fn check(&self, call: &CallHead<'_>) -> Result<()>;
 }
 
-/// A guard, and the context in which its refusals are written.
+/// A guard whose panics refuse the call.
 #[derive(Clone, Debug)]
-pub(super) struct GuardLayer {
-    ctx: Arc<Context>,
-    guard: Arc<dyn Guard>,
-}
+pub(super) struct GuardLayer(pub(super) Arc<dyn Guard>);
 
 impl GuardLayer {
-    pub(super) fn new(ctx: &Arc<Context>, guard: Arc<dyn Guard>) -> Self {
-        Self {
-            ctx: Arc::clone(ctx),
-            guard,
-        }
-    }
-
     /// Returns the decision of the guard on a request.
     pub(super) fn check<B>(&self, request: &Request<B>, peer: &Peer) -> Result<()> {
         let call = CallHead {
@@ -80,32 +59,8 @@ impl GuardLayer {
             peer,
             dialect: DialectId::of_path(request.uri().path()),
         };
-        let check = AssertUnwindSafe(|| self.guard.check(&call));
+        let check = AssertUnwindSafe(|| self.0.check(&call));
         panic::catch_unwind(check).unwrap_or_else(|_| Err(Error::internal("guard panicked")))
-    }
-
-    /// Replies with the error of the guard, in the form that the caller can read.
-    pub(super) fn refuse<B: RequestBody>(
-        &self,
-        request: Request<B>,
-        error: Error,
-    ) -> BoxFuture<'static, Response<Body>> {
-        let ctx = Arc::clone(&self.ctx);
-        if is_grpc(request.headers()) {
-            return Box::pin(grpc::refuse(ctx, request, error));
-        }
-        match DialectId::of_path(request.uri().path()) {
-            DialectId::OpenInference => {
-                Box::pin(rest::refuse::<OpenInference, _>(ctx, request, error))
-            }
-            DialectId::Admin => Box::pin(rest::refuse::<Admin, _>(ctx, request, error)),
-            DialectId::Documentation => {
-                Box::pin(rest::refuse::<Documentation, _>(ctx, request, error))
-            }
-            DialectId::Native | DialectId::Grpc | DialectId::Metrics | DialectId::Health => {
-                Box::pin(rest::refuse::<Native, _>(ctx, request, error))
-            }
-        }
     }
 }
 

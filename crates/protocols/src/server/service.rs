@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use contract::{Code, Error};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header};
@@ -82,10 +83,13 @@ fn dispatch(
     connection: &ConnectionState,
     request: Request<Incoming>,
 ) -> BoxFuture<'static, Response<Body>> {
-    if let Err(error) = check_host(&request).and_then(|()| check_reserve(connection, &request)) {
-        return Box::pin(ready(refused(&request, &error)));
-    }
     let endpoint = &connection.endpoint;
+    if let Err(error) = check_host(&request).and_then(|()| check_reserve(connection, &request)) {
+        let version = request.version();
+        return Box::pin(
+            refuse(endpoint, request, error).map(move |reply| closing(reply, version)),
+        );
+    }
     if let Some(cors) = &endpoint.cors
         && let Some(response) = cors.preflight(&request)
     {
@@ -94,7 +98,7 @@ fn dispatch(
     if let Some(guard) = &endpoint.guard
         && let Err(error) = guard.check(&request, &connection.peer)
     {
-        return guard.refuse(request, error);
+        return refuse(endpoint, request, error);
     }
     if let Some(fast_path) = &endpoint.fast_path
         && let Some(target) = fast_path.find(request.method(), request.uri().path())
@@ -282,22 +286,28 @@ fn may_use_reserve(path: &str) -> bool {
     }
 }
 
-/// Replies to a call that must not be handled, after which the connection is closed.
-fn refused<B>(request: &Request<B>, error: &Error) -> Response<Body> {
-    let (id, path) = (new_request_id(), request.uri().path());
-    tracing::debug!(%id, path, %error, "call refused");
-    if fallback::is_grpc(request.headers()) {
-        return fallback::grpc_error(error);
+/// Replies to a call that no handler gets to see.
+fn refuse(
+    endpoint: &Endpoint,
+    request: Request<Incoming>,
+    error: Error,
+) -> BoxFuture<'static, Response<Body>> {
+    match &endpoint.refuser {
+        Some(refuser) => refuser.refuse(request, error),
+        None => {
+            let path = request.uri().path();
+            Box::pin(ready(fallback::rest_error(path, &error, &new_request_id())))
+        }
     }
-    let mut response = fallback::rest_error(path, error, &id);
-    let headers = response.headers_mut();
-    if request.version() < Version::HTTP_2 {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Adds to a reply over HTTP/1.1 that the connection is closed after it.
+fn closing(mut reply: Response<Body>, version: Version) -> Response<Body> {
+    if version < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        reply.headers_mut().insert(header::CONNECTION, close);
     }
-    if status(error.code()).is_retryable {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
+    reply
 }
 
 /// Replies to a panic outside of the REST frame, which catches the panics of its handlers.

@@ -690,7 +690,9 @@ async fn a_full_listener_answers_health_and_operators_and_refuses_the_rest() {
         ("/api/models/a", "200 OK"),
         ("/models/a", "503 Service Unavailable"),
         ("/v2/models/a", "503 Service Unavailable"),
+        ("/metrics", "200 OK"),
     ];
+    let mut last = String::new();
     for (path, status) in cases {
         let mut stream = TcpStream::connect(handle.addr()).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -702,7 +704,10 @@ async fn a_full_listener_answers_health_and_operators_and_refuses_the_rest() {
             assert!(reply.contains("\"code\":\"unavailable\""), "{reply}");
             assert!(reply.contains("retry-after: 1"), "{reply}");
         }
+        last = reply;
     }
+    let n_counted = last.matches("error: Some(Unavailable)").count();
+    assert_eq!(n_counted, 2, "refusals are counted: {last}");
 }
 
 #[tokio::test]

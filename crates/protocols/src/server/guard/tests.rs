@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::io::duplex;
 use tokio::sync::watch;
 
+use super::super::fallback::is_grpc;
 use super::*;
 use crate::context::Limits;
 use crate::open_inference::grpc::generated::DESCRIPTORS;
