@@ -42,7 +42,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     assert_eq!(meaning(&whole), meaning(&pieces));
 });
 
-/// What a reply says, without the time of the answer.
+/// Returns the status and the content of a reply, without the time of the answer.
 fn meaning(reply: &Reply) -> (u16, Option<&str>, Vec<u8>) {
     let mut body = reply.json();
     let body = match body.as_object_mut() {

@@ -56,7 +56,7 @@ pub struct Status {
     pub arms: [ArmStatus; 2],
     /// The counts and the evidence that the next weight still lacks, while there may be one.
     pub missing: Vec<String>,
-    /// What an operator should know; only in the reply to a start.
+    /// Warnings for the operator; only in the reply to a start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -1,8 +1,9 @@
 //! The layout of the repository: a scan of its roots as plain data.
 //!
 //! Decision: a scan never fails as a whole. A read error, or a folder that does not answer, is a
-//! reason at the model or the root that it belongs to, and a root in which no model was found takes nothing out of service: a network
-//! drive that is unavailable for a minute, or a mount that is lost, must not unload a model.
+//! reason at the model or the root that it belongs to, and a root in which no model was found takes
+//! nothing out of service: a network drive that is unavailable for a minute, or a mount that is
+//! lost, must not unload a model.
 
 mod entries;
 mod fingerprint;

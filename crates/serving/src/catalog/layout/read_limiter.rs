@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -59,22 +59,20 @@ impl ReadLimiter {
             if error == RecvTimeoutError::Disconnected {
                 return Err(io::Error::other("the read of the folder failed"));
             }
-            let mut abandoned = self
-                .abandoned
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            abandoned.insert(folder.to_owned(), thread);
+            self.abandoned().insert(folder.to_owned(), thread);
             Err(self.no_answer())
         })
     }
 
     fn is_abandoned(&self, folder: &Path) -> bool {
-        let mut abandoned = self
-            .abandoned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut abandoned = self.abandoned();
         abandoned.retain(|_, thread| !thread.is_finished());
         abandoned.contains_key(folder)
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, BTreeMap<PathBuf, JoinHandle<()>>> {
+        let abandoned = self.abandoned.lock();
+        abandoned.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn no_answer(&self) -> io::Error {
