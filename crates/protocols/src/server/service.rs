@@ -137,7 +137,7 @@ impl Future for ResponseFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let poll = AssertUnwindSafe(|| self.response.as_mut().poll(cx));
-        let mut response = match panic::catch_unwind(poll) {
+        let response = match panic::catch_unwind(poll) {
             Ok(response) => std::task::ready!(response),
             Err(_) => panic_response(self.is_grpc, self.uri.path()),
         };
@@ -145,11 +145,10 @@ impl Future for ResponseFuture {
         let is_draining = self.parts.phase.has_changed().unwrap_or(true);
         // The rest of a body that is too large is not always read.
         let is_too_large = response.status() == status(Code::PayloadTooLarge).http;
-        let must_close = is_draining || is_too_large || self.parts.is_reserved;
-        if self.version < Version::HTTP_2 && must_close {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-        }
+        let mut response = match is_draining || is_too_large || self.parts.is_reserved {
+            true => closing(response, self.version),
+            false => response,
+        };
         if let Some(cors) = &self.parts.endpoint.cors {
             cors.add_headers(self.allowed_origin.clone(), response.headers_mut());
         }
