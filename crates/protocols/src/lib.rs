@@ -20,9 +20,10 @@ mod routed;
 mod server;
 mod status;
 mod tensor_json;
+#[cfg(test)]
+mod testing;
 
 pub use context::{Context, Limits, ServerInfo};
-pub use memory_budget::MemoryBudgets;
 pub use server::{
     CallHead, Cors, DialectId, Dialects, Endpoint, Guard, ListenerHandle, Peer, ServeOptions,
     endpoint, router, serve,

@@ -14,15 +14,13 @@ use http_body_util::BodyExt;
 use prost::Message;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
-use tower::ServiceExt;
 
 use super::testing::large_conversions;
 use super::*;
 use crate::context::{Context, ServerInfo};
-use crate::open_inference::grpc::GrpcInference;
 use crate::open_inference::grpc::generated::inference::model_infer_request::InferInputTensor;
 use crate::open_inference::grpc::generated::inference::{InferTensorContents, ModelInferRequest};
-use crate::server::{Dialects, router};
+use crate::testing::{self as grpc, framed};
 
 /// Far more than the other task needs; a test that waits for it has failed.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -193,11 +191,6 @@ fn message(n: usize) -> ModelInferRequest {
     }
 }
 
-fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-    [&[flag][..], &length, message].concat()
-}
-
 async fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut deflated = Vec::new();
     GzipEncoder::new(bytes)
@@ -207,22 +200,13 @@ async fn gzip(bytes: &[u8]) -> Vec<u8> {
     deflated
 }
 
-fn grpc(method: &str, framed: Vec<u8>) -> Request<Body> {
-    let request = Request::post(format!("/inference.GRPCInferenceService/{method}"));
-    let request = request.header("content-type", "application/grpc");
-    request
-        .header("te", "trailers")
-        .body(Body::from(framed))
-        .unwrap()
-}
-
 fn unary(n: usize) -> Request<Body> {
-    grpc("ModelInfer", framed(0, &message(n).encode_to_vec()))
+    grpc::post("ModelInfer", framed(0, &message(n).encode_to_vec()))
 }
 
 async fn unary_in_gzip(n: usize) -> Request<Body> {
     let compressed = gzip(&message(n).encode_to_vec()).await;
-    let mut request = grpc("ModelInfer", framed(1, &compressed));
+    let mut request = grpc::post("ModelInfer", framed(1, &compressed));
     request
         .headers_mut()
         .insert("grpc-encoding", "gzip".parse().unwrap());
@@ -230,16 +214,13 @@ async fn unary_in_gzip(n: usize) -> Request<Body> {
 }
 
 fn grpc_stream(n: usize) -> Request<Body> {
-    grpc("ModelStreamInfer", framed(0, &message(n).encode_to_vec()))
+    grpc::post("ModelStreamInfer", framed(0, &message(n).encode_to_vec()))
 }
 
 /// The bytes of the reply, and the number of large conversions until its end.
 async fn send(ctx: &Arc<Context>, request: Request<Body>) -> (Bytes, usize) {
     let call = async {
-        let response = match request.uri().path().ends_with("/ModelInfer") {
-            true => GrpcInference::new(ctx).model_infer(request).await,
-            false => router(ctx, Dialects::ALL).oneshot(request).await.unwrap(),
-        };
+        let response = grpc::answer(ctx, request).await;
         response.into_body().collect().await.unwrap().to_bytes()
     };
     large_conversions(call).await

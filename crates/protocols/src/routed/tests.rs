@@ -7,15 +7,13 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use prost::Message;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 use crate::context::Context;
-use crate::open_inference::grpc::GrpcInference;
 use crate::open_inference::grpc::generated::inference::model_infer_request::InferInputTensor;
 use crate::open_inference::grpc::generated::inference::{
     ModelInferRequest, ModelStreamInferResponse,
 };
-use crate::server::{Dialects, router};
+use crate::testing::{self, answer};
 
 fn server() -> EchoServer {
     let spec = |name: &str| TensorSpec {
@@ -71,22 +69,7 @@ fn grpc(method: &str, n_bytes: usize) -> Request<Body> {
         raw_input_contents: vec![vec![0; n_bytes].into()],
         ..ModelInferRequest::default()
     };
-    let message = message.encode_to_vec();
-    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-    let framed = [&[0], &length[..], &message].concat();
-    let request = Request::post(format!("/inference.GRPCInferenceService/{method}"));
-    let request = request.header("content-type", "application/grpc");
-    request
-        .header("te", "trailers")
-        .body(Body::from(framed))
-        .unwrap()
-}
-
-async fn send(ctx: &Arc<Context>, request: Request<Body>) -> Response<Body> {
-    match request.uri().path().ends_with("/ModelInfer") {
-        true => GrpcInference::new(ctx).model_infer(request).await,
-        false => router(ctx, Dialects::ALL).oneshot(request).await.unwrap(),
-    }
+    testing::post(method, testing::framed(0, &message.encode_to_vec()))
 }
 
 /// The version that a failed answer names: in its head, or in a body with several answers.
@@ -125,7 +108,7 @@ async fn inputs_that_cannot_be_decoded_are_counted_at_their_version_and_name_it(
     for request in requests(false) {
         let (ctx, observer) = context(server());
         let path = request.uri().path().to_owned();
-        let version = failed_version(send(&ctx, request).await).await;
+        let version = failed_version(answer(&ctx, request).await).await;
         assert_eq!(version.as_deref(), Some("7"), "{path}");
         let events = observer.events();
         let mut counted = events.iter().filter(|event| {
@@ -142,7 +125,7 @@ async fn an_answer_that_the_engine_failed_to_give_names_the_version() {
         let failing = server().failing(Error::new(Code::EngineFailed, "node `Div` failed"));
         let (ctx, _) = context(failing);
         let path = request.uri().path().to_owned();
-        let version = failed_version(send(&ctx, request).await).await;
+        let version = failed_version(answer(&ctx, request).await).await;
         assert_eq!(version.as_deref(), Some("7"), "{path}");
     }
 }
@@ -151,7 +134,7 @@ async fn an_answer_that_the_engine_failed_to_give_names_the_version() {
 async fn a_refusal_before_a_version_is_known_names_none() {
     let (ctx, observer) = context(server());
     let request = post("/models/ghost/predict", &json!({"data": [[1, 2]]}));
-    let response = send(&ctx, request).await;
+    let response = answer(&ctx, request).await;
     assert!(!response.headers().contains_key("x-lockgate-version"));
     let events = observer.events();
     let is_request = |event: &String| event.contains("RequestFinished");

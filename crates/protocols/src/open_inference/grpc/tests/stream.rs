@@ -17,6 +17,7 @@ use super::*;
 use crate::open_inference::grpc::generated::inference::infer_parameter::ParameterChoice;
 use crate::open_inference::grpc::generated::inference::{InferParameter, ModelStreamInferResponse};
 use crate::status::status as statuses;
+use crate::testing;
 
 fn numbered(id: usize) -> ModelInferRequest {
     ModelInferRequest {
@@ -221,8 +222,7 @@ async fn ended_by(ctx: &Arc<Context>, pieces: BoxStream<'static, Bytes>) -> (Str
 }
 
 fn framed(flag: u8, message: &[u8]) -> Bytes {
-    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-    [&[flag][..], &length, message].concat().into()
+    testing::framed(flag, message).into()
 }
 
 fn ok_ends() -> (String, String) {

@@ -13,6 +13,7 @@ use crate::open_inference::grpc::GrpcInference;
 use crate::open_inference::grpc::generated::inference::InferParameter;
 use crate::open_inference::grpc::generated::inference::infer_parameter::ParameterChoice;
 use crate::recorded_log::RecordedLog;
+use crate::testing::framed;
 
 const METHOD: &str = "/inference.GRPCInferenceService/ModelInfer";
 
@@ -34,12 +35,6 @@ fn trailers() -> Piece {
 
 fn broken() -> Piece {
     Err(std::io::Error::other("the peer is gone"))
-}
-
-/// `message` with a prefix.
-fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-    [&[flag][..], &length, message].concat()
 }
 
 fn good() -> Vec<u8> {
