@@ -154,22 +154,12 @@ fn context(server: &Arc<Server>) -> Context {
         image_pixels: 1 << 16,
         ..Limits::default()
     };
-    Context {
-        infer: Arc::clone(server) as _,
-        catalog: Arc::clone(server) as _,
-        lifecycle: Arc::clone(server) as _,
-        traffic: Arc::clone(server) as _,
-        recorder: Arc::clone(server) as _,
-        feedback: Arc::clone(server) as _,
-        rollouts: Some(Arc::clone(server) as _),
-        observe: Arc::new(DiscardingObserver),
-        memory: limits.memory_budgets(),
-        limits,
-        server: ServerInfo {
-            version: "0".to_owned(),
-            is_gpu_available: false,
-            is_control_enabled: true,
-            is_strict_json: true,
-        },
-    }
+    let info = ServerInfo {
+        version: "0".to_owned(),
+        is_gpu_available: false,
+        is_control_enabled: true,
+        is_strict_json: true,
+    };
+    Context::new(server, Arc::new(DiscardingObserver), limits, info)
+        .with_rollouts(Arc::clone(server) as _)
 }

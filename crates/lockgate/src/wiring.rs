@@ -121,24 +121,14 @@ fn raise_descriptor_limit(config: &Config) {
 
 /// Returns the context of the listeners: one server behind every trait.
 fn context(config: &Config, server: &Arc<Server>, observe: Arc<dyn Observe>) -> Context {
-    Context {
-        infer: Arc::clone(server) as _,
-        catalog: Arc::clone(server) as _,
-        lifecycle: Arc::clone(server) as _,
-        traffic: Arc::clone(server) as _,
-        recorder: Arc::clone(server) as _,
-        feedback: Arc::clone(server) as _,
-        rollouts: Some(Arc::clone(server) as _),
-        observe,
-        limits: config.limits.clone(),
-        memory: config.limits.memory_budgets(),
-        server: ServerInfo {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            is_gpu_available: Host::detect().has_gpu,
-            is_control_enabled: config.is_model_control_enabled,
-            is_strict_json: config.is_strict_json,
-        },
-    }
+    let info = ServerInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        is_gpu_available: Host::detect().has_gpu,
+        is_control_enabled: config.is_model_control_enabled,
+        is_strict_json: config.is_strict_json,
+    };
+    Context::new(server, observe, config.limits.clone(), info)
+        .with_rollouts(Arc::clone(server) as _)
 }
 
 /// Returns the monitor, unless metrics are off.

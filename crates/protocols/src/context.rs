@@ -31,12 +31,46 @@ pub struct Context {
     /// The limits of a request.
     pub limits: Limits,
     /// The memory for bodies and replies.
-    pub memory: MemoryBudgets,
+    pub(crate) memory: MemoryBudgets,
     /// The server metadata.
     pub server: ServerInfo,
 }
 
 impl Context {
+    /// Returns the context of one server behind every trait, without rollouts.
+    pub fn new<S>(
+        server: &Arc<S>,
+        observe: Arc<dyn Observe>,
+        limits: Limits,
+        info: ServerInfo,
+    ) -> Self
+    where
+        S: Infer + Catalog + Lifecycle + Traffic + Recorder + FeedbackSink + 'static,
+    {
+        Self {
+            infer: Arc::clone(server) as _,
+            catalog: Arc::clone(server) as _,
+            lifecycle: Arc::clone(server) as _,
+            traffic: Arc::clone(server) as _,
+            recorder: Arc::clone(server) as _,
+            feedback: Arc::clone(server) as _,
+            rollouts: None,
+            observe,
+            memory: limits.memory_budgets(),
+            limits,
+            server: info,
+        }
+    }
+
+    /// Adds the rollouts.
+    #[must_use]
+    pub fn with_rollouts(self, rollouts: Arc<dyn Rollouts>) -> Self {
+        Self {
+            rollouts: Some(rollouts),
+            ..self
+        }
+    }
+
     /// Refuses to change what is served unless the server was started for it.
     ///
     /// # Errors
@@ -80,8 +114,7 @@ pub struct Limits {
 
 impl Limits {
     /// Returns new budgets of the memory for bodies and replies.
-    #[must_use]
-    pub fn memory_budgets(&self) -> MemoryBudgets {
+    pub(crate) fn memory_budgets(&self) -> MemoryBudgets {
         MemoryBudgets::new(self.body_memory_bytes, self.reply_memory_bytes)
     }
 }
@@ -121,23 +154,13 @@ pub struct ServerInfo {
 impl Context {
     /// Returns the context of a server without an engine, for a test to change.
     pub(crate) fn of(echo: &Arc<contract::testing::EchoServer>) -> Self {
-        Self {
-            infer: Arc::clone(echo) as _,
-            catalog: Arc::clone(echo) as _,
-            lifecycle: Arc::clone(echo) as _,
-            traffic: Arc::clone(echo) as _,
-            recorder: Arc::clone(echo) as _,
-            feedback: Arc::clone(echo) as _,
-            rollouts: None,
-            observe: Arc::new(contract::testing::RecordingObserver::default()),
-            limits: Limits::default(),
-            memory: Limits::default().memory_budgets(),
-            server: ServerInfo {
-                version: "0.0.0-test".to_owned(),
-                is_gpu_available: false,
-                is_control_enabled: false,
-                is_strict_json: false,
-            },
-        }
+        let observe = Arc::new(contract::testing::RecordingObserver::default());
+        let info = ServerInfo {
+            version: "0.0.0-test".to_owned(),
+            is_gpu_available: false,
+            is_control_enabled: false,
+            is_strict_json: false,
+        };
+        Self::new(echo, observe, Limits::default(), info)
     }
 }

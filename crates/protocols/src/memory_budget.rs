@@ -2,8 +2,8 @@
 //!
 //! Input: the bytes of a body as they arrive, and of a reply before and after it is encoded. Rule: a
 //! body counts while its bytes are in memory, to the last tensor or send buffer that shares them.
-//! What would exceed the budget is refused; one alone is allowed, however large. Those of up to
-//! [`UNCOUNTED_BYTES`] count only while they arrive in parts, so a small request pays nothing.
+//! A body that would exceed the budget is refused; one alone is allowed, however large. Those of up
+//! to [`UNCOUNTED_BYTES`] count only while they arrive in parts, so a small request pays nothing.
 //! Cold start: nothing is counted. Recovery: dropping the bytes frees their part of the budget.
 //! Rejected: counting the announced length of a body, which costs the sender nothing; that only
 //! decides whether to begin.
@@ -24,7 +24,7 @@ const RELEASED_PER_CONVERTED: usize = 64;
 
 /// The budgets of a server, shared by all its listeners.
 #[derive(Clone, Debug)]
-pub struct MemoryBudgets {
+pub(crate) struct MemoryBudgets {
     /// The budget of request bodies.
     pub(crate) bodies: MemoryBudget,
     /// The budget of replies.

@@ -37,7 +37,7 @@ use crate::context::Context;
 /// The handlers behind a listener.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Tells browsers which pages may call, on every reply.
+    /// The origins whose pages may call; every reply says so to their browsers.
     cors: Option<Cors>,
     /// Writes the refusals of calls that no handler gets to see.
     refuser: Option<Refuser>,

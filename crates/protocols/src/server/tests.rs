@@ -102,18 +102,13 @@ pub(super) fn context(limits: Limits, observer: &Arc<RecordingObserver>) -> Arc<
         outputs: vec![numbers("y")],
     };
     let echo = Arc::new(EchoServer::new([model_info("a", "1", signature)]));
-    Arc::new(Context {
-        observe: Arc::clone(observer) as _,
-        memory: limits.memory_budgets(),
-        limits,
-        server: ServerInfo {
-            version: "0.0.0".to_owned(),
-            is_gpu_available: false,
-            is_control_enabled: false,
-            is_strict_json: false,
-        },
-        ..Context::of(&echo)
-    })
+    let info = ServerInfo {
+        version: "0.0.0".to_owned(),
+        is_gpu_available: false,
+        is_control_enabled: false,
+        is_strict_json: false,
+    };
+    Arc::new(Context::new(&echo, Arc::clone(observer) as _, limits, info))
 }
 
 fn test_routes(
