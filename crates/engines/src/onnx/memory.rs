@@ -5,7 +5,8 @@
 //! behind. While a model is opened, large blocks are mapped one by one, so that each is returned
 //! when it is freed, whatever thread allocated it; after that large blocks come from the heap
 //! again, since mapping the buffers of every request would cost a page fault for every 4 kB. Free
-//! memory of the heap is returned when a model has been opened or closed.
+//! memory of the heap is returned when a model has been opened or closed, and after runs whose
+//! memory is not worth keeping, also at the end of the heap of a worker thread.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use glibc as allocator;
@@ -61,14 +62,23 @@ impl Drop for TrimOnDrop {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "calls the C library")]
 mod glibc {
-    use std::ffi::c_int;
+    use std::ffi::{c_int, c_void};
+    use std::hint::black_box;
+
+    use super::MAPPED_WHILE_SERVING_BYTES;
 
     const M_TRIM_THRESHOLD: c_int = -1;
     const M_MMAP_THRESHOLD: c_int = -3;
 
+    /// A block of this size makes the allocator look at the end of the heap when it is freed
+    /// (`FASTBIN_CONSOLIDATION_THRESHOLD`).
+    const CONSOLIDATED_BYTES: usize = 64 * 1024;
+
     unsafe extern "C" {
         fn mallopt(parameter: c_int, value: c_int) -> c_int;
         fn malloc_trim(pad: usize) -> c_int;
+        fn malloc(n_bytes: usize) -> *mut c_void;
+        fn free(block: *mut c_void);
     }
 
     /// Maps blocks from this size on, and lets the end of a heap grow to twice of it.
@@ -87,5 +97,18 @@ mod glibc {
         // SAFETY: the function takes a number, keeps the allocator consistent by its own locks, and
         // touches only memory that is free.
         unsafe { malloc_trim(0) };
+        trim_end_of_heap();
+    }
+
+    /// Returns the free end of the heap of this thread, which `malloc_trim` leaves alone in every
+    /// heap but that of the main thread: a freed block shrinks it when the limit is low.
+    fn trim_end_of_heap() {
+        // SAFETY: the numbers change when free memory is returned and nothing else. The block is
+        // freed once, and nothing reads or writes it; the allocator accepts a null pointer, too.
+        unsafe {
+            mallopt(M_TRIM_THRESHOLD, 0);
+            free(black_box(malloc(CONSOLIDATED_BYTES)));
+            mallopt(M_TRIM_THRESHOLD, MAPPED_WHILE_SERVING_BYTES * 2);
+        }
     }
 }
