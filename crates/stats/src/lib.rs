@@ -18,6 +18,7 @@ pub mod non_inferiority;
 pub mod output_bins;
 pub mod sprt;
 pub mod two_sample;
+pub mod units;
 
 use serde::{Deserialize, Serialize};
 use statrs::function::gamma::ln_gamma;
