@@ -16,6 +16,7 @@ pub mod means;
 pub mod mismatch;
 pub mod non_inferiority;
 pub mod output_bins;
+pub mod restarts;
 pub mod sprt;
 pub mod two_sample;
 pub mod units;
@@ -119,19 +120,19 @@ pub fn ln_mean_exp(values: &[f64]) -> f64 {
 /// Minus infinity without values.
 #[must_use]
 pub fn ln_weighted_mean_exp(values: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let largest = values
-        .clone()
-        .map(|(value, _)| value)
-        .fold(f64::NEG_INFINITY, f64::max);
+    let weights: f64 = values.clone().map(|(_, weight)| weight).sum();
+    ln_sum_exp(values.map(|(value, weight)| (value, weight / weights)))
+}
+
+/// Returns ln(sum of w * exp(x)) of pairs (x, w); minus infinity without values.
+fn ln_sum_exp(values: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let all = values.clone().map(|(value, _)| value);
+    let largest = all.fold(f64::NEG_INFINITY, f64::max);
     if largest == f64::NEG_INFINITY {
         return largest;
     }
-    let (mut sum, mut weights) = (0.0, 0.0);
-    for (value, weight) in values {
-        sum += weight * (value - largest).exp();
-        weights += weight;
-    }
-    largest + (sum / weights).ln()
+    let scaled = values.map(|(value, weight)| weight * (value - largest).exp());
+    largest + scaled.sum::<f64>().ln()
 }
 
 /// Returns ln B(a, b) = ln Gamma(a) + ln Gamma(b) - ln Gamma(a + b).

@@ -1,9 +1,11 @@
-//! Non-inferiority test by a ratio: the odds of an event are below `ratio` times those of stable.
+//! Non-inferiority test by a ratio: the rate of events is below `ratio` times that of stable.
 //!
-//! Input: the blocks of [`sprt`](super::sprt). Rule: the same likelihood ratios with the roles
-//! swapped. The null is an odds ratio of at least theta_NI, so an event comes from the candidate
-//! with the share w0 = theta_NI w / (theta_NI w + 1 - w) or more, and a better candidate is tried
-//! at the ratios of [`GRID`] below it:
+//! Input: the events of [`sprt`](super::sprt), but those of the *first requests* of units: with the
+//! first events of a small pool of units, both arms run out of units that can have one, the share
+//! of the candidate drifts to its weight, and a candidate at the limit passes. Rule: the same
+//! likelihood ratios with the roles swapped. The null is a rate of at least theta_NI times that of
+//! stable, so an event comes from the candidate with the share w0 = theta_NI w / (theta_NI w + 1 -
+//! w) or more, and a better candidate is tried at the ratios of [`GRID`] below it:
 //!
 //! ```text
 //! L_h += k_c ln(h / (h w0 + 1 - w0)) - k_s ln(h w0 + 1 - w0)
@@ -16,10 +18,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sprt::{add_block, share_at_odds_ratio};
+use super::sprt::{add_events, share_at_rate_ratio};
 use super::{ArmCounts, ln_mean_exp};
 
-/// Ratios to the odds of the null, from nearly flawless to a little better.
+/// Ratios to the rate of the null, from nearly flawless to a little better.
 pub const GRID: [f64; 6] = [0.1, 0.2, 1.0 / 3.0, 0.5, 2.0 / 3.0, 0.8];
 
 /// The evidence that the candidate is not worse by a ratio.
@@ -43,9 +45,16 @@ impl NonInferiorityTest {
         }
     }
 
-    /// Adds a block; `ratio` is the odds ratio that counts as worse.
+    /// Adds a block, in which the weight of the candidate is its share of the requests; `ratio` is
+    /// the ratio of the rates that counts as worse.
     pub fn add_block(&mut self, block: ArmCounts, ratio: f64) {
-        let share = share_at_odds_ratio(block.candidate_share(), ratio);
-        add_block(&mut self.log_ratios, &GRID, block, share);
+        let (candidate, stable) = (block.candidate.events, block.stable.events);
+        self.add_events(candidate, stable, block.candidate_share(), ratio);
+    }
+
+    /// Adds the events of both arms at the configured `weight` of the candidate.
+    pub fn add_events(&mut self, candidate: u64, stable: u64, weight: f64, ratio: f64) {
+        let share = share_at_rate_ratio(weight, ratio);
+        add_events(&mut self.log_ratios, &GRID, (candidate, stable), share);
     }
 }

@@ -15,8 +15,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sprt::{self, add_block};
-use super::{ArmCounts, Counts, ln_mean_exp};
+use super::ln_mean_exp;
+use super::sprt::{self, add_events};
 
 const RATIOS: usize = 2 * sprt::GRID.len();
 
@@ -44,21 +44,12 @@ impl OutputBins {
         self.log_ratios.resize(n_bins, [0.0; RATIOS]);
         let total = total(block);
         let grid = two_sided();
+        let share = total.candidate as f64 / (total.candidate + total.stable).max(1) as f64;
         let sums = self.counts.iter_mut().zip(&mut self.log_ratios);
         for ((sum, log_ratios), bin) in sums.zip(block) {
             sum.stable += bin.stable;
             sum.candidate += bin.candidate;
-            let events = ArmCounts {
-                stable: Counts {
-                    n: total.stable,
-                    events: bin.stable,
-                },
-                candidate: Counts {
-                    n: total.candidate,
-                    events: bin.candidate,
-                },
-            };
-            add_block(log_ratios, &grid, events, events.candidate_share());
+            add_events(log_ratios, &grid, (bin.candidate, bin.stable), share);
         }
     }
 

@@ -1,27 +1,32 @@
 //! Sequential probability ratio test for a worse candidate: it has more than its share of the
 //! events.
 //!
-//! Input: blocks of requests and events of both arms. Rule: given an event, a candidate that is no
-//! worse causes it with probability at most w, its share of the requests of the block; against an
-//! odds ratio theta that probability is theta w / (theta w + 1 - w). One log-likelihood ratio per
-//! theta of [`GRID`]:
+//! Input: events of both arms, and the weight of the candidate while they happened. Rule: given an
+//! event, a candidate that is no worse causes it with probability at most w, its weight; one with
+//! theta times the rate of events causes it with probability theta w / (theta w + 1 - w). One
+//! log-likelihood ratio per theta of [`GRID`]:
 //!
 //! ```text
 //! L_theta += k_c ln(theta / (theta w + 1 - w)) - k_s ln(theta w + 1 - w)
 //! E = mean over theta of exp(L_theta); "no worse" is rejected when E >= 1 / alpha
 //! ```
 //!
-//! Cold start: E = 1. A block in which one arm has no requests changes nothing. Recovery: good
-//! blocks push E down again. Rejected alternative: a test of two proportions per interval, which
-//! cannot be evaluated twice. Source: mixture likelihood ratio (Robbins) for a conditional
-//! Bernoulli share; with the realised share the count is hypergeometric, which only lowers the
-//! expectation.
+//! The weight is the configured one ([`Sprt::of_events`]) wherever units are assigned at random: the
+//! assignment does not depend on the events that a unit would have, so each first event of a unit
+//! belongs to the candidate with probability w, however unequal the traffic of the units is. The
+//! share of the requests ([`Sprt::of_block`]) is for independent requests whose weight is not known;
+//! with it the count is hypergeometric, which only lowers the expectation.
+//!
+//! Cold start: E = 1. Without events, or with all traffic in one arm, nothing changes. Recovery:
+//! good blocks push E down again. Rejected alternative: a test of two proportions per interval,
+//! which cannot be evaluated twice. Source: mixture likelihood ratio (Robbins) for a conditional
+//! Bernoulli share.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ArmCounts, ln_mean_exp};
 
-/// The odds ratios that the candidate is tried against, from a slow decay to an outage.
+/// The ratios of the rates that the candidate is tried against, from a slow decay to an outage.
 pub const GRID: [f64; 8] = [1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
 
 /// The evidence that the candidate is worse, over one window of time.
@@ -45,31 +50,45 @@ impl Sprt {
     }
 
     /// Returns the evidence of one block, against a candidate that may have `null_ratio` times the
-    /// odds.
+    /// rate; its weight is its share of the requests.
     #[must_use]
     pub fn of_block(block: ArmCounts, null_ratio: f64) -> Self {
+        let (candidate, stable) = (block.candidate.events, block.stable.events);
+        Self::of_events(candidate, stable, block.candidate_share(), null_ratio)
+    }
+
+    /// Returns the evidence of the events of both arms at the configured `weight` of the candidate,
+    /// against a candidate that may have `null_ratio` times the rate.
+    #[must_use]
+    pub fn of_events(candidate: u64, stable: u64, weight: f64, null_ratio: f64) -> Self {
         let mut evidence = Self::default();
-        let share = share_at_odds_ratio(block.candidate_share(), null_ratio);
-        add_block(&mut evidence.log_ratios, &GRID, block, share);
+        let share = share_at_rate_ratio(weight, null_ratio);
+        add_events(&mut evidence.log_ratios, &GRID, (candidate, stable), share);
         evidence
     }
 }
 
-/// Returns the share of events that a candidate with `ratio` times the odds causes at the share `w`
-/// of the requests: r w / (r w + 1 - w).
-pub(super) fn share_at_odds_ratio(w: f64, ratio: f64) -> f64 {
+/// Returns the share of events that a candidate with `ratio` times the rate causes at the weight
+/// `w`: r w / (r w + 1 - w).
+pub(super) fn share_at_rate_ratio(w: f64, ratio: f64) -> f64 {
     ratio * w / (ratio * w + 1.0 - w)
 }
 
-/// Adds the log-likelihood ratios of a block at the null share `w` for every ratio of a grid.
-pub(super) fn add_block(log_ratios: &mut [f64], grid: &[f64], block: ArmCounts, w: f64) {
-    let events = (block.candidate.events, block.stable.events);
-    if events == (0, 0) || block.stable.n == 0 || block.candidate.n == 0 {
+/// Adds the log-likelihood ratios of the events of candidate and stable at the null share `w` for
+/// every ratio of a grid. Nothing is added when one arm has all traffic: no event could have
+/// belonged to the other.
+pub(super) fn add_events(
+    log_ratios: &mut [f64],
+    grid: &[f64],
+    (candidate, stable): (u64, u64),
+    w: f64,
+) {
+    if (candidate, stable) == (0, 0) || w <= 0.0 || w >= 1.0 {
         return;
     }
-    let (candidate, stable) = (events.0 as f64, events.1 as f64);
+    let (candidate, stable) = (candidate as f64, stable as f64);
     for (sum, theta) in log_ratios.iter_mut().zip(grid) {
-        let ln_odds = (theta * w + 1.0 - w).ln();
-        *sum += candidate * (theta.ln() - ln_odds) - stable * ln_odds;
+        let ln_norm = (theta * w + 1.0 - w).ln();
+        *sum += candidate * (theta.ln() - ln_norm) - stable * ln_norm;
     }
 }

@@ -1,5 +1,6 @@
 //! The reference vectors of every statistic.
 
+pub(crate) mod simulation;
 mod validity;
 
 use proptest::prelude::*;
@@ -91,6 +92,23 @@ fn the_sprt_has_the_values_of_the_reference() {
     );
     let p_value = (-ln_e(&[(7, 7, 0.5)], 1.0)).exp();
     check(5e-5, &[("p of 7 of 7", p_value, 0.0227)]);
+}
+
+#[test]
+fn events_are_evidence_at_the_configured_weight_whatever_the_requests() {
+    let ln_e = |weight, ratio| Sprt::of_events(20, 80, weight, ratio).ln_e();
+    let mut not_worse = NonInferiorityTest::default();
+    not_worse.add_events(20, 80, 0.1, 2.0);
+    check(
+        1e-6,
+        &[
+            ("worse", ln_e(0.1, 1.0), 2.938195),
+            ("worse, r = 2", ln_e(0.1, 2.0), -1.591129),
+            ("not worse", not_worse.ln_n(), -2.241784),
+            ("no traffic for the candidate", ln_e(0.0, 1.0), 0.0),
+            ("all traffic for the candidate", ln_e(1.0, 2.0), 0.0),
+        ],
+    );
 }
 
 #[test]
@@ -210,12 +228,7 @@ fn output_bins_have_the_values_of_the_reference() {
             .into_iter()
             .flat_map(|theta| [theta, 1.0 / theta]);
         let both: Vec<_> = all.collect();
-        sprt::add_block(
-            &mut grid,
-            &both,
-            block(candidate, 100 - candidate, 0.1),
-            0.1,
-        );
+        sprt::add_events(&mut grid, &both, (candidate, 100 - candidate), 0.1);
         ln_mean_exp(&grid)
     };
     let mut bins = OutputBins::default();

@@ -1,9 +1,7 @@
 //! Error rates of the tests, with fixed seeds: evaluated after every block, each raises a false
 //! alarm no more often than it promises.
 
-use rand::SeedableRng;
-use rand_distr::{Binomial, Distribution, Normal};
-use rand_pcg::Pcg64Mcg;
+use rand_distr::{Distribution, Normal};
 
 use super::super::cusum::{Cusum, FixedRate};
 use super::super::means::difference::{Effect, Moments};
@@ -11,34 +9,11 @@ use super::super::mismatch::{LN_LIMIT, Mismatch};
 use super::super::output_bins::{Bin, OutputBins};
 use super::super::two_sample::TwoSampleTest;
 use super::super::*;
+use super::simulation::Sampler;
 
 const RUNS: u64 = 1000;
 const BLOCKS: u64 = 50;
 const ALPHA: f64 = 0.05;
-
-/// A source of counts with a seed of its own.
-struct Sampler(Pcg64Mcg);
-
-impl Sampler {
-    fn new(number: u64) -> Self {
-        Self(Pcg64Mcg::seed_from_u64(number))
-    }
-
-    fn counts(&mut self, n: u64, p: f64) -> Counts {
-        Counts {
-            n,
-            events: Binomial::new(n, p).unwrap().sample(&mut self.0),
-        }
-    }
-
-    fn arms(&mut self, p: f64) -> ArmCounts {
-        let n_candidate = self.counts(1000, 0.1).events;
-        ArmCounts {
-            stable: self.counts(1000 - n_candidate, p),
-            candidate: self.counts(n_candidate, p),
-        }
-    }
-}
 
 /// Fails when more than `alpha` and three standard errors of the runs raise an alarm.
 fn check_false_alarms(name: &str, alpha: f64, raises_alarm: impl Fn(&mut Sampler) -> bool) {
@@ -91,21 +66,24 @@ fn equal_arms_seldom_look_different() {
     check_false_alarms("worse", ALPHA, |sampler| {
         let mut evidence = sprt::Sprt::default();
         (0..BLOCKS).any(|_| {
-            evidence.add(&sprt::Sprt::of_block(sampler.arms(0.02), 1.0));
+            evidence.add(&sprt::Sprt::of_block(
+                sampler.arms(1000, 0.1, [0.02, 0.02]),
+                1.0,
+            ));
             evidence.ln_e() >= -ALPHA.ln()
         })
     });
     check_false_alarms("two streams", ALPHA, |sampler| {
         let mut evidence = TwoSampleTest::default();
         (0..BLOCKS).any(|_| {
-            evidence.add_block(sampler.arms(0.02));
+            evidence.add_block(sampler.arms(1000, 0.1, [0.02, 0.02]));
             evidence.ln_e() >= -ALPHA.ln()
         })
     });
     check_false_alarms("output bins", ALPHA, |sampler| {
         let mut evidence = OutputBins::default();
         (0..BLOCKS).any(|_| {
-            let first = sampler.arms(0.4);
+            let first = sampler.arms(1000, 0.1, [0.4, 0.4]);
             let others = |counts: Counts| counts.n - counts.events;
             evidence.add_block(&[
                 Bin {
