@@ -25,6 +25,9 @@ pub struct ConfidenceSequence {
     pub tuned_for: f64,
 }
 
+/// Number of requests at which the comparison of two rates is sharpest.
+pub const TUNED_FOR: f64 = 1000.0;
+
 impl ConfidenceSequence {
     /// Returns ln M(p), the evidence against the rate `p`.
     #[must_use]
@@ -69,6 +72,14 @@ impl ConfidenceSequence {
     pub fn is_at_most(self, bound: f64, counts: Counts) -> bool {
         let is_above_the_rate = counts.rate().is_some_and(|rate| rate < bound);
         bound >= 1.0 || (is_above_the_rate && self.excludes(bound, counts))
+    }
+
+    /// Returns whether the whole interval lies above `bound`, with one evaluation instead of a
+    /// search.
+    #[must_use]
+    pub fn is_above(self, bound: f64, counts: Counts) -> bool {
+        let is_below_the_rate = counts.rate().is_some_and(|rate| rate > bound);
+        is_below_the_rate && (bound <= 0.0 || self.excludes(bound, counts))
     }
 
     /// Returns both ends of the interval.

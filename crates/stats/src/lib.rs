@@ -12,6 +12,7 @@ pub mod comparison;
 pub mod cusum;
 pub mod false_discovery;
 pub mod histogram;
+pub mod margin;
 pub mod means;
 pub mod mismatch;
 pub mod non_inferiority;
