@@ -18,6 +18,7 @@ pub mod mismatch;
 pub mod non_inferiority;
 pub mod output_bins;
 pub mod restarts;
+pub mod rewards;
 pub mod sprt;
 pub mod two_sample;
 pub mod units;

@@ -29,6 +29,9 @@ use super::{ArmCounts, ln_mean_exp};
 /// The ratios of the rates that the candidate is tried against, from a slow decay to an outage.
 pub const GRID: [f64; 8] = [1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
 
+/// Number of ratios of the grid and their inverses.
+pub(super) const TWO_SIDED: usize = 2 * GRID.len();
+
 /// The evidence that the candidate is worse, over one window of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sprt {
@@ -72,6 +75,16 @@ impl Sprt {
 /// `w`: r w / (r w + 1 - w).
 pub(super) fn share_at_rate_ratio(w: f64, ratio: f64) -> f64 {
     ratio * w / (ratio * w + 1.0 - w)
+}
+
+/// Returns the ratios of the grid, each followed by its inverse.
+pub(super) fn two_sided_grid() -> [f64; TWO_SIDED] {
+    let mut grid = [1.0; TWO_SIDED];
+    let both = GRID.into_iter().flat_map(|theta| [theta, 1.0 / theta]);
+    for (value, theta) in grid.iter_mut().zip(both) {
+        *value = theta;
+    }
+    grid
 }
 
 /// Adds the log-likelihood ratios of the events of candidate and stable at the null share `w` for
