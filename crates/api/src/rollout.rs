@@ -12,8 +12,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use evidence::{
-    ArmReport, ArmsReport, CombinedReport, DifferenceReport, GuardReport, Interval, LimitsReport,
-    MetricAction, MetricReport, MismatchReport, Report, RolloutReport, ShadowReport, SoakReport,
+    ArmReport, ArmsReport, DifferenceReport, GuardReport, Interval, MetricAction, MetricReport,
+    MismatchReport, Report, RolloutReport, ShadowReport, SoakReport,
 };
 pub use replicas::{
     CountedReplicas, LeaderRollout, LeaderState, ReplicaArmCounts, ReplicaCounts, RewardSums,

@@ -66,6 +66,9 @@ impl Store for MemoryStore {
                         entries.remove(0);
                     }
                 }
+                Write::Clear { journal, key } => {
+                    contents.journals.remove(&(journal, key));
+                }
             }
         }
         Ok(())

@@ -28,6 +28,13 @@ pub enum Write {
         /// The entry.
         entry: String,
     },
+    /// Remove all entries of a journal.
+    Clear {
+        /// The kind of journal.
+        journal: &'static str,
+        /// The key of the journal.
+        key: String,
+    },
 }
 
 /// Persists records under keys, and journals. Every method blocks; may be called from many threads.

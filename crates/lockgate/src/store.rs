@@ -166,6 +166,10 @@ impl SqliteStore {
                     "INSERT INTO journal (journal, key, entry) VALUES (?1, ?2, ?3)",
                     params![journal, key, entry],
                 )?,
+                Write::Clear { journal, key } => transaction.execute(
+                    "DELETE FROM journal WHERE journal = ?1 AND key = ?2",
+                    params![journal, key],
+                )?,
             };
         }
         transaction.commit()

@@ -18,6 +18,8 @@ use stats::arm_totals::Span;
 use api::rollout::MetricAction;
 use api::yaml::{user_message, yaml_options};
 
+use crate::timestamp::Timestamp;
+
 use rollback::OnRollback;
 
 /// An error in a rollout file.
@@ -98,6 +100,17 @@ pub struct Assignment {
     pub override_header: Option<String>,
     /// The layer of the rollout.
     pub layer: Option<Layer>,
+    /// The time for which a unit keeps its version.
+    pub sticky: Sticky,
+}
+
+/// The time for which a unit keeps its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sticky {
+    /// The whole rollout. A unit is counted once.
+    Rollout,
+    /// An assignment epoch of this length, after which units are assigned and counted anew.
+    Epoch(Duration),
 }
 
 /// Uncounted requests to the candidate before it is compared.
@@ -201,9 +214,12 @@ pub enum MetricKind {
 pub struct ShareRule {
     /// The counted event.
     pub event: ShareEvent,
-    /// The odds ratio up to which the candidate is not worse.
+    /// The ratio of the rates up to which the candidate is not worse: it has the event at most this
+    /// many times as often as stable.
     pub worse_than: f64,
-    /// The odds ratio that the non-inferiority test rules out.
+    /// The difference of the rates up to which the candidate is not worse; 0 for none.
+    pub worse_difference: f64,
+    /// The ratio of the rates that the non-inferiority test rules out.
     pub not_worse_ratio: Option<f64>,
     /// The difference of rates that the non-inferiority test rules out.
     pub not_worse_difference: Option<f64>,
@@ -322,10 +338,23 @@ impl RolloutConfig {
         self.steps.get(step).copied().unwrap_or(1.0)
     }
 
-    /// Returns the split that gives the candidate this weight. The candidate comes first, so that a
-    /// growing weight only moves units to it.
+    /// Returns the assignment epoch at a time: the number of the interval in which a unit keeps its
+    /// version.
     #[must_use]
-    pub fn split(&self, weight: f64) -> Split {
+    pub fn assignment_epoch(&self, now: Timestamp) -> u64 {
+        match self.assignment.sticky {
+            Sticky::Rollout => 0,
+            Sticky::Epoch(length) => {
+                let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+                now.0 / millis.max(1)
+            }
+        }
+    }
+
+    /// Returns the split that gives the candidate this weight in an assignment epoch. The candidate
+    /// comes first, so that a growing weight only moves units to it.
+    #[must_use]
+    pub fn split(&self, weight: f64, assignment_epoch: u64) -> Split {
         let arm = |name: &str, version: &Version, weight| Arm {
             name: name.to_owned(),
             version: version.to_string(),
@@ -337,7 +366,12 @@ impl RolloutConfig {
             salt,
             override_header,
             layer,
+            sticky,
         } = self.assignment.clone();
+        let salt = match sticky {
+            Sticky::Rollout => salt,
+            Sticky::Epoch(_) => salt.map(|salt| format!("{salt}/{assignment_epoch}")),
+        };
         Split {
             arms: vec![
                 arm("candidate", &self.candidate, weight),

@@ -5,13 +5,17 @@
 //! rollout is a task of its own; the registry knows all of them, including those that have ended.
 
 mod baseline_alarm;
+mod blocks;
 mod compatibility;
 mod counter_deltas;
 mod documents;
+mod epoch_units;
+mod error_runs;
 mod followed_rollout;
 mod leader_state;
 mod notification_sender;
 mod notifications;
+mod observations;
 mod pair_totals;
 mod record;
 mod registry;
@@ -28,9 +32,11 @@ use contract::{
 };
 
 pub use counter_deltas::Totals;
+pub use observations::{Arms, Observations};
 pub use pair_totals::PairTotals;
 pub use record::Records;
 pub use registry::{Registry, Restored, conflict};
+pub use task::Clock;
 pub use traffic_control::{ReadyVersion, RolloutTraffic, TrafficControl};
 
 /// Dependencies shared by all rollouts.

@@ -1,81 +1,36 @@
 //! Evidence about a candidate: e-values per metric, and the verdict that follows.
 //!
-//! Input: blocks of counts of both arms, in the order of the metrics of the rollout. Rule: the
-//! evidence "worse" runs in two windows, since the start and since the last change of weight,
-//! because a long healthy time at a low weight would hide a later break. The candidate is worse
-//! when the weighted mean of the e-values of the blocking metrics reaches its limit in either
-//! window, and not worse when every blocking metric passes alone. Cold start: unknown, and no data
-//! stays unknown. Recovery: evidence falls again with good blocks.
+//! Input: blocks of counts of both arms, in the order of the metrics of the rollout, each with the
+//! weight at which its observations were assigned. Rule: the evidence "worse" runs in two windows:
+//! since the start, with a new test every ten minutes, because a long healthy time would hide a
+//! later break, and since the last change of weight. The candidate is worse when a blocking metric
+//! reaches its limit in either window, each with its share of alpha, and its rate is above that of
+//! stable by a margin. It is not worse when every blocking metric passes alone. Cold start: unknown,
+//! and no data stays unknown. Recovery: evidence falls again with good blocks. Rejected: the mean of
+//! the e-values of several metrics, which is no e-value when one unit has events of several metrics.
 
+mod block;
 mod forecast;
 mod metric;
 mod report;
+mod share;
 mod soak;
 
 use api::rollout::{MetricAction, Verdict};
 use serde::{Deserialize, Serialize};
-use stats::means::difference::Moments;
 use stats::mismatch::{self, Mismatch};
-use stats::output_bins::Bin;
-use stats::{ArmCounts, Counts, ln_weighted_mean_exp};
 
+pub use block::{Arms, Block, MetricBlock, Pairs};
 pub use report::missing;
 pub use soak::Soak;
 
-use super::config::{MetricKind, RolloutConfig};
+use super::config::{Metric, MetricKind, RolloutConfig};
+use super::timestamp::Timestamp;
 
 use metric::MetricEvidence;
 
 /// The number of requests at which the comparison of two rates is sharpest.
 const TUNED_FOR: f64 = 1000.0;
-
-/// The counts of one metric in one block. Counts that do not fit the metric are ignored.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum MetricBlock {
-    /// No counts.
-    #[default]
-    Nothing,
-    /// Requests and events.
-    Share {
-        /// Counts of both arms.
-        arms: ArmCounts,
-        /// Counts of shadow pairs.
-        pairs: Pairs,
-    },
-    /// Pairs of answers, and the number of those that differed.
-    Differing(Counts),
-    /// Requests per class or bin of a score.
-    Bins(Vec<Bin>),
-    /// Rewards of both arms.
-    Rewards {
-        /// Rewards of stable.
-        stable: Moments,
-        /// Rewards of the candidate.
-        candidate: Moments,
-    },
-}
-
-/// Requests that both versions ran.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pairs {
-    /// The number of pairs.
-    pub n: u64,
-    /// Pairs in which only stable had the event.
-    pub stable_alone: u64,
-    /// Pairs in which only the candidate had the event.
-    pub candidate_alone: u64,
-}
-
-impl MetricBlock {
-    /// Builds a block of the requests and events of both arms, without shadow pairs.
-    #[must_use]
-    pub fn of_arms(arms: ArmCounts) -> Self {
-        Self::Share {
-            arms,
-            pairs: Pairs::default(),
-        }
-    }
-}
 
 /// The window of time that evidence comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +44,8 @@ pub enum Window {
     Soak,
 }
 
-/// The limits that the evidence is compared with, as logarithms.
+/// The limits of one metric, as logarithms. A blocking metric has the share of alpha that its
+/// weight is of all weights of blocking metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// The limit of "worse" since the start: 2 / alpha.
@@ -97,28 +53,44 @@ pub struct Limits {
     /// The limit of "worse" since the last change of weight: 2 S / alpha, S being the number of
     /// steps.
     pub worse_step: f64,
-    /// The limit of a metric that can only hold: 1 / alpha.
-    pub hold: f64,
 }
 
 impl Limits {
-    /// Returns the limits of a rollout.
+    /// Returns the limits of a metric of a rollout.
     #[must_use]
-    pub fn of(config: &RolloutConfig) -> Self {
+    pub fn of(config: &RolloutConfig, metric: &Metric) -> Self {
         let n_steps = config.steps.len().max(1) as f64;
+        let alpha = match metric.action {
+            MetricAction::Block => {
+                let all: f64 = config.blocking().map(|(_, metric)| metric.weight).sum();
+                config.alpha * metric.weight / all
+            }
+            MetricAction::Hold | MetricAction::Report => config.alpha,
+        };
         Self {
-            worse_start: (2.0 / config.alpha).ln(),
-            worse_step: (2.0 * n_steps / config.alpha).ln(),
-            hold: -config.alpha.ln(),
+            worse_start: (2.0 / alpha).ln(),
+            worse_step: (2.0 * n_steps / alpha).ln(),
         }
     }
 }
 
+/// The finding that the candidate is worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worse {
+    /// The index of the metric.
+    pub metric: usize,
+    /// The window in which it is worse.
+    pub window: Window,
+}
+
 /// All evidence about a candidate. It is plain data, so that it survives a restart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     metrics: Vec<MetricEvidence>,
     mismatch: Mismatch,
+    /// The time of the first block.
+    started: Option<Timestamp>,
+    assignment_epoch: u64,
 }
 
 impl Evidence {
@@ -128,6 +100,8 @@ impl Evidence {
         Self {
             metrics: config.metrics.iter().map(MetricEvidence::new).collect(),
             mismatch: Mismatch::default(),
+            started: None,
+            assignment_epoch: 0,
         }
     }
 
@@ -142,45 +116,51 @@ impl Evidence {
                 .all(|(a, b)| std::mem::discriminant(a) == std::mem::discriminant(b))
     }
 
-    /// Adds a block, one entry per metric in the order of the rollout.
-    pub fn add(&mut self, config: &RolloutConfig, blocks: &[MetricBlock]) {
+    /// Adds a block.
+    pub fn add(&mut self, config: &RolloutConfig, block: &Block, now: Timestamp) {
+        let started = *self.started.get_or_insert(now);
+        let is_new_epoch = block.assignment_epoch > self.assignment_epoch;
+        self.assignment_epoch = self.assignment_epoch.max(block.assignment_epoch);
         let metrics = config.metrics.iter().zip(&mut self.metrics);
-        for ((metric, evidence), block) in metrics.zip(blocks) {
-            evidence.add(&metric.kind, block);
+        for ((metric, evidence), counts) in metrics.zip(&block.metrics) {
+            if is_new_epoch {
+                evidence.start_epoch();
+            }
+            evidence.add(&metric.kind, block.weight, counts, now.since(started));
         }
-    }
-
-    /// Adds units of each arm that were assigned for the first time.
-    pub fn add_units(&mut self, stable: u64, candidate: u64) {
+        if self.mismatch.weight() != block.weight {
+            self.mismatch.set_weight(block.weight);
+        }
+        let Arms { stable, candidate } = block.units;
         self.mismatch.add(stable, candidate);
     }
 
-    /// Starts a step: its window is empty, and units come at another weight.
-    pub fn start_step(&mut self, config: &RolloutConfig, weight: f64) {
+    /// Adds a block from before the candidate got traffic.
+    pub fn add_baseline(&mut self, block: &Block) {
+        for (evidence, counts) in self.metrics.iter_mut().zip(&block.metrics) {
+            evidence.add_baseline(counts);
+        }
+    }
+
+    /// Starts a step: its window is empty.
+    pub fn start_step(&mut self, config: &RolloutConfig) {
         for (metric, evidence) in config.metrics.iter().zip(&mut self.metrics) {
             evidence.start_step(&metric.kind);
         }
-        self.mismatch.set_weight(weight);
     }
 
-    /// Returns the window in which the candidate is worse, if there is one.
+    /// Returns the blocking metric and the window in which the candidate is worse, if there are
+    /// some.
     #[must_use]
-    pub fn worse(&self, config: &RolloutConfig) -> Option<Window> {
-        let limits = Limits::of(config);
-        if self.combined(config, Window::Start) >= limits.worse_start {
-            return Some(Window::Start);
-        }
-        (self.combined(config, Window::Step) >= limits.worse_step).then_some(Window::Step)
-    }
-
-    /// Returns ln of the weighted mean of the e-values of the blocking metrics.
-    fn combined(&self, config: &RolloutConfig, window: Window) -> f64 {
-        let metrics = config.metrics.iter().zip(&self.metrics);
-        ln_weighted_mean_exp(
-            metrics
-                .filter(|(metric, _)| metric.action == MetricAction::Block)
-                .map(|(metric, evidence)| (evidence.ln_worse(window), metric.weight)),
-        )
+    pub fn worse(&self, config: &RolloutConfig) -> Option<Worse> {
+        config.blocking().find_map(|(index, metric)| {
+            let evidence = self.metrics.get(index)?;
+            let window = evidence.worse(config, metric)?;
+            Some(Worse {
+                metric: index,
+                window,
+            })
+        })
     }
 
     /// Returns whether every blocking metric passes.
@@ -216,18 +196,9 @@ impl Evidence {
     /// Returns the index of the first metric that requires a hold.
     #[must_use]
     pub fn holding_metric(&self, config: &RolloutConfig) -> Option<usize> {
-        let limit = Limits::of(config).hold;
         let mut metrics = config.metrics.iter().zip(&self.metrics);
         metrics.position(|(metric, evidence)| {
-            let is_large = match (&metric.kind, evidence) {
-                (MetricKind::OutputBins { tolerance }, MetricEvidence::OutputBins(bins)) => {
-                    bins.distance() >= *tolerance
-                }
-                _ => true,
-            };
-            metric.action == MetricAction::Hold
-                && evidence.ln_worse(Window::Start) >= limit
-                && is_large
+            metric.action == MetricAction::Hold && evidence.worse(config, metric).is_some()
         })
     }
 

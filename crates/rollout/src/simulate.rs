@@ -21,7 +21,7 @@ use serde::Serialize;
 use stats::{ArmCounts, Counts};
 
 use super::config::{MetricKind, RolloutConfig, ShareEvent};
-use super::evidence::{MetricBlock, Pairs};
+use super::evidence::{Arms, Block, MetricBlock, Pairs};
 use super::state::{Event, HoldReason, Phase, Rollout, Tick, Traffic};
 use super::timestamp::Timestamp;
 
@@ -193,20 +193,26 @@ impl Sampler<'_> {
         let mut metrics = Vec::with_capacity(self.config.metrics.len());
         for (metric, rates) in self.config.metrics.iter().zip(&self.assumptions.rates) {
             let block = self.metric(&metric.kind, *rates, requests);
-            if let (MetricKind::Share(rule), MetricBlock::Share { arms, .. }) =
+            if let (MetricKind::Share(rule), MetricBlock::Share { trials, .. }) =
                 (&metric.kind, &block)
                 && rule.event == ShareEvent::Error
             {
-                n_failed += arms.candidate.events;
+                n_failed += trials.candidate.events;
             }
             metrics.push(block);
         }
         let tick = Tick {
-            metrics,
+            blocks: vec![Block {
+                weight: traffic.weight,
+                assignment_epoch: 0,
+                metrics,
+                units: Arms {
+                    stable: n - n_candidate,
+                    candidate: n_candidate,
+                },
+            }],
             n_candidate_requests: n_candidate,
             n_pairs,
-            n_stable_units: n - n_candidate,
-            n_candidate_units: n_candidate,
             is_stable_ready: true,
             ..Tick::default()
         };
@@ -220,17 +226,26 @@ impl Sampler<'_> {
         [n_stable, n_candidate, n_pairs]: [u64; 3],
     ) -> MetricBlock {
         match kind {
-            MetricKind::Share(_) => MetricBlock::Share {
-                arms: ArmCounts {
+            MetricKind::Share(_) => {
+                let trials = ArmCounts {
                     stable: self.counts(n_stable, rates.stable),
                     candidate: self.counts(n_candidate, rates.candidate),
-                },
-                pairs: Pairs {
-                    n: n_pairs,
-                    stable_alone: self.binomial(n_pairs, rates.stable * (1.0 - rates.candidate)),
-                    candidate_alone: self.binomial(n_pairs, rates.candidate * (1.0 - rates.stable)),
-                },
-            },
+                };
+                MetricBlock::Share {
+                    trials,
+                    events: Arms {
+                        stable: trials.stable.events,
+                        candidate: trials.candidate.events,
+                    },
+                    pairs: Pairs {
+                        n: n_pairs,
+                        stable_alone: self
+                            .binomial(n_pairs, rates.stable * (1.0 - rates.candidate)),
+                        candidate_alone: self
+                            .binomial(n_pairs, rates.candidate * (1.0 - rates.stable)),
+                    },
+                }
+            }
             MetricKind::ShadowDiffers { .. } => {
                 MetricBlock::Differing(self.counts(n_pairs, rates.candidate))
             }

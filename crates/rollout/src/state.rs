@@ -207,7 +207,8 @@ impl Rollout {
         match (stage, &self.progress.soak) {
             (Stage::Soak, Some(soak)) => soak.is_worse(&self.config).then_some(Window::Soak),
             (Stage::Shadow | Stage::Step(_) | Stage::Promoting | Stage::Soak, _) => {
-                self.progress.evidence.worse(&self.config)
+                let worse = self.progress.evidence.worse(&self.config);
+                worse.map(|worse| worse.window)
             }
         }
     }

@@ -11,6 +11,7 @@ mod mirror;
 mod report;
 mod rules;
 mod seen_units;
+mod unit_log;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use contract::{
 };
 
 pub(crate) use active_split::{ActiveArm, ActiveSplit};
-pub(crate) use counters::{Outcome, RequestFingerprint, is_not_finite};
+pub(crate) use counters::{AssignedUnit, Outcome, RequestFingerprint, is_not_finite};
 pub(crate) use mirror::{DropCounters, DropReason, Mirror, MirroredRequest, MirroredResponse};
 pub(crate) use rules::RoutingRules;
 
@@ -66,6 +67,8 @@ pub(crate) struct RouteMatch<'a, T> {
     pub(crate) propensity: Option<&'a Bytes>,
     /// Arm for which the request is counted; `None` when it has no arm or was forced into one.
     pub(crate) counted_arm: Option<&'a Arc<ActiveArm>>,
+    /// Unit of the request, when it has one.
+    pub(crate) unit: Option<AssignedUnit>,
     /// Mirror that may copy the request.
     pub(crate) mirror: Option<&'a Arc<Mirror>>,
 }
@@ -90,6 +93,7 @@ impl<'a, T> RouteMatch<'a, T> {
             arm: None,
             propensity: None,
             counted_arm: None,
+            unit: None,
             mirror: None,
         }
     }
@@ -203,19 +207,25 @@ impl<T> RoutingTable<T> {
             return Ok(RouteMatch::without_arm(handle));
         };
         let found = match split.assign(attributes, draw)? {
-            ArmAssignment::Assigned(arm, active_arm, propensity) => find_arm(name, model, arm)?
-                .map(|handle| RouteMatch {
-                    handle,
-                    arm: Some(&active_arm.name),
-                    propensity,
-                    counted_arm: Some(active_arm),
-                    mirror: model.rules.mirror.as_ref(),
-                }),
+            ArmAssignment::Assigned {
+                arm,
+                active_arm,
+                unit,
+                propensity,
+            } => find_arm(name, model, arm)?.map(|handle| RouteMatch {
+                handle,
+                arm: Some(&active_arm.name),
+                propensity,
+                counted_arm: Some(active_arm),
+                unit,
+                mirror: model.rules.mirror.as_ref(),
+            }),
             ArmAssignment::Forced(arm, active_arm) => Some(RouteMatch {
                 handle: find_version(name, model, &arm.version)?,
                 arm: Some(&active_arm.name),
                 propensity: None,
                 counted_arm: None,
+                unit: None,
                 mirror: None,
             }),
             ArmAssignment::Excluded => None,

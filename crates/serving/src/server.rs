@@ -39,7 +39,7 @@ use crate::control::snapshot::{ServedVersion, Snapshot};
 use crate::route::RequestFingerprint;
 use crate::tap::Tap;
 use crate::traffic_control::{RepositoryHandle, RepositoryTrafficControl, routings_of};
-use counted_route::CountedRoute;
+use counted_route::{CountedArm, CountedRoute};
 use rng::RequestRng;
 
 /// The most commands that wait; calls that change what is served are rare, and more wait at the
@@ -230,7 +230,9 @@ impl Infer for Server {
         if found.counted_arm.is_some() || found.mirror.is_some() {
             route.handle = Arc::new(CountedRoute {
                 served: Arc::clone(found.handle),
-                arm: found.counted_arm.cloned(),
+                arm: found
+                    .counted_arm
+                    .map(|arm| CountedArm::new(Arc::clone(arm), found.unit)),
                 mirror: found.mirror.cloned(),
             });
         }
@@ -256,6 +258,7 @@ impl Infer for Server {
             let counted =
                 counted.map_err(|_| Error::internal("route belongs to another server"))?;
             let mirror = counted.mirror.as_ref();
+            let mirror = mirror.filter(|_| counted.is_first_of_its_unit());
             let copy = mirror.and_then(|mirror| mirror.copy(&request, self.rng.next()));
             let (start, request_id) =
                 (Instant::now(), RequestFingerprint::new(request.id.as_str()));

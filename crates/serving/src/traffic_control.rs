@@ -16,7 +16,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use contract::{BoxFuture, Error, ModelName, Result, Routing, Version, VersionState};
 use rollout::config::RolloutConfig;
-use rollout::driver::{ReadyVersion, Restored, RolloutTraffic, TrafficControl};
+use rollout::driver::{Clock, ReadyVersion, Restored, RolloutTraffic, TrafficControl};
+use rollout::timestamp::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::controller::{Command, RolloutResult};
@@ -106,19 +107,25 @@ impl RepositoryTrafficControl {
 /// # Errors
 /// `invalid_request` when a weight gives no valid split.
 pub(crate) fn routings_of(restored: &Restored) -> Result<Vec<(ModelName, RolloutRouting)>> {
-    restored
-        .weights()
-        .map(|(config, weight)| Ok((config.model.clone(), rollout_routing(config, weight)?)))
-        .collect()
+    let now = Clock::start().now();
+    let restored = restored.weights().map(|(config, weight)| {
+        let routing = rollout_routing(config, weight, now)?;
+        Ok((config.model.clone(), routing))
+    });
+    restored.collect()
 }
 
 /// Returns the routing of a rollout with this weight of the candidate, without a mirror.
-fn rollout_routing(config: &RolloutConfig, weight: f64) -> Result<RolloutRouting> {
+fn rollout_routing(config: &RolloutConfig, weight: f64, now: Timestamp) -> Result<RolloutRouting> {
+    let assignment_epoch = config.assignment_epoch(now);
     Ok(RolloutRouting {
         rollout: config.id.clone(),
         stable: config.stable.clone(),
         candidate: config.candidate.clone(),
-        split: Arc::new(ActiveSplit::new(config.split(weight), "")?),
+        split: Arc::new(ActiveSplit::of_rollout(
+            config.split(weight, assignment_epoch),
+        )?),
+        assignment_epoch,
         mirror: None,
     })
 }
@@ -153,10 +160,15 @@ impl TrafficControl for RepositoryTrafficControl {
         Some(served.loaded_version.info().version.clone())
     }
 
-    fn traffic(&self, config: &RolloutConfig, weight: f64) -> Result<Box<dyn RolloutTraffic>> {
+    fn traffic(
+        &self,
+        config: &RolloutConfig,
+        weight: f64,
+        now: Timestamp,
+    ) -> Result<Box<dyn RolloutTraffic>> {
         let routing = match self.restored.get(&config.id) {
             Some(restored) => restored.clone(),
-            None => rollout_routing(config, weight)?,
+            None => rollout_routing(config, weight, now)?,
         };
         let repository = self.repository.clone();
         Ok(Box::new(SplitTraffic::new(

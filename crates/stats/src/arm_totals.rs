@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use crate::Counts;
 use crate::histogram::Histogram;
 use crate::means::difference::Moments;
 
@@ -30,7 +31,8 @@ pub struct ArmTotals {
     pub n_errors: u64,
     /// Times of the answered ones, by span: total, queue, infer.
     pub latencies: [Histogram; 3],
-    /// Rows by output bin; the meaning of the bins depends on the kind of the outputs.
+    /// Answers by the output bin of their first row; the meaning of the bins depends on the kind of
+    /// the outputs.
     pub outputs: Vec<u64>,
     /// Answers with a NaN or an infinity in an output.
     pub n_nan: u64,
@@ -47,6 +49,38 @@ impl ArmTotals {
             Span::Total => total,
             Span::Queue => queue,
             Span::Infer => infer,
+        }
+    }
+
+    /// Returns the requests, with the failed ones as events.
+    #[must_use]
+    pub fn requests(&self) -> Counts {
+        Counts {
+            n: self.n_answered + self.n_errors,
+            events: self.n_errors,
+        }
+    }
+
+    /// Returns the difference to `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let [total, queue, infer] = &self.latencies;
+        let [earlier_total, earlier_queue, earlier_infer] = &earlier.latencies;
+        let bins = self.outputs.iter().enumerate().map(|(bin, count)| {
+            count.saturating_sub(earlier.outputs.get(bin).copied().unwrap_or_default())
+        });
+        // Counts only grow, but two counters are not read at one instant.
+        Self {
+            n_answered: self.n_answered.saturating_sub(earlier.n_answered),
+            n_errors: self.n_errors.saturating_sub(earlier.n_errors),
+            latencies: [
+                total.since(earlier_total),
+                queue.since(earlier_queue),
+                infer.since(earlier_infer),
+            ],
+            outputs: bins.collect(),
+            n_nan: self.n_nan.saturating_sub(earlier.n_nan),
+            rewards: self.rewards.since(earlier.rewards),
         }
     }
 

@@ -81,6 +81,13 @@ impl Histogram {
         Some(histogram)
     }
 
+    /// Counts one time by its bucket.
+    pub fn add_to_bucket(&mut self, bucket: u8) {
+        if let Some(count) = self.0.get_mut(usize::from(bucket)) {
+            *count += 1;
+        }
+    }
+
     /// Returns the non-empty buckets with their counts.
     pub fn counts(&self) -> impl Iterator<Item = (u8, u64)> {
         let buckets = (0..).zip(self.0);
@@ -102,6 +109,12 @@ impl Histogram {
         }
         Self(counts)
     }
+}
+
+/// Returns the number of the bucket of a time.
+#[must_use]
+pub fn bucket_of(time: Duration) -> u8 {
+    u8::try_from(bucket(time)).unwrap_or(u8::MAX)
 }
 
 /// Returns the bucket of a time: the power of two, and the two bits below it.

@@ -16,6 +16,7 @@ pub mod margin;
 pub mod means;
 pub mod mismatch;
 pub mod non_inferiority;
+pub mod observation;
 pub mod output_bins;
 pub mod restarts;
 pub mod rewards;

@@ -93,6 +93,12 @@ impl Mismatch {
         };
     }
 
+    /// Returns the weight of the candidate in the current segment.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+
     /// Adds units that were assigned for the first time.
     pub fn add(&mut self, stable: u64, candidate: u64) {
         self.stable += stable;

@@ -223,17 +223,18 @@ fn fixed_rate_and_cusum_have_the_values_of_the_reference() {
 #[test]
 fn output_bins_have_the_values_of_the_reference() {
     let one_bin = |candidate: u64| {
-        let mut grid = [0.0; 16];
-        let all = sprt::GRID
-            .into_iter()
-            .flat_map(|theta| [theta, 1.0 / theta]);
-        let both: Vec<_> = all.collect();
-        sprt::add_events(&mut grid, &both, (candidate, 100 - candidate), 0.1);
-        ln_mean_exp(&grid)
+        let mut log_ratios = [0.0; sprt::TWO_SIDED];
+        let grid = sprt::two_sided_grid();
+        sprt::add_events(&mut log_ratios, &grid, (candidate, 100 - candidate), 0.1);
+        ln_mean_exp(&log_ratios)
     };
-    let mut bins = OutputBins::default();
     let bin = |stable, candidate| Bin { stable, candidate };
-    bins.add_block(&[bin(240, 60), bin(380, 20), bin(280, 20)]);
+    let block = [bin(240, 60), bin(380, 20), bin(280, 20)];
+    // The third bin is the one for all others.
+    let mut bins = OutputBins::frozen(&[9, 9]);
+    bins.add_block(&block, 0.1);
+    let mut mostly_empty = OutputBins::frozen(&[1; 31]);
+    mostly_empty.add_block(&block, 0.1);
     check(
         1e-6,
         &[
@@ -245,6 +246,33 @@ fn output_bins_have_the_values_of_the_reference() {
             ("distance of nothing", OutputBins::default().distance(), 0.0),
         ],
     );
+    check(
+        5e-4,
+        &[
+            ("32 bins", mostly_empty.ln_e(), 6.949),
+            ("distance in 32 bins", mostly_empty.distance(), 0.153),
+        ],
+    );
+}
+
+#[test]
+fn output_bins_are_learned_from_stable_and_then_stay() {
+    let bin = |stable, candidate| Bin { stable, candidate };
+    let mut bins = OutputBins::default();
+    bins.add_block(&[bin(150, 0), bin(0, 20)], 0.1);
+    bins.add_block(&[bin(40, 0), bin(0, 20), bin(10, 0)], 0.1);
+    assert_eq!(
+        bins.ln_e(),
+        0.0,
+        "the outputs that are learned are not compared"
+    );
+    assert_eq!(bins.total(), Bin::default());
+    let mut expected = OutputBins::frozen(&[190, 0, 10]);
+    assert_eq!(bins, expected);
+    bins.add_block(&[bin(90, 1), bin(0, 5), bin(9, 1), bin(0, 3)], 0.1);
+    expected.add_block(&[bin(90, 1), bin(0, 8), bin(9, 1)], 0.1);
+    assert_eq!(bins, expected, "bins that stable did not use are one bin");
+    assert_eq!(bins.total(), bin(99, 10));
 }
 
 #[test]

@@ -34,26 +34,10 @@ pub struct RolloutReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = MetricsEvidence)]
 pub struct Report {
-    /// The limits of the combined evidence.
-    pub limits: LimitsReport,
     /// Each metric.
     pub metrics: Vec<MetricReport>,
-    /// The weighted mean of the blocking metrics.
-    pub combined: CombinedReport,
     /// The check that the units follow the weights.
     pub srm: MismatchReport,
-}
-
-/// The limits of the combined evidence, as logarithms.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(as = EvidenceLimits)]
-pub struct LimitsReport {
-    /// Of "worse", since the start.
-    pub ln_worse_start: f64,
-    /// Of "worse", since the last change of weight.
-    pub ln_worse_step: f64,
-    /// Of "not worse", the highest of the metrics.
-    pub ln_not_worse: f64,
 }
 
 /// One metric.
@@ -70,10 +54,14 @@ pub struct MetricReport {
     #[serde(deserialize_with = "logarithm")]
     #[schema(required, value_type = Option<f64>)]
     pub ln_worse_start: f64,
-    /// The same since the last change of weight.
+    /// The limit of `ln_worse_start`: each blocking metric has its share of alpha.
+    pub ln_worse_start_limit: f64,
+    /// ln E of "worse", since the last change of weight.
     #[serde(deserialize_with = "logarithm")]
     #[schema(required, value_type = Option<f64>)]
     pub ln_worse_step: f64,
+    /// The limit of `ln_worse_step`.
+    pub ln_worse_step_limit: f64,
     /// ln N of "not worse by the ratio", when there is a ratio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ln_not_worse: Option<f64>,
@@ -183,20 +171,6 @@ pub struct DifferenceReport {
     pub limit: f64,
     /// True when the difference is within its limit.
     pub ok: bool,
-}
-
-/// The logarithm of the weighted mean of the blocking metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(as = CombinedEvidence)]
-pub struct CombinedReport {
-    /// Since the start.
-    #[serde(deserialize_with = "logarithm")]
-    #[schema(required, value_type = Option<f64>)]
-    pub ln_start: f64,
-    /// Since the last change of weight.
-    #[serde(deserialize_with = "logarithm")]
-    #[schema(required, value_type = Option<f64>)]
-    pub ln_step: f64,
 }
 
 /// The evidence for a sample-ratio mismatch.

@@ -30,6 +30,7 @@ pub(super) struct RolloutFile {
     pub(super) unit: Option<UnitFile>,
     pub(super) hash: Option<HashFile>,
     pub(super) salt: Option<String>,
+    pub(super) sticky: Option<String>,
     #[serde(rename = "override")]
     pub(super) override_header: Option<OverrideFile>,
     pub(super) layer: Option<LayerFile>,
@@ -135,7 +136,7 @@ pub(super) struct MetricFile {
     pub(super) event: Option<EventFile>,
     pub(super) at: Option<String>,
     pub(super) span: Option<Span>,
-    pub(super) worse_than: Option<f64>,
+    pub(super) worse_than: Option<WorseFile>,
     pub(super) not_worse_than: Option<NotWorseFile>,
     pub(super) max_rate: Option<f64>,
     pub(super) tolerance_js: Option<f64>,
@@ -154,7 +155,44 @@ pub(super) enum EventFile {
     Feedback,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// The margin of "worse": a ratio, or a ratio and a difference.
+#[derive(Debug)]
+pub(super) enum WorseFile {
+    Ratio(f64),
+    Margin(NotWorseFile),
+}
+
+/// Written by hand, because the derived choice loses the name of the wrong key.
+impl<'de> Deserialize<'de> for WorseFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WorseVisitor;
+
+        impl<'de> Visitor<'de> for WorseVisitor {
+            type Value = WorseFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a ratio such as `1.25`, or `{ratio: 1.25, abs: 0.001}`")
+            }
+
+            fn visit_f64<E: de::Error>(self, ratio: f64) -> Result<WorseFile, E> {
+                Ok(WorseFile::Ratio(ratio))
+            }
+
+            fn visit_u64<E: de::Error>(self, ratio: u64) -> Result<WorseFile, E> {
+                Ok(WorseFile::Ratio(ratio as f64))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WorseFile, A::Error> {
+                let map = MapAccessDeserializer::new(map);
+                NotWorseFile::deserialize(map).map(WorseFile::Margin)
+            }
+        }
+
+        deserializer.deserialize_any(WorseVisitor)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct NotWorseFile {
     pub(super) ratio: Option<f64>,

@@ -58,7 +58,7 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
     }
     let config = RolloutConfig {
         strategy,
-        assignment: assignment.resolve(&format!("{model}/{id}"))?,
+        assignment: assignment.resolve(strategy, &format!("{model}/{id}"))?,
         id,
         model,
         stable,

@@ -62,7 +62,7 @@ fn a_growing_weight_only_moves_units_to_the_candidate() {
     let config = RolloutConfig::parse(&with("unit: {from: header, name: user}")).unwrap();
     assert_eq!(config.assignment.salt.as_deref(), Some("m/a"));
     let assigners = [0.01, 0.05, 0.5, 1.0].map(|weight| {
-        let split = config.split(weight);
+        let split = config.split(weight, 0);
         assert_eq!(
             (split.arms[0].version.as_str(), split.arms[0].weight),
             ("2", weight)

@@ -20,6 +20,7 @@ use super::Dependencies;
 use super::leader_state;
 use super::replicas::ReplicaCounters;
 use super::snapshot::RolloutHandle;
+use super::task::Clock;
 use super::traffic_control::RolloutTraffic;
 use crate::config::RolloutConfig;
 use crate::state::Traffic;
@@ -206,11 +207,13 @@ impl FollowedRollout {
 
     async fn set_weight(&mut self, weight: f64) -> Result<()> {
         let generation = self.current.generation;
-        self.traffic.set(Traffic {
+        let traffic = Traffic {
             weight,
             shadow: 0.0,
             generation,
-        })?;
+        };
+        let assignment_epoch = self.config.assignment_epoch(Clock::start().now());
+        self.traffic.set(traffic, assignment_epoch)?;
         self.traffic.apply().await?;
         let rollout = &self.config.id;
         tracing::info!(
@@ -254,10 +257,13 @@ impl FollowedRollout {
     /// # Errors
     /// `internal` when they cannot be serialized.
     pub(super) fn counts(&mut self) -> Result<RawJson> {
-        let totals = self.traffic.totals();
+        // Sampled by the totals alone.
+        drop(self.traffic.take_observations());
+        let totals = self.traffic.totals().arms;
+        let run = self.traffic.take_longest_error_runs().candidate;
         let generation = self.current.generation;
         self.error_run = match self.error_run {
-            (known, longest) if known == generation => (generation, longest.max(totals.error_run)),
+            (known, longest) if known == generation => (generation, longest.max(run)),
             // Earlier errors belong to an earlier generation.
             _ => (generation, 0),
         };

@@ -1,8 +1,9 @@
 //! Persisted rollouts: enough to resume after a kill, and all transitions.
 //!
 //! Decision: the rollout file is stored as written and parsed again, so that there is one parser of
-//! rollout files. A record has the version of its format; another format is an error at startup
-//! instead of a guess.
+//! rollout files. A record has the version of its format; an unknown format is an error at startup
+//! instead of a guess. Evidence of the first format was counted by other rules, so such a rollout
+//! goes on without evidence.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,15 +11,19 @@ use std::sync::Arc;
 use api::rollout::LeaderRollout;
 use contract::{Error, Result, Store, Write};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::epoch_units::{EpochUnits, JournalChange};
 use super::leader_state;
 use super::notifications::Notifications;
 use super::replicas::Replicas;
+use crate::config::RolloutConfig;
+use crate::evidence::Evidence;
 use crate::state::Progress;
 use crate::timestamp::Timestamp;
 
 /// Version of the format that is written.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Collection of the records, by id of the rollout.
 const ROLLOUTS: &str = "rollouts";
@@ -31,6 +36,9 @@ const NOTIFICATIONS: &str = "rollout_notifications";
 
 /// Journals of the transitions, by id of the rollout.
 const TRANSITIONS: &str = "rollout_transitions";
+
+/// Journals of the counted units, by id of the rollout.
+const UNITS: &str = "rollout_units";
 
 /// The record of one rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,7 +108,7 @@ impl Records {
             .collect()
     }
 
-    /// Persists a rollout, its new transitions, and its notifications.
+    /// Persists a rollout, its new transitions, its newly counted units, and its notifications.
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
@@ -109,6 +117,7 @@ impl Records {
         id: &str,
         record: &Record,
         transitions: Vec<String>,
+        units: Option<JournalChange>,
         notifications: Option<&Notifications>,
     ) -> Result<()> {
         let value = serde_json::to_string(record).map_err(|error| unwritable(&error))?;
@@ -125,12 +134,27 @@ impl Records {
         let notifications = notifications
             .map(|notifications| put_notifications(id, notifications))
             .transpose()?;
+        let units = units.map(|change| units_writes(id, &change)).transpose()?;
         let writes: Vec<_> = std::iter::once(put)
             .chain(notifications)
+            .chain(units.into_iter().flatten())
             .chain(transitions)
             .collect();
         let store = Arc::clone(&self.0);
         blocking(move || store.write(&writes)).await
+    }
+
+    /// Returns the units of a rollout that were counted. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub(super) fn units(&self, id: &str) -> Result<EpochUnits> {
+        let entries = self.0.entries(UNITS, id, usize::MAX)?.into_iter();
+        let entries = entries.map(|entry| serde_json::from_str(&entry));
+        let entries: Result<_, _> = entries.collect();
+        Ok(EpochUnits::restored(
+            entries.map_err(|error| unreadable(&error))?,
+        ))
     }
 
     /// Returns the stored notifications of each rollout. Blocks.
@@ -205,6 +229,21 @@ async fn blocking<T: Send + 'static>(
     result.map_err(|error| Error::internal(format!("failed to access the store: {error}")))?
 }
 
+/// Returns the writes that bring the journal of the units up to date.
+fn units_writes(id: &str, change: &JournalChange) -> Result<Vec<Write>> {
+    let (journal, key) = (UNITS, id.to_owned());
+    let clear = change.clears.then(|| Write::Clear {
+        journal,
+        key: key.clone(),
+    });
+    let append = Write::Append {
+        journal,
+        key,
+        entry: serde_json::to_string(&change.entry).map_err(|error| unwritable(&error))?,
+    };
+    Ok(clear.into_iter().chain([append]).collect())
+}
+
 fn put_notifications(id: &str, notifications: &Notifications) -> Result<Write> {
     Ok(Write::Put {
         collection: NOTIFICATIONS,
@@ -214,13 +253,39 @@ fn put_notifications(id: &str, notifications: &Notifications) -> Result<Write> {
 }
 
 fn read(text: &str) -> Result<Record> {
-    let record: Record = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
-    match record.format {
-        FORMAT => Ok(record),
-        format => Err(Error::internal(format!(
-            "stored rollout has format {format}, but this version reads {FORMAT}"
-        ))),
+    let mut value: Value = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    match value.get("format").and_then(Value::as_u64) {
+        Some(1) => upgrade(&mut value)?,
+        Some(format) if format == u64::from(FORMAT) => {}
+        format => {
+            let format = format.unwrap_or_default();
+            return Err(Error::internal(format!(
+                "stored rollout has format {format}, but this version reads 1 and {FORMAT}"
+            )));
+        }
     }
+    serde_json::from_value(value).map_err(|error| unreadable(&error))
+}
+
+/// Upgrades a record of the first format: its evidence starts again.
+fn upgrade(record: &mut Value) -> Result<()> {
+    let file = record.get("file").and_then(Value::as_str);
+    let config = RolloutConfig::parse(file.unwrap_or_default());
+    // An ended rollout may have a file that is refused now; it is not resumed.
+    let metrics = config.map(|config| Evidence::new(&config)).ok();
+    let evidence = serde_json::to_value(metrics.unwrap_or_default());
+    let evidence = evidence.map_err(|error| unwritable(&error))?;
+    let changes = [
+        ("/format", FORMAT.into()),
+        ("/progress/evidence", evidence),
+        ("/progress/soak", Value::Null),
+    ];
+    for (path, value) in changes {
+        if let Some(place) = record.pointer_mut(path) {
+            *place = value;
+        }
+    }
+    Ok(())
 }
 
 fn unreadable(error: &serde_json::Error) -> Error {

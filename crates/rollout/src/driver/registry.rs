@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, oneshot};
 
 use super::Dependencies;
 use super::documents::{array, document};
+use super::epoch_units::EpochUnits;
 use super::notification_sender::NotificationSender;
 use super::notifications;
 use super::record::Record;
@@ -71,7 +72,8 @@ impl Registry {
         }
         for (rollout, record, actions) in restored.running {
             let traffic = registry.traffic(&rollout)?;
-            registry.run(rollout, record, actions, traffic, true)?;
+            let counted_units = registry.dependencies.records.units(&rollout.config().id)?;
+            registry.run(rollout, record, counted_units, actions, traffic)?;
         }
         Ok(registry)
     }
@@ -115,11 +117,13 @@ impl Registry {
         let traffic = self.traffic(&rollout)?;
         let id = rollout.config().id.clone();
         let records = &self.dependencies.records;
-        records.persist(&id, &record, Vec::new(), None).await?;
+        records
+            .persist(&id, &record, Vec::new(), None, None)
+            .await?;
         let config = rollout.config();
         traffic.apply().await?;
         tracing::info!(rollout = id, model = %config.model, actor, "started rollout");
-        let status = self.run(rollout, record, actions, traffic, false)?;
+        let status = self.run(rollout, record, EpochUnits::default(), actions, traffic)?;
         with_warnings(status, warnings)
     }
 
@@ -220,7 +224,8 @@ impl Registry {
     /// Creates the traffic of a rollout at its current weight.
     fn traffic(&self, rollout: &Rollout) -> Result<Box<dyn RolloutTraffic>> {
         let traffic_control = &self.dependencies.traffic_control;
-        traffic_control.traffic(rollout.config(), rollout.traffic().weight)
+        let weight = rollout.traffic().weight;
+        traffic_control.traffic(rollout.config(), weight, Clock::start().now())
     }
 
     fn insert(&self, id: &str, handle: &Arc<RolloutHandle>) {
@@ -236,19 +241,19 @@ impl Registry {
         &self,
         rollout: Rollout,
         record: Record,
+        counted_units: EpochUnits,
         actions: Vec<Action>,
         traffic: Box<dyn RolloutTraffic>,
-        is_resumed: bool,
     ) -> Result<RawJson> {
         let (handle, channels) = self.register(&rollout, &record, &*traffic)?;
         let status = handle.snapshot().status.clone();
         let start = InitialState {
             rollout,
             record,
+            counted_units,
             traffic,
             published: Arc::clone(&handle.published),
             channels,
-            is_resumed,
         };
         let (task, inbox) = RolloutTask::new(Arc::clone(&self.dependencies), start);
         tokio::spawn(task.run(inbox, actions));

@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 
 use contract::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
+use stats::arm_totals::ArmTotals;
 
-use super::counter_deltas::Totals;
+use super::observations::Arms;
 
 pub(super) use counters::ReplicaCounters;
 
@@ -52,10 +53,12 @@ impl Replicas {
 
     /// Returns the sum of all vectors, always added in the same order, so that the same vectors
     /// give the same sums to the last bit.
-    pub(super) fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
+    pub(super) fn totals(&self) -> Arms<ArmTotals> {
+        let mut totals = Arms::<ArmTotals>::default();
         for counters in self.0.values() {
-            totals.add(&counters.totals());
+            let more = counters.totals();
+            totals.stable.add(&more.stable);
+            totals.candidate.add(&more.candidate);
         }
         totals
     }

@@ -6,23 +6,25 @@
 //! progress is written after every sample, so a kill costs one block of counts.
 
 mod actions;
+mod sample;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use contract::{Code, Error, Result, RolloutEvent, Unit, UnitSource, Version};
+use contract::{Code, Error, Result, RolloutEvent, Version};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Dependencies;
 use super::baseline_alarm::BaselineAlarm;
-use super::counter_deltas::{CounterDeltas, Totals, thresholds};
+use super::counter_deltas::CounterDeltas;
+use super::epoch_units::EpochUnits;
+use super::error_runs::ErrorRuns;
 use super::notifications::Notifications;
 use super::record::Record;
 use super::snapshot::{ActionRequest, Published, RolloutSnapshot, TaskChannels, winner};
 use super::traffic_control::{ReadyVersion, RolloutTraffic};
-use crate::config::RolloutConfig;
-use crate::state::{Action, Availability, Event, GuardReadings, Refusal, Rollout, Tick};
+use crate::state::{Action, Event, Refusal, Rollout};
 use crate::timestamp::Timestamp;
 
 /// Time between two checks of the guards, which need no statistics.
@@ -33,14 +35,15 @@ const MAX_EVENTS: usize = 16;
 
 /// Wall-clock time that advances monotonically from the start of the task.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub struct Clock {
     base: Timestamp,
     origin: Instant,
 }
 
 impl Clock {
     /// Starts a clock at the system time.
-    pub(super) fn start() -> Self {
+    #[must_use]
+    pub fn start() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         let millis = since_epoch.unwrap_or_default().as_millis();
         Self {
@@ -50,7 +53,8 @@ impl Clock {
     }
 
     /// Returns the current time.
-    pub(super) fn now(&self) -> Timestamp {
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.base + self.origin.elapsed()
     }
 }
@@ -74,10 +78,12 @@ pub(super) struct RolloutTask {
     transitions: Vec<String>,
     /// Notifications that are not sent yet.
     notifications: Option<Notifications>,
-    /// The longest run of errors since the last sample.
-    error_run: u64,
-    /// Set when units were counted before a restart, after which they would be counted again.
-    has_counted_units: bool,
+    /// The longest runs of errors since the last sample.
+    error_runs: ErrorRuns,
+    /// Units that were counted in the current assignment epoch.
+    counted_units: EpochUnits,
+    /// The epoch in which units are assigned.
+    assignment_epoch: u64,
     /// Version that stays loaded after the end, and for how long.
     warm: Option<(Version, Duration)>,
     is_finished: bool,
@@ -98,29 +104,22 @@ pub(super) struct InitialState {
     pub(super) rollout: Rollout,
     /// The persisted record.
     pub(super) record: Record,
+    /// Units that were counted before a restart.
+    pub(super) counted_units: EpochUnits,
     /// The traffic.
     pub(super) traffic: Box<dyn RolloutTraffic>,
     /// State shared with readers.
     pub(super) published: Arc<Published>,
     /// The ends of the channels of the handle.
     pub(super) channels: TaskChannels,
-    /// Set when the rollout is resumed after a restart.
-    pub(super) is_resumed: bool,
 }
 
 impl RolloutTask {
     /// Creates the task and its inbox.
     pub(super) fn new(dependencies: Arc<Dependencies>, start: InitialState) -> (Self, Inbox) {
         let clock = Clock::start();
-        let restored = start.record.replicas.totals();
+        let assignment_epoch = start.rollout.config().assignment_epoch(clock.now());
         let (events, arriving) = mpsc::channel(MAX_EVENTS);
-        let is_random = matches!(
-            start.rollout.config().assignment.unit,
-            Unit {
-                source: UnitSource::Random,
-                ..
-            }
-        );
         let task = Self {
             dependencies,
             baseline_alarm: BaselineAlarm::new(clock.now()),
@@ -130,13 +129,14 @@ impl RolloutTask {
             published: start.published,
             updates: start.channels.updates,
             traffic: start.traffic,
-            counter_deltas: CounterDeltas::after(restored),
+            counter_deltas: CounterDeltas::default(),
             events,
             persisted: None,
             transitions: Vec::new(),
             notifications: None,
-            error_run: 0,
-            has_counted_units: start.is_resumed && !is_random,
+            error_runs: ErrorRuns::default(),
+            counted_units: start.counted_units,
+            assignment_epoch,
             warm: None,
             is_finished: false,
         };
@@ -213,84 +213,6 @@ impl RolloutTask {
         }
     }
 
-    /// Samples the counters and passes them to the state machine.
-    async fn sample_counters(&mut self) {
-        if let Some(changed) = self.changed_candidate() {
-            self.handle_event(changed).await;
-        }
-        let totals = self.totals();
-        let progress = self.rollout.progress();
-        let config = self.rollout.config();
-        for event in thresholds(config, &progress.latency_thresholds, &totals.stable) {
-            let actions = self.rollout.handle(event, self.clock.now());
-            self.apply_actions(actions).await;
-        }
-        let tick = self.tick(totals);
-        let actions = self
-            .rollout
-            .handle(Event::Tick(Box::new(tick)), self.clock.now());
-        self.apply_actions(actions).await;
-    }
-
-    fn tick(&mut self, totals: Totals) -> Tick {
-        let config = self.rollout.config();
-        let thresholds = &self.rollout.progress().latency_thresholds;
-        let block = self.counter_deltas.block(config, thresholds, totals);
-        let [n_stable_units, n_candidate_units] = match self.has_counted_units {
-            true => [0; 2],
-            false => block.units,
-        };
-        Tick {
-            metrics: block.metrics,
-            n_candidate_requests: block.n_candidate_requests,
-            n_pairs: block.n_pairs,
-            n_stable_units,
-            n_candidate_units,
-            guards: GuardReadings {
-                memory_ratio: self.memory_ratio().unwrap_or_default(),
-                ..block.guards
-            },
-            is_stable_unhealthy: self.baseline_alarm.add(block.stable, self.clock.now()),
-            has_drifted: false,
-            is_stable_ready: self.ready_version(&self.rollout.config().stable).is_some(),
-            candidate: self.availability_of_candidate(),
-        }
-    }
-
-    fn availability_of_candidate(&self) -> Availability {
-        let RolloutConfig {
-            model, candidate, ..
-        } = self.rollout.config();
-        let traffic_control = &self.dependencies.traffic_control;
-        if traffic_control.ready_version(model, candidate).is_some() {
-            Availability::Ready
-        } else if traffic_control.has_version(model, candidate) {
-            Availability::NotReady
-        } else {
-            Availability::Missing
-        }
-    }
-
-    fn totals(&mut self) -> Totals {
-        let replicas = self.published.replicas().clone();
-        let generation = self.rollout.progress().generation;
-        let mut totals = self.traffic.totals();
-        totals.error_run = totals.error_run.max(replicas.error_run(generation));
-        totals.error_run = totals.error_run.max(std::mem::take(&mut self.error_run));
-        totals.add(&replicas.totals());
-        self.record.replicas = replicas;
-        totals
-    }
-
-    /// Returns whether a guard has reached its limit, which ends the rollout at once.
-    fn has_guard_fired(&mut self) -> bool {
-        let run = self.traffic.take_longest_error_run();
-        self.error_run = self.error_run.max(run);
-        let guards = self.rollout.config().guards;
-        let limit = guards.consecutive_errors.unwrap_or(u64::MAX);
-        self.error_run >= limit && !self.rollout.progress().phase.is_final()
-    }
-
     /// Returns the memory of the candidate as a multiple of that of stable, where both were
     /// measured.
     fn memory_ratio(&self) -> Option<f64> {
@@ -336,17 +258,20 @@ impl RolloutTask {
     /// Persists the progress, unless nothing has changed.
     async fn persist(&mut self) {
         let record = self.record.at(self.rollout.progress());
-        if self.transitions.is_empty() && self.persisted.as_ref() == Some(&record) {
+        let units = self.counted_units.change();
+        let is_known = units.is_none() && self.persisted.as_ref() == Some(&record);
+        if self.transitions.is_empty() && is_known {
             return;
         }
         let transitions = self.transitions.clone();
         let (records, notifications) = (&self.dependencies.records, self.notifications.as_ref());
         match records
-            .persist(self.id(), &record, transitions, notifications)
+            .persist(self.id(), &record, transitions, units, notifications)
             .await
         {
             Ok(()) => {
                 self.transitions.clear();
+                self.counted_units.saved();
                 self.persisted = Some(record);
             }
             Err(error) => {

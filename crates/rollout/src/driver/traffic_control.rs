@@ -10,9 +10,11 @@ use contract::{BoxFuture, ModelName, Result, Routing, SharedModelInfo, Version};
 use stats::assignment::Assigner;
 
 use super::counter_deltas::Totals;
+use super::observations::{Arms, Observations};
 use super::pair_totals::PairTotals;
 use crate::config::{RolloutConfig, Warmup};
 use crate::state::Traffic;
+use crate::timestamp::Timestamp;
 
 /// Versions and routing of a server. The registry and the rollout tasks call it.
 pub trait TrafficControl: fmt::Debug + Send + Sync {
@@ -31,13 +33,18 @@ pub trait TrafficControl: fmt::Debug + Send + Sync {
     /// Returns the version that answers the requests of a model that name none.
     fn default_version(&self, model: &ModelName) -> Option<Version>;
 
-    /// Creates the traffic of a rollout with this weight of the candidate. It has no effect before
+    /// Creates the traffic of a rollout with this weight of the candidate at this time. It has no effect before
     /// [`RolloutTraffic::apply`], unless the server has applied it since its start because the
     /// rollout was restored.
     ///
     /// # Errors
     /// `invalid_request` when the configuration has no valid split.
-    fn traffic(&self, config: &RolloutConfig, weight: f64) -> Result<Box<dyn RolloutTraffic>>;
+    fn traffic(
+        &self,
+        config: &RolloutConfig,
+        weight: f64,
+        now: Timestamp,
+    ) -> Result<Box<dyn RolloutTraffic>>;
 
     /// Loads a version for a rollout; resolves when it is ready.
     ///
@@ -68,15 +75,14 @@ pub trait RolloutTraffic: fmt::Debug + Send + Sync {
     /// Returns the assignment of units at the current weight.
     fn assigner(&self) -> &Assigner;
 
-    /// Returns the totals since the start, with the run of errors of
-    /// [`Self::take_longest_error_run`].
+    /// Returns the totals of all requests since the start.
     fn totals(&self) -> Totals;
 
-    /// Returns the units that each arm got on this server, stable first.
-    fn units(&self) -> [u64; 2];
+    /// Returns the observations since the last call, for each weight that has some.
+    fn take_observations(&mut self) -> Vec<Observations>;
 
-    /// Returns the longest run of consecutive errors of the candidate since the last call.
-    fn take_longest_error_run(&self) -> u64;
+    /// Returns the longest run of consecutive errors in each arm since the last call.
+    fn take_longest_error_runs(&self) -> Arms<u64>;
 
     /// Returns the totals of pairs of answers to requests that both versions ran.
     fn pairs(&self) -> PairTotals;
@@ -87,12 +93,12 @@ pub trait RolloutTraffic: fmt::Debug + Send + Sync {
     /// Returns the number of requests without a unit.
     fn n_without_unit(&self) -> u64;
 
-    /// Sets the weight of the candidate and the share of shadow requests; effective with the next
-    /// [`Self::apply`].
+    /// Sets the weight of the candidate, the share of shadow requests and the assignment epoch;
+    /// effective with the next [`Self::apply`].
     ///
     /// # Errors
     /// `invalid_request` when the weight gives no valid split; the earlier weight stays.
-    fn set(&mut self, traffic: Traffic) -> Result<()>;
+    fn set(&mut self, traffic: Traffic, assignment_epoch: u64) -> Result<()>;
 
     /// Starts a warm-up of the candidate; copies of requests arrive with the next [`Self::apply`].
     /// The future resolves when the warm-up has ended, with the reason when it failed.

@@ -1,28 +1,24 @@
-//! Evidence about one metric, and the condition under which it passes alone.
+//! Evidence about one metric, and the conditions under which it is worse or passes alone.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use stats::Counts;
 use stats::bernoulli::ConfidenceSequence;
 use stats::cusum::FixedRate;
 use stats::means::difference::Moments;
-use stats::non_inferiority::NonInferiorityTest;
 use stats::output_bins::OutputBins;
-use stats::sprt::Sprt;
-use stats::{ArmCounts, Counts};
 
 use super::forecast::further_requests;
-use super::{MetricBlock, Pairs, TUNED_FOR, Window};
-use crate::config::{Metric, MetricKind, RolloutConfig, ShareRule};
+use super::share::ShareEvidence;
+use super::{Limits, MetricBlock, TUNED_FOR, Window};
+use crate::config::{Metric, MetricKind, RolloutConfig};
 
 /// The evidence about one metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum MetricEvidence {
-    Share {
-        start: Sprt,
-        step: Sprt,
-        not_worse: NonInferiorityTest,
-        arms: ArmCounts,
-    },
+    Share(Box<ShareEvidence>),
     ShadowDiffers {
         start: FixedRate,
         step: FixedRate,
@@ -38,12 +34,7 @@ pub(super) enum MetricEvidence {
 impl MetricEvidence {
     pub(super) fn new(metric: &Metric) -> Self {
         match metric.kind {
-            MetricKind::Share(_) => Self::Share {
-                start: Sprt::default(),
-                step: Sprt::default(),
-                not_worse: NonInferiorityTest::default(),
-                arms: ArmCounts::default(),
-            },
+            MetricKind::Share(_) => Self::Share(Box::default()),
             MetricKind::ShadowDiffers { max_rate } => Self::ShadowDiffers {
                 start: FixedRate::new(max_rate),
                 step: FixedRate::new(max_rate),
@@ -57,38 +48,36 @@ impl MetricEvidence {
         }
     }
 
-    pub(super) fn add(&mut self, kind: &MetricKind, block: &MetricBlock) {
+    /// Adds the counts of a block whose observations had this weight; `elapsed` is the time since
+    /// the first block.
+    pub(super) fn add(
+        &mut self,
+        kind: &MetricKind,
+        weight: f64,
+        block: &MetricBlock,
+        elapsed: Duration,
+    ) {
         match (self, kind, block) {
             (
-                Self::Share {
-                    start,
-                    step,
-                    not_worse,
-                    arms,
-                },
+                Self::Share(share),
                 MetricKind::Share(rule),
                 MetricBlock::Share {
-                    arms: counts,
+                    trials,
+                    events,
                     pairs,
                 },
             ) => {
-                for block in [*counts, discordant(*pairs)] {
-                    let evidence = Sprt::of_block(block, rule.worse_than);
-                    start.add(&evidence);
-                    step.add(&evidence);
-                }
-                // A pair shows which version is worse, but not how often either fails.
-                if let Some(ratio) = rule.not_worse_ratio {
-                    not_worse.add_block(*counts, ratio);
-                }
-                arms.add(*counts);
+                share.add(rule, weight, *trials, *events, elapsed);
+                share.add_pairs(rule, *pairs, elapsed);
             }
             (Self::ShadowDiffers { start, step, pairs }, _, MetricBlock::Differing(counts)) => {
                 start.add_block(*counts);
                 step.add_block(*counts);
                 pairs.add(*counts);
             }
-            (Self::OutputBins(bins), _, MetricBlock::Bins(counts)) => bins.add_block(counts),
+            (Self::OutputBins(bins), _, MetricBlock::Bins(counts)) => {
+                bins.add_block(counts, weight);
+            }
             (
                 Self::Feedback { stable, candidate },
                 _,
@@ -104,9 +93,23 @@ impl MetricEvidence {
         }
     }
 
+    /// Adds the counts of a block from before the candidate got traffic.
+    pub(super) fn add_baseline(&mut self, block: &MetricBlock) {
+        if let (Self::OutputBins(bins), MetricBlock::Bins(counts)) = (self, block) {
+            bins.add_block(counts, 0.0);
+        }
+    }
+
+    /// Starts an assignment epoch, in which every unit is counted again.
+    pub(super) fn start_epoch(&mut self) {
+        if let Self::Share(share) = self {
+            share.start_epoch();
+        }
+    }
+
     pub(super) fn start_step(&mut self, kind: &MetricKind) {
         match (self, kind) {
-            (Self::Share { step, .. }, _) => *step = Sprt::default(),
+            (Self::Share(share), _) => share.start_step(),
             (Self::ShadowDiffers { step, .. }, MetricKind::ShadowDiffers { max_rate }) => {
                 *step = FixedRate::new(*max_rate);
             }
@@ -117,8 +120,7 @@ impl MetricEvidence {
     /// Returns ln E of "worse"; 0 for metrics that are only reported.
     pub(super) fn ln_worse(&self, window: Window) -> f64 {
         match (self, window) {
-            (Self::Share { start, .. }, Window::Start) => start.ln_e(),
-            (Self::Share { step, .. }, Window::Step) => step.ln_e(),
+            (Self::Share(share), _) => share.ln_worse(window),
             (Self::ShadowDiffers { start, .. }, Window::Start) => start.ln_e(),
             (Self::ShadowDiffers { step, .. }, Window::Step) => step.ln_e(),
             (Self::OutputBins(bins), Window::Start) => bins.ln_e(),
@@ -126,6 +128,30 @@ impl MetricEvidence {
             | (_, Window::Soak)
             | (Self::Feedback { .. }, _) => 0.0,
         }
+    }
+
+    /// Returns the window in which the candidate is worse, or its outputs differ.
+    pub(super) fn worse(&self, config: &RolloutConfig, metric: &Metric) -> Option<Window> {
+        let limits = Limits::of(config, metric);
+        let windows = [
+            (Window::Start, limits.worse_start),
+            (Window::Step, limits.worse_step),
+        ];
+        let mut reached = windows
+            .into_iter()
+            .filter(|(window, limit)| self.ln_worse(*window) >= *limit);
+        let is_large = |window| match (self, &metric.kind) {
+            (Self::Share(share), MetricKind::Share(rule)) => {
+                share.is_above_margin(rule, config.alpha, window)
+            }
+            (Self::OutputBins(bins), MetricKind::OutputBins { tolerance }) => {
+                bins.distance() >= *tolerance
+            }
+            _ => true,
+        };
+        reached
+            .find(|(window, _)| is_large(*window))
+            .map(|(window, _)| window)
     }
 
     /// Returns whether the metric alone is "not worse".
@@ -136,15 +162,8 @@ impl MetricEvidence {
     /// Returns whether the metric would be "not worse" with this multiple of its counts.
     fn passes_at(&self, factor: f64, config: &RolloutConfig, kind: &MetricKind) -> bool {
         match (self, kind) {
-            (
-                Self::Share {
-                    not_worse, arms, ..
-                },
-                MetricKind::Share(rule),
-            ) => {
-                let limits = ShareLimits::of(rule, config.beta);
-                limits.ratio_passes(&not_worse.scaled(factor))
-                    || limits.difference_passes(arms.scaled(factor))
+            (Self::Share(share), MetricKind::Share(rule)) => {
+                share.passes_at(factor, rule, config.beta)
             }
             (Self::ShadowDiffers { pairs, .. }, MetricKind::ShadowDiffers { max_rate }) => {
                 shadow_sequence(config).is_at_most(*max_rate, pairs.scaled(factor))
@@ -161,20 +180,11 @@ impl MetricEvidence {
         kind: &MetricKind,
     ) -> Option<u64> {
         let n = match self {
-            Self::Share { arms, .. } => arms.candidate.n,
+            Self::Share(share) => share.step_trials().candidate.n,
             Self::ShadowDiffers { pairs, .. } => pairs.n,
             Self::OutputBins(_) | Self::Feedback { .. } => return None,
         };
         further_requests(n, |factor| self.passes_at(factor, config, kind))
-    }
-}
-
-/// Returns pairs as two arms of the same size: only pairs that differ carry evidence.
-fn discordant(pairs: Pairs) -> ArmCounts {
-    let arm = |events| Counts { n: pairs.n, events };
-    ArmCounts {
-        stable: arm(pairs.stable_alone),
-        candidate: arm(pairs.candidate_alone),
     }
 }
 
@@ -185,46 +195,5 @@ pub(super) fn shadow_sequence(config: &RolloutConfig) -> ConfidenceSequence {
         tuned_for: config
             .shadow
             .map_or(TUNED_FOR, |shadow| shadow.min_pairs as f64),
-    }
-}
-
-/// The limits of "not worse" of one metric. With a ratio and a difference either is enough, so each
-/// has half of the error budget; a difference needs both arms, so each has half of that.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ShareLimits {
-    pub(super) ln_ratio: Option<f64>,
-    pub(super) difference: Option<f64>,
-    pub(super) sequence: ConfidenceSequence,
-}
-
-impl ShareLimits {
-    pub(super) fn of(rule: &ShareRule, beta: f64) -> Self {
-        let has_both = rule.not_worse_ratio.is_some() && rule.not_worse_difference.is_some();
-        let budget = if has_both { beta / 2.0 } else { beta };
-        Self {
-            ln_ratio: rule.not_worse_ratio.map(|_| -budget.ln()),
-            difference: rule.not_worse_difference,
-            sequence: ConfidenceSequence {
-                alpha: budget / 2.0,
-                tuned_for: TUNED_FOR,
-            },
-        }
-    }
-
-    pub(super) fn ratio_passes(self, evidence: &NonInferiorityTest) -> bool {
-        self.ln_ratio.is_some_and(|limit| evidence.ln_n() >= limit)
-    }
-
-    pub(super) fn difference_passes(self, arms: ArmCounts) -> bool {
-        let Some(difference) = self.difference else {
-            return false;
-        };
-        // The lower end is never above the rate, so most calls end here, before the search.
-        let loosest = arms.stable.rate().unwrap_or(0.0) + difference;
-        if !self.sequence.is_at_most(loosest, arms.candidate) {
-            return false;
-        }
-        let bound = self.sequence.lower(arms.stable) + difference;
-        self.sequence.is_at_most(bound, arms.candidate)
     }
 }

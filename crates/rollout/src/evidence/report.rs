@@ -4,14 +4,14 @@
 //! cannot be followed is not trusted.
 
 use api::rollout::{
-    ArmReport, ArmsReport, CombinedReport, DifferenceReport, LimitsReport, MetricAction,
-    MetricReport, MismatchReport, Report,
+    ArmReport, ArmsReport, DifferenceReport, MetricAction, MetricReport, MismatchReport, Report,
 };
 use stats::bernoulli::ConfidenceSequence;
 use stats::means::difference::{Effect, Moments, TUNED_FOR};
-use stats::{ArmCounts, Counts, Interval};
+use stats::{Counts, Interval};
 
-use super::metric::{MetricEvidence, ShareLimits, shadow_sequence};
+use super::metric::{MetricEvidence, shadow_sequence};
+use super::share::{ShareEvidence, ShareLimits};
 use super::{Evidence, Limits, Verdict, Window, mismatch};
 use crate::config::{Metric, MetricKind, RolloutConfig, ShareRule};
 
@@ -19,25 +19,10 @@ impl Evidence {
     /// Returns all numbers with their limits.
     #[must_use]
     pub fn report(&self, config: &RolloutConfig) -> Report {
-        let limits = Limits::of(config);
         let metrics = config.metrics.iter().zip(&self.metrics);
-        let metrics: Vec<_> = metrics
-            .map(|(metric, evidence)| metric_report(config, metric, evidence))
-            .collect();
-        let highest = metrics
-            .iter()
-            .filter_map(|metric| metric.ln_not_worse_limit);
+        let metrics = metrics.map(|(metric, evidence)| metric_report(config, metric, evidence));
         Report {
-            limits: LimitsReport {
-                ln_worse_start: limits.worse_start,
-                ln_worse_step: limits.worse_step,
-                ln_not_worse: highest.fold(-config.beta.ln(), f64::max),
-            },
-            metrics,
-            combined: CombinedReport {
-                ln_start: self.combined(config, Window::Start),
-                ln_step: self.combined(config, Window::Step),
-            },
+            metrics: metrics.collect(),
             srm: MismatchReport {
                 ln_e: self.mismatch.ln_bf(),
                 limit: mismatch::LN_LIMIT,
@@ -78,23 +63,21 @@ fn metric_report(
     metric: &Metric,
     evidence: &MetricEvidence,
 ) -> MetricReport {
-    let limits = Limits::of(config);
-    let (start, step) = (
-        evidence.ln_worse(Window::Start),
-        evidence.ln_worse(Window::Step),
-    );
+    let limits = Limits::of(config, metric);
     let report = MetricReport {
         name: metric.name.clone(),
         action: metric.action,
-        verdict: if start >= limits.worse_start || step >= limits.worse_step {
+        verdict: if evidence.worse(config, metric).is_some() {
             Verdict::Worse
         } else if evidence.passes(config, &metric.kind) {
             Verdict::NotWorse
         } else {
             Verdict::Unknown
         },
-        ln_worse_start: start,
-        ln_worse_step: step,
+        ln_worse_start: evidence.ln_worse(Window::Start),
+        ln_worse_start_limit: limits.worse_start,
+        ln_worse_step: evidence.ln_worse(Window::Step),
+        ln_worse_step_limit: limits.worse_step,
         ln_not_worse: None,
         ln_not_worse_limit: None,
         further_requests: match metric.action {
@@ -116,12 +99,10 @@ fn with_details(
     report: MetricReport,
 ) -> MetricReport {
     match evidence {
-        MetricEvidence::Share {
-            not_worse, arms, ..
-        } => match &metric.kind {
+        MetricEvidence::Share(share) => match &metric.kind {
             MetricKind::Share(rule) => MetricReport {
-                ln_not_worse: rule.not_worse_ratio.map(|_| not_worse.ln_n()),
-                ..with_rates(report, rule, config.beta, *arms)
+                ln_not_worse: rule.not_worse_ratio.map(|_| share.ln_not_worse()),
+                ..with_rates(report, rule, config.beta, share)
             },
             MetricKind::ShadowDiffers { .. }
             | MetricKind::OutputBins { .. }
@@ -153,23 +134,25 @@ fn with_details(
     }
 }
 
-fn with_rates(report: MetricReport, rule: &ShareRule, beta: f64, arms: ArmCounts) -> MetricReport {
+fn with_rates(
+    report: MetricReport,
+    rule: &ShareRule,
+    beta: f64,
+    share: &ShareEvidence,
+) -> MetricReport {
     let limits = ShareLimits::of(rule, beta);
-    let stable = arm(limits.sequence, arms.stable);
-    let candidate = arm(limits.sequence, arms.candidate);
-    let ends = stable.ci.zip(candidate.ci);
-    let difference = limits.difference.zip(ends);
+    let (all, step) = (share.trials(), share.step_trials());
     MetricReport {
         ln_not_worse_limit: limits.ln_ratio,
-        abs: difference.map(|(limit, ((lower, _), (_, upper)))| DifferenceReport {
-            upper,
-            lower,
+        abs: limits.difference.map(|limit| DifferenceReport {
+            upper: limits.sequence.upper(step.candidate),
+            lower: limits.sequence.lower(step.stable),
             limit,
-            ok: limits.difference_passes(arms),
+            ok: limits.difference_passes(step),
         }),
         arms: ArmsReport {
-            stable: Some(stable),
-            candidate: Some(candidate),
+            stable: Some(arm(limits.sequence, all.stable)),
+            candidate: Some(arm(limits.sequence, all.candidate)),
         },
         ..report
     }

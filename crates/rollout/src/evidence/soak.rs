@@ -15,7 +15,7 @@ use stats::cusum::Cusum;
 use stats::{Counts, ln_weighted_mean_exp};
 
 use super::metric::MetricEvidence;
-use super::{Evidence, MetricBlock};
+use super::{Block, Evidence, MetricBlock};
 use crate::config::RolloutConfig;
 use crate::timestamp::Timestamp;
 
@@ -51,14 +51,14 @@ impl Soak {
         };
         let metrics = config.metrics.iter().zip(&evidence.metrics);
         let metrics = metrics.map(|(metric, evidence)| match evidence {
-            MetricEvidence::Share { arms, .. } if metric.action == MetricAction::Block => {
-                let rate = SLACK * sequence.upper(arms.stable).max(MIN_RATE);
+            MetricEvidence::Share(share) if metric.action == MetricAction::Block => {
+                let rate = SLACK * sequence.upper(share.trials().stable).max(MIN_RATE);
                 (rate < 1.0).then(|| SoakMetric {
                     cusum: Cusum::new(rate),
                     block: Counts::default(),
                 })
             }
-            MetricEvidence::Share { .. }
+            MetricEvidence::Share(_)
             | MetricEvidence::ShadowDiffers { .. }
             | MetricEvidence::OutputBins(_)
             | MetricEvidence::Feedback { .. } => None,
@@ -69,22 +69,26 @@ impl Soak {
         }
     }
 
-    /// Adds counts, and updates the tests when a block is full.
-    pub fn add(&mut self, blocks: &[MetricBlock], now: Timestamp) {
-        let is_full = now.since(self.block_started) >= BLOCK;
-        for (monitored, block) in self.metrics.iter_mut().zip(blocks) {
-            let Some(monitored) = monitored else { continue };
-            if let MetricBlock::Share { arms, .. } = block {
-                monitored.block.add(arms.candidate);
-            }
-            if is_full {
-                monitored
-                    .cusum
-                    .add_block(std::mem::take(&mut monitored.block));
-            }
+    /// Adds counts, and updates the tests when a block of the CUSUM is full.
+    pub fn add(&mut self, blocks: &[Block], now: Timestamp) {
+        for block in blocks {
+            self.add_counts(&block.metrics);
         }
-        if is_full {
-            self.block_started = now;
+        if now.since(self.block_started) < BLOCK {
+            return;
+        }
+        self.block_started = now;
+        for monitored in self.metrics.iter_mut().flatten() {
+            let counts = std::mem::take(&mut monitored.block);
+            monitored.cusum.add_block(counts);
+        }
+    }
+
+    fn add_counts(&mut self, counts: &[MetricBlock]) {
+        for (monitored, counts) in self.metrics.iter_mut().zip(counts) {
+            if let (Some(monitored), MetricBlock::Share { trials, .. }) = (monitored, counts) {
+                monitored.block.add(trials.candidate);
+            }
         }
     }
 

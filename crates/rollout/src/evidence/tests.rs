@@ -1,5 +1,9 @@
 //! Verdicts from counts, and the report about them.
 
+use stats::means::difference::Moments;
+use stats::output_bins::Bin;
+use stats::{ArmCounts, Counts};
+
 use super::*;
 use crate::timestamp::Timestamp;
 
@@ -25,9 +29,31 @@ fn arms(stable: (u64, u64), candidate: (u64, u64)) -> MetricBlock {
     })
 }
 
-fn evidence(config: &RolloutConfig, blocks: &[MetricBlock]) -> Evidence {
+/// Returns a block at the weight that the counts of its first metric have.
+fn block(metrics: &[MetricBlock]) -> Block {
+    let mut weights = metrics.iter().filter_map(|metric| match metric {
+        MetricBlock::Share { trials, .. } => Some(trials.candidate_share()),
+        MetricBlock::Bins(bins) => {
+            let sum = |count: fn(&Bin) -> u64| bins.iter().map(count).sum::<u64>() as f64;
+            let candidate = sum(|bin| bin.candidate);
+            Some(candidate / (candidate + sum(|bin| bin.stable)))
+        }
+        MetricBlock::Nothing | MetricBlock::Differing(_) | MetricBlock::Rewards { .. } => None,
+    });
+    Block {
+        weight: weights.next().unwrap_or_default(),
+        metrics: metrics.to_vec(),
+        ..Block::default()
+    }
+}
+
+fn add(evidence: &mut Evidence, config: &RolloutConfig, metrics: &[MetricBlock]) {
+    evidence.add(config, &block(metrics), Timestamp(0));
+}
+
+fn evidence(config: &RolloutConfig, metrics: &[MetricBlock]) -> Evidence {
     let mut evidence = Evidence::new(config);
-    evidence.add(config, blocks);
+    add(&mut evidence, config, metrics);
     evidence
 }
 
@@ -35,9 +61,14 @@ fn evidence(config: &RolloutConfig, blocks: &[MetricBlock]) -> Evidence {
 fn the_report_has_the_numbers_of_the_reference() {
     let config = config(BOTH);
     let mut evidence = Evidence::new(&config);
-    evidence.start_step(&config, 0.1);
-    evidence.add(&config, &[arms((45, 9000), (2, 1000))]);
-    evidence.add_units(9000, 1000);
+    let counts = Block {
+        units: Arms {
+            stable: 9000,
+            candidate: 1000,
+        },
+        ..block(&[arms((45, 9000), (2, 1000))])
+    };
+    evidence.add(&config, &counts, Timestamp(0));
     insta::assert_json_snapshot!(rounded(
         serde_json::to_value(evidence.report(&config)).unwrap()
     ));
@@ -74,7 +105,7 @@ fn share_rows() -> Vec<Row> {
         (
             "a broken candidate",
             BOTH,
-            arms((5, 1000), (30, 1000)),
+            arms((5, 1000), (50, 1000)),
             worse,
         ),
         (
@@ -170,7 +201,8 @@ fn verdicts_follow_from_counts() {
 fn pairs_tell_worse_but_not_how_often() {
     let config = config(BOTH);
     let pairs = |candidate_alone| MetricBlock::Share {
-        arms: ArmCounts::default(),
+        trials: ArmCounts::default(),
+        events: Arms::default(),
         pairs: Pairs {
             n: 10_000,
             stable_alone: 0,
@@ -178,7 +210,7 @@ fn pairs_tell_worse_but_not_how_often() {
         },
     };
     assert_eq!(
-        evidence(&config, &[pairs(40)]).verdict(&config),
+        evidence(&config, &[pairs(60)]).verdict(&config),
         Verdict::Worse
     );
     assert_eq!(
@@ -188,7 +220,7 @@ fn pairs_tell_worse_but_not_how_often() {
 }
 
 #[test]
-fn a_good_metric_dilutes_a_bad_one_by_no_more_than_its_weight() {
+fn every_blocking_metric_has_its_share_of_alpha() {
     let second =
         "{name: slow, event: latency_over, at: stable_p99, not_worse_than: {abs: 0.01}, weight: 3}";
     let config = config(&format!("{BOTH}, {second}"));
@@ -196,30 +228,38 @@ fn a_good_metric_dilutes_a_bad_one_by_no_more_than_its_weight() {
         &config,
         &[arms((5, 1000), (60, 1000)), arms((10, 1000), (10, 1000))],
     );
-    let alone = bad.report(&config).metrics[0].ln_worse_start;
-    let together = bad.report(&config).combined.ln_start;
+    let report = bad.report(&config);
+    let limits = [0, 1].map(|metric: usize| report.metrics[metric].ln_worse_start_limit);
+    let whole = 2000_f64.ln();
+    assert!((limits[0] - whole - 4_f64.ln()).abs() < 1e-9, "{limits:?}");
     assert!(
-        (together - (alone - 4_f64.ln())).abs() < 0.01,
-        "{together} of {alone}"
+        (limits[1] - whole - (4_f64 / 3.0).ln()).abs() < 1e-9,
+        "{limits:?}"
     );
-    assert_eq!(bad.verdict(&config), Verdict::Worse);
+    let metric = bad.worse(&config).map(|worse| worse.metric);
+    assert_eq!(metric, Some(0));
 }
 
 #[test]
 fn a_long_healthy_time_does_not_hide_a_break_in_the_step() {
     let config = config(BOTH);
     let mut evidence = Evidence::new(&config);
-    evidence.start_step(&config, 0.01);
-    evidence.add(&config, &[arms((5000, 990_000), (50, 10_000))]);
-    evidence.start_step(&config, 0.5);
-    evidence.add(&config, &[arms((5, 1000), (25, 1000))]);
+    add(
+        &mut evidence,
+        &config,
+        &[arms((5000, 990_000), (50, 10_000))],
+    );
+    evidence.start_step(&config);
+    add(&mut evidence, &config, &[arms((5, 1000), (25, 1000))]);
     let report = evidence.report(&config);
+    let errors = &report.metrics[0];
     assert!(
-        report.combined.ln_start < report.combined.ln_step - 3.0,
+        errors.ln_worse_start < errors.ln_worse_step - 3.0,
         "{report:?}"
     );
-    evidence.add(&config, &[arms((1, 200), (20, 200))]);
-    assert_eq!(evidence.worse(&config), Some(Window::Step));
+    add(&mut evidence, &config, &[arms((1, 200), (40, 200))]);
+    let window = evidence.worse(&config).map(|worse| worse.window);
+    assert_eq!(window, Some(Window::Step));
 }
 
 #[test]
@@ -229,17 +269,20 @@ fn a_metric_that_only_holds_never_rolls_back() {
     let config = config(&format!("{BOTH}, {bins}, {slow}"));
     let bin = |stable, candidate| Bin { stable, candidate };
     let differing = MetricBlock::Bins(vec![bin(240, 60), bin(380, 20), bin(280, 20)]);
-    let mut found = evidence(
-        &config,
-        &[MetricBlock::Nothing, differing, MetricBlock::Nothing],
-    );
+    let blocks = [MetricBlock::Nothing, differing, MetricBlock::Nothing];
+    // The first block only shows which bins stable uses.
+    let mut found = evidence(&config, &blocks);
+    assert_eq!(found.holding_metric(&config), None);
+    add(&mut found, &config, &blocks);
     assert_eq!(found.holding_metric(&config), Some(1));
     assert_eq!(found.verdict(&config), Verdict::Unknown);
     found.acknowledge(&config);
     assert_eq!(found.holding_metric(&config), None);
 
     let small = MetricBlock::Bins(vec![bin(500_000, 44_000), bin(500_000, 56_000)]);
-    let found = evidence(&config, &[MetricBlock::Nothing, small]);
+    let blocks = [MetricBlock::Nothing, small];
+    let mut found = evidence(&config, &blocks);
+    add(&mut found, &config, &blocks);
     assert!(found.metrics[1].ln_worse(Window::Start) > 20.0);
     assert_eq!(
         found.holding_metric(&config),
@@ -282,7 +325,7 @@ fn rewards_are_only_shown() {
 fn a_soak_compares_with_what_stable_had() {
     let config = config(BOTH);
     let before = evidence(&config, &[arms((45, 9000), (5, 1000))]);
-    let tick = |candidate| [arms((0, 0), candidate)];
+    let tick = |candidate| [block(&[arms((0, 0), candidate)])];
     let mut healthy = Soak::new(&config, &before, Timestamp(0));
     let mut broken = healthy.clone();
     for second in 1..=1800 {
@@ -304,6 +347,6 @@ fn a_soak_compares_with_what_stable_had() {
 fn a_soak_without_a_rate_of_stable_watches_nothing() {
     let config = config(BOTH);
     let mut soak = Soak::new(&config, &Evidence::new(&config), Timestamp(0));
-    soak.add(&[arms((0, 0), (100, 100))], Timestamp(20_000));
+    soak.add(&[block(&[arms((0, 0), (100, 100))])], Timestamp(20_000));
     assert!(!soak.is_worse(&config));
 }

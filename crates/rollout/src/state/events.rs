@@ -7,7 +7,7 @@ use contract::GateDecision;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Guards;
-use crate::evidence::MetricBlock;
+use crate::evidence::Block;
 
 /// An event of a rollout.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,16 +46,12 @@ pub enum Event {
 /// The counts since the last tick, and the health of the server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tick {
-    /// Counts of each metric, in the order of the configuration.
-    pub metrics: Vec<MetricBlock>,
+    /// Counts by weight.
+    pub blocks: Vec<Block>,
     /// Requests that the candidate answered.
     pub n_candidate_requests: u64,
     /// Pairs of answers that were compared.
     pub n_pairs: u64,
-    /// Units of stable that were assigned for the first time.
-    pub n_stable_units: u64,
-    /// Units of the candidate that were assigned for the first time.
-    pub n_candidate_units: u64,
     /// The readings of the guards.
     pub guards: GuardReadings,
     /// True when stable is unhealthy: it spends its error budget, or the baseline alarm fires.

@@ -143,8 +143,6 @@ impl Rollout {
             HoldReason::CandidateMissing => return Err(self.illegal(MISSING_ADVICE)),
             HoldReason::Srm => {
                 self.progress.begin_epoch(&self.config);
-                let weight = self.traffic().weight;
-                self.progress.evidence.start_step(&self.config, weight);
             }
             HoldReason::Drift | HoldReason::Shadow | HoldReason::Metric => {
                 self.progress.evidence.acknowledge(&self.config);

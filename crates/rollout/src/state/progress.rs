@@ -106,15 +106,20 @@ impl Progress {
         self.is_stable_ready = tick.is_stable_ready;
         self.guards.add(&tick.guards);
         match (self.phase.stage(), &mut self.soak) {
-            // Counts before the first stage, or late ones from another artifact, are ignored.
-            (None, _) => {}
-            (Some(Stage::Soak), Some(soak)) => soak.add(&tick.metrics, now),
+            // Counts of the candidate before the first stage, or late ones of another artifact, are
+            // ignored.
+            (None, _) => {
+                for block in &tick.blocks {
+                    self.evidence.add_baseline(block);
+                }
+            }
+            (Some(Stage::Soak), Some(soak)) => soak.add(&tick.blocks, now),
             (Some(Stage::Shadow | Stage::Step(_) | Stage::Promoting | Stage::Soak), _) => {
                 self.n_candidate_requests += tick.n_candidate_requests;
                 self.n_pairs += tick.n_pairs;
-                self.evidence.add(config, &tick.metrics);
-                self.evidence
-                    .add_units(tick.n_stable_units, tick.n_candidate_units);
+                for block in &tick.blocks {
+                    self.evidence.add(config, block, now);
+                }
             }
         }
     }

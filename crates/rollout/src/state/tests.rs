@@ -12,7 +12,7 @@ use contract::{ActionKind, GateDecision, OperatorAction};
 use stats::{ArmCounts, Counts};
 
 use super::*;
-use crate::evidence::{Evidence, MetricBlock};
+use crate::evidence::{Arms, Block, Evidence, MetricBlock};
 
 /// A rollout on a virtual clock, with all actions that it returned.
 struct Scenario {
@@ -124,11 +124,17 @@ impl Scenario {
             },
         };
         Tick {
-            metrics: vec![MetricBlock::of_arms(arms); self.rollout.config().metrics.len()],
+            blocks: vec![Block {
+                weight,
+                metrics: vec![MetricBlock::of_arms(arms); self.rollout.config().metrics.len()],
+                units: Arms {
+                    stable: n_stable,
+                    candidate: n_candidate,
+                },
+                ..Block::default()
+            }],
             n_candidate_requests: n_candidate,
             n_pairs: part(shadow),
-            n_stable_units: n_stable,
-            n_candidate_units: n_candidate,
             is_stable_ready: true,
             ..Tick::default()
         }
@@ -306,7 +312,7 @@ fn few_slow_answers_are_never_promoted() {
         candidate: counts(7),
     };
     scenario.step(SILENT, |tick| {
-        tick.metrics = vec![MetricBlock::of_arms(arms)];
+        tick.blocks[0].metrics = vec![MetricBlock::of_arms(arms)];
         tick.n_candidate_requests = 10;
     });
     scenario.run_for(SILENT, Duration::from_secs(3600));
@@ -327,13 +333,9 @@ fn a_break_after_a_million_healthy_requests_is_seen_in_the_step() {
         ..HEALTHY
     };
     scenario.until(better, is_step(4));
-    let combined = scenario
-        .rollout
-        .progress()
-        .evidence
-        .report(scenario.rollout.config())
-        .combined;
-    assert!(combined.ln_start < -5.0, "{combined:?}");
+    let evidence = &scenario.rollout.progress().evidence;
+    let errors = evidence.report(scenario.rollout.config()).metrics.remove(0);
+    assert!(errors.ln_worse_step < 0.1, "{errors:?}");
     let before = scenario.now;
     scenario.until(
         Conditions {
@@ -482,7 +484,7 @@ fn an_unhealthy_stable_and_drift_hold_until_they_are_over() {
 #[test]
 fn a_split_that_is_off_suspends_verdicts_until_an_operator_resumes() {
     let mut scenario = Scenario::warm(&format!("{QUICK}, steps: [50], guards: {{nan_output: 1}}"));
-    let lose = |tick: &mut Tick| tick.n_candidate_units /= 2;
+    let lose = |tick: &mut Tick| tick.blocks[0].units.candidate /= 2;
     scenario.step(HEALTHY, |_| {});
     for _ in 0..10 {
         scenario.step(HEALTHY, lose);
@@ -508,7 +510,7 @@ fn a_split_that_is_off_suspends_verdicts_until_an_operator_resumes() {
 fn guards_stay_armed_while_the_split_is_off() {
     let mut scenario = Scenario::warm(&format!("{QUICK}, steps: [50]"));
     for _ in 0..10 {
-        scenario.step(HEALTHY, |tick| tick.n_candidate_units /= 2);
+        scenario.step(HEALTHY, |tick| tick.blocks[0].units.candidate /= 2);
     }
     scenario.step(HEALTHY, |tick| tick.guards.nan_output = 1);
     assert_eq!(scenario.phase(), Phase::RolledBack);

@@ -177,11 +177,13 @@ impl Rollout {
 
     /// Starts the counts and clocks of a new weight.
     fn begin_step(&mut self, now: Timestamp) {
-        let weight = self.traffic().weight;
         self.progress.entered = now;
         self.progress.waiting_since = now;
         self.progress.n_candidate_requests = 0;
-        self.progress.evidence.start_step(&self.config, weight);
+        // With all traffic on the candidate there is nothing to compare.
+        if self.traffic().weight < 1.0 {
+            self.progress.evidence.start_step(&self.config);
+        }
     }
 
     pub(super) fn hold(&mut self, reason: HoldReason, now: Timestamp, actions: &mut Vec<Action>) {

@@ -3,18 +3,26 @@
 //! Decision: only the attributes that this split needs are read from the request. Randomness is
 //! passed in as a number, so the same request and the same number always give the same arm.
 
+mod segments;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use contract::{Arm, AssignmentAttributes, Error, Fallback, Result, Split, UnitSource};
+use contract::{Arm, AssignmentAttributes, Code, Error, Fallback, Result, Split, UnitSource};
 use stats::assignment::Assigner;
 use stats::mismatch;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::bandit;
-use super::counters::{ArmCounters, Class, Exposure, Exposures, Outcome, RequestFingerprint};
+use super::counters::{
+    ArmCounters, AssignedUnit, Class, Exposure, Exposures, Outcome, RequestFingerprint,
+};
 use super::seen_units::SeenUnits;
+
+use segments::RolloutSample;
 
 /// A validated split, with the counters of its arms.
 #[derive(Debug)]
@@ -27,13 +35,14 @@ pub(crate) struct ActiveSplit {
     assigner: Assigner,
     arms: Vec<Arc<ActiveArm>>,
     history: Arc<AssignmentHistory>,
+    /// Units that were assigned; in a rollout those of its epoch.
+    seen_units: Arc<SeenUnits>,
     period_start: PeriodStart,
 }
 
 /// State that outlives a change of the weights.
 #[derive(Debug, Default)]
 struct AssignmentHistory {
-    seen_units: SeenUnits,
     exposures: Exposures,
     n_without_unit: AtomicU64,
 }
@@ -57,13 +66,24 @@ pub(crate) struct ActiveArm {
     /// Its number in the exposures, independent of its position.
     number: u8,
     history: Arc<AssignmentHistory>,
+    /// Observations for the decisions of a rollout.
+    sample: Option<RolloutSample>,
 }
 
 /// Assignment of one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ArmAssignment<'a> {
-    /// The request belongs to an arm, which had this probability when a bandit set it.
-    Assigned(&'a Arm, &'a Arc<ActiveArm>, Option<&'a Bytes>),
+    /// The request belongs to an arm.
+    Assigned {
+        /// The arm.
+        arm: &'a Arm,
+        /// The arm at work.
+        active_arm: &'a Arc<ActiveArm>,
+        /// The unit, when the request has one.
+        unit: Option<AssignedUnit>,
+        /// The probability of the arm, when a bandit set it.
+        propensity: Option<&'a Bytes>,
+    },
     /// The caller forces an arm.
     Forced(&'a Arm, &'a Arc<ActiveArm>),
     /// The request takes no part.
@@ -73,11 +93,30 @@ pub(crate) enum ArmAssignment<'a> {
 impl ActiveArm {
     /// Records a request that was assigned to the arm, for its counters and for later feedback.
     pub(crate) fn record(&self, request: RequestFingerprint, outcome: &Outcome<'_>) {
-        let class = self.counters.record(outcome);
-        if outcome.error.is_none() {
-            let arm = self.number;
-            let exposure = Exposure { arm, class };
+        let summary = self.counters.record(outcome);
+        if let Some(answer) = summary {
+            let exposure = Exposure {
+                arm: self.number,
+                class: answer.class,
+            };
             self.history.exposures.record(request, exposure);
+        }
+        if let Some(sample) = &self.sample {
+            sample.record(outcome, summary);
+        }
+    }
+
+    /// Records a unit whose first request ended without a result.
+    pub(crate) fn record_without_result(&self, unit: AssignedUnit) {
+        if let Some(sample) = &self.sample {
+            let outcome = Outcome {
+                error: Some(Code::Cancelled),
+                latency: Duration::ZERO,
+                timings: None,
+                outputs: &[],
+                unit: Some(unit),
+            };
+            sample.record(&outcome, None);
         }
     }
 }
@@ -135,6 +174,7 @@ impl ActiveSplit {
             free = 0;
         }
         let history = earlier.map_or_else(Arc::default, |earlier| Arc::clone(&earlier.history));
+        let seen_units = earlier.map(|earlier| Arc::clone(&earlier.seen_units));
         let mut arms = Vec::with_capacity(split.arms.len());
         for arm in &split.arms {
             let known = earlier.and_then(|earlier| earlier.same_arm(arm));
@@ -145,6 +185,7 @@ impl ActiveSplit {
                     counters: Arc::default(),
                     number: free - 1,
                     history: Arc::clone(&history),
+                    sample: None,
                 })
             }));
         }
@@ -164,6 +205,7 @@ impl ActiveSplit {
             assigner,
             arms,
             history,
+            seen_units: seen_units.unwrap_or_default(),
             period_start,
         })
     }
@@ -243,29 +285,40 @@ impl ActiveSplit {
             (None, Fallback::Random) => self.assigner.arm_of_draw(draw()),
             (None, Fallback::Stable) => None,
         };
-        let arm = index.and_then(|index| self.arm(index));
-        self.count_unit(unit.as_deref(), arm.map(|(_, active_arm)| active_arm));
-        let propensity = index.and_then(|index| self.propensities.get(index));
-        Ok(arm.map_or(ArmAssignment::Excluded, |(arm, active_arm)| {
-            ArmAssignment::Assigned(arm, active_arm, propensity)
-        }))
-    }
-
-    fn count_unit(&self, unit: Option<&str>, arm: Option<&Arc<ActiveArm>>) {
-        let AssignmentHistory {
-            seen_units,
-            n_without_unit,
-            ..
-        } = &*self.history;
         let is_random = self.split.unit.source == UnitSource::Random;
         if unit.is_none() && !is_random {
+            let n_without_unit = &self.history.n_without_unit;
             n_without_unit.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(arm) = arm
-            && (is_random || unit.is_some_and(|unit| seen_units.insert(unit)))
-        {
+        let Some((index, (arm, active_arm))) = index.and_then(|i| Some((i, self.arm(i)?))) else {
+            return Ok(ArmAssignment::Excluded);
+        };
+        Ok(ArmAssignment::Assigned {
+            arm,
+            active_arm,
+            unit: self.count_unit(unit.as_deref(), active_arm),
+            propensity: self.propensities.get(index),
+        })
+    }
+
+    /// Counts the unit of a request, or the request when it has none.
+    fn count_unit(&self, unit: Option<&str>, arm: &ActiveArm) -> Option<AssignedUnit> {
+        let Some(unit) = unit else {
+            let counted = arm.observed_requests();
+            if self.split.unit.source == UnitSource::Random || arm.sample.is_some() {
+                counted.record_unit();
+            }
+            return None;
+        };
+        let fingerprint = xxh3_64(unit.as_bytes());
+        let is_first = self.seen_units.insert(fingerprint);
+        if is_first {
             arm.counters.record_unit();
         }
+        Some(AssignedUnit {
+            fingerprint,
+            is_first,
+        })
     }
 
     /// Returns the arm that answered a request, and the class that it answered.
@@ -280,7 +333,8 @@ impl ActiveSplit {
     pub(super) fn arm_of_unit(&self, unit: &str) -> Option<&ActiveArm> {
         let index = self.assigner.arm_of(unit)?;
         let arm = self.arms.get(index)?;
-        self.history.seen_units.may_contain(unit).then_some(arm)
+        let fingerprint = xxh3_64(unit.as_bytes());
+        self.seen_units.may_contain(fingerprint).then_some(arm)
     }
 
     fn forced(&self, name: &str) -> Result<ArmAssignment<'_>> {

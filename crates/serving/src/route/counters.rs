@@ -13,14 +13,18 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::{ArmResult, Code, NamedTensor, OutputCounts, RewardResult, Timings};
+use smallvec::SmallVec;
 use stats::arm_totals::ArmTotals;
 use stats::histogram::AtomicHistogram;
 use stats::means::difference::Moments;
 
 pub(crate) use exposures::{Exposure, Exposures, RequestFingerprint};
-pub(crate) use outputs::{Class, is_not_finite};
+pub(crate) use outputs::{Class, OutputSummary, is_not_finite};
 
 use outputs::{N_BINS, N_SCORE_BINS, OutputKind};
+
+/// Number of different units that a run of errors needs, where units are known.
+const MIN_UNITS_OF_RUN: usize = 3;
 
 /// Outcome of one request.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +37,17 @@ pub(crate) struct Outcome<'a> {
     pub(crate) timings: Option<Timings>,
     /// Outputs of the answer.
     pub(crate) outputs: &'a [NamedTensor],
+    /// Its unit, when it has one.
+    pub(crate) unit: Option<AssignedUnit>,
+}
+
+/// The unit of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AssignedUnit {
+    /// Its fingerprint.
+    pub(crate) fingerprint: u64,
+    /// Set for the first request of the unit.
+    pub(crate) is_first: bool,
 }
 
 /// The counts of one arm.
@@ -40,11 +55,15 @@ pub(crate) struct Outcome<'a> {
 pub(crate) struct ArmCounters {
     errors: AtomicU64,
     error_run: AtomicU64,
+    /// Different units of the current run of errors, up to [`MIN_UNITS_OF_RUN`].
+    units_of_run: Mutex<SmallVec<[u64; MIN_UNITS_OF_RUN]>>,
     longest_error_run: AtomicU64,
     /// By span: total, queue, infer.
     latencies: [AtomicHistogram; 3],
     output_kind: AtomicU8,
     outputs: [AtomicU64; N_BINS],
+    /// Bins of the first rows: one observation per request.
+    first_rows: [AtomicU64; N_BINS],
     non_finite: AtomicU64,
     units: AtomicU64,
     /// Rewards are rare beside requests, so a lock is fine.
@@ -65,10 +84,12 @@ impl Default for ArmCounters {
         Self {
             errors: AtomicU64::new(0),
             error_run: AtomicU64::new(0),
+            units_of_run: Mutex::default(),
             longest_error_run: AtomicU64::new(0),
             latencies: Default::default(),
             output_kind: AtomicU8::new(OutputKind::Unknown.number()),
             outputs: std::array::from_fn(|_| AtomicU64::new(0)),
+            first_rows: std::array::from_fn(|_| AtomicU64::new(0)),
             non_finite: AtomicU64::new(0),
             units: AtomicU64::new(0),
             rewards: Mutex::default(),
@@ -77,25 +98,41 @@ impl Default for ArmCounters {
 }
 
 impl ArmCounters {
-    /// Records a request; returns the answered class, when there was one row to classify.
-    pub(crate) fn record(&self, outcome: &Outcome<'_>) -> Option<Class> {
+    /// Records a request; returns the summary of its answer.
+    pub(crate) fn record(&self, outcome: &Outcome<'_>) -> Option<OutputSummary> {
         match outcome.error {
-            None => self.record_answer(outcome),
+            None => Some(self.record_answer(outcome)),
             Some(code) if code.is_client_mistake() => None,
             Some(_) => {
-                self.record_error();
+                self.record_error(outcome.unit);
                 None
             }
         }
     }
 
-    fn record_error(&self) {
+    fn record_error(&self, unit: Option<AssignedUnit>) {
         self.errors.fetch_add(1, Ordering::Relaxed);
         let run = self.error_run.fetch_add(1, Ordering::Relaxed) + 1;
-        self.longest_error_run.fetch_max(run, Ordering::Relaxed);
+        if unit.is_none_or(|unit| self.is_run_of_many_units(run == 1, unit.fingerprint)) {
+            self.longest_error_run.fetch_max(run, Ordering::Relaxed);
+        }
     }
 
-    fn record_answer(&self, outcome: &Outcome<'_>) -> Option<Class> {
+    /// Adds a unit to the run of errors; returns whether enough units have errors, so that the run
+    /// is not the work of one user whose inputs always fail.
+    fn is_run_of_many_units(&self, is_first: bool, unit: u64) -> bool {
+        let units = self.units_of_run.lock();
+        let mut units = units.unwrap_or_else(PoisonError::into_inner);
+        if is_first {
+            units.clear();
+        }
+        if units.len() < MIN_UNITS_OF_RUN && !units.contains(&unit) {
+            units.push(unit);
+        }
+        units.len() >= MIN_UNITS_OF_RUN
+    }
+
+    fn record_answer(&self, outcome: &Outcome<'_>) -> OutputSummary {
         // A load first: a cache line that is not written stays in all caches.
         if self.error_run.load(Ordering::Relaxed) != 0 {
             self.error_run.store(0, Ordering::Relaxed);
@@ -114,11 +151,14 @@ impl ArmCounters {
                 count.fetch_add(1, Ordering::Relaxed);
             }
         });
+        if let Some(count) = seen.first_bin.and_then(|bin| self.first_rows.get(bin)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         let kind = seen.kind.number();
         if seen.kind != OutputKind::Unknown && self.output_kind.load(Ordering::Relaxed) != kind {
             self.output_kind.store(kind, Ordering::Relaxed);
         }
-        seen.class
+        seen
     }
 
     /// Records a unit that was assigned for the first time.
@@ -151,12 +191,11 @@ impl ArmCounters {
     /// Returns the totals so far.
     pub(crate) fn totals(&self) -> ArmTotals {
         let latencies = self.latencies.each_ref().map(AtomicHistogram::read);
-        let outputs = self.outputs.iter();
         let [total, ..] = &latencies;
         ArmTotals {
             n_answered: total.n(),
             n_errors: self.errors.load(Ordering::Relaxed),
-            outputs: outputs.map(|bin| bin.load(Ordering::Relaxed)).collect(),
+            outputs: read(&self.first_rows),
             n_nan: self.non_finite.load(Ordering::Relaxed),
             rewards: self.rewards().moments,
             latencies,
@@ -185,11 +224,12 @@ impl ArmCounters {
                 n: totals.rewards.n,
                 mean: totals.rewards.mean(),
             },
-            outputs: self.outputs(totals.outputs),
+            outputs: self.outputs(),
         }
     }
 
-    fn outputs(&self, mut counts: Vec<u64>) -> OutputCounts {
+    fn outputs(&self) -> OutputCounts {
+        let mut counts = read(&self.outputs);
         match OutputKind::from_number(self.output_kind.load(Ordering::Relaxed)) {
             OutputKind::Unknown => OutputCounts::Nothing,
             OutputKind::Classes => OutputCounts::Classes(counts),
@@ -199,6 +239,11 @@ impl ArmCounters {
             }
         }
     }
+}
+
+fn read(counts: &[AtomicU64]) -> Vec<u64> {
+    let counts = counts.iter();
+    counts.map(|count| count.load(Ordering::Relaxed)).collect()
 }
 
 #[cfg(test)]

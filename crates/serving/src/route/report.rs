@@ -146,6 +146,7 @@ mod tests {
                 latency: Duration::from_millis(1),
                 timings: None,
                 outputs: &[],
+                unit: None,
             });
         }
         for reward in 0..n_rewards {

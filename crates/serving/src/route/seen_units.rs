@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashSet;
-use xxhash_rust::xxh3::xxh3_64;
-
 /// Largest number of units: 8 MiB of fingerprints, in 18 MiB of slots with a control byte each.
 const MAX_UNITS: usize = 1 << 20;
 
@@ -41,9 +39,8 @@ impl SeenUnits {
         }
     }
 
-    /// Inserts a unit; returns whether it is new.
-    pub(super) fn insert(&self, unit: &str) -> bool {
-        let fingerprint = xxh3_64(unit.as_bytes());
+    /// Inserts the fingerprint of a unit; returns whether it is new.
+    pub(super) fn insert(&self, fingerprint: u64) -> bool {
         let Some(shard) = self.shard(fingerprint) else {
             return false;
         };
@@ -59,8 +56,7 @@ impl SeenUnits {
     }
 
     /// Returns whether a unit was or may have been seen: always `true` when the set is full.
-    pub(super) fn may_contain(&self, unit: &str) -> bool {
-        let fingerprint = xxh3_64(unit.as_bytes());
+    pub(super) fn may_contain(&self, fingerprint: u64) -> bool {
         let is_there = self.shard(fingerprint).is_some_and(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.contains(&fingerprint)
@@ -86,23 +82,26 @@ mod tests {
     #[test]
     fn unit_is_new_once_and_a_full_set_counts_none() {
         let seen_units = SeenUnits::with_max_units(2);
-        let asked = ["a", "b", "a", "c"].map(|unit| seen_units.insert(unit));
+        let asked = [1, 2, 1, 3].map(|unit| seen_units.insert(unit));
         assert_eq!(asked, [true, true, false, false]);
-        assert!(seen_units.may_contain("a"));
+        assert!(seen_units.may_contain(1));
         assert!(
-            seen_units.may_contain("c"),
+            seen_units.may_contain(3),
             "it may have come when there was no room"
         );
         let seen_units = SeenUnits::default();
-        assert!(seen_units.insert("a"));
-        assert!(!seen_units.may_contain("c"));
+        assert!(seen_units.insert(1));
+        assert!(!seen_units.may_contain(3));
     }
 
     #[test]
     fn threads_count_each_unit_once() {
         let seen_units = SeenUnits::default();
-        let units: Vec<_> = (0..2000).map(|unit| unit.to_string()).collect();
-        let count = || units.iter().filter(|unit| seen_units.insert(unit)).count();
+        let units: Vec<_> = (0..2000_u64).map(|unit| unit << 40).collect();
+        let count = || {
+            let new = units.iter().filter(|unit| seen_units.insert(**unit));
+            new.count()
+        };
         let n_new: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
             threads

@@ -1,11 +1,13 @@
 //! The traffic of one rollout: a split between two arms, and a mirror for shadow or warm-up
 //! requests.
 
+mod segments;
+
 use std::sync::{Arc, Mutex};
 
 use contract::{BoxFuture, Result};
 use rollout::config::{RolloutConfig, Warmup, WarmupSource};
-use rollout::driver::{PairTotals, RolloutTraffic, Totals};
+use rollout::driver::{Arms, Observations, PairTotals, RolloutTraffic, Totals};
 use rollout::state::Traffic;
 use stats::assignment::Assigner;
 
@@ -14,7 +16,9 @@ use super::shadow_runner::{ShadowRunner, SharedPairTotals, pair_totals};
 use super::warmup::warm_up;
 use crate::control::controller::Command;
 use crate::control::state::RolloutRouting;
-use crate::route::{ActiveArm, DropCounters, Mirror};
+use crate::route::{DropCounters, Mirror};
+
+use segments::Segments;
 
 /// Traffic of a rollout through a split.
 #[derive(Debug)]
@@ -22,6 +26,7 @@ pub(super) struct SplitTraffic {
     repository: RepositoryHandle,
     config: RolloutConfig,
     routing: RolloutRouting,
+    segments: Segments,
     pairs: SharedPairTotals,
     drops: Arc<DropCounters>,
 }
@@ -34,6 +39,7 @@ impl SplitTraffic {
         routing: RolloutRouting,
     ) -> Self {
         Self {
+            segments: Segments::new(Arc::clone(&routing.split), routing.assignment_epoch),
             repository,
             config,
             routing,
@@ -57,14 +63,6 @@ impl SplitTraffic {
         tokio::spawn(runner.run(arriving));
         Some(Arc::new(mirror))
     }
-
-    /// Returns the arms: candidate and stable, in the order of the split.
-    fn arms(&self) -> [&Arc<ActiveArm>; 2] {
-        match self.routing.split.arms() {
-            [candidate, stable] => [candidate, stable],
-            _ => unreachable!("the split of a rollout has two arms"),
-        }
-    }
 }
 
 impl RolloutTraffic for SplitTraffic {
@@ -73,24 +71,18 @@ impl RolloutTraffic for SplitTraffic {
     }
 
     fn totals(&self) -> Totals {
-        let [candidate, stable] = self.arms();
         Totals {
-            stable: stable.counters.totals(),
-            candidate: candidate.counters.totals(),
-            units: self.units(),
+            arms: self.segments.totals(),
             pairs: self.pairs(),
-            error_run: self.take_longest_error_run(),
         }
     }
 
-    fn units(&self) -> [u64; 2] {
-        let [candidate, stable] = self.arms();
-        [stable, candidate].map(|arm| arm.counters.n_units())
+    fn take_observations(&mut self) -> Vec<Observations> {
+        self.segments.take_observations()
     }
 
-    fn take_longest_error_run(&self) -> u64 {
-        let [candidate, _] = self.arms();
-        candidate.counters.take_longest_error_run()
+    fn take_longest_error_runs(&self) -> Arms<u64> {
+        self.segments.take_longest_error_runs()
     }
 
     fn pairs(&self) -> PairTotals {
@@ -105,10 +97,15 @@ impl RolloutTraffic for SplitTraffic {
         self.routing.split.n_without_unit()
     }
 
-    fn set(&mut self, traffic: Traffic) -> Result<()> {
+    fn set(&mut self, traffic: Traffic, assignment_epoch: u64) -> Result<()> {
         self.routing.mirror = self.start_shadow_runner(traffic.shadow);
-        let split = self.config.split(traffic.weight);
-        self.routing.split = Arc::new(self.routing.split.reweighted(split, "")?);
+        let split = self.config.split(traffic.weight, assignment_epoch);
+        let is_new_epoch = assignment_epoch != self.routing.assignment_epoch;
+        let split = self.routing.split.next_segment(split, is_new_epoch)?;
+        self.routing.split = Arc::new(split);
+        self.routing.assignment_epoch = assignment_epoch;
+        self.segments
+            .begin(Arc::clone(&self.routing.split), assignment_epoch);
         Ok(())
     }
 

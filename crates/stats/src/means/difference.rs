@@ -41,6 +41,16 @@ impl Moments {
         self.sum_squares += other.sum_squares;
     }
 
+    /// Returns the difference to `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            n: self.n.saturating_sub(earlier.n),
+            sum: self.sum - earlier.sum,
+            sum_squares: self.sum_squares - earlier.sum_squares,
+        }
+    }
+
     /// Returns the mean; `None` without values.
     #[must_use]
     pub fn mean(self) -> Option<f64> {

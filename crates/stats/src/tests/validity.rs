@@ -85,7 +85,7 @@ fn equal_arms_seldom_look_different() {
         (0..BLOCKS).any(|_| {
             let first = sampler.arms(1000, 0.1, [0.4, 0.4]);
             let others = |counts: Counts| counts.n - counts.events;
-            evidence.add_block(&[
+            let bins = [
                 Bin {
                     stable: first.stable.events,
                     candidate: first.candidate.events,
@@ -94,7 +94,8 @@ fn equal_arms_seldom_look_different() {
                     stable: others(first.stable),
                     candidate: others(first.candidate),
                 },
-            ]);
+            ];
+            evidence.add_block(&bins, 0.1);
             evidence.ln_e() >= -ALPHA.ln()
         })
     });

@@ -101,7 +101,6 @@ impl ScriptedRollout {
 }
 
 fn evidence() -> Value {
-    json!({"limits": {"ln_worse_start": 7.6, "ln_worse_step": 9.2, "ln_not_worse": 3.7},
-        "metrics": [], "combined": {"ln_start": null, "ln_step": null},
+    json!({"metrics": [],
         "srm": {"ln_e": 0.0, "limit": 6.9}, "guards": []})
 }

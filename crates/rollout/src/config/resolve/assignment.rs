@@ -3,14 +3,25 @@
 //! Decision: the rules of splits are those of the router, so the router's own check runs on what is
 //! written here: with the weight of every step, because a weight can be too fine for a hash.
 
+use std::time::Duration;
+
 use contract::{AssignmentHash, Fallback, Layer, Unit, UnitSource};
 use stats::assignment::Assigner;
 
 use super::super::file::{
     FallbackFile, HashFile, LayerFile, OverrideFile, RolloutFile, UnitFile, UnitFrom,
 };
-use super::super::{Assignment, ConfigError, RolloutConfig};
-use super::{error, required};
+use super::super::{Assignment, ConfigError, RolloutConfig, Sticky, Strategy};
+use super::{duration, error, required};
+
+/// The key of the time for which a unit keeps its version.
+const STICKY: &str = "rollout.sticky";
+
+/// Long enough for a session of a user, short enough for many units to be counted again.
+const DEFAULT_EPOCH: Duration = Duration::from_secs(3600);
+
+/// Shorter epochs would end before the requests of their units.
+const MIN_EPOCH: Duration = Duration::from_secs(60);
 
 /// The keys about assignment of a rollout file.
 #[derive(Debug)]
@@ -20,6 +31,7 @@ pub(super) struct AssignmentFile {
     salt: Option<String>,
     override_header: Option<OverrideFile>,
     layer: Option<LayerFile>,
+    sticky: Option<String>,
 }
 
 impl AssignmentFile {
@@ -31,12 +43,13 @@ impl AssignmentFile {
             salt: file.salt.take(),
             override_header: file.override_header.take(),
             layer: file.layer.take(),
+            sticky: file.sticky.take(),
         }
     }
 
     /// Fills in the defaults; `name` is the default salt of `xxh3`, which makes rollouts
     /// independent of each other.
-    pub(super) fn resolve(self, name: &str) -> Result<Assignment, ConfigError> {
+    pub(super) fn resolve(self, strategy: Strategy, name: &str) -> Result<Assignment, ConfigError> {
         let hash = match self.hash {
             None | Some(HashFile::Xxh3) => AssignmentHash::Xxh3,
             Some(HashFile::Md5) => AssignmentHash::Md5,
@@ -47,8 +60,10 @@ impl AssignmentFile {
             AssignmentHash::Xxh3 => Some(name.to_owned()),
             AssignmentHash::Md5 | AssignmentHash::GrowthbookV2 | AssignmentHash::Murmur3 => None,
         };
+        let unit = unit(self.unit)?;
         Ok(Assignment {
-            unit: unit(self.unit)?,
+            sticky: sticky(self.sticky.as_deref(), strategy, &unit.source, hash)?,
+            unit,
             hash,
             salt: self.salt.or(default_salt),
             override_header: self.override_header.map(|forced| forced.header),
@@ -77,6 +92,38 @@ fn unit(file: Option<UnitFile>) -> Result<Unit, ConfigError> {
     })
 }
 
+/// Resolves the time for which a unit keeps its version.
+fn sticky(
+    text: Option<&str>,
+    strategy: Strategy,
+    source: &UnitSource,
+    hash: AssignmentHash,
+) -> Result<Sticky, ConfigError> {
+    let has_own_salt = hash == AssignmentHash::Xxh3;
+    let length = match text {
+        None if strategy == Strategy::Ab || *source == UnitSource::Random || !has_own_salt => {
+            return Ok(Sticky::Rollout);
+        }
+        None => return Ok(Sticky::Epoch(DEFAULT_EPOCH)),
+        Some("rollout") => return Ok(Sticky::Rollout),
+        Some(text) => duration(STICKY, Some(text.to_owned()), DEFAULT_EPOCH)?,
+    };
+    let message = if *source == UnitSource::Random {
+        "needs `rollout.unit`; without one every request is assigned anew".to_owned()
+    } else if !has_own_salt {
+        format!(
+            "expected `rollout` with the hash `{}`, because other programs compute its \
+             assignments too; use `hash: xxh3` for an epoch",
+            hash.as_str()
+        )
+    } else if length < MIN_EPOCH {
+        format!("expected `rollout` or at least {MIN_EPOCH:?}, such as `1h`, got {length:?}")
+    } else {
+        return Ok(Sticky::Epoch(length));
+    };
+    Err(error(STICKY, message))
+}
+
 fn unit_source(from: UnitFrom, name: Option<String>) -> Result<UnitSource, ConfigError> {
     let make = match from {
         // gRPC metadata are headers.
@@ -91,7 +138,7 @@ fn unit_source(from: UnitFrom, name: Option<String>) -> Result<UnitSource, Confi
 /// Checks the split of every step as the router does.
 pub(super) fn check(config: &RolloutConfig) -> Result<(), ConfigError> {
     let check = |key: String, weight| {
-        let refused = Assigner::new(&config.split(weight), "").err();
+        let refused = Assigner::new(&config.split(weight, 0), "").err();
         refused.map_or(Ok(()), |refused| Err(error(key, refused.message())))
     };
     check("rollout".to_owned(), 0.5)?;

@@ -3,27 +3,65 @@
 //! Decision: a key that has no meaning for its event is an error, because its author expected an
 //! effect.
 
-use super::super::file::{EventFile, MetricFile, NotWorseFile};
+use stats::arm_totals::Span;
+
+use super::super::file::{EventFile, MetricFile, NotWorseFile, WorseFile};
 use super::super::{
     ConfigError, Metric, MetricAction, MetricKind, ShareEvent, ShareRule, Strategy,
 };
 use super::{error, number, required};
 
-/// Returns the metrics of a file that names none: errors, at most twice as many or half a percent
-/// more.
+/// A candidate that fails a quarter more often than stable is worse. A smaller ratio rolls back
+/// candidates inside every limit at enough traffic.
+const DEFAULT_WORSE_RATIO: f64 = 1.25;
+
+/// One more failure in a thousand requests is no reason to roll back.
+const DEFAULT_WORSE_DIFFERENCE: f64 = 0.001;
+
+/// Returns the metrics of a file that names none: errors, slow requests at the 99th percentile and
+/// the median, and the distribution of the outputs, which can only hold.
 fn default_metrics() -> Vec<MetricFile> {
-    vec![MetricFile {
-        name: Some("errors".to_owned()),
-        event: Some(EventFile::Error),
-        not_worse_than: Some(NotWorseFile {
-            ratio: Some(2.0),
-            abs: Some(0.005),
-        }),
+    let slow = |percentile: &str, not_worse_than, weight| MetricFile {
+        name: Some(format!("slow_{percentile}")),
+        event: Some(EventFile::LatencyOver),
+        at: Some(format!("stable_{percentile}")),
+        not_worse_than,
+        weight: Some(weight),
         ..MetricFile::default()
-    }]
+    };
+    vec![
+        default_errors(),
+        slow("p99", limits(2.0, 0.01), 2.0),
+        MetricFile {
+            span: Some(Span::Infer),
+            ..slow("p50", limits(1.2, 0.05), 1.0)
+        },
+        MetricFile {
+            name: Some("outputs".to_owned()),
+            event: Some(EventFile::OutputBin),
+            ..MetricFile::default()
+        },
+    ]
 }
 
-/// Returns the metric that the `shadow` strategy adds to the defaults: differing answers.
+fn default_errors() -> MetricFile {
+    MetricFile {
+        name: Some("errors".to_owned()),
+        event: Some(EventFile::Error),
+        not_worse_than: limits(2.0, 0.005),
+        weight: Some(4.0),
+        ..MetricFile::default()
+    }
+}
+
+fn limits(ratio: f64, abs: f64) -> Option<NotWorseFile> {
+    Some(NotWorseFile {
+        ratio: Some(ratio),
+        abs: Some(abs),
+    })
+}
+
+/// Returns the metric that the `shadow` strategy adds to the errors: differing answers.
 fn default_shadow_metric() -> MetricFile {
     MetricFile {
         name: Some("disagree".to_owned()),
@@ -39,9 +77,10 @@ pub(super) fn resolve(
     files: Option<Vec<MetricFile>>,
     has_shadow: bool,
 ) -> Result<Vec<Metric>, ConfigError> {
-    let by_default = || {
-        let shadow = (strategy == Strategy::Shadow).then(default_shadow_metric);
-        default_metrics().into_iter().chain(shadow).collect()
+    let by_default = || match strategy {
+        // Shadow requests say nothing about times, and the candidate answers no others.
+        Strategy::Shadow => vec![default_errors(), default_shadow_metric()],
+        Strategy::Canary | Strategy::BlueGreen | Strategy::Ab => default_metrics(),
     };
     let mut metrics: Vec<Metric> = Vec::new();
     for (index, file) in files.unwrap_or_else(by_default).into_iter().enumerate() {
@@ -153,25 +192,69 @@ fn share(
                        `{ratio: 2.0, abs: 0.005}`; without them nothing is ever promoted";
         return Err(error(format!("{key}.not_worse_than"), message));
     }
-    let worse_than = number(
-        &format!("{key}.worse_than"),
-        file.worse_than,
-        1.0,
-        0.01,
-        100.0,
-    )?;
+    let (worse_ratio, worse_difference) = worse_than(key, file.worse_than.as_ref())?;
     let limit = |name: &str, value: Option<f64>, low, high| {
         let key = format!("{key}.not_worse_than.{name}");
         value
             .map(|value| number(&key, Some(value), value, low, high))
             .transpose()
     };
-    Ok(ShareRule {
+    let rule = ShareRule {
         event,
-        worse_than,
+        worse_than: worse_ratio,
+        worse_difference,
         not_worse_ratio: limit("ratio", ratio, 1.01, 100.0)?,
         not_worse_difference: limit("abs", difference, 1e-6, 1.0)?,
-    })
+    };
+    check_reachable(key, &rule)?;
+    Ok(rule)
+}
+
+/// Resolves the margin of "worse": a ratio and a difference.
+fn worse_than(key: &str, file: Option<&WorseFile>) -> Result<(f64, f64), ConfigError> {
+    let key = format!("{key}.worse_than");
+    let (ratio_key, ratio, difference) = match file {
+        None => (key.clone(), None, None),
+        Some(WorseFile::Ratio(ratio)) => (key.clone(), Some(*ratio), None),
+        Some(WorseFile::Margin(margin)) => (format!("{key}.ratio"), margin.ratio, margin.abs),
+    };
+    let difference_key = format!("{key}.abs");
+    let difference = number(
+        &difference_key,
+        difference,
+        DEFAULT_WORSE_DIFFERENCE,
+        0.0,
+        1.0,
+    )?;
+    Ok((
+        number(&ratio_key, ratio, DEFAULT_WORSE_RATIO, 0.01, 100.0)?,
+        difference,
+    ))
+}
+
+/// Refuses ratios that the rate of the event cannot reach: a half of stable's requests is slower
+/// than its median, so no candidate has twice as many.
+fn check_reachable(key: &str, rule: &ShareRule) -> Result<(), ConfigError> {
+    let ShareEvent::LatencyOver { percentile, .. } = rule.event else {
+        return Ok(());
+    };
+    let rate = f64::from(100 - percentile) / 100.0;
+    let highest = 1.0 / rate;
+    let ratios = [
+        ("worse_than", Some(rule.worse_than)),
+        ("not_worse_than.ratio", rule.not_worse_ratio),
+    ];
+    for (name, ratio) in ratios {
+        if let Some(ratio) = ratio.filter(|ratio| *ratio >= highest) {
+            let message = format!(
+                "{percent} % of stable's requests are slower than its p{percentile}, so no \
+                 candidate has {ratio} times as many; expected a ratio below {highest:.2}, or `abs`",
+                percent = 100 - percentile,
+            );
+            return Err(error(format!("{key}.{name}"), message));
+        }
+    }
+    Ok(())
 }
 
 /// Parses a percentile such as `stable_p99`.

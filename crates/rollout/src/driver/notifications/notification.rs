@@ -127,7 +127,6 @@ pub(super) fn url(notify: &NotificationTarget) -> String {
 
 /// Summarizes the evidence of each metric on one line.
 fn evidence_summary(report: &Report) -> String {
-    let limits = report.limits;
     let metric = |metric: &MetricReport| {
         let arms = metric.arms;
         let arms = [("stable", arms.stable), ("candidate", arms.candidate)];
@@ -139,9 +138,9 @@ fn evidence_summary(report: &Report) -> String {
             "{}: {arms}ln_worse_start {:.2} of {:.2}, ln_worse_step {:.2} of {:.2}",
             metric.name,
             metric.ln_worse_start,
-            limits.ln_worse_start,
+            metric.ln_worse_start_limit,
             metric.ln_worse_step,
-            limits.ln_worse_step,
+            metric.ln_worse_step_limit,
         )
     };
     let metrics: Vec<_> = report.metrics.iter().map(metric).collect();

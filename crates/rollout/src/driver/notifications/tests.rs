@@ -7,7 +7,7 @@ use stats::{ArmCounts, Counts};
 
 use super::*;
 use crate::config::RolloutConfig;
-use crate::evidence::MetricBlock;
+use crate::evidence::{Block, MetricBlock};
 use crate::state::{Action, Event, Phase, Tick};
 use crate::timestamp::Timestamp;
 
@@ -24,7 +24,11 @@ pub(in crate::driver) fn notifications(public_url: Option<&str>) -> Notification
         candidate: Counts { n: 50, events: 45 },
     };
     let tick = Tick {
-        metrics: vec![MetricBlock::of_arms(arms)],
+        blocks: vec![Block {
+            weight: 0.05,
+            metrics: vec![MetricBlock::of_arms(arms)],
+            ..Block::default()
+        }],
         n_candidate_requests: 50,
         is_stable_ready: true,
         ..Tick::default()

@@ -5,7 +5,7 @@ use stats::{ArmCounts, Counts};
 
 use super::*;
 use crate::config::RolloutConfig;
-use crate::evidence::MetricBlock;
+use crate::evidence::{Arms, Block, MetricBlock};
 use crate::state::{Event, Rollout, Tick};
 
 const FILE: &str = "rollout: {id: a, model: m, stable: 1, candidate: 2, steps: [5, 50], \
@@ -20,11 +20,17 @@ fn rollout() -> Rollout {
         candidate: Counts { n: 50, events: 1 },
     };
     let tick = Tick {
-        metrics: vec![MetricBlock::of_arms(arms)],
+        blocks: vec![Block {
+            weight: 0.05,
+            assignment_epoch: 7,
+            metrics: vec![MetricBlock::of_arms(arms)],
+            units: Arms {
+                stable: 95,
+                candidate: 5,
+            },
+        }],
         n_candidate_requests: 50,
         n_pairs: 20,
-        n_stable_units: 95,
-        n_candidate_units: 5,
         is_stable_ready: true,
         ..Tick::default()
     };
@@ -40,21 +46,33 @@ fn rollout() -> Rollout {
 }
 
 #[test]
-fn the_first_format_is_still_written_and_read() {
+fn the_second_format_is_still_written_and_read() {
     let progress = rollout().progress().clone();
     let record = Record {
         fingerprint: Some("00ff".to_owned()),
         ..Record::new(FILE, "ada", Timestamp(500), progress)
     };
     let text = serde_json::to_string_pretty(&record).unwrap();
-    insta::assert_snapshot!("format_1", text);
-    let path = "src/driver/record/snapshots/\
-                rollout__driver__record__tests__format_1.snap";
+    insta::assert_snapshot!("format_2", text);
+    assert_eq!(read(&kept("format_2")).unwrap(), record);
+}
+
+/// Returns a record as it is kept in a snapshot.
+fn kept(name: &str) -> String {
+    let path = format!("src/driver/record/snapshots/rollout__driver__record__tests__{name}.snap");
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let kept = std::fs::read_to_string(path).unwrap();
-    let kept = kept.splitn(3, "---\n").nth(2).unwrap();
-    assert_eq!(read(kept).unwrap(), record);
-    let earlier = kept.replace("pending_transition", "owed");
+    kept.splitn(3, "---\n").nth(2).unwrap().to_owned()
+}
+
+#[test]
+fn a_record_of_the_first_format_goes_on_without_evidence() {
+    let text = kept("format_1");
+    let record = read(&text).unwrap();
+    let config = RolloutConfig::parse(&record.file).unwrap();
+    assert_eq!(record.progress.evidence, Evidence::new(&config));
+    assert_eq!(record.progress.phase, rollout().progress().phase);
+    let earlier = text.replace("pending_transition", "owed");
     assert_eq!(read(&earlier).unwrap(), record, "its name before");
 }
 
@@ -63,7 +81,7 @@ fn a_record_of_another_format_or_with_a_mistake_is_an_error_at_the_start() {
     let record = Record::new(FILE, "ada", Timestamp(0), rollout().progress().clone());
     let text = serde_json::to_string(&record).unwrap();
     let cases = [
-        (text.replace("\"format\":1", "\"format\":2"), "has format 2"),
+        (text.replace("\"format\":2", "\"format\":3"), "has format 3"),
         (
             text.replace("\"actor\"", "\"aktor\""),
             "unknown field `aktor`",
@@ -84,7 +102,7 @@ async fn a_persisted_rollout_resumes_unchanged() {
     let record = Record::new(FILE, "ada", Timestamp(0), before.progress().clone());
     let transitions = ["{\"n\":1}", "{\"n\":2}"].map(str::to_owned).to_vec();
     records
-        .persist("a", &record, transitions, None)
+        .persist("a", &record, transitions, None, None)
         .await
         .unwrap();
     let all = records.all().unwrap();

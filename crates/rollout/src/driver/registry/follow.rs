@@ -236,7 +236,9 @@ impl Registry {
             both.find(|version| version.as_str() == winner).cloned()
         });
         let snapshot = leader_state::snapshot(&current, winner);
-        let traffic = self.dependencies.traffic_control.traffic(&config, weight)?;
+        let now = Clock::start().now();
+        let traffic_control = &self.dependencies.traffic_control;
+        let traffic = traffic_control.traffic(&config, weight, now)?;
         let assigner = traffic.assigner().clone();
         let (handle, _) =
             RolloutHandle::new(config.model.clone(), &current.file, snapshot, assigner);

@@ -31,8 +31,14 @@ impl Restored {
             let resume_error = |error: String| {
                 Error::internal(format!("failed to resume stored rollout `{id}`: {error}"))
             };
-            let config = RolloutConfig::parse(&record.file);
-            let config = config.map_err(|error| resume_error(error.to_string()))?;
+            let config = match RolloutConfig::parse(&record.file) {
+                Ok(config) => config,
+                Err(error) if record.progress.phase.is_final() => {
+                    tracing::warn!(rollout = id, %error, "left out ended rollout");
+                    continue;
+                }
+                Err(error) => return Err(resume_error(error.to_string())),
+            };
             if let Some(notifications) = notifications
                 .remove(&id)
                 .filter(|notifications| !notifications.is_empty())

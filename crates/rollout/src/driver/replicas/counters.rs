@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use stats::arm_totals::ArmTotals;
 use stats::histogram::Histogram;
 
-use super::super::counter_deltas::Totals;
 use super::super::documents::document;
+use super::super::observations::Arms;
 
 /// Version of the format that is written.
 const FORMAT: u32 = 1;
@@ -38,7 +38,7 @@ pub(in super::super) struct ReplicaCounters(pub(super) ReplicaCounts);
 
 impl ReplicaCounters {
     /// Creates the vector of this server.
-    pub(in super::super) fn new(generation: u64, error_run: u64, totals: &Totals) -> Self {
+    pub(in super::super) fn new(generation: u64, error_run: u64, totals: &Arms<ArmTotals>) -> Self {
         Self(ReplicaCounts {
             format: FORMAT,
             generation,
@@ -135,11 +135,10 @@ impl ReplicaCounters {
     }
 
     /// Returns the vector as totals.
-    pub(super) fn totals(&self) -> Totals {
-        Totals {
+    pub(super) fn totals(&self) -> Arms<ArmTotals> {
+        Arms {
             stable: arm_totals(&self.0.stable),
             candidate: arm_totals(&self.0.candidate),
-            ..Totals::default()
         }
     }
 }

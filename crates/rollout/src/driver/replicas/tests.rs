@@ -10,8 +10,11 @@ use stats::means::difference::Moments;
 
 use super::*;
 use crate::config::RolloutConfig;
-use crate::driver::counter_deltas::CounterDeltas;
+use crate::driver::Observations;
+use crate::driver::blocks::blocks;
+use crate::driver::epoch_units::EpochUnits;
 use crate::evidence::Evidence;
+use crate::timestamp::Timestamp;
 
 const METRICS: &str = "metrics: [{name: errors, event: error, not_worse_than: {ratio: 2.0, abs: 0.01}}, \
                        {name: slow, event: latency_over, at: stable_p90, span: infer, \
@@ -82,13 +85,9 @@ impl Counting {
         });
     }
 
-    fn totals(&self) -> Totals {
+    fn totals(&self) -> Arms<ArmTotals> {
         let [stable, candidate] = self.0.clone();
-        Totals {
-            stable,
-            candidate,
-            ..Totals::default()
-        }
+        Arms { stable, candidate }
     }
 
     fn counters(&self) -> ReplicaCounters {
@@ -110,14 +109,26 @@ fn counters(n: usize, generation: u64, error_run: u64) -> ReplicaCounters {
 }
 
 /// Evidence since the start, block by block.
-fn evidence(blocks: &[Totals]) -> Evidence {
+fn evidence(samples: &[Arms<ArmTotals>]) -> Evidence {
     let config = config();
-    let (mut counter_deltas, mut evidence) = (CounterDeltas::default(), Evidence::new(&config));
-    evidence.start_step(&config, 0.5);
+    let mut evidence = Evidence::new(&config);
     let thresholds = BTreeMap::from([("slow".to_owned(), Duration::from_millis(114))]);
-    for totals in blocks {
-        let block = counter_deltas.block(&config, &thresholds, totals.clone());
-        evidence.add(&config, &block.metrics);
+    let mut last = Arms::<ArmTotals>::default();
+    for totals in samples {
+        let requests = Arms {
+            stable: totals.stable.since(&last.stable),
+            candidate: totals.candidate.since(&last.candidate),
+        };
+        last = totals.clone();
+        let observations = Observations {
+            weight: 0.5,
+            requests,
+            ..Observations::default()
+        };
+        let mut units = EpochUnits::default();
+        for block in blocks(&config, &thresholds, &mut units, vec![observations]) {
+            evidence.add(&config, &block, Timestamp(0));
+        }
     }
     evidence
 }
@@ -158,7 +169,9 @@ proptest! {
             }
             // The third is the leader itself.
             let mut totals = three[2].totals();
-            totals.add(&replicas.totals());
+            let more = replicas.totals();
+            totals.stable.add(&more.stable);
+            totals.candidate.add(&more.candidate);
             together.push(totals);
         }
         for (alone, together) in alone.iter().zip(&together) {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use api::rollout::{ArmReport, MetricReport, Report};
+use api::rollout::{ArmReport, MetricReport};
 use contract::{Event as Observed, RolloutEvent, RolloutRate, RolloutReading, RolloutScore};
 
 use super::RolloutTask;
@@ -71,8 +71,9 @@ impl RolloutTask {
         });
     }
 
-    async fn set_traffic(&mut self, traffic: Traffic) {
-        if let Err(error) = self.traffic.set(traffic) {
+    pub(super) async fn set_traffic(&mut self, traffic: Traffic) {
+        self.assignment_epoch = self.rollout.config().assignment_epoch(self.clock.now());
+        if let Err(error) = self.traffic.set(traffic, self.assignment_epoch) {
             // The rollout file was checked for every weight from 0 to 1.
             tracing::error!(rollout = self.id(), %error, "failed to set weight");
         }
@@ -80,7 +81,6 @@ impl RolloutTask {
             .assigner
             .store(Arc::new(self.traffic.assigner().clone()));
         self.apply_traffic().await;
-        self.counter_deltas.discard_units(self.traffic.units());
     }
 
     /// Applies the current traffic to the server.
@@ -198,11 +198,7 @@ impl RolloutTask {
             model: &config.model,
             state: self.rollout.progress().phase.state().as_str(),
             weights: [("stable", 1.0 - weight), ("candidate", weight)],
-            scores: report
-                .metrics
-                .iter()
-                .flat_map(|m| scores(&report, m))
-                .collect(),
+            scores: report.metrics.iter().flat_map(scores).collect(),
             rates: report.metrics.iter().flat_map(rates).collect(),
             mismatch: report.srm.ln_e,
             n_agreeing: differing.n - differing.events,
@@ -239,17 +235,24 @@ async fn load(traffic_control: &dyn TrafficControl, config: &RolloutConfig) -> E
     difference.map_or(Event::CandidateReady, Event::CandidateFailed)
 }
 
-fn scores<'a>(report: &Report, metric: &'a MetricReport) -> Vec<RolloutScore<'a>> {
+fn scores(metric: &MetricReport) -> Vec<RolloutScore<'_>> {
     let score = |kind, value, limit| RolloutScore {
         metric: &metric.name,
         kind,
         value,
         limit,
     };
-    let limits = report.limits;
     let mut scores = vec![
-        score("worse_start", metric.ln_worse_start, limits.ln_worse_start),
-        score("worse_step", metric.ln_worse_step, limits.ln_worse_step),
+        score(
+            "worse_start",
+            metric.ln_worse_start,
+            metric.ln_worse_start_limit,
+        ),
+        score(
+            "worse_step",
+            metric.ln_worse_step,
+            metric.ln_worse_step_limit,
+        ),
     ];
     if let Some((value, limit)) = metric.ln_not_worse.zip(metric.ln_not_worse_limit) {
         scores.push(score("not_worse", value, limit));

@@ -55,7 +55,7 @@ fn requests_that_stable_answers_for_the_candidate_are_no_evidence() {
     for _ in 0..60 {
         scenario.step(HEALTHY, |tick| {
             missing(tick);
-            tick.n_candidate_units = 0;
+            tick.blocks[0].units.candidate = 0;
             tick.n_candidate_requests = 0;
         });
     }

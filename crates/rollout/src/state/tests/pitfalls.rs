@@ -28,7 +28,7 @@ fn a_bad_minute_is_forgiven_when_good_ones_follow() {
 
 fn combined(scenario: &Scenario) -> f64 {
     let evidence = &scenario.rollout.progress().evidence;
-    evidence.report(scenario.rollout.config()).combined.ln_start
+    evidence.report(scenario.rollout.config()).metrics[0].ln_worse_step
 }
 
 #[test]
@@ -229,11 +229,15 @@ fn a_clock_that_is_set_back_makes_nothing_rise_or_fall() {
 fn differing_outputs_hold_until_somebody_has_looked() {
     use stats::output_bins::Bin;
     let metrics = ", metrics: [{name: errors, event: error, not_worse_than: {abs: 0.005}}, {name: outputs, event: output_bin}]";
-    let mut scenario = Scenario::warm(&format!("{QUICK}{metrics}"));
+    let mut scenario = Scenario::warm(&format!("{QUICK}{metrics}, steps: [10, 50]"));
     let bin = |stable, candidate| Bin { stable, candidate };
-    scenario.step(HEALTHY, |tick| {
-        tick.metrics[1] = MetricBlock::Bins(vec![bin(240, 60), bin(380, 20), bin(280, 20)]);
-    });
+    // The first block only shows which bins stable uses.
+    for _ in 0..2 {
+        scenario.step(HEALTHY, |tick| {
+            tick.blocks[0].metrics[1] =
+                MetricBlock::Bins(vec![bin(240, 60), bin(380, 20), bin(280, 20)]);
+        });
+    }
     assert!(
         scenario.phase().is_held_for(HoldReason::Drift),
         "{}",
@@ -254,7 +258,7 @@ fn a_shadow_that_differs_is_rolled_back_before_it_serves_anybody() {
     let mut scenario = Scenario::warm(&format!("{QUICK}{SHADOW}{metrics}"));
     for _ in 0..60 {
         scenario.step(HEALTHY, |tick| {
-            tick.metrics[1] = MetricBlock::Differing(Counts { n: 100, events: 20 });
+            tick.blocks[0].metrics[1] = MetricBlock::Differing(Counts { n: 100, events: 20 });
         });
     }
     assert_eq!(scenario.phase(), Phase::RolledBack, "{}", scenario.log());

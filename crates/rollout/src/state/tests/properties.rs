@@ -78,7 +78,7 @@ fn apply(scenario: &mut Scenario, input: &Input) {
             };
             scenario.tick = Duration::from_secs(*seconds);
             scenario.step(SILENT, |tick| {
-                tick.metrics = vec![MetricBlock::of_arms(arms)];
+                tick.blocks[0].metrics = vec![MetricBlock::of_arms(arms)];
                 tick.n_candidate_requests = n_candidate;
                 tick.n_pairs = *n;
             });

@@ -10,7 +10,10 @@ fn status(scenario: &Scenario) -> Value {
 
 #[test]
 fn the_status_has_the_shape_of_the_reference() {
-    let mut scenario = Scenario::warm(&format!("{QUICK}, steps: [5, 50]"));
+    let mut scenario = Scenario::warm(&format!(
+        "{QUICK}, steps: [5, 50], \
+         metrics: [{{name: errors, event: error, not_worse_than: {{ratio: 2.0, abs: 0.005}}}}]"
+    ));
     scenario.step(HEALTHY, |_| {});
     let expected = json!({
         "id": "a",
@@ -64,8 +67,8 @@ fn the_status_has_a_verdict_in_every_stage() {
     let mut mismatched = Scenario::warm(&format!("{QUICK}, steps: [50]"));
     for _ in 0..10 {
         mismatched.step(BROKEN, |tick| {
-            tick.metrics = Vec::new();
-            tick.n_candidate_units /= 2;
+            tick.blocks[0].metrics = Vec::new();
+            tick.blocks[0].units.candidate /= 2;
         });
     }
     assert_eq!(status(&mismatched)["reason"], "srm");

@@ -25,6 +25,8 @@ pub(crate) struct RolloutRouting {
     pub(crate) candidate: Version,
     /// The traffic split.
     pub(crate) split: Arc<ActiveSplit>,
+    /// The epoch in which the split assigns units.
+    pub(crate) assignment_epoch: u64,
     /// The mirror of requests.
     pub(crate) mirror: Option<Arc<Mirror>>,
 }

@@ -73,6 +73,7 @@ fn record_answer(arm: &ActiveArm, request: &str) {
         latency: Duration::from_millis(1),
         timings: None,
         outputs: &[],
+        unit: None,
     };
     arm.record(RequestFingerprint::new(request), &outcome);
 }
@@ -193,9 +194,11 @@ fn only_assigned_requests_of_a_bandit_have_a_propensity() {
     let reported = |requested: &Split, attributes: &TestAttributes| {
         let active = ActiveSplit::new(requested.clone(), "").unwrap();
         match active.assign(attributes, || 300_000).unwrap() {
-            ArmAssignment::Assigned(arm, _, reported) => {
-                reported.map(|reported| (arm.name.clone(), reported.clone()))
-            }
+            ArmAssignment::Assigned {
+                arm,
+                propensity: reported,
+                ..
+            } => reported.map(|reported| (arm.name.clone(), reported.clone())),
             ArmAssignment::Forced(..) | ArmAssignment::Excluded => None,
         }
     };

@@ -79,6 +79,7 @@ fn table() -> RoutingTable<()> {
             latency: Duration::from_millis(1),
             timings: None,
             outputs: &outputs,
+            unit: None,
         };
         split.arms()[1].record(RequestFingerprint::new(id), &outcome);
     }

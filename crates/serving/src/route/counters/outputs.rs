@@ -44,11 +44,13 @@ pub(crate) struct Class(u16);
 
 /// Summary of the outputs of one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OutputSummary {
+pub(crate) struct OutputSummary {
     /// Meaning of the bins.
-    pub(super) kind: OutputKind,
+    pub(crate) kind: OutputKind,
     /// The class, when there was one row with one.
-    pub(super) class: Option<Class>,
+    pub(crate) class: Option<Class>,
+    /// The bin of the first row.
+    pub(crate) first_bin: Option<usize>,
 }
 
 /// Kind of the rows of an output.
@@ -123,6 +125,7 @@ pub(super) fn summarize(outputs: &[NamedTensor], mut count: impl FnMut(usize)) -
     let nothing = OutputSummary {
         kind: OutputKind::Unknown,
         class: None,
+        first_bin: None,
     };
     let Some((tensor, rows)) = suitable else {
         return nothing;
@@ -130,7 +133,11 @@ pub(super) fn summarize(outputs: &[NamedTensor], mut count: impl FnMut(usize)) -
     if tensor.n_elements() > MAX_BINNED_ELEMENTS {
         return nothing;
     }
-    let (mut n_classes, mut last) = (0_usize, None);
+    let (mut n_classes, mut last, mut first_bin) = (0_usize, None, None);
+    let mut count = |bin: usize| {
+        first_bin.get_or_insert(bin);
+        count(bin);
+    };
     let each_class = |class: Class| {
         n_classes += 1;
         last = Some(class);
@@ -153,6 +160,7 @@ pub(super) fn summarize(outputs: &[NamedTensor], mut count: impl FnMut(usize)) -
     OutputSummary {
         kind,
         class: last.filter(|_| n_classes == 1),
+        first_bin,
     }
 }
 

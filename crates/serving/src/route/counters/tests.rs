@@ -10,6 +10,7 @@ fn answered(counts: &ArmCounters, latency: Duration) {
         latency,
         timings: None,
         outputs: &[],
+        unit: None,
     });
 }
 
@@ -19,6 +20,7 @@ fn failed(counts: &ArmCounters, error: Code) {
         latency: Duration::ZERO,
         timings: None,
         outputs: &[],
+        unit: None,
     });
 }
 
@@ -50,7 +52,7 @@ fn an_answer_leaves_its_times_and_its_class() {
         name: "label".to_owned(),
         tensor: Tensor::from_values(Shape::new(&[1]), vec![3_i64]).unwrap(),
     }];
-    let class = counts.record(&Outcome {
+    let summary = counts.record(&Outcome {
         error: None,
         latency: Duration::from_millis(10),
         timings: Some(Timings {
@@ -59,7 +61,9 @@ fn an_answer_leaves_its_times_and_its_class() {
             ..Timings::default()
         }),
         outputs: &outputs,
+        unit: None,
     });
+    let class = summary.and_then(|summary| summary.class);
     assert_eq!(class, Some(Class::of_integer(3)));
     let totals = counts.totals();
     let medians = totals
@@ -100,4 +104,29 @@ fn rewards_are_summed_and_non_binary_ones_are_counted() {
         (rewards.n, rewards.sum, rewards.sum_squares),
         (2, -2.0, 10.0)
     );
+}
+
+#[test]
+fn a_run_of_errors_needs_three_units_where_units_are_known() {
+    let counts = ArmCounters::default();
+    let fail = |fingerprint| {
+        counts.record(&Outcome {
+            error: Some(Code::EngineFailed),
+            latency: Duration::ZERO,
+            timings: None,
+            outputs: &[],
+            unit: Some(AssignedUnit {
+                fingerprint,
+                is_first: false,
+            }),
+        });
+    };
+    (0..10).for_each(|_| fail(1));
+    fail(2);
+    assert_eq!(counts.take_longest_error_run(), 0, "two users fail alone");
+    fail(3);
+    assert_eq!(counts.take_longest_error_run(), 12);
+    answered(&counts, Duration::ZERO);
+    fail(4);
+    assert_eq!(counts.take_longest_error_run(), 0, "another run");
 }

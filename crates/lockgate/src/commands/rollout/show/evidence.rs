@@ -15,27 +15,25 @@ use crate::commands::table::table;
 /// Formats all numbers with their limits.
 pub(in super::super) fn evidence(report: &RolloutReport) -> String {
     let evidence = &report.evidence;
-    let limits = evidence.limits;
-    // The window in which the evidence is nearer to its limit.
-    let worse = |start: f64, step: f64| {
-        let start = share(start, limits.ln_worse_start);
-        percent_of_limit(start.max(share(step, limits.ln_worse_step)))
-    };
     let mut rows = table(&["metric", "stable", "candidate", "worse", "not worse"]);
     for metric in &evidence.metrics {
         rows.add_row([
             name(metric),
             arm(metric.arms.stable),
             arm(metric.arms.candidate),
-            worse(metric.ln_worse_start, metric.ln_worse_step),
+            percent_of_limit(worse(metric)),
             not_worse(metric),
         ]);
     }
-    let combined = evidence.combined;
-    let combined = worse(combined.ln_start, combined.ln_step);
+    let blocking = evidence.metrics.iter();
+    let blocking = blocking.filter(|metric| metric.action == MetricAction::Block);
+    let nearest = blocking.map(worse).fold(0.0, f64::max);
     let mut lines = vec![
         rows.to_string(),
-        format!("rolled back at 100 % of the evidence for \"worse\": {combined} so far"),
+        format!(
+            "rolled back at 100 % of the evidence for \"worse\" in one metric: {} so far",
+            percent_of_limit(nearest)
+        ),
     ];
     let mismatch = share(evidence.srm.ln_e, evidence.srm.limit);
     lines.push(format!(
@@ -89,6 +87,13 @@ fn arm(arm: Option<ArmReport>) -> String {
         }
         None => format!("{shown} of {n}"),
     }
+}
+
+/// Returns the share of the limit of "worse" that a metric has reached, in the window in which it is
+/// nearer.
+fn worse(metric: &MetricReport) -> f64 {
+    let start = share(metric.ln_worse_start, metric.ln_worse_start_limit);
+    start.max(share(metric.ln_worse_step, metric.ln_worse_step_limit))
 }
 
 /// Returns the share of a limit that a score has reached, from 0 to 1. Scores are logarithms; a

@@ -23,11 +23,11 @@ fn step() -> Value {
 
 fn numbers() -> Value {
     json!({
-        "limits": {"ln_worse_start": 7.6009, "ln_worse_step": 9.2103, "ln_not_worse": 3.6889},
         "metrics": [
             {
                 "name": "errors", "action": "block", "verdict": "unknown",
-                "ln_worse_start": -2.349, "ln_worse_step": -2.349,
+                "ln_worse_start": -2.349, "ln_worse_start_limit": 7.6009,
+                "ln_worse_step": null, "ln_worse_step_limit": 9.2103,
                 "ln_not_worse": 3.4624, "ln_not_worse_limit": 3.6889, "further_requests": 66,
                 "abs": {"upper": 0.01114, "lower": 0.00266, "limit": 0.005, "ok": false},
                 "arms": {
@@ -37,11 +37,11 @@ fn numbers() -> Value {
             },
             {
                 "name": "reward", "action": "report", "verdict": "unknown",
-                "ln_worse_start": 0.0, "ln_worse_step": 0.0,
+                "ln_worse_start": 0.0, "ln_worse_start_limit": 7.6009,
+                "ln_worse_step": 0.0, "ln_worse_step_limit": 9.2103,
                 "arms": {"stable": {"n": 3, "value": 1.25}, "candidate": {"n": 0, "value": null}},
             },
         ],
-        "combined": {"ln_start": -2.349, "ln_step": null},
         "srm": {"ln_e": -2.3159, "limit": 6.9078},
         "shadow": {
             "pairs": 500, "agree": 498, "differ": 2, "stable_failed_alone": 0,
@@ -74,7 +74,7 @@ fn every_number_stands_beside_its_limit() {
         "(report only)",
         "1.2500 of 3",
         "none yet",
-        "for \"worse\": 0 % so far",
+        "for \"worse\" in one metric: 0 % so far",
         "the weights: 0 % of",
         "shadow requests: 500 compared, 2 differ, 4 dropped",
         "guards: nan_output 0 of 1",
@@ -92,13 +92,16 @@ fn every_number_stands_beside_its_limit() {
 #[test]
 fn evidence_is_a_share_of_the_limit_at_which_it_decides() {
     let mut report: RolloutReport = read(numbers());
-    report.evidence.combined.ln_step = 4.6;
+    report.evidence.metrics[0].ln_worse_step = 4.6;
     report.soak = Some(SoakReport {
         ln_d: Some(20.0),
         limit: 7.6,
     });
     let shown = evidence(&report);
-    for part in ["for \"worse\": 50 % so far", "soak: 100 % of the evidence"] {
+    for part in [
+        "for \"worse\" in one metric: 50 % so far",
+        "soak: 100 % of the evidence",
+    ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
 }

@@ -1,0 +1,119 @@
+//! Samples of the counters, and the ticks that the state machine gets.
+
+use super::RolloutTask;
+use crate::config::RolloutConfig;
+use crate::driver::blocks::{add_deltas, blocks};
+use crate::driver::counter_deltas::{Totals, thresholds};
+use crate::driver::observations::{Arms, Observations};
+use crate::driver::replicas::Replicas;
+use crate::state::{Availability, Event, GuardReadings, Tick};
+use crate::timestamp::Timestamp;
+
+impl RolloutTask {
+    /// Samples the counters and passes them to the state machine.
+    pub(super) async fn sample_counters(&mut self) {
+        if let Some(changed) = self.changed_candidate() {
+            self.handle_event(changed).await;
+        }
+        let epoch = self.rollout.config().assignment_epoch(self.clock.now());
+        if epoch != self.assignment_epoch {
+            self.set_traffic(self.rollout.traffic()).await;
+        }
+        let totals = self.traffic.totals();
+        let progress = self.rollout.progress();
+        let config = self.rollout.config();
+        let mut stable = totals.arms.stable.clone();
+        stable.add(&self.published.replicas().totals().stable);
+        for event in thresholds(config, &progress.latency_thresholds, &stable) {
+            let actions = self.rollout.handle(event, self.clock.now());
+            self.apply_actions(actions).await;
+        }
+        let tick = self.tick(totals);
+        let actions = self
+            .rollout
+            .handle(Event::Tick(Box::new(tick)), self.clock.now());
+        self.apply_actions(actions).await;
+    }
+
+    fn tick(&mut self, totals: Totals) -> Tick {
+        let now = self.clock.now();
+        let mut deltas = self.counter_deltas.sample(totals);
+        let replicas = self.observations_of_replicas(now);
+        if let Some(replicas) = &replicas {
+            deltas.add(&replicas.requests);
+        }
+        self.error_runs
+            .add(self.traffic.take_longest_error_runs(), now);
+        let config = self.rollout.config();
+        let thresholds = &self.rollout.progress().latency_thresholds;
+        let mut observations = self.traffic.take_observations();
+        observations.extend(replicas);
+        let mut blocks = blocks(config, thresholds, &mut self.counted_units, observations);
+        if let Some(block) = blocks.last_mut() {
+            add_deltas(config, block, &deltas);
+        }
+        Tick {
+            blocks,
+            n_candidate_requests: deltas.n_candidate_requests,
+            n_pairs: deltas.pairs.n(),
+            guards: GuardReadings {
+                memory_ratio: self.memory_ratio().unwrap_or_default(),
+                consecutive_errors: self.error_runs.take_candidate_alone(now),
+                ..deltas.guards
+            },
+            is_stable_unhealthy: self.baseline_alarm.add(deltas.stable, now),
+            has_drifted: false,
+            is_stable_ready: self.ready_version(&self.rollout.config().stable).is_some(),
+            candidate: self.availability_of_candidate(),
+        }
+    }
+
+    fn availability_of_candidate(&self) -> Availability {
+        let RolloutConfig {
+            model, candidate, ..
+        } = self.rollout.config();
+        let traffic_control = &self.dependencies.traffic_control;
+        if traffic_control.ready_version(model, candidate).is_some() {
+            Availability::Ready
+        } else if traffic_control.has_version(model, candidate) {
+            Availability::NotReady
+        } else {
+            Availability::Missing
+        }
+    }
+
+    /// Returns what the replicas counted since the last sample, as requests without a unit.
+    fn observations_of_replicas(&mut self, now: Timestamp) -> Option<Observations> {
+        let replicas = self.published.replicas().clone();
+        let generation = self.rollout.progress().generation;
+        self.error_runs.add(
+            Arms {
+                stable: 0,
+                candidate: replicas.error_run(generation),
+            },
+            now,
+        );
+        let [last, totals] = [&self.record.replicas, &replicas].map(Replicas::totals);
+        self.record.replicas = replicas;
+        let requests = Arms {
+            stable: totals.stable.since(&last.stable),
+            candidate: totals.candidate.since(&last.candidate),
+        };
+        (requests != Arms::default()).then(|| Observations {
+            weight: self.rollout.traffic().weight,
+            assignment_epoch: self.assignment_epoch,
+            requests,
+            ..Observations::default()
+        })
+    }
+
+    /// Returns whether a guard has reached its limit, which ends the rollout at once.
+    pub(super) fn has_guard_fired(&mut self) -> bool {
+        let now = self.clock.now();
+        self.error_runs
+            .add(self.traffic.take_longest_error_runs(), now);
+        let guards = self.rollout.config().guards;
+        let limit = guards.consecutive_errors.unwrap_or(u64::MAX);
+        self.error_runs.candidate_alone(now) >= limit && !self.rollout.progress().phase.is_final()
+    }
+}
