@@ -15,6 +15,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod alarm;
+
+pub use alarm::Alarm;
+
 use super::sprt::GRID;
 use super::{Counts, ln_mean_exp};
 

@@ -2,15 +2,16 @@
 //!
 //! Inputs: requests and errors of stable, block by block. Rule: the rate of its first
 //! [`N_BASELINE_REQUESTS`] requests is bounded from above, and 1.5 times that bound becomes the
-//! alarm rate. From then on, blocks of ten seconds are compared with it by the one-sample process
-//! in CUSUM form, with the limit ln(T / alpha) of half an hour. Cold start: no alarm while the rate
-//! is learned. Recovery: the sum falls again with good blocks.
+//! alarm rate. From then on, blocks of ten seconds are compared with it by the [alarm](Alarm) of
+//! the CUSUM, with the limit ln(T / alpha) of half an hour. Cold start: no alarm while the rate is
+//! learned. Recovery: the alarm ends after half a minute below the alarm rate, however long the
+//! outage was.
 
 use std::time::Duration;
 
 use stats::Counts;
 use stats::bernoulli::ConfidenceSequence;
-use stats::cusum::Cusum;
+use stats::cusum::Alarm;
 
 use crate::timestamp::Timestamp;
 
@@ -19,6 +20,9 @@ const N_BASELINE_REQUESTS: u64 = 1000;
 
 /// Length of one block.
 const BLOCK: Duration = Duration::from_secs(10);
+
+/// Number of good blocks that end the alarm: half a minute.
+const N_GOOD_BLOCKS: u32 = 3;
 
 /// Number of blocks in half an hour.
 const N_BLOCKS: f64 = 180.0;
@@ -35,7 +39,7 @@ const MIN_RATE: f64 = 1e-4;
 /// Alarm for the error rate of stable.
 #[derive(Clone, Debug)]
 pub(super) struct BaselineAlarm {
-    cusum: Option<Cusum>,
+    alarm: Option<Alarm>,
     block: Counts,
     block_started: Timestamp,
 }
@@ -44,7 +48,7 @@ impl BaselineAlarm {
     /// Creates an alarm that knows no rate yet.
     pub(super) fn new(now: Timestamp) -> Self {
         Self {
-            cusum: None,
+            alarm: None,
             block: Counts::default(),
             block_started: now,
         }
@@ -53,20 +57,20 @@ impl BaselineAlarm {
     /// Adds counts of stable; returns whether the alarm fires.
     pub(super) fn add(&mut self, counts: Counts, now: Timestamp) -> bool {
         self.block.add(counts);
-        match &mut self.cusum {
+        match &mut self.alarm {
             None if self.block.n >= N_BASELINE_REQUESTS => {
-                self.cusum = alarm_rate(self.block).map(Cusum::new);
+                let ln_limit = (N_BLOCKS / ALPHA).ln();
+                let alarm = |rate| Alarm::new(rate, ln_limit, N_GOOD_BLOCKS);
+                self.alarm = alarm_rate(self.block).map(alarm);
                 self.start_block(now);
             }
-            Some(cusum) if now.since(self.block_started) >= BLOCK => {
-                cusum.add_block(self.block);
+            Some(alarm) if now.since(self.block_started) >= BLOCK => {
+                alarm.add_block(self.block);
                 self.start_block(now);
             }
             None | Some(_) => {}
         }
-        let limit = (N_BLOCKS / ALPHA).ln();
-        let cusum = self.cusum.as_ref();
-        cusum.is_some_and(|cusum| cusum.ln_d() >= limit)
+        self.alarm.as_ref().is_some_and(Alarm::is_raised)
     }
 
     fn start_block(&mut self, now: Timestamp) {
@@ -123,6 +127,34 @@ mod tests {
             !play(&mut baseline_alarm, &mut now, 600, 1000, 5),
             "well again"
         );
+    }
+
+    /// Returns the seconds from the end of an outage of so many seconds until the alarm ends.
+    fn seconds_until_the_end(outage: u64, requests_per_second: u64) -> u64 {
+        let mut now = Timestamp(0);
+        let mut baseline_alarm = BaselineAlarm::new(now);
+        let n = requests_per_second;
+        // One request in 200 fails, as evenly as whole requests can.
+        let events = |second: u64| (second + 1) * n / 200 - second * n / 200;
+        for second in 0..1003 {
+            play(&mut baseline_alarm, &mut now, 1, n, events(second));
+        }
+        let is_firing = play(&mut baseline_alarm, &mut now, outage, n, n / 5);
+        assert!(is_firing, "{outage} s at {n} requests per second");
+        let mut seconds = 0..600;
+        let end = |second: &u64| !play(&mut baseline_alarm, &mut now, 1, n, events(*second));
+        seconds.find(end).unwrap() + 1
+    }
+
+    #[test]
+    fn the_alarm_ends_within_a_minute_of_the_end_of_the_outage() {
+        for requests_per_second in [20, 100, 1000] {
+            for outage in [20, 300, 3600] {
+                let seconds = seconds_until_the_end(outage, requests_per_second);
+                let case = format!("{outage} s at {requests_per_second} requests per second");
+                assert!((30..=60).contains(&seconds), "{case}: {seconds} s");
+            }
+        }
     }
 
     #[test]
