@@ -10,6 +10,7 @@
 
 pub mod request;
 pub mod threshold_baseline;
+pub mod users;
 
 use std::time::Duration;
 
