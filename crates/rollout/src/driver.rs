@@ -37,7 +37,7 @@ pub use pair_totals::PairTotals;
 pub use record::Records;
 pub use registry::{Registry, Restored, conflict};
 pub use task::Clock;
-pub use traffic_control::{ReadyVersion, RolloutTraffic, TrafficControl};
+pub use traffic_control::{FailedLoads, ReadyVersion, RolloutTraffic, TrafficControl};
 
 /// Dependencies shared by all rollouts.
 #[derive(Clone, Debug)]

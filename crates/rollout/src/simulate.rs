@@ -214,7 +214,6 @@ impl Sampler<'_> {
             }],
             n_candidate_requests: n_candidate,
             n_pairs,
-            is_stable_ready: true,
             ..Tick::default()
         };
         (tick, n_failed)

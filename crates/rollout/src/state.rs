@@ -12,7 +12,7 @@
 
 mod actions;
 mod events;
-mod missing_candidate;
+mod missing_versions;
 mod operator;
 mod phase;
 mod progress;
@@ -124,11 +124,11 @@ impl Rollout {
             Event::CandidateFailed(message) => {
                 self.candidate_failed(Reason::LoadFailed(message), now, &mut actions);
             }
-            // Later, the next tick holds.
+            Event::LoadFailed { n, error } => self.load_failed(n, error, now, &mut actions),
+            // Later, the next tick rolls back.
             Event::CandidateMissing if self.progress.phase.stage().is_some() => {}
             Event::CandidateMissing => {
-                let reason = Reason::LoadFailed("its files are missing".to_owned());
-                self.candidate_failed(reason, now, &mut actions);
+                self.candidate_failed(Reason::CandidateMissing, now, &mut actions);
             }
             Event::CandidateChanged => self.restart(now, &mut actions),
             Event::WarmedUp => {
@@ -154,17 +154,12 @@ impl Rollout {
     }
 
     fn tick(&mut self, tick: &Tick, now: Timestamp, actions: &mut Vec<Action>) {
-        let has_candidate = self.has_candidate(tick.candidate);
-        match has_candidate {
-            true => self.progress.add_tick(&self.config, tick, now),
-            // Stable answered for both arms, so these counts belong to neither.
-            false => self.progress.is_stable_ready = tick.is_stable_ready,
-        }
+        self.progress.add_tick(&self.config, tick, now);
         if self.retry_pending(now, actions) {
             return;
         }
-        if !has_candidate {
-            return self.wait_for_candidate(tick.candidate, now, actions);
+        if self.is_candidate_gone(tick) {
+            return self.candidate_failed(Reason::CandidateMissing, now, actions);
         }
         if let Some(guard) = self.progress.guards.fired(&self.config.guards) {
             return self.guard_fired(guard, now, actions);
@@ -218,6 +213,9 @@ impl Rollout {
         // With all traffic on the candidate there is no stable arm to compare with.
         if matches!(stage, Stage::Promoting | Stage::Soak) {
             return None;
+        }
+        if tick.is_stable_gone() {
+            return Some(HoldReason::StableMissing);
         }
         if tick.is_stable_unhealthy {
             return Some(HoldReason::StableUnhealthy);
@@ -320,11 +318,12 @@ impl Rollout {
                     && (reason != HoldReason::Shadow || self.may_advance(stage, now))
             }
             HoldReason::StableUnhealthy => !tick.is_stable_unhealthy,
+            HoldReason::StableMissing => tick.stable == Availability::Ready,
             HoldReason::Gate => {
                 self.call_gates(stage, now, actions);
                 self.closed_gates(stage).next().is_none()
             }
-            HoldReason::Srm | HoldReason::Operator | HoldReason::CandidateMissing => false,
+            HoldReason::Srm | HoldReason::Operator => false,
         };
         if is_over {
             self.release(reason, stage, now, actions);

@@ -84,6 +84,12 @@ pub(crate) struct VersionRow<T> {
     pub(crate) reason: String,
     /// Handle of the loaded version; `Some` while the state is ready.
     pub(crate) handle: Option<T>,
+    /// The number of loads that failed since it was found, and the error of the last; `None` when
+    /// the last one succeeded.
+    pub(crate) failed_loads: Option<(u64, String)>,
+    /// Set when a rollout lost it while the server ran: until it is ready again, the other arm
+    /// answers for it.
+    pub(crate) is_lost: bool,
 }
 
 impl<'a, T> RouteMatch<'a, T> {
@@ -109,7 +115,7 @@ impl<T> Default for RoutingTable<T> {
 
 impl<T> VersionRow<T> {
     fn is_loading(&self) -> bool {
-        self.handle.is_none() && self.state == VersionState::Loading
+        self.handle.is_none() && self.state == VersionState::Loading && !self.is_lost
     }
 }
 
@@ -121,6 +127,21 @@ impl<T> ModelRow<T> {
         }
         let ready = self.versions.iter().rev();
         ready.filter_map(|row| row.handle.as_ref()).next()
+    }
+
+    /// Returns the default version, or another arm of the split while it is not available.
+    pub(crate) fn answering(&self) -> Option<&T> {
+        self.latest().or_else(|| {
+            let default = self.version(self.rules.fixed_default()?.as_str());
+            let is_awaited = default.is_some_and(VersionRow::is_loading);
+            self.ready_arm().filter(|_| !is_awaited)
+        })
+    }
+
+    /// Returns the first arm of the split that is ready.
+    fn ready_arm(&self) -> Option<&T> {
+        let mut arms = self.rules.split.iter().flat_map(|on| &on.split().arms);
+        arms.find_map(|arm| self.version(&arm.version)?.handle.as_ref())
     }
 
     /// Returns the row of a version or a label.
@@ -206,21 +227,29 @@ impl<T> RoutingTable<T> {
             let handle = find_named(name, model, &target.version)?;
             return Ok(RouteMatch::without_arm(handle));
         };
-        let found = match split.assign(attributes, draw)? {
+        let mirror = model.rules.mirror.as_ref();
+        let latest = || find_named(name, model, &VersionSelector::Latest);
+        match split.assign(attributes, draw)? {
             ArmAssignment::Assigned {
                 arm,
                 active_arm,
                 unit,
                 propensity,
-            } => find_arm(name, model, arm)?.map(|handle| RouteMatch {
-                handle,
-                arm: Some(&active_arm.name),
-                propensity,
-                counted_arm: Some(active_arm),
-                unit,
-                mirror: model.rules.mirror.as_ref(),
-            }),
-            ArmAssignment::Forced(arm, active_arm) => Some(RouteMatch {
+            } => {
+                let found = find_arm(name, model, arm)?;
+                Ok(RouteMatch {
+                    handle: found.map_or_else(latest, Ok)?,
+                    arm: Some(&active_arm.name),
+                    propensity,
+                    // Whichever version answers, or a missing version would bias the comparison. A
+                    // bandit learns about versions, not about assignments.
+                    counted_arm: Some(active_arm)
+                        .filter(|_| found.is_some() || propensity.is_none()),
+                    unit,
+                    mirror: mirror.filter(|_| found.is_some()),
+                })
+            }
+            ArmAssignment::Forced(arm, active_arm) => Ok(RouteMatch {
                 handle: find_version(name, model, &arm.version)?,
                 arm: Some(&active_arm.name),
                 propensity: None,
@@ -228,13 +257,9 @@ impl<T> RoutingTable<T> {
                 unit: None,
                 mirror: None,
             }),
-            ArmAssignment::Excluded => None,
-        };
-        match found {
-            Some(found) => Ok(found),
-            None => Ok(RouteMatch {
-                mirror: model.rules.mirror.as_ref(),
-                ..RouteMatch::without_arm(find_named(name, model, &VersionSelector::Latest)?)
+            ArmAssignment::Excluded => Ok(RouteMatch {
+                mirror,
+                ..RouteMatch::without_arm(latest()?)
             }),
         }
     }
@@ -301,10 +326,13 @@ fn find_named<'a, T>(
     model: &'a ModelRow<T>,
     version: &VersionSelector,
 ) -> Result<&'a T> {
-    match (version, model.rules.fixed_default()) {
-        (VersionSelector::Named(version), _) => find_version(name, model, version),
-        (VersionSelector::Latest, Some(fixed)) => find_version(name, model, fixed.as_str()),
-        (VersionSelector::Latest, None) => model.latest().ok_or_else(|| no_version(name, model)),
+    if let VersionSelector::Named(version) = version {
+        return find_version(name, model, version);
+    }
+    match (model.answering(), model.rules.fixed_default()) {
+        (Some(handle), _) => Ok(handle),
+        (None, Some(fixed)) => find_version(name, model, fixed.as_str()),
+        (None, None) => Err(no_version(name, model)),
     }
 }
 

@@ -16,14 +16,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use contract::{BoxFuture, Error, ModelName, Result, Routing, Version, VersionState};
 use rollout::config::RolloutConfig;
-use rollout::driver::{Clock, ReadyVersion, Restored, RolloutTraffic, TrafficControl};
+use rollout::driver::{Clock, FailedLoads, ReadyVersion, Restored, RolloutTraffic, TrafficControl};
+use rollout::state::Availability;
 use rollout::timestamp::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::controller::{Command, RolloutResult};
 use crate::control::snapshot::{ServedVersion, Snapshot};
 use crate::control::state::RolloutRouting;
-use crate::route::{ActiveSplit, VersionRow};
+use crate::route::ActiveSplit;
 
 use traffic::SplitTraffic;
 
@@ -140,13 +141,39 @@ impl TrafficControl for RepositoryTrafficControl {
         })
     }
 
-    fn has_version(&self, model: &ModelName, version: &Version) -> bool {
+    fn availability(&self, model: &ModelName, version: &Version) -> Availability {
         let snapshot = self.repository.published.load();
-        let row = snapshot.table.models.get(model);
-        let is_it = |row: &VersionRow<Arc<ServedVersion>>| {
-            row.version == *version && row.state != VersionState::Unloading
-        };
-        row.is_some_and(|row| row.versions.iter().any(is_it))
+        let rows = snapshot.table.models.get(model).map(|row| &row.versions);
+        let mut rows = rows.into_iter().flatten();
+        let row = rows.find(|row| row.version == *version);
+        match row.map(|row| (row.state, &row.handle)) {
+            Some((_, Some(_))) => Availability::Ready,
+            Some((VersionState::Ready | VersionState::Loading, None)) => Availability::Loading,
+            Some((VersionState::Unavailable, None)) => Availability::Failed,
+            Some((VersionState::Unloading, None)) | None => Availability::Missing,
+        }
+    }
+
+    fn failed_loads(&self, model: &ModelName, version: &Version) -> Option<FailedLoads> {
+        let snapshot = self.repository.published.load();
+        let rows = &snapshot.table.models.get(model)?.versions;
+        let row = rows.iter().find(|row| row.version == *version)?;
+        let (n, last) = row.failed_loads.clone()?;
+        Some(FailedLoads { n, last })
+    }
+
+    fn versions(&self, model: &ModelName) -> Vec<Version> {
+        let snapshot = self.repository.published.load();
+        let rows = snapshot.table.models.get(model).map(|row| &row.versions);
+        let there = rows
+            .into_iter()
+            .flatten()
+            .filter(|row| row.state != VersionState::Unloading);
+        there.map(|row| row.version.clone()).collect()
+    }
+
+    fn rescan(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.repository.request(|done| Command::Scan { done }))
     }
 
     fn routing(&self, model: &ModelName) -> Result<Routing> {

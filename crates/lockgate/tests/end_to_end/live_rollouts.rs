@@ -311,3 +311,58 @@ fn a_rollout_resumes_its_step_after_a_kill() {
     assert_eq!(serving_version(&server), "1");
     refuses_to_promote(&server);
 }
+
+/// Plays a rollout under load in whose step something happens to a version of digits, and returns
+/// the status in the given state.
+fn status_after(change: impl FnOnce(&Path), state: &str) -> Value {
+    let candidate = examples().join("models/digits/2/model.onnx");
+    let repository = repository(1, &candidate);
+    let flags = ["--model-control", "true", "--poll-interval-ms", "100"];
+    let server = Lockgate::serve(repository.path(), &flags);
+    pin(&server, "1");
+    let load = Load::start(&server);
+    let keys = SHADOWED.replace("stable: 2", "stable: 1");
+    start(&server, &keys.replace("min_time: 1s", "min_time: 10m"));
+    let wait = |state| {
+        let wait = ["wait", "trial", "--for", state, "--timeout", "5m"];
+        expect_exit(&server, &wait, 0);
+    };
+    wait("step");
+    change(&repository.path().join("digits"));
+    wait(state);
+    let status = get(&server.address, "/api/rollouts/trial").json();
+    let mut connection = Connection::open(&server.address).unwrap();
+    for row in rows() {
+        let reply = connection.post_json("/models/digits/predict", &row);
+        assert_eq!(reply.unwrap().status, 200, "after the change");
+    }
+    assert_eq!(load.end(), 0, "no caller saw an error");
+    status
+}
+
+#[test]
+fn a_deleted_stable_holds_the_rollout_without_a_failed_request() {
+    let delete = |digits: &Path| fs::remove_dir_all(digits.join("1")).unwrap();
+    let status = status_after(delete, "held");
+    assert_eq!(status["reason"], "stable_missing");
+}
+
+#[test]
+fn a_deleted_candidate_is_rolled_back_without_a_failed_request() {
+    let delete = |digits: &Path| fs::remove_dir_all(digits.join("3")).unwrap();
+    let status = status_after(delete, "rolled_back");
+    let reason = status["reason"].as_str().unwrap();
+    assert!(reason.contains("files of the candidate"), "{status}");
+}
+
+#[test]
+fn a_candidate_that_is_replaced_by_a_broken_file_is_rolled_back_without_a_failed_request() {
+    let replace = |digits: &Path| {
+        let broken = digits.join("3/.broken");
+        fs::write(&broken, b"this is no model").unwrap();
+        fs::rename(broken, digits.join("3/model.onnx")).unwrap();
+    };
+    let status = status_after(replace, "rolled_back");
+    let reason = status["reason"].as_str().unwrap();
+    assert!(reason.contains("model.onnx"), "{status}");
+}

@@ -23,7 +23,7 @@ use super::snapshot::RolloutHandle;
 use super::task::Clock;
 use super::traffic_control::RolloutTraffic;
 use crate::config::RolloutConfig;
-use crate::state::Traffic;
+use crate::state::{Availability, Traffic};
 
 /// Time between two attempts to load the candidate: its files may not have arrived yet.
 const RETRY: Duration = Duration::from_secs(10);
@@ -149,12 +149,9 @@ impl FollowedRollout {
         };
         let (winner, loser) = (winner.clone(), loser.clone());
         let model = self.config.model.clone();
-        if !self.controls_traffic
-            && !self
-                .dependencies
-                .traffic_control
-                .has_version(&model, &winner)
-        {
+        let traffic_control = &self.dependencies.traffic_control;
+        let is_there = traffic_control.availability(&model, &winner) != Availability::Missing;
+        if !self.controls_traffic && !is_there {
             return Err(Error::invalid(format!(
                 "winner `{winner}` of model `{model}` is not in the repository of this server"
             )));

@@ -5,11 +5,12 @@
 
 mod follow;
 mod restored;
+mod start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::rollout::{AssignedArm, Assignment, LeaderRollout, Status};
+use api::rollout::{AssignedArm, Assignment, LeaderRollout};
 use arc_swap::ArcSwap;
 use contract::{Code, Error, ModelName, OperatorAction, RawJson, Result, RolloutWatch};
 use tokio::sync::{Mutex, oneshot};
@@ -18,12 +19,11 @@ use super::Dependencies;
 use super::documents::{array, document};
 use super::epoch_units::EpochUnits;
 use super::notification_sender::NotificationSender;
-use super::notifications;
 use super::record::Record;
 use super::snapshot::{RolloutHandle, RolloutSnapshot, TaskChannels};
 use super::task::{Clock, InitialState, RolloutTask};
 use super::traffic_control::RolloutTraffic;
-use crate::config::{GateKind, RolloutConfig};
+use crate::config::RolloutConfig;
 use crate::state::{Action, Rollout};
 
 pub use restored::Restored;
@@ -96,111 +96,6 @@ impl Registry {
                     tracing::error!(rollout = id, %error, diagnostic, "failed to finish rollout");
                 }
             })),
-        }
-        Ok(())
-    }
-
-    /// Starts a rollout; returns its status.
-    ///
-    /// # Errors
-    /// As `Rollouts::start` lists them.
-    pub async fn start(&self, file: &str, actor: &str) -> Result<RawJson> {
-        self.check_is_leader()?;
-        let config =
-            RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
-        let _only_one = self.starting.lock().await;
-        self.check(&config)?;
-        let warnings = self.warnings(&config);
-        let now = Clock::start().now();
-        let (rollout, actions) = Rollout::start(config, now);
-        let record = Record::new(file, actor, now, rollout.progress().clone());
-        let traffic = self.traffic(&rollout)?;
-        let id = rollout.config().id.clone();
-        let records = &self.dependencies.records;
-        records
-            .persist(&id, &record, Vec::new(), None, None)
-            .await?;
-        let config = rollout.config();
-        traffic.apply().await?;
-        tracing::info!(rollout = id, model = %config.model, actor, "started rollout");
-        let status = self.run(rollout, record, EpochUnits::default(), actions, traffic)?;
-        with_warnings(status, warnings)
-    }
-
-    /// Returns what an operator should know of a rollout that is about to start.
-    fn warnings(&self, config: &RolloutConfig) -> Vec<String> {
-        let traffic_control = &self.dependencies.traffic_control;
-        let RolloutConfig {
-            model,
-            stable,
-            candidate,
-            ..
-        } = config;
-        match traffic_control.default_version(model) {
-            Some(answering) if answering == *candidate => vec![format!(
-                "candidate `{candidate}` of model `{model}` answered all requests until now; version \
-                 `{stable}` answers them from now on. With `new_versions: wait` in `model.yaml` new \
-                 versions wait for their rollout"
-            )],
-            Some(answering) if answering != *stable => vec![format!(
-                "version `{answering}` of model `{model}` answered all requests until now; version \
-                 `{stable}`, which is `stable` in the rollout, answers them from now on"
-            )],
-            Some(_) | None => Vec::new(),
-        }
-    }
-
-    fn check(&self, config: &RolloutConfig) -> Result<()> {
-        let handles = self.handles.load();
-        if handles.contains_key(&config.id) {
-            let message = format!(
-                "`rollout.id`: `{}` was used before; choose another",
-                config.id
-            );
-            return Err(Error::new(Code::Conflict, message));
-        }
-        let mut running = handles
-            .iter()
-            .filter(|(_, handle)| !handle.snapshot().is_final());
-        if let Some((id, _)) = running.find(|(_, handle)| handle.model == config.model) {
-            return Err(conflict(&config.model, id));
-        }
-        if self
-            .dependencies
-            .traffic_control
-            .routing(&config.model)?
-            .split
-            .is_some()
-        {
-            return Err(Error::new(
-                Code::Conflict,
-                format!(
-                    "model `{}` has a traffic split; remove it first",
-                    config.model
-                ),
-            ));
-        }
-        if self
-            .dependencies
-            .traffic_control
-            .ready_version(&config.model, &config.stable)
-            .is_none()
-        {
-            return Err(Error::invalid(format!(
-                "`rollout.stable`: version `{}` of model `{}` is not ready; load it first",
-                config.stable, config.model
-            )));
-        }
-        for (index, gate) in config.gates.iter().enumerate() {
-            if let GateKind::Webhook { url, .. } = &gate.kind {
-                let checked = self.dependencies.webhooks.check(url);
-                checked.map_err(|e| e.in_context(format!("`rollout.gates[{index}].url`")))?;
-            }
-        }
-        for (index, notify) in config.on_rollback.notify.iter().enumerate() {
-            let checked = notifications::check(notify, &*self.dependencies.webhooks);
-            let key = || format!("`rollout.on_rollback.notify[{index}]`");
-            checked.map_err(|e| e.in_context(key()))?;
         }
         Ok(())
     }
@@ -366,19 +261,6 @@ impl Registry {
             bucket: assigner.bucket_of(unit).into(),
         })
     }
-}
-
-/// Adds warnings to the status of a rollout.
-fn with_warnings(status: RawJson, warnings: Vec<String>) -> Result<RawJson> {
-    if warnings.is_empty() {
-        return Ok(status);
-    }
-    for warning in &warnings {
-        tracing::warn!(warning, "started rollout with a warning");
-    }
-    let parsed = serde_json::from_str::<Status>(status.as_str());
-    let parsed = parsed.map_err(|error| Error::internal(format!("rollout status: {error}")))?;
-    document(&Status { warnings, ..parsed })
 }
 
 /// Builds the error for changes to a model that a rollout controls.

@@ -7,6 +7,7 @@
 
 mod actions;
 mod sample;
+mod versions;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,7 +24,7 @@ use super::error_runs::ErrorRuns;
 use super::notifications::Notifications;
 use super::record::Record;
 use super::snapshot::{ActionRequest, Published, RolloutSnapshot, TaskChannels, winner};
-use super::traffic_control::{ReadyVersion, RolloutTraffic};
+use super::traffic_control::RolloutTraffic;
 use crate::state::{Action, Event, Refusal, Rollout};
 use crate::timestamp::Timestamp;
 
@@ -86,6 +87,8 @@ pub(super) struct RolloutTask {
     assignment_epoch: u64,
     /// Version that stays loaded after the end, and for how long.
     warm: Option<(Version, Duration)>,
+    /// Failed loads of the candidate that were handled.
+    n_failed_loads: u64,
     is_finished: bool,
 }
 
@@ -120,7 +123,7 @@ impl RolloutTask {
         let clock = Clock::start();
         let assignment_epoch = start.rollout.config().assignment_epoch(clock.now());
         let (events, arriving) = mpsc::channel(MAX_EVENTS);
-        let task = Self {
+        let mut task = Self {
             dependencies,
             baseline_alarm: BaselineAlarm::new(clock.now()),
             clock,
@@ -138,8 +141,10 @@ impl RolloutTask {
             counted_units: start.counted_units,
             assignment_epoch,
             warm: None,
+            n_failed_loads: 0,
             is_finished: false,
         };
+        task.n_failed_loads = task.failed_loads().map_or(0, |failed| failed.n);
         let inbox = Inbox {
             action_requests: start.channels.action_requests,
             events: arriving,
@@ -211,24 +216,6 @@ impl RolloutTask {
             let actions = self.rollout.handle(changed, self.clock.now());
             self.apply_actions(actions).await;
         }
-    }
-
-    /// Returns the memory of the candidate as a multiple of that of stable, where both were
-    /// measured.
-    fn memory_ratio(&self) -> Option<f64> {
-        let config = self.rollout.config();
-        let memory = |version| Some(self.ready_version(version)?.memory_bytes? as f64);
-        let (stable, candidate) = (memory(&config.stable)?, memory(&config.candidate)?);
-        (stable > 0.0).then(|| candidate / stable)
-    }
-
-    /// Returns an event when the files of the candidate were replaced.
-    fn changed_candidate(&mut self) -> Option<Event> {
-        let ready = self.ready_version(&self.rollout.config().candidate)?;
-        let before = self.record.fingerprint.replace(ready.fingerprint.clone());
-        before
-            .is_some_and(|before| before != ready.fingerprint)
-            .then_some(Event::CandidateChanged)
     }
 
     /// Returns control to operators once the rollout has ended; repeated until that is persisted.
@@ -304,14 +291,6 @@ impl RolloutTask {
 
     fn id(&self) -> &str {
         &self.rollout.config().id
-    }
-
-    /// Returns a version of the model, when it is ready.
-    fn ready_version(&self, version: &Version) -> Option<ReadyVersion> {
-        let model = &self.rollout.config().model;
-        self.dependencies
-            .traffic_control
-            .ready_version(model, version)
     }
 }
 

@@ -13,7 +13,7 @@ use super::counter_deltas::Totals;
 use super::observations::{Arms, Observations};
 use super::pair_totals::PairTotals;
 use crate::config::{RolloutConfig, Warmup};
-use crate::state::Traffic;
+use crate::state::{Availability, Traffic};
 use crate::timestamp::Timestamp;
 
 /// Versions and routing of a server. The registry and the rollout tasks call it.
@@ -21,8 +21,20 @@ pub trait TrafficControl: fmt::Debug + Send + Sync {
     /// Returns a version, when it is ready.
     fn ready_version(&self, model: &ModelName, version: &Version) -> Option<ReadyVersion>;
 
-    /// Returns whether the model has a version, ready or not.
-    fn has_version(&self, model: &ModelName, version: &Version) -> bool;
+    /// Returns the availability of a version.
+    fn availability(&self, model: &ModelName, version: &Version) -> Availability;
+
+    /// Returns the failed loads of a version; `None` when the last one succeeded.
+    fn failed_loads(&self, model: &ModelName, version: &Version) -> Option<FailedLoads>;
+
+    /// Returns the versions that a model has, ready or not.
+    fn versions(&self, model: &ModelName) -> Vec<Version>;
+
+    /// Looks for new versions now instead of soon.
+    ///
+    /// # Errors
+    /// `unavailable` when the repository does not answer.
+    fn rescan(&self) -> BoxFuture<'_, Result<()>>;
 
     /// Returns the current routing of a model.
     ///
@@ -113,6 +125,15 @@ pub trait RolloutTraffic: fmt::Debug + Send + Sync {
     /// # Errors
     /// `model_not_found`, or `conflict` when another rollout controls the model.
     fn apply(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// The failed loads of a version, also those of new files while the old ones are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedLoads {
+    /// The number since the version was found.
+    pub n: u64,
+    /// The error of the last one.
+    pub last: String,
 }
 
 /// A version that is ready.

@@ -52,6 +52,8 @@ pub struct Traffic {
 pub enum Alert {
     /// The candidate must be rolled back, but stable is not ready to take the traffic.
     StableNotReady,
+    /// Stable is gone, so the candidate answers its requests, and the rollout is held.
+    StableMissing,
 }
 
 /// An arm of a rollout.

@@ -16,6 +16,13 @@ pub enum Event {
     CandidateReady,
     /// The candidate cannot be loaded or is incompatible, with the reason.
     CandidateFailed(String),
+    /// Files of the candidate failed to load; earlier ones may still be served.
+    LoadFailed {
+        /// The number of failed loads since the last event.
+        n: u64,
+        /// The error of the last one.
+        error: String,
+    },
     /// The candidate cannot be loaded because it is not in the repository.
     CandidateMissing,
     /// The artifact of the candidate was replaced.
@@ -58,8 +65,8 @@ pub struct Tick {
     pub is_stable_unhealthy: bool,
     /// True when the drift detector of the inputs or outputs fires.
     pub has_drifted: bool,
-    /// True when stable is loaded and can take all traffic at once.
-    pub is_stable_ready: bool,
+    /// The availability of stable; it can take all traffic at once while it is ready.
+    pub stable: Availability,
     /// The availability of the candidate.
     pub candidate: Availability,
 }
@@ -71,7 +78,9 @@ pub enum Availability {
     #[default]
     Ready,
     /// It is in the repository, and does not answer yet.
-    NotReady,
+    Loading,
+    /// It is in the repository, and cannot be loaded.
+    Failed,
     /// It is not in the repository.
     Missing,
 }

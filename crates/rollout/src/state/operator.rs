@@ -10,8 +10,8 @@ use super::actions::Action;
 use super::phase::{HoldReason, Phase, Reason, Stage};
 use crate::timestamp::Timestamp;
 
-/// Advice while the candidate is missing.
-const MISSING_ADVICE: &str = "the files of the candidate are missing; put them back or roll back";
+/// Advice while stable is missing.
+const MISSING_ADVICE: &str = "the files of stable are missing; put them back, or promote";
 
 /// The reason why an operator action was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,16 +99,12 @@ impl Rollout {
                 self.transition_to(Phase::Running(stage), reason, &action.actor, now, actions);
             }
             Phase::Held {
-                reason: HoldReason::Unknown | HoldReason::Shadow,
+                reason: HoldReason::Unknown | HoldReason::Shadow | HoldReason::StableMissing,
                 ..
             } => {
                 self.open_all_gates(stage);
                 self.advance_as(&action.actor, stage, reason, now, actions);
             }
-            Phase::Held {
-                reason: HoldReason::CandidateMissing,
-                ..
-            } => return Err(self.illegal(MISSING_ADVICE)),
             Phase::Held { .. } => return Err(self.illegal("resume it first")),
             Phase::Running(_) => {
                 if self.closed_gates(stage).next().is_none() {
@@ -140,7 +136,7 @@ impl Rollout {
             HoldReason::Gate => {
                 return Err(self.illegal("it waits for a gate; promote or roll back"));
             }
-            HoldReason::CandidateMissing => return Err(self.illegal(MISSING_ADVICE)),
+            HoldReason::StableMissing => return Err(self.illegal(MISSING_ADVICE)),
             HoldReason::Srm => {
                 self.progress.begin_epoch(&self.config);
             }

@@ -115,8 +115,10 @@ contract::named_enum! {
         Shadow = "shadow",
         /// Another metric that can only hold.
         Metric = "metric",
-        /// The files of the candidate are missing, so stable has all traffic.
-        CandidateMissing = "candidate_missing",
+        /// Stable is gone, so the candidate answers its requests. A record of an earlier version that
+        /// waits for its candidate is decided at once: it goes on, or back to stable.
+        #[serde(alias = "candidate_missing")]
+        StableMissing = "stable_missing",
         /// An operator held the rollout.
         Operator = "operator",
     }
@@ -144,6 +146,8 @@ pub enum Reason {
     Loaded,
     /// The candidate cannot be loaded, or is incompatible with stable.
     LoadFailed(String),
+    /// The candidate is not in the repository.
+    CandidateMissing,
     /// The warm-up is done.
     WarmedUp,
     /// The warm-up failed.
@@ -181,6 +185,7 @@ impl Reason {
         match self {
             Self::Loaded => "loaded",
             Self::LoadFailed(_) => "load_failed",
+            Self::CandidateMissing => "candidate_missing",
             Self::WarmedUp => "warmed_up",
             Self::WarmupFailed(_) => "warmup_failed",
             Self::CandidateChanged => "candidate_changed",
@@ -203,6 +208,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Loaded => f.write_str("the candidate is loaded"),
             Self::LoadFailed(why) => write!(f, "the candidate cannot be used: {why}"),
+            Self::CandidateMissing => f.write_str("the files of the candidate are missing"),
             Self::WarmedUp => f.write_str("the warm-up succeeded"),
             Self::WarmupFailed(why) => write!(f, "the warm-up failed: {why}"),
             Self::CandidateChanged => f.write_str("the files of the candidate changed"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::events::{GuardReadings, Tick};
+use super::events::{Availability, GuardReadings, Tick};
 use super::phase::{Phase, Reason, Stage};
 use crate::config::RolloutConfig;
 use crate::evidence::{Evidence, Soak};
@@ -103,16 +103,21 @@ impl Progress {
 
     /// Adds the counts of a tick.
     pub(super) fn add_tick(&mut self, config: &RolloutConfig, tick: &Tick, now: Timestamp) {
-        self.is_stable_ready = tick.is_stable_ready;
+        self.is_stable_ready = tick.stable == Availability::Ready;
         self.guards.add(&tick.guards);
-        match (self.phase.stage(), &mut self.soak) {
-            // Counts of the candidate before the first stage, or late ones of another artifact, are
-            // ignored.
-            (None, _) => {
+        let stage = self.phase.stage();
+        match (
+            stage.filter(|&stage| tick.is_comparable(stage)),
+            &mut self.soak,
+        ) {
+            // Counts of the candidate before the first stage, late ones of another artifact, and
+            // those of a version that answered for both arms are ignored.
+            (None, _) if stage.is_none() => {
                 for block in &tick.blocks {
                     self.evidence.add_baseline(block);
                 }
             }
+            (None, _) => {}
             (Some(Stage::Soak), Some(soak)) => soak.add(&tick.blocks, now),
             (Some(Stage::Shadow | Stage::Step(_) | Stage::Promoting | Stage::Soak), _) => {
                 self.n_candidate_requests += tick.n_candidate_requests;

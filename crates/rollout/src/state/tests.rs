@@ -135,7 +135,6 @@ impl Scenario {
             }],
             n_candidate_requests: n_candidate,
             n_pairs: part(shadow),
-            is_stable_ready: true,
             ..Tick::default()
         }
     }
@@ -535,8 +534,12 @@ fn another_artefact_restarts_the_rollout() {
 fn a_rollback_waits_for_a_stable_version_that_is_ready() {
     let mut scenario = Scenario::warm(QUICK);
     scenario.until(HEALTHY, is_step(1));
+    scenario.step(HEALTHY, |tick| {
+        tick.stable = Availability::Loading;
+        tick.guards.consecutive_errors = 1000;
+    });
     for _ in 0..30 {
-        scenario.step(BROKEN, |tick| tick.is_stable_ready = false);
+        scenario.step(BROKEN, |tick| tick.stable = Availability::Loading);
     }
     let alerts = scenario
         .actions
@@ -550,7 +553,8 @@ fn a_rollback_waits_for_a_stable_version_that_is_ready() {
     );
     scenario.step(SILENT, |_| {});
     assert_eq!(scenario.phase(), Phase::RolledBack);
-    assert!(matches!(scenario.last_reason(), Some(Reason::Worse(_))));
+    let guard = Reason::Guard(GuardKind::ConsecutiveErrors);
+    assert_eq!(scenario.last_reason(), Some(guard));
 }
 
 #[test]

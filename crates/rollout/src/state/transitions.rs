@@ -15,10 +15,6 @@ impl Rollout {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         let (weight, is_shadowing) = match self.progress.phase {
-            Phase::Held {
-                reason: HoldReason::CandidateMissing,
-                ..
-            } => (0.0, false),
             Phase::Running(stage) | Phase::Held { stage, .. } => match stage {
                 Stage::Shadow => (0.0, true),
                 Stage::Step(step) => (self.config.weight_of_step(step), false),
@@ -94,6 +90,22 @@ impl Rollout {
                 self.roll_back(Phase::RolledBack, reason, SYSTEM_ACTOR, now, actions);
             }
             Phase::Completed | Phase::RolledBack | Phase::Aborted | Phase::Failed => {}
+        }
+    }
+
+    /// Counts failed loads of the candidate, whose guard knows the error.
+    pub(super) fn load_failed(
+        &mut self,
+        n: u64,
+        error: String,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let count = &mut self.progress.guards.load_failure;
+        *count += n;
+        let limit = self.config.guards.load_failure;
+        if limit.is_some_and(|limit| *count >= limit) {
+            self.candidate_failed(Reason::LoadFailed(error), now, actions);
         }
     }
 
@@ -192,6 +204,9 @@ impl Rollout {
         };
         let held = Phase::Held { reason, stage };
         self.transition_to(held, Reason::Held(reason), SYSTEM_ACTOR, now, actions);
+        if reason == HoldReason::StableMissing {
+            actions.push(Action::Alert(Alert::StableMissing));
+        }
     }
 
     /// Returns from held to the stage. The clock of the verdict starts again, except after a gate,

@@ -194,6 +194,11 @@ impl RepositoryController {
                 self.scan(None).await.unwrap_or_default();
                 self.rescans.push(done);
             }
+            Event::Command(Command::Scan { done }) => {
+                let result = self.scan(None).await;
+                self.publish();
+                reply(done, result);
+            }
             Event::Command(Command::Load { model, done }) => self.load(model, done).await,
             Event::Command(Command::Unload { model, done }) => {
                 let result = self.state.request_unload(&model);

@@ -39,6 +39,8 @@ pub(crate) struct VersionProgress {
     pub(crate) loading: Option<VersionArtifact>,
     /// The artifact that failed to load last, with the error.
     pub(crate) failed: Option<(VersionArtifact, Error)>,
+    /// The number of loads that failed.
+    pub(crate) n_failed_loads: u64,
     /// The artifact that was seen last, and since when.
     pub(crate) seen: Option<(VersionArtifact, Instant)>,
 }

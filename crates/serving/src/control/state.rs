@@ -7,21 +7,22 @@ mod default;
 mod rollout_routing;
 mod roots;
 mod routing;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use contract::{Code, Error, ModelName, NewVersions, Result, Version, VersionState};
+use contract::{Code, Error, ModelName, NewVersions, Result, Version};
 
 use super::desired::DesiredState;
 use super::plan::{Action, ModelProgress, Plan, Timing, VersionProgress, plan};
 use super::root_problems::RootProblems;
-use super::snapshot::{Draining, ReleaseSignal, ServedVersion, Snapshot};
+use super::snapshot::{Draining, ReleaseSignal, ServedVersion};
 use crate::catalog::artifact::VersionArtifact;
 use crate::catalog::layout::FoundModel;
 use crate::loaded_version::LoadedVersion;
-use crate::route::{ActiveSplit, ModelRow, RoutingTable, VersionRow};
+use crate::route::ActiveSplit;
 
 pub(crate) use rollout_routing::RolloutRouting;
 
@@ -73,6 +74,8 @@ struct Model {
     default: Option<Version>,
     /// Versions that stay loaded for a while after a rollout.
     warm: BTreeSet<Version>,
+    /// Versions that a rollout needs, and whose files went after they had been served.
+    lost: BTreeSet<Version>,
 }
 
 /// State of all models.
@@ -124,6 +127,9 @@ impl RepositoryState {
                 Action::Retire(version) => {
                     model.progress.versions.remove(&version);
                     let serving = model.serving.remove(&version);
+                    if serving.is_some() && model.needed_by_rollouts().contains(&version) {
+                        model.lost.insert(version.clone());
+                    }
                     retired.extend(serving.map(|serving| (version, serving)));
                 }
             }
@@ -194,12 +200,14 @@ impl RepositoryState {
             Ok(loaded) => loaded,
             Err(error) => {
                 record.failed = Some((job.artifact, error));
+                record.n_failed_loads += 1;
                 return None;
             }
         };
         record.failed = None;
         record.serving = Some(job.artifact);
         let model = self.models.get_mut(&job.model)?;
+        model.lost.remove(&job.version);
         let serving = Serving { served, released };
         let old = model.serving.insert(job.version.clone(), serving)?;
         Some(self.retire(&job.model, job.version, old))
@@ -287,98 +295,11 @@ impl RepositoryState {
                 .in_context(format!("{name} version {version}"))),
         })
     }
-
-    /// Builds the snapshot for readers.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let mut models = BTreeMap::new();
-        for (name, model) in &self.models {
-            let row = self.row(name, model);
-            if model.found.is_some() || !row.versions.is_empty() {
-                models.insert(name.clone(), row);
-            }
-        }
-        Snapshot {
-            table: RoutingTable { models },
-            draining: self.draining.values().cloned().collect(),
-            roots: self.roots.clone(),
-        }
-    }
-
-    fn row(&self, name: &ModelName, model: &Model) -> ModelRow<Arc<ServedVersion>> {
-        let mut versions = BTreeMap::new();
-        for (version, reason) in &model.plan.idle {
-            versions.insert(version, (VersionState::Unavailable, reason.clone()));
-        }
-        for draining in self
-            .draining
-            .values()
-            .filter(|draining| draining.model == *name)
-        {
-            let reason = "it answers the requests that it accepted".to_owned();
-            versions.insert(&draining.version, (VersionState::Unloading, reason));
-        }
-        for (version, record) in &model.progress.versions {
-            let (state, reason) = version_state(record);
-            let waits = || model.waiting_reason(version);
-            let reason = Some(reason).filter(|reason| !reason.is_empty());
-            versions.insert(version, (state, reason.or_else(waits).unwrap_or_default()));
-        }
-        ModelRow {
-            reason: problem(model),
-            is_required: model.is_required,
-            rules: model.rules(),
-            versions: versions
-                .into_iter()
-                .map(|(version, (state, reason))| VersionRow {
-                    version: version.clone(),
-                    state,
-                    reason,
-                    handle: model
-                        .serving
-                        .get(version)
-                        .map(|serving| Arc::clone(&serving.served)),
-                })
-                .collect(),
-        }
-    }
 }
 
 fn is_loading(model: &Model) -> bool {
     let mut records = model.progress.versions.values();
     records.any(|record| record.loading.is_some())
-}
-
-/// Describes the problem of the settings or, while other versions serve, of failed versions.
-fn problem(model: &Model) -> String {
-    if !model.plan.reason.is_empty() || model.serving.is_empty() {
-        return model.plan.reason.clone();
-    }
-    let versions = model.progress.versions.iter();
-    let failures: Vec<_> = versions
-        .filter_map(|(version, record)| {
-            let (_, error) = record.failed.as_ref()?;
-            Some(format!("version {version}: {}", error.message()))
-        })
-        .collect();
-    failures.join("; ")
-}
-
-/// Returns state and reason of a version that is meant to be served.
-fn version_state(record: &VersionProgress) -> (VersionState, String) {
-    let failure = record.failed.as_ref().map(|(_, error)| error.message());
-    match (&record.serving, &record.loading, failure) {
-        (Some(_), _, None) => (VersionState::Ready, String::new()),
-        (Some(_), _, Some(failure)) => (
-            VersionState::Ready,
-            format!("the files have changed and failed to load; the old version stays: {failure}"),
-        ),
-        (None, Some(_), _) => (VersionState::Loading, "it is being loaded".to_owned()),
-        (None, None, Some(failure)) => (VersionState::Unavailable, failure.to_owned()),
-        (None, None, None) => (
-            VersionState::Loading,
-            "its files have changed a moment ago; it is loaded once they stay the same".to_owned(),
-        ),
-    }
 }
 
 /// Returns the error of a load whose model or version was unloaded before it ended.

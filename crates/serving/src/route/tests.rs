@@ -22,6 +22,8 @@ fn row(text: &str) -> VersionRow<String> {
         state,
         reason: words.next().unwrap_or_default().to_owned(),
         handle: (state == VersionState::Ready).then(|| version.to_owned()),
+        failed_loads: None,
+        is_lost: false,
     }
 }
 
@@ -309,7 +311,7 @@ fn an_arm_that_is_loading_is_waited_for_and_one_that_failed_is_replaced() {
     let rows = ["1 loading copied", "2 unavailable broken", "3 ready"];
     let table = split_table(&rows, &[], halves("1", "2", Fallback::Random));
     assert_eq!(find_for(&table, "/", &unit("user_1")), "model_not_ready");
-    assert_eq!(find_for(&table, "/", &unit("user_42")), "3 -");
+    assert_eq!(find_for(&table, "/", &unit("user_42")), "3 treatment");
     assert_eq!(
         find_for(&table, "/", &forcing("treatment")),
         "version_not_found"
@@ -323,9 +325,58 @@ fn an_arm_that_is_loading_is_waited_for_and_one_that_failed_is_replaced() {
 fn an_arm_that_is_unloaded_is_replaced_while_it_still_answers_others() {
     let rows = ["1 unloading a request runs", "2 ready"];
     let table = split_table(&rows, &[], halves("1", "2", Fallback::Random));
-    assert_eq!(find_for(&table, "/", &unit("user_1")), "2 -");
+    assert_eq!(find_for(&table, "/", &unit("user_1")), "2 control");
     let model = table.models.values().next().unwrap();
     assert_eq!(model.loading_arms().count(), 0);
+}
+
+/// The rows of a model in whose rollout version 1 is stable, and the versions that answer the units
+/// of stable and of the candidate, and requests outside the split.
+#[test]
+fn without_one_version_of_a_rollout_the_other_answers_for_the_arm_of_the_request() {
+    let cases: [(&[&str], [&str; 3]); 5] = [
+        (&["1 ready", "2 ready"], ["1 stable", "2 candidate", "1"]),
+        (&["2 ready"], ["2 stable", "2 candidate", "2"]),
+        (
+            &["1 unavailable cut off", "2 ready"],
+            ["2 stable", "2 candidate", "2"],
+        ),
+        (&["1 ready"], ["1 stable", "1 candidate", "1"]),
+        (
+            &["1 loading copied", "2 ready"],
+            ["model_not_ready", "2 candidate", "model_not_ready retry"],
+        ),
+    ];
+    for (rows, expected) in cases {
+        let found = answers_in_rollout(rows, false);
+        let is_equal = found.iter().zip(expected).all(|(a, b)| a.starts_with(b));
+        assert!(is_equal, "{rows:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_version_of_a_rollout_that_comes_back_is_replaced_until_it_is_ready() {
+    let found = answers_in_rollout(&["1 loading copied", "2 ready"], true);
+    assert_eq!(found, ["2 stable", "2 candidate", "2"]);
+}
+
+fn answers_in_rollout(rows: &[&str], is_lost: bool) -> [String; 3] {
+    let mut split = halves("1", "2", Fallback::Random);
+    for (arm, name) in split.arms.iter_mut().zip(["stable", "candidate"]) {
+        name.clone_into(&mut arm.name);
+    }
+    let mut table = split_table(rows, &[], split);
+    for model in table.models.values_mut() {
+        model.rules.pinned = Some(Version::new("1").unwrap());
+        for row in &mut model.versions {
+            row.is_lost = is_lost && row.handle.is_none();
+        }
+    }
+    [
+        find_for(&table, "/", &unit("user_1")),
+        find_for(&table, "/", &unit("user_42")),
+        show(&table, "/"),
+    ]
 }
 
 #[test]

@@ -26,9 +26,9 @@ pub(crate) fn readiness<T>(
     }
     let mut reasons: Vec<_> = roots.reasons.iter().cloned().collect();
     for (name, model) in &table.models {
-        let problem = match model.latest() {
+        let problem = match model.answering() {
             None => Some(model.reasons()),
-            Some(latest) => stuck(latest),
+            Some(answering) => stuck(answering),
         };
         if let Some(problem) = problem.filter(|_| model.is_required) {
             reasons.push(format!("model `{name}`: {problem}"));
@@ -60,6 +60,8 @@ mod tests {
             state,
             reason: format!("it is {}", state.as_str()),
             handle: (state == VersionState::Ready).then_some(()),
+            failed_loads: None,
+            is_lost: false,
         });
         ModelRow {
             reason: reason.to_owned(),

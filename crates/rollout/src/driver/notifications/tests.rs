@@ -30,7 +30,6 @@ pub(in crate::driver) fn notifications(public_url: Option<&str>) -> Notification
             ..Block::default()
         }],
         n_candidate_requests: 50,
-        is_stable_ready: true,
         ..Tick::default()
     };
     let events = [

@@ -31,7 +31,6 @@ fn rollout() -> Rollout {
         }],
         n_candidate_requests: 50,
         n_pairs: 20,
-        is_stable_ready: true,
         ..Tick::default()
     };
     for event in [

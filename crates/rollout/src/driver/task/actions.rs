@@ -15,7 +15,7 @@ use crate::driver::notification_sender::NotificationSender;
 use crate::driver::notifications::Notifications;
 use crate::driver::snapshot::transition_document;
 use crate::driver::traffic_control::TrafficControl;
-use crate::state::{Action, Alert, Arm, Event, Phase, Traffic, Transition};
+use crate::state::{Action, Alert, Arm, Availability, Event, Phase, Traffic, Transition};
 
 impl RolloutTask {
     /// Applies actions in order.
@@ -29,6 +29,10 @@ impl RolloutTask {
                 Action::Alert(Alert::StableNotReady) => tracing::error!(
                     rollout = self.id(),
                     "rollback delayed: stable version is not ready to take the traffic"
+                ),
+                Action::Alert(Alert::StableMissing) => tracing::error!(
+                    rollout = self.id(),
+                    "rollout held: stable version is missing and the candidate answers for it"
                 ),
                 Action::Release { arm, after } => {
                     let config = self.rollout.config();
@@ -218,10 +222,11 @@ async fn load(traffic_control: &dyn TrafficControl, config: &RolloutConfig) -> E
     let stable = traffic_control.ensure_loaded(config, &config.stable).await;
     let candidate = traffic_control.ensure_loaded(config, &config.candidate);
     if let Err(error) = candidate.await {
-        let is_there = traffic_control.has_version(&config.model, &config.candidate);
-        return match is_there {
-            true => Event::CandidateFailed(error.message().to_owned()),
-            false => Event::CandidateMissing,
+        return match traffic_control.availability(&config.model, &config.candidate) {
+            Availability::Missing => Event::CandidateMissing,
+            Availability::Ready | Availability::Loading | Availability::Failed => {
+                Event::CandidateFailed(error.message().to_owned())
+            }
         };
     }
     let info = |version| Some(traffic_control.ready_version(&config.model, version)?.info);

@@ -1,12 +1,11 @@
 //! Samples of the counters, and the ticks that the state machine gets.
 
 use super::RolloutTask;
-use crate::config::RolloutConfig;
 use crate::driver::blocks::{add_deltas, blocks};
 use crate::driver::counter_deltas::{Totals, thresholds};
 use crate::driver::observations::{Arms, Observations};
 use crate::driver::replicas::Replicas;
-use crate::state::{Availability, Event, GuardReadings, Tick};
+use crate::state::{Event, GuardReadings, Tick};
 use crate::timestamp::Timestamp;
 
 impl RolloutTask {
@@ -14,6 +13,9 @@ impl RolloutTask {
     pub(super) async fn sample_counters(&mut self) {
         if let Some(changed) = self.changed_candidate() {
             self.handle_event(changed).await;
+        }
+        if let Some(failed) = self.new_failed_loads() {
+            self.handle_event(failed).await;
         }
         let epoch = self.rollout.config().assignment_epoch(self.clock.now());
         if epoch != self.assignment_epoch {
@@ -63,22 +65,8 @@ impl RolloutTask {
             },
             is_stable_unhealthy: self.baseline_alarm.add(deltas.stable, now),
             has_drifted: false,
-            is_stable_ready: self.ready_version(&self.rollout.config().stable).is_some(),
-            candidate: self.availability_of_candidate(),
-        }
-    }
-
-    fn availability_of_candidate(&self) -> Availability {
-        let RolloutConfig {
-            model, candidate, ..
-        } = self.rollout.config();
-        let traffic_control = &self.dependencies.traffic_control;
-        if traffic_control.ready_version(model, candidate).is_some() {
-            Availability::Ready
-        } else if traffic_control.has_version(model, candidate) {
-            Availability::NotReady
-        } else {
-            Availability::Missing
+            stable: self.availability(&self.rollout.config().stable),
+            candidate: self.availability(&self.rollout.config().candidate),
         }
     }
 

@@ -37,10 +37,10 @@ fn a_rollback_in_the_soak_waits_for_stable_and_keeps_the_candidate() {
     scenario.until(HEALTHY, |phase| phase == Phase::Running(Stage::Soak));
     scenario.step(HEALTHY, |tick| {
         tick.guards.nan_output = 1;
-        tick.is_stable_ready = false;
+        tick.stable = Availability::Loading;
     });
     for _ in 0..600 {
-        scenario.step(HEALTHY, |tick| tick.is_stable_ready = false);
+        scenario.step(HEALTHY, |tick| tick.stable = Availability::Loading);
     }
     assert_eq!(
         scenario.phase(),
@@ -63,7 +63,7 @@ fn a_rollback_in_the_soak_waits_for_stable_and_keeps_the_candidate() {
 #[test]
 fn an_abort_waits_for_stable_under_the_name_of_its_author() {
     let mut scenario = Scenario::warm(QUICK);
-    scenario.step(HEALTHY, |tick| tick.is_stable_ready = false);
+    scenario.step(HEALTHY, |tick| tick.stable = Availability::Loading);
     scenario.apply_action(ActionKind::Abort).unwrap();
     assert!(matches!(
         scenario.apply_action(ActionKind::Promote),
@@ -78,7 +78,7 @@ fn an_abort_waits_for_stable_under_the_name_of_its_author() {
 #[test]
 fn another_artefact_waits_for_stable_too() {
     let mut scenario = Scenario::warm(QUICK);
-    scenario.step(HEALTHY, |tick| tick.is_stable_ready = false);
+    scenario.step(HEALTHY, |tick| tick.stable = Availability::Loading);
     scenario.send_event(Event::CandidateChanged);
     assert_eq!(scenario.phase(), Phase::Running(Stage::Step(0)));
     scenario.step(HEALTHY, |_| {});

@@ -85,7 +85,7 @@ fn apply(scenario: &mut Scenario, input: &Input) {
         }
         Input::Guard => scenario.step(SILENT, |tick| tick.guards.nan_output = 1),
         Input::StableUnhealthy => scenario.step(SILENT, |tick| tick.is_stable_unhealthy = true),
-        Input::StableGone => scenario.step(SILENT, |tick| tick.is_stable_ready = false),
+        Input::StableGone => scenario.step(SILENT, |tick| tick.stable = Availability::Missing),
         Input::CandidateGone => {
             scenario.step(SILENT, |tick| tick.candidate = Availability::Missing);
         }

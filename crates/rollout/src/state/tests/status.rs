@@ -173,7 +173,7 @@ fn a_rollback_that_waits_for_stable_is_not_called_not_worse() {
     let mut scenario = not_worse();
     assert_eq!(status(&scenario)["verdict"], "not_worse");
     scenario.step(HEALTHY, |tick| {
-        tick.is_stable_ready = false;
+        tick.stable = Availability::Loading;
         tick.guards.nan_output = 1000;
     });
     assert!(!scenario.phase().is_final());

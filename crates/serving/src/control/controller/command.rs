@@ -14,6 +14,11 @@ pub(crate) enum Command {
         /// The answer.
         done: oneshot::Sender<()>,
     },
+    /// Scan now; answered when the versions that were found are published.
+    Scan {
+        /// The answer.
+        done: oneshot::Sender<Result<()>>,
+    },
     /// Load a model; answered when it is ready or has failed.
     Load {
         /// The model.

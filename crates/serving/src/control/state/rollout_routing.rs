@@ -82,6 +82,7 @@ impl RepositoryState {
     pub(crate) fn end_rollout(&mut self, name: &ModelName, warm: Option<Version>) {
         if let Some(model) = self.models.get_mut(name) {
             model.rollout_routing = None;
+            model.lost.clear();
             model.warm.extend(warm);
         }
     }

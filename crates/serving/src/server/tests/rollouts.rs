@@ -387,7 +387,8 @@ async fn a_rollout_that_makes_no_sense_does_not_start() {
     let fixture = Fixture::new("add 1", "add 1").await;
     let cases = [
         ("model: x, stable: 1, candidate: 2", Code::ModelNotFound),
-        ("model: m, stable: 7, candidate: 2", Code::InvalidRequest),
+        ("model: m, stable: 7, candidate: 2", Code::VersionNotFound),
+        ("model: m, stable: 1, candidate: 9", Code::VersionNotFound),
         (
             "model: m, stable: 1, candidate: 2, stepz: [1]",
             Code::InvalidRequest,

@@ -61,52 +61,90 @@ async fn a_candidate_that_never_answers_costs_copies_and_nothing_else() {
     fixture.repository.engine.gate.open();
 }
 
+/// Keys of a rollout that stays in its first step.
+fn unhurried() -> String {
+    QUICK.replace("min_time: 5s", "min_time: 250s")
+}
+
 #[tokio::test(start_paused = true)]
-async fn without_stable_the_candidate_stays_until_stable_is_back() {
+async fn without_stable_the_rollout_holds_and_the_candidate_answers_every_request() {
     let mut fixture = Fixture::new("add 1", "add 1").await;
-    fixture
-        .start(&QUICK.replace("min_time: 5s", "min_time: 250s"))
-        .await;
+    fixture.start(&unhurried()).await;
     fixture.until("step", 20).await;
     fixture.repository.remove("m/1");
     fixture.server.rescan().await.unwrap();
+    assert_eq!(fixture.send(100).await, [0, 100]);
+    assert!(fixture.server.readiness().is_ready);
     fixture.seconds(3).await;
+    let state = (fixture.status("state"), fixture.status("reason"));
+    assert_eq!(state, ("held".into(), "stable_missing".into()));
+    fixture.repository.write("m/1/model.fake", "add 1");
+    fixture.server.rescan().await.unwrap();
+    fixture.until("step", 20).await;
+    assert!(fixture.send(200).await[0] > 0);
+    assert_eq!(fixture.n_failed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_stable_a_rollback_waits_until_stable_is_back() {
+    let mut fixture = Fixture::new("add 1", "add 1").await;
+    fixture.start(&unhurried()).await;
+    fixture.until("step", 20).await;
+    fixture.repository.remove("m/1");
+    fixture.server.rescan().await.unwrap();
     fixture.apply_action(ActionKind::Rollback).await.unwrap();
     fixture.seconds(3).await;
     assert_eq!(
-        fixture.status("state"),
-        "step",
+        fixture.send(50).await,
+        [0, 50],
         "nobody could answer instead"
     );
     fixture.repository.write("m/1/model.fake", "add 1");
     fixture.server.rescan().await.unwrap();
     fixture.until("rolled_back", 0).await;
-    assert_eq!(fixture.send(50).await, [50, 0]);
+    assert_eq!((fixture.send(50).await, fixture.n_failed), ([50, 0], 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_its_candidate_a_rollout_waits_and_stable_answers() {
-    let keys = QUICK.replace("min_time: 5s", "min_time: 250s");
-    let mut fixture = Fixture::new("add 1", "add 1").await;
-    fixture.start(&keys).await;
-    fixture.until("step", 20).await;
-    fixture.repository.remove("m/2");
-    fixture.server.rescan().await.unwrap();
-    assert_eq!(fixture.send(200).await, [200, 0], "no request fails");
-    fixture.seconds(2).await;
-    assert_eq!(fixture.status("state"), "held");
-    assert_eq!(fixture.status("reason"), "candidate_missing");
-    fixture.restart(Duration::from_secs(1)).await;
-    fixture.seconds(2).await;
-    assert_eq!(fixture.status("reason"), "candidate_missing");
-    assert_eq!(fixture.send(50).await, [50, 0]);
-    fixture.repository.write("m/2/model.fake", "add 1");
-    fixture.server.rescan().await.unwrap();
-    fixture.until("step", 20).await;
-    let epoch = fixture.status("epoch");
-    assert_eq!(epoch, 2, "new files are another candidate");
-    assert!(fixture.send(200).await[1] > 0);
-    assert_eq!(fixture.n_failed, 0);
+async fn a_candidate_that_is_deleted_or_broken_is_rolled_back_without_a_failed_request() {
+    let rows = [
+        (None, "files of the candidate are missing"),
+        (Some("fail"), "the candidate cannot be used"),
+    ];
+    for (replacement, expected) in rows {
+        let mut fixture = Fixture::new("add 1", "add 1").await;
+        fixture.start(&unhurried()).await;
+        fixture.until("step", 20).await;
+        match replacement {
+            Some(text) => fixture.repository.write("m/2/model.fake", text),
+            None => fixture.repository.remove("m/2"),
+        }
+        fixture.server.rescan().await.unwrap();
+        fixture.send(200).await;
+        fixture.until("rolled_back", 20).await;
+        let reason = fixture.status("reason");
+        assert!(reason.as_str().unwrap().contains(expected), "{reason}");
+        assert_eq!((fixture.send(50).await, fixture.n_failed), ([50, 0], 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_not_there_is_refused_at_the_start_with_those_that_are() {
+    let fixture = Fixture::new("add 1", "add 1").await;
+    let start = |stable: u32, candidate: u32| {
+        let file =
+            format!("rollout: {{id: r, model: m, stable: {stable}, candidate: {candidate}}}");
+        let server = Arc::clone(&fixture.server);
+        async move { server.start(&file, "ada").await }
+    };
+    for (stable, candidate, key) in [(1, 9, "candidate"), (9, 2, "stable")] {
+        let refused = start(stable, candidate).await.unwrap_err();
+        assert_eq!(refused.code(), Code::VersionNotFound);
+        let expected = format!("`rollout.{key}`: model `m` has no version `9`; it has `1`, `2`");
+        assert_eq!(refused.message(), expected);
+    }
+    fixture.repository.write("m/9/model.fake", "add 1");
+    start(1, 9).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
