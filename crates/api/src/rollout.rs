@@ -56,9 +56,27 @@ pub struct Status {
     pub arms: [ArmStatus; 2],
     /// The counts and the evidence that the next weight still lacks, while there may be one.
     pub missing: Vec<String>,
+    /// The gate that is asked, while the rollout is held for one.
+    #[serde(default)]
+    #[schema(required)]
+    pub gate: Option<GateStatus>,
     /// Warnings for the operator; only in the reply to a start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// A gate that is asked before the next weight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RolloutGate)]
+pub struct GateStatus {
+    /// The gate in the words of the rollout file, such as `webhook before step_20`.
+    pub name: String,
+    /// The last answer, in a few words.
+    #[schema(required)]
+    pub last_answer: Option<String>,
+    /// The time of the last question; of a manual gate, the time since which it is waited for.
+    #[schema(required, format = DateTime)]
+    pub asked_at: Option<String>,
 }
 
 /// One version of a rollout.

@@ -50,8 +50,8 @@ pub use recorder::Recorder;
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
 pub use response::{InferResponse, Timings};
 pub use rollout::{
-    ActionKind, DeliveryOutcome, GateDecision, OperatorAction, RawJson, RolloutEvent, RolloutWatch,
-    Rollouts, SimulationInput, Webhooks,
+    ActionKind, DeliveryOutcome, GateAnswer, GateDecision, OperatorAction, RawJson, RolloutEvent,
+    RolloutWatch, Rollouts, SimulationInput, Webhooks,
 };
 pub use scheduling::{ExecutionTarget, RunCost, Scheduling, SchedulingReading};
 pub use served_by::ServedBy;

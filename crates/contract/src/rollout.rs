@@ -202,6 +202,15 @@ pub enum GateDecision {
     RollBack,
 }
 
+/// Answer of a gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateAnswer {
+    /// The decision that follows from it.
+    pub decision: GateDecision,
+    /// The answer in a few words, for the status of the rollout.
+    pub text: String,
+}
+
 /// Outcome of one attempt to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
@@ -222,13 +231,14 @@ pub trait Webhooks: Send + Sync + fmt::Debug {
     /// `invalid_request` with what is wrong with the address.
     fn check(&self, url: &str) -> Result<()>;
 
-    /// Posts the status of a rollout to a gate. A failure of any kind is [`GateDecision::Wait`].
+    /// Posts the status of a rollout to a gate. A failure of any kind is [`GateDecision::Wait`], with
+    /// the reason in the text.
     fn query_gate<'a>(
         &'a self,
         url: &'a str,
         status: &'a RawJson,
         timeout: Duration,
-    ) -> BoxFuture<'a, GateDecision>;
+    ) -> BoxFuture<'a, GateAnswer>;
 
     /// Posts a notification once; the caller retries.
     fn notify<'a>(

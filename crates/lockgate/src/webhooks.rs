@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{Address, TlsConnector, post};
-use contract::{BoxFuture, DeliveryOutcome, Error, GateDecision, RawJson, Webhooks};
+use contract::{BoxFuture, DeliveryOutcome, Error, GateAnswer, GateDecision, RawJson, Webhooks};
 
 /// The example in the error of a malformed address.
 const EXAMPLE: &str = "https://ci.example/gate";
@@ -54,18 +54,24 @@ impl Webhooks for WebhookClient {
         url: &'a str,
         status: &'a RawJson,
         timeout: Duration,
-    ) -> BoxFuture<'a, GateDecision> {
+    ) -> BoxFuture<'a, GateAnswer> {
         Box::pin(async move {
             match self.post(url, status, timeout).await {
-                Ok(200) => GateDecision::Proceed,
-                Ok(410) => GateDecision::RollBack,
                 Ok(status) => {
-                    tracing::info!(url, status, "gate delayed rollout");
-                    GateDecision::Wait
+                    let decision = match status {
+                        200 => GateDecision::Proceed,
+                        410 => GateDecision::RollBack,
+                        _ => GateDecision::Wait,
+                    };
+                    tracing::info!(url, status, "gate answered rollout");
+                    let text = format!("status {status}");
+                    GateAnswer { decision, text }
                 }
                 Err(error) => {
-                    tracing::warn!(url, error = format!("{error:#}"), "failed to query gate");
-                    GateDecision::Wait
+                    let text = format!("{error:#}");
+                    tracing::warn!(url, error = text, "failed to query gate");
+                    let decision = GateDecision::Wait;
+                    GateAnswer { decision, text }
                 }
             }
         })

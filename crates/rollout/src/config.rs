@@ -297,6 +297,17 @@ pub enum GateKind {
     },
 }
 
+impl GateKind {
+    /// Returns the `type` in a rollout file.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Webhook { .. } => "webhook",
+        }
+    }
+}
+
 impl RolloutConfig {
     /// Reads a rollout file, YAML or JSON.
     ///

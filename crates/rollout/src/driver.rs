@@ -28,7 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{
-    BoxFuture, Code, DeliveryOutcome, Error, GateDecision, Observe, RawJson, Result, Webhooks,
+    BoxFuture, Code, DeliveryOutcome, Error, GateAnswer, GateDecision, Observe, RawJson, Result,
+    Webhooks,
 };
 
 pub use counter_deltas::Totals;
@@ -73,8 +74,13 @@ impl Webhooks for NoWebhooks {
         _url: &'a str,
         _status: &'a RawJson,
         _timeout: Duration,
-    ) -> BoxFuture<'a, GateDecision> {
-        Box::pin(async { GateDecision::Wait })
+    ) -> BoxFuture<'a, GateAnswer> {
+        Box::pin(async {
+            GateAnswer {
+                decision: GateDecision::Wait,
+                text: "this server queries no gate".to_owned(),
+            }
+        })
     }
 
     fn notify<'a>(

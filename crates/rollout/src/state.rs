@@ -12,6 +12,7 @@
 
 mod actions;
 mod events;
+mod gates;
 mod missing_versions;
 mod operator;
 mod phase;

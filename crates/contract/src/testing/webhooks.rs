@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::{BoxFuture, DeliveryOutcome, Error, GateDecision, RawJson, Result, Webhooks};
+use crate::{
+    BoxFuture, DeliveryOutcome, Error, GateAnswer, GateDecision, RawJson, Result, Webhooks,
+};
 
 type NotifyFn = dyn Fn(&str, &RawJson) -> DeliveryOutcome + Send + Sync;
 
@@ -57,11 +59,12 @@ impl Webhooks for FakeWebhooks {
         _url: &'a str,
         status: &'a RawJson,
         _timeout: Duration,
-    ) -> BoxFuture<'a, GateDecision> {
+    ) -> BoxFuture<'a, GateAnswer> {
         assert!(status.as_str().contains("\"state\":\"held\""));
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = answers.pop();
-        Box::pin(async move { answer.unwrap_or(GateDecision::Wait) })
+        let decision = answers.pop().unwrap_or(GateDecision::Wait);
+        let text = format!("{decision:?}");
+        Box::pin(async move { GateAnswer { decision, text } })
     }
 
     fn notify<'a>(

@@ -50,7 +50,7 @@ async fn the_status_of_the_reply_decides_a_gate() {
     ] {
         let (url, received) = receiver(status).await;
         let document = RawJson::new("{\"id\":\"a\"}");
-        let answer = plain().query_gate(&url, &document, TIMEOUT).await;
+        let answer = plain().query_gate(&url, &document, TIMEOUT).await.decision;
         assert_eq!(answer, expected, "{status}");
         let request = received.await.unwrap();
         assert!(
@@ -90,7 +90,7 @@ async fn the_status_of_the_reply_decides_about_a_notification() {
 #[tokio::test]
 async fn an_unreachable_receiver_is_tried_again_later() {
     let (url, document) = ("http://127.0.0.1:1/", RawJson::new("{}"));
-    let answer = plain().query_gate(url, &document, TIMEOUT).await;
+    let answer = plain().query_gate(url, &document, TIMEOUT).await.decision;
     assert_eq!(answer, GateDecision::Wait);
     let DeliveryOutcome::Failed(why) = plain().notify(url, &document, TIMEOUT).await else {
         panic!("it was delivered");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::rollout::GuardKind;
-use contract::GateDecision;
+use contract::GateAnswer;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Guards;
@@ -44,7 +44,7 @@ pub enum Event {
         /// The index of the gate in the configuration.
         gate: usize,
         /// The answer.
-        answer: GateDecision,
+        answer: GateAnswer,
     },
     /// A block of counts has ended. One is sent each second, also when it is empty.
     Tick(Box<Tick>),

@@ -151,15 +151,6 @@ impl Rollout {
         Ok(())
     }
 
-    fn open_all_gates(&mut self, stage: Stage) {
-        let closed: Vec<_> = self.closed_gates(stage).collect();
-        for index in closed {
-            if let Some(gate) = self.progress.gates.get_mut(index) {
-                gate.is_open = true;
-            }
-        }
-    }
-
     fn illegal(&self, advice: &'static str) -> Refusal {
         Refusal::Illegal {
             state: self.progress.phase.state().as_str(),

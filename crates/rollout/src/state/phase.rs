@@ -172,8 +172,15 @@ pub enum Reason {
     Held(HoldReason),
     /// A hold ended.
     Released(HoldReason),
-    /// A gate answered that the rollout must be rolled back.
+    /// A gate answered that the rollout must be rolled back, in a record of an earlier version.
     Gate,
+    /// A gate answered that the rollout must be rolled back.
+    GateAnswer {
+        /// The gate.
+        gate: String,
+        /// Its answer in words.
+        answer: String,
+    },
     /// An operator acted, with this reason.
     Operator(String),
 }
@@ -197,7 +204,7 @@ impl Reason {
             Self::AllTraffic => "all_traffic",
             Self::Soaked => "soaked",
             Self::Held(reason) | Self::Released(reason) => reason.as_str(),
-            Self::Gate => "gate",
+            Self::Gate | Self::GateAnswer { .. } => "gate",
             Self::Operator(_) => "operator",
         }
     }
@@ -224,6 +231,9 @@ impl fmt::Display for Reason {
             Self::Held(reason) => write!(f, "held: {}", reason.as_str()),
             Self::Released(reason) => write!(f, "no longer held: {}", reason.as_str()),
             Self::Gate => f.write_str("a gate asked for a rollback"),
+            Self::GateAnswer { gate, answer } => {
+                write!(f, "gate `{gate}` asked for a rollback: {answer}")
+            }
             Self::Operator(words) if words.is_empty() => f.write_str("an operator"),
             Self::Operator(words) => write!(f, "an operator: {words}"),
         }

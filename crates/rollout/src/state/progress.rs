@@ -6,16 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::events::{Availability, GuardReadings, Tick};
+use super::gates::{GateProgress, closed_gate_progress};
 use super::phase::{Phase, Reason, Stage};
 use crate::config::RolloutConfig;
 use crate::evidence::{Evidence, Soak};
 use crate::timestamp::Timestamp;
-
-/// The first delay after a gate that did not open.
-const FIRST_BACKOFF: Duration = Duration::from_secs(10);
-
-/// The maximum delay.
-const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
 /// The progress of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,16 +45,6 @@ pub struct Progress {
     #[serde(alias = "owed")]
     pub(super) pending_transition: Option<PendingTransition>,
     pub(super) is_stable_ready: bool,
-}
-
-/// The progress of a gate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct GateProgress {
-    pub(super) is_open: bool,
-    /// The number of calls that did not open it.
-    n_refusals: u32,
-    /// The time of the next call; `None` while an answer is due.
-    next_call: Option<Timestamp>,
 }
 
 /// A rollback or restart that waits for stable to be ready.
@@ -142,34 +127,7 @@ impl Progress {
 
     pub(super) fn requery_gates(&mut self, now: Timestamp) {
         for gate in &mut self.gates {
-            gate.next_call = Some(now);
+            gate.requery(now);
         }
-    }
-}
-
-fn closed_gate_progress(config: &RolloutConfig, now: Timestamp) -> Vec<GateProgress> {
-    let fresh = GateProgress {
-        next_call: Some(now),
-        ..GateProgress::default()
-    };
-    vec![fresh; config.gates.len()]
-}
-
-impl GateProgress {
-    /// Returns whether the gate must be called now; it then waits for the answer.
-    pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
-        let is_due = !self.is_open && self.next_call.is_some_and(|next| next <= now);
-        if is_due {
-            self.next_call = None;
-        }
-        is_due
-    }
-
-    /// Schedules the next call of a gate that did not open: each delay is twice as long as the
-    /// last.
-    pub(super) fn schedule_retry(&mut self, now: Timestamp) {
-        let factor = 1_u32 << self.n_refusals.min(5);
-        self.next_call = Some(now + (FIRST_BACKOFF * factor).min(MAX_BACKOFF));
-        self.n_refusals += 1;
     }
 }

@@ -38,6 +38,7 @@ impl Rollout {
                 arm(ArmName::Candidate, &config.candidate, weight),
             ],
             missing: self.missing(),
+            gate: self.gate_status(),
             warnings: Vec::new(),
         }
     }

@@ -8,7 +8,7 @@ mod status;
 use std::time::Duration;
 
 use api::rollout::GuardKind;
-use contract::{ActionKind, GateDecision, OperatorAction};
+use contract::{ActionKind, GateAnswer, GateDecision, OperatorAction};
 use stats::{ArmCounts, Counts};
 
 use super::*;
@@ -55,6 +55,12 @@ type TickChange = fn(&mut Tick);
 
 /// Makes a scenario.
 type MakeScenario = fn() -> Scenario;
+
+/// Returns an answer of a gate in the words of its decision.
+fn answered(decision: GateDecision) -> GateAnswer {
+    let text = format!("{decision:?}");
+    GateAnswer { decision, text }
+}
 
 impl Scenario {
     /// A canary with the metric of the reference and more keys.
@@ -567,7 +573,7 @@ fn a_gate_is_asked_again_with_growing_waits() {
         let asked = scenario.actions.len();
         scenario.send_event(Event::GateAnswered {
             gate: 0,
-            answer: GateDecision::Wait,
+            answer: answered(GateDecision::Wait),
         });
         let refused = scenario.now;
         while scenario.actions.len() == asked {
@@ -579,7 +585,7 @@ fn a_gate_is_asked_again_with_growing_waits() {
     assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300]);
     scenario.send_event(Event::GateAnswered {
         gate: 0,
-        answer: GateDecision::Proceed,
+        answer: answered(GateDecision::Proceed),
     });
     scenario.until(HEALTHY, |phase| phase == Phase::Running(Stage::Soak));
 }
@@ -591,10 +597,14 @@ fn a_gate_can_roll_back() {
     scenario.until(HEALTHY, is_held(HoldReason::Gate));
     scenario.send_event(Event::GateAnswered {
         gate: 0,
-        answer: GateDecision::RollBack,
+        answer: answered(GateDecision::RollBack),
     });
     assert_eq!(scenario.phase(), Phase::RolledBack);
-    assert_eq!(scenario.last_reason(), Some(Reason::Gate));
+    let reason = scenario.last_reason().unwrap().to_string();
+    assert_eq!(
+        reason,
+        "gate `webhook before promote` asked for a rollback: RollBack"
+    );
 }
 
 #[test]

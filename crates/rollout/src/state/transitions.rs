@@ -1,13 +1,12 @@
 //! Transitions of a rollout: each sets the phase, sets the traffic, and is recorded.
 
 use api::rollout::GuardKind;
-use contract::GateDecision;
 
 use super::actions::{Action, Alert, Arm, Traffic, Transition};
 use super::phase::{HoldReason, Phase, Reason, Stage};
 use super::progress::PendingTransition;
 use super::{Rollout, SYSTEM_ACTOR};
-use crate::config::{GateKind, GatePosition, Strategy};
+use crate::config::{GatePosition, Strategy};
 use crate::timestamp::Timestamp;
 
 impl Rollout {
@@ -300,48 +299,6 @@ impl Rollout {
         Action::Release {
             arm: Arm::Candidate,
             after: self.config.on_rollback.keep_candidate_warm,
-        }
-    }
-
-    /// Returns the indices of the closed gates before the next weight.
-    pub(super) fn closed_gates(&self, stage: Stage) -> impl Iterator<Item = usize> {
-        let next = self.next_position(stage);
-        let gates = self.config.gates.iter().zip(&self.progress.gates);
-        let closed = gates
-            .enumerate()
-            .filter(move |(_, (gate, progress))| gate.before == next && !progress.is_open);
-        closed.map(|(index, _)| index)
-    }
-
-    /// Queries the webhooks that are due.
-    pub(super) fn call_gates(&mut self, stage: Stage, now: Timestamp, actions: &mut Vec<Action>) {
-        let closed: Vec<_> = self.closed_gates(stage).collect();
-        for index in closed {
-            let gate = self.config.gates.get(index);
-            let is_webhook = gate.is_some_and(|gate| gate.kind != GateKind::Manual);
-            let progress = self.progress.gates.get_mut(index);
-            if is_webhook && progress.is_some_and(|progress| progress.is_due(now)) {
-                actions.push(Action::QueryGate(index));
-            }
-        }
-    }
-
-    pub(super) fn gate_answered(
-        &mut self,
-        gate: usize,
-        answer: GateDecision,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(progress) = self.progress.gates.get_mut(gate) else {
-            return;
-        };
-        match answer {
-            GateDecision::Proceed => progress.is_open = true,
-            GateDecision::Wait => progress.schedule_retry(now),
-            GateDecision::RollBack => {
-                self.roll_back(Phase::RolledBack, Reason::Gate, SYSTEM_ACTOR, now, actions);
-            }
         }
     }
 }

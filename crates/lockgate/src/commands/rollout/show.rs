@@ -2,7 +2,7 @@
 
 mod evidence;
 
-use api::rollout::{ArmStatus, RolloutState, Status, Transition};
+use api::rollout::{ArmStatus, GateStatus, RolloutState, Status, Transition};
 use jiff::{Timestamp, Unit};
 
 use crate::commands::table::table;
@@ -18,6 +18,7 @@ pub(super) fn status(status: &Status) -> String {
     lines.extend(status.arms.iter().map(arm));
     let missing = status.missing.iter();
     lines.extend(missing.map(|missing| format!("missing: {missing}")));
+    lines.extend(status.gate.iter().map(gate));
     let warnings = status.warnings.iter();
     lines.extend(warnings.map(|warning| format!("warning: {warning}")));
     lines.join("\n")
@@ -63,6 +64,17 @@ fn arm(arm: &ArmStatus) -> String {
         bar(arm.weight),
         percent(arm.weight)
     )
+}
+
+/// Formats the gate that is asked, with its last answer.
+fn gate(gate: &GateStatus) -> String {
+    let age = gate.asked_at.as_deref().and_then(age);
+    let asked = age.map_or(String::new(), |age| format!(", asked {age} ago"));
+    let answer = match &gate.last_answer {
+        Some(answer) => format!("last answer: {answer}"),
+        None => "no answer yet".to_owned(),
+    };
+    format!("gate: {}{asked}, {answer}", gate.name)
 }
 
 /// Formats a table with one line for each rollout.

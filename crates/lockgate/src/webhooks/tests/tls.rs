@@ -64,7 +64,7 @@ async fn a_certificate_of_an_authority_in_the_file_is_trusted() {
     let webhooks = WebhookClient::new(Some(authority.file())).unwrap();
     let (url, received) = authority.receiver("127.0.0.1").await;
     let document = RawJson::new("{\"id\":\"a\"}");
-    let answer = webhooks.query_gate(&url, &document, TIMEOUT).await;
+    let answer = webhooks.query_gate(&url, &document, TIMEOUT).await.decision;
     assert_eq!(answer, GateDecision::Proceed);
     let request = received.await.unwrap().unwrap();
     assert!(request.starts_with("POST /gate HTTP/1.1\r\n"), "{request}");

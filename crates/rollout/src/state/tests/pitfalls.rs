@@ -92,7 +92,7 @@ fn every_gate_before_a_step_has_to_open() {
     scenario.until(HEALTHY, is_held(HoldReason::Gate));
     scenario.send_event(Event::GateAnswered {
         gate: 0,
-        answer: GateDecision::Proceed,
+        answer: answered(GateDecision::Proceed),
     });
     scenario.run_for(HEALTHY, Duration::from_secs(60));
     assert!(
@@ -158,7 +158,7 @@ fn an_answer_of_a_gate_that_does_not_exist_changes_nothing() {
     let before = scenario.rollout.clone();
     scenario.send_event(Event::GateAnswered {
         gate: 7,
-        answer: GateDecision::RollBack,
+        answer: answered(GateDecision::RollBack),
     });
     assert_eq!(scenario.rollout, before);
 }

@@ -95,7 +95,7 @@ fn apply(scenario: &mut Scenario, input: &Input) {
         Input::Answer(answer) => {
             scenario.send_event(Event::GateAnswered {
                 gate: 0,
-                answer: *answer,
+                answer: answered(*answer),
             });
         }
         Input::OperatorAction(kind) => {

@@ -35,6 +35,7 @@ fn the_status_has_the_shape_of_the_reference() {
             "min_requests: needs 50 more requests to the candidate",
             "errors: needs about 620 more requests to the candidate",
         ],
+        "gate": null,
     });
     assert_eq!(status(&scenario), expected);
 }
@@ -215,4 +216,28 @@ fn timestamps_are_written_in_rfc_3339() {
         "2026-01-02T03:04:05Z"
     );
     assert!(Timestamp(u64::MAX).to_string().starts_with("9999-12-"));
+}
+
+#[test]
+fn the_status_names_the_gate_that_is_asked_and_its_last_answer() {
+    let webhook = "{before: step_5, type: webhook, url: \"http://ci\"}";
+    let gates = format!(", gates: [{webhook}, {{before: step_5, type: manual}}]");
+    let mut scenario = Scenario::warm(&format!("{QUICK}{gates}"));
+    assert_eq!(status(&scenario)["gate"], json!(null), "none is asked yet");
+    scenario.until(HEALTHY, |phase| phase.is_held_for(HoldReason::Gate));
+    let asked_at = scenario.now.to_string();
+    let gate = |name: &str, last_answer: Option<&str>| json!({"name": name, "last_answer": last_answer, "asked_at": asked_at});
+    assert_eq!(
+        status(&scenario)["gate"],
+        gate("webhook before step_5", None)
+    );
+    let mut answer = |decision| {
+        let answer = answered(decision);
+        scenario.send_event(Event::GateAnswered { gate: 0, answer });
+        status(&scenario)["gate"].clone()
+    };
+    let waits = gate("webhook before step_5", Some("Wait"));
+    assert_eq!(answer(GateDecision::Wait), waits);
+    let manual = gate("manual before step_5", None);
+    assert_eq!(answer(GateDecision::Proceed), manual);
 }

@@ -153,3 +153,21 @@ fn bars_and_ages_are_short() {
     assert!(ago(5).ends_with(" s"), "{}", ago(5));
     assert_eq!(age("soon"), None);
 }
+
+#[test]
+fn a_status_names_the_gate_that_is_asked_and_its_last_answer() {
+    let rows = [
+        (None, "gate: webhook before step_20, no answer yet"),
+        (
+            Some("status 404"),
+            "gate: webhook before step_20, last answer: status 404",
+        ),
+    ];
+    for (last_answer, expected) in rows {
+        let mut document = step();
+        let gate = json!({"name": "webhook before step_20", "last_answer": last_answer});
+        document["gate"] = gate;
+        let text = status(&read(document));
+        assert!(text.ends_with(expected), "{text}");
+    }
+}
