@@ -26,6 +26,10 @@ pub use state::{ArmName, GuardKind, RolloutState};
 pub struct Status {
     /// The name of the rollout.
     pub id: String,
+    /// The number of the run of this name, from 1.
+    #[serde(default = "first_run")]
+    #[schema(required, minimum = 1)]
+    pub run: u64,
     /// The model.
     pub model: String,
     /// The state.
@@ -63,6 +67,11 @@ pub struct Status {
     /// Warnings for the operator; only in the reply to a start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// The run of a name that was used once.
+fn first_run() -> u64 {
+    1
 }
 
 /// A gate that is asked before the next weight.

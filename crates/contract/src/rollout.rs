@@ -95,11 +95,12 @@ pub struct SimulationInput {
 /// Starts, shows and controls rollouts. Called by admin endpoints; may be called from many tasks at
 /// once.
 pub trait Rollouts: Send + Sync + fmt::Debug {
-    /// Starts a rollout from its file, YAML or JSON; returns its status.
+    /// Starts a rollout from its file, YAML or JSON; returns its status. A rollout that runs with the
+    /// same contents is left alone, so that a call may be repeated.
     ///
     /// # Errors
     /// `invalid_request` with the path of the key that is wrong, `model_not_found`,
-    /// `version_not_found`, `conflict` when another rollout has the model.
+    /// `version_not_found`, `conflict` when another rollout has the model, or another file the id.
     fn start<'a>(&'a self, file: &'a str, actor: &'a str) -> BoxFuture<'a, Result<RawJson>>;
 
     /// Returns the status of every rollout as a JSON array, running ones first.

@@ -35,8 +35,10 @@ pub struct ConfigError {
 /// A complete rollout configuration, every value resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RolloutConfig {
-    /// The name of the rollout, unique in the server.
+    /// The name of the rollout, of which one runs at a time.
     pub id: String,
+    /// The number of the run of this name, from 1.
+    pub run: u64,
     /// The model.
     pub model: ModelName,
     /// The version that serves now.
@@ -341,6 +343,19 @@ impl RolloutConfig {
                 message: user_message(&error),
             }),
         }
+    }
+
+    /// Returns the rollout as this run of its name. From the second run on, the default salt is
+    /// another one, so that other users get the candidate first; a salt of the file stays.
+    #[must_use]
+    pub fn for_run(mut self, run: u64) -> Self {
+        let default_salt = format!("{}/{}", self.model, self.id);
+        let salt = self.assignment.salt.as_mut();
+        if let Some(salt) = salt.filter(|salt| run > 1 && **salt == default_salt) {
+            *salt = format!("{default_salt}/{run}");
+        }
+        self.run = run;
+        self
     }
 
     /// Returns the weight of the candidate in a step; 1 after the last.

@@ -10,7 +10,7 @@ mod traffic;
 mod warmup;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -81,9 +81,9 @@ impl RepositoryHandle {
 #[derive(Debug)]
 pub(crate) struct RepositoryTrafficControl {
     repository: RepositoryHandle,
-    /// Routing of the restored rollouts by id; the first snapshot has it too, so that no request is
-    /// counted elsewhere.
-    restored: BTreeMap<String, RolloutRouting>,
+    /// Routing of the restored rollouts by id, until it is taken; the first snapshot has it too, so
+    /// that no request is counted elsewhere.
+    restored: Mutex<BTreeMap<String, RolloutRouting>>,
 }
 
 impl RepositoryTrafficControl {
@@ -93,11 +93,10 @@ impl RepositoryTrafficControl {
         restored: &[(ModelName, RolloutRouting)],
     ) -> Self {
         let restored = restored.iter();
+        let restored = restored.map(|(_, routing)| (routing.rollout.clone(), routing.clone()));
         Self {
             repository,
-            restored: restored
-                .map(|(_, routing)| (routing.rollout.clone(), routing.clone()))
-                .collect(),
+            restored: Mutex::new(restored.collect()),
         }
     }
 }
@@ -193,8 +192,9 @@ impl TrafficControl for RepositoryTrafficControl {
         weight: f64,
         now: Timestamp,
     ) -> Result<Box<dyn RolloutTraffic>> {
-        let routing = match self.restored.get(&config.id) {
-            Some(restored) => restored.clone(),
+        let mut restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
+        let routing = match restored.remove(&config.id) {
+            Some(restored) => restored,
             None => rollout_routing(config, weight, now)?,
         };
         let repository = self.repository.clone();

@@ -42,7 +42,6 @@ const MAX_ID_BYTES: usize = 64;
 /// Resolves `file`: checks it and fills in the defaults.
 pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigError> {
     let assignment = assignment::AssignmentFile::take(&mut file);
-    let id = id(file.id)?;
     let model = model(file.model)?;
     let strategy = file.strategy.unwrap_or_default();
     let steps = steps(strategy, file.steps)?;
@@ -52,6 +51,7 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
     let has_shadow = file.shadow.is_some();
     let stable = version("rollout.stable", file.stable)?;
     let candidate = version("rollout.candidate", file.candidate)?;
+    let id = id(file.id, &format!("{model}-{candidate}"))?;
     if stable == candidate {
         let message = format!("expected another version than `rollout.stable`, got `{candidate}`");
         return Err(error("rollout.candidate", message));
@@ -60,6 +60,7 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
         strategy,
         assignment: assignment.resolve(strategy, &format!("{model}/{id}"))?,
         id,
+        run: 1,
         model,
         stable,
         candidate,
@@ -90,8 +91,9 @@ fn required<T>(key: &str, value: Option<T>) -> Result<T, ConfigError> {
     value.ok_or_else(|| error(key, "is missing"))
 }
 
-fn id(id: Option<String>) -> Result<String, ConfigError> {
-    let id = required("rollout.id", id)?;
+/// Returns the id, or the default when there is none.
+fn id(id: Option<String>, default: &str) -> Result<String, ConfigError> {
+    let id = id.unwrap_or_else(|| default.to_owned());
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if id.is_empty() || id.len() > MAX_ID_BYTES || !id.chars().all(is_allowed) {
         let message = format!(

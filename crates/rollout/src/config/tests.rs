@@ -163,7 +163,7 @@ const MISTAKES: &[&str] = &[
 const MISTAKEN_FILES: &[&str] = &[
     "",
     "rollout:",
-    "rollout: {model: m, stable: 1, candidate: 2}",
+    "rollout: {stable: 1, candidate: 2}",
     "rollout: {id: a/b, model: m, stable: 1, candidate: 2}",
     "rollout: {id: a, model: ../m, stable: 1, candidate: 2}",
     "rollout: {id: a, model: m, stable: 1, candidate: 1}",
@@ -202,4 +202,28 @@ proptest! {
             prop_assert!(!error.message.is_empty());
         }
     }
+}
+
+#[test]
+fn the_id_follows_from_model_and_candidate_when_it_is_left_out() {
+    let parse = |model: &str| {
+        let text = format!("rollout: {{model: {model}, stable: 1, candidate: 2}}");
+        RolloutConfig::parse(&text)
+    };
+    let config = parse("digits").unwrap();
+    assert_eq!(config.id, "digits-2");
+    let salts = [1, 2, 3].map(|run| config.clone().for_run(run).assignment.salt.unwrap());
+    assert_eq!(
+        salts,
+        ["digits/digits-2", "digits/digits-2/2", "digits/digits-2/3"]
+    );
+    let refused = parse("ziffern:7").unwrap_err();
+    assert_eq!(refused.key, "rollout.id");
+}
+
+#[test]
+fn a_salt_of_the_file_is_the_same_in_every_run() {
+    let text = "rollout: {model: m, stable: 1, candidate: 2, salt: mine}";
+    let config = RolloutConfig::parse(text).unwrap().for_run(2);
+    assert_eq!(config.assignment.salt.as_deref(), Some("mine"));
 }

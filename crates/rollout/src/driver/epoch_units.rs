@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use stats::units::CountedUnits;
 
 /// Units that were counted in one assignment epoch.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct EpochUnits {
     assignment_epoch: u64,
     requests: CountedUnits,
     errors: CountedUnits,
     /// Units that are not in the journal yet.
     unsaved: JournalEntry,
-    /// Set when the journal holds another epoch.
+    /// Set when the journal may hold another epoch, or an earlier run of the same id.
     is_new: bool,
 }
 
@@ -36,6 +36,18 @@ pub(super) struct JournalChange {
     pub(super) clears: bool,
     /// The entry to append.
     pub(super) entry: JournalEntry,
+}
+
+impl Default for EpochUnits {
+    fn default() -> Self {
+        Self {
+            assignment_epoch: 0,
+            requests: CountedUnits::default(),
+            errors: CountedUnits::default(),
+            unsaved: JournalEntry::default(),
+            is_new: true,
+        }
+    }
 }
 
 impl EpochUnits {
@@ -67,7 +79,6 @@ impl EpochUnits {
                     assignment_epoch,
                     ..JournalEntry::default()
                 },
-                is_new: true,
                 ..Self::default()
             };
         }

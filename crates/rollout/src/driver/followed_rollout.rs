@@ -76,6 +76,11 @@ impl FollowedRollout {
         }
     }
 
+    /// Returns the number of the run of its id.
+    pub(super) fn run(&self) -> u64 {
+        self.config.run
+    }
+
     /// Returns whether the rollout has any effect here.
     pub(super) fn is_in_force(&self) -> bool {
         self.controls_traffic || self.has_ended()

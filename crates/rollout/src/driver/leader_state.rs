@@ -4,7 +4,7 @@
 //! lost or received twice changes nothing. A follower shows the documents of the leader as its own.
 //! The format has a version; unknown keys are ignored, so that a leader may be newer.
 
-use api::rollout::{LeaderRollout, LeaderState};
+use api::rollout::{LeaderRollout, LeaderState, Status};
 use contract::{Error, RawJson, Result, Version};
 use serde_json::value::RawValue;
 
@@ -67,6 +67,12 @@ pub(super) fn of_snapshot(
         evidence: raw(&snapshot.evidence)?,
         verdict: raw(&snapshot.verdict)?,
     })
+}
+
+/// Returns the number of the run of a rollout, from its status.
+pub(super) fn run(rollout: &LeaderRollout) -> u64 {
+    let status = serde_json::from_str::<Status>(rollout.status.get());
+    status.map_or(1, |status| status.run)
 }
 
 /// Returns whether generation, weight and winner are the same.

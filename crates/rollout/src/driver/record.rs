@@ -47,6 +47,9 @@ pub(super) struct Record {
     format: u32,
     /// The rollout file as written.
     pub(super) file: String,
+    /// The number of the run of its id, from 1.
+    #[serde(default = "first_run")]
+    pub(super) run: u64,
     /// Actor who started it.
     pub(super) actor: String,
     /// Time of the start.
@@ -66,6 +69,7 @@ impl Record {
         Self {
             format: FORMAT,
             file: file.to_owned(),
+            run: first_run(),
             actor: actor.to_owned(),
             started,
             progress,
@@ -128,7 +132,7 @@ impl Records {
         };
         let transitions = transitions.into_iter().map(|entry| Write::Append {
             journal: TRANSITIONS,
-            key: id.to_owned(),
+            key: journal_key(id, record.run),
             entry,
         });
         let notifications = notifications
@@ -211,13 +215,31 @@ impl Records {
         blocking(move || store.write(&[put])).await
     }
 
-    /// Returns the last transitions of a rollout, the newest first, as JSON.
+    /// Returns the last transitions of a run of a rollout, the newest first, as JSON.
     ///
     /// # Errors
     /// `internal` when the store cannot be read.
-    pub(super) async fn transitions(&self, id: &str, limit: usize) -> Result<Vec<String>> {
-        let (store, id) = (Arc::clone(&self.0), id.to_owned());
-        blocking(move || store.entries(TRANSITIONS, &id, limit)).await
+    pub(super) async fn transitions(
+        &self,
+        id: &str,
+        run: u64,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let (store, key) = (Arc::clone(&self.0), journal_key(id, run));
+        blocking(move || store.entries(TRANSITIONS, &key, limit)).await
+    }
+}
+
+/// The run of a rollout whose id was used once.
+fn first_run() -> u64 {
+    1
+}
+
+/// Returns the key of the transitions of a run. No id has a slash.
+fn journal_key(id: &str, run: u64) -> String {
+    match run {
+        1 => id.to_owned(),
+        run => format!("{id}/{run}"),
     }
 }
 

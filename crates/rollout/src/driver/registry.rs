@@ -1,7 +1,8 @@
 //! The registry of all rollouts of the server by id.
 //!
 //! Decision: readers use a map that is swapped as a whole, and two starts never run at once. An id
-//! is used once, because it is the salt of the assignment and the key of all records.
+//! is used by one rollout at a time; each run has its number, which is a part of the salt of its
+//! assignment and of the key of its transitions.
 
 mod follow;
 mod restored;
@@ -109,8 +110,7 @@ impl Registry {
         let config = rollout.config();
         let snapshot = RolloutSnapshot::new(rollout, None)?;
         let assigner = traffic.assigner().clone();
-        let (handle, channels) =
-            RolloutHandle::new(config.model.clone(), &record.file, snapshot, assigner);
+        let (handle, channels) = RolloutHandle::new(config, &record.file, snapshot, assigner);
         *handle.published.replicas() = record.replicas.clone();
         self.insert(&config.id, &handle);
         Ok((handle, channels))
@@ -207,8 +207,9 @@ impl Registry {
     /// `rollout_not_found`, or `internal` when they cannot be read.
     pub async fn transitions(&self, id: &str, limit: usize) -> Result<RawJson> {
         self.check_is_leader()?;
-        self.handle(id)?;
-        let transitions = self.dependencies.records.transitions(id, limit).await?;
+        let run = self.handle(id)?.run;
+        let records = &self.dependencies.records;
+        let transitions = records.transitions(id, run, limit).await?;
         Ok(array(transitions.iter().map(String::as_str)))
     }
 

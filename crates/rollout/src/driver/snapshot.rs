@@ -72,6 +72,8 @@ pub(super) struct RolloutHandle {
     pub(super) model: ModelName,
     /// The rollout file as written.
     pub(super) file: Arc<str>,
+    /// The number of the run of its id.
+    pub(super) run: u64,
     /// The published state.
     pub(super) published: Arc<Published>,
     /// Sender of operator actions; closed when the rollout has ended.
@@ -92,7 +94,7 @@ pub(super) struct TaskChannels {
 impl RolloutHandle {
     /// Creates a handle, and the ends of its channels for the task.
     pub(super) fn new(
-        model: ModelName,
+        config: &RolloutConfig,
         file: &str,
         snapshot: RolloutSnapshot,
         assigner: Assigner,
@@ -100,8 +102,9 @@ impl RolloutHandle {
         let (action_requests, arriving) = mpsc::channel(MAX_ACTION_REQUESTS);
         let (updates, _) = broadcast::channel(MAX_UPDATES);
         let handle = Self {
-            model,
+            model: config.model.clone(),
             file: file.into(),
+            run: config.run,
             published: Arc::new(Published {
                 snapshot: ArcSwap::from_pointee(snapshot),
                 assigner: ArcSwap::from_pointee(assigner),
@@ -120,6 +123,11 @@ impl RolloutHandle {
     /// Returns the last published snapshot.
     pub(super) fn snapshot(&self) -> Arc<RolloutSnapshot> {
         self.published.snapshot.load_full()
+    }
+
+    /// Returns whether the rollout has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.snapshot().is_final()
     }
 
     /// Subscribes to the events from now on.

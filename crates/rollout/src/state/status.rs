@@ -20,6 +20,7 @@ impl Rollout {
         };
         Status {
             id: config.id.clone(),
+            run: config.run,
             model: config.model.to_string(),
             state: progress.phase.state(),
             step: match progress.phase.stage() {

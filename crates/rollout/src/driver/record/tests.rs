@@ -73,6 +73,7 @@ fn a_record_of_the_first_format_goes_on_without_evidence() {
     assert_eq!(record.progress.phase, rollout().progress().phase);
     let earlier = text.replace("pending_transition", "owed");
     assert_eq!(read(&earlier).unwrap(), record, "its name before");
+    assert_eq!(record.run, 1, "ids were used once");
 }
 
 #[test]
@@ -113,6 +114,8 @@ async fn a_persisted_rollout_resumes_unchanged() {
     let (after, _) = Rollout::resume(config, kept.progress.clone(), Timestamp(1000)).unwrap();
     assert_eq!(after.status(), before.status());
     assert_eq!(after.report(), before.report());
-    assert_eq!(records.transitions("a", 1).await.unwrap(), ["{\"n\":2}"]);
-    assert_eq!(records.transitions("b", 9).await.unwrap(), [""; 0]);
+    let transitions = |id, run| records.transitions(id, run, 1);
+    assert_eq!(transitions("a", 1).await.unwrap(), ["{\"n\":2}"]);
+    assert_eq!(transitions("b", 1).await.unwrap(), [""; 0]);
+    assert_eq!(transitions("a", 2).await.unwrap(), [""; 0]);
 }

@@ -188,7 +188,9 @@ impl Registry {
         followed_rollouts: &mut BTreeMap<String, FollowedRollout>,
         leader_rollout: &LeaderRollout,
     ) -> Result<()> {
-        if let Some(followed_rollout) = followed_rollouts.get_mut(&leader_rollout.id) {
+        let run = leader_state::run(leader_rollout);
+        let known = followed_rollouts.get_mut(&leader_rollout.id);
+        if let Some(followed_rollout) = known.filter(|known| known.run() == run) {
             return followed_rollout.follow(leader_rollout).await;
         }
         let mut followed_rollout = self.start_following(leader_rollout)?;
@@ -203,13 +205,17 @@ impl Registry {
     fn start_following(&self, leader_rollout: &LeaderRollout) -> Result<FollowedRollout> {
         let config = RolloutConfig::parse(&leader_rollout.file);
         let config = config.map_err(|error| Error::invalid(error.to_string()))?;
+        let config = config.for_run(leader_state::run(leader_rollout));
         if config.id != leader_rollout.id {
             let message = format!("rollout file has the id `{}`", config.id);
             return Err(Error::invalid(message));
         }
         self.dependencies.traffic_control.routing(&config.model)?;
         let known = self.handle(&leader_rollout.id).ok();
-        if known.is_some_and(|known| *known.file != *leader_rollout.file) {
+        let is_other = |known: &Arc<RolloutHandle>| {
+            known.run == config.run && *known.file != *leader_rollout.file
+        };
+        if known.as_ref().is_some_and(is_other) {
             let message = "this server used the id before, with another rollout file";
             return Err(Error::new(Code::Conflict, message));
         }
@@ -240,8 +246,7 @@ impl Registry {
         let traffic_control = &self.dependencies.traffic_control;
         let traffic = traffic_control.traffic(&config, weight, now)?;
         let assigner = traffic.assigner().clone();
-        let (handle, _) =
-            RolloutHandle::new(config.model.clone(), &current.file, snapshot, assigner);
+        let (handle, _) = RolloutHandle::new(&config, &current.file, snapshot, assigner);
         self.insert(&config.id, &handle);
         let dependencies = Arc::clone(&self.dependencies);
         Ok(FollowedRollout::new(

@@ -3,6 +3,7 @@
 use api::rollout::LeaderRollout;
 use contract::{Code, Error, ModelName, Result};
 
+use super::super::leader_state;
 use super::super::notifications::Notifications;
 use super::super::record::{Record, Records};
 use super::super::task::Clock;
@@ -32,7 +33,7 @@ impl Restored {
                 Error::internal(format!("failed to resume stored rollout `{id}`: {error}"))
             };
             let config = match RolloutConfig::parse(&record.file) {
-                Ok(config) => config,
+                Ok(config) => config.for_run(record.run),
                 Err(error) if record.progress.phase.is_final() => {
                     tracing::warn!(rollout = id, %error, "left out ended rollout");
                     continue;
@@ -76,6 +77,7 @@ impl Restored {
             let id = &leader_rollout.id;
             Error::internal(format!("failed to resume followed rollout `{id}`: {error}"))
         })?;
+        let config = config.for_run(leader_state::run(&leader_rollout));
         let weight = match has_leader {
             true => leader_rollout.weight,
             false => 0.0,

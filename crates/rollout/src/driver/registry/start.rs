@@ -1,7 +1,9 @@
 //! Starts of rollouts, and the checks before them.
 //!
 //! Decision: everything that can be known to be wrong is refused before any traffic changes, with
-//! the path of the key that should change. Two starts never run at once.
+//! the path of the key that should change. Two starts never run at once. A start with the contents
+//! of the file that runs already is a retry of a call whose answer was lost, and is answered with
+//! the status. An id may be used again after its end; each use is a run of its own.
 
 use api::rollout::Status;
 use contract::{Code, Error, RawJson, Result, Version};
@@ -10,13 +12,14 @@ use super::super::documents::document;
 use super::super::epoch_units::EpochUnits;
 use super::super::notifications;
 use super::super::record::Record;
+use super::super::snapshot::RolloutHandle;
 use super::super::task::Clock;
 use super::{Registry, conflict};
 use crate::config::{GateKind, RolloutConfig};
 use crate::state::{Availability, Rollout};
 
 impl Registry {
-    /// Starts a rollout; returns its status.
+    /// Starts a rollout; returns its status. One that runs already is left alone.
     ///
     /// # Errors
     /// As `Rollouts::start` lists them.
@@ -25,12 +28,18 @@ impl Registry {
         let config =
             RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
         let _only_one = self.starting.lock().await;
+        let earlier = self.handles.load().get(&config.id).cloned();
+        if let Some(running) = earlier.as_ref().filter(|earlier| !earlier.has_ended()) {
+            return status_of_running(&config, running);
+        }
         self.check(&config)?;
         self.check_versions(&config).await?;
+        let config = config.for_run(earlier.map_or(1, |earlier| earlier.run + 1));
         let warnings = self.warnings(&config);
         let now = Clock::start().now();
         let (rollout, actions) = Rollout::start(config, now);
-        let record = Record::new(file, actor, now, rollout.progress().clone());
+        let mut record = Record::new(file, actor, now, rollout.progress().clone());
+        record.run = rollout.config().run;
         let traffic = self.traffic(&rollout)?;
         let id = rollout.config().id.clone();
         let records = &self.dependencies.records;
@@ -69,16 +78,7 @@ impl Registry {
 
     fn check(&self, config: &RolloutConfig) -> Result<()> {
         let handles = self.handles.load();
-        if handles.contains_key(&config.id) {
-            let message = format!(
-                "`rollout.id`: `{}` was used before; choose another",
-                config.id
-            );
-            return Err(Error::new(Code::Conflict, message));
-        }
-        let mut running = handles
-            .iter()
-            .filter(|(_, handle)| !handle.snapshot().is_final());
+        let mut running = handles.iter().filter(|(_, handle)| !handle.has_ended());
         if let Some((id, _)) = running.find(|(_, handle)| handle.model == config.model) {
             return Err(conflict(&config.model, id));
         }
@@ -145,6 +145,21 @@ impl Registry {
                 )))
             }
         }
+    }
+}
+
+/// Returns the status of a rollout that runs already, when it has the same configuration.
+fn status_of_running(config: &RolloutConfig, running: &RolloutHandle) -> Result<RawJson> {
+    let is_same = RolloutConfig::parse(&running.file).is_ok_and(|running| running == *config);
+    match is_same {
+        true => Ok(running.snapshot().status.clone()),
+        false => Err(Error::new(
+            Code::Conflict,
+            format!(
+                "`rollout.id`: `{}` is running with another file; wait until it ends, or abort it",
+                config.id
+            ),
+        )),
     }
 }
 

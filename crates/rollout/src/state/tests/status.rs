@@ -17,6 +17,7 @@ fn the_status_has_the_shape_of_the_reference() {
     scenario.step(HEALTHY, |_| {});
     let expected = json!({
         "id": "a",
+        "run": 1,
         "model": "m",
         "state": "step",
         "step": 0,
