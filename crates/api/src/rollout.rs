@@ -161,6 +161,14 @@ pub struct Transition {
     pub from: RolloutState,
     /// The state after.
     pub to: RolloutState,
+    /// The index of the step after, from 0, also while held in it.
+    #[serde(default)]
+    #[schema(required)]
+    pub step: Option<usize>,
+    /// The number of steps.
+    #[serde(default)]
+    #[schema(required)]
+    pub n_steps: usize,
     /// The reason.
     pub reason: String,
     /// An operator, or `lockgate`.

@@ -17,11 +17,13 @@ mod share;
 mod soak;
 
 use api::rollout::{MetricAction, Verdict};
+use contract::UnitSource;
 use serde::{Deserialize, Serialize};
+use stats::ArmCounts;
 use stats::mismatch::{self, Mismatch};
 
 pub use block::{Arms, Block, MetricBlock, Pairs};
-pub use report::missing;
+pub use report::{missing, time_left};
 pub use soak::Soak;
 
 use super::config::{Metric, MetricKind, RolloutConfig};
@@ -119,7 +121,9 @@ impl Evidence {
     /// Adds a block.
     pub fn add(&mut self, config: &RolloutConfig, block: &Block, now: Timestamp) {
         let started = *self.started.get_or_insert(now);
-        let is_new_epoch = block.assignment_epoch > self.assignment_epoch;
+        // Requests without a unit are at risk once.
+        let has_units = config.assignment.unit.source != UnitSource::Random;
+        let is_new_epoch = !has_units || block.assignment_epoch > self.assignment_epoch;
         self.assignment_epoch = self.assignment_epoch.max(block.assignment_epoch);
         let metrics = config.metrics.iter().zip(&mut self.metrics);
         for ((metric, evidence), counts) in metrics.zip(&block.metrics) {
@@ -161,6 +165,20 @@ impl Evidence {
                 window,
             })
         })
+    }
+
+    /// Returns the counts of a metric that the evidence of a window comes from; those since the start
+    /// for the soak. `None` for metrics without rates.
+    #[must_use]
+    pub fn counts(&self, metric: usize, window: Window) -> Option<ArmCounts> {
+        match self.metrics.get(metric)? {
+            MetricEvidence::Share(share) => Some(share.counts(window)),
+            MetricEvidence::ShadowDiffers { pairs, .. } => Some(ArmCounts {
+                candidate: *pairs,
+                ..ArmCounts::default()
+            }),
+            MetricEvidence::OutputBins(_) | MetricEvidence::Feedback { .. } => None,
+        }
     }
 
     /// Returns whether every blocking metric passes.

@@ -8,6 +8,7 @@
 pub mod config;
 pub mod driver;
 pub mod evidence;
+mod numbers;
 pub mod simulate;
 pub mod state;
 pub mod timestamp;

@@ -13,21 +13,25 @@
 mod actions;
 mod events;
 mod gates;
+mod missing;
 mod missing_versions;
 mod operator;
 mod phase;
 mod progress;
+mod reason;
 mod status;
 mod transitions;
+mod worse;
 
 pub use actions::{Action, Alert, Arm, Traffic, Transition};
 pub use events::{Availability, Event, GuardReadings, Tick};
 pub use operator::Refusal;
-pub use phase::{HoldReason, Phase, Reason, Stage};
+pub use phase::{HoldReason, Phase, Stage};
 pub use progress::Progress;
+pub use reason::{Counted, Reason, WorseMetric};
 
 use super::config::{GatePosition, OnUnknown, RolloutConfig};
-use super::evidence::{Soak, Window};
+use super::evidence::Soak;
 use super::timestamp::Timestamp;
 
 use progress::PendingTransition;
@@ -40,6 +44,8 @@ const SYSTEM_ACTOR: &str = "lockgate";
 pub struct Rollout {
     config: RolloutConfig,
     progress: Progress,
+    /// The time of the last tick, which is not worth a write of the progress.
+    last_tick: Timestamp,
 }
 
 /// The error for progress that belongs to another rollout.
@@ -73,7 +79,12 @@ impl Rollout {
     #[must_use]
     pub fn start(config: RolloutConfig, now: Timestamp) -> (Self, Vec<Action>) {
         let progress = Progress::new(&config, now);
-        (Self { config, progress }, vec![Action::Load])
+        let rollout = Self {
+            config,
+            progress,
+            last_tick: now,
+        };
+        (rollout, vec![Action::Load])
     }
 
     /// Continues a rollout after a restart; the actions bring the server to its stored state.
@@ -88,7 +99,11 @@ impl Rollout {
         if !progress.fits(&config) {
             return Err(ProgressMismatch);
         }
-        let mut rollout = Self { config, progress };
+        let mut rollout = Self {
+            config,
+            progress,
+            last_tick: now,
+        };
         // Open calls were lost with the process, so they are made again.
         rollout.progress.requery_gates(now);
         let traffic = Action::SetTraffic(rollout.traffic());
@@ -155,6 +170,7 @@ impl Rollout {
     }
 
     fn tick(&mut self, tick: &Tick, now: Timestamp, actions: &mut Vec<Action>) {
+        self.last_tick = now;
         self.progress.add_tick(&self.config, tick, now);
         if self.retry_pending(now, actions) {
             return;
@@ -163,7 +179,7 @@ impl Rollout {
             return self.candidate_failed(Reason::CandidateMissing, now, actions);
         }
         if let Some(guard) = self.progress.guards.fired(&self.config.guards) {
-            return self.guard_fired(guard, now, actions);
+            return self.guard_fired(&guard, now, actions);
         }
         let Some(stage) = self.progress.phase.stage() else {
             return;
@@ -174,14 +190,8 @@ impl Rollout {
         if matches!(stage, Stage::Step(_)) && self.progress.evidence.has_mismatch() {
             return self.hold(HoldReason::Srm, now, actions);
         }
-        if let Some(window) = self.worse(stage) {
-            return self.roll_back(
-                Phase::RolledBack,
-                Reason::Worse(window),
-                SYSTEM_ACTOR,
-                now,
-                actions,
-            );
+        if let Some(reason) = self.worse(stage) {
+            return self.roll_back(Phase::RolledBack, reason, SYSTEM_ACTOR, now, actions);
         }
         match self.progress.phase {
             Phase::Running(stage) => match self.hold_reason(stage, tick) {
@@ -198,17 +208,6 @@ impl Rollout {
         }
     }
 
-    /// Returns the window in which the candidate is worse.
-    fn worse(&self, stage: Stage) -> Option<Window> {
-        match (stage, &self.progress.soak) {
-            (Stage::Soak, Some(soak)) => soak.is_worse(&self.config).then_some(Window::Soak),
-            (Stage::Shadow | Stage::Step(_) | Stage::Promoting | Stage::Soak, _) => {
-                let worse = self.progress.evidence.worse(&self.config);
-                worse.map(|worse| worse.window)
-            }
-        }
-    }
-
     /// Returns the reason why a running stage must hold.
     fn hold_reason(&self, stage: Stage, tick: &Tick) -> Option<HoldReason> {
         // With all traffic on the candidate there is no stable arm to compare with.
@@ -218,7 +217,7 @@ impl Rollout {
         if tick.is_stable_gone() {
             return Some(HoldReason::StableMissing);
         }
-        if tick.is_stable_unhealthy {
+        if tick.is_stable_unhealthy && !self.progress.ignores_stable_alarm {
             return Some(HoldReason::StableUnhealthy);
         }
         if tick.has_drifted {

@@ -213,6 +213,8 @@ pub(super) fn transition_document(
         at: transition.at.to_string(),
         from: transition.from.state(),
         to: transition.to.state(),
+        step: transition.to.step(),
+        n_steps: config.steps.len(),
         reason: transition.reason.to_string(),
         actor: transition.actor.clone(),
         generation: transition.generation,

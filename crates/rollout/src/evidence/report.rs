@@ -3,6 +3,8 @@
 //! Decision: every number stands beside the limit that it is compared with, because a verdict that
 //! cannot be followed is not trusted.
 
+use std::time::Duration;
+
 use api::rollout::{
     ArmReport, ArmsReport, DifferenceReport, MetricAction, MetricReport, MismatchReport, Report,
 };
@@ -14,6 +16,7 @@ use super::metric::{MetricEvidence, shadow_sequence};
 use super::share::{ShareEvidence, ShareLimits};
 use super::{Evidence, Limits, Verdict, Window, mismatch};
 use crate::config::{Metric, MetricKind, RolloutConfig, ShareRule};
+use crate::numbers::duration;
 
 impl Evidence {
     /// Returns all numbers with their limits.
@@ -31,16 +34,29 @@ impl Evidence {
     }
 }
 
-/// Returns the conditions that keep the blocking metrics from "not worse", a phrase for each.
+/// Returns the conditions that keep the blocking metrics from "not worse", a phrase for each, with
+/// the time that is left at this number of requests to the candidate, or shadow requests, a second.
 #[must_use]
-pub fn missing(report: &Report) -> Vec<String> {
+pub fn missing(report: &Report, requests_per_second: Option<f64>) -> Vec<String> {
     let blocking = report.metrics.iter().filter(|metric| {
         metric.action == MetricAction::Block && metric.verdict != Verdict::NotWorse
     });
-    blocking.map(missing_of_metric).collect()
+    blocking
+        .map(|metric| missing_of_metric(metric, requests_per_second))
+        .collect()
 }
 
-fn missing_of_metric(metric: &MetricReport) -> String {
+/// Returns about how long this number of requests takes, as the end of a phrase.
+#[must_use]
+pub fn time_left(n: u64, requests_per_second: Option<f64>) -> String {
+    let seconds = requests_per_second.map(|rate| n as f64 / rate);
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.map_or(String::new(), |time| {
+        format!(", in about {}", duration(time))
+    })
+}
+
+fn missing_of_metric(metric: &MetricReport, requests_per_second: Option<f64>) -> String {
     let name = &metric.name;
     let requests = match metric.arms.stable {
         Some(_) => "requests to the candidate",
@@ -52,7 +68,10 @@ fn missing_of_metric(metric: &MetricReport) -> String {
         .candidate
         .is_none_or(|candidate| candidate.n == 0);
     match metric.further_requests {
-        Some(n) => format!("{name}: needs about {n} more {requests}"),
+        Some(n) => {
+            let time = time_left(n, requests_per_second);
+            format!("{name}: needs about {n} more {requests}{time}")
+        }
         None if is_empty => format!("{name}: has counted no {requests} yet"),
         None => format!("{name}: would not pass at the rates so far"),
     }

@@ -109,28 +109,34 @@ impl ShareEvidence {
         }
     }
 
-    /// Returns whether the candidate's rate is above that of stable by the margin, over the counts
-    /// that the evidence of the window comes from.
-    pub(super) fn is_above_margin(&self, rule: &ShareRule, alpha: f64, window: Window) -> bool {
+    /// Returns the events and the units at risk that the evidence of a window comes from; the trials
+    /// since the start for the soak.
+    pub(super) fn counts(&self, window: Window) -> ArmCounts {
         let counts = match window {
             Window::Start => self.start.leading(),
             Window::Step => self.step_events,
-            Window::Soak => return true,
+            Window::Soak => return self.trials,
         };
         // Units from before the window may have their first event in it.
         let at_risk = |counts: Counts, n_at_risk: u64| Counts {
             n: counts.n.max(n_at_risk).max(counts.events),
             events: counts.events,
         };
+        ArmCounts {
+            stable: at_risk(counts.stable, self.n_at_risk.stable),
+            candidate: at_risk(counts.candidate, self.n_at_risk.candidate),
+        }
+    }
+
+    /// Returns whether the candidate's rate is above that of stable by the margin, over the counts
+    /// that the evidence of the window comes from.
+    pub(super) fn is_above_margin(&self, rule: &ShareRule, alpha: f64, window: Window) -> bool {
         let margin = Margin {
             difference: rule.worse_difference,
             null_ratio: rule.worse_than,
             alpha,
         };
-        margin.is_exceeded(ArmCounts {
-            stable: at_risk(counts.stable, self.n_at_risk.stable),
-            candidate: at_risk(counts.candidate, self.n_at_risk.candidate),
-        })
+        margin.is_exceeded(self.counts(window))
     }
 
     /// Returns whether the candidate would be "not worse" with this multiple of the counts.

@@ -39,6 +39,9 @@ pub struct Soak {
 struct SoakMetric {
     cusum: Cusum,
     block: Counts,
+    /// The counts since the promotion.
+    #[serde(default)]
+    total: Counts,
 }
 
 impl Soak {
@@ -56,6 +59,7 @@ impl Soak {
                 (rate < 1.0).then(|| SoakMetric {
                     cusum: Cusum::new(rate),
                     block: Counts::default(),
+                    total: Counts::default(),
                 })
             }
             MetricEvidence::Share(_)
@@ -88,6 +92,7 @@ impl Soak {
         for (monitored, counts) in self.metrics.iter_mut().zip(counts) {
             if let (Some(monitored), MetricBlock::Share { trials, .. }) = (monitored, counts) {
                 monitored.block.add(trials.candidate);
+                monitored.total.add(trials.candidate);
             }
         }
     }
@@ -96,6 +101,21 @@ impl Soak {
     #[must_use]
     pub fn is_worse(&self, config: &RolloutConfig) -> bool {
         self.ln_d(config) >= Self::limit(config)
+    }
+
+    /// Returns the index of the metric with the highest ln D.
+    #[must_use]
+    pub fn highest(&self) -> usize {
+        let monitored = self.metrics.iter().enumerate();
+        let ln_d = monitored.filter_map(|(index, metric)| Some((index, metric.as_ref()?.cusum.ln_d())));
+        let highest = ln_d.max_by(|(_, a), (_, b)| a.total_cmp(b));
+        highest.map_or(0, |(index, _)| index)
+    }
+
+    /// Returns the counts of the candidate since the promotion, by the metric of this index.
+    #[must_use]
+    pub fn counts_of(&self, index: usize) -> Option<Counts> {
+        Some(self.metrics.get(index)?.as_ref()?.total)
     }
 
     /// Returns ln D, the weighted mean over the metrics.

@@ -72,7 +72,7 @@ fn the_report_has_the_numbers_of_the_reference() {
     insta::assert_json_snapshot!(rounded(
         serde_json::to_value(evidence.report(&config)).unwrap()
     ));
-    let missing = missing(&evidence.report(&config));
+    let missing = missing(&evidence.report(&config), None);
     assert_eq!(
         missing,
         ["errors: needs about 61 more requests to the candidate"]

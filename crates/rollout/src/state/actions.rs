@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::phase::{Phase, Reason};
+use super::phase::Phase;
+use super::reason::Reason;
 use crate::evidence::Evidence;
 use crate::timestamp::Timestamp;
 

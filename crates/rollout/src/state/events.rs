@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::rollout::GuardKind;
+use api::rollout::{GuardKind, GuardReport};
 use contract::GateAnswer;
 use serde::{Deserialize, Serialize};
 
@@ -110,34 +110,41 @@ impl GuardReadings {
     }
 
     /// Returns the first guard that has reached its limit.
-    pub(super) fn fired(&self, limits: &Guards) -> Option<GuardKind> {
-        let counts = [
-            (GuardKind::NanOutput, self.nan_output, limits.nan_output),
+    pub(super) fn fired(&self, limits: &Guards) -> Option<GuardReport> {
+        let mut guards = self.reports(limits);
+        guards.find(|guard| guard.count >= guard.limit)
+    }
+
+    /// Returns the reading of each guard that has a limit.
+    pub(super) fn reports(&self, limits: &Guards) -> impl Iterator<Item = GuardReport> {
+        use GuardKind::{ConsecutiveErrors, LoadFailure, MemoryRatio, NanOutput, ShapeChange};
+        let count = |n: u64| n as f64;
+        let guards = [
             (
-                GuardKind::ConsecutiveErrors,
-                self.consecutive_errors,
-                limits.consecutive_errors,
+                NanOutput,
+                count(self.nan_output),
+                limits.nan_output.map(count),
             ),
             (
-                GuardKind::LoadFailure,
-                self.load_failure,
-                limits.load_failure,
+                ConsecutiveErrors,
+                count(self.consecutive_errors),
+                limits.consecutive_errors.map(count),
             ),
             (
-                GuardKind::ShapeChange,
-                self.shape_change,
-                limits.shape_change,
+                LoadFailure,
+                count(self.load_failure),
+                limits.load_failure.map(count),
             ),
+            (
+                ShapeChange,
+                count(self.shape_change),
+                limits.shape_change.map(count),
+            ),
+            (MemoryRatio, self.memory_ratio, limits.memory_ratio),
         ];
-        let mut over = counts
-            .iter()
-            .filter(|(_, count, limit)| limit.is_some_and(|limit| *count >= limit));
-        if let Some((guard, _, _)) = over.next() {
-            return Some(*guard);
-        }
-        let is_large = limits
-            .memory_ratio
-            .is_some_and(|limit| self.memory_ratio >= limit);
-        is_large.then_some(GuardKind::MemoryRatio)
+        guards.into_iter().filter_map(|(name, count, limit)| {
+            let limit = limit?;
+            Some(GuardReport { name, count, limit })
+        })
     }
 }

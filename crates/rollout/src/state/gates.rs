@@ -12,7 +12,8 @@ use contract::{GateAnswer, GateDecision};
 use serde::{Deserialize, Serialize};
 
 use super::actions::Action;
-use super::phase::{HoldReason, Phase, Reason, Stage};
+use super::phase::{HoldReason, Phase, Stage};
+use super::reason::Reason;
 use super::{Rollout, SYSTEM_ACTOR};
 use crate::config::{Gate, GateKind, GatePosition, RolloutConfig};
 use crate::timestamp::Timestamp;

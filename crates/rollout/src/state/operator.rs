@@ -1,13 +1,15 @@
 //! Operator actions on a rollout.
 //!
 //! Decision: an action names the generation that its author saw; when there is a newer one, the
-//! action is refused instead of being applied to another state.
+//! action is refused instead of being applied to another state. An operator who resumes or
+//! promotes wins over the alarm of stable: the same alarm holds again only after it has ended once.
 
 use contract::{ActionKind, OperatorAction};
 
 use super::Rollout;
 use super::actions::Action;
-use super::phase::{HoldReason, Phase, Reason, Stage};
+use super::phase::{HoldReason, Phase, Stage};
+use super::reason::Reason;
 use crate::timestamp::Timestamp;
 
 /// Advice while stable is missing.
@@ -54,7 +56,10 @@ impl Rollout {
         let mut actions = Vec::new();
         let reason = Reason::Operator(action.reason.clone());
         match action.kind {
-            ActionKind::Promote => self.promote(action, now, &mut actions)?,
+            ActionKind::Promote => {
+                self.promote(action, now, &mut actions)?;
+                self.progress.ignores_stable_alarm = true;
+            }
             ActionKind::Hold => {
                 let held = Phase::Held {
                     reason: HoldReason::Operator,
@@ -62,7 +67,10 @@ impl Rollout {
                 };
                 self.transition_to(held, reason, &action.actor, now, &mut actions);
             }
-            ActionKind::Resume => self.resume_held(action, now, &mut actions)?,
+            ActionKind::Resume => {
+                self.resume_held(action, now, &mut actions)?;
+                self.progress.ignores_stable_alarm = true;
+            }
             ActionKind::Rollback => {
                 self.roll_back(Phase::RolledBack, reason, &action.actor, now, &mut actions);
             }
@@ -99,7 +107,11 @@ impl Rollout {
                 self.transition_to(Phase::Running(stage), reason, &action.actor, now, actions);
             }
             Phase::Held {
-                reason: HoldReason::Unknown | HoldReason::Shadow | HoldReason::StableMissing,
+                reason:
+                    HoldReason::Unknown
+                    | HoldReason::Shadow
+                    | HoldReason::StableUnhealthy
+                    | HoldReason::StableMissing,
                 ..
             } => {
                 self.open_all_gates(stage);

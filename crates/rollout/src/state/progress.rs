@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::events::{Availability, GuardReadings, Tick};
 use super::gates::{GateProgress, closed_gate_progress};
-use super::phase::{Phase, Reason, Stage};
+use super::phase::{Phase, Stage};
+use super::reason::Reason;
 use crate::config::RolloutConfig;
 use crate::evidence::{Evidence, Soak};
 use crate::timestamp::Timestamp;
@@ -45,6 +46,9 @@ pub struct Progress {
     #[serde(alias = "owed")]
     pub(super) pending_transition: Option<PendingTransition>,
     pub(super) is_stable_ready: bool,
+    /// Set when an operator went on in spite of stable's alarm, until the alarm ends.
+    #[serde(default)]
+    pub(super) ignores_stable_alarm: bool,
 }
 
 /// A rollback or restart that waits for stable to be ready.
@@ -74,6 +78,7 @@ impl Progress {
             gates: closed_gate_progress(config, now),
             pending_transition: None,
             is_stable_ready: true,
+            ignores_stable_alarm: false,
         }
     }
 
@@ -89,6 +94,7 @@ impl Progress {
     /// Adds the counts of a tick.
     pub(super) fn add_tick(&mut self, config: &RolloutConfig, tick: &Tick, now: Timestamp) {
         self.is_stable_ready = tick.stable == Availability::Ready;
+        self.ignores_stable_alarm &= tick.is_stable_unhealthy;
         self.guards.add(&tick.guards);
         let stage = self.phase.stage();
         match (

@@ -1,11 +1,8 @@
 //! Status and report of a rollout: its state, what it waits for, and every number with its limit.
 
-use api::rollout::{
-    ArmName, ArmStatus, GuardKind, GuardReport, RolloutReport, SoakReport, Status, Verdict,
-};
+use api::rollout::{ArmName, ArmStatus, RolloutReport, SoakReport, Status, Verdict};
 
-use super::{HoldReason, Phase, Rollout, Stage};
-use crate::evidence::missing;
+use super::{HoldReason, Phase, Rollout};
 
 impl Rollout {
     /// Returns the status.
@@ -23,10 +20,7 @@ impl Rollout {
             run: config.run,
             model: config.model.to_string(),
             state: progress.phase.state(),
-            step: match progress.phase.stage() {
-                Some(Stage::Step(step)) => Some(step),
-                Some(Stage::Shadow | Stage::Promoting | Stage::Soak) | None => None,
-            },
+            step: progress.phase.step(),
             n_steps: config.steps.len(),
             weight,
             generation: progress.generation,
@@ -42,27 +36,6 @@ impl Rollout {
             gate: self.gate_status(),
             warnings: Vec::new(),
         }
-    }
-
-    /// Returns the counts and the evidence that the next weight still lacks, a phrase for each.
-    fn missing(&self) -> Vec<String> {
-        let (config, progress) = (&self.config, &self.progress);
-        let (rule, what, lacking) = match progress.phase.stage() {
-            Some(Stage::Shadow) => {
-                let required = config.shadow.map_or(0, |shadow| shadow.min_pairs);
-                let lacking = required.saturating_sub(progress.n_pairs);
-                ("min_pairs", "shadow requests", lacking)
-            }
-            Some(Stage::Step(_)) => {
-                let required = config.step.min_requests;
-                let lacking = required.saturating_sub(progress.n_candidate_requests);
-                ("min_requests", "requests to the candidate", lacking)
-            }
-            Some(Stage::Promoting | Stage::Soak) | None => return Vec::new(),
-        };
-        let counts = (lacking > 0).then(|| format!("{rule}: needs {lacking} more {what}"));
-        let evidence = missing(&progress.evidence.report(config));
-        counts.into_iter().chain(evidence).collect()
     }
 
     /// Returns the verdict on which people and tools promote or roll back.
@@ -99,39 +72,7 @@ impl Rollout {
     /// Returns all numbers with their limits.
     #[must_use]
     pub fn report(&self) -> RolloutReport {
-        let (read, limits) = (&self.progress.guards, &self.config.guards);
-        let count = |n: u64| n as f64;
-        let guards = [
-            (
-                GuardKind::NanOutput,
-                count(read.nan_output),
-                limits.nan_output.map(count),
-            ),
-            (
-                GuardKind::ConsecutiveErrors,
-                count(read.consecutive_errors),
-                limits.consecutive_errors.map(count),
-            ),
-            (
-                GuardKind::LoadFailure,
-                count(read.load_failure),
-                limits.load_failure.map(count),
-            ),
-            (
-                GuardKind::ShapeChange,
-                count(read.shape_change),
-                limits.shape_change.map(count),
-            ),
-            (
-                GuardKind::MemoryRatio,
-                read.memory_ratio,
-                limits.memory_ratio,
-            ),
-        ];
-        let guards = guards.into_iter().filter_map(|(name, count, limit)| {
-            let limit = limit?;
-            Some(GuardReport { name, count, limit })
-        });
+        let guards = self.progress.guards.reports(&self.config.guards);
         RolloutReport {
             evidence: self.progress.evidence.report(&self.config),
             soak: self.progress.soak.as_ref().map(|soak| SoakReport {

@@ -1,10 +1,11 @@
 //! Transitions of a rollout: each sets the phase, sets the traffic, and is recorded.
 
-use api::rollout::GuardKind;
+use api::rollout::GuardReport;
 
 use super::actions::{Action, Alert, Arm, Traffic, Transition};
-use super::phase::{HoldReason, Phase, Reason, Stage};
+use super::phase::{HoldReason, Phase, Stage};
 use super::progress::PendingTransition;
+use super::reason::Reason;
 use super::{Rollout, SYSTEM_ACTOR};
 use crate::config::{GatePosition, Strategy};
 use crate::timestamp::Timestamp;
@@ -115,11 +116,15 @@ impl Rollout {
 
     pub(super) fn guard_fired(
         &mut self,
-        guard: GuardKind,
+        guard: &GuardReport,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let reason = Reason::Guard(guard);
+        let reason = Reason::GuardReached {
+            guard: guard.name,
+            count: guard.count,
+            limit: guard.limit,
+        };
         match self.progress.phase {
             Phase::Pending | Phase::Warmup => self.fail(reason, now, actions),
             Phase::Running(_)

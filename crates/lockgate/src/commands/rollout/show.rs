@@ -97,11 +97,10 @@ pub(super) fn list(rollouts: &[Status]) -> String {
 pub(super) fn transitions(transitions: &[Transition]) -> String {
     let mut rows = table(&["at", "from", "to", "reason", "actor"]);
     for made in transitions {
-        let (from, to) = (made.from.as_str(), made.to.as_str());
         rows.add_row([
             &to_the_second(&made.at),
-            from,
-            to,
+            made.from.as_str(),
+            &state_after(made),
             &made.reason,
             &made.actor,
         ]);
@@ -114,13 +113,24 @@ pub(super) fn transition(made: &Transition) -> String {
     let Transition {
         at,
         from,
-        to,
         reason,
         actor,
         ..
     } = made;
-    let at = to_the_second(at);
+    let (at, to) = (to_the_second(at), state_after(made));
     format!("{at}  {from} -> {to}: {reason} ({actor})")
+}
+
+/// Formats the state after a transition, such as `step 2 of 3` or `held in step 2 of 3`.
+fn state_after(made: &Transition) -> String {
+    let step = made
+        .step
+        .map(|step| format!("step {} of {}", step + 1, made.n_steps));
+    match (made.to, step) {
+        (RolloutState::Step, Some(step)) => step,
+        (to, Some(step)) => format!("{to} in {step}"),
+        (to, None) => to.to_string(),
+    }
 }
 
 /// Cuts the fraction of a timestamp; another text stays as it is.

@@ -54,10 +54,7 @@ fn a_rollback_in_the_soak_waits_for_stable_and_keeps_the_candidate() {
         "no traffic goes to a version that is not ready"
     );
     scenario.step(HEALTHY, |_| {});
-    assert_eq!(
-        scenario.last_reason(),
-        Some(Reason::Guard(GuardKind::NanOutput))
-    );
+    assert_eq!(scenario.last_guard(), Some(GuardKind::NanOutput));
 }
 
 #[test]
@@ -319,4 +316,26 @@ fn unexpected_events_change_nothing() {
     pending.send_event(Event::WarmedUp);
     pending.send_event(Event::CandidateChanged);
     assert_eq!(pending.rollout, before);
+}
+
+fn unhealthy(tick: &mut Tick) {
+    tick.is_stable_unhealthy = true;
+}
+
+#[test]
+fn an_operator_wins_over_the_alarm_of_stable_until_it_has_ended_once() {
+    for kind in [ActionKind::Resume, ActionKind::Promote] {
+        let mut scenario = Scenario::warm(&format!("{QUICK}, steps: [5, 50]"));
+        scenario.step(HEALTHY, unhealthy);
+        assert!(scenario.phase().is_held_for(HoldReason::StableUnhealthy));
+        scenario.apply_action(kind).unwrap();
+        let after = scenario.phase();
+        for _ in 0..30 {
+            scenario.step(SILENT, unhealthy);
+        }
+        assert_eq!(scenario.phase(), after, "{}", scenario.log());
+        scenario.step(SILENT, |_| {});
+        scenario.step(SILENT, unhealthy);
+        assert!(scenario.phase().is_held_for(HoldReason::StableUnhealthy));
+    }
 }

@@ -33,8 +33,9 @@ fn the_status_has_the_shape_of_the_reference() {
             {"name": "candidate", "version": "2", "weight": 0.05},
         ],
         "missing": [
-            "min_requests: needs 50 more requests to the candidate",
-            "errors: needs about 620 more requests to the candidate",
+            "min_time: 9 s left",
+            "min_requests: needs 50 more requests to the candidate, in about 1 s",
+            "errors: needs about 620 more requests to the candidate, in about 13 s",
         ],
         "gate": null,
     });
@@ -61,9 +62,11 @@ fn the_status_has_a_verdict_in_every_stage() {
     assert_eq!(status(&scenario)["verdict"], "not_worse");
     scenario.until(BROKEN, Phase::is_final);
     assert_eq!(status(&scenario)["verdict"], "worse");
-    assert_eq!(
-        status(&scenario)["reason"],
-        "worse than stable was before the promotion"
+    let reason = status(&scenario)["reason"].as_str().unwrap().to_owned();
+    let expected = [" 30 % against 0.5 %", "requests since the promotion"];
+    assert!(
+        expected.iter().all(|part| reason.contains(part)),
+        "{reason}"
     );
 
     let mut mismatched = Scenario::warm(&format!("{QUICK}, steps: [50]"));
@@ -241,4 +244,38 @@ fn the_status_names_the_gate_that_is_asked_and_its_last_answer() {
     assert_eq!(answer(GateDecision::Wait), waits);
     let manual = gate("manual before step_5", None);
     assert_eq!(answer(GateDecision::Proceed), manual);
+}
+
+#[test]
+fn a_rollback_names_the_rates_that_showed_it() {
+    let mut at_once = Scenario::warm(&format!("{QUICK}, steps: [5, 50]"));
+    at_once.until(BROKEN, Phase::is_final);
+    let better = Conditions {
+        candidate: 0,
+        ..HEALTHY
+    };
+    let mut later = Scenario::warm(", steps: [20, 50], step: {min_time: 1h, max_time: 2h}");
+    later
+        .until(better, is_step(1))
+        .until(BROKEN, Phase::is_final);
+    for scenario in [at_once, later] {
+        let reason = status(&scenario)["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with("errors "), "{reason}");
+        assert!(reason.contains(" % against 0."), "{reason}");
+        assert!(reason.ends_with(" requests"), "{reason}");
+    }
+}
+
+#[test]
+fn a_hold_for_a_metric_names_its_numbers() {
+    let metrics = "{name: errors, event: error, not_worse_than: {ratio: 2.0}}, \
+                   {name: failures, event: error, action: hold}";
+    let mut scenario = Scenario::warm(&format!("{QUICK}, metrics: [{metrics}]"));
+    for _ in 0..60 {
+        scenario.step(BROKEN, |tick| tick.blocks[0].metrics[0] = MetricBlock::Nothing);
+    }
+    assert!(scenario.phase().is_held_for(HoldReason::Metric));
+    let missing = scenario.rollout.status().missing;
+    assert!(missing[0].starts_with("failures: "), "{missing:?}");
+    assert!(missing[0].contains(" % against "), "{missing:?}");
 }

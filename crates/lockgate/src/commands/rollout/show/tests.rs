@@ -124,9 +124,17 @@ fn a_transition_is_a_line() {
         "evidence": numbers(),
     });
     let expected = "2026-01-02T03:04:05Z  step -> rolled_back: worse since the start (lockgate)";
-    let made: Transition = read(transition_json);
+    let mut made: Transition = read(transition_json);
     assert_eq!(transition(&made), expected);
-    assert!(transitions(&[made]).contains("worse since the start"));
+    assert!(transitions(std::slice::from_ref(&made)).contains("worse since the start"));
+    (made.step, made.n_steps) = (Some(1), 3);
+    for (to, expected) in [
+        (RolloutState::Step, "-> step 2 of 3:"),
+        (RolloutState::Held, "-> held in step 2 of 3:"),
+    ] {
+        made.to = to;
+        assert!(transition(&made).contains(expected));
+    }
 }
 
 #[test]
