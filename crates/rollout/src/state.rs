@@ -11,6 +11,7 @@
 //! process was killed.
 
 mod actions;
+mod baseline;
 mod events;
 mod gates;
 mod missing;
@@ -231,11 +232,12 @@ impl Rollout {
     /// Runs a stage that has no reason to hold: advances it, completes it, or handles its timeout.
     fn run_stage(&mut self, stage: Stage, now: Timestamp, actions: &mut Vec<Action>) {
         match stage {
-            Stage::Shadow | Stage::Step(_) => {
+            Stage::Baseline | Stage::Shadow | Stage::Step(_) => {
                 if self.may_advance(stage, now) {
                     let reason = match (stage, self.config.shadow) {
                         (Stage::Shadow, Some(_)) => Reason::ShadowAgrees,
                         (Stage::Shadow, None) => Reason::WarmedUp,
+                        (Stage::Baseline, _) => Reason::BaselineMeasured,
                         (Stage::Step(_) | Stage::Promoting | Stage::Soak, _) => Reason::NotWorse,
                     };
                     self.advance(stage, reason, now, actions);
@@ -266,9 +268,14 @@ impl Rollout {
     fn may_advance(&self, stage: Stage, now: Timestamp) -> bool {
         let progress = &self.progress;
         match stage {
+            Stage::Baseline => {
+                now.since(progress.entered) >= self.config.step.min_time && self.has_baseline()
+            }
             Stage::Shadow => {
                 let required = self.config.shadow.map_or(0, |shadow| shadow.min_pairs);
-                progress.n_pairs >= required && progress.evidence.shadow_agrees(&self.config)
+                progress.n_pairs >= required
+                    && progress.evidence.shadow_agrees(&self.config)
+                    && self.has_baseline()
             }
             Stage::Step(_) => {
                 let rule = &self.config.step;
@@ -285,7 +292,9 @@ impl Rollout {
             OnUnknown::Hold => {
                 let reason = match stage {
                     Stage::Shadow => HoldReason::Shadow,
-                    Stage::Step(_) | Stage::Promoting | Stage::Soak => HoldReason::Unknown,
+                    Stage::Baseline | Stage::Step(_) | Stage::Promoting | Stage::Soak => {
+                        HoldReason::Unknown
+                    }
                 };
                 self.hold(reason, now, actions);
             }
@@ -342,7 +351,7 @@ impl Rollout {
     /// Returns the position that follows a stage.
     fn next_position(&self, stage: Stage) -> GatePosition {
         let next = match stage {
-            Stage::Shadow => 0,
+            Stage::Baseline | Stage::Shadow => 0,
             Stage::Step(step) => step + 1,
             Stage::Promoting | Stage::Soak => return GatePosition::Promote,
         };

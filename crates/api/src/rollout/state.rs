@@ -14,6 +14,8 @@ contract::named_enum! {
         Pending = "pending",
         /// The candidate runs warm-up requests, which are not counted.
         Warmup = "warmup",
+        /// Stable is measured before the candidate gets all traffic at once; the weight is 0.
+        Baseline = "baseline",
         /// Answers to shadow requests are compared; the weight is 0.
         Shadow = "shadow",
         /// The candidate has the weight of a step.
@@ -45,6 +47,7 @@ impl RolloutState {
             Self::Completed | Self::RolledBack | Self::Aborted | Self::Failed => true,
             Self::Pending
             | Self::Warmup
+            | Self::Baseline
             | Self::Shadow
             | Self::Step
             | Self::Held

@@ -107,7 +107,8 @@ impl Soak {
     #[must_use]
     pub fn highest(&self) -> usize {
         let monitored = self.metrics.iter().enumerate();
-        let ln_d = monitored.filter_map(|(index, metric)| Some((index, metric.as_ref()?.cusum.ln_d())));
+        let ln_d =
+            monitored.filter_map(|(index, metric)| Some((index, metric.as_ref()?.cusum.ln_d())));
         let highest = ln_d.max_by(|(_, a), (_, b)| a.total_cmp(b));
         highest.map_or(0, |(index, _)| index)
     }

@@ -20,11 +20,13 @@ impl Rollout {
         let phrases = self.holding_metric(&report).into_iter();
         let phrases = phrases.chain(self.min_time_left());
         match progress.phase.stage() {
+            // Nothing is known of the candidate yet.
+            Some(Stage::Baseline) => phrases.chain(self.baseline_left()).collect(),
             Some(Stage::Shadow) => {
                 let required = config.shadow.map_or(0, |shadow| shadow.min_pairs);
                 let (n, began) = (progress.n_pairs, progress.waiting_since);
                 let pairs = self.left("min_pairs", "shadow requests", [n, required], began);
-                let phrases = phrases.chain(pairs);
+                let phrases = phrases.chain(pairs).chain(self.baseline_left());
                 phrases
                     .chain(missing(&report, self.rate(n, began)))
                     .collect()
@@ -40,6 +42,13 @@ impl Rollout {
             }
             Some(Stage::Promoting | Stage::Soak) | None => Vec::new(),
         }
+    }
+
+    /// Returns the requests to stable that the baseline still lacks.
+    fn baseline_left(&self) -> Option<String> {
+        let (n, required) = (self.n_baseline_requests(), self.min_baseline_requests());
+        let began = self.progress.waiting_since;
+        self.left("baseline", "requests to stable", [n, required], began)
     }
 
     /// Returns the number of `what` that is left, with the time that it takes.
@@ -63,7 +72,7 @@ impl Rollout {
 
     fn min_time_left(&self) -> Option<String> {
         let progress = &self.progress;
-        let Some(Stage::Step(_)) = progress.phase.stage() else {
+        let Some(Stage::Baseline | Stage::Step(_)) = progress.phase.stage() else {
             return None;
         };
         let so_far = self.last_tick.since(progress.entered);

@@ -17,7 +17,7 @@ impl Tick {
     /// Returns whether the counts of a stage come from the versions that it compares.
     pub(super) fn is_comparable(&self, stage: Stage) -> bool {
         let is_stable_needed = match stage {
-            Stage::Shadow | Stage::Step(_) | Stage::Promoting => true,
+            Stage::Baseline | Stage::Shadow | Stage::Step(_) | Stage::Promoting => true,
             Stage::Soak => false,
         };
         let has_stable = self.stable == Availability::Ready || !is_stable_needed;

@@ -36,6 +36,8 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// Weight 0: stable is measured, with which the soak will compare the candidate.
+    Baseline,
     /// Weight 0: answers to shadow requests are compared.
     Shadow,
     /// The step of this index.
@@ -72,7 +74,7 @@ impl Phase {
     pub fn step(self) -> Option<usize> {
         match self.stage() {
             Some(Stage::Step(step)) => Some(step),
-            Some(Stage::Shadow | Stage::Promoting | Stage::Soak) | None => None,
+            Some(Stage::Baseline | Stage::Shadow | Stage::Promoting | Stage::Soak) | None => None,
         }
     }
 
@@ -88,6 +90,7 @@ impl Phase {
         match self {
             Self::Pending => RolloutState::Pending,
             Self::Warmup => RolloutState::Warmup,
+            Self::Running(Stage::Baseline) => RolloutState::Baseline,
             Self::Running(Stage::Shadow) => RolloutState::Shadow,
             Self::Running(Stage::Step(_)) => RolloutState::Step,
             Self::Running(Stage::Promoting) => RolloutState::Promoting,

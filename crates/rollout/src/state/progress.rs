@@ -86,7 +86,7 @@ impl Progress {
     pub(super) fn fits(&self, config: &RolloutConfig) -> bool {
         let is_step_known = match self.phase.stage() {
             Some(Stage::Step(step)) => step < config.steps.len(),
-            Some(Stage::Shadow | Stage::Promoting | Stage::Soak) | None => true,
+            Some(Stage::Baseline | Stage::Shadow | Stage::Promoting | Stage::Soak) | None => true,
         };
         is_step_known && self.gates.len() == config.gates.len() && self.evidence.fits(config)
     }
@@ -110,7 +110,16 @@ impl Progress {
             }
             (None, _) => {}
             (Some(Stage::Soak), Some(soak)) => soak.add(&tick.blocks, now),
-            (Some(Stage::Shadow | Stage::Step(_) | Stage::Promoting | Stage::Soak), _) => {
+            (
+                Some(
+                    Stage::Baseline
+                    | Stage::Shadow
+                    | Stage::Step(_)
+                    | Stage::Promoting
+                    | Stage::Soak,
+                ),
+                _,
+            ) => {
                 self.n_candidate_requests += tick.n_candidate_requests;
                 self.n_pairs += tick.n_pairs;
                 for block in &tick.blocks {

@@ -31,6 +31,8 @@ pub enum Reason {
     CandidateChanged,
     /// Enough pairs of answers were compared, and they agree.
     ShadowAgrees,
+    /// Stable was measured before the promotion.
+    BaselineMeasured,
     /// Every blocking metric passes.
     NotWorse,
     /// The candidate is worse, seen in this window; no metric stands out.
@@ -110,6 +112,7 @@ impl Reason {
             Self::WarmupFailed(_) => "warmup_failed",
             Self::CandidateChanged => "candidate_changed",
             Self::ShadowAgrees => "shadow_agrees",
+            Self::BaselineMeasured => "baseline_measured",
             Self::NotWorse => "not_worse",
             Self::Worse(_) | Self::WorseMetric(_) => "worse",
             Self::Guard(guard) | Self::GuardReached { guard, .. } => guard.as_str(),
@@ -133,6 +136,7 @@ impl fmt::Display for Reason {
             Self::WarmupFailed(why) => write!(f, "the warm-up failed: {why}"),
             Self::CandidateChanged => f.write_str("the files of the candidate changed"),
             Self::ShadowAgrees => f.write_str("the shadow requests agree"),
+            Self::BaselineMeasured => f.write_str("the rates of stable are known"),
             Self::NotWorse => f.write_str("the candidate is not worse"),
             Self::Worse(window) => write!(f, "worse {}", words(*window)),
             Self::WorseMetric(metric) => metric.fmt(f),

@@ -1,5 +1,6 @@
 //! Whole rollouts in virtual time, and properties of every rollout.
 
+mod blue_green;
 mod missing;
 mod pitfalls;
 mod properties;

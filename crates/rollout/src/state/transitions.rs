@@ -16,6 +16,7 @@ impl Rollout {
     pub fn traffic(&self) -> Traffic {
         let (weight, is_shadowing) = match self.progress.phase {
             Phase::Running(stage) | Phase::Held { stage, .. } => match stage {
+                Stage::Baseline => (0.0, false),
                 Stage::Shadow => (0.0, true),
                 Stage::Step(step) => (self.config.weight_of_step(step), false),
                 Stage::Promoting | Stage::Soak => (1.0, false),
@@ -138,13 +139,19 @@ impl Rollout {
         }
     }
 
-    /// Starts the shadow stage, or advances when there is none.
+    /// Starts the shadow stage, or advances when there is none. Without a stage beside the candidate,
+    /// stable is measured first: a soak without its rates would find nothing.
     pub(super) fn finish_warmup(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.progress.waiting_since = now;
         match self.config.shadow {
             Some(_) => {
                 let shadow = Phase::Running(Stage::Shadow);
                 self.transition_to(shadow, Reason::WarmedUp, SYSTEM_ACTOR, now, actions);
+            }
+            None if self.config.strategy == Strategy::BlueGreen => {
+                let baseline = Phase::Running(Stage::Baseline);
+                self.transition_to(baseline, Reason::WarmedUp, SYSTEM_ACTOR, now, actions);
+                self.begin_step(now);
             }
             None => self.advance(Stage::Shadow, Reason::WarmedUp, now, actions),
         }

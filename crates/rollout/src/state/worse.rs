@@ -16,9 +16,10 @@ impl Rollout {
                 metric: soak.highest(),
                 window: Window::Soak,
             }),
-            (Stage::Shadow | Stage::Step(_) | Stage::Promoting | Stage::Soak, _) => {
-                self.progress.evidence.worse(&self.config)
-            }
+            (
+                Stage::Baseline | Stage::Shadow | Stage::Step(_) | Stage::Promoting | Stage::Soak,
+                _,
+            ) => self.progress.evidence.worse(&self.config),
         }?;
         let metric = self.worse_metric(worse);
         Some(metric.map_or(Reason::Worse(worse.window), Reason::WorseMetric))

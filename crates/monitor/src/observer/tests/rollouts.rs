@@ -44,6 +44,7 @@ fn a_rollout_has_exactly_these_lines() {
     let expected = [
         r#"lockgate_rollout_state{model="digits",rollout="digits-2",state="pending"} 0.0"#,
         r#"lockgate_rollout_state{model="digits",rollout="digits-2",state="warmup"} 0.0"#,
+        r#"lockgate_rollout_state{model="digits",rollout="digits-2",state="baseline"} 0.0"#,
         r#"lockgate_rollout_state{model="digits",rollout="digits-2",state="shadow"} 0.0"#,
         r#"lockgate_rollout_state{model="digits",rollout="digits-2",state="step"} 0.0"#,
         r#"lockgate_rollout_state{model="digits",rollout="digits-2",state="held"} 0.0"#,

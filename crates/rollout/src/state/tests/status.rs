@@ -272,7 +272,9 @@ fn a_hold_for_a_metric_names_its_numbers() {
                    {name: failures, event: error, action: hold}";
     let mut scenario = Scenario::warm(&format!("{QUICK}, metrics: [{metrics}]"));
     for _ in 0..60 {
-        scenario.step(BROKEN, |tick| tick.blocks[0].metrics[0] = MetricBlock::Nothing);
+        scenario.step(BROKEN, |tick| {
+            tick.blocks[0].metrics[0] = MetricBlock::Nothing
+        });
     }
     assert!(scenario.phase().is_held_for(HoldReason::Metric));
     let missing = scenario.rollout.status().missing;
