@@ -135,7 +135,7 @@ impl TrafficControl for RepositoryTrafficControl {
         let served = self.repository.served(model, version)?;
         Some(ReadyVersion {
             info: Arc::clone(served.loaded_version.info()),
-            fingerprint: served.fingerprint.clone(),
+            content_hash: served.content_hash.clone(),
             memory_bytes: served.memory_bytes,
         })
     }

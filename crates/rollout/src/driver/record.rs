@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use api::rollout::LeaderRollout;
 use contract::{Error, Result, Store, Write};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,8 +57,13 @@ pub(super) struct Record {
     pub(super) started: Timestamp,
     /// Progress of the state machine.
     pub(super) progress: Progress,
-    /// Fingerprint of the candidate when it was loaded.
-    pub(super) fingerprint: Option<String>,
+    /// Fingerprint of the files of the candidate, in a record of an earlier version. It differs for
+    /// a copy, so it is not compared.
+    #[serde(default, skip_serializing)]
+    fingerprint: Option<IgnoredAny>,
+    /// Content hash of the candidate when it was loaded.
+    #[serde(default)]
+    pub(super) content_hash: Option<String>,
     /// Counters of the replicas at the time of `progress`.
     #[serde(default)]
     pub(super) replicas: Replicas,
@@ -74,6 +80,7 @@ impl Record {
             started,
             progress,
             fingerprint: None,
+            content_hash: None,
             replicas: Replicas::default(),
         }
     }

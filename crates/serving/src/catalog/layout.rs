@@ -5,6 +5,7 @@
 //! nothing out of service: a network drive that is unavailable for a minute, or a mount that is
 //! lost, must not unload a model.
 
+mod content_hash;
 mod entries;
 mod fingerprint;
 mod misplaced;
@@ -20,6 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use contract::{Engine, ModelName, Version};
 
+pub(crate) use self::content_hash::content_hash;
 pub(crate) use self::fingerprint::Fingerprint;
 pub(crate) use self::misplaced::missing_artifact;
 pub(crate) use self::read_limiter::ReadLimiter;

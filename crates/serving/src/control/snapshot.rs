@@ -27,8 +27,8 @@ pub(crate) struct ServedVersion {
     pub(crate) model: Bytes,
     /// The version in the form of replies.
     pub(crate) version: Bytes,
-    /// Fingerprint of its files.
-    pub(crate) fingerprint: String,
+    /// Content hash of its files.
+    pub(crate) content_hash: String,
     /// Growth of the process during the load in bytes; `None` where that cannot be measured.
     pub(crate) memory_bytes: Option<u64>,
     /// Dropped with this value.
@@ -40,8 +40,8 @@ pub(crate) struct ServedVersion {
 pub(crate) struct Load {
     /// Its duration.
     pub(crate) time: Duration,
-    /// Fingerprint of the files.
-    pub(crate) fingerprint: String,
+    /// Content hash of the files.
+    pub(crate) content_hash: String,
     /// Growth of the process meanwhile in bytes; `None` where that cannot be measured.
     pub(crate) memory_bytes: Option<u64>,
 }
@@ -63,7 +63,7 @@ impl ServedVersion {
             version: bytes(loaded_version.info().version.as_str()),
             loaded_version,
             load_time: load.time,
-            fingerprint: load.fingerprint,
+            content_hash: load.content_hash,
             memory_bytes: load.memory_bytes,
             _release: release,
         };

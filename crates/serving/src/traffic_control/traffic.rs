@@ -13,7 +13,7 @@ use stats::assignment::Assigner;
 
 use super::RepositoryHandle;
 use super::shadow_runner::{ShadowRunner, SharedPairTotals, pair_totals};
-use super::warmup::warm_up;
+use super::warmup::{WarmupVersions, warm_up};
 use crate::control::controller::Command;
 use crate::control::state::RolloutRouting;
 use crate::route::{DropCounters, Mirror};
@@ -125,8 +125,12 @@ impl RolloutTraffic for SplitTraffic {
             let loaded = loaded.await;
             loaded.map_err(|error| error.message().to_owned())?;
             let candidate = repository.served(&model, &version);
-            let candidate = candidate.ok_or("the candidate is no longer loaded")?;
-            warm_up(rule, candidate, arriving).await
+            let versions = WarmupVersions {
+                candidate: candidate.ok_or("the candidate is no longer loaded")?,
+                stable: repository.served(&model, &config.stable),
+                guards: config.guards,
+            };
+            warm_up(rule, &versions, arriving).await
         })
     }
 

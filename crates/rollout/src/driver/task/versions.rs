@@ -27,9 +27,9 @@ impl RolloutTask {
     /// Returns an event when the files of the candidate were replaced.
     pub(super) fn changed_candidate(&mut self) -> Option<Event> {
         let ready = self.ready_version(&self.rollout.config().candidate)?;
-        let before = self.record.fingerprint.replace(ready.fingerprint.clone());
+        let before = self.record.content_hash.replace(ready.content_hash.clone());
         before
-            .is_some_and(|before| before != ready.fingerprint)
+            .is_some_and(|before| before != ready.content_hash)
             .then_some(Event::CandidateChanged)
     }
 

@@ -18,6 +18,11 @@ use crate::fake_engine::INPUT;
 const QUICK: &str = "warmup: {source: synthetic, requests: 3}, steps: [20, 50], soak: 30s, \
                      step: {min_time: 5s, min_requests: 50, max_time: 300s}";
 
+/// Returns the keys of [`QUICK`] without a warm-up.
+fn without_warmup() -> String {
+    QUICK.replace("source: synthetic, requests: 3", "source: none")
+}
+
 /// Number of rows of the requests that a model may be set to refuse.
 const N_ROWS: usize = 3;
 
@@ -266,7 +271,7 @@ async fn a_shadow_alone_ends_with_stable_and_an_operator_ends_an_ab_test() {
 #[tokio::test(start_paused = true)]
 async fn infinite_outputs_end_it_at_once() {
     let mut fixture = Fixture::new("add 1", "add inf").await;
-    fixture.start(QUICK).await;
+    fixture.start(&without_warmup()).await;
     fixture.until("step", 0).await;
     let seconds = fixture.until("rolled_back", 20).await;
     assert!(seconds <= 3, "{seconds}");
@@ -275,6 +280,27 @@ async fn infinite_outputs_end_it_at_once() {
         reason.as_str().unwrap().starts_with("guard `nan_output`"),
         "{reason}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn infinite_outputs_of_a_warm_up_fail_it_where_stable_has_none() {
+    for (stable, guards, expected) in [
+        ("add 1", "{nan_output: 1}", "failed"),
+        ("add 1", "{nan_output: 3}", "failed"),
+        ("add 1", "{nan_output: 4}", "step"),
+        ("add inf", "{nan_output: 1}", "step"),
+    ] {
+        let mut fixture = Fixture::new(stable, "add inf").await;
+        fixture.start(&format!("{QUICK}, guards: {guards}")).await;
+        fixture.until(expected, 0).await;
+        if expected == "failed" {
+            let reason = fixture.status("reason");
+            assert!(
+                reason.as_str().unwrap().contains("`nan_output`"),
+                "{reason}"
+            );
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

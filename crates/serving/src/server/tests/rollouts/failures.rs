@@ -206,7 +206,8 @@ async fn two_models_roll_out_without_knowing_each_other() {
         .write("n/model.yaml", "execution: inline");
     fixture.server.rescan().await.unwrap();
     fixture.start(QUICK).await;
-    let other = format!("rollout: {{id: s, model: n, stable: 1, candidate: 2, {QUICK}}}");
+    let keys = without_warmup();
+    let other = format!("rollout: {{id: s, model: n, stable: 1, candidate: 2, {keys}}}");
     fixture.server.start(&other, "bob").await.unwrap();
     let state = |fixture: &Fixture, id: &str| {
         let status = fixture.server.status(id).unwrap();
