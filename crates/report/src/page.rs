@@ -45,9 +45,9 @@ impl Page<'_> {
 
 /// Returns the colour of a series by its position.
 pub fn colour(index: usize) -> &'static str {
-    const COLOURS: [&str; 8] = [
+    const COLOURS: [&str; 10] = [
         "var(--a)", "var(--b)", "var(--c)", "var(--d)", "var(--e)", "var(--f)", "var(--g)",
-        "var(--h)",
+        "var(--h)", "var(--i)", "var(--j)",
     ];
     COLOURS
         .get(index % COLOURS.len())
@@ -57,7 +57,19 @@ pub fn colour(index: usize) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn ten_versions_have_ten_colours_in_light_and_dark() {
+        let colours: BTreeSet<_> = (0..10).map(colour).collect();
+        assert_eq!(colours.len(), 10);
+        for colour in colours {
+            let name = colour.trim_start_matches("var(").trim_end_matches(')');
+            assert_eq!(STYLE.matches(&format!("{name}: #")).count(), 2, "{name}");
+        }
+    }
 
     #[test]
     fn the_title_is_escaped_and_the_sections_are_not() {

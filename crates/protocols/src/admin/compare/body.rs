@@ -14,7 +14,7 @@ use crate::rest::Call;
 pub(super) const MAX_ITEMS: usize = 1000;
 
 /// More versions do not fit side by side.
-const MAX_VERSIONS: usize = 8;
+const MAX_VERSIONS: usize = 10;
 
 /// The time to wait for requests when the body has no `timeout_s`.
 const DEFAULT_TIMEOUT_SECONDS: f64 = 30.0;
