@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use stats::comparison::{Accuracy, LabelReport, Latency, OutputReport};
+use stats::comparison::{Accuracy, LabelReport, Latency, Median, OutputReport};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::rollout::Interval;
 use crate::version::VersionText;
 
 /// The versions to compare, and `items` or `recorded`.
@@ -52,6 +53,10 @@ pub struct ComparisonRequest<'a> {
     #[serde(default)]
     #[schema(nullable = false)]
     pub concurrency: Option<usize>,
+    /// The seed of the order of the versions, which is shuffled for each item; 0 when left out.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    pub seed: Option<u64>,
 }
 
 /// The label of an item, or the labels of its rows.
@@ -108,6 +113,8 @@ pub struct ComparisonReport {
     pub rtol: f64,
     /// Concurrent requests of the second run.
     pub concurrency: usize,
+    /// The seed of the order of the versions, which was shuffled for each item.
+    pub seed: u64,
     /// The versions, in the order of the body.
     pub versions: Vec<VersionReport>,
     /// The reference compared with each other version.
@@ -144,10 +151,10 @@ pub struct VersionReport {
     /// Times in milliseconds, one item at a time.
     #[schema(required)]
     pub latency_ms: Option<LatencyReport>,
-    /// Throughput, one item at a time.
+    /// Throughput, one item at a time: the median over the items.
     #[schema(required)]
     pub rows_per_second: Option<f64>,
-    /// Throughput, several items at once.
+    /// Throughput, several items at once: the median over the rounds.
     #[schema(required)]
     pub rows_per_second_concurrent: Option<f64>,
     /// Accuracy, with labels.
@@ -186,7 +193,7 @@ pub struct LatencyReport {
 pub struct AccuracyReport {
     /// Rows whose class is their label.
     pub correct: u64,
-    /// Rows that have a label and were answered with a class.
+    /// Rows that have a label; one that was not answered is not correct.
     pub labelled: u64,
     /// The share of correct rows.
     pub ratio: f64,
@@ -220,6 +227,9 @@ pub struct PairReport {
     /// Rows by correct version, with labels.
     #[schema(required)]
     pub labels: Option<LabelAgreement>,
+    /// The latency of the other version divided by that of the reference: the median over the items.
+    #[schema(required)]
+    pub latency_ratio: Option<MedianRatio>,
     /// The first 100 items that differ, from 0.
     pub differing_items: Vec<u64>,
 }
@@ -268,8 +278,18 @@ pub struct Confusion {
     pub rows: u64,
 }
 
-/// Rows by correct version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// A median of ratios.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MedianRatio {
+    /// The median.
+    pub median: f64,
+    /// Its interval of 95 %; `null` with fewer than 6 items.
+    #[schema(required)]
+    pub interval: Option<Interval>,
+}
+
+/// Rows by correct version, and the difference of the accuracies.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LabelAgreement {
     /// Both gave the label.
     pub both_correct: u64,
@@ -279,6 +299,20 @@ pub struct LabelAgreement {
     pub only_other_correct: u64,
     /// Neither did.
     pub neither_correct: u64,
+    /// The accuracy of the other version minus that of the reference.
+    #[schema(required)]
+    pub accuracy_difference: Option<AccuracyDifference>,
+}
+
+/// A difference of two accuracies on the same rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AccuracyDifference {
+    /// The difference, between -1 and 1.
+    pub difference: f64,
+    /// Its interval of 95 %.
+    pub interval: Interval,
+    /// The p-value of McNemar's exact test that both are equally accurate.
+    pub p_value: f64,
 }
 
 impl From<&Latency> for LatencyReport {
@@ -325,6 +359,22 @@ impl From<&LabelReport> for LabelAgreement {
             only_reference_correct: labels.n_only_reference,
             only_other_correct: labels.n_only_other,
             neither_correct: labels.n_neither,
+            accuracy_difference: labels
+                .accuracy_difference()
+                .map(|found| AccuracyDifference {
+                    difference: found.difference,
+                    interval: found.interval.into(),
+                    p_value: found.p_value,
+                }),
+        }
+    }
+}
+
+impl From<Median> for MedianRatio {
+    fn from(ratio: Median) -> Self {
+        Self {
+            median: ratio.value,
+            interval: ratio.interval.map(Into::into),
         }
     }
 }

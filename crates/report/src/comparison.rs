@@ -2,6 +2,7 @@
 
 mod pair;
 mod plots;
+pub mod sentences;
 
 use api::comparison::{ComparisonReport, InputSource, LatencyReport, VersionReport};
 use maud::{Markup, html};
@@ -29,9 +30,10 @@ pub fn page(report: &ComparisonReport) -> String {
 
 fn footer(report: &ComparisonReport) -> String {
     format!(
-        "Latency is measured inside the server, one item at a time, versions in turn; \
-         numbers agree within {} + {} of the number of the reference.",
-        report.atol, report.rtol,
+        "Latency is measured inside the server, one item at a time, the order of the versions \
+         shuffled for each item (seed {}); rates are medians; numbers agree within {} + {} of the \
+         number of the reference.",
+        report.seed, report.atol, report.rtol,
     )
 }
 

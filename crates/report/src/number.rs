@@ -5,6 +5,24 @@ pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
+/// Formats a difference of shares in percentage points, with its sign.
+pub fn points(difference: f64) -> String {
+    format!("{:+.1}", difference * 100.0)
+}
+
+/// Formats a p-value.
+pub fn probability(p_value: f64) -> String {
+    match p_value {
+        p_value if p_value < 1e-3 => "less than 0.001".to_owned(),
+        p_value => format!("{p_value:.3}"),
+    }
+}
+
+/// Formats a ratio of times.
+pub fn times(ratio: f64) -> String {
+    format!("{ratio:.2}")
+}
+
 /// Formats milliseconds with three significant digits or more.
 pub fn millis(time: f64) -> String {
     match time {
@@ -55,5 +73,11 @@ mod tests {
         let sizes = [None, Some(1536), Some(3 << 20)].map(size);
         assert_eq!(sizes, ["-", "1.5 KiB", "3.0 MiB"]);
         assert_eq!(percent(0.9667), "96.7 %");
+        assert_eq!([0.0056, -0.02].map(points), ["+0.6", "-2.0"]);
+        assert_eq!(
+            [0.7266, 1e-9].map(probability),
+            ["0.727", "less than 0.001"]
+        );
+        assert_eq!(times(1.0349), "1.03");
     }
 }

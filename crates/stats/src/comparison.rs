@@ -6,11 +6,17 @@
 //! of a rollout.
 
 mod class;
+mod mcnemar;
+mod median;
+mod order;
 mod pair;
 mod report;
 mod report_builder;
 
 pub use class::{Class, has_class_output, predicted_class, same_class};
+pub use mcnemar::AccuracyDifference;
+pub use median::Median;
+pub use order::VersionOrder;
 pub use pair::{OutputDifference, PairComparison, Tolerance, compare};
 pub use report::{
     Accuracy, ClassReport, Confusion, LabelReport, Latency, OutputReport, PairReport, Report,

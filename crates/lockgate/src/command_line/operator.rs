@@ -190,6 +190,9 @@ pub(crate) struct CompareArguments {
     /// The largest difference relative to the number of the reference [default: 1e-3]
     #[arg(long, value_name = "X")]
     pub(crate) rtol: Option<f64>,
+    /// The seed of the order of the versions, which is shuffled for each item
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
     /// Write a self-contained page with plots
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,

@@ -58,6 +58,7 @@ fn body(arguments: &CompareArguments) -> Result<(Value, String)> {
         "model": arguments.model,
         "versions": arguments.versions,
         "concurrency": arguments.concurrency,
+        "seed": arguments.seed,
     });
     let Some(keys) = body.as_object_mut() else {
         bail!("internal: the body of the request is not an object");

@@ -48,6 +48,7 @@ pub(super) async fn compare(ctx: Arc<Context>, call: Call) -> Result<Reply> {
         routes: &routes,
         items: &items,
         labels: &body.labels,
+        seed: body.seed,
         deadline: call.deadline,
     };
     let mut tally = ReportBuilder::new(class_names.collect(), body.tolerance);

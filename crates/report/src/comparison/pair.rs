@@ -3,7 +3,7 @@
 use api::comparison::{ComparisonReport, PairReport};
 use maud::{Markup, html};
 
-use super::plots;
+use super::{plots, sentences};
 use crate::number::difference;
 use crate::page::colour;
 use crate::plot;
@@ -93,6 +93,9 @@ fn remarks(pair: &PairReport) -> Markup {
         .map(u64::to_string)
         .collect();
     html! {
+        @for sentence in [sentences::accuracy(pair), sentences::latency(pair)].iter().flatten() {
+            p { (sentence) "." }
+        }
         @for (version, n_failed) in failed {
             @if n_failed > 0 {
                 p.bad { "Only version " (version) " failed to answer " (n_failed) " items." }

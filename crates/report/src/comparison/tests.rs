@@ -21,7 +21,7 @@ fn report() -> ComparisonReport {
     };
     let report = json!({
         "model": "<digits>", "source": "given", "items": 10, "rows": 10, "atol": 1e-5, "rtol": 1e-3,
-        "concurrency": 4, "versions": [version("1", 0.9), version("2", 0.8)],
+        "concurrency": 4, "seed": 7, "versions": [version("1", 0.9), version("2", 0.8)],
         "pairs": [{
             "reference": "1", "other": "2", "agreement": 0.9, "pairs": 10, "agreeing": 9,
             "same_shape": 9, "only_reference_failed": 0, "only_other_failed": 1,
@@ -29,7 +29,9 @@ fn report() -> ComparisonReport {
             "classes": {"agreement": 0.9, "rows": 10, "same": 9, "confusion": [
                 {"reference": "0", "other": "0", "rows": 9}, {"reference": "0", "other": "cat", "rows": 1}]},
             "labels": {"both_correct": 8, "only_reference_correct": 1, "only_other_correct": 0,
-                "neither_correct": 1},
+                "neither_correct": 1, "accuracy_difference": {"difference": -0.1,
+                    "interval": {"lower": -0.35, "upper": 0.18}, "p_value": 1.0}},
+            "latency_ratio": {"median": 1.25, "interval": {"lower": 1.1, "upper": 1.4}},
             "differing_items": [3],
         }],
     });
@@ -71,4 +73,18 @@ fn nothing_measured_makes_a_page_too() {
         version.accuracy = None;
     }
     assert!(!page(&report).contains("NaN"));
+}
+
+#[test]
+fn differences_are_given_with_their_intervals() {
+    let page = page(&report());
+    for expected in [
+        "accuracy of version 2 compared with version 1: -10.0 percentage points (95 % interval \
+         -35.0 to +18.0), p = 1.000 by McNemar's test.",
+        "version 2 takes 1.25 times as long as version 1 (95 % interval 1.10 to 1.40), the median \
+         over the items.",
+        "(seed 7)",
+    ] {
+        assert!(page.contains(expected), "{expected} is missing in {page}");
+    }
 }

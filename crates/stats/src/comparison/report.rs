@@ -5,6 +5,7 @@ use std::time::Duration;
 use contract::Error;
 
 use super::class::Class;
+use super::median::Median;
 
 /// The report of a comparison: many inputs, answered by several versions.
 #[derive(Clone, Debug)]
@@ -32,24 +33,15 @@ pub struct VersionReport {
     pub n_rows: u64,
     /// The latency of the answers, one at a time; `None` without any.
     pub latency: Option<Latency>,
-    /// The accuracy; `None` when no row with a label was answered with a class.
+    /// The median of the rows per second of the answers, one at a time; `None` without any.
+    pub rows_per_second: Option<f64>,
+    /// The accuracy; `None` without labels, or when the answers have no class.
     pub accuracy: Option<Accuracy>,
-}
-
-impl VersionReport {
-    /// Returns the rows per second of run time, one item at a time; `None` without any answer.
-    #[must_use]
-    pub fn rows_per_second(&self) -> Option<f64> {
-        let seconds = self.latency.as_ref()?.total.as_secs_f64();
-        (seconds > 0.0).then(|| float(self.n_rows) / seconds)
-    }
 }
 
 /// The latency of answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latency {
-    /// The sum.
-    pub total: Duration,
     /// The mean.
     pub mean: Duration,
     /// The median.
@@ -77,7 +69,7 @@ pub(super) fn share(part: u64, whole: u64) -> f64 {
 pub struct Accuracy {
     /// Rows whose class is their label.
     pub n_correct: u64,
-    /// Rows that have a label and were answered with a class.
+    /// Rows that have a label; one that was not answered, or without a class, is not correct.
     pub n_labelled: u64,
 }
 
@@ -106,8 +98,11 @@ pub struct PairReport {
     pub outputs: Vec<OutputReport>,
     /// The comparison of the predicted classes; `None` when the outputs have no class.
     pub classes: Option<ClassReport>,
-    /// The comparison with the labels; `None` without labels.
+    /// The comparison with the labels; `None` where one of the two has no accuracy.
     pub labels: Option<LabelReport>,
+    /// The latency of the other version divided by that of the reference, over the items that both
+    /// answered; `None` without any.
+    pub latency_ratio: Option<Median>,
     /// The indices of the first items that differ: in class, or in outputs where there is no class,
     /// or because one of the two failed.
     pub differing_items: Vec<u64>,

@@ -10,6 +10,7 @@ use contract::NamedTensor;
 use contract::Result;
 
 use super::class::{Class, has_class_output, predicted_class, same_class};
+use super::median::Median;
 use super::pair::{PairComparison, Tolerance, compare};
 use super::report::{
     Accuracy, Confusion, Latency, OutputReport, PairReport, Report, VersionReport, float,
@@ -60,7 +61,11 @@ struct VersionReportBuilder {
     /// The names of the classes of the version, by class number; empty when there are none.
     class_names: Vec<String>,
     latencies: Vec<Duration>,
+    /// The rows per second of each answer.
+    rates: Vec<f64>,
     accuracy: Accuracy,
+    /// Set when an answer had a class.
+    has_classes: bool,
     report: VersionReport,
 }
 
@@ -69,6 +74,8 @@ struct VersionReportBuilder {
 #[derive(Debug, Default)]
 struct PairReportBuilder {
     confusion: BTreeMap<(Class, Class), u64>,
+    /// The latency of the other version divided by that of the reference, by item.
+    latency_ratios: Vec<f64>,
     report: PairReport,
 }
 
@@ -118,48 +125,61 @@ impl ReportBuilder {
     /// Returns the report.
     #[must_use]
     pub fn finish(self) -> Report {
+        let versions = self.versions.into_iter().map(VersionReportBuilder::finish);
+        let versions: Vec<_> = versions.collect();
+        let has_accuracy = |version: &VersionReport| version.accuracy.is_some();
+        let has_reference = versions.first().is_some_and(has_accuracy);
+        let pairs = self.pairs.into_iter().zip(versions.iter().skip(1));
+        let pairs = pairs.map(|(pair, other)| pair.finish(has_reference && has_accuracy(other)));
         Report {
             n_items: self.n_items,
             n_rows: self.n_rows,
-            versions: self
-                .versions
-                .into_iter()
-                .map(VersionReportBuilder::finish)
-                .collect(),
-            pairs: self
-                .pairs
-                .into_iter()
-                .map(PairReportBuilder::finish)
-                .collect(),
+            pairs: pairs.collect(),
+            versions,
         }
     }
 }
 
 impl VersionReportBuilder {
-    /// Counts an answer; returns for each label whether the class matches it, where the answer has
-    /// a class.
-    fn add(&mut self, answer: &Answer, item: &Item<'_>) -> Vec<Option<bool>> {
-        let report = &mut self.report;
-        let outputs = match &answer.outputs {
-            Ok(outputs) => outputs,
+    /// Counts an answer; returns for each label whether the version predicts it. A version that
+    /// failed to answer predicts none, so that failures never improve an accuracy.
+    fn add(&mut self, answer: &Answer, item: &Item<'_>) -> Vec<bool> {
+        let labels = item.labels.iter().take(item.n_rows).enumerate();
+        let met: Vec<_> = match &answer.outputs {
+            Ok(outputs) => {
+                self.add_answer(answer.latency, item.n_rows);
+                labels
+                    .map(|(row, label)| self.predicts(outputs, row, label))
+                    .collect()
+            }
             Err(error) => {
-                report.n_errors += 1;
-                report.first_error.get_or_insert_with(|| error.clone());
-                return Vec::new();
+                self.report.n_errors += 1;
+                let first_error = &mut self.report.first_error;
+                first_error.get_or_insert_with(|| error.clone());
+                labels.map(|_| false).collect()
             }
         };
-        report.n_answers += 1;
-        report.n_rows += count(item.n_rows);
-        self.latencies.push(answer.latency);
-        let labels = item.labels.iter().take(item.n_rows).enumerate();
-        let met: Vec<_> = labels
-            .map(|(row, label)| Some(self.is_label(&predicted_class(outputs, row)?, label)))
-            .collect();
-        for &is_met in met.iter().flatten() {
-            self.accuracy.n_labelled += 1;
-            self.accuracy.n_correct += u64::from(is_met);
-        }
+        self.accuracy.n_labelled += count(met.len());
+        self.accuracy.n_correct += count(met.iter().filter(|&&is_met| is_met).count());
         met
+    }
+
+    fn add_answer(&mut self, latency: Duration, n_rows: usize) {
+        self.report.n_answers += 1;
+        self.report.n_rows += count(n_rows);
+        self.latencies.push(latency);
+        if !latency.is_zero() {
+            self.rates
+                .push(float(count(n_rows)) / latency.as_secs_f64());
+        }
+    }
+
+    fn predicts(&mut self, outputs: &[NamedTensor], row: usize, label: &str) -> bool {
+        let Some(class) = predicted_class(outputs, row) else {
+            return false;
+        };
+        self.has_classes = true;
+        self.is_label(&class, label)
     }
 
     /// Returns whether a label is the number or the name of a class.
@@ -174,9 +194,12 @@ impl VersionReportBuilder {
     }
 
     fn finish(self) -> VersionReport {
+        let is_classifier = self.has_classes || self.report.n_answers == 0;
+        let has_accuracy = self.accuracy.n_labelled > 0 && is_classifier;
         VersionReport {
             latency: latency(self.latencies),
-            accuracy: (self.accuracy.n_labelled > 0).then_some(self.accuracy),
+            rows_per_second: Median::of(self.rates).map(|median| median.value),
+            accuracy: has_accuracy.then_some(self.accuracy),
             ..self.report
         }
     }
@@ -192,10 +215,11 @@ impl PairReportBuilder {
         tolerance: Tolerance,
     ) -> bool {
         match (&reference.outputs, &other.outputs) {
-            (Ok(reference), Ok(other)) => {
-                let found = compare(reference, other, tolerance);
+            (Ok(reference_outputs), Ok(other_outputs)) => {
+                self.add_latencies(reference.latency, other.latency);
+                let found = compare(reference_outputs, other_outputs, tolerance);
                 self.add_outputs(&found);
-                let is_same = self.add_classes(reference, other, n_rows);
+                let is_same = self.add_classes(reference_outputs, other_outputs, n_rows);
                 !is_same.unwrap_or(found.agrees)
             }
             (Err(_), Err(_)) => false,
@@ -207,6 +231,13 @@ impl PairReportBuilder {
                 self.report.n_only_other_failed += 1;
                 true
             }
+        }
+    }
+
+    fn add_latencies(&mut self, reference: Duration, other: Duration) {
+        if !reference.is_zero() {
+            let ratio = other.as_secs_f64() / reference.as_secs_f64();
+            self.latency_ratios.push(ratio);
         }
     }
 
@@ -260,11 +291,8 @@ impl PairReportBuilder {
         all_same
     }
 
-    fn add_labels(&mut self, reference: &[Option<bool>], other: &[Option<bool>]) {
-        for met in reference.iter().zip(other) {
-            let (Some(reference), Some(other)) = met else {
-                continue;
-            };
+    fn add_labels(&mut self, reference: &[bool], other: &[bool]) {
+        for (reference, other) in reference.iter().zip(other) {
             let labels = self.report.labels.get_or_insert_default();
             match (reference, other) {
                 (true, true) => labels.n_both += 1,
@@ -275,8 +303,11 @@ impl PairReportBuilder {
         }
     }
 
-    fn finish(self) -> PairReport {
+    /// Returns the report, without a comparison with the labels where a version has no accuracy.
+    fn finish(self, has_accuracies: bool) -> PairReport {
         let mut report = self.report;
+        report.latency_ratio = Median::of(self.latency_ratios);
+        report.labels = report.labels.filter(|_| has_accuracies);
         for output in &mut report.outputs {
             if output.n_elements > 0 {
                 output.mean_absolute /= float(output.n_elements);
@@ -324,7 +355,6 @@ fn latency(mut latencies: Vec<Duration>) -> Option<Latency> {
         latencies.get(rank - 1).copied().unwrap_or(max)
     };
     Some(Latency {
-        total,
         mean: total / u32::try_from(latencies.len()).unwrap_or(u32::MAX),
         p50: at_most(50),
         p95: at_most(95),

@@ -270,11 +270,11 @@ fn report_counts_the_answers_of_both_versions() {
     };
     assert_eq!(
         first.accuracy,
-        accuracy(3, 3),
+        accuracy(3, 4),
         "names of classes are labels too"
     );
-    assert_eq!(second.accuracy, accuracy(0, 2));
-    assert_eq!(first.rows_per_second(), Some(500.0));
+    assert_eq!(second.accuracy, accuracy(0, 4));
+    assert_eq!(first.rows_per_second, Some(500.0));
     let pair = &report.pairs[0];
     assert_eq!(
         (pair.n_pairs, pair.n_agreeing, pair.n_only_other_failed),
@@ -290,10 +290,44 @@ fn report_counts_the_answers_of_both_versions() {
     assert_eq!(
         pair.labels.unwrap(),
         LabelReport {
-            n_only_reference: 2,
+            n_only_reference: 3,
+            n_neither: 1,
             ..LabelReport::default()
         }
     );
+    // Of the two items that both answered, the second takes 2 and 1 times as long.
+    assert_eq!(pair.latency_ratio.unwrap().value, 1.5);
+}
+
+#[test]
+fn failed_items_and_rows_without_a_class_are_not_correct() {
+    let scores = |scores: [f32; 2]| values(&[1, 2], scores.to_vec());
+    let failure = || Error::invalid("it is broken");
+    let report = report_builder(
+        &[
+            [(Ok(scores([0.1, 0.9])), 1), (Err(failure()), 1)],
+            [(Ok(scores([f32::NAN, f32::NAN])), 1), (Err(failure()), 1)],
+        ],
+        &["1", "1"],
+    );
+    let accuracies = report.versions.iter().map(|v| v.accuracy.unwrap());
+    let accuracies: Vec<_> = accuracies.map(|a| (a.n_correct, a.n_labelled)).collect();
+    assert_eq!(accuracies, [(1, 2), (0, 2)]);
+    let expected = LabelReport {
+        n_only_reference: 1,
+        n_neither: 1,
+        ..LabelReport::default()
+    };
+    assert_eq!(report.pairs[0].labels, Some(expected));
+}
+
+#[test]
+fn a_version_without_classes_has_no_accuracy_and_neither_have_its_pairs() {
+    let number = || values(&[1], vec![3.5_f32]);
+    let report = report_builder(&[[(Ok(label(1)), 1), (Ok(number()), 1)]], &["1"]);
+    assert!(report.versions[0].accuracy.is_some());
+    assert_eq!(report.versions[1].accuracy, None);
+    assert_eq!(report.pairs[0].labels, None);
 }
 
 #[test]
@@ -337,7 +371,7 @@ fn sums_become_means_over_all_pairs() {
 fn report_without_items_is_empty() {
     let report = report_builder(&[], &[]);
     assert_eq!(report.versions[0].latency, None);
-    assert_eq!(report.versions[0].rows_per_second(), None);
+    assert_eq!(report.versions[0].rows_per_second, None);
     assert_eq!(report.pairs[0].agreement(), 0.0);
 }
 

@@ -5,6 +5,7 @@ use api::comparison::{
     ClassAgreement, ComparisonReport, Confusion, InputSource, OutputDifference, PairReport,
     VersionReport,
 };
+use report::comparison::sentences;
 use report::number::{difference, millis, percent, rate, size};
 
 use crate::commands::table::table;
@@ -19,8 +20,8 @@ pub(super) fn print(report: &ComparisonReport) -> Result<()> {
         InputSource::Given => "from a file",
     };
     output::line(format_args!(
-        "{}: {} items with {} rows, {source}",
-        report.model, report.items, report.rows
+        "{}: {} items with {} rows, {source}; order of the versions shuffled with seed {}",
+        report.model, report.items, report.rows, report.seed
     ))?;
     print_versions(report)?;
     for pair in &report.pairs {
@@ -100,7 +101,8 @@ fn print_pair(report: &ComparisonReport, pair: &PairReport) -> Result<()> {
         pair.agreeing,
         pair.pairs
     ))?;
-    for sentence in remarks(pair) {
+    let measured = [sentences::accuracy(pair), sentences::latency(pair)];
+    for sentence in measured.into_iter().flatten().chain(remarks(pair)) {
         output::line(format_args!("  {sentence}"))?;
     }
     let header = [
@@ -210,7 +212,7 @@ mod tests {
             "reference": "1", "other": "2", "agreement": 1.0, "pairs": 20, "agreeing": 20,
             "same_shape": same_shape, "only_reference_failed": 0,
             "only_other_failed": only_other_failed, "outputs": [], "classes": null,
-            "labels": null, "differing_items": differing_items,
+            "labels": null, "latency_ratio": null, "differing_items": differing_items,
         });
         PairReport::deserialize(&pair).unwrap()
     }

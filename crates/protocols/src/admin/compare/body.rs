@@ -40,6 +40,8 @@ pub(super) struct CompareBody<'a> {
     pub(super) tolerance: Tolerance,
     /// Concurrent requests when the throughput is measured.
     pub(super) concurrency: usize,
+    /// The seed of the order of the versions.
+    pub(super) seed: u64,
 }
 
 /// The source of the inputs.
@@ -87,6 +89,7 @@ impl<'a> CompareBody<'a> {
             labels: raw.labels.into_iter().map(labels).collect(),
             tolerance: tolerance(raw.atol, raw.rtol)?,
             concurrency: in_range("concurrency", raw.concurrency.unwrap_or(1), MAX_CONCURRENCY)?,
+            seed: raw.seed.unwrap_or_default(),
         })
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn build(
         atol: body.tolerance.absolute,
         rtol: body.tolerance.relative,
         concurrency: body.concurrency,
+        seed: body.seed,
         versions: (0..)
             .zip(versions)
             .map(|(index, ((report, route), named))| VersionReport {
@@ -59,7 +60,7 @@ fn version(report: &comparison::VersionReport, route: &Route, named: &str) -> Ve
         first_error: report.first_error.as_ref().map(ToString::to_string),
         rows: report.n_rows,
         latency_ms: report.latency.as_ref().map(Into::into),
-        rows_per_second: report.rows_per_second(),
+        rows_per_second: report.rows_per_second,
         rows_per_second_concurrent: None,
         accuracy: report.accuracy.as_ref().map(Into::into),
         model_file_size: route.info.file_bytes,
@@ -82,6 +83,7 @@ fn pair(report: &comparison::PairReport, reference: &Route, other: &Route) -> Pa
         outputs: report.outputs.iter().map(Into::into).collect(),
         classes: classes.map(|classes| class_agreement(classes, reference, other)),
         labels: report.labels.as_ref().map(Into::into),
+        latency_ratio: report.latency_ratio.map(Into::into),
         differing_items: report.differing_items.clone(),
     }
 }

@@ -1,14 +1,14 @@
 //! Runs of the items: one by one for agreement and latency, then several at once for throughput.
 //!
-//! Rule: every item runs on all versions before the next one does, and each item begins with
-//! another version, so that none profits from what the others left in the caches. A few items run
-//! before anything is counted.
+//! Rule: every item runs on all versions before the next one does, in an order that is shuffled for
+//! each item ([`VersionOrder`]), so that none profits from what another leaves in the caches, and
+//! none suffers from it alone. A few items run before anything is counted.
 
 use std::time::{Duration, Instant};
 
 use contract::{Code, Error, InferRequest, RequestId, Result, Route};
 use futures_util::stream::{self, StreamExt};
-use stats::comparison::{Answer, Item, ReportBuilder};
+use stats::comparison::{Answer, Item, Median, ReportBuilder, VersionOrder};
 use tokio::time;
 
 use super::Inputs;
@@ -34,22 +34,29 @@ pub(super) struct ComparisonRun<'a> {
     pub(super) items: &'a [Vec<Inputs>],
     /// The right classes by item and row; empty when they are not known.
     pub(super) labels: &'a [Vec<String>],
+    /// The seed of the order of the versions.
+    pub(super) seed: u64,
     /// The deadline of the caller.
     pub(super) deadline: Option<Instant>,
 }
 
-/// The throughput of a version under concurrent requests, in rows and seconds.
-#[derive(Clone, Copy, Debug, Default)]
+/// The throughput of a version under concurrent requests: the rows per second of each round.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Throughput {
-    n_rows: usize,
-    time: Duration,
+    rates: Vec<f64>,
 }
 
 impl Throughput {
     #[expect(clippy::cast_precision_loss, reason = "rows of one comparison are few")]
+    fn add_round(&mut self, n_rows: usize, time: Duration) {
+        if !time.is_zero() {
+            self.rates.push(n_rows as f64 / time.as_secs_f64());
+        }
+    }
+
+    /// Returns the median over the rounds; `None` without any.
     pub(super) fn rows_per_second(&self) -> Option<f64> {
-        let seconds = self.time.as_secs_f64();
-        (seconds > 0.0).then(|| self.n_rows as f64 / seconds)
+        Median::of(self.rates.clone()).map(|median| median.value)
     }
 }
 
@@ -61,9 +68,10 @@ impl ComparisonRun<'_> {
                 self.infer_timed(route, inputs).await;
             }
         }
+        let mut order = VersionOrder::new(self.routes.len(), self.seed);
         for (index, item) in self.items.iter().enumerate() {
             self.check_deadline()?;
-            let answers = self.infer_all(index, item).await;
+            let answers = self.infer_all(order.next_order(), item).await;
             let item = Item {
                 answers: &answers,
                 n_rows: item.first().map_or(1, |inputs| inputs.n_rows),
@@ -74,18 +82,16 @@ impl ComparisonRun<'_> {
         Ok(())
     }
 
-    /// Returns the answers of all versions to one item, in the order of the versions.
-    async fn infer_all(&self, index: usize, item: &[Inputs]) -> Vec<Answer> {
-        let n_versions = self.routes.len();
-        let first = index.checked_rem(n_versions).unwrap_or(0);
-        let mut versions: Vec<_> = self.routes.iter().zip(item).collect();
-        versions.rotate_left(first);
-        let mut answers = Vec::with_capacity(n_versions);
-        for (route, inputs) in versions {
-            answers.push(self.infer_timed(route, inputs).await);
+    /// Runs one item on all versions in this order; returns the answers in the order of the versions.
+    async fn infer_all(&self, order: &[usize], item: &[Inputs]) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(order.len());
+        for &version in order {
+            if let (Some(route), Some(inputs)) = (self.routes.get(version), item.get(version)) {
+                answers.push((version, self.infer_timed(route, inputs).await));
+            }
         }
-        answers.rotate_right(first);
-        answers
+        answers.sort_unstable_by_key(|(version, _)| *version);
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     /// Runs all items again on each version, `concurrency` at once; returns nothing for one at a
@@ -95,21 +101,18 @@ impl ComparisonRun<'_> {
             return Ok(Vec::new());
         }
         let mut throughput = vec![Throughput::default(); self.routes.len()];
-        for (round, items) in self
-            .items
-            .chunks(ITEMS_PER_ROUND.max(concurrency))
-            .enumerate()
-        {
-            let mut versions: Vec<_> = (0..).zip(self.routes).zip(&mut throughput).collect();
-            if round % 2 == 1 {
-                versions.reverse();
-            }
-            for ((version, route), throughput) in versions {
+        let mut order = VersionOrder::new(self.routes.len(), self.seed);
+        for items in self.items.chunks(round_size(self.items.len(), concurrency)) {
+            for &version in order.next_order() {
                 self.check_deadline()?;
-                let inputs = items.iter().filter_map(|item| item.get::<usize>(version));
+                let inputs = items.iter().filter_map(|item| item.get(version));
                 let started = time::Instant::now();
-                throughput.n_rows += self.round(route, inputs, concurrency).await;
-                throughput.time += started.elapsed();
+                if let Some(route) = self.routes.get(version)
+                    && let Some(throughput) = throughput.get_mut(version)
+                {
+                    let n_rows = self.round(route, inputs, concurrency).await;
+                    throughput.add_round(n_rows, started.elapsed());
+                }
             }
         }
         Ok(throughput)
@@ -156,6 +159,12 @@ impl ComparisonRun<'_> {
             )),
         }
     }
+}
+
+/// Returns the items of a round, so that all rounds have about as many.
+fn round_size(n_items: usize, concurrency: usize) -> usize {
+    let n_rounds = n_items.div_ceil(ITEMS_PER_ROUND.max(concurrency)).max(1);
+    n_items.div_ceil(n_rounds).max(1)
 }
 
 /// Returns the size of all answers.

@@ -163,7 +163,6 @@ proptest! {
         prop_assert!(latency.curve.is_sorted() && latency.curve.iter().all(measured));
         prop_assert!([latency.p50, latency.p95, latency.p99, latency.max].is_sorted());
         prop_assert_eq!(latency.max.as_millis(), u128::from(*millis.iter().max().unwrap()));
-        prop_assert_eq!(latency.total.as_millis(), millis.iter().map(|m| u128::from(*m)).sum());
         prop_assert_eq!(latency.p50, latency.curve[10]);
         // At least half of all took at most the median, and at least half took that long.
         let p50 = u64::try_from(latency.p50.as_millis()).unwrap();
@@ -212,7 +211,7 @@ fn one_version_alone_has_no_pair() {
     assert!(report.pairs.is_empty());
     let version = &report.versions[0];
     assert_eq!(version.accuracy.unwrap().ratio(), 0.5);
-    assert_eq!(version.rows_per_second(), Some(500.0));
+    assert_eq!(version.rows_per_second, Some(500.0));
 }
 
 #[test]

@@ -82,6 +82,7 @@ impl Fixture {
             routes: &self.routes,
             items: &self.items,
             labels: &[],
+            seed: 7,
             deadline: None,
         }
     }
@@ -95,20 +96,29 @@ fn tally() -> ReportBuilder {
     ReportBuilder::new(vec![Vec::new(); 3], Tolerance::default())
 }
 
+/// Returns the versions in the orders of these rounds, each version repeated as often.
+fn orders(n_orders: usize, n_times: usize) -> String {
+    let mut order = VersionOrder::new(3, 7);
+    let mut versions = String::new();
+    for _ in 0..n_orders {
+        for version in order.next_order() {
+            versions.push_str(&(version + 1).to_string().repeat(n_times));
+        }
+    }
+    versions
+}
+
 #[tokio::test]
-async fn each_item_begins_with_another_version_after_a_warm_up() {
-    let fixture = Fixture::new(4);
+async fn each_item_has_an_order_of_its_own_after_a_warm_up() {
+    let fixture = Fixture::new(20);
     let mut tally = tally();
     fixture.run().run_sequentially(&mut tally).await.unwrap();
-    let warm_up = "123".repeat(4);
-    assert_eq!(
-        fixture.requested_versions(),
-        warm_up + "123" + "231" + "312" + "123"
-    );
+    let warm_up = "123".repeat(WARMUP_ITEMS);
+    assert_eq!(fixture.requested_versions(), warm_up + &orders(20, 1));
     let report = tally.finish();
     assert_eq!(
         (report.n_items, report.n_rows),
-        (4, 8),
+        (20, 40),
         "the warm-up is not counted"
     );
     assert_eq!(fixture.server.n_most.load(Ordering::SeqCst), 1);
@@ -124,13 +134,21 @@ async fn the_warm_up_is_short() {
 #[tokio::test]
 async fn versions_take_turns_when_many_ask_at_once() {
     let fixture = Fixture::new(ITEMS_PER_ROUND + 2);
-    let throughput = fixture.run().run_concurrently(4).await.unwrap();
-    let n_rows: Vec<_> = throughput.iter().map(|version| version.n_rows).collect();
-    assert_eq!(n_rows, [2 * (ITEMS_PER_ROUND + 2); 3]);
+    fixture.run().run_concurrently(4).await.unwrap();
     assert_eq!(fixture.server.n_most.load(Ordering::SeqCst), 4);
-    let round = |version: &str| version.repeat(ITEMS_PER_ROUND);
-    let expected = round("1") + &round("2") + &round("3") + "332211";
-    assert_eq!(fixture.requested_versions(), expected);
+    // The rounds are equally long.
+    let n_items_of_round = ITEMS_PER_ROUND / 2 + 1;
+    assert_eq!(fixture.requested_versions(), orders(2, n_items_of_round));
+}
+
+#[test]
+fn a_slow_round_does_not_change_the_throughput() {
+    let mut throughput = Throughput::default();
+    for millis in [100, 100, 900] {
+        throughput.add_round(64, Duration::from_millis(millis));
+    }
+    assert_eq!(throughput.rows_per_second(), Some(640.0));
+    assert_eq!(Throughput::default().rows_per_second(), None);
 }
 
 #[tokio::test]
