@@ -160,6 +160,12 @@ pub struct VersionReport {
     /// Accuracy, with labels.
     #[schema(required)]
     pub accuracy: Option<AccuracyReport>,
+    /// The modification time of the model file.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// The SHA-256 hash of the model file, or of the list of its files.
+    #[schema(required)]
+    pub content_hash: Option<String>,
     /// The size in bytes.
     #[schema(required)]
     pub model_file_size: Option<u64>,

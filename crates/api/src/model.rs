@@ -313,6 +313,7 @@ fn shapes(specs: &[TensorSpec]) -> Shapes {
 
 /// Formats a time in RFC 3339, to the second. A file system cannot give one that a timestamp cannot
 /// hold.
-fn time_text(time: SystemTime) -> String {
+#[must_use]
+pub fn time_text(time: SystemTime) -> String {
     format!("{:.0}", Timestamp::try_from(time).unwrap_or_default())
 }

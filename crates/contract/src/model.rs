@@ -63,6 +63,9 @@ pub struct ModelInfo {
     pub created_at: SystemTime,
     /// The size of the model file; `None` when the artifact is a folder, or cannot be read.
     pub file_bytes: Option<u64>,
+    /// The SHA-256 hash of the model file, or of the list of its files, as hexadecimal digits;
+    /// `None` when they cannot be read.
+    pub content_hash: Option<String>,
 }
 
 impl ModelInfo {

@@ -100,6 +100,9 @@ fn versions_part(report: &ComparisonReport) -> Markup {
                 }
             }
             @for version in &report.versions {
+                p.soft.hash { (sentences::content(version)) }
+            }
+            @for version in &report.versions {
                 @if let Some(error) = &version.first_error {
                     p.bad { "Version " (version.version) " failed first with: " (error) }
                 }

@@ -135,7 +135,6 @@ impl TrafficControl for RepositoryTrafficControl {
         let served = self.repository.served(model, version)?;
         Some(ReadyVersion {
             info: Arc::clone(served.loaded_version.info()),
-            content_hash: served.content_hash.clone(),
             memory_bytes: served.memory_bytes,
         })
     }

@@ -61,6 +61,7 @@ pub fn model_info(model: &str, version: &str, signature: Signature) -> ModelInfo
         default_timeout: None,
         created_at: SystemTime::UNIX_EPOCH,
         file_bytes: Some(1234),
+        content_hash: Some("5a".repeat(32)),
     }
 }
 

@@ -1,9 +1,20 @@
 //! Sentences about a pair of versions, the same on the page and in the terminal.
 
-use api::comparison::PairReport;
+use api::comparison::{PairReport, VersionReport};
 use api::rollout::Interval;
 
 use crate::number::{points, probability, times};
+
+/// Describes the files of a version, so that a report can still be told from another one years later.
+pub fn content(version: &VersionReport) -> String {
+    let hash = version.content_hash.as_deref();
+    format!(
+        "version {}: model file of {}, SHA-256 {}",
+        version.version,
+        version.created_at,
+        hash.unwrap_or("unknown"),
+    )
+}
 
 /// Describes the difference of the accuracies; `None` without labels.
 pub fn accuracy(pair: &PairReport) -> Option<String> {

@@ -12,6 +12,7 @@ fn report() -> ComparisonReport {
                 "curve": (1..=21).map(|n| f64::from(n) * 0.1).collect::<Vec<_>>()},
             "rows_per_second": 1000.0, "rows_per_second_concurrent": null,
             "accuracy": {"correct": 9, "labelled": 10, "ratio": ratio},
+            "created_at": "2026-12-01T08:00:00Z", "content_hash": "ab12",
             "model_file_size": 2048, "instances": 1, "has_shared_weights": false,
         })
     };
@@ -84,6 +85,7 @@ fn differences_are_given_with_their_intervals() {
         "version 2 takes 1.25 times as long as version 1 (95 % interval 1.10 to 1.40), the median \
          over the items.",
         "(seed 7)",
+        "version 2: model file of 2026-12-01T08:00:00Z, SHA-256 ab12",
     ] {
         assert!(page.contains(expected), "{expected} is missing in {page}");
     }

@@ -141,8 +141,6 @@ pub struct FailedLoads {
 pub struct ReadyVersion {
     /// Its description.
     pub info: SharedModelInfo,
-    /// Content hash of its files.
-    pub content_hash: String,
     /// Growth of the process during the load in bytes; `None` where that cannot be measured.
     pub memory_bytes: Option<u64>,
 }

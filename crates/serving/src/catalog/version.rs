@@ -15,7 +15,7 @@ use contract::{
 
 use super::batching::{BatchingDecision, decide};
 use super::cancellation::LoadCancellation;
-use super::layout::{EngineArtifact, missing_artifact};
+use super::layout::{EngineArtifact, content_hash, missing_artifact};
 use super::settings::VersionSettings;
 use super::warmup::calibration::calibrate;
 use super::warmup::{release_memory, warm_up};
@@ -279,8 +279,21 @@ fn model_info(
         output: settings.output.clone(),
         default_timeout: settings.timeout,
         created_at: modified.unwrap_or(SystemTime::UNIX_EPOCH),
+        content_hash: hash(engine, artifact, file.as_ref()),
         file_bytes: file.filter(fs::Metadata::is_file).map(|file| file.len()),
     }
+}
+
+fn hash(
+    engine: &dyn Engine,
+    artifact: &EngineArtifact,
+    file: Option<&fs::Metadata>,
+) -> Option<String> {
+    let companions = match file?.is_file() {
+        true => engine.companions(&artifact.path),
+        false => Vec::new(),
+    };
+    content_hash(&artifact.path, companions).ok()
 }
 
 #[cfg(test)]

@@ -27,8 +27,6 @@ pub(crate) struct ServedVersion {
     pub(crate) model: Bytes,
     /// The version in the form of replies.
     pub(crate) version: Bytes,
-    /// Content hash of its files.
-    pub(crate) content_hash: String,
     /// Growth of the process during the load in bytes; `None` where that cannot be measured.
     pub(crate) memory_bytes: Option<u64>,
     /// Dropped with this value.
@@ -40,8 +38,6 @@ pub(crate) struct ServedVersion {
 pub(crate) struct Load {
     /// Its duration.
     pub(crate) time: Duration,
-    /// Content hash of the files.
-    pub(crate) content_hash: String,
     /// Growth of the process meanwhile in bytes; `None` where that cannot be measured.
     pub(crate) memory_bytes: Option<u64>,
 }
@@ -63,7 +59,6 @@ impl ServedVersion {
             version: bytes(loaded_version.info().version.as_str()),
             loaded_version,
             load_time: load.time,
-            content_hash: load.content_hash,
             memory_bytes: load.memory_bytes,
             _release: release,
         };

@@ -45,6 +45,9 @@ fn print_versions(report: &ComparisonReport) -> Result<()> {
     }
     output::line(rows)?;
     for version in &report.versions {
+        output::line(sentences::content(version))?;
+    }
+    for version in &report.versions {
         if let Some(error) = &version.first_error {
             output::line(format_args!(
                 "version {} failed first with: {error}",
@@ -237,7 +240,7 @@ mod tests {
         let version = json!({
             "version": "2", "named": "canary", "answers": 0, "errors": 5, "first_error": "why", "rows": 0,
             "latency_ms": null, "rows_per_second": null, "rows_per_second_concurrent": null,
-            "accuracy": null, "model_file_size": null, "instances": 1, "has_shared_weights": false,
+            "accuracy": null, "created_at": "2026-12-01T08:00:00Z", "content_hash": null, "model_file_size": null, "instances": 1, "has_shared_weights": false,
         });
         let version = VersionReport::deserialize(&version).unwrap();
         let row = version_row(&version, true);

@@ -3,6 +3,7 @@
 use api::comparison::{
     ClassAgreement, ComparisonReport, Confusion, InputSource, PairReport, VersionReport,
 };
+use api::model::time_text;
 use contract::Route;
 use stats::comparison::{self, Class, ClassReport, Report};
 
@@ -63,6 +64,8 @@ fn version(report: &comparison::VersionReport, route: &Route, named: &str) -> Ve
         rows_per_second: report.rows_per_second,
         rows_per_second_concurrent: None,
         accuracy: report.accuracy.as_ref().map(Into::into),
+        created_at: time_text(route.info.created_at),
+        content_hash: route.info.content_hash.clone(),
         model_file_size: route.info.file_bytes,
         instances: route.info.n_instances,
         has_shared_weights: route.info.session_layout.is_shared,

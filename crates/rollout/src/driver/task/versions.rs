@@ -27,9 +27,11 @@ impl RolloutTask {
     /// Returns an event when the files of the candidate were replaced.
     pub(super) fn changed_candidate(&mut self) -> Option<Event> {
         let ready = self.ready_version(&self.rollout.config().candidate)?;
-        let before = self.record.content_hash.replace(ready.content_hash.clone());
+        // Files that went after they were opened are followed by another load.
+        let hash = ready.info.content_hash.clone()?;
+        let before = self.record.content_hash.replace(hash.clone());
         before
-            .is_some_and(|before| before != ready.content_hash)
+            .is_some_and(|before| before != hash)
             .then_some(Event::CandidateChanged)
     }
 

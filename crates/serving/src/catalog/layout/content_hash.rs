@@ -1,114 +1,129 @@
-//! Content hashes, which tell whether two artifacts have the same bytes.
+//! Content hash of an artifact: the same for the same bytes, wherever and whenever they were written.
 //!
-//! Rule: XXH3 over the relative path and the content of every visible file, in the order of their
-//! names. Unlike a fingerprint it is equal for a copy, and it costs a read of every file, so it is
-//! made once for each load, whose files are in the cache of the system by then. Rejected: a
-//! cryptographic hash; nobody gains by a rollout that goes on with other bytes.
+//! Rule: SHA-256, as `sha256sum` prints it. An artifact of one file has the hash of this file;
+//! several files (a folder, or a file with external data) have the hash of the lines that `sha256sum`
+//! prints for them in the order of their paths. Settings and other files of the version do not
+//! count. Rejected: the fingerprint, which a copy changes, and a faster hash that nobody could check
+//! on the command line.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fmt::Write;
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::Xxh3;
+use sha2::{Digest, Sha256};
 
 use super::entries::list;
 
-/// Bytes that are read at once, small beside any model and large beside a system call.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes that are read at once.
+const BUFFER_BYTES: usize = 256 << 10;
 
-/// Largest depth of folders; deeper ones are cycles of links.
-const MAX_DEPTH: usize = 16;
-
-/// Returns the content hash of a file, or of all visible files below a folder. Blocks.
-///
-/// # Errors
-/// When a file cannot be read.
-pub(crate) fn content_hash(artifact: &Path) -> io::Result<String> {
-    let mut hasher = Xxh3::new();
-    add(&mut hasher, artifact, 0)?;
-    Ok(format!("xxh3:{:032x}", hasher.digest128()))
+/// Returns the hash of an artifact and of the files that belong to it, as hexadecimal digits. Reads
+/// everything, so the caller uses a thread that may block.
+pub(crate) fn content_hash(artifact: &Path, companions: Vec<PathBuf>) -> io::Result<String> {
+    let mut files = Vec::new();
+    let root = match artifact.is_dir() {
+        true => {
+            add_files(artifact, &mut files)?;
+            artifact
+        }
+        false => {
+            files.extend([artifact.to_owned()]);
+            files.extend(companions);
+            artifact.parent().unwrap_or(artifact)
+        }
+    };
+    if let [only] = files.as_slice() {
+        return file_hash(only);
+    }
+    files.sort_unstable();
+    let mut lines = String::new();
+    for file in &files {
+        let path = file.strip_prefix(root).unwrap_or(file).display();
+        writeln!(lines, "{}  {path}", file_hash(file)?).map_err(io::Error::other)?;
+    }
+    Ok(hexadecimal(&Sha256::digest(lines.as_bytes())))
 }
 
-fn add(hasher: &mut Xxh3, path: &Path, depth: usize) -> io::Result<()> {
-    if !fs::metadata(path)?.is_dir() {
-        return add_file(hasher, path);
+/// Adds the visible files below a folder.
+fn add_files(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in list(folder, &mut BTreeSet::new())? {
+        match entry.is_folder {
+            true => add_files(&entry.path, files)?,
+            false => files.push(entry.path),
+        }
     }
-    if depth > MAX_DEPTH {
-        return Err(io::Error::other("folders nest too deep"));
-    }
-    for entry in list(path, &mut BTreeSet::new())? {
-        // The zero byte ends the name, which has none.
-        hasher.update(entry.name.as_bytes());
-        hasher.update(&[0]);
-        add(hasher, &entry.path, depth + 1)?;
-    }
-    // The end of a folder, so that moving a file out of it is a change.
-    hasher.update(&[0]);
     Ok(())
 }
 
-fn add_file(hasher: &mut Xxh3, path: &Path) -> io::Result<()> {
+fn file_hash(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut n_bytes = 0_u64;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        let n = file.read(&mut chunk)?;
-        let Some(read) = chunk.get(..n).filter(|read| !read.is_empty()) else {
-            break;
-        };
-        hasher.update(read);
-        n_bytes += read.len() as u64;
+        let n_bytes = file.read(&mut buffer)?;
+        match buffer.get(..n_bytes) {
+            None | Some([]) => return Ok(hexadecimal(&digest.finalize())),
+            Some(read) => digest.update(read),
+        }
     }
-    // The size separates the content from the name that follows.
-    hasher.update(&n_bytes.to_le_bytes());
-    Ok(())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    /// Writes files, by path and content, and returns the content hash of their folder.
-    fn hash_of(files: &[(&str, &str)]) -> String {
+    /// SHA-256 of "abc", the example of FIPS 180-2.
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn one_file_has_the_hash_that_sha256sum_prints() {
         let folder = tempfile::tempdir().unwrap();
-        for (path, content) in files {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
+        for name in ["a", "b"] {
+            fs::write(folder.path().join(name), "abc").unwrap();
+            assert_eq!(
+                content_hash(&folder.path().join(name), Vec::new()).unwrap(),
+                ABC
+            );
         }
-        content_hash(folder.path()).unwrap()
+        let nested = tempfile::tempdir().unwrap();
+        fs::write(nested.path().join("model"), "abc").unwrap();
+        assert_eq!(content_hash(nested.path(), Vec::new()).unwrap(), ABC);
     }
 
     #[test]
-    fn copies_have_the_same_hash_and_any_other_byte_or_name_changes_it() {
-        let original = [("model.onnx", "weights"), ("data/labels", "a b")];
-        let before = hash_of(&original);
-        assert_eq!(hash_of(&original), before);
-        let hidden = [&original[..], &[(".cache", "x")]].concat();
-        assert_eq!(hash_of(&hidden), before, "hidden files are no part");
-        let others: [&[(&str, &str)]; 5] = [
-            &[("model.onnx", "weightz"), ("data/labels", "a b")],
-            &[("model.onnx", "weights"), ("data/label", "sa b")],
-            &[("model.onnx", "weights"), ("labels", "a b")],
-            &[("model.onnx", "weights")],
-            &[("model.onnx", ""), ("data/labels", "weightsa b")],
-        ];
-        for other in others {
-            assert_ne!(hash_of(other), before, "{other:?}");
+    fn several_files_have_the_hash_of_the_lines_of_sha256sum() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("sub")).unwrap();
+        for name in ["model", "data", "sub/x"] {
+            fs::write(path(name), "abc").unwrap();
         }
+        fs::write(path(".hidden"), "x").unwrap();
+        let lines: String = ["data", "model"]
+            .iter()
+            .map(|name| format!("{ABC}  {name}\n"))
+            .collect();
+        let expected = hexadecimal(&Sha256::digest(lines.as_bytes()));
+        assert_eq!(
+            content_hash(&path("model"), vec![path("data")]).unwrap(),
+            expected
+        );
+        let lines = lines + &format!("{ABC}  sub/x\n");
+        let expected = hexadecimal(&Sha256::digest(lines.as_bytes()));
+        assert_eq!(content_hash(folder.path(), Vec::new()).unwrap(), expected);
     }
 
     #[test]
-    fn a_single_file_has_a_hash_of_its_content() {
+    fn a_missing_file_has_no_hash() {
         let folder = tempfile::tempdir().unwrap();
-        let hash = |name: &str, content: &[u8]| {
-            let path = folder.path().join(name);
-            fs::write(&path, content).unwrap();
-            content_hash(&path).unwrap()
-        };
-        let large = vec![7; 3 * CHUNK_BYTES + 1];
-        assert_eq!(hash("a.onnx", &large), hash("b.onnx", &large));
-        assert_ne!(hash("a.onnx", &large), hash("c.onnx", b"7"));
+        assert!(content_hash(&folder.path().join("model"), Vec::new()).is_err());
     }
 }

@@ -117,6 +117,9 @@ fn model_info_comes_from_artifact_engine_and_settings() {
     assert_eq!(info.default_timeout, Some(Duration::from_millis(50)));
     assert!(info.output.softmax);
     assert!(info.created_at > SystemTime::UNIX_EPOCH);
+    // What `printf 'add 1' | sha256sum` prints.
+    let hash = "d44a9ad397a04fb65eb32f6edbd69c2d98b94317f07942084cf50f81699ba850";
+    assert_eq!(info.content_hash.as_deref(), Some(hash));
     assert_eq!(info.metadata["provider"], "cpu");
 }
 

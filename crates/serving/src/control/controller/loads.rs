@@ -19,7 +19,6 @@ use tokio::time::{self, Instant};
 
 use super::memory::resident_bytes;
 use crate::catalog::cancellation::LoadCancellation;
-use crate::catalog::layout::content_hash;
 use crate::catalog::version::VersionLoader;
 use crate::control::snapshot::{Load, ReleaseSignal, ServedVersion};
 use crate::control::state::LoadJob;
@@ -167,9 +166,6 @@ fn load(
     let time = started.elapsed();
     let load = Load {
         time,
-        // Files that went after they were opened are followed by another scan.
-        content_hash: content_hash(&job.artifact.path)
-            .unwrap_or_else(|_| job.artifact.fingerprint.to_string()),
         // Few loads overlap, so most of the growth belongs to this one.
         memory_bytes: resident_bytes()
             .zip(memory)
