@@ -11,10 +11,13 @@ use crate::number::{millis, percent, rate, size};
 use crate::page::{Page, colour};
 use crate::plot;
 
+/// The most versions whose numbers stand out as cards; more of them are easier to read in the table.
+const MAX_CARD_VERSIONS: usize = 4;
+
 /// Returns the page.
 pub fn page(report: &ComparisonReport) -> String {
     let sections = html! {
-        (cards(report))
+        @if report.versions.len() <= MAX_CARD_VERSIONS { (cards(report)) }
         (versions_part(report))
         (speed_part(report))
         @for pair in &report.pairs { (pair::part(report, pair)) }

@@ -90,3 +90,11 @@ fn differences_are_given_with_their_intervals() {
         assert!(page.contains(expected), "{expected} is missing in {page}");
     }
 }
+
+#[test]
+fn many_versions_stand_in_the_table_alone() {
+    let mut report = report();
+    assert!(page(&report).contains("class=\"big\""));
+    report.versions = vec![report.versions[0].clone(); MAX_CARD_VERSIONS + 1];
+    assert!(!page(&report).contains("class=\"big\""));
+}
