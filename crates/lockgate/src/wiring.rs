@@ -14,7 +14,7 @@ use contract::{Catalog, Engine, Observe, VersionState};
 use engines::OnnxEngine;
 use engines::onnx::Runtime;
 use monitor::{Monitor, NoopObserver};
-use protocols::{Context, Dialects, ListenerHandle, ServeOptions, ServerInfo};
+use protocols::{Context, Dialects, GoldenJson, ListenerHandle, ServeOptions, ServerInfo};
 use serving::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -69,6 +69,7 @@ pub(crate) async fn start(
         warnings,
         webhooks: Arc::new(WebhookClient::new(config.webhook_ca.clone())?),
         public_url: config.public_url.clone(),
+        golden_decoder: Some(Arc::new(GoldenJson::new(&config.limits))),
         rollout_leader: config.rollout_leader.clone(),
         exposes_engine_errors: config.exposes_engine_errors,
         ..options

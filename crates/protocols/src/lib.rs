@@ -8,6 +8,7 @@ mod admin;
 mod attributes;
 mod context;
 mod documentation;
+mod golden;
 mod memory_budget;
 mod native;
 mod offload;
@@ -24,6 +25,7 @@ mod tensor_json;
 mod testing;
 
 pub use context::{Context, Limits, ServerInfo};
+pub use golden::GoldenJson;
 pub use server::{
     CallHead, Cors, DialectId, Dialects, Endpoint, Guard, ListenerHandle, Peer, ServeOptions,
     endpoint, router, serve,

@@ -8,6 +8,7 @@ pub(crate) mod artifact;
 mod batch_invariance;
 mod batching;
 pub(crate) mod cancellation;
+mod golden;
 pub(crate) mod layout;
 pub(crate) mod settings;
 pub(crate) mod version;

@@ -4,7 +4,7 @@
 //! `wide` (a second dynamic dimension), `fail` (cannot be opened), `panic` (opening panics),
 //! `refuse 2` (every run with 2 rows fails), `lose` (every run loses the session), `peak` (the
 //! output is divided by the largest number of all rows), `pads` (sessions pad runs unless batching
-//! is off), `gate` (runs wait until the gate opens).
+//! is off), `gate` (runs wait until the gate opens). Golden requests are lines such as `1 2 = 4 5`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use contract::{
-    Code, Dimension, ElementType, Engine, Error, InferRequest, LoadSpec, LoadedModel, NamedTensor,
-    RequestId, Result, Session, SessionLayout, Shape, Signature, Tensor, TensorSpec,
+    Code, Dimension, ElementType, Engine, Error, GoldenDecoder, GoldenRequest, InferRequest,
+    LoadSpec, LoadedModel, ModelInfo, NamedTensor, RequestId, Result, Session, SessionLayout,
+    Shape, Signature, Tensor, TensorSpec,
 };
 
 /// The name of the input and of the output.
@@ -194,4 +195,32 @@ pub(crate) fn request() -> InferRequest {
         tensor,
     };
     InferRequest::new(RequestId::new("test"), vec![input])
+}
+
+/// Decoder of golden requests of one row: `1 2 = 4 5` is the request `[[1, 2]]` with the expected
+/// output `[[4, 5]]`.
+#[derive(Debug)]
+pub(crate) struct FakeGoldenDecoder;
+
+impl GoldenDecoder for FakeGoldenDecoder {
+    fn decode(&self, text: &[u8], _: &ModelInfo) -> Result<GoldenRequest> {
+        let text = String::from_utf8_lossy(text);
+        let (inputs, outputs) = text
+            .split_once('=')
+            .ok_or_else(|| Error::invalid("expected `INPUTS = OUTPUTS`"))?;
+        let row = |name: &str, text: &str| {
+            let numbers = text.split_whitespace().map(|number| number.parse());
+            let numbers: Vec<f32> = numbers.collect::<Result<_, _>>().unwrap();
+            vec![NamedTensor {
+                name: name.to_owned(),
+                tensor: Tensor::from_values([1, numbers.len()].into(), numbers).unwrap(),
+            }]
+        };
+        Ok(GoldenRequest {
+            inputs: row(INPUT, inputs),
+            outputs: row("y", outputs),
+            absolute_tolerance: 1e-5,
+            relative_tolerance: 1e-3,
+        })
+    }
 }

@@ -6,6 +6,7 @@
 //! of a rollout.
 
 mod class;
+mod element_text;
 mod mcnemar;
 mod median;
 mod order;
@@ -14,6 +15,7 @@ mod report;
 mod report_builder;
 
 pub use class::{Class, has_class_output, predicted_class, same_class};
+pub use element_text::element_text;
 pub use mcnemar::AccuracyDifference;
 pub use median::Median;
 pub use order::VersionOrder;

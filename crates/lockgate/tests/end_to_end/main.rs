@@ -16,6 +16,7 @@ mod compare;
 mod documents;
 mod endless_runs;
 mod examples;
+mod golden_requests;
 mod http;
 mod live_rollouts;
 mod log;

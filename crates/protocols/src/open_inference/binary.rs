@@ -58,7 +58,7 @@ fn unparsable(why: &str) -> Error {
 }
 
 /// The tensors behind the JSON object, to be taken in the order of the inputs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Blobs {
     rest: Bytes,
 }

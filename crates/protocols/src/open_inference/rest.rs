@@ -29,6 +29,7 @@ use crate::context::Context;
 use crate::open_inference::binary::HEADER_LENGTH;
 use crate::rest::{Call, Dialect, EarlyAdmission, Head, Reply, handler, open_inference_error};
 
+pub(crate) use decode::read_tensors;
 pub(crate) use infer::infer;
 
 /// The dialect of this protocol over REST.

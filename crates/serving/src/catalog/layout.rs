@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 use contract::{Engine, ModelName, Version};
 
 pub(crate) use self::content_hash::content_hash;
+pub(crate) use self::entries::is_visible;
 pub(crate) use self::fingerprint::Fingerprint;
 pub(crate) use self::misplaced::missing_artifact;
 pub(crate) use self::read_limiter::ReadLimiter;

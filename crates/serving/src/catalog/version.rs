@@ -5,16 +5,18 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use contract::{
-    Code, Dimension, Engine, Error, ImageLayout, LoadSpec, LoadedModel, ModelInfo, ModelName,
-    Observe, Result, Signature, Version,
+    Code, Dimension, Engine, Error, GoldenDecoder, ImageLayout, LoadSpec, LoadedModel, ModelInfo,
+    ModelName, Observe, Result, Signature, Version,
 };
 
 use super::batching::{BatchingDecision, decide};
 use super::cancellation::LoadCancellation;
+use super::golden;
 use super::layout::{EngineArtifact, content_hash, missing_artifact};
 use super::settings::VersionSettings;
 use super::warmup::calibration::calibrate;
@@ -34,6 +36,8 @@ pub(crate) struct VersionLoader {
     pub(crate) observe: Arc<dyn Observe>,
     /// Watchdog of their runs.
     pub(crate) watchdog: Arc<Watchdog>,
+    /// Decoder of golden requests, where there is one.
+    pub(crate) golden_decoder: Option<Arc<dyn GoldenDecoder>>,
     /// True if callers may read the diagnostics of failed runs.
     pub(crate) exposes_engine_errors: bool,
 }
@@ -57,6 +61,8 @@ impl VersionLoader {
         let names = (model.clone(), version.clone());
         let info = model_info(names, engine, artifact, settings, &loaded, &batching);
         log_loaded(&info, &batching);
+        self.check_golden_requests(&version_artifact.path, &info, &mut loaded)?;
+        cancellation.check()?;
         let mut curve = Curve::default();
         if settings.warmup.is_enabled {
             warm_up(&info, &settings.warmup, &mut loaded.sessions)?;
@@ -86,6 +92,24 @@ impl VersionLoader {
         let loaded_version = LoadedVersion::start(info, loaded.sessions, settings, curve, observe)?;
         loaded_version.watched_by(&self.watchdog);
         Ok(loaded_version)
+    }
+
+    fn check_golden_requests(
+        &self,
+        version_folder: &Path,
+        info: &ModelInfo,
+        loaded: &mut LoadedModel,
+    ) -> Result<()> {
+        let Some(session) = loaded.sessions.first_mut() else {
+            return Ok(());
+        };
+        let decoder = self.golden_decoder.as_deref();
+        let n_requests = golden::check(version_folder, decoder, info, session.as_mut())?;
+        if n_requests > 0 {
+            let (model, version) = (&info.model, &info.version);
+            tracing::info!(%model, %version, n_requests, "answered golden requests as expected");
+        }
+        Ok(())
     }
 
     fn choose_engine<'a>(

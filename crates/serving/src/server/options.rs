@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Engine, Error, MemoryStore, NewVersions, Observe, Result, Store, Webhooks};
+use contract::{
+    Engine, Error, GoldenDecoder, MemoryStore, NewVersions, Observe, Result, Store, Webhooks,
+};
 use rollout::driver::{Dependencies, NoWebhooks, Records, TrafficControl};
 
 use crate::catalog::layout::{ReadLimiter, Scanner};
@@ -61,6 +63,8 @@ pub struct ServerOptions {
     /// The client of webhooks for gates and notifications; by default there is none, and rollouts
     /// with webhooks are refused.
     pub webhooks: Arc<dyn Webhooks>,
+    /// The decoder of golden requests; without one, a version that has any is refused.
+    pub golden_decoder: Option<Arc<dyn GoldenDecoder>>,
     /// The address of the rollout leader, when it is another server.
     pub rollout_leader: Option<String>,
     /// The address under which others reach this server, for links; by default there is none.
@@ -94,6 +98,7 @@ impl ServerOptions {
             store: Arc::new(MemoryStore::default()),
             warnings: Vec::new(),
             webhooks: Arc::new(NoWebhooks),
+            golden_decoder: None,
             rollout_leader: None,
             public_url: None,
             exposes_engine_errors: true,
@@ -127,6 +132,7 @@ impl ServerOptions {
             engines: self.engines.clone(),
             observe: Arc::clone(&self.observe),
             watchdog: Arc::new(watchdog),
+            golden_decoder: self.golden_decoder.clone(),
             exposes_engine_errors: self.exposes_engine_errors,
         })
     }

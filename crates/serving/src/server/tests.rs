@@ -20,7 +20,7 @@ use contract::{
 
 use super::*;
 use crate::control::controller::REMOVAL_DELAY;
-use crate::fake_engine::{FakeEngine, request};
+use crate::fake_engine::{FakeEngine, FakeGoldenDecoder, request};
 
 /// A repository on disk and the server over it.
 struct TestRepository {
@@ -77,6 +77,7 @@ impl TestRepository {
         ServerOptions {
             poll_interval: Duration::from_secs(3600),
             debounce: Duration::ZERO,
+            golden_decoder: Some(Arc::new(FakeGoldenDecoder)),
             // Virtual time runs ahead of the threads that load, and must not end their work.
             load_timeout: Duration::from_secs(365 * 24 * 3600),
             ..ServerOptions::new(
@@ -490,6 +491,31 @@ async fn a_reload_that_fails_leaves_the_old_one_serving_and_says_so() {
     assert_eq!(predict(&server, "a", "").await, Ok(1.0));
     assert!(states(&server, "a").starts_with("1 READY: the files have changed"));
     assert!(server.readiness().is_ready);
+}
+
+#[tokio::test]
+async fn content_that_fails_a_golden_request_is_not_served_and_the_value_is_named() {
+    let repository = TestRepository::new(&[
+        ("a/1/model.fake", "add 1"),
+        ("a/1/tests/zeros.json", "0 0 = 1 1"),
+    ]);
+    let server = repository.server().await;
+    assert_eq!(states(&server, "a"), "1 READY");
+    repository.write("a/1/model.fake", "add 2");
+    let error = server.load(&name("a")).await.unwrap_err();
+    let expected =
+        "golden request `tests/zeros.json`: output `y` at `[0, 0]`: expected `1`, got `2`";
+    assert!(error.message().contains(expected), "{error}");
+    let shown = states(&server, "a");
+    assert!(
+        shown.starts_with("1 READY: ") && shown.contains(expected),
+        "{shown}"
+    );
+    assert_eq!(predict(&server, "a", "").await, Ok(1.0));
+    repository.write("a/1/tests/zeros.json", "0 0 = 2 2");
+    server.rescan().await.unwrap();
+    assert_eq!(states(&server, "a"), "1 READY");
+    assert_eq!(predict(&server, "a", "").await, Ok(2.0));
 }
 
 #[tokio::test]

@@ -57,6 +57,9 @@ pub struct OutputDifference {
     pub sum_absolute: f64,
     /// The elements that do not agree: all of them, when type or shape differ.
     pub n_differing: u64,
+    /// The position in memory of the first element that does not agree; `None` also when type or
+    /// shape differ.
+    pub first_differing: Option<usize>,
 }
 
 /// The comparison of two answers to the same inputs.
@@ -132,6 +135,7 @@ fn output_difference(
         reference: &expected.tensor,
         other: found,
         tolerance,
+        position: 0,
         difference,
     };
     comparison.by_element_type();
@@ -143,6 +147,8 @@ struct ElementComparison<'a> {
     reference: &'a Tensor,
     other: &'a Tensor,
     tolerance: Tolerance,
+    /// The position of the next element.
+    position: usize,
     difference: OutputDifference,
 }
 
@@ -204,7 +210,9 @@ impl ElementComparison<'_> {
 
     fn strings(&mut self) {
         let pairs = self.reference.strings().zip(self.other.strings());
-        self.difference.n_differing = count(pairs.filter(|(left, right)| left != right).count());
+        for (reference, other) in pairs {
+            self.record(0.0, 0.0, reference == other);
+        }
     }
 
     fn record(&mut self, reference: f64, distance: f64, agrees: bool) {
@@ -217,7 +225,11 @@ impl ElementComparison<'_> {
             let relative = distance / reference.abs();
             difference.largest_relative = difference.largest_relative.max(relative);
         }
-        difference.n_differing += u64::from(!agrees);
+        if !agrees {
+            difference.n_differing += 1;
+            difference.first_differing.get_or_insert(self.position);
+        }
+        self.position += 1;
     }
 }
 

@@ -13,7 +13,7 @@ use crate::open_inference::parameters::{
     OutputParameters, RequestParameters, refuse_shared_memory, size,
 };
 use crate::tensor_json::JsonLimits;
-use crate::tensor_json::envelope::require_utf8;
+use crate::tensor_json::envelope::{MAX_MEMBERS, array_items, require_utf8};
 use crate::tensor_json::read::read_with_shape;
 
 /// A request, and the id that its reply repeats.
@@ -60,11 +60,7 @@ pub(super) fn decode(
         parameters,
     } = envelope;
     request.required("inputs")?;
-    let mut inputs = Vec::new();
-    for (index, json) in request.array("inputs")?.into_iter().enumerate() {
-        let input = Object::parse(json, format!("`inputs[{index}]`"), limits)?;
-        inputs.push(decode_input(&input, &mut blobs, limits)?);
-    }
+    let inputs = decode_inputs(request.array("inputs")?, "inputs", &mut blobs, limits)?;
     blobs.finish()?;
     let mut outputs = Vec::new();
     for (index, json) in request.array("outputs")?.into_iter().enumerate() {
@@ -79,6 +75,33 @@ pub(super) fn decode(
         parameters,
     };
     Ok(Decoded { id, inference })
+}
+
+/// Reads an array of tensors with name, datatype, shape and data, which errors call `key`: the
+/// inputs of a request, or the outputs of a reply.
+pub(crate) fn read_tensors(
+    json: &[u8],
+    key: &str,
+    limits: &JsonLimits,
+) -> Result<Vec<NamedTensor>> {
+    let tensors = array_items(json, limits, MAX_MEMBERS)
+        .map_err(|error| error.in_context(format_args!("`{key}`")))?;
+    decode_inputs(tensors, key, &mut Blobs::default(), limits)
+}
+
+fn decode_inputs(
+    inputs: Vec<&[u8]>,
+    key: &str,
+    blobs: &mut Blobs,
+    limits: &JsonLimits,
+) -> Result<Vec<NamedTensor>> {
+    let inputs = inputs.into_iter().enumerate();
+    inputs
+        .map(|(index, json)| {
+            let input = Object::parse(json, format!("`{key}[{index}]`"), limits)?;
+            decode_input(&input, blobs, limits)
+        })
+        .collect()
 }
 
 fn decode_input(input: &Object<'_>, blobs: &mut Blobs, limits: &JsonLimits) -> Result<NamedTensor> {

@@ -30,7 +30,7 @@ pub(super) struct Entry {
 }
 
 /// Returns whether an entry of this name is visible.
-pub(super) fn is_visible(name: &str) -> bool {
+pub(crate) fn is_visible(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     !name.starts_with('.')
         // Every ext4 file system has one at its root, and only the administrator can read it.

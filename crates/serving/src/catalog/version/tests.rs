@@ -45,6 +45,7 @@ fn open_with(
         engines: vec![engine],
         observe: Arc::new(RecordingObserver::default()),
         watchdog: Arc::new(Watchdog::start().unwrap()),
+        golden_decoder: None,
         exposes_engine_errors: true,
     };
     let (model, version) = (ModelName::new("m").unwrap(), Version::new("1").unwrap());

@@ -316,6 +316,23 @@ async fn a_candidate_with_another_signature_never_serves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_candidate_that_fails_a_golden_request_never_serves() {
+    let mut fixture = Fixture::new("add 1", "fail").await;
+    fixture
+        .repository
+        .write("m/2/tests/zeros.json", "0 0 = 1 1");
+    fixture.repository.write("m/2/model.fake", "add 2");
+    fixture.server.rescan().await.unwrap();
+    fixture.start(QUICK).await;
+    fixture.until("failed", 10).await;
+    let reason = fixture.status("reason").to_string();
+    let expected =
+        "golden request `tests/zeros.json`: output `y` at `[0, 0]`: expected `1`, got `2`";
+    assert!(reason.contains(expected), "{reason}");
+    assert_eq!(fixture.n_failed, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_day_without_traffic_is_held_and_neither_promoted_nor_rolled_back() {
     let mut fixture = Fixture::new("add 1", "add 1").await;
     // A day has fewer minutes than seconds.

@@ -30,6 +30,7 @@ impl TestLoads {
             engines: vec![Arc::clone(&engine) as Arc<dyn Engine>],
             observe: Arc::new(RecordingObserver::default()),
             watchdog: Arc::new(Watchdog::start().unwrap()),
+            golden_decoder: None,
             exposes_engine_errors: true,
         };
         Self {
