@@ -101,6 +101,9 @@ impl ToSchema for ItemLabel {}
 pub struct ComparisonReport {
     /// The model.
     pub model: String,
+    /// The time at which the comparison ended.
+    #[schema(format = DateTime)]
+    pub compared_at: String,
     /// The source of the inputs.
     pub source: InputSource,
     /// The inputs that were given to every version.

@@ -51,11 +51,12 @@ fn subtitle(report: &ComparisonReport) -> String {
         .map(|version| version.version.as_str())
         .collect();
     format!(
-        "Versions {} on {} items with {} rows, {source}. Version {} is the reference.",
+        "Versions {} on {} items with {} rows, {source}. Version {} is the reference. Compared at {}.",
         versions.join(", "),
         report.items,
         report.rows,
         versions.first().unwrap_or(&""),
+        report.compared_at,
     )
 }
 

@@ -10,6 +10,7 @@ mod reply;
 mod run;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use contract::{Code, Error, ModelName, NamedTensor, Result, Route, Target, VersionSelector};
 use stats::comparison::ReportBuilder;
@@ -54,7 +55,9 @@ pub(super) async fn compare(ctx: Arc<Context>, call: Call) -> Result<Reply> {
     let mut tally = ReportBuilder::new(class_names.collect(), body.tolerance);
     run.run_sequentially(&mut tally).await?;
     let throughput = run.run_concurrently(body.concurrency).await?;
-    Reply::serialized(&reply::build(&body, &routes, &tally.finish(), &throughput))
+    let now = SystemTime::now();
+    let report = reply::build(&body, &routes, &tally.finish(), &throughput, now);
+    Reply::serialized(&report)
 }
 
 /// Returns routes to the versions, which keep them loaded until the end.

@@ -21,7 +21,7 @@ fn report() -> ComparisonReport {
             "largest_relative": 0.1, "mean_absolute": 1e-9})
     };
     let report = json!({
-        "model": "<digits>", "source": "given", "items": 10, "rows": 10, "atol": 1e-5, "rtol": 1e-3,
+        "model": "<digits>", "compared_at": "2026-12-01T09:00:00Z", "source": "given", "items": 10, "rows": 10, "atol": 1e-5, "rtol": 1e-3,
         "concurrency": 4, "seed": 7, "versions": [version("1", 0.9), version("2", 0.8)],
         "pairs": [{
             "reference": "1", "other": "2", "agreement": 0.9, "pairs": 10, "agreeing": 9,
@@ -85,6 +85,7 @@ fn differences_are_given_with_their_intervals() {
         "version 2 takes 1.25 times as long as version 1 (95 % interval 1.10 to 1.40), the median \
          over the items.",
         "(seed 7)",
+        "Compared at 2026-12-01T09:00:00Z.",
         "version 2: model file of 2026-12-01T08:00:00Z, SHA-256 ab12",
     ] {
         assert!(page.contains(expected), "{expected} is missing in {page}");

@@ -20,8 +20,9 @@ pub(super) fn print(report: &ComparisonReport) -> Result<()> {
         InputSource::Given => "from a file",
     };
     output::line(format_args!(
-        "{}: {} items with {} rows, {source}; order of the versions shuffled with seed {}",
-        report.model, report.items, report.rows, report.seed
+        "{}: {} items with {} rows, {source}; order of the versions shuffled with seed {}; compared \
+         at {}",
+        report.model, report.items, report.rows, report.seed, report.compared_at
     ))?;
     print_versions(report)?;
     for pair in &report.pairs {

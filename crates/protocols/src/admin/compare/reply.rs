@@ -1,5 +1,7 @@
 //! The report of a comparison, with the names of versions and classes.
 
+use std::time::SystemTime;
+
 use api::comparison::{
     ClassAgreement, ComparisonReport, Confusion, InputSource, PairReport, VersionReport,
 };
@@ -10,17 +12,19 @@ use stats::comparison::{self, Class, ClassReport, Report};
 use super::body::{CompareBody, Source};
 use super::run::Throughput;
 
-/// Builds the report that is sent.
+/// Builds the report that is sent at the time `now`.
 pub(super) fn build(
     body: &CompareBody<'_>,
     routes: &[Route],
     report: &Report,
     throughput: &[Throughput],
+    now: SystemTime,
 ) -> ComparisonReport {
     let versions = report.versions.iter().zip(routes).zip(&body.versions);
     let others = routes.iter().skip(1);
     ComparisonReport {
         model: body.model.to_string(),
+        compared_at: time_text(now),
         source: match body.source {
             Source::Items(_) => InputSource::Given,
             Source::Recorded(_) => InputSource::Recorded,

@@ -76,6 +76,7 @@ fn without_times(reply: &mut Value) {
             }
         }
     }
+    reply["compared_at"] = json!("2026-12-01T08:00:00Z");
     for pair in reply["pairs"].as_array_mut().unwrap() {
         pair["latency_ratio"] = json!("measured");
     }
