@@ -2,20 +2,20 @@
 //!
 //! Inputs: outputs per bin in both arms, and the weight of the candidate. Rule: under "same
 //! outputs" the arm of an output is independent of its bin, so each bin runs the share process of
-//! [`sprt`] at the weight, with the ratios of its grid and their inverses; E is the mean over the
-//! bins. They are frozen beforehand, to the bins that the first [`N_LEARNED`] outputs of stable
-//! fell into and one for all others: a mean over bins that appear with the data is no e-process.
-//! Because E alone finds any difference at enough traffic, the size of the difference is reported
-//! beside it, without the part that chance explains:
+//! the [`sprt`](super::sprt) at the weight, with the ratios of its grid and their inverses; E is
+//! the mean over the bins. They are frozen beforehand, to the bins that the first [`N_LEARNED`]
+//! outputs of stable fell into and one for all others: a mean over bins that appear with the data
+//! is no e-process. Because E alone finds any difference at enough traffic, the size of the
+//! difference is reported beside it, without the part that chance explains:
 //!
 //! ```text
 //! distance = sqrt(max(0, JS2^2 - (bins-1) (1/n_c + 1/n_s) / (8 ln 2)))
 //! ```
 //!
 //! JS2 is the Jensen-Shannon distance with logarithms of base 2. Cold start: while the bins are
-//! learned, E = 1 and the distance is 0; the outputs of that time are not compared. Recovery: as in
-//! [`sprt`]. Rejected alternative: all bins that the model could have; with 32 bins, of which 3 are
-//! in use, E loses a factor of ten.
+//! learned, E = 1 and the distance is 0; the outputs of that time are not compared. Recovery: E
+//! falls again while the outputs are alike. Rejected alternative: all bins that the model could
+//! have; with 32 bins, of which 3 are in use, E loses a factor of ten.
 
 use serde::{Deserialize, Serialize};
 
