@@ -176,10 +176,11 @@ fn is_rolled_back(run: u64, counts: impl Fn(&mut CountedUnits, u64) -> bool) -> 
     (0..30_000).any(|number| {
         let weight = if number < 15_000 { 0.05 } else { 0.2 };
         let request = requests.draw(weight, Some(0));
-        if request.events == [true] && counts(&mut counted, request.fingerprint) {
-            let candidate = u64::from(request.is_candidate);
-            evidence.add(&Sprt::of_events(candidate, 1 - candidate, weight, 1.0));
+        if request.events == [false] || !counts(&mut counted, request.fingerprint) {
+            return false;
         }
+        let candidate = u64::from(request.is_candidate);
+        evidence.add(&Sprt::of_events(candidate, 1 - candidate, weight, 1.0));
         evidence.ln_e() >= 20.0_f64.ln()
     })
 }
