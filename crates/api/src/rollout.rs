@@ -1,6 +1,7 @@
 //! Rollouts: their status, verdict and transitions, and the bodies of calls about them.
 
 mod evidence;
+mod guard_query;
 mod replicas;
 mod state;
 
@@ -15,6 +16,7 @@ pub use evidence::{
     ArmReport, ArmsReport, DifferenceReport, GuardReport, Interval, MetricAction, MetricReport,
     MismatchReport, Report, RolloutReport, ShadowReport, SoakReport,
 };
+pub use guard_query::GuardQueryStatus;
 pub use replicas::{
     CountedReplicas, LeaderRollout, LeaderState, ReplicaArmCounts, ReplicaCounts, RewardSums,
 };
@@ -64,6 +66,9 @@ pub struct Status {
     #[serde(default)]
     #[schema(required)]
     pub gate: Option<GateStatus>,
+    /// The Prometheus queries of guards, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guard_queries: Vec<GuardQueryStatus>,
     /// Warnings for the operator; only in the reply to a start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -1,6 +1,6 @@
 //! One request over a new connection.
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Builder;
 use hyper::{Request, Response};
@@ -32,6 +32,24 @@ pub async fn post(address: &Address, tls: &TlsConnector, json: String) -> Result
     let request = Request::post(&address.path);
     let (_connection, reply) = send(address, tls, request, json, "").await?;
     Ok(reply.status().as_u16())
+}
+
+/// Gets a document; returns the status of the reply, even of a failure, and its body as text. A
+/// longer body than this is an error.
+///
+/// # Errors
+/// When the server cannot be reached or is not trusted, or its reply breaks, is too long or is not
+/// text.
+pub async fn get(address: &Address, tls: &TlsConnector, max_bytes: usize) -> Result<(u16, String)> {
+    let request = Request::get(&address.path);
+    let (_connection, reply) = send(address, tls, request, String::new(), "").await?;
+    let status = reply.status().as_u16();
+    let body = Limited::new(reply.into_body(), max_bytes).collect().await;
+    let body = body.map_err(|source| Error::Body {
+        server: address.socket.clone(),
+        source,
+    })?;
+    Ok((status, String::from_utf8(body.to_bytes().into())?))
 }
 
 /// Sends a request with a JSON body; the hint is a part of the error when no server answers.

@@ -77,6 +77,14 @@ pub enum Error {
         /// The status of the reply.
         status: hyper::StatusCode,
     },
+    /// The body of a reply broke, or is too long.
+    #[error("failed to read the reply of `{server}`")]
+    Body {
+        /// Host and port.
+        server: String,
+        /// The cause.
+        source: Cause,
+    },
     /// A stream of events had no data for this long.
     #[error("the server sent nothing for {0:?}")]
     Idle(Duration),

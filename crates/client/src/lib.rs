@@ -12,7 +12,7 @@ mod server;
 mod tls;
 
 pub use address::Address;
-pub use connection::post;
+pub use connection::{get, post};
 pub use error::{Error, Result};
 pub use events::{Event, Events};
 pub use hyper::{Method, Uri};

@@ -52,8 +52,8 @@ pub use recorder::Recorder;
 pub use request::{InferRequest, NamedTensor, Parameter, Parameters, RequestId};
 pub use response::{InferResponse, Timings};
 pub use rollout::{
-    ActionKind, DeliveryOutcome, GateAnswer, GateDecision, OperatorAction, RawJson, RolloutEvent,
-    RolloutWatch, Rollouts, SimulationInput, Webhooks,
+    ActionKind, DeliveryOutcome, GateAnswer, GateDecision, HttpReply, OperatorAction, RawJson,
+    RolloutEvent, RolloutWatch, Rollouts, SimulationInput, Webhooks,
 };
 pub use scheduling::{ExecutionTarget, RunCost, Scheduling, SchedulingReading};
 pub use served_by::ServedBy;

@@ -212,6 +212,15 @@ pub struct GateAnswer {
     pub text: String,
 }
 
+/// Reply to an HTTP request, whatever its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpReply {
+    /// The status code.
+    pub status: u16,
+    /// The body as text.
+    pub body: String,
+}
+
 /// Outcome of one attempt to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
@@ -240,6 +249,15 @@ pub trait Webhooks: Send + Sync + fmt::Debug {
         status: &'a RawJson,
         timeout: Duration,
     ) -> BoxFuture<'a, GateAnswer>;
+
+    /// Sends an instant query to the Prometheus server at this address once; returns the reply, or
+    /// why there is none.
+    fn query_prometheus<'a>(
+        &'a self,
+        url: &'a str,
+        query: &'a str,
+        timeout: Duration,
+    ) -> BoxFuture<'a, std::result::Result<HttpReply, String>>;
 
     /// Posts a notification once; the caller retries.
     fn notify<'a>(

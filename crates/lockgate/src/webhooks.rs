@@ -1,4 +1,4 @@
-//! Client of webhooks: queries gates and posts notifications of rollbacks.
+//! Client of webhooks: queries gates and Prometheus, and posts notifications.
 //!
 //! Rule for a gate: the status of the rollout is posted as JSON; 200 means proceed, 410 means roll
 //! back, and anything else, including no answer, means wait. Rule for a notification: 2xx is
@@ -9,11 +9,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::{Address, TlsConnector, post};
-use contract::{BoxFuture, DeliveryOutcome, Error, GateAnswer, GateDecision, RawJson, Webhooks};
+use client::{Address, TlsConnector, get, path_segment, post};
+use contract::{
+    BoxFuture, DeliveryOutcome, Error, GateAnswer, GateDecision, HttpReply, RawJson, Webhooks,
+};
 
 /// The example in the error of a malformed address.
 const EXAMPLE: &str = "https://ci.example/gate";
+
+/// Maximum length of a reply of Prometheus: a query that returns more is not aggregated.
+const MAX_REPLY_BYTES: usize = 1 << 20;
 
 /// Calls webhooks.
 #[derive(Debug)]
@@ -31,13 +36,7 @@ impl WebhookClient {
     /// Posts JSON; returns the status of the reply.
     async fn post(&self, url: &str, json: &RawJson, timeout: Duration) -> anyhow::Result<u16> {
         let address = Address::parse(url, EXAMPLE)?;
-        let posting =
-            tokio::time::timeout(timeout, post(&address, &self.0, json.as_str().to_owned()));
-        let status = posting.await.map_err(|_| {
-            let seconds = timeout.as_secs_f64();
-            anyhow::anyhow!("no answer within {seconds} s")
-        })?;
-        Ok(status?)
+        within(timeout, post(&address, &self.0, json.as_str().to_owned())).await
     }
 }
 
@@ -77,6 +76,24 @@ impl Webhooks for WebhookClient {
         })
     }
 
+    fn query_prometheus<'a>(
+        &'a self,
+        url: &'a str,
+        query: &'a str,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<HttpReply, String>> {
+        Box::pin(async move {
+            let (base, query) = (url.trim_end_matches('/'), path_segment(query));
+            let url = format!("{base}/api/v1/query?query={query}");
+            let address = Address::parse(&url, EXAMPLE).map_err(|error| error.to_string())?;
+            let reply = within(timeout, get(&address, &self.0, MAX_REPLY_BYTES)).await;
+            match reply {
+                Ok((status, body)) => Ok(HttpReply { status, body }),
+                Err(error) => Err(format!("{error:#}")),
+            }
+        })
+    }
+
     fn notify<'a>(
         &'a self,
         url: &'a str,
@@ -93,6 +110,18 @@ impl Webhooks for WebhookClient {
             }
         })
     }
+}
+
+/// Waits at most this long for the result of a call.
+async fn within<T>(
+    timeout: Duration,
+    call: impl Future<Output = client::Result<T>>,
+) -> anyhow::Result<T> {
+    let result = tokio::time::timeout(timeout, call).await.map_err(|_| {
+        let seconds = timeout.as_secs_f64();
+        anyhow::anyhow!("no answer within {seconds} s")
+    })?;
+    Ok(result?)
 }
 
 fn status_text(status: u16) -> String {

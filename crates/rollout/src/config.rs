@@ -6,6 +6,7 @@
 //! that never stops anything.
 
 mod file;
+pub mod prometheus;
 mod resolve;
 pub mod rollback;
 
@@ -20,6 +21,7 @@ use api::yaml::{user_message, yaml_options};
 
 use crate::timestamp::Timestamp;
 
+use prometheus::PrometheusQuery;
 use rollback::OnRollback;
 
 /// An error in a rollout file.
@@ -68,6 +70,8 @@ pub struct RolloutConfig {
     pub metrics: Vec<Metric>,
     /// The counts that roll back at once.
     pub guards: Guards,
+    /// The Prometheus queries that roll back.
+    pub guard_queries: Vec<PrometheusQuery>,
     /// The gates of the rollout.
     pub gates: Vec<Gate>,
     /// The actions after a rollback.
@@ -268,7 +272,7 @@ pub struct Guards {
 }
 
 /// A question that must be answered before the weight rises.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gate {
     /// The position of the gate.
     pub before: GatePosition,
@@ -286,7 +290,7 @@ pub enum GatePosition {
 }
 
 /// The party that answers the gate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum GateKind {
     /// An operator.
     Manual,
@@ -297,6 +301,8 @@ pub enum GateKind {
         /// The maximum time of one call.
         timeout: Duration,
     },
+    /// Prometheus.
+    Prometheus(PrometheusQuery),
 }
 
 impl GateKind {
@@ -306,6 +312,7 @@ impl GateKind {
         match self {
             Self::Manual => "manual",
             Self::Webhook { .. } => "webhook",
+            Self::Prometheus(_) => "prometheus",
         }
     }
 }

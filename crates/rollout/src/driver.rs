@@ -28,8 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{
-    BoxFuture, Code, DeliveryOutcome, Error, GateAnswer, GateDecision, Observe, RawJson, Result,
-    Webhooks,
+    BoxFuture, Code, DeliveryOutcome, Error, GateAnswer, GateDecision, HttpReply, Observe, RawJson,
+    Result, Webhooks,
 };
 
 pub use counter_deltas::Totals;
@@ -81,6 +81,15 @@ impl Webhooks for NoWebhooks {
                 text: "this server queries no gate".to_owned(),
             }
         })
+    }
+
+    fn query_prometheus<'a>(
+        &'a self,
+        _url: &'a str,
+        _query: &'a str,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, std::result::Result<HttpReply, String>> {
+        Box::pin(async { Err("this server calls no other one".to_owned()) })
     }
 
     fn notify<'a>(

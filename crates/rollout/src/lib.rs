@@ -9,6 +9,7 @@ pub mod config;
 pub mod driver;
 pub mod evidence;
 mod numbers;
+pub mod prometheus;
 pub mod simulate;
 pub mod state;
 pub mod timestamp;

@@ -134,6 +134,7 @@ pub fn run(config: &RolloutConfig, assumptions: &SimulationInput, seed: u64, run
     };
     let undisturbed = RolloutConfig {
         gates: Vec::new(),
+        guard_queries: Vec::new(),
         warmup: None,
         ..config.clone()
     };

@@ -19,12 +19,14 @@ mod missing_versions;
 mod operator;
 mod phase;
 mod progress;
+mod queries;
+mod query_progress;
 mod reason;
 mod status;
 mod transitions;
 mod worse;
 
-pub use actions::{Action, Alert, Arm, Traffic, Transition};
+pub use actions::{Action, Alert, Arm, QueryIndex, Traffic, Transition};
 pub use events::{Availability, Event, GuardReadings, Tick};
 pub use operator::Refusal;
 pub use phase::{HoldReason, Phase, Stage};
@@ -165,6 +167,9 @@ impl Rollout {
             Event::GateAnswered { gate, answer } => {
                 self.gate_answered(gate, answer, now, &mut actions);
             }
+            Event::QueryAnswered { query, reading } => {
+                self.query_answered(query, &reading, now, &mut actions);
+            }
             Event::Tick(tick) => self.tick(&tick, now, &mut actions),
         }
         actions
@@ -179,6 +184,7 @@ impl Rollout {
         if self.is_candidate_gone(tick) {
             return self.candidate_failed(Reason::CandidateMissing, now, actions);
         }
+        self.query_guards(now, actions);
         if let Some(guard) = self.progress.guards.fired(&self.config.guards) {
             return self.guard_fired(&guard, now, actions);
         }
@@ -223,6 +229,9 @@ impl Rollout {
         }
         if tick.has_drifted {
             return Some(HoldReason::Drift);
+        }
+        if self.has_invalid_guard() {
+            return Some(HoldReason::GuardQuery);
         }
         let metric = self.progress.evidence.holding_metric(&self.config)?;
         let metric = self.config.metrics.get(metric)?;
@@ -327,6 +336,7 @@ impl Rollout {
                     && (reason != HoldReason::Shadow || self.may_advance(stage, now))
             }
             HoldReason::StableUnhealthy => !tick.is_stable_unhealthy,
+            HoldReason::GuardQuery => !self.has_invalid_guard(),
             HoldReason::StableMissing => tick.stable == Availability::Ready,
             HoldReason::Gate => {
                 self.call_gates(stage, now, actions);

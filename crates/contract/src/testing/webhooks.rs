@@ -8,16 +8,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::{
-    BoxFuture, DeliveryOutcome, Error, GateAnswer, GateDecision, RawJson, Result, Webhooks,
+    BoxFuture, DeliveryOutcome, Error, GateAnswer, GateDecision, HttpReply, RawJson, Result,
+    Webhooks,
 };
 
 type NotifyFn = dyn Fn(&str, &RawJson) -> DeliveryOutcome + Send + Sync;
+
+type PrometheusFn = dyn Fn(&str) -> std::result::Result<HttpReply, String> + Send + Sync;
 
 /// Gates that all give the same answers, and one receiver behind all addresses.
 pub struct FakeWebhooks {
     /// The answers of gates, the last one first.
     answers: Mutex<Vec<GateDecision>>,
     notify: Box<NotifyFn>,
+    prometheus: Box<PrometheusFn>,
 }
 
 impl FakeWebhooks {
@@ -25,7 +29,7 @@ impl FakeWebhooks {
     pub fn gate(answers: Vec<GateDecision>) -> Self {
         Self {
             answers: Mutex::new(answers),
-            notify: Box::new(|_, _| DeliveryOutcome::Delivered),
+            ..Self::receiver(|_, _| DeliveryOutcome::Delivered)
         }
     }
 
@@ -36,6 +40,19 @@ impl FakeWebhooks {
         Self {
             answers: Mutex::default(),
             notify: Box::new(notify),
+            prometheus: Box::new(|_| Err("nobody is there".to_owned())),
+        }
+    }
+
+    /// Returns the same webhooks with a Prometheus that answers these queries.
+    #[must_use]
+    pub fn with_prometheus(
+        self,
+        answer: impl Fn(&str) -> std::result::Result<HttpReply, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            prometheus: Box::new(answer),
+            ..self
         }
     }
 }
@@ -65,6 +82,16 @@ impl Webhooks for FakeWebhooks {
         let decision = answers.pop().unwrap_or(GateDecision::Wait);
         let text = format!("{decision:?}");
         Box::pin(async move { GateAnswer { decision, text } })
+    }
+
+    fn query_prometheus<'a>(
+        &'a self,
+        _url: &'a str,
+        query: &'a str,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, std::result::Result<HttpReply, String>> {
+        let reply = (self.prometheus)(query);
+        Box::pin(async { reply })
     }
 
     fn notify<'a>(

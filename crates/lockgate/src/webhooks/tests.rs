@@ -88,6 +88,41 @@ async fn the_status_of_the_reply_decides_about_a_notification() {
 }
 
 #[tokio::test]
+async fn a_query_returns_the_reply_of_prometheus_whatever_its_status() {
+    for status in [200, 422, 503] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/prometheus/", listener.local_addr().unwrap());
+        let received = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            let reply = format!("HTTP/1.1 {status} -\r\ncontent-length: 4\r\n\r\nbody");
+            stream.write_all(reply.as_bytes()).await.unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        let query = "up{job=\"a b\"}";
+        let reply = plain()
+            .query_prometheus(&url, query, TIMEOUT)
+            .await
+            .unwrap();
+        assert_eq!((reply.status, reply.body.as_str()), (status, "body"));
+        let request = received.await.unwrap();
+        assert!(
+            request.starts_with(
+                "GET /prometheus/api/v1/query?query=up%7Bjob%3D%22a%20b%22%7D HTTP/1.1\r\n"
+            ),
+            "{request}"
+        );
+    }
+    let unreachable = plain()
+        .query_prometheus("http://127.0.0.1:1/", "up", TIMEOUT)
+        .await;
+    assert!(unreachable.unwrap_err().starts_with("no server answers"));
+}
+
+#[tokio::test]
 async fn an_unreachable_receiver_is_tried_again_later() {
     let (url, document) = ("http://127.0.0.1:1/", RawJson::new("{}"));
     let answer = plain().query_gate(url, &document, TIMEOUT).await.decision;

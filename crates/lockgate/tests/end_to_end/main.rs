@@ -25,6 +25,7 @@ mod new_versions;
 mod notifications;
 mod output;
 mod process;
+mod prometheus;
 mod python_clients;
 mod reload;
 mod replicas;

@@ -10,6 +10,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use stats::arm_totals::Span;
 
+use super::prometheus::OnNoData;
 use super::{Direction, MetricAction, OnUnknown, Strategy};
 
 /// The document.
@@ -207,6 +208,7 @@ pub(super) struct GuardsFile {
     pub(super) load_failure: Option<u64>,
     pub(super) shape_change: Option<u64>,
     pub(super) memory_ratio: Option<f64>,
+    pub(super) prometheus: Option<Vec<QueryFile>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -217,6 +219,30 @@ pub(super) struct GateFile {
     pub(super) kind: GateKindFile,
     pub(super) url: Option<String>,
     pub(super) timeout: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) query: Option<String>,
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
+    #[serde(rename = "for")]
+    pub(super) required_for: Option<String>,
+    pub(super) interval: Option<String>,
+    pub(super) on_no_data: Option<OnNoData>,
+    pub(super) failure_limit: Option<u32>,
+}
+
+/// A Prometheus query of a guard.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct QueryFile {
+    pub(super) name: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) query: Option<String>,
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
+    pub(super) interval: Option<String>,
+    pub(super) timeout: Option<String>,
+    pub(super) on_no_data: Option<OnNoData>,
+    pub(super) failure_limit: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -224,6 +250,7 @@ pub(super) struct GateFile {
 pub(super) enum GateKindFile {
     Manual,
     Webhook,
+    Prometheus,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,21 +4,17 @@
 //! key that should change.
 
 mod assignment;
+mod gates;
 mod metrics;
+mod prometheus;
 mod rollback;
 
 use std::time::Duration;
 
 use contract::{ModelName, Version};
 
-use super::file::{
-    GateFile, GateKindFile, GuardsFile, RolloutFile, ShadowFile, StepFile, WarmupFile,
-    WarmupSourceFile,
-};
-use super::{
-    ConfigError, Gate, GateKind, GatePosition, Guards, RolloutConfig, Shadow, StepRule, Strategy,
-    Warmup, WarmupSource,
-};
+use super::file::{GuardsFile, RolloutFile, ShadowFile, StepFile, WarmupFile, WarmupSourceFile};
+use super::{ConfigError, Guards, RolloutConfig, Shadow, StepRule, Strategy, Warmup, WarmupSource};
 
 /// Percentages that find an outage with few users and still end within some hours.
 const DEFAULT_STEPS: [f64; 5] = [1.0, 5.0, 10.0, 25.0, 50.0];
@@ -27,6 +23,9 @@ const DEFAULT_STEPS: [f64; 5] = [1.0, 5.0, 10.0, 25.0, 50.0];
 const DEFAULT_AB_PERCENT: f64 = 50.0;
 
 const DEFAULT_SOAK: Duration = Duration::from_secs(30 * 60);
+
+/// Default maximum time of one call of a gate or a guard.
+const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One false alarm in a thousand rollouts is rare enough for each to be investigated.
 const DEFAULT_ALPHA: f64 = 0.001;
@@ -66,13 +65,14 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
         candidate,
         warmup: warmup(file.warmup.unwrap_or_default())?,
         shadow: file.shadow.as_ref().map(shadow).transpose()?,
-        gates: gates(strategy, file.gates.unwrap_or_default(), &steps)?,
+        gates: gates::resolve(strategy, file.gates.unwrap_or_default(), &steps)?,
         steps,
         step: step(strategy, file.step.unwrap_or_default())?,
         soak: duration("rollout.soak", file.soak, DEFAULT_SOAK)?,
         alpha: probability("rollout.alpha", file.alpha, DEFAULT_ALPHA)?,
         beta: probability("rollout.beta", file.beta, DEFAULT_BETA)?,
         metrics: metrics::resolve(strategy, file.metrics, has_shadow)?,
+        guard_queries: prometheus::guards(file.guards.as_mut())?,
         guards: guards(file.guards)?,
         on_rollback: rollback::resolve(file.on_rollback.unwrap_or_default())?,
     };
@@ -208,7 +208,7 @@ fn step(strategy: Strategy, file: StepFile) -> Result<StepRule, ConfigError> {
 }
 
 fn guards(file: Option<GuardsFile>) -> Result<Guards, ConfigError> {
-    let Some(file) = file else {
+    let Some(file) = file.filter(|file| !prometheus::is_alone(file)) else {
         return Ok(Guards {
             nan_output: Some(1),
             consecutive_errors: Some(20),
@@ -239,71 +239,6 @@ fn guards(file: Option<GuardsFile>) -> Result<Guards, ConfigError> {
             .map(|ratio| number("rollout.guards.memory_ratio", Some(ratio), ratio, 1.0, 1e6))
             .transpose()?,
     })
-}
-
-/// Builds the gates. An A/B test always has a manual one, because an operator chooses the winner.
-fn gates(
-    strategy: Strategy,
-    files: Vec<GateFile>,
-    steps: &[f64],
-) -> Result<Vec<Gate>, ConfigError> {
-    let all = files.into_iter().enumerate();
-    let gates = all.map(|(index, file)| gate(&format!("rollout.gates[{index}]"), file, steps));
-    let mut gates: Vec<_> = gates.collect::<Result<_, _>>()?;
-    let winner = Gate {
-        before: GatePosition::Promote,
-        kind: GateKind::Manual,
-    };
-    if strategy == Strategy::Ab && !gates.contains(&winner) {
-        gates.push(winner);
-    }
-    Ok(gates)
-}
-
-fn gate(key: &str, file: GateFile, steps: &[f64]) -> Result<Gate, ConfigError> {
-    let before = gate_position(&file.before, steps).ok_or_else(|| {
-        error(
-            format!("{key}.before"),
-            expected_positions(&file.before, steps),
-        )
-    })?;
-    let kind = match (file.kind, file.url) {
-        (GateKindFile::Manual, None) => GateKind::Manual,
-        (GateKindFile::Manual, Some(_)) => {
-            return Err(error(
-                format!("{key}.url"),
-                "is only for a gate of type `webhook`",
-            ));
-        }
-        (GateKindFile::Webhook, url) => GateKind::Webhook {
-            url: required(&format!("{key}.url"), url)?,
-            timeout: duration(
-                &format!("{key}.timeout"),
-                file.timeout,
-                Duration::from_secs(10),
-            )?,
-        },
-    };
-    Ok(Gate { before, kind })
-}
-
-fn gate_position(text: &str, steps: &[f64]) -> Option<GatePosition> {
-    if text == "promote" {
-        return Some(GatePosition::Promote);
-    }
-    let percent: f64 = text.strip_prefix("step_")?.parse().ok()?;
-    let is_it = |step: &f64| (step * 100.0 - percent).abs() < 1e-9;
-    steps.iter().position(is_it).map(GatePosition::Step)
-}
-
-fn expected_positions(text: &str, steps: &[f64]) -> String {
-    // A hundred times a fraction has digits of rounding that the user did not write.
-    let percents = steps.iter().map(|step| (step * 1e8).round() / 1e6);
-    let names: Vec<_> = percents
-        .map(|percent| format!("`step_{percent}`, "))
-        .collect();
-    let got = text.escape_debug();
-    format!("expected one of {}`promote`, got `{got}`", names.concat())
 }
 
 /// Parses a duration such as `90s`, `30m` or `1h30m`.

@@ -29,8 +29,14 @@ rollout:
     - {name: disagree, event: shadow_differs, max_rate: 0.02}
     - {name: outputs,  event: output_bin,     tolerance_js: 0.2, action: hold}
     - {name: reward,   event: feedback,       direction: decrease, action: report}
-  guards: {nan_output: 2, memory_ratio: 1.5}
-  gates: [{before: step_25, type: webhook, url: "https://ci.example/gate", timeout: 5s}, {before: promote, type: manual}]
+  guards:
+    nan_output: 2
+    memory_ratio: 1.5
+    prometheus: [{name: clicks, url: "http://prometheus:9090", query: "clicks", min: 0.1, failure_limit: 2, interval: 15s}]
+  gates:
+    - {before: step_25, type: webhook, url: "https://ci.example/gate", timeout: 5s}
+    - {before: step_50, type: prometheus, url: "http://prometheus:9090", query: "sum(refunds{version='{{candidate}}'})", max: 3, for: 5m, on_no_data: fail}
+    - {before: promote, type: manual}
   on_rollback: {keep_candidate_warm: 10m, notify: ["https://ci.example/back", {alertmanager: "http://alerts:9093"}, {webhook: "http://hook"}]}
 "#;
 
@@ -88,6 +94,19 @@ fn blue_green_has_no_steps() {
     let config = RolloutConfig::parse(&with("strategy: blue_green")).unwrap();
     assert_eq!(config.steps, [0.0; 0]);
     assert_eq!(config.weight_of_step(0), 1.0);
+}
+
+#[test]
+fn a_query_keeps_the_default_counts_of_the_other_guards() {
+    let query = "{url: 'http://p', query: up, min: 1}";
+    let guards = |keys: &str| {
+        let text = with(&format!("guards: {{{keys}prometheus: [{query}]}}"));
+        RolloutConfig::parse(&text).unwrap()
+    };
+    let by_default = RolloutConfig::parse(SHORTEST).unwrap().guards;
+    assert_eq!(guards("").guards, by_default);
+    assert_eq!(guards("").guard_queries[0].failure_limit, Some(3));
+    assert_eq!(guards("nan_output: 2, ").guards.load_failure, None);
 }
 
 #[test]
@@ -149,9 +168,21 @@ const MISTAKES: &[&str] = &[
     "guards: {nan_output: 0}",
     "guards: {memory_ratio: 0.5}",
     "guards: {nan_outputs: 1}",
+    "guards: {prometheus: [{url: 'http://p', query: up}]}",
+    "guards: {prometheus: [{url: 'http://p', max: 1}]}",
+    "guards: {prometheus: [{query: up, max: 1}]}",
+    "guards: {prometheus: [{url: 'http://p', query: up, max: 1, before: promote}]}",
+    "guards: {prometheus: [{url: 'http://p', query: up, min: 2, max: 1}]}",
+    "guards: {prometheus: [{url: 'http://p', query: up, max: .nan}]}",
+    "guards: {prometheus: [{url: 'http://p', query: up, max: 1, failure_limit: 0}]}",
+    "guards: {prometheus: [{url: 'http://p', query: up, max: 1, interval: 10ms}]}",
+    "guards: {prometheus: [{url: 'http://p', query: 'up{v=\"{{version}}\"}', max: 1}]}",
     "gates: [{before: step_30, type: manual}]",
     "gates: [{before: promote, type: webhook}]",
     "gates: [{before: promote, type: manual, url: x}]",
+    "gates: [{before: promote, type: webhook, url: x, query: up}]",
+    "gates: [{before: promote, type: prometheus, url: x, max: 1}]",
+    "gates: [{before: promote, type: prometheus, url: x, query: up, max: 1, for: long}]",
     "on_rollback: {notify: [{slack: x}]}",
     "on_rollback: {notify: [{}]}",
     "on_rollback: {notify: [{alertmanager: x, webhook: y}]}",

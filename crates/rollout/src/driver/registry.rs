@@ -4,6 +4,7 @@
 //! is used by one rollout at a time; each run has its number, which is a part of the salt of its
 //! assignment and of the key of its transitions.
 
+mod addresses;
 mod follow;
 mod restored;
 mod start;

@@ -24,6 +24,8 @@ pub enum Action {
     SetTraffic(Traffic),
     /// Post the status to the gate of this index, and send its answer as an event.
     QueryGate(usize),
+    /// Make a query of Prometheus, and send its result as an event.
+    Query(QueryIndex),
     /// Alert the operator.
     Alert(Alert),
     /// Unload a version after a time.
@@ -35,6 +37,15 @@ pub enum Action {
     },
     /// Persist the transition.
     Record(Box<Transition>),
+}
+
+/// A query of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryIndex {
+    /// The query of the gate of this index.
+    Gate(usize),
+    /// The query of the guard of this index.
+    Guard(usize),
 }
 
 /// The distribution of the traffic.

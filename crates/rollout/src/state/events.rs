@@ -6,8 +6,10 @@ use api::rollout::{GuardKind, GuardReport};
 use contract::GateAnswer;
 use serde::{Deserialize, Serialize};
 
+use super::actions::QueryIndex;
 use crate::config::Guards;
 use crate::evidence::Block;
+use crate::prometheus::Reading;
 
 /// An event of a rollout.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,13 @@ pub enum Event {
         gate: usize,
         /// The answer.
         answer: GateAnswer,
+    },
+    /// A query of Prometheus has a result.
+    QueryAnswered {
+        /// The query.
+        query: QueryIndex,
+        /// The result.
+        reading: Reading,
     },
     /// A block of counts has ended. One is sent each second, also when it is empty.
     Tick(Box<Tick>),

@@ -11,11 +11,12 @@ use api::rollout::GateStatus;
 use contract::{GateAnswer, GateDecision};
 use serde::{Deserialize, Serialize};
 
-use super::actions::Action;
+use super::actions::{Action, QueryIndex};
 use super::phase::{HoldReason, Phase, Stage};
+use super::query_progress::QueryProgress;
 use super::reason::Reason;
 use super::{Rollout, SYSTEM_ACTOR};
-use crate::config::{Gate, GateKind, GatePosition, RolloutConfig};
+use crate::config::{Gate, GateKind, GatePosition};
 use crate::timestamp::Timestamp;
 
 /// The first delay after a gate that did not open.
@@ -24,7 +25,7 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 /// The maximum delay.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
-/// The progress of a gate.
+/// The progress of a gate, or of the query of a guard, which never opens.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct GateProgress {
     pub(super) is_open: bool,
@@ -34,19 +35,22 @@ pub(super) struct GateProgress {
     next_call: Option<Timestamp>,
     /// The time of the last call; of a manual gate, the time from which on it is waited for.
     #[serde(default)]
-    asked_at: Option<Timestamp>,
+    pub(super) asked_at: Option<Timestamp>,
     /// The last answer in words.
     #[serde(default)]
-    last_answer: Option<String>,
+    pub(super) last_answer: Option<String>,
+    /// The results of its query.
+    #[serde(default)]
+    pub(super) query: QueryProgress,
 }
 
-/// Returns the progress of gates that are all closed.
-pub(super) fn closed_gate_progress(config: &RolloutConfig, now: Timestamp) -> Vec<GateProgress> {
+/// Returns the progress of this many gates that are all closed.
+pub(super) fn closed_gate_progress(count: usize, now: Timestamp) -> Vec<GateProgress> {
     let fresh = GateProgress {
         next_call: Some(now),
         ..GateProgress::default()
     };
-    vec![fresh; config.gates.len()]
+    vec![fresh; count]
 }
 
 impl GateProgress {
@@ -56,7 +60,7 @@ impl GateProgress {
     }
 
     /// Returns whether the gate must be called now; it then waits for the answer.
-    fn is_due(&mut self, now: Timestamp) -> bool {
+    pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
         let is_due = !self.is_open && self.next_call.is_some_and(|next| next <= now);
         if is_due {
             self.next_call = None;
@@ -67,10 +71,16 @@ impl GateProgress {
 
     /// Schedules the next call of a gate that did not open: each delay is twice as long as the
     /// last.
-    fn schedule_retry(&mut self, now: Timestamp) {
+    pub(super) fn schedule_retry(&mut self, now: Timestamp) {
         let factor = 1_u32 << self.n_refusals.min(5);
         self.next_call = Some(now + (FIRST_BACKOFF * factor).min(MAX_BACKOFF));
         self.n_refusals += 1;
+    }
+
+    /// Schedules the next call after a useful answer.
+    pub(super) fn schedule(&mut self, next_call: Timestamp) {
+        self.next_call = Some(next_call);
+        self.n_refusals = 0;
     }
 }
 
@@ -100,7 +110,10 @@ impl Rollout {
                 GateKind::Webhook { .. } if progress.is_due(now) => {
                     actions.push(Action::QueryGate(index));
                 }
-                GateKind::Webhook { .. } => {}
+                GateKind::Prometheus(_) if progress.is_due(now) => {
+                    actions.push(Action::Query(QueryIndex::Gate(index)));
+                }
+                GateKind::Webhook { .. } | GateKind::Prometheus(_) => {}
             }
         }
     }
@@ -167,6 +180,10 @@ impl Rollout {
                 format!("step_{percent}")
             }
         };
-        format!("{} before {before}", gate.kind.as_str())
+        let kind = gate.kind.as_str();
+        match &gate.kind {
+            GateKind::Prometheus(query) => format!("{kind} `{}` before {before}", query.name),
+            GateKind::Manual | GateKind::Webhook { .. } => format!("{kind} before {before}"),
+        }
     }
 }

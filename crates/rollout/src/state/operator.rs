@@ -15,6 +15,9 @@ use crate::timestamp::Timestamp;
 /// Advice while stable is missing.
 const MISSING_ADVICE: &str = "the files of stable are missing; put them back, or promote";
 
+/// Advice while the query of a guard is wrong.
+const GUARD_ADVICE: &str = "Prometheus refuses the query of a guard; start again with another file";
+
 /// The reason why an operator action was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -155,6 +158,7 @@ impl Rollout {
             HoldReason::Drift | HoldReason::Shadow | HoldReason::Metric => {
                 self.progress.evidence.acknowledge(&self.config);
             }
+            HoldReason::GuardQuery => return Err(self.illegal(GUARD_ADVICE)),
             HoldReason::Unknown | HoldReason::StableUnhealthy | HoldReason::Operator => {}
         }
         self.progress.waiting_since = now;

@@ -122,6 +122,8 @@ contract::named_enum! {
         Drift = "drift",
         /// The answers of the two versions differ, or too few pairs were compared.
         Shadow = "shadow",
+        /// Prometheus refuses the query of a guard, so that nothing guards.
+        GuardQuery = "guard_query",
         /// Another metric that can only hold.
         Metric = "metric",
         /// Stable is gone, so the candidate answers its requests. A record of an earlier version that

@@ -43,6 +43,8 @@ pub struct Progress {
     /// The time since which the step waits undisturbed for a verdict.
     pub(super) waiting_since: Timestamp,
     pub(super) gates: Vec<GateProgress>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) guard_queries: Vec<GateProgress>,
     #[serde(alias = "owed")]
     pub(super) pending_transition: Option<PendingTransition>,
     pub(super) is_stable_ready: bool,
@@ -75,7 +77,8 @@ impl Progress {
             soak: None,
             entered: now,
             waiting_since: now,
-            gates: closed_gate_progress(config, now),
+            gates: closed_gate_progress(config.gates.len(), now),
+            guard_queries: closed_gate_progress(config.guard_queries.len(), now),
             pending_transition: None,
             is_stable_ready: true,
             ignores_stable_alarm: false,
@@ -88,7 +91,10 @@ impl Progress {
             Some(Stage::Step(step)) => step < config.steps.len(),
             Some(Stage::Baseline | Stage::Shadow | Stage::Promoting | Stage::Soak) | None => true,
         };
-        is_step_known && self.gates.len() == config.gates.len() && self.evidence.fits(config)
+        is_step_known
+            && self.gates.len() == config.gates.len()
+            && self.guard_queries.len() == config.guard_queries.len()
+            && self.evidence.fits(config)
     }
 
     /// Adds the counts of a tick.
@@ -137,11 +143,12 @@ impl Progress {
     }
 
     pub(super) fn close_gates(&mut self, config: &RolloutConfig, now: Timestamp) {
-        self.gates = closed_gate_progress(config, now);
+        self.gates = closed_gate_progress(config.gates.len(), now);
+        self.guard_queries = closed_gate_progress(config.guard_queries.len(), now);
     }
 
     pub(super) fn requery_gates(&mut self, now: Timestamp) {
-        for gate in &mut self.gates {
+        for gate in self.gates.iter_mut().chain(&mut self.guard_queries) {
             gate.requery(now);
         }
     }

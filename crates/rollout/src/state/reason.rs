@@ -69,6 +69,8 @@ pub enum Reason {
         /// Its answer in words.
         answer: String,
     },
+    /// A query of Prometheus rolled back, for this reason.
+    Query(String),
     /// An operator acted, with this reason.
     Operator(String),
 }
@@ -121,6 +123,7 @@ impl Reason {
             Self::Soaked => "soaked",
             Self::Held(reason) | Self::Released(reason) => reason.as_str(),
             Self::Gate | Self::GateAnswer { .. } => "gate",
+            Self::Query(_) => "prometheus",
             Self::Operator(_) => "operator",
         }
     }
@@ -162,6 +165,7 @@ impl fmt::Display for Reason {
             Self::GateAnswer { gate, answer } => {
                 write!(f, "gate `{gate}` asked for a rollback: {answer}")
             }
+            Self::Query(why) => write!(f, "Prometheus query {why}"),
             Self::Operator(words) if words.is_empty() => f.write_str("an operator"),
             Self::Operator(words) => write!(f, "an operator: {words}"),
         }

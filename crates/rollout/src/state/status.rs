@@ -34,6 +34,7 @@ impl Rollout {
             ],
             missing: self.missing(),
             gate: self.gate_status(),
+            guard_queries: self.guard_query_statuses(),
             warnings: Vec::new(),
         }
     }

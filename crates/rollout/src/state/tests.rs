@@ -4,6 +4,7 @@ mod blue_green;
 mod missing;
 mod pitfalls;
 mod properties;
+mod queries;
 mod status;
 
 use std::time::Duration;
@@ -209,6 +210,7 @@ impl Scenario {
             Action::Load
             | Action::WarmUp
             | Action::QueryGate(_)
+            | Action::Query(_)
             | Action::Alert(_)
             | Action::Release { .. } => format!("          {action:?}"),
         };

@@ -2,7 +2,7 @@
 
 mod evidence;
 
-use api::rollout::{ArmStatus, GateStatus, RolloutState, Status, Transition};
+use api::rollout::{ArmStatus, GateStatus, GuardQueryStatus, RolloutState, Status, Transition};
 use jiff::{Timestamp, Unit};
 
 use crate::commands::table::table;
@@ -19,6 +19,7 @@ pub(super) fn status(status: &Status) -> String {
     let missing = status.missing.iter();
     lines.extend(missing.map(|missing| format!("missing: {missing}")));
     lines.extend(status.gate.iter().map(gate));
+    lines.extend(status.guard_queries.iter().map(guard_query));
     let warnings = status.warnings.iter();
     lines.extend(warnings.map(|warning| format!("warning: {warning}")));
     lines.join("\n")
@@ -75,6 +76,11 @@ fn gate(gate: &GateStatus) -> String {
         None => "no answer yet".to_owned(),
     };
     format!("gate: {}{asked}, {answer}", gate.name)
+}
+
+fn guard_query(guard: &GuardQueryStatus) -> String {
+    let answer = guard.last_answer.as_deref().unwrap_or("no answer yet");
+    format!("guard: prometheus `{}`: {answer}", guard.name)
 }
 
 /// Formats a table with one line for each rollout.

@@ -14,8 +14,8 @@ use super::super::notifications;
 use super::super::record::Record;
 use super::super::snapshot::RolloutHandle;
 use super::super::task::Clock;
-use super::{Registry, conflict};
-use crate::config::{GateKind, RolloutConfig};
+use super::{Registry, addresses, conflict};
+use crate::config::RolloutConfig;
 use crate::state::{Availability, Rollout};
 
 impl Registry {
@@ -96,12 +96,7 @@ impl Registry {
     }
 
     fn check_webhooks(&self, config: &RolloutConfig) -> Result<()> {
-        for (index, gate) in config.gates.iter().enumerate() {
-            if let GateKind::Webhook { url, .. } = &gate.kind {
-                let checked = self.dependencies.webhooks.check(url);
-                checked.map_err(|e| e.in_context(format!("`rollout.gates[{index}].url`")))?;
-            }
-        }
+        addresses::check(config, &*self.dependencies.webhooks)?;
         for (index, notify) in config.on_rollback.notify.iter().enumerate() {
             let checked = notifications::check(notify, &*self.dependencies.webhooks);
             let key = || format!("`rollout.on_rollback.notify[{index}]`");

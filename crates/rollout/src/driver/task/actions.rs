@@ -15,7 +15,10 @@ use crate::driver::notification_sender::NotificationSender;
 use crate::driver::notifications::Notifications;
 use crate::driver::snapshot::transition_document;
 use crate::driver::traffic_control::TrafficControl;
-use crate::state::{Action, Alert, Arm, Availability, Event, Phase, Traffic, Transition};
+use crate::prometheus::Reading;
+use crate::state::{
+    Action, Alert, Arm, Availability, Event, Phase, QueryIndex, Traffic, Transition,
+};
 
 impl RolloutTask {
     /// Applies actions in order.
@@ -26,6 +29,7 @@ impl RolloutTask {
                 Action::WarmUp => self.warm_up().await,
                 Action::SetTraffic(traffic) => self.set_traffic(traffic).await,
                 Action::QueryGate(index) => self.query_gate(index),
+                Action::Query(index) => self.query_prometheus(index),
                 Action::Alert(Alert::StableNotReady) => tracing::error!(
                     rollout = self.id(),
                     "rollback delayed: stable version is not ready to take the traffic"
@@ -110,6 +114,26 @@ impl RolloutTask {
                 gate: index,
                 answer,
             };
+            events.send(event).await.unwrap_or_default();
+        });
+    }
+
+    fn query_prometheus(&self, index: QueryIndex) {
+        let Some(query) = self.rollout.query(index) else {
+            return;
+        };
+        let text = query.filled_in(self.rollout.config());
+        let (url, name, timeout) = (query.url.clone(), query.name.clone(), query.timeout);
+        let (webhooks, events) = (Arc::clone(&self.dependencies.webhooks), self.events.clone());
+        let rollout = self.id().to_owned();
+        tokio::spawn(async move {
+            let reply = webhooks.query_prometheus(&url, &text, timeout).await;
+            let reading = Reading::of_reply(&reply);
+            if let Reading::Invalid(why) | Reading::Unavailable(why) = &reading {
+                tracing::warn!(rollout, query = name, why, "failed to query Prometheus");
+            }
+            let query = index;
+            let event = Event::QueryAnswered { query, reading };
             events.send(event).await.unwrap_or_default();
         });
     }

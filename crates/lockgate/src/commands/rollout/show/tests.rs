@@ -179,3 +179,18 @@ fn a_status_names_the_gate_that_is_asked_and_its_last_answer() {
         assert!(text.ends_with(expected), "{text}");
     }
 }
+
+#[test]
+fn a_status_has_the_last_answer_of_each_guard_query() {
+    let mut document = step();
+    document["guard_queries"] = json!([
+        {"name": "clicks", "failures": 1, "failure_limit": 3, "last_answer": "no data",
+         "asked_at": "2999-01-02T03:04:05Z"},
+        {"name": "refunds", "failures": 0, "failure_limit": 3, "last_answer": null,
+         "asked_at": null},
+    ]);
+    let shown = status(&read(document));
+    let expected =
+        "\nguard: prometheus `clicks`: no data\nguard: prometheus `refunds`: no answer yet";
+    assert!(shown.ends_with(expected), "{shown}");
+}
