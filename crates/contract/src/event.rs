@@ -105,7 +105,7 @@ pub enum Event<'a> {
         /// The reason, as one of a closed list of words.
         reason: &'static str,
     },
-    /// A rollback notification was sent, or was given up.
+    /// A notification of a rollout was sent, or was given up.
     RolloutNotified {
         /// The model.
         model: &'a ModelName,

@@ -6,6 +6,7 @@
 //! that never stops anything.
 
 mod file;
+pub mod notify;
 pub mod prometheus;
 mod resolve;
 pub mod rollback;
@@ -21,6 +22,7 @@ use api::yaml::{user_message, yaml_options};
 
 use crate::timestamp::Timestamp;
 
+use notify::Notify;
 use prometheus::PrometheusQuery;
 use rollback::OnRollback;
 
@@ -74,6 +76,8 @@ pub struct RolloutConfig {
     pub guard_queries: Vec<PrometheusQuery>,
     /// The gates of the rollout.
     pub gates: Vec<Gate>,
+    /// The targets of notifications.
+    pub notify: Vec<Notify>,
     /// The actions after a rollback.
     pub on_rollback: OnRollback,
 }

@@ -1,4 +1,4 @@
-//! Notifications of rollbacks, from a real server to a receiver on this machine.
+//! Notifications of rollouts, from a real server to a receiver on this machine.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -28,25 +28,39 @@ fn read(stream: &TcpStream) -> (String, Value) {
 /// The public address of the server.
 const PUBLIC_URL: &str = "https://models.example";
 
-/// Starts a rollout of digits with an Alertmanager notification, and rolls it back in its first
-/// step.
-fn roll_back(server: &Lockgate, alertmanager: &str) {
-    let rollout = json!({"rollout": {
+/// Starts a rollout of digits with these keys, and waits for its first step.
+fn start(server: &Lockgate, keys: &Value) {
+    let mut rollout = json!({
         "id": "trial",
         "model": "digits",
         "stable": "1",
         "candidate": "2",
         "warmup": {"source": "synthetic"},
-        "on_rollback": {"notify": [{"alertmanager": alertmanager}]},
-    }});
-    let started = post_json(&server.address, "/api/rollouts", &rollout);
+    });
+    let keys = keys.as_object().unwrap().clone();
+    rollout.as_object_mut().unwrap().extend(keys);
+    let body = json!({"rollout": rollout});
+    let started = post_json(&server.address, "/api/rollouts", &body);
     assert_eq!(started.status, 201, "{}", started.json());
     while status(server)["state"] != "step" {
         thread::yield_now();
     }
+}
+
+/// Makes an operator act on the rollout.
+fn act(server: &Lockgate, action: &str) -> Value {
     let because = json!({"reason": "complaints"});
-    let back = post_json(&server.address, "/api/rollouts/trial/rollback", &because);
-    assert_eq!(back.json()["state"], "rolled_back");
+    let path = format!("/api/rollouts/trial/{action}");
+    post_json(&server.address, &path, &because).json()
+}
+
+/// Accepts one request; returns its head and its body.
+fn accept(receiver: &TcpListener) -> (String, Value) {
+    let (mut stream, _) = receiver.accept().unwrap();
+    let request = read(&stream);
+    let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    stream.write_all(reply).unwrap();
+    request
 }
 
 fn status(server: &Lockgate) -> Value {
@@ -69,15 +83,14 @@ fn a_rollback_notification_survives_a_kill_before_its_delivery() {
         PUBLIC_URL,
     ];
     let mut server = Lockgate::serve(repository.path(), &flags);
-    roll_back(&server, &alertmanager);
+    let notify = json!([{"alertmanager": alertmanager}]);
+    start(&server, &json!({"on_rollback": {"notify": notify}}));
+    assert_eq!(act(&server, "rollback")["state"], "rolled_back");
     let (unanswered, _) = receiver.accept().unwrap();
     server.kill();
     drop(unanswered);
     let server = Lockgate::serve(repository.path(), &flags);
-    let (mut stream, _) = receiver.accept().unwrap();
-    let (head, alerts) = read(&stream);
-    let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-    stream.write_all(reply).unwrap();
+    let (head, alerts) = accept(&receiver);
     let expected = "POST /alerts/api/v2/alerts HTTP/1.1\r\n";
     assert!(head.starts_with(expected), "{head}");
     let labels = json!({
@@ -97,4 +110,29 @@ fn a_rollback_notification_survives_a_kill_before_its_delivery() {
     while !metrics().contains(line) {
         thread::yield_now();
     }
+}
+
+#[test]
+fn the_alert_of_a_hold_fires_until_the_hold_ends() {
+    let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+    let alertmanager = format!("http://{}", receiver.local_addr().unwrap());
+    let repository = tempfile::tempdir().unwrap();
+    let digits = repository.path().join("digits");
+    copy_folder(&examples().join("models/digits"), &digits);
+    let server = Lockgate::serve(repository.path(), &["--model-control"]);
+    start(
+        &server,
+        &json!({"notify": [{"alertmanager": alertmanager}]}),
+    );
+    act(&server, "hold");
+    let (_, firing) = accept(&receiver);
+    assert_eq!(firing[0]["labels"]["alertname"], "LockgateRolloutHeld");
+    assert_eq!(firing[0]["labels"]["reason"], "operator");
+    let since = status(&server)["since"].clone();
+    assert_eq!(firing[0]["startsAt"], since);
+    assert!(firing[0]["endsAt"].as_str() > since.as_str());
+    act(&server, "resume");
+    let (_, resolved) = accept(&receiver);
+    assert_eq!(resolved[0]["labels"], firing[0]["labels"]);
+    assert_eq!(resolved[0]["endsAt"], status(&server)["since"]);
 }

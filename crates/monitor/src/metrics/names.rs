@@ -94,7 +94,7 @@ metrics! {
     RolloutRollbacks: Counter "lockgate_rollout_rollbacks_total" [Model, Reason]
         "Rollbacks to stable",
     RolloutNotifications: Counter "lockgate_rollout_notifications_total" [Model, Outcome]
-        "Rollback notifications, by outcome",
+        "Notifications of rollouts, by outcome",
     ShadowPairs: Counter "lockgate_shadow_pairs_total" [Model, Rollout, Agree]
         "Shadow requests whose answers were compared",
     ShadowDropped: Counter "lockgate_shadow_dropped_total" [Model, Rollout, Reason]

@@ -10,6 +10,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use stats::arm_totals::Span;
 
+use super::notify::NotificationEvent;
 use super::prometheus::OnNoData;
 use super::{Direction, MetricAction, OnUnknown, Strategy};
 
@@ -45,6 +46,7 @@ pub(super) struct RolloutFile {
     pub(super) metrics: Option<Vec<MetricFile>>,
     pub(super) guards: Option<GuardsFile>,
     pub(super) gates: Option<Vec<GateFile>>,
+    pub(super) notify: Option<Vec<NotificationTargetFile>>,
     pub(super) on_rollback: Option<OnRollbackFile>,
 }
 
@@ -271,7 +273,9 @@ pub(super) enum NotificationTargetFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct NamedTargetFile {
     pub(super) alertmanager: Option<String>,
+    pub(super) slack: Option<String>,
     pub(super) webhook: Option<String>,
+    pub(super) on: Option<Vec<NotificationEvent>>,
 }
 
 /// Written by hand, because the derived choice loses the name of the wrong key.
@@ -283,7 +287,7 @@ impl<'de> Deserialize<'de> for NotificationTargetFile {
             type Value = NotificationTargetFile;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an address, `alertmanager: ADDRESS` or `webhook: ADDRESS`")
+                f.write_str("an address, or `alertmanager`, `slack` or `webhook` with an address")
             }
 
             fn visit_str<E: de::Error>(self, address: &str) -> Result<NotificationTargetFile, E> {

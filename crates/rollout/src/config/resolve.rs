@@ -6,14 +6,17 @@
 mod assignment;
 mod gates;
 mod metrics;
+mod notify;
 mod prometheus;
-mod rollback;
 
 use std::time::Duration;
 
 use contract::{ModelName, Version};
 
-use super::file::{GuardsFile, RolloutFile, ShadowFile, StepFile, WarmupFile, WarmupSourceFile};
+use super::file::{
+    GuardsFile, OnRollbackFile, RolloutFile, ShadowFile, StepFile, WarmupFile, WarmupSourceFile,
+};
+use super::rollback::OnRollback;
 use super::{ConfigError, Guards, RolloutConfig, Shadow, StepRule, Strategy, Warmup, WarmupSource};
 
 /// Percentages that find an outage with few users and still end within some hours.
@@ -23,6 +26,9 @@ const DEFAULT_STEPS: [f64; 5] = [1.0, 5.0, 10.0, 25.0, 50.0];
 const DEFAULT_AB_PERCENT: f64 = 50.0;
 
 const DEFAULT_SOAK: Duration = Duration::from_secs(30 * 60);
+
+/// Time in which a rollback is questioned, and the candidate may be needed again.
+const DEFAULT_WARM_TIME: Duration = Duration::from_secs(10 * 60);
 
 /// Default maximum time of one call of a gate or a guard.
 const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,6 +61,7 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
         let message = format!("expected another version than `rollout.stable`, got `{candidate}`");
         return Err(error("rollout.candidate", message));
     }
+    let mut on_rollback = file.on_rollback.unwrap_or_default();
     let config = RolloutConfig {
         strategy,
         assignment: assignment.resolve(strategy, &format!("{model}/{id}"))?,
@@ -74,7 +81,8 @@ pub(super) fn resolve(mut file: RolloutFile) -> Result<RolloutConfig, ConfigErro
         metrics: metrics::resolve(strategy, file.metrics, has_shadow)?,
         guard_queries: prometheus::guards(file.guards.as_mut())?,
         guards: guards(file.guards)?,
-        on_rollback: rollback::resolve(file.on_rollback.unwrap_or_default())?,
+        notify: notify::resolve(file.notify, &mut on_rollback)?,
+        on_rollback: rollback(on_rollback)?,
     };
     assignment::check(&config)?;
     Ok(config)
@@ -204,6 +212,14 @@ fn step(strategy: Strategy, file: StepFile) -> Result<StepRule, ConfigError> {
         min_requests: file.min_requests.unwrap_or(200),
         max_time,
         on_unknown: file.on_unknown.unwrap_or_default(),
+    })
+}
+
+fn rollback(file: OnRollbackFile) -> Result<OnRollback, ConfigError> {
+    let key = "rollout.on_rollback.keep_candidate_warm";
+    let keep_candidate_warm = duration(key, file.keep_candidate_warm, DEFAULT_WARM_TIME)?;
+    Ok(OnRollback {
+        keep_candidate_warm,
     })
 }
 

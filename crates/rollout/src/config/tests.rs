@@ -37,6 +37,7 @@ rollout:
     - {before: step_25, type: webhook, url: "https://ci.example/gate", timeout: 5s}
     - {before: step_50, type: prometheus, url: "http://prometheus:9090", query: "sum(refunds{version='{{candidate}}'})", max: 3, for: 5m, on_no_data: fail}
     - {before: promote, type: manual}
+  notify: [{slack: "https://hooks.slack.com/services/T/B/X", on: [held, rolled_back]}, {alertmanager: "http://alerts:9093"}]
   on_rollback: {keep_candidate_warm: 10m, notify: ["https://ci.example/back", {alertmanager: "http://alerts:9093"}, {webhook: "http://hook"}]}
 "#;
 
@@ -183,7 +184,12 @@ const MISTAKES: &[&str] = &[
     "gates: [{before: promote, type: webhook, url: x, query: up}]",
     "gates: [{before: promote, type: prometheus, url: x, max: 1}]",
     "gates: [{before: promote, type: prometheus, url: x, query: up, max: 1, for: long}]",
-    "on_rollback: {notify: [{slack: x}]}",
+    "on_rollback: {notify: [{slak: x}]}",
+    "on_rollback: {notify: [{slack: x, on: [held]}]}",
+    "notify: [{slack: x, on: [helt]}]",
+    "notify: [{slack: x, on: []}]",
+    "notify: [{alertmanager: x, on: [completed]}]",
+    "notify: [{slack: x, webhook: y}]",
     "on_rollback: {notify: [{}]}",
     "on_rollback: {notify: [{alertmanager: x, webhook: y}]}",
     "on_rollback: {notify: [[x]]}",

@@ -91,6 +91,7 @@ pub(super) fn snapshot(rollout: &LeaderRollout, winner: Option<Version>) -> Roll
         generation: rollout.generation,
         since: Timestamp::default(),
         winner,
+        open_alerts: Vec::new(),
     }
 }
 

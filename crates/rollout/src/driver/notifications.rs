@@ -1,23 +1,42 @@
-//! Notifications about a rollback.
+//! Notifications about a rollout: its start, and the transitions that people want to know.
 //!
 //! Decision: notifications are created with the transition, persisted in one write with it, and
 //! sent concurrently, so that no rollback waits for a receiver. Those undelivered when the process
 //! ends are sent by the next one; a receiver may get a notification twice, and a kill loses none.
 
-mod notification;
+mod alert;
+mod message;
+mod occasion;
 
 use contract::{Error, Result, Webhooks};
 use serde::{Deserialize, Serialize};
 
-use crate::config::rollback::NotificationTarget;
-use crate::state::{Rollout, Transition};
+use crate::config::notify::NotificationTarget;
 
-pub(super) use notification::Notification;
-
-use notification::NotificationContext;
+pub(super) use alert::OpenAlert;
+pub(super) use occasion::Occasion;
 
 /// Version of the format that is written.
 const FORMAT: u32 = 1;
+
+/// One notification. It contains everything that sending needs, so that it is the same after a
+/// restart, whatever the rollout file says then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Notification {
+    /// Address to which it is posted.
+    pub(super) url: String,
+    /// Body, as JSON.
+    pub(super) message: String,
+}
+
+impl Notification {
+    /// Returns the address without the path, which may be a secret that must not be logged.
+    pub(super) fn host(&self) -> String {
+        let parts: Vec<_> = self.url.split(['/', '?']).take(3).collect();
+        parts.join("/")
+    }
+}
 
 /// The undelivered notifications of one rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,27 +48,12 @@ pub(super) struct Notifications {
 }
 
 impl Notifications {
-    /// Creates the notifications about a rollback, one for each target of the rollout file;
-    /// `public_url` is the address at which others reach this server.
-    ///
-    /// # Errors
-    /// `internal` when one of them cannot be serialized.
-    pub(super) fn new(
-        rollout: &Rollout,
-        transition: &Transition,
-        public_url: Option<&str>,
-    ) -> Result<Self> {
-        let context = NotificationContext {
-            rollout,
-            transition,
-            public_url,
-        };
-        let notified = rollout.config().on_rollback.notify.iter();
-        let pending = notified.map(|notify| context.notification_for(notify));
-        Ok(Self {
+    /// Creates a list that was not stored yet.
+    pub(super) fn new(pending: Vec<Notification>) -> Self {
+        Self {
             format: FORMAT,
-            pending: pending.collect::<Result<_>>()?,
-        })
+            pending,
+        }
     }
 
     /// Returns whether all notifications were delivered or given up.
@@ -82,20 +86,29 @@ impl Notifications {
     }
 }
 
+/// Returns the address to which the notification for a target is posted.
+fn url(target: &NotificationTarget) -> String {
+    match target {
+        NotificationTarget::Webhook(url) | NotificationTarget::Slack(url) => url.clone(),
+        NotificationTarget::Alertmanager(url) => alert::url(url),
+    }
+}
+
 /// Checks that a notification target has a usable address.
 ///
 /// # Errors
 /// `invalid_request` with an example of a valid address.
-pub(super) fn check(notify: &NotificationTarget, webhooks: &dyn Webhooks) -> Result<()> {
-    let address = notify.address();
+pub(super) fn check(target: &NotificationTarget, webhooks: &dyn Webhooks) -> Result<()> {
+    let address = target.address();
     if !address.contains("://") {
         return Err(Error::invalid(format!(
-            "`{}` is not an address; write `{{webhook: \"https://ci.example/hook\"}}` or \
+            "`{}` is not an address; write `{{webhook: \"https://ci.example/hook\"}}`, \
+             `{{slack: \"https://hooks.slack.com/services/...\"}}` or \
              `{{alertmanager: \"http://alertmanager:9093\"}}`",
             address.escape_debug()
         )));
     }
-    webhooks.check(&notification::url(notify))
+    webhooks.check(&url(target))
 }
 
 #[cfg(test)]

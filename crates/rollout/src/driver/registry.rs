@@ -8,6 +8,7 @@ mod addresses;
 mod follow;
 mod restored;
 mod start;
+mod start_notifications;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub struct Registry {
     dependencies: Arc<Dependencies>,
     handles: ArcSwap<BTreeMap<String, Arc<RolloutHandle>>>,
     starting: Mutex<()>,
+    sender: Arc<NotificationSender>,
     /// State of a follower; `None` when this server decides itself.
     follower: Option<Follower>,
 }
@@ -53,6 +55,7 @@ impl Registry {
         leader: Option<String>,
     ) -> Result<Self> {
         let mut registry = Self {
+            sender: NotificationSender::new(&dependencies),
             dependencies: Arc::new(dependencies),
             handles: ArcSwap::default(),
             starting: Mutex::default(),
@@ -63,11 +66,7 @@ impl Registry {
             registry.register(&rollout, &record, &*traffic)?;
         }
         for (id, model, notifications) in restored.notifications {
-            tokio::spawn(NotificationSender::new(&registry.dependencies).deliver(
-                id,
-                model,
-                notifications,
-            ));
+            registry.sender.send((&id, &model), notifications.pending);
         }
         for (config, weight, leader_rollout) in restored.followed {
             registry.resume_following(config, weight, leader_rollout)?;
@@ -150,6 +149,7 @@ impl Registry {
             traffic,
             published: Arc::clone(&handle.published),
             channels,
+            sender: Arc::clone(&self.sender),
         };
         let (task, inbox) = RolloutTask::new(Arc::clone(&self.dependencies), start);
         tokio::spawn(task.run(inbox, actions));

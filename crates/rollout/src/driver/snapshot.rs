@@ -13,6 +13,7 @@ use stats::assignment::Assigner;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::documents::document;
+use super::notifications::OpenAlert;
 use super::replicas::Replicas;
 use super::traffic_control::RolloutTraffic;
 use crate::config::RolloutConfig;
@@ -45,6 +46,8 @@ pub(super) struct RolloutSnapshot {
     pub(super) since: Timestamp,
     /// Winning version; `None` while the rollout runs.
     pub(super) winner: Option<Version>,
+    /// The alerts that the end has left.
+    pub(super) open_alerts: Vec<OpenAlert>,
 }
 
 /// State of a rollout that its task shares with readers.
@@ -167,6 +170,7 @@ impl RolloutSnapshot {
             generation: rollout.progress().generation,
             since: rollout.progress().since,
             winner: winner(rollout),
+            open_alerts: OpenAlert::of_ended(rollout),
         })
     }
 

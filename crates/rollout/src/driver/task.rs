@@ -21,7 +21,8 @@ use super::baseline_alarm::BaselineAlarm;
 use super::counter_deltas::CounterDeltas;
 use super::epoch_units::EpochUnits;
 use super::error_runs::ErrorRuns;
-use super::notifications::Notifications;
+use super::notification_sender::NotificationSender;
+use super::notifications::Notification;
 use super::record::Record;
 use super::snapshot::{ActionRequest, Published, RolloutSnapshot, TaskChannels, winner};
 use super::traffic_control::RolloutTraffic;
@@ -78,7 +79,8 @@ pub(super) struct RolloutTask {
     /// Transitions that are not persisted yet.
     transitions: Vec<String>,
     /// Notifications that are not sent yet.
-    notifications: Option<Notifications>,
+    notifications: Vec<Notification>,
+    sender: Arc<NotificationSender>,
     /// The longest runs of errors since the last sample.
     error_runs: ErrorRuns,
     /// Units that were counted in the current assignment epoch.
@@ -115,6 +117,7 @@ pub(super) struct InitialState {
     pub(super) published: Arc<Published>,
     /// The ends of the channels of the handle.
     pub(super) channels: TaskChannels,
+    pub(super) sender: Arc<NotificationSender>,
 }
 
 impl RolloutTask {
@@ -136,7 +139,8 @@ impl RolloutTask {
             events,
             persisted: None,
             transitions: Vec::new(),
-            notifications: None,
+            notifications: Vec::new(),
+            sender: start.sender,
             error_runs: ErrorRuns::default(),
             counted_units: start.counted_units,
             assignment_epoch,
@@ -251,11 +255,11 @@ impl RolloutTask {
             return;
         }
         let transitions = self.transitions.clone();
-        let (records, notifications) = (&self.dependencies.records, self.notifications.as_ref());
-        match records
-            .persist(self.id(), &record, transitions, units, notifications)
-            .await
-        {
+        let notifications = std::mem::take(&mut self.notifications);
+        let owner = (self.id(), &self.rollout.config().model);
+        let sender = &self.sender;
+        let written = sender.persist(owner, &record, transitions, units, &notifications);
+        match written.await {
             Ok(()) => {
                 self.transitions.clear();
                 self.counted_units.saved();
@@ -264,6 +268,8 @@ impl RolloutTask {
             Err(error) => {
                 let diagnostic = error.diagnostic();
                 tracing::error!(rollout = self.id(), diagnostic, "failed to persist rollout");
+                // A full disk must not keep people from learning of a rollback.
+                sender.send(owner, notifications);
             }
         }
     }
@@ -271,7 +277,6 @@ impl RolloutTask {
     /// Persists the progress and publishes a snapshot.
     async fn publish(&mut self) {
         self.persist().await;
-        self.deliver_notifications();
         match self.snapshot() {
             Ok(snapshot) => {
                 self.published.snapshot.store(Arc::new(snapshot.clone()));

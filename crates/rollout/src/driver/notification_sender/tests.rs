@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use contract::MemoryStore;
 use contract::testing::FakeWebhooks;
 use contract::testing::RecordingObserver;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::driver::notifications::tests::notifications;
@@ -32,20 +33,28 @@ impl Receiver {
     }
 }
 
+/// Delivers what is queued for these addresses.
+async fn deliver(sender: &Arc<NotificationSender>, urls: Vec<String>) {
+    let deliveries = urls.into_iter();
+    let deliveries = deliveries.map(|url| Arc::clone(sender).deliver_to(url));
+    deliveries.collect::<JoinSet<_>>().join_all().await;
+}
+
 /// Delivers the notifications; returns the outcomes, the number of attempts, and the time taken.
 async fn delivered(receiver: Receiver) -> (Vec<String>, u32, Duration) {
     let (receiver, observer) = (Arc::new(receiver), Arc::new(RecordingObserver::default()));
     let records = Records::new(Arc::new(MemoryStore::default()));
     let receiving = Arc::clone(&receiver);
-    let sender = NotificationSender {
+    let sender = Arc::new(NotificationSender {
         records: records.clone(),
         webhooks: Arc::new(FakeWebhooks::receiver(move |url, _| receiving.receive(url))),
         observe: Arc::clone(&observer) as Arc<dyn Observe>,
-    };
+        queue: Mutex::default(),
+        writing: tokio::sync::Mutex::default(),
+    });
     let (model, began) = (ModelName::new("digits").unwrap(), Instant::now());
-    sender
-        .deliver("digits-2".to_owned(), model, notifications(None))
-        .await;
+    let all = notifications(None);
+    deliver(&sender, sender.enqueue(("digits-2", &model), all)).await;
     assert!(records.notifications().unwrap()["digits-2"].is_empty());
     let outcome = |event: &String| {
         let words = event.split('"');
@@ -72,6 +81,48 @@ async fn a_notification_is_sent_again_until_it_is_accepted() {
     let (outcomes, n_posted, took) = delivered(receiver).await;
     assert_eq!((outcomes, n_posted), (vec!["delivered".to_owned(); 2], 5));
     assert_eq!(took.as_secs(), 1 + 2 + 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_gets_its_messages_in_their_order_and_holds_up_no_other() {
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let receiving = Arc::clone(&received);
+    let webhooks = FakeWebhooks::receiver(move |url, message| {
+        let mut received = receiving.lock().unwrap();
+        received.push(format!("{url} {}", message.as_str()));
+        match received.len() {
+            1..=3 if url == "http://a" => DeliveryOutcome::Failed("busy".to_owned()),
+            _ => DeliveryOutcome::Delivered,
+        }
+    });
+    let sender = Arc::new(NotificationSender {
+        records: Records::new(Arc::new(MemoryStore::default())),
+        webhooks: Arc::new(webhooks),
+        observe: Arc::new(RecordingObserver::default()),
+        queue: Mutex::default(),
+        writing: tokio::sync::Mutex::default(),
+    });
+    let model = ModelName::new("digits").unwrap();
+    let mut idle = Vec::new();
+    for (rollout, url, message) in [
+        ("r", "http://a", "1"),
+        ("r", "http://a", "2"),
+        ("other", "http://a", "3"),
+        ("r", "http://b", "4"),
+    ] {
+        let (url, message) = (url.to_owned(), message.to_owned());
+        idle.extend(sender.enqueue((rollout, &model), vec![Notification { url, message }]));
+    }
+    assert_eq!(idle, ["http://a", "http://b"]);
+    deliver(&sender, idle).await;
+    let received = received.lock().unwrap().clone();
+    let of_a: Vec<_> = received
+        .iter()
+        .filter(|line| line.starts_with("http://a"))
+        .collect();
+    assert!(received[1] == "http://b 4", "{received:?}");
+    assert_eq!(of_a.last().unwrap().as_str(), "http://a 3");
+    assert!(of_a.is_sorted(), "{received:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,9 +2,10 @@
 
 use contract::{Result, Webhooks};
 
+use super::super::notifications;
 use crate::config::{GateKind, RolloutConfig};
 
-/// Checks the addresses that gates and guards call.
+/// Checks the addresses that gates and guards call, and those of the targets of notifications.
 ///
 /// # Errors
 /// `invalid_request` with the key that has a wrong address.
@@ -12,6 +13,10 @@ pub(super) fn check(config: &RolloutConfig, webhooks: &dyn Webhooks) -> Result<(
     for (key, url) in called(config) {
         let checked = webhooks.check(url);
         checked.map_err(|error| error.in_context(format!("`rollout.{key}.url`")))?;
+    }
+    for notify in &config.notify {
+        let checked = notifications::check(&notify.target, webhooks);
+        checked.map_err(|error| error.in_context(format!("`{}`", notify.key)))?;
     }
     Ok(())
 }

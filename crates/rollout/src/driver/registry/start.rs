@@ -10,7 +10,6 @@ use contract::{Code, Error, RawJson, Result, Version};
 
 use super::super::documents::document;
 use super::super::epoch_units::EpochUnits;
-use super::super::notifications;
 use super::super::record::Record;
 use super::super::snapshot::RolloutHandle;
 use super::super::task::Clock;
@@ -41,14 +40,15 @@ impl Registry {
         let mut record = Record::new(file, actor, now, rollout.progress().clone());
         record.run = rollout.config().run;
         let traffic = self.traffic(&rollout)?;
-        let id = rollout.config().id.clone();
-        let records = &self.dependencies.records;
-        records
-            .persist(&id, &record, Vec::new(), None, None)
-            .await?;
         let config = rollout.config();
+        let owner = (config.id.as_str(), &config.model);
+        let notifications = self.notifications_of_start(&rollout, actor, now)?;
+        let sender = &self.sender;
+        sender
+            .persist(owner, &record, Vec::new(), None, &notifications)
+            .await?;
         traffic.apply().await?;
-        tracing::info!(rollout = id, model = %config.model, actor, "started rollout");
+        tracing::info!(rollout = config.id, model = %config.model, actor, "started rollout");
         let status = self.run(rollout, record, EpochUnits::default(), actions, traffic)?;
         with_warnings(status, warnings)
     }
@@ -92,17 +92,7 @@ impl Registry {
                 ),
             ));
         }
-        self.check_webhooks(config)
-    }
-
-    fn check_webhooks(&self, config: &RolloutConfig) -> Result<()> {
-        addresses::check(config, &*self.dependencies.webhooks)?;
-        for (index, notify) in config.on_rollback.notify.iter().enumerate() {
-            let checked = notifications::check(notify, &*self.dependencies.webhooks);
-            let key = || format!("`rollout.on_rollback.notify[{index}]`");
-            checked.map_err(|e| e.in_context(key()))?;
-        }
-        Ok(())
+        addresses::check(config, &*self.dependencies.webhooks)
     }
 
     /// Checks that both versions are in the repository, and that stable is ready.

@@ -11,14 +11,11 @@ use contract::{Event as Observed, RolloutEvent, RolloutRate, RolloutReading, Rol
 use super::RolloutTask;
 use crate::config::{GateKind, RolloutConfig};
 use crate::driver::compatibility;
-use crate::driver::notification_sender::NotificationSender;
-use crate::driver::notifications::Notifications;
+use crate::driver::notifications::Occasion;
 use crate::driver::snapshot::transition_document;
 use crate::driver::traffic_control::TrafficControl;
 use crate::prometheus::Reading;
-use crate::state::{
-    Action, Alert, Arm, Availability, Event, Phase, QueryIndex, Traffic, Transition,
-};
+use crate::state::{Action, Alert, Arm, Availability, Event, QueryIndex, Traffic, Transition};
 
 impl RolloutTask {
     /// Applies actions in order.
@@ -161,9 +158,7 @@ impl RolloutTask {
                 to,
                 reason: transition.reason.label(),
             });
-        if transition.to == Phase::RolledBack {
-            self.create_notifications(transition);
-        }
+        self.create_notifications(transition);
         match transition_document(self.rollout.config(), transition) {
             Ok(document) => {
                 self.transitions.push(document.as_str().to_owned());
@@ -180,12 +175,12 @@ impl RolloutTask {
         }
     }
 
-    /// Creates the notifications about a rollback.
+    /// Creates the notifications about a transition.
     fn create_notifications(&mut self, transition: &Transition) {
         let public_url = self.dependencies.public_url.as_deref();
-        match Notifications::new(&self.rollout, transition, public_url) {
-            Ok(notifications) if notifications.is_empty() => {}
-            Ok(notifications) => self.notifications = Some(notifications),
+        let occasion = Occasion::transition(&self.rollout, transition, public_url);
+        match occasion.notifications() {
+            Ok(notifications) => self.notifications.extend(notifications),
             Err(error) => {
                 let diagnostic = error.diagnostic();
                 tracing::error!(
@@ -194,19 +189,6 @@ impl RolloutTask {
                     "failed to create notifications"
                 );
             }
-        }
-    }
-
-    /// Sends pending notifications, also when they could not be persisted.
-    pub(super) fn deliver_notifications(&mut self) {
-        if let Some(notifications) = self.notifications.take() {
-            let config = self.rollout.config();
-            let (id, model) = (config.id.clone(), config.model.clone());
-            tokio::spawn(NotificationSender::new(&self.dependencies).deliver(
-                id,
-                model,
-                notifications,
-            ));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Notifications about a rollback.
+//! Notifications about rollouts.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -160,4 +160,57 @@ async fn a_rollout_with_an_impossible_target_does_not_start() {
         assert_eq!(refused.code(), Code::InvalidRequest);
         assert!(refused.message().starts_with(expected), "{refused}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chat_follows_a_rollout_from_its_start_to_its_end() {
+    let mut fixture = Fixture::new("add 1", "add 1").await;
+    let receiver = fixture.restart_with_receiver(false).await;
+    let notify = "notify: [{slack: 'http://chat/'}]";
+    fixture.start(&format!("{QUICK}, {notify}")).await;
+    fixture.until("step", 10).await;
+    fixture.apply_action(ActionKind::Hold).await.unwrap();
+    fixture.apply_action(ActionKind::Resume).await.unwrap();
+    fixture.until("completed", 300).await;
+    fixture.seconds(1).await;
+    let said: Vec<_> = receiver
+        .notifications()
+        .iter()
+        .map(|(_, message)| message["text"].as_str().unwrap().to_owned())
+        .collect();
+    let parts = [
+        "m: rollout r was started by ada: version 2 against 1",
+        "m: rollout r is held: an operator: because",
+        "m: rollout r goes on",
+        "m: rollout r completed: version 2 answers all requests",
+    ];
+    assert_eq!(said.len(), parts.len(), "{said:?}");
+    for (said, part) in said.iter().zip(parts) {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_alert_of_a_rollback_ends_when_the_next_rollout_of_the_model_starts() {
+    let mut fixture = Fixture::new("add 1", "add 1").await;
+    fixture.restart_with_receiver(false).await;
+    let notify = "notify: [{alertmanager: 'http://alerts:9093'}]";
+    fixture.start(&format!("{QUICK}, {notify}")).await;
+    fixture.until("step", 10).await;
+    fixture.apply_action(ActionKind::Rollback).await.unwrap();
+    fixture.seconds(1).await;
+    let receiver = fixture.restart_with_receiver(false).await;
+    let next = format!("rollout: {{id: next, model: m, stable: 1, candidate: 2, {QUICK}}}");
+    fixture.server.start(&next, "ada").await.unwrap();
+    fixture.seconds(1).await;
+    let notifications = receiver.notifications();
+    let [(_, alerts)] = notifications.as_slice() else {
+        panic!("{notifications:?}");
+    };
+    let labels = &alerts[0]["labels"];
+    assert_eq!(
+        (&labels["alertname"], &labels["rollout"], &labels["reason"]),
+        (&"LockgateRollback".into(), &"r".into(), &"operator".into())
+    );
+    assert!(alerts[0].get("startsAt").is_none());
 }
