@@ -39,6 +39,9 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reason: Option<String>,
+    /// Conditions that an operator should know of, such as a rollout file without effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The pinned version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -201,6 +204,7 @@ impl Model {
             ready: latest.is_some(),
             latest: latest.map(|status| status.version.to_string()),
             reason: model.problem(),
+            warnings: model.warnings.clone(),
             pinned: model.routing.pinned.as_ref().map(ToString::to_string),
             labels: labels
                 .map(|(label, version)| (label.clone(), version.to_string()))

@@ -55,6 +55,8 @@ pub struct ModelStatus {
     pub versions: Vec<VersionStatus>,
     /// The routing rules that decide between them.
     pub routing: Routing,
+    /// Conditions that an operator should know of, such as a rollout file without effect.
+    pub warnings: Vec<String>,
 }
 
 impl ModelStatus {

@@ -6,6 +6,7 @@
 //! that never stops anything.
 
 mod file;
+pub mod folder;
 pub mod notify;
 pub mod prometheus;
 mod resolve;
@@ -338,22 +339,7 @@ impl RolloutConfig {
     /// # Ok::<(), rollout::config::ConfigError>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let mut key = String::new();
-        let read = |deserializer: serde_saphyr::Deserializer<'_, '_>| {
-            serde_path_to_error::deserialize(deserializer).map_err(|error| {
-                key = error.path().to_string();
-                error.into_inner()
-            })
-        };
-        let document: Result<file::ConfigFile, _> =
-            serde_saphyr::with_deserializer_from_str_with_options(text, yaml_options(), read);
-        match document {
-            Ok(document) => resolve::resolve(document.rollout),
-            Err(error) => Err(ConfigError {
-                key,
-                message: user_message(&error),
-            }),
-        }
+        resolve::resolve(read(text)?)
     }
 
     /// Returns the rollout as this run of its name. From the second run on, the default salt is
@@ -428,6 +414,26 @@ impl RolloutConfig {
     pub fn blocking(&self) -> impl Iterator<Item = (usize, &Metric)> {
         let all = self.metrics.iter().enumerate();
         all.filter(|(_, metric)| metric.action == MetricAction::Block)
+    }
+}
+
+/// Reads the text of a rollout file.
+fn read(text: &str) -> Result<file::RolloutFile, ConfigError> {
+    let mut key = String::new();
+    let read = |deserializer: serde_saphyr::Deserializer<'_, '_>| {
+        serde_path_to_error::deserialize(deserializer).map_err(|error| {
+            key = error.path().to_string();
+            error.into_inner()
+        })
+    };
+    let document: Result<file::ConfigFile, _> =
+        serde_saphyr::with_deserializer_from_str_with_options(text, yaml_options(), read);
+    match document {
+        Ok(document) => Ok(document.rollout),
+        Err(error) => Err(ConfigError {
+            key,
+            message: user_message(&error),
+        }),
     }
 }
 

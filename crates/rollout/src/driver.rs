@@ -11,6 +11,7 @@ mod counter_deltas;
 mod documents;
 mod epoch_units;
 mod error_runs;
+mod folder_files;
 mod followed_rollout;
 mod leader_state;
 mod notification_sender;
@@ -33,10 +34,11 @@ use contract::{
 };
 
 pub use counter_deltas::Totals;
+pub use folder_files::{FileKey, FilePlan, FileSituation, StartedFiles};
 pub use observations::{Arms, Observations};
 pub use pair_totals::PairTotals;
 pub use record::Records;
-pub use registry::{Registry, Restored, conflict};
+pub use registry::{ActiveRollout, Registry, Restored, conflict};
 pub use task::Clock;
 pub use traffic_control::{FailedLoads, ReadyVersion, RolloutTraffic, TrafficControl};
 

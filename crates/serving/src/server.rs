@@ -9,6 +9,7 @@ mod lifecycle;
 mod options;
 mod readiness;
 mod rng;
+mod rollout_files;
 mod rollouts;
 mod traffic;
 
@@ -41,6 +42,7 @@ use crate::tap::Tap;
 use crate::traffic_control::{RepositoryHandle, RepositoryTrafficControl, routings_of};
 use counted_route::{CountedArm, CountedRoute};
 use rng::RequestRng;
+use rollout_files::{RolloutFiles, follow};
 
 /// The most commands that wait; calls that change what is served are rare, and more wait at the
 /// caller.
@@ -75,6 +77,7 @@ pub struct Server {
     tap: Tap,
     commands: mpsc::Sender<Command>,
     rollouts: Registry,
+    rollout_files: RolloutFiles,
     /// Conditions at the start that an operator should know of.
     warnings: Vec<String>,
     is_shutting_down: AtomicBool,
@@ -124,6 +127,8 @@ impl Server {
         if let Some(reason) = scan.refusal(&scanner.engine_names()) {
             return Err(Error::invalid(format!("nothing can be served: {reason}")));
         }
+        let rollout_files = RolloutFiles::new(Arc::clone(&options.store));
+        let started_files = rollout_files.started()?;
         let persistence = DesiredStateStore::new(options.store);
         let restored = RestoredState {
             desired: persistence.desired()?,
@@ -138,18 +143,25 @@ impl Server {
         };
         let controller = RepositoryController::new(dependencies, scan, restored);
         tokio::spawn(controller.run(receiver, changes));
-        Ok(Arc::new(Self {
+        let has_leader = leader.is_some();
+        let server = Arc::new(Self {
             published,
             persistence,
             rng: RequestRng::default(),
             tap: Tap::default(),
             commands,
             rollouts: Registry::new(driver, past_rollouts, leader)?,
+            rollout_files,
             warnings: options.warnings,
             is_shutting_down: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             _watcher: watcher,
-        }))
+        });
+        // A follower gets the rollouts of its leader.
+        if !has_leader {
+            tokio::spawn(follow(Arc::downgrade(&server), started_files));
+        }
+        Ok(server)
     }
 
     /// Scans the repository now; returns when every version that can be loaded has been. A version

@@ -16,6 +16,7 @@ fn status(versions: &[(&str, VersionState, &str)]) -> ModelStatus {
         scheduling: None,
     });
     ModelStatus {
+        warnings: Vec::new(),
         name: ModelName::new("digits").unwrap(),
         reason: String::new(),
         versions: versions.collect(),

@@ -120,6 +120,9 @@ fn model_table(list: &ModelList) -> Table {
         if model.versions.is_empty() || (model.ready && !reason.is_empty()) {
             rows.add_row([&model.name, "", "", "", "", reason]);
         }
+        for warning in &model.warnings {
+            rows.add_row([&model.name, "", "", "", "", warning]);
+        }
     }
     rows
 }

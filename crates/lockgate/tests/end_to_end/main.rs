@@ -30,6 +30,7 @@ mod python_clients;
 mod reload;
 mod replicas;
 mod robustness;
+mod rollout_files;
 mod rollouts;
 mod schemas;
 mod shutdown;

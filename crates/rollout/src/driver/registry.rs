@@ -4,6 +4,7 @@
 //! is used by one rollout at a time; each run has its number, which is a part of the salt of its
 //! assignment and of the key of its transitions.
 
+mod active;
 mod addresses;
 mod follow;
 mod restored;
@@ -29,6 +30,7 @@ use super::traffic_control::RolloutTraffic;
 use crate::config::RolloutConfig;
 use crate::state::{Action, Rollout};
 
+pub use active::ActiveRollout;
 pub use restored::Restored;
 
 use follow::Follower;

@@ -269,7 +269,7 @@ impl RolloutTask {
                 let diagnostic = error.diagnostic();
                 tracing::error!(rollout = self.id(), diagnostic, "failed to persist rollout");
                 // A full disk must not keep people from learning of a rollback.
-                sender.send(owner, notifications);
+                self.sender.send(owner, notifications);
             }
         }
     }

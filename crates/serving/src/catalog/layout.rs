@@ -33,6 +33,9 @@ use super::settings::{ModelFile, ModelSettings, SettingsDefaults, resolve};
 /// Name of the settings file of a model.
 pub(crate) const SETTINGS_FILE: &str = "model.yaml";
 
+/// Name of the rollout file of a model.
+pub(crate) const ROLLOUT_FILE: &str = "rollout.yaml";
+
 /// Result of a scan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scan {
@@ -75,6 +78,28 @@ pub(crate) struct FoundModel {
     pub(crate) settings: Result<Arc<ModelSettings>, String>,
     /// Its versions.
     pub(crate) versions: BTreeMap<Version, FoundVersion>,
+    /// Its rollout file.
+    pub(crate) rollout_file: Option<FoundRolloutFile>,
+}
+
+/// The rollout file of a model folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FoundRolloutFile {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Its text, or the reason why it cannot be read.
+    pub(crate) text: Result<Arc<str>, String>,
+}
+
+impl FoundRolloutFile {
+    /// Reads the file. Blocks.
+    pub(crate) fn read(path: PathBuf) -> Self {
+        let text = model_folder::read_text(&path);
+        Self {
+            text: text.map(Into::into).map_err(|error| error.to_string()),
+            path,
+        }
+    }
 }
 
 /// One version folder.
@@ -204,6 +229,7 @@ impl Scanner {
         };
         let first = Version::new(FIRST_VERSION);
         Ok(FoundModel {
+            rollout_file: None,
             path: file.to_owned(),
             settings: self.settings(ModelFile::default(), file),
             versions: first

@@ -5,6 +5,7 @@
 //! them is dropped, [`ReleaseSignal`] resolves, and only then is the loaded version stopped. So a
 //! swap fails no request.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use contract::{Event, ModelName, ModelStatus, Observe, Version, VersionState, Ve
 use tokio::sync::oneshot;
 
 use super::root_problems::RootProblems;
+use crate::catalog::layout::FoundRolloutFile;
 use crate::loaded_version::LoadedVersion;
 use crate::route::{ModelRow, RoutingTable, VersionRow};
 
@@ -94,6 +96,17 @@ pub(crate) struct Snapshot {
     pub(crate) draining: Vec<Draining>,
     /// Problems of the roots.
     pub(crate) roots: RootProblems,
+    /// Rollout files in model folders.
+    pub(crate) rollout_files: BTreeMap<ModelName, FolderRollout>,
+}
+
+/// The rollout file in the folder of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FolderRollout {
+    /// The file.
+    pub(crate) file: FoundRolloutFile,
+    /// True when new versions wait, so that the file can start their rollouts.
+    pub(crate) has_waiting_versions: bool,
 }
 
 impl Snapshot {
@@ -109,6 +122,7 @@ impl Snapshot {
             reason: row.reason.clone(),
             versions: versions.map(|row| self.version_status(name, row)).collect(),
             routing: row.rules.routing(),
+            warnings: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! to load or as a [`Retired`] version to drain, and its result comes back as an event.
 
 mod default;
+mod rollout_files;
 mod rollout_routing;
 mod roots;
 mod routing;

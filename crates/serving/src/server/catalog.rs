@@ -8,18 +8,28 @@ use contract::{Catalog, ModelName, ModelStatus, Readiness, Result, VersionStatis
 use super::{Server, readiness};
 use crate::control::snapshot::{ServedVersion, Snapshot};
 
+impl Server {
+    fn with_warnings(&self, status: ModelStatus) -> ModelStatus {
+        let warning = self.rollout_files.warning(&status.name);
+        ModelStatus {
+            warnings: warning.into_iter().collect(),
+            ..status
+        }
+    }
+}
+
 impl Catalog for Server {
     fn models(&self) -> Vec<ModelStatus> {
         let snapshot = self.published.load();
         let models = snapshot.table.models.iter();
         models
-            .map(|(name, row)| snapshot.status(name, row))
+            .map(|(name, row)| self.with_warnings(snapshot.status(name, row)))
             .collect()
     }
 
     fn model(&self, name: &ModelName) -> Result<ModelStatus> {
         let snapshot = self.published.load();
-        Ok(snapshot.status(name, snapshot.table.model(name)?))
+        Ok(self.with_warnings(snapshot.status(name, snapshot.table.model(name)?)))
     }
 
     fn readiness(&self) -> Readiness {

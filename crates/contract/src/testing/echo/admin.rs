@@ -61,6 +61,7 @@ impl Catalog for EchoServer {
             .map(|(name, mut versions)| {
                 versions.sort_by(|a, b| a.version.cmp(&b.version));
                 ModelStatus {
+                    warnings: Vec::new(),
                     name: name.clone(),
                     reason: String::new(),
                     versions,

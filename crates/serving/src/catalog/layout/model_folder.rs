@@ -15,7 +15,8 @@ use contract::Version;
 use super::super::settings::{MAX_FILE_BYTES, ModelSettings, SettingsError, parse};
 use super::entries::{Entry, list};
 use super::{
-    FIRST_VERSION, FoundModel, FoundVersion, SETTINGS_FILE, Scan, Scanner, fingerprint, misplaced,
+    FIRST_VERSION, FoundModel, FoundRolloutFile, FoundVersion, ROLLOUT_FILE, SETTINGS_FILE, Scan,
+    Scanner, fingerprint, misplaced,
 };
 
 impl Scanner {
@@ -54,6 +55,7 @@ impl Scanner {
                 path: folder.to_owned(),
                 settings: Err(format!("`{}` cannot be read: {error}", folder.display())),
                 versions: BTreeMap::new(),
+                rollout_file: None,
             }),
         }
     }
@@ -68,12 +70,14 @@ impl Scanner {
         let entries = list(folder, warnings)?;
         let versions = self.versions(folder, &entries, now)?;
         let has_settings = entries.iter().any(is_settings);
-        if let Some(entry) = entries.iter().find(|entry| entry.name == "model.yml") {
-            let path = entry.path.display();
-            warnings.insert(format!(
-                "`{path}` is ignored: settings are in `{SETTINGS_FILE}`"
-            ));
+        let misspelt = [("model.yml", SETTINGS_FILE), ("rollout.yml", ROLLOUT_FILE)];
+        for (wrong, name) in misspelt {
+            if let Some(entry) = entries.iter().find(|entry| entry.name == wrong) {
+                let path = entry.path.display();
+                warnings.insert(format!("`{path}` is ignored: its name is `{name}`"));
+            }
         }
+        let rollout_file = entries.iter().find(|entry| is_file(entry, ROLLOUT_FILE));
         self.warn_about_names(&entries, warnings);
         if versions.is_empty() {
             let engines = self.engine_names();
@@ -88,6 +92,7 @@ impl Scanner {
             path: folder.to_owned(),
             settings: self.read_settings(folder, has_settings),
             versions,
+            rollout_file: rollout_file.map(|entry| FoundRolloutFile::read(entry.path.clone())),
         }))
     }
 
@@ -150,7 +155,9 @@ impl Scanner {
         }
         versions.retain(|_, found| !found.artifacts.is_empty());
         let is_other_version = |entry: &Entry| {
-            is_settings(entry) || versions.keys().any(|other| other.as_str() == entry.name)
+            is_settings(entry)
+                || is_file(entry, ROLLOUT_FILE)
+                || versions.keys().any(|other| other.as_str() == entry.name)
         };
         let found = self.version(folder, now, &is_other_version)?;
         if let Ok(first) = Version::new(FIRST_VERSION) {
@@ -176,7 +183,11 @@ impl Scanner {
 }
 
 fn is_settings(entry: &Entry) -> bool {
-    !entry.is_folder && entry.name == SETTINGS_FILE
+    is_file(entry, SETTINGS_FILE)
+}
+
+fn is_file(entry: &Entry, name: &str) -> bool {
+    !entry.is_folder && entry.name == name
 }
 
 fn is_version(entry: &Entry) -> bool {

@@ -53,6 +53,7 @@ fn found(versions: &str, text: &str) -> FoundModel {
         (version, found)
     });
     FoundModel {
+        rollout_file: None,
         path: "m".into(),
         settings: match text {
             "broken" => Err("the settings are broken".to_owned()),

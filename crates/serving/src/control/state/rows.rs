@@ -27,6 +27,7 @@ impl RepositoryState {
             table: RoutingTable { models },
             draining: self.draining.values().cloned().collect(),
             roots: self.roots.clone(),
+            rollout_files: self.rollout_files(),
         }
     }
 

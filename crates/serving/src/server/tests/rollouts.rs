@@ -1,6 +1,7 @@
 //! Rollouts of a whole server in virtual time: real requests and real counts, without real waiting.
 
 mod failures;
+mod files;
 mod notifications;
 mod replicas;
 

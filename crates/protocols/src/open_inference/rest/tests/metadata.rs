@@ -206,6 +206,7 @@ impl Catalog for UnreadyServer {
             scheduling: None,
         };
         let model = |name, reason: &str, versions| ModelStatus {
+            warnings: Vec::new(),
             name: ModelName::new(name).unwrap(),
             reason: reason.to_owned(),
             versions,
