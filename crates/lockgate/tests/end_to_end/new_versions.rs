@@ -14,6 +14,7 @@ const ROLLOUT: &str = "rollout:
   candidate: 2
   strategy: blue_green
   warmup: {source: none}
+  step: {min_time: 0s, max_time: 1s, on_unknown: promote}
   soak: 1s
 ";
 

@@ -142,7 +142,12 @@ fn a_gate_opens_when_the_metric_of_the_candidate_is_good() {
         "before": "promote", "type": "prometheus", "url": prometheus.url,
         "query": QUERY, "max": 0.05, "interval": "1s", "for": "1s",
     });
-    let keys = json!({"strategy": "blue_green", "soak": "1s", "gates": [gate]});
+    let keys = json!({
+        "strategy": "blue_green",
+        "step": {"min_time": "0s", "max_time": "1s", "on_unknown": "promote"},
+        "soak": "1s",
+        "gates": [gate],
+    });
     let repository = tempfile::tempdir().unwrap();
     let server = start(&repository, &keys);
     let status = status_when(&server, |status| {

@@ -8,6 +8,7 @@ use crate::process::{Lockgate, copy_folder, examples, lockgate};
 const FILE: &str = "rollout:
   strategy: blue_green
   warmup: {source: none}
+  step: {min_time: 0s, max_time: 1s, on_unknown: promote}
   soak: 1s
 ";
 

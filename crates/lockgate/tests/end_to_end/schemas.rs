@@ -50,6 +50,7 @@ rollout:
   stable: 1
   candidate: 3
   strategy: blue_green
+  step: {min_time: 0s, max_time: 1s, on_unknown: promote}
   warmup: {source: synthetic}
   gates: [{before: promote, type: manual}]
   soak: 1h
