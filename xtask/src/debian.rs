@@ -10,7 +10,14 @@ use anyhow::{Context, Result};
 
 use crate::process::run;
 
-const PACKAGES: [&str; 1] = ["prometheus"];
+/// Prometheus, and Redis with the two libraries that a system without it lacks.
+const PACKAGES: [&str; 5] = [
+    "libjemalloc2",
+    "liblzf1",
+    "prometheus",
+    "redis-server",
+    "redis-tools",
+];
 
 const FOLDER: &str = "target/debian";
 
@@ -20,6 +27,11 @@ const STAMP: &str = "unpacked-packages.txt";
 /// Returns the checker of metrics of Prometheus.
 pub(crate) fn promtool(root: &Path) -> PathBuf {
     root.join(FOLDER).join("usr/bin/promtool")
+}
+
+/// Returns the Redis server, which finds its libraries below `usr/lib`.
+pub(crate) fn redis_server(root: &Path) -> PathBuf {
+    root.join(FOLDER).join("usr/bin/redis-server")
 }
 
 /// Unpacks the packages, unless they are there.

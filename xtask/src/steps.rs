@@ -136,10 +136,12 @@ fn tests(root: &Path) -> Result<()> {
         .to_string();
     let python = python::interpreter(root).display().to_string();
     let promtool = debian::promtool(root).display().to_string();
+    let redis_server = debian::redis_server(root).display().to_string();
     let environment = [
         ("LOCKGATE_ONNXRUNTIME", library.as_str()),
         ("LOCKGATE_PYTHON", &python),
         ("PROMTOOL", &promtool),
+        ("REDIS_SERVER", &redis_server),
     ];
     cargo(
         root,

@@ -23,6 +23,7 @@ pub mod response;
 pub mod rollout;
 pub mod scheduling;
 mod served_by;
+pub mod shared_rollouts;
 pub mod store;
 pub mod tensor;
 #[cfg(feature = "testing")]
@@ -57,6 +58,10 @@ pub use rollout::{
 };
 pub use scheduling::{ExecutionTarget, RunCost, Scheduling, SchedulingReading};
 pub use served_by::ServedBy;
+pub use shared_rollouts::{
+    ActionRequest, Decision, NewRollout, PendingCount, PendingCounts, Push, SharedRecord,
+    SharedRollout, SharedRollouts, UnitObservation,
+};
 pub use store::{Store, Write};
 pub use tensor::{Element, ElementType, Shape, StringBuffer, Tensor, TensorBuffer};
 pub use traffic::{

@@ -23,12 +23,13 @@ const GROUND: [&str; 6] = [
 ];
 
 /// Leaf crates, which know the ground and no other leaf.
-const LEAVES: [&str; 5] = [
+const LEAVES: [&str; 6] = [
     "lockgate-engines",
     "lockgate-loadtest",
     "lockgate-monitor",
     "lockgate-protocols",
     "lockgate-serving",
+    "lockgate-storage",
 ];
 
 /// The only leaf that the developer commands use, with its user: the benchmark is a load test.
