@@ -7,7 +7,7 @@
 use harness::{call, restore};
 use http::Method;
 
-const CALLS: [(Method, &str); 18] = [
+const CALLS: [(Method, &str); 17] = [
     (Method::PUT, "/api/models/pair/traffic"),
     (Method::PUT, "/api/models/pair/labels/l"),
     (Method::PUT, "/api/models/pair/default"),
@@ -17,7 +17,6 @@ const CALLS: [(Method, &str); 18] = [
     (Method::POST, "/api/rollouts"),
     (Method::POST, "/api/rollouts:simulate"),
     (Method::POST, "/api/rollouts/running/hold"),
-    (Method::POST, "/api/rollouts/running/replicas/r"),
     (Method::POST, "/api/hooks/flagger/confirm"),
     (Method::POST, "/v2/repository/index"),
     (Method::POST, "/v2/repository/models/pair/load"),
@@ -28,12 +27,11 @@ const CALLS: [(Method, &str); 18] = [
     (Method::POST, "/v1/feedback"),
 ];
 
-const VIEWS: [&str; 6] = [
+const VIEWS: [&str; 5] = [
     "/api/models/pair/traffic",
     "/api/models/pair/history",
     "/api/models/pair",
     "/api/rollouts",
-    "/api/rollouts/leader",
     "/models",
 ];
 

@@ -1,6 +1,6 @@
 //! Records of the state file, as a server finds them at its start: each is read or refused.
 //!
-//! The first byte selects the collection, and says whether the server follows a leader.
+//! The first byte selects the collection, and says whether rollouts are shared.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const COLLECTIONS: [&str; 5] = [
     "desired_states",
     "rollouts",
-    "followed_rollouts",
+    "applied_rollouts",
     "rollout_notifications",
     "history",
 ];
@@ -54,20 +54,19 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         return;
     };
     let collection = COLLECTIONS[usize::from(selector & 0x7f) % COLLECTIONS.len()];
-    let leader = (selector & 0x80 != 0).then_some("http://127.0.0.1:9");
+    let shared = (selector & 0x80 != 0).then(|| harness::server::shared_rollouts() as _);
     let store = Arc::new(OneRecord {
         collection,
         text: text.to_owned(),
     });
     harness::runtime().block_on(async {
-        let started = start(FOLDER.path(), store, leader).await;
+        let started = start(FOLDER.path(), store, shared).await;
         let Ok(server) = started else {
             return;
         };
         drop(server.list());
         drop(server.status("pair"));
         drop(server.evidence("pair"));
-        drop(server.leader_state());
         drop(server.transitions("pair", 10).await);
         let pair = ModelName::new("pair").expect("a name");
         drop(Traffic::history(&*server, &pair, 10).await);

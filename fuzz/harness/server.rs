@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::testing::MemoryRollouts;
 use contract::{
-    Catalog, ElementType, Event, ExpositionFormat, MemoryStore, Observe, Rollouts, Store,
+    Catalog, ElementType, Event, ExpositionFormat, MemoryStore, Observe, Rollouts, SharedRollouts, Store,
 };
 use engines::EchoEngine;
 use protocols::{Context, Dialects, Limits, ListenerHandle, ServeOptions, ServerInfo};
@@ -57,7 +58,7 @@ impl Observe for DiscardingObserver {
 pub async fn start(
     folder: &Path,
     store: Arc<dyn Store>,
-    leader: Option<&str>,
+    shared_rollouts: Option<Arc<dyn SharedRollouts>>,
 ) -> contract::Result<Arc<Server>> {
     let engines = vec![Arc::new(EchoEngine::default()) as _];
     let roots = vec![folder.to_owned()];
@@ -66,11 +67,16 @@ pub async fn start(
         debounce: Duration::ZERO,
         poll_interval: Duration::from_secs(3600),
         store,
-        rollout_leader: leader.map(str::to_owned),
+        shared_rollouts,
         ..ServerOptions::new(roots, engines, observe, NonZeroUsize::MIN)
     })?;
     server.rescan().await?;
     Ok(server)
+}
+
+/// Returns shared rollouts in memory.
+pub fn shared_rollouts() -> Arc<MemoryRollouts> {
+    Arc::new(MemoryRollouts::new(|| tokio::time::Instant::now().into_std()))
 }
 
 /// Returns a folder with the models that every target may call.

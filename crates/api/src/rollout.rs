@@ -2,7 +2,6 @@
 
 mod evidence;
 mod guard_query;
-mod replicas;
 mod state;
 
 use std::collections::BTreeMap;
@@ -17,9 +16,6 @@ pub use evidence::{
     MismatchReport, Report, RolloutReport, ShadowReport, SoakReport,
 };
 pub use guard_query::GuardQueryStatus;
-pub use replicas::{
-    CountedReplicas, LeaderRollout, LeaderState, ReplicaArmCounts, ReplicaCounts, RewardSums,
-};
 pub use state::{ArmName, GuardKind, RolloutState};
 
 /// The state of a rollout.
@@ -72,6 +68,9 @@ pub struct Status {
     /// Warnings for the operator; only in the reply to a start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Set while the store of shared rollouts is unreachable, with the time since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_state: Option<String>,
 }
 
 /// The run of a name that was used once.

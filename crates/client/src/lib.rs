@@ -1,4 +1,4 @@
-//! HTTP client of the command line, followers and webhooks.
+//! HTTP client of the command line and webhooks.
 //!
 //! Decision: one connection for each call, plain or with TLS, with the HTTP library that the server
 //! uses anyway. Calls are seconds or minutes apart, and an idle connection would have to be

@@ -112,6 +112,11 @@ pub enum Event<'a> {
         /// The outcome of the delivery, as one of a closed list of words.
         outcome: &'static str,
     },
+    /// The store of shared rollouts was called, about once a second.
+    SharedStateChecked {
+        /// True when it answered.
+        is_reachable: bool,
+    },
     /// The evidence of a rollout was updated, about once a second.
     RolloutMeasured(&'a RolloutReading<'a>),
     /// The scheduling of every version that serves, sent before each

@@ -153,32 +153,6 @@ pub trait Rollouts: Send + Sync + fmt::Debug {
     /// `rollout_not_found`, or `invalid_request` for the empty unit.
     fn assign(&self, id: &str, unit: &str) -> Result<RawJson>;
 
-    /// Returns the state for followers of this server: the state of each running rollout, and the
-    /// winner of the last rollout of each model.
-    ///
-    /// # Errors
-    /// `conflict` when this server is a follower itself.
-    fn leader_state(&self) -> Result<RawJson>;
-
-    /// Applies the leader's [`Rollouts::leader_state`] on this server, any number of times; returns
-    /// the counts of this server since it began to follow, by the id of each running rollout. A
-    /// rollout that cannot be followed is logged and does not affect the others.
-    ///
-    /// # Errors
-    /// `conflict` when this server is not a follower, or `invalid_request` for a malformed state.
-    fn follow<'a>(
-        &'a self,
-        leader_state: &'a RawJson,
-    ) -> BoxFuture<'a, Result<Vec<(String, RawJson)>>>;
-
-    /// Records the counts of a replica so far, as [`Rollouts::follow`] returned them there; a new
-    /// process is a new replica. The same counts may come twice.
-    ///
-    /// # Errors
-    /// `rollout_not_found`, `conflict` when the rollout has ended, has too many replicas or is
-    /// decided by another server, or `invalid_request` with the path of the value that is wrong.
-    fn record_replica_counts(&self, id: &str, replica: &str, counts: &RawJson) -> Result<RawJson>;
-
     /// Simulates a rollout on a virtual clock. Blocks until the simulation has ended, or
     /// `is_cancelled` returns true.
     ///

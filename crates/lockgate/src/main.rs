@@ -7,7 +7,6 @@ mod command_line;
 mod commands;
 mod config;
 mod descriptors;
-mod follower;
 mod host;
 mod log;
 mod onnxruntime;

@@ -1,7 +1,7 @@
 //! Builds and connects all parts, and runs them until a signal arrives.
 //!
 //! Decision: two functions define the order of starting and stopping. Starting: monitor, engines,
-//! repository, state of the rollout leader, listeners. Stopping on a signal: stop being ready, go
+//! repository, shared rollouts, listeners. Stopping on a signal: stop being ready, go
 //! on accepting for the delay, close the listeners while they answer accepted requests, drain the
 //! models, end the remaining runs.
 
@@ -10,19 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use contract::{Catalog, Engine, Observe, VersionState};
+use contract::{Catalog, Engine, Observe, SharedRollouts, VersionState};
 use engines::OnnxEngine;
 use engines::onnx::Runtime;
 use monitor::{Monitor, NoopObserver};
 use protocols::{Context, Dialects, GoldenJson, ListenerHandle, ServeOptions, ServerInfo};
 use serving::{Server, ServerOptions};
+use storage::RedisRollouts;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::descriptors;
-use crate::follower::Follower;
 use crate::host::Host;
 use crate::output::ServerOutput;
 use crate::store;
@@ -34,14 +33,12 @@ pub(crate) struct Running {
     server: Arc<Server>,
     /// The listeners, each with the names of its services.
     listeners: Vec<(&'static str, ListenerHandle)>,
-    /// Background tasks, which end when this is dropped.
-    _tasks: JoinSet<()>,
 }
 
 /// Starts all parts; models load in the background.
 ///
 /// # Errors
-/// When a port is taken, or when this server is a follower but has a running rollout of its own.
+/// When a port is taken, or when rollouts are shared but this server has a running one of its own.
 pub(crate) async fn start(
     config: &Config,
     runtime: Runtime,
@@ -70,16 +67,12 @@ pub(crate) async fn start(
         webhooks: Arc::new(WebhookClient::new(config.webhook_ca.clone())?),
         public_url: config.public_url.clone(),
         golden_decoder: Some(Arc::new(GoldenJson::new(&config.limits))),
-        rollout_leader: config.rollout_leader.clone(),
+        shared_rollouts: shared_rollouts(config)?,
         exposes_engine_errors: config.exposes_engine_errors,
         ..options
     })?;
-    let mut tasks = JoinSet::new();
-    if let Some(leader) = &config.rollout_leader {
-        let mut follower = Follower::new(leader, Arc::clone(&server))?;
-        follower.initial_exchange().await;
-        tasks.spawn(follower.run());
-    }
+    // A new server routes like the others from the start; a store that is away does not stop it.
+    drop(tokio::time::timeout(FIRST_EXCHANGE, server.exchange_rollouts()).await);
     raise_descriptor_limit(config);
     let ctx = Arc::new(context(config, &server, observe));
     let (all, grpc, metrics) = ("REST, gRPC and metrics", "gRPC", "metrics and health");
@@ -98,11 +91,7 @@ pub(crate) async fn start(
             listeners.push((services, listener));
         }
     }
-    Ok(Running {
-        server,
-        listeners,
-        _tasks: tasks,
-    })
+    Ok(Running { server, listeners })
 }
 
 /// Raises the limit of open files, and logs the connections that it leaves room for.
@@ -130,6 +119,15 @@ fn context(config: &Config, server: &Arc<Server>, observe: Arc<dyn Observe>) -> 
     };
     Context::new(server, observe, config.limits.clone(), info)
         .with_rollouts(Arc::clone(server) as _)
+}
+
+/// Returns the rollouts that are shared through Redis, when it is set.
+fn shared_rollouts(config: &Config) -> Result<Option<Arc<dyn SharedRollouts>>> {
+    let Some(address) = &config.redis else {
+        return Ok(None);
+    };
+    let rollouts = RedisRollouts::new(address.clone(), config.redis_ca.as_deref());
+    Ok(Some(Arc::new(rollouts.context("`redis_ca`")?)))
 }
 
 /// Returns the monitor, unless metrics are off.
@@ -204,6 +202,7 @@ impl Running {
                 .unwrap_or_default();
         }
         let drained = tokio::time::timeout(config.drain_timeout, self.server.drain()).await;
+        drop(tokio::time::timeout(END_OF_RUNS, self.server.leave_rollouts()).await);
         self.server.end_runs();
         if drained.is_err() {
             // Terminated runs free their threads now; stuck ones are abandoned.
@@ -227,6 +226,9 @@ impl Running {
         }
     }
 }
+
+/// The time that the first exchange with other servers has before this one accepts requests.
+const FIRST_EXCHANGE: Duration = Duration::from_secs(5);
 
 /// The time that terminated runs have to end; the exit does not wait for stuck runs.
 const END_OF_RUNS: Duration = Duration::from_millis(500);

@@ -113,6 +113,9 @@ impl Observe for Monitor {
             Event::RolloutNotified { model, outcome } => {
                 registry.rollouts.record_notification(model, outcome);
             }
+            Event::SharedStateChecked { is_reachable } => {
+                registry.set_shared_state_up(is_reachable);
+            }
             Event::RolloutMeasured(reading) => registry.rollouts.record_reading(reading),
             Event::SchedulingMeasured(readings) => registry.admission.record(readings),
             Event::CallFinished {

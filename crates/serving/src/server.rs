@@ -97,13 +97,13 @@ impl Server {
     ///
     /// # Errors
     /// `invalid_request` when a root cannot be read, or has model files of which none can be served,
-    /// `internal` when the store cannot be read, or `conflict` when a rollout runs here and another
-    /// server is the leader.
+    /// `internal` when the store cannot be read, or `conflict` when a rollout of this server alone is
+    /// running and rollouts are to be shared.
     pub fn start(options: ServerOptions) -> Result<Arc<Self>> {
         options.check_roots()?;
-        let leader = options.rollout_leader.clone();
+        let shared = options.shared_rollouts.clone();
         let records = Records::new(Arc::clone(&options.store));
-        let past_rollouts = Restored::read(&records, leader.as_deref())?;
+        let past_rollouts = Restored::read(&records, shared.is_some())?;
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let published = Arc::new(ArcSwap::default());
         let repository_handle = RepositoryHandle {
@@ -143,22 +143,22 @@ impl Server {
         };
         let controller = RepositoryController::new(dependencies, scan, restored);
         tokio::spawn(controller.run(receiver, changes));
-        let has_leader = leader.is_some();
+        let is_sharing = shared.is_some();
         let server = Arc::new(Self {
             published,
             persistence,
             rng: RequestRng::default(),
             tap: Tap::default(),
             commands,
-            rollouts: Registry::new(driver, past_rollouts, leader)?,
+            rollouts: Registry::new(driver, past_rollouts, shared)?,
             rollout_files,
             warnings: options.warnings,
             is_shutting_down: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             _watcher: watcher,
         });
-        // A follower gets the rollouts of its leader.
-        if !has_leader {
+        // A new server of several would start again what has ended at the others.
+        if !is_sharing {
             tokio::spawn(follow(Arc::downgrade(&server), started_files));
         }
         Ok(server)
@@ -178,6 +178,16 @@ impl Server {
     /// Begins the shutdown: the server is not ready from now on, and continues to serve.
     pub fn begin_shutdown(&self) {
         self.is_shutting_down.store(true, Ordering::Release);
+    }
+
+    /// Applies the rollouts that servers share, so that this one routes like the others.
+    pub async fn exchange_rollouts(&self) {
+        self.rollouts.exchange().await;
+    }
+
+    /// Adds the last counts of this server to shared rollouts, and lets another server decide.
+    pub async fn leave_rollouts(&self) {
+        self.rollouts.leave().await;
     }
 
     /// Refuses every new request and resolves when all accepted ones are answered.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use comfy_table::Table;
 use serde_json::Value;
+use storage::RedisAddress;
 
 use crate::command_line::{ConfigArguments, SettingArguments};
 use crate::commands::table::table;
@@ -59,9 +60,23 @@ pub(super) fn note_unknown_variables(names: &[String]) {
 fn overview(layers: &Layers) -> Table {
     let mut table = table(&["setting", "value", "from"]);
     for (key, value, source) in layers.entries() {
-        table.add_row([key.clone(), show(value), source.to_string()]);
+        let shown = match key.as_str() {
+            "redis" => without_password(value),
+            _ => show(value),
+        };
+        table.add_row([key.clone(), shown, source.to_string()]);
     }
     table
+}
+
+/// Shows an address that was checked before.
+fn without_password(value: &Value) -> String {
+    let address = value.as_str().map(RedisAddress::parse);
+    match address {
+        Some(Ok(address)) => address.to_string(),
+        Some(Err(_)) => "***".to_owned(),
+        None => show(value),
+    }
 }
 
 fn show(value: &Value) -> String {

@@ -194,7 +194,7 @@ fn as_yaml(key: &str, text: &str) -> String {
     match key {
         "repository" => list(':'),
         "cors_origins" => list(','),
-        "host" | "new_versions" | "rollout_leader" | "public_url" | "webhook_ca"
+        "host" | "new_versions" | "redis" | "redis_ca" | "public_url" | "webhook_ca"
         | "onnxruntime" | "data_dir" | "state_dir" | "log_format" | "log_level" => quote(text),
         _ => text.to_owned(),
     }

@@ -47,9 +47,12 @@ pub(crate) struct RawConfig {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(help_heading = "Models")]
     pub(crate) model_control: Option<bool>,
-    /// The leader of rollouts, when it is another server
+    /// Redis that shares rollouts between servers
     #[arg(long, value_name = "URL", help_heading = "Models")]
-    pub(crate) rollout_leader: Option<String>,
+    pub(crate) redis: Option<String>,
+    /// File of certificates to trust for `rediss://`, in place of those of the system
+    #[arg(long, value_name = "PATH", help_heading = "Models")]
+    pub(crate) redis_ca: Option<PathBuf>,
     /// Public address of this server, for links in notifications
     #[arg(long, value_name = "URL", help_heading = "Models")]
     pub(crate) public_url: Option<String>,

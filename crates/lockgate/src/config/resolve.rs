@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use client::{Client, Uri};
+use client::Uri;
 use contract::NewVersions;
 use protocols::{Cors, Limits};
+use storage::RedisAddress;
 
 use super::log_level::log_level;
 use super::{Environment, RawConfig};
@@ -39,7 +40,8 @@ pub(crate) struct Config {
     pub(crate) load_timeout: Duration,
     pub(crate) new_versions: NewVersions,
     pub(crate) is_model_control_enabled: bool,
-    pub(crate) rollout_leader: Option<String>,
+    pub(crate) redis: Option<RedisAddress>,
+    pub(crate) redis_ca: Option<PathBuf>,
     pub(crate) public_url: Option<String>,
     pub(crate) webhook_ca: Option<PathBuf>,
     pub(crate) onnxruntime: Option<PathBuf>,
@@ -81,7 +83,8 @@ pub(crate) fn resolve(raw: &RawConfig, environment: &Environment) -> Result<Conf
         load_timeout: positive_millis(raw.load_timeout_ms, "load_timeout_ms")?,
         new_versions: new_versions(required(raw.new_versions.as_deref(), "new_versions")?)?,
         is_model_control_enabled: required(raw.model_control, "model_control")?,
-        rollout_leader: rollout_leader(raw.rollout_leader.as_deref())?,
+        redis: redis(raw.redis.as_deref())?,
+        redis_ca: raw.redis_ca.clone(),
         public_url: public_url(raw.public_url.as_deref())?,
         webhook_ca: raw.webhook_ca.clone(),
         onnxruntime: raw.onnxruntime.clone(),
@@ -169,13 +172,10 @@ fn cors(origins: &[String]) -> Result<Option<Cors>> {
     Ok((!origins.is_empty()).then_some(cors))
 }
 
-/// Checks the address of the leader.
-fn rollout_leader(url: Option<&str>) -> Result<Option<String>> {
-    if let Some(url) = url {
-        let client = Client::new(url);
-        client.map_err(|error| anyhow!("`rollout_leader`: {error}"))?;
-    }
-    Ok(url.map(str::to_owned))
+/// Checks the address of Redis.
+fn redis(url: Option<&str>) -> Result<Option<RedisAddress>> {
+    let address = url.map(RedisAddress::parse).transpose();
+    address.map_err(|error| anyhow!("`redis`: {error}"))
 }
 
 /// Checks an address for browsers, to which a path can be appended.
@@ -313,9 +313,7 @@ mod tests {
             ("cors_origins", |raw| {
                 raw.cors_origins = Some(vec!["app.example".to_owned()]);
             }),
-            ("rollout_leader", |raw| {
-                raw.rollout_leader = Some("ftp://leader".to_owned());
-            }),
+            ("redis", |raw| raw.redis = Some("ftp://redis".to_owned())),
             ("public_url", |raw| {
                 raw.public_url = Some("models.example".to_owned());
             }),

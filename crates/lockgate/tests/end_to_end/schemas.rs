@@ -56,13 +56,6 @@ rollout:
   soak: 1h
 ";
 
-/// Counts of a replica that has answered nothing yet.
-const COUNTS: &str = r#"{"format": 1, "generation": 1, "error_run": 0,
-    "stable": {"errors": 0, "nan_outputs": 0, "total": {}, "queue": {}, "infer": {},
-        "outputs": [], "rewards": {"n": 0, "sum": 0, "sum_squares": 0}},
-    "candidate": {"errors": 0, "nan_outputs": 0, "total": {}, "queue": {}, "infer": {},
-        "outputs": [], "rewards": {"n": 0, "sum": 0, "sum_squares": 0}}}"#;
-
 /// Calls that fail: the status, the call and its body.
 const MISTAKES: [(u16, &str, &str); 26] = [
     (400, "POST /predict", "{}"),
@@ -328,8 +321,6 @@ impl Caller {
         self.expect(200, "POST /api/compare", &comparison);
         let simulation = json!({ "file": STEPS, "runs": 5 });
         self.expect(200, "POST /api/rollouts:simulate", &simulation);
-        let counts = serde_json::from_str(COUNTS).unwrap();
-        self.expect(200, "POST /api/rollouts/trial/replicas/r1", &counts);
         let hook = json!({"metadata": {"rollout": "trial"}});
         self.expect(403, "POST /api/hooks/flagger/rollback", &hook);
         let feedback =
@@ -406,6 +397,5 @@ fn every_live_reply_fits_the_document() {
     }
     let hook = json!({"metadata": {"rollout": "trial"}});
     caller.expect(200, "POST /api/hooks/flagger/rollback", &hook);
-    caller.expect(200, "GET /api/rollouts/leader", &Value::Null);
     assert!(caller.wrong.is_empty(), "{:#?}", caller.wrong);
 }

@@ -51,6 +51,12 @@ impl Collector for Registry {
         self.admission.encode(&mut encoder)?;
         encode_dialects(self, &mut encoder)?;
         self.rollouts.encode(&mut encoder)?;
+        write(&mut encoder, Metric::SharedStateUp, |samples| {
+            let is_up = self.is_shared_state_up();
+            is_up.map_or(Ok(()), |is_up| {
+                samples.gauge(&[], f64::from(u8::from(is_up)))
+            })
+        })?;
         write(&mut encoder, Metric::LogLinesDropped, |samples| {
             samples.counter(&[], &self.n_dropped_log_lines.load(Ordering::Relaxed))
         })?;

@@ -103,6 +103,8 @@ metrics! {
         "Logarithm of the evidence that the units do not follow the weights",
     AssignFallback: Counter "lockgate_assign_fallback_total" [Model, Rollout]
         "Requests without a unit at the configured location",
+    SharedStateUp: Gauge "lockgate_shared_state_up" []
+        "1 while the store of shared rollouts answers, otherwise 0; none without such a store",
     LogLinesDropped: Counter "lockgate_log_lines_dropped_total" []
         "Log lines that were dropped or could not be written",
     BuildInfo: Gauge "lockgate_build_info" [ServerVersion]

@@ -1,7 +1,7 @@
 //! The counters of versions, of dialects, and of the server.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contract::{Code, ModelName, Timings, Version};
@@ -23,6 +23,8 @@ pub(crate) struct Registry {
     dialects: Table<&'static str, CallSeries>,
     pub(crate) admission: Admission,
     pub(crate) rollouts: Rollouts,
+    /// Set while the store of shared rollouts answers; `None` without such a store.
+    is_shared_state_up: Mutex<Option<bool>>,
 }
 
 impl Registry {
@@ -34,7 +36,23 @@ impl Registry {
             dialects: Table::default(),
             admission: Admission::default(),
             rollouts: Rollouts::default(),
+            is_shared_state_up: Mutex::default(),
         }
+    }
+
+    /// Sets whether the store of shared rollouts answers.
+    pub(crate) fn set_shared_state_up(&self, is_up: bool) {
+        *self.shared_state() = Some(is_up);
+    }
+
+    /// Returns whether the store of shared rollouts answers.
+    pub(crate) fn is_shared_state_up(&self) -> Option<bool> {
+        *self.shared_state()
+    }
+
+    fn shared_state(&self) -> MutexGuard<'_, Option<bool>> {
+        let state = self.is_shared_state_up.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the series of a version.

@@ -182,6 +182,9 @@ fn run_rollout(monitor: &Monitor, model: &ModelName, rollout: &str) {
     transition("step", "rolled_back", "worse");
     let outcome = "delivered";
     monitor.observe(&Event::RolloutNotified { model, outcome });
+    for is_reachable in [true, false] {
+        monitor.observe(&Event::SharedStateChecked { is_reachable });
+    }
 }
 
 /// Reports the scheduling of these versions; one that admits no request has not run yet.
@@ -263,7 +266,7 @@ fn events_become_the_documented_series() {
         ("status", "error"),
         ("code", "route_not_found"),
     ];
-    let expected: [(&str, Labels<'_>, f64); 18] = [
+    let expected: [(&str, Labels<'_>, f64); 19] = [
         ("model_predictions_total", &success, 1.0),
         ("model_predictions_total", &queue_full, 1.0),
         ("model_prediction_latency_seconds_count", &version, 1.0),
@@ -280,6 +283,7 @@ fn events_become_the_documented_series() {
         ("lockgate_admission_level", &version, 3.0),
         ("lockgate_calls_total", &not_found, 1.0),
         ("lockgate_call_latency_seconds_count", &native, 1.0),
+        ("lockgate_shared_state_up", &[], 0.0),
         ("lockgate_log_lines_dropped_total", &[], 7.0),
         ("lockgate_build_info", &[("version", "1.2.3")], 1.0),
     ];

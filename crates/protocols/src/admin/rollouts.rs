@@ -5,7 +5,6 @@
 
 mod events;
 mod hooks;
-mod replicas;
 mod simulate;
 
 use std::str;
@@ -59,7 +58,6 @@ pub(super) fn routes(ctx: &Arc<Context>) -> Router {
             "/api/experiments/assign",
             get(handler::<Admin, _, _>(ctx, assign)),
         )
-        .merge(replicas::routes(ctx))
         .merge(hooks::routes(ctx));
     ActionKind::ALL.into_iter().fold(routes, |routes, kind| {
         let path = rollout(&format!("/{}", kind.as_str()));

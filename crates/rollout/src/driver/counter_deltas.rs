@@ -45,15 +45,6 @@ pub(super) struct Deltas {
     pub(super) guards: GuardReadings,
 }
 
-impl Deltas {
-    /// Adds the requests of another server.
-    pub(super) fn add(&mut self, arms: &Arms<ArmTotals>) {
-        self.n_candidate_requests += arms.candidate.requests().n;
-        self.stable.add(arms.stable.requests());
-        self.guards.nan_output += arms.candidate.n_nan;
-    }
-}
-
 /// Computes the differences between consecutive samples.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CounterDeltas {

@@ -1,11 +1,12 @@
 //! Totals of pairs of answers: one request, answered by both versions.
 
+use serde::{Deserialize, Serialize};
 use stats::Counts;
 
 use crate::evidence::Pairs;
 
 /// Totals over all pairs since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairTotals {
     /// Pairs that both answered.
     pub n_answered: u64,
@@ -26,6 +27,18 @@ pub struct PairTotals {
 }
 
 impl PairTotals {
+    /// Adds the pairs of another server.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.n_answered += other.n_answered;
+        self.n_differing += other.n_differing;
+        self.n_other_shape += other.n_other_shape;
+        self.n_nan += other.n_nan;
+        self.n_stable_slower += other.n_stable_slower;
+        self.n_candidate_slower += other.n_candidate_slower;
+        self.n_stable_failed += other.n_stable_failed;
+        self.n_candidate_failed += other.n_candidate_failed;
+    }
+
     /// Returns the difference to `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

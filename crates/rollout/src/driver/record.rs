@@ -5,23 +5,24 @@
 //! instead of a guess. Evidence of the first format was counted by other rules, so such a rollout
 //! goes on without evidence.
 
+mod commits;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::rollout::LeaderRollout;
 use contract::{Error, Result, Store, Write};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::epoch_units::{EpochUnits, JournalChange};
-use super::leader_state;
 use super::notifications::Notifications;
-use super::replicas::Replicas;
 use crate::config::RolloutConfig;
 use crate::evidence::Evidence;
 use crate::state::Progress;
 use crate::timestamp::Timestamp;
+
+pub(super) use commits::Commits;
 
 /// Version of the format that is written.
 const FORMAT: u32 = 2;
@@ -29,8 +30,8 @@ const FORMAT: u32 = 2;
 /// Collection of the records, by id of the rollout.
 const ROLLOUTS: &str = "rollouts";
 
-/// Collection of the last state from the leader of each followed rollout.
-const FOLLOWED: &str = "followed_rollouts";
+/// Collection of the shared rollouts as this server applied them, by id.
+const APPLIED: &str = "applied_rollouts";
 
 /// Collection of the undelivered notifications, by id of the rollout.
 const NOTIFICATIONS: &str = "rollout_notifications";
@@ -64,9 +65,9 @@ pub(super) struct Record {
     /// Content hash of the candidate when it was loaded.
     #[serde(default)]
     pub(super) content_hash: Option<String>,
-    /// Counters of the replicas at the time of `progress`.
+    /// The number of shared counts that `progress` contains; 0 for a rollout of one server.
     #[serde(default)]
-    pub(super) replicas: Replicas,
+    pub(super) n_counted: u64,
 }
 
 impl Record {
@@ -81,8 +82,24 @@ impl Record {
             progress,
             fingerprint: None,
             content_hash: None,
-            replicas: Replicas::default(),
+            n_counted: 0,
         }
+    }
+
+    /// Parses a record.
+    ///
+    /// # Errors
+    /// `internal` when this version cannot read it.
+    pub(super) fn read(text: &str) -> Result<Self> {
+        read(text)
+    }
+
+    /// Returns the text to store.
+    ///
+    /// # Errors
+    /// `internal` when it cannot be serialized.
+    pub(super) fn to_text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| unwritable(&error))
     }
 
     /// Returns the same record with newer progress.
@@ -96,12 +113,32 @@ impl Record {
 
 /// The stored rollouts.
 #[derive(Clone, Debug)]
-pub struct Records(Arc<dyn Store>);
+pub struct Records {
+    store: Arc<dyn Store>,
+    /// The decisions about a shared rollout, in place of records in the store.
+    commits: Option<Arc<Commits>>,
+}
 
 impl Records {
     /// Creates records in a store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self(store)
+        Self {
+            store,
+            commits: None,
+        }
+    }
+
+    /// Returns the records of a task that decides about a shared rollout.
+    pub(super) fn shared(&self, commits: Arc<Commits>) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            commits: Some(commits),
+        }
+    }
+
+    /// Returns whether these are the records of a shared rollout.
+    pub(super) fn is_shared(&self) -> bool {
+        self.commits.is_some()
     }
 
     /// Returns every rollout that was ever started, by id. Blocks.
@@ -109,7 +146,7 @@ impl Records {
     /// # Errors
     /// `internal` when the store cannot be read, or holds a record that this version cannot read.
     pub(super) fn all(&self) -> Result<Vec<(String, Record)>> {
-        let records = self.0.records(ROLLOUTS)?.into_iter();
+        let records = self.store.records(ROLLOUTS)?.into_iter();
         records
             .map(|(id, text)| {
                 let record =
@@ -131,7 +168,15 @@ impl Records {
         units: Option<JournalChange>,
         notifications: Option<&Notifications>,
     ) -> Result<()> {
-        let value = serde_json::to_string(record).map_err(|error| unwritable(&error))?;
+        if let Some(commits) = &self.commits {
+            commits.commit(id, record, &transitions).await?;
+            // Only this server sends them.
+            return match notifications {
+                Some(notifications) => self.persist_notifications(id, notifications).await,
+                None => Ok(()),
+            };
+        }
+        let value = record.to_text()?;
         let put = Write::Put {
             collection: ROLLOUTS,
             key: id.to_owned(),
@@ -151,7 +196,7 @@ impl Records {
             .chain(units.into_iter().flatten())
             .chain(transitions)
             .collect();
-        let store = Arc::clone(&self.0);
+        let store = Arc::clone(&self.store);
         blocking(move || store.write(&writes)).await
     }
 
@@ -160,7 +205,7 @@ impl Records {
     /// # Errors
     /// As [`Self::all`].
     pub(super) fn units(&self, id: &str) -> Result<EpochUnits> {
-        let entries = self.0.entries(UNITS, id, usize::MAX)?.into_iter();
+        let entries = self.store.entries(UNITS, id, usize::MAX)?.into_iter();
         let entries = entries.map(|entry| serde_json::from_str(&entry));
         let entries: Result<_, _> = entries.collect();
         Ok(EpochUnits::restored(
@@ -173,7 +218,7 @@ impl Records {
     /// # Errors
     /// As [`Self::all`].
     pub(super) fn notifications(&self) -> Result<BTreeMap<String, Notifications>> {
-        let records = self.0.records(NOTIFICATIONS)?.into_iter();
+        let records = self.store.records(NOTIFICATIONS)?.into_iter();
         let notifications = records.map(|(id, text)| Ok((id, Notifications::read(&text)?)));
         notifications.collect()
     }
@@ -187,38 +232,32 @@ impl Records {
         id: &str,
         notifications: &Notifications,
     ) -> Result<()> {
-        let (store, put) = (Arc::clone(&self.0), put_notifications(id, notifications)?);
+        let (store, put) = (
+            Arc::clone(&self.store),
+            put_notifications(id, notifications)?,
+        );
         blocking(move || store.write(&[put])).await
     }
 
-    /// Returns every rollout that was ever followed. Blocks.
+    /// Returns every shared rollout as this server applied it, by id, as text. Blocks.
     ///
     /// # Errors
-    /// As [`Self::all`].
-    pub(super) fn followed(&self) -> Result<Vec<LeaderRollout>> {
-        let mut followed = Vec::new();
-        for (id, text) in self.0.records(FOLLOWED)? {
-            let rollouts = leader_state::read(&text).map_err(|error| {
-                let message = error.message();
-                Error::internal(format!("followed rollout `{id}`: {message}"))
-            })?;
-            followed.extend(rollouts);
-        }
-        Ok(followed)
+    /// `internal` when the store cannot be read.
+    pub(super) fn applied(&self) -> Result<Vec<(String, String)>> {
+        self.store.records(APPLIED)
     }
 
-    /// Persists the applied state of a followed rollout.
+    /// Persists a shared rollout as this server applies it.
     ///
     /// # Errors
     /// `internal` when the store cannot be written.
-    pub(super) async fn persist_followed(&self, leader_rollout: &LeaderRollout) -> Result<()> {
-        let value = leader_state::document(vec![leader_rollout.clone()])?;
+    pub(super) async fn persist_applied(&self, id: &str, applied: String) -> Result<()> {
         let put = Write::Put {
-            collection: FOLLOWED,
-            key: leader_rollout.id.clone(),
-            value: value.as_str().to_owned(),
+            collection: APPLIED,
+            key: id.to_owned(),
+            value: applied,
         };
-        let store = Arc::clone(&self.0);
+        let store = Arc::clone(&self.store);
         blocking(move || store.write(&[put])).await
     }
 
@@ -232,7 +271,7 @@ impl Records {
         run: u64,
         limit: usize,
     ) -> Result<Vec<String>> {
-        let (store, key) = (Arc::clone(&self.0), journal_key(id, run));
+        let (store, key) = (Arc::clone(&self.store), journal_key(id, run));
         blocking(move || store.entries(TRANSITIONS, &key, limit)).await
     }
 }
@@ -313,6 +352,10 @@ fn upgrade(record: &mut Value) -> Result<()> {
         if let Some(place) = record.pointer_mut(path) {
             *place = value;
         }
+    }
+    // The counts of replicas of that format were evidence, too.
+    if let Some(record) = record.as_object_mut() {
+        record.remove("replicas");
     }
     Ok(())
 }

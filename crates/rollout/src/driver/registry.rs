@@ -6,62 +6,81 @@
 
 mod active;
 mod addresses;
-mod follow;
 mod restored;
+mod shared;
 mod start;
 mod start_notifications;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::rollout::{AssignedArm, Assignment, LeaderRollout};
-use arc_swap::ArcSwap;
-use contract::{Code, Error, ModelName, OperatorAction, RawJson, Result, RolloutWatch};
+use api::rollout::{AssignedArm, Assignment};
+use contract::{
+    Code, Error, ModelName, OperatorAction, RawJson, Result, RolloutWatch, SharedRollouts,
+};
 use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinSet;
 
 use super::Dependencies;
 use super::documents::{array, document};
 use super::epoch_units::EpochUnits;
+use super::handles::Handles;
 use super::notification_sender::NotificationSender;
 use super::record::Record;
+use super::shared::Exchange;
 use super::snapshot::{RolloutHandle, RolloutSnapshot, TaskChannels};
 use super::task::{Clock, InitialState, RolloutTask};
 use super::traffic_control::RolloutTraffic;
-use crate::config::RolloutConfig;
 use crate::state::{Action, Rollout};
 
 pub use active::ActiveRollout;
 pub use restored::Restored;
 
-use follow::Follower;
-
 /// All rollouts of the server.
 #[derive(Debug)]
 pub struct Registry {
     dependencies: Arc<Dependencies>,
-    handles: ArcSwap<BTreeMap<String, Arc<RolloutHandle>>>,
+    handles: Arc<Handles>,
     starting: Mutex<()>,
     sender: Arc<NotificationSender>,
-    /// State of a follower; `None` when this server decides itself.
-    follower: Option<Follower>,
+    /// The exchange with a shared store; `None` when rollouts are those of this server alone.
+    exchange: Option<Arc<Exchange>>,
+    /// The task of the exchange, which ends with the registry.
+    _tasks: JoinSet<()>,
 }
 
 impl Registry {
-    /// Creates a registry that resumes the restored rollouts.
+    /// Creates a registry that resumes the restored rollouts, and shares rollouts with other servers
+    /// through a store, where there is one.
     ///
     /// # Errors
     /// `internal` when a document of a stored rollout cannot be built.
     pub fn new(
         dependencies: Dependencies,
         restored: Restored,
-        leader: Option<String>,
+        shared: Option<Arc<dyn SharedRollouts>>,
     ) -> Result<Self> {
-        let mut registry = Self {
+        let dependencies = Arc::new(dependencies);
+        let handles = Arc::<Handles>::default();
+        let mut tasks = JoinSet::new();
+        let exchange = match shared {
+            Some(store) => {
+                let exchange = Exchange::new(store, &dependencies, &handles, restored.applied)?;
+                let exchange = Arc::new(exchange);
+                tasks.spawn(Arc::clone(&exchange).run());
+                Some(exchange)
+            }
+            None => {
+                shared::abandon(&dependencies, &handles, restored.applied)?;
+                None
+            }
+        };
+        let registry = Self {
             sender: NotificationSender::new(&dependencies),
-            dependencies: Arc::new(dependencies),
-            handles: ArcSwap::default(),
+            dependencies,
+            handles,
             starting: Mutex::default(),
-            follower: leader.map(Follower::new),
+            exchange,
+            _tasks: tasks,
         };
         for (rollout, record) in restored.ended {
             let traffic = registry.traffic(&rollout)?;
@@ -70,37 +89,12 @@ impl Registry {
         for (id, model, notifications) in restored.notifications {
             registry.sender.send((&id, &model), notifications.pending);
         }
-        for (config, weight, leader_rollout) in restored.followed {
-            registry.resume_following(config, weight, leader_rollout)?;
-        }
         for (rollout, record, actions) in restored.running {
             let traffic = registry.traffic(&rollout)?;
             let counted_units = registry.dependencies.records.units(&rollout.config().id)?;
             registry.run(rollout, record, counted_units, actions, traffic)?;
         }
         Ok(registry)
-    }
-
-    fn resume_following(
-        &mut self,
-        config: RolloutConfig,
-        weight: f64,
-        leader_rollout: LeaderRollout,
-    ) -> Result<()> {
-        let id = config.id.clone();
-        let mut followed_rollout = self
-            .followed_rollout(config, weight, leader_rollout)?
-            .resumed();
-        match &mut self.follower {
-            Some(follower) => follower.resume(&id, followed_rollout),
-            None => drop(tokio::spawn(async move {
-                if let Err(error) = followed_rollout.abandon().await {
-                    let diagnostic = error.diagnostic();
-                    tracing::error!(rollout = id, %error, diagnostic, "failed to finish rollout");
-                }
-            })),
-        }
-        Ok(())
     }
 
     fn register(
@@ -113,8 +107,7 @@ impl Registry {
         let snapshot = RolloutSnapshot::new(rollout, None)?;
         let assigner = traffic.assigner().clone();
         let (handle, channels) = RolloutHandle::new(config, &record.file, snapshot, assigner);
-        *handle.published.replicas() = record.replicas.clone();
-        self.insert(&config.id, &handle);
+        self.handles.insert(&config.id, &handle);
         Ok((handle, channels))
     }
 
@@ -123,14 +116,6 @@ impl Registry {
         let traffic_control = &self.dependencies.traffic_control;
         let weight = rollout.traffic().weight;
         traffic_control.traffic(rollout.config(), weight, Clock::start().now())
-    }
-
-    fn insert(&self, id: &str, handle: &Arc<RolloutHandle>) {
-        self.handles.rcu(|handles| {
-            let mut handles = BTreeMap::clone(handles);
-            handles.insert(id.to_owned(), Arc::clone(handle));
-            handles
-        });
     }
 
     /// Registers a rollout and spawns its task; returns its status before the task runs.
@@ -158,26 +143,16 @@ impl Registry {
         Ok(status)
     }
 
-    fn handle(&self, id: &str) -> Result<Arc<RolloutHandle>> {
-        let handles = self.handles.load();
-        handles.get(id).cloned().ok_or_else(|| {
-            let message = format!("there is no rollout `{}`", id.escape_debug());
-            Error::new(Code::RolloutNotFound, message)
-        })
-    }
-
     /// Returns the status of every rollout, the running ones first.
     pub fn list(&self) -> RawJson {
         let handles = self.handles.load();
         let snapshots = handles.values().map(|handle| handle.snapshot());
         let (ended, running): (Vec<_>, Vec<_>) =
             snapshots.partition(|snapshot| snapshot.is_final());
-        array(
-            running
-                .iter()
-                .chain(&ended)
-                .map(|snapshot| snapshot.status.as_str()),
-        )
+        let statuses = running.iter().chain(&ended);
+        let statuses = statuses.map(|snapshot| self.with_shared_state(&snapshot.status));
+        let statuses: Vec<_> = statuses.collect();
+        array(statuses.iter().map(RawJson::as_str))
     }
 
     /// Returns the status of a rollout.
@@ -185,7 +160,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`.
     pub fn status(&self, id: &str) -> Result<RawJson> {
-        Ok(self.handle(id)?.snapshot().status.clone())
+        Ok(self.with_shared_state(&self.handles.get(id)?.snapshot().status))
     }
 
     /// Returns the evidence of a rollout.
@@ -193,7 +168,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`.
     pub fn evidence(&self, id: &str) -> Result<RawJson> {
-        Ok(self.handle(id)?.snapshot().evidence.clone())
+        Ok(self.handles.get(id)?.snapshot().evidence.clone())
     }
 
     /// Returns the verdict as a number.
@@ -201,7 +176,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`.
     pub fn verdict(&self, id: &str) -> Result<RawJson> {
-        Ok(self.handle(id)?.snapshot().verdict.clone())
+        Ok(self.handles.get(id)?.snapshot().verdict.clone())
     }
 
     /// Returns the last transitions of a rollout, the newest first.
@@ -209,29 +184,33 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`, or `internal` when they cannot be read.
     pub async fn transitions(&self, id: &str, limit: usize) -> Result<RawJson> {
-        self.check_is_leader()?;
-        let run = self.handle(id)?.run;
+        let run = self.handles.get(id)?.run;
         let records = &self.dependencies.records;
-        let transitions = records.transitions(id, run, limit).await?;
+        let mut transitions = records.transitions(id, run, limit).await?;
+        if let Some(exchange) = self.exchange.as_ref().filter(|_| transitions.is_empty()) {
+            transitions = exchange.store().transitions(id, limit).await?;
+        }
         Ok(array(transitions.iter().map(String::as_str)))
     }
 
     /// Applies an operator action.
     ///
     /// # Errors
-    /// `rollout_not_found`, or `conflict`.
+    /// `rollout_not_found`, `conflict`, or `unavailable` when no server decides about a shared one.
     pub async fn apply_action(&self, id: &str, action: OperatorAction) -> Result<RawJson> {
-        self.check_is_leader()?;
         let ended = || {
             let message = format!("rollout `{id}` has ended; start a new one");
             Error::new(Code::Conflict, message)
         };
         let (done, answer) = oneshot::channel();
-        let action_requests = &self.handle(id)?.action_requests;
+        let action_requests = &self.handles.get(id)?.action_requests;
         action_requests
             .send((action, done))
             .await
             .map_err(|_| ended())?;
+        if let Some(exchange) = &self.exchange {
+            exchange.wake();
+        }
         answer.await.map_err(|_| ended())?
     }
 
@@ -240,8 +219,7 @@ impl Registry {
     /// # Errors
     /// `rollout_not_found`.
     pub fn watch(&self, id: &str) -> Result<Box<dyn RolloutWatch>> {
-        self.check_is_leader()?;
-        Ok(Box::new(self.handle(id)?.watch()))
+        Ok(Box::new(self.handles.get(id)?.watch()))
     }
 
     /// Returns the arm that a unit has now.
@@ -252,7 +230,7 @@ impl Registry {
         if unit.is_empty() {
             return Err(Error::invalid("`unit`: expected a text that is not empty"));
         }
-        let assigner = self.handle(id)?.published.assigner.load_full();
+        let assigner = self.handles.get(id)?.published.assigner.load_full();
         let arm = match assigner.arm_of(unit) {
             Some(0) => AssignedArm::Candidate,
             Some(_) => AssignedArm::Stable,

@@ -2,7 +2,7 @@
 //!
 //! Decision: readers get the last published snapshot and never wait for the rollout itself.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use api::rollout::{RolloutReport, RolloutVerdict, ShadowReport};
 use arc_swap::ArcSwap;
@@ -14,7 +14,6 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::documents::document;
 use super::notifications::OpenAlert;
-use super::replicas::Replicas;
 use super::traffic_control::RolloutTraffic;
 use crate::config::RolloutConfig;
 use crate::state::{Rollout, Transition};
@@ -38,10 +37,6 @@ pub(super) struct RolloutSnapshot {
     pub(super) evidence: RawJson,
     /// Verdict document, with the verdict as a number.
     pub(super) verdict: RawJson,
-    /// Traffic weight of the candidate.
-    pub(super) weight: f64,
-    /// The generation.
-    pub(super) generation: u64,
     /// Time of the last transition.
     pub(super) since: Timestamp,
     /// Winning version; `None` while the rollout runs.
@@ -57,15 +52,6 @@ pub(super) struct Published {
     pub(super) snapshot: ArcSwap<RolloutSnapshot>,
     /// Assignment of units to arms at the current weight.
     pub(super) assigner: ArcSwap<Assigner>,
-    /// Counters of the followers.
-    replicas: Mutex<Replicas>,
-}
-
-impl Published {
-    /// Returns the counters of the followers, locked.
-    pub(super) fn replicas(&self) -> MutexGuard<'_, Replicas> {
-        self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Handle of one rollout. Its task ends when the handle is dropped.
@@ -111,7 +97,6 @@ impl RolloutHandle {
             published: Arc::new(Published {
                 snapshot: ArcSwap::from_pointee(snapshot),
                 assigner: ArcSwap::from_pointee(assigner),
-                replicas: Mutex::default(),
             }),
             action_requests,
             updates: updates.downgrade(),
@@ -166,8 +151,6 @@ impl RolloutSnapshot {
             status: document(&status)?,
             evidence: document(&report)?,
             verdict: document(&verdict)?,
-            weight: rollout.traffic().weight,
-            generation: rollout.progress().generation,
             since: rollout.progress().since,
             winner: winner(rollout),
             open_alerts: OpenAlert::of_ended(rollout),

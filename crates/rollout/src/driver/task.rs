@@ -159,7 +159,8 @@ impl RolloutTask {
     /// Runs until the rollout has ended and its end is published.
     pub(super) async fn run(mut self, mut inbox: Inbox, first: Vec<Action>) {
         self.apply_actions(first).await;
-        self.publish().await;
+        // Errors are logged where they occur.
+        drop(self.publish().await);
         let mut sampling = interval(self.dependencies.block);
         let mut guards = interval(GUARD_INTERVAL.min(self.dependencies.block));
         sampling.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -188,7 +189,7 @@ impl RolloutTask {
                 }
             }
             self.finish().await;
-            self.publish().await;
+            drop(self.publish().await);
         }
     }
 
@@ -199,8 +200,8 @@ impl RolloutTask {
             Ok(actions) => {
                 self.apply_actions(actions).await;
                 self.finish().await;
-                self.publish().await;
-                self.snapshot().map(|snapshot| snapshot.status)
+                let published = self.publish().await;
+                published.and_then(|()| Ok(self.snapshot()?.status))
             }
             Err(refusal) => Err(refusal_error(&refusal)),
         };
@@ -247,12 +248,15 @@ impl RolloutTask {
     }
 
     /// Persists the progress, unless nothing has changed.
-    async fn persist(&mut self) {
+    ///
+    /// # Errors
+    /// Those of the records.
+    async fn persist(&mut self) -> Result<()> {
         let record = self.record.at(self.rollout.progress());
         let units = self.counted_units.change();
         let is_known = units.is_none() && self.persisted.as_ref() == Some(&record);
         if self.transitions.is_empty() && is_known {
-            return;
+            return Ok(());
         }
         let transitions = self.transitions.clone();
         let notifications = std::mem::take(&mut self.notifications);
@@ -264,19 +268,32 @@ impl RolloutTask {
                 self.transitions.clear();
                 self.counted_units.saved();
                 self.persisted = Some(record);
+                Ok(())
             }
             Err(error) => {
                 let diagnostic = error.diagnostic();
-                tracing::error!(rollout = self.id(), diagnostic, "failed to persist rollout");
-                // A full disk must not keep people from learning of a rollback.
-                self.sender.send(owner, notifications);
+                tracing::error!(rollout = self.id(), %error, diagnostic, "failed to persist rollout");
+                // A full disk must not keep people from learning of a rollback. A decision that is
+                // not stored in the shared store is none.
+                if !self.dependencies.records.is_shared() {
+                    self.sender.send(owner, notifications);
+                }
+                Err(error)
             }
         }
     }
 
-    /// Persists the progress and publishes a snapshot.
-    async fn publish(&mut self) {
-        self.persist().await;
+    /// Persists the progress and publishes a snapshot. A decision about a shared rollout that cannot
+    /// be stored ends the task: another one begins from the stored record.
+    ///
+    /// # Errors
+    /// Those of such a decision.
+    async fn publish(&mut self) -> Result<()> {
+        let persisted = self.persist().await;
+        if persisted.is_err() && self.dependencies.records.is_shared() {
+            self.is_finished = true;
+            return persisted;
+        }
         match self.snapshot() {
             Ok(snapshot) => {
                 self.published.snapshot.store(Arc::new(snapshot.clone()));
@@ -288,6 +305,7 @@ impl RolloutTask {
             }
         }
         self.report_metrics();
+        Ok(())
     }
 
     fn snapshot(&self) -> Result<RolloutSnapshot> {

@@ -90,6 +90,11 @@ pub trait RolloutTraffic: fmt::Debug + Send + Sync {
     /// Returns the totals of all requests since the start.
     fn totals(&self) -> Totals;
 
+    /// Returns the number of shared counts in the last totals; 0 for the traffic of one server.
+    fn n_counted(&self) -> u64 {
+        0
+    }
+
     /// Returns the observations since the last call, for each weight that has some.
     fn take_observations(&mut self) -> Vec<Observations>;
 

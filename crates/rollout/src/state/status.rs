@@ -36,6 +36,7 @@ impl Rollout {
             gate: self.gate_status(),
             guard_queries: self.guard_query_statuses(),
             warnings: Vec::new(),
+            shared_state: None,
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{
-    Engine, Error, GoldenDecoder, MemoryStore, NewVersions, Observe, Result, Store, Webhooks,
+    Engine, Error, GoldenDecoder, MemoryStore, NewVersions, Observe, Result, SharedRollouts, Store,
+    Webhooks,
 };
 use rollout::driver::{Dependencies, NoWebhooks, Records, TrafficControl};
 
@@ -65,8 +66,9 @@ pub struct ServerOptions {
     pub webhooks: Arc<dyn Webhooks>,
     /// The decoder of golden requests; without one, a version that has any is refused.
     pub golden_decoder: Option<Arc<dyn GoldenDecoder>>,
-    /// The address of the rollout leader, when it is another server.
-    pub rollout_leader: Option<String>,
+    /// The store through which servers share their rollouts; by default rollouts are those of this
+    /// server alone.
+    pub shared_rollouts: Option<Arc<dyn SharedRollouts>>,
     /// The address under which others reach this server, for links; by default there is none.
     pub public_url: Option<String>,
     /// True if callers may read the sentence of the runtime about a failed run.
@@ -99,7 +101,7 @@ impl ServerOptions {
             warnings: Vec::new(),
             webhooks: Arc::new(NoWebhooks),
             golden_decoder: None,
-            rollout_leader: None,
+            shared_rollouts: None,
             public_url: None,
             exposes_engine_errors: true,
             rollout_block: DEFAULT_ROLLOUT_BLOCK,

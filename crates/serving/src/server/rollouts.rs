@@ -49,21 +49,6 @@ impl Rollouts for Server {
         self.rollouts.assign(id, unit)
     }
 
-    fn leader_state(&self) -> Result<RawJson> {
-        self.rollouts.leader_state()
-    }
-
-    fn follow<'a>(
-        &'a self,
-        leader_state: &'a RawJson,
-    ) -> BoxFuture<'a, Result<Vec<(String, RawJson)>>> {
-        Box::pin(self.rollouts.follow(leader_state))
-    }
-
-    fn record_replica_counts(&self, id: &str, replica: &str, counts: &RawJson) -> Result<RawJson> {
-        self.rollouts.record_replica_counts(id, replica, counts)
-    }
-
     fn simulate(
         &self,
         file: &str,

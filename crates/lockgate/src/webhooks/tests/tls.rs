@@ -71,7 +71,7 @@ async fn a_certificate_of_an_authority_in_the_file_is_trusted() {
 }
 
 #[tokio::test]
-async fn the_client_of_commands_and_followers_talks_to_an_https_server() {
+async fn the_client_of_commands_talks_to_an_https_server() {
     let authority = Authority::new("one");
     let (url, received) = authority.receiver("127.0.0.1").await;
     let url = url.trim_end_matches("/gate");

@@ -128,25 +128,6 @@ impl Rollouts for FakeRollouts {
         find(id, &json)
     }
 
-    fn leader_state(&self) -> Result<RawJson> {
-        Ok(RawJson::new(r#"{"format":1,"rollouts":[]}"#))
-    }
-
-    fn follow<'a>(
-        &'a self,
-        _reported: &'a RawJson,
-    ) -> BoxFuture<'a, Result<Vec<(String, RawJson)>>> {
-        unreachable!("no route follows anybody")
-    }
-
-    fn record_replica_counts(&self, id: &str, replica: &str, counts: &RawJson) -> Result<RawJson> {
-        self.record(format!("{replica} of {id} counts {}", counts.as_str()));
-        match counts.as_str().starts_with('{') {
-            true => find(id, r#"{"replicas":1}"#),
-            false => Err(Error::invalid("`stable.errors`: invalid type")),
-        }
-    }
-
     fn simulate(
         &self,
         file: &str,
@@ -263,36 +244,6 @@ async fn a_file_starts_a_rollout_or_is_refused_with_the_path_of_its_key() {
 }
 
 #[tokio::test]
-async fn followers_read_rollouts_and_their_counts_are_added() {
-    let rollout = Arc::new(FakeRollouts::default());
-    let calls = [
-        ("GET /api/rollouts/leader", ""),
-        ("POST /api/rollouts/digits-2/replicas/a1", r#"{"format":1}"#),
-        ("POST /api/rollouts/digits-2/replicas/a1", "7"),
-        ("POST /api/rollouts/none/replicas/a1", "{}"),
-        ("POST /api/rollouts/digits-2/replicas", "{}"),
-    ];
-    let replies = transcript(&router(&rollout), &calls).await;
-    let recorded = rollout.recorded.lock().unwrap().join("\n");
-    insta::assert_snapshot!(format!("{replies}\n{recorded}"), @r#"
-    > GET /api/rollouts/leader 
-    200 {"format":1,"rollouts":[]}
-    > POST /api/rollouts/digits-2/replicas/a1 {"format":1}
-    200 {"replicas":1}
-    > POST /api/rollouts/digits-2/replicas/a1 7
-    400 {"error":{"code":"invalid_request","message":"`stable.errors`: invalid type","request_id":"test"}}
-    > POST /api/rollouts/none/replicas/a1 {}
-    404 {"error":{"code":"rollout_not_found","message":"there is no rollout `none`","request_id":"test"}}
-    > POST /api/rollouts/digits-2/replicas {}
-    404 
-
-    a1 of digits-2 counts {"format":1}
-    a1 of digits-2 counts 7
-    a1 of none counts {}
-    "#);
-}
-
-#[tokio::test]
 async fn every_operator_action_is_parsed() {
     let rollout = Arc::new(FakeRollouts::default());
     let router = router(&rollout);
@@ -327,10 +278,8 @@ async fn nothing_is_changed_unless_the_server_lets_itself_be_controlled() {
     let rollout = Arc::new(FakeRollouts::default());
     let router = router_of(Some(Arc::clone(&rollout) as _), false);
     let acts = ActionKind::ALL.map(|kind| format!("POST /api/rollouts/digits-2/{}", kind.as_str()));
-    for line in acts.iter().map(String::as_str).chain([
-        "POST /api/rollouts",
-        "POST /api/rollouts/digits-2/replicas/a1",
-    ]) {
+    let start = std::iter::once("POST /api/rollouts");
+    for line in acts.iter().map(String::as_str).chain(start) {
         let (status, reply) = call(&router, line, "rollout: {model: digits}").await;
         assert_eq!(status, 400, "{line}");
         assert!(reply.contains("model_control"), "{line}: {reply}");
@@ -349,8 +298,6 @@ async fn a_server_without_rollouts_says_so() {
     calls.push(("POST /api/rollouts", "rollout: {}"));
     calls.push(("POST /api/rollouts:simulate", r#"{"file": ""}"#));
     calls.push(("POST /api/rollouts/digits-2/hold", ""));
-    calls.push(("GET /api/rollouts/leader", ""));
-    calls.push(("POST /api/rollouts/digits-2/replicas/a1", "{}"));
     for (line, body) in calls {
         let (status, reply) = call(&router, line, body).await;
         assert_eq!(status, 501, "{line}: {reply}");

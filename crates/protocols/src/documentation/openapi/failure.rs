@@ -83,8 +83,7 @@ fn codes_by_status() -> BTreeMap<u16, Vec<Code>> {
 /// Returns whether the document lists `code` for an operation with this purpose.
 fn can_fail_with(purpose: Purpose, code: Code) -> bool {
     use Purpose::{
-        Change, Infer, Model, Rollout, RolloutAction, RolloutLeader, RolloutSimulation,
-        RolloutStart, Server,
+        Change, Infer, Model, Rollout, RolloutAction, RolloutSimulation, RolloutStart, Server,
     };
     match code {
         Code::InvalidRequest | Code::Unavailable | Code::Internal => true,
@@ -96,23 +95,18 @@ fn can_fail_with(purpose: Purpose, code: Code) -> bool {
         }
         Code::VersionNotFound => matches!(purpose, Model | Infer | Change | RolloutStart),
         Code::RequestNotFound => purpose == Purpose::Feedback,
-        Code::RolloutNotFound => matches!(purpose, Rollout | RolloutLeader | RolloutAction),
+        Code::RolloutNotFound => matches!(purpose, Rollout | RolloutAction),
         Code::ModelNotReady => matches!(purpose, Model | Infer | Change),
         Code::PayloadTooLarge
         | Code::BufferFull
         | Code::RequestTimeout
-        | Code::UnsupportedMediaType => {
-            !matches!(purpose, Server | Model | Rollout | RolloutLeader)
-        }
+        | Code::UnsupportedMediaType => !matches!(purpose, Server | Model | Rollout),
         Code::Unsupported => !matches!(purpose, Server | Model),
         Code::EngineFailed | Code::EngineLost => matches!(purpose, Infer | Change),
         Code::QueueFull | Code::DeadlineExceeded => purpose == Infer,
         Code::Overloaded => matches!(purpose, Infer | RolloutSimulation),
         Code::Conflict => {
-            matches!(
-                purpose,
-                Change | RolloutLeader | RolloutStart | RolloutAction
-            )
+            matches!(purpose, Change | RolloutStart | RolloutAction)
         }
         // These belong to other paths, reach no caller, or come from a guard before all operations.
         Code::RouteNotFound

@@ -15,8 +15,6 @@ pub(super) enum Purpose {
     Change,
     /// Shows a rollout.
     Rollout,
-    /// Reads rollout data that only the leader has.
-    RolloutLeader,
     /// Starts a rollout.
     RolloutStart,
     /// Changes the state of a rollout.
@@ -36,7 +34,6 @@ impl Purpose {
             | Self::Infer
             | Self::Change
             | Self::Rollout
-            | Self::RolloutLeader
             | Self::RolloutAction
             | Self::RolloutSimulation => Success::Done,
             Self::RolloutStart => Success::Created,

@@ -1,11 +1,10 @@
 //! Rollouts restored after a restart.
 
-use api::rollout::LeaderRollout;
 use contract::{Code, Error, ModelName, Result};
 
-use super::super::leader_state;
 use super::super::notifications::Notifications;
 use super::super::record::{Record, Records};
+use super::super::shared::AppliedRollout;
 use super::super::task::Clock;
 use crate::config::RolloutConfig;
 use crate::state::{Action, Rollout};
@@ -16,15 +15,19 @@ pub struct Restored {
     pub(super) running: Vec<(Rollout, Record, Vec<Action>)>,
     pub(super) ended: Vec<(Rollout, Record)>,
     pub(super) notifications: Vec<(String, ModelName, Notifications)>,
-    pub(super) followed: Vec<(RolloutConfig, f64, LeaderRollout)>,
+    /// Shared rollouts as this server applied them.
+    pub(super) applied: Vec<AppliedRollout>,
+    /// Those that control traffic, with the weight of their candidate.
+    applied_weights: Vec<(RolloutConfig, f64)>,
 }
 
 impl Restored {
-    /// Reads the stored rollouts. Blocks. With a `leader`, that server decides from now on.
+    /// Reads the stored rollouts. Blocks. `is_sharing` when rollouts are shared from now on.
     ///
     /// # Errors
-    /// `internal` when they cannot be read, or `conflict` when two servers would decide.
-    pub fn read(records: &Records, leader: Option<&str>) -> Result<Self> {
+    /// `internal` when they cannot be read, or `conflict` when one of this server alone is running
+    /// and rollouts are to be shared.
+    pub fn read(records: &Records, is_sharing: bool) -> Result<Self> {
         let now = Clock::start().now();
         let mut restored = Self::default();
         let mut notifications = records.notifications()?;
@@ -57,33 +60,28 @@ impl Restored {
                 restored.running.push((rollout, record, actions));
             }
         }
-        if let (Some(leader), Some((rollout, ..))) = (leader, restored.running.first()) {
+        if let Some((rollout, ..)) = restored.running.first().filter(|_| is_sharing) {
             let id = &rollout.config().id;
             return Err(Error::new(
                 Code::Conflict,
-                format!("rollout `{id}` is running here; end it before following `{leader}`"),
+                format!("rollout `{id}` is running here; end it before sharing rollouts"),
             ));
         }
-        for leader_rollout in records.followed()? {
-            restored.add_followed(leader_rollout, leader.is_some())?;
+        for (id, text) in records.applied()? {
+            let applied = AppliedRollout::read(&text);
+            let applied = applied.map_err(|error| error.in_context(format!("rollout {id}")))?;
+            // Without the store, stable answers.
+            let weight = applied.weight_in_force();
+            let weight = weight.map(|weight| if is_sharing { weight } else { 0.0 });
+            if let Some(weight) = weight {
+                let rollout = applied.rollout(now)?;
+                restored
+                    .applied_weights
+                    .push((rollout.config().clone(), weight));
+            }
+            restored.applied.push(applied);
         }
         Ok(restored)
-    }
-
-    /// Adds a followed rollout; without a leader, stable answers.
-    fn add_followed(&mut self, leader_rollout: LeaderRollout, has_leader: bool) -> Result<()> {
-        let config = RolloutConfig::parse(&leader_rollout.file);
-        let config = config.map_err(|error| {
-            let id = &leader_rollout.id;
-            Error::internal(format!("failed to resume followed rollout `{id}`: {error}"))
-        })?;
-        let config = config.for_run(leader_state::run(&leader_rollout));
-        let weight = match has_leader {
-            true => leader_rollout.weight,
-            false => 0.0,
-        };
-        self.followed.push((config, weight, leader_rollout));
-        Ok(())
     }
 
     /// Returns the rollouts that control traffic, with the weight of their candidate: a restart must
@@ -91,8 +89,7 @@ impl Restored {
     pub fn weights(&self) -> impl Iterator<Item = (&RolloutConfig, f64)> {
         let running = self.running.iter();
         let own = running.map(|(rollout, ..)| (rollout.config(), rollout.traffic().weight));
-        let followed = self.followed.iter();
-        let followed = followed.filter(|(_, _, leader_rollout)| leader_rollout.winner.is_none());
-        own.chain(followed.map(|(config, weight, _)| (config, *weight)))
+        let applied = self.applied_weights.iter();
+        own.chain(applied.map(|(config, weight)| (config, *weight)))
     }
 }

@@ -23,7 +23,6 @@ impl Registry {
     /// # Errors
     /// As `Rollouts::start` lists them.
     pub async fn start(&self, file: &str, actor: &str) -> Result<RawJson> {
-        self.check_is_leader()?;
         let config =
             RolloutConfig::parse(file).map_err(|error| Error::invalid(error.to_string()))?;
         let _only_one = self.starting.lock().await;
@@ -39,6 +38,13 @@ impl Registry {
         let (rollout, actions) = Rollout::start(config, now);
         let mut record = Record::new(file, actor, now, rollout.progress().clone());
         record.run = rollout.config().run;
+        if let Some(exchange) = &self.exchange {
+            let notifications = self.notifications_of_start(&rollout, actor, now)?;
+            let status = self.start_shared(exchange, &rollout, &record).await?;
+            let config = rollout.config();
+            self.sender.send((&config.id, &config.model), notifications);
+            return with_warnings(status, warnings);
+        }
         let traffic = self.traffic(&rollout)?;
         let config = rollout.config();
         let owner = (config.id.as_str(), &config.model);

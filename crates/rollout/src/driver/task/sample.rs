@@ -3,10 +3,8 @@
 use super::RolloutTask;
 use crate::driver::blocks::{add_deltas, blocks};
 use crate::driver::counter_deltas::{Totals, thresholds};
-use crate::driver::observations::{Arms, Observations};
-use crate::driver::replicas::Replicas;
+use crate::driver::epoch_units::EpochUnits;
 use crate::state::{Event, GuardReadings, Tick};
-use crate::timestamp::Timestamp;
 
 impl RolloutTask {
     /// Samples the counters and passes them to the state machine.
@@ -24,9 +22,8 @@ impl RolloutTask {
         let totals = self.traffic.totals();
         let progress = self.rollout.progress();
         let config = self.rollout.config();
-        let mut stable = totals.arms.stable.clone();
-        stable.add(&self.published.replicas().totals().stable);
-        for event in thresholds(config, &progress.latency_thresholds, &stable) {
+        let stable = &totals.arms.stable;
+        for event in thresholds(config, &progress.latency_thresholds, stable) {
             let actions = self.rollout.handle(event, self.clock.now());
             self.apply_actions(actions).await;
         }
@@ -39,17 +36,17 @@ impl RolloutTask {
 
     fn tick(&mut self, totals: Totals) -> Tick {
         let now = self.clock.now();
-        let mut deltas = self.counter_deltas.sample(totals);
-        let replicas = self.observations_of_replicas(now);
-        if let Some(replicas) = &replicas {
-            deltas.add(&replicas.requests);
-        }
+        let deltas = self.counter_deltas.sample(totals);
         self.error_runs
             .add(self.traffic.take_longest_error_runs(), now);
         let config = self.rollout.config();
         let thresholds = &self.rollout.progress().latency_thresholds;
-        let mut observations = self.traffic.take_observations();
-        observations.extend(replicas);
+        let observations = self.traffic.take_observations();
+        self.record.n_counted = self.traffic.n_counted();
+        if self.dependencies.records.is_shared() {
+            // The shared store has counted each unit once already.
+            self.counted_units = EpochUnits::default();
+        }
         let mut blocks = blocks(config, thresholds, &mut self.counted_units, observations);
         if let Some(block) = blocks.last_mut() {
             add_deltas(config, block, &deltas);
@@ -68,31 +65,6 @@ impl RolloutTask {
             stable: self.availability(&self.rollout.config().stable),
             candidate: self.availability(&self.rollout.config().candidate),
         }
-    }
-
-    /// Returns what the replicas counted since the last sample, as requests without a unit.
-    fn observations_of_replicas(&mut self, now: Timestamp) -> Option<Observations> {
-        let replicas = self.published.replicas().clone();
-        let generation = self.rollout.progress().generation;
-        self.error_runs.add(
-            Arms {
-                stable: 0,
-                candidate: replicas.error_run(generation),
-            },
-            now,
-        );
-        let [last, totals] = [&self.record.replicas, &replicas].map(Replicas::totals);
-        self.record.replicas = replicas;
-        let requests = Arms {
-            stable: totals.stable.since(&last.stable),
-            candidate: totals.candidate.since(&last.candidate),
-        };
-        (requests != Arms::default()).then(|| Observations {
-            weight: self.rollout.traffic().weight,
-            assignment_epoch: self.assignment_epoch,
-            requests,
-            ..Observations::default()
-        })
     }
 
     /// Returns whether a guard has reached its limit, which ends the rollout at once.

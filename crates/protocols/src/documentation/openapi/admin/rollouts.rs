@@ -1,7 +1,5 @@
 //! The routes of rollouts and of the webhooks that query them.
 
-mod replicas;
-
 use api::components::{self, Component};
 use api::rollout::{
     ActionBody, Assignment, FlaggerHook, RolloutReport, RolloutVerdict, SimulationBody,
@@ -25,7 +23,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = read_endpoints();
     endpoints.extend(ActionKind::ALL.map(action));
     endpoints.extend([start(), simulate(), assign()]);
-    endpoints.extend(replicas::endpoints());
     endpoints.extend(hooks());
     endpoints
 }
@@ -40,7 +37,6 @@ fn read_endpoints() -> Vec<Endpoint> {
         ..get("", "listRollouts", "List all rollouts", "RolloutList")
     };
     let transitions = Endpoint {
-        purpose: Purpose::RolloutLeader,
         parameters: vec![query("limit", "Number of transitions, 20 when left out")],
         ..get(
             "/transitions",
@@ -50,7 +46,6 @@ fn read_endpoints() -> Vec<Endpoint> {
         )
     };
     let events = Endpoint {
-        purpose: Purpose::RolloutLeader,
         reply: text_reply(
             "`transition` and `evidence`, until the rollout has ended",
             "text/event-stream",
@@ -207,7 +202,6 @@ pub(super) fn schemas() -> Vec<Component> {
     components::add::<SimulationSummary>(&mut schemas);
     components::add::<Assignment>(&mut schemas);
     components::add::<FlaggerHook>(&mut schemas);
-    schemas.extend(replicas::schemas());
     schemas
 }
 

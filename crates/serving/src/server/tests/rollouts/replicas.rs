@@ -1,30 +1,33 @@
-//! Rollouts of several servers: one decides, the others follow, and all of them count.
+//! Rollouts that several servers share: one decides, all of them count and do the same.
+
+use contract::testing::{Link, MemoryRollouts};
 
 use super::*;
 
-const LEADER: &str = "http://leader:8000";
-
 const CANDIDATE: (&str, &str) = ("m/2/model.fake", "add 1");
 
-/// A leader and its followers; each has files and a state of its own.
+/// A step that nothing ends.
+const LONG: &str = "warmup: {source: none}, steps: [20, 50], step: {min_time: 1h, max_time: 2h}";
+
+/// Servers over one store; each has files and a state of its own. The first one starts the rollout,
+/// so it decides until it is lost.
 struct Fleet {
-    leader: Fixture,
-    followers: Vec<Follower>,
+    shared: Arc<MemoryRollouts>,
+    servers: Vec<Replica>,
 }
 
-/// A server that follows.
-struct Follower {
+/// A server and its link to the store.
+struct Replica {
     fixture: Fixture,
-    /// A new name for every process.
-    replica: String,
-    n_starts: usize,
+    link: Arc<Link>,
 }
 
-impl Follower {
-    async fn new(name: &str, files: &[(&str, &str)]) -> Self {
+impl Replica {
+    async fn new(shared: &Arc<MemoryRollouts>, files: &[(&str, &str)]) -> Self {
         let repository = TestRepository::new(files);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let server = follow(&repository, &store, Some(LEADER)).await.unwrap();
+        let link = Link::new(shared);
+        let server = serve(&repository, &store, Some(&link)).await.unwrap();
         Self {
             fixture: Fixture {
                 repository,
@@ -32,39 +35,32 @@ impl Follower {
                 server,
                 n_failed: 0,
             },
-            replica: name.to_owned(),
-            n_starts: 1,
+            link,
         }
     }
 
-    /// Stops it and starts it again over its state.
-    async fn restart(&mut self, leader: Option<&str>) {
-        let fixture = &mut self.fixture;
-        fixture.server = follow(&fixture.repository, &fixture.store, leader)
-            .await
-            .unwrap();
-        self.n_starts += 1;
-    }
-
-    /// The applied weight of the candidate.
-    fn weight(&self) -> Option<f64> {
-        let status = self.fixture.server.model(&name("m")).unwrap();
-        Some(status.routing.split?.arms[0].weight)
-    }
-
-    fn name(&self) -> String {
-        format!("{}-{}", self.replica, self.n_starts)
+    /// Kills it and starts it again over its state, with the store or without.
+    async fn restart(&mut self, is_sharing: bool) {
+        let Fixture {
+            repository, store, ..
+        } = &self.fixture;
+        let link = Some(&self.link).filter(|_| is_sharing);
+        self.fixture.server = serve(repository, store, link).await.unwrap();
     }
 }
 
-async fn follow(
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+async fn serve(
     repository: &TestRepository,
     store: &Arc<dyn Store>,
-    leader: Option<&str>,
+    link: Option<&Arc<Link>>,
 ) -> Result<Arc<Server>> {
     let server = Server::start(ServerOptions {
         store: Arc::clone(store),
-        rollout_leader: leader.map(str::to_owned),
+        shared_rollouts: link.map(|link| Arc::clone(link) as _),
         rollout_block: Duration::from_secs(1),
         ..repository.options()
     })?;
@@ -81,94 +77,87 @@ fn files<'a>(stable: &'a str, candidate: &'a str) -> [(&'a str, &'a str); 3] {
 }
 
 impl Fleet {
-    async fn new(n_followers: usize, candidate: &str) -> Self {
-        let mut followers = Vec::new();
-        for index in 0..n_followers {
-            let name = format!("replica{index}");
-            followers.push(Follower::new(&name, &files("add 1", candidate)).await);
+    /// The candidate of the first server is a good one.
+    async fn new(n_servers: usize, candidate: &str) -> Self {
+        let shared = Arc::new(MemoryRollouts::new(now));
+        let mut servers = vec![Replica::new(&shared, &files("add 1", "add 1")).await];
+        while servers.len() < n_servers {
+            servers.push(Replica::new(&shared, &files("add 1", candidate)).await);
         }
-        Self {
-            leader: Fixture::new("add 1", "add 1").await,
-            followers,
-        }
+        Self { shared, servers }
     }
 
-    /// In a first step that nothing ends, with three seconds of requests counted at the leader.
-    async fn in_a_long_step(n_followers: usize) -> Self {
-        let mut fleet = Self::new(n_followers, "add 1").await;
-        let keys = "warmup: {source: none}, steps: [20, 50], step: {min_time: 1h, max_time: 2h}";
-        fleet.leader.start(keys).await;
-        fleet.until("step", 10, 10).await;
-        for _ in 0..3 {
-            fleet.second(10, 50).await;
-        }
-        fleet.second(0, 0).await;
+    /// In a first step that nothing ends, with some seconds of requests.
+    async fn in_a_long_step(n_servers: usize, keys: &str) -> Self {
+        let mut fleet = Self::new(n_servers, "add 1").await;
+        fleet.servers[0]
+            .fixture
+            .start(&format!("{LONG}{keys}"))
+            .await;
+        fleet.until("step", 10).await;
+        fleet.seconds(3, 0).await;
+        fleet.seconds(3, 50).await;
+        fleet.seconds(3, 0).await;
         fleet
     }
 
-    /// Runs one poll of each follower, as they do once a second.
-    async fn exchange(&self) {
-        let leader_state = self.leader.server.leader_state().unwrap();
-        for follower in &self.followers {
-            let counts = follower.fixture.server.follow(&leader_state).await.unwrap();
-            for (id, vector) in counts {
-                let server = &self.leader.server;
-                let counted = server.record_replica_counts(&id, &follower.name(), &vector);
-                assert!(
-                    counted.is_ok() || self.leader.status("state") != "step",
-                    "{counted:?}"
-                );
-            }
+    /// Plays one second with this number of requests for each server.
+    async fn second(&mut self, n: usize) {
+        for server in &mut self.servers {
+            server.fixture.send(n).await;
         }
-    }
-
-    /// Plays one second with these numbers of requests for the leader and for each follower.
-    async fn second(&mut self, n_leader: usize, n_follower: usize) {
-        self.leader.send(n_leader).await;
-        for follower in &mut self.followers {
-            follower.fixture.send(n_follower).await;
-        }
-        self.exchange().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 
-    /// Plays seconds until the leader is in a state.
-    async fn until(&mut self, state: &str, n_leader: usize, n_follower: usize) -> u64 {
-        for second in 0..1000 {
-            if self.leader.status("state") == state {
-                self.exchange().await;
-                return second;
-            }
-            self.second(n_leader, n_follower).await;
+    async fn seconds(&mut self, n_seconds: usize, n: usize) {
+        for _ in 0..n_seconds {
+            self.second(n).await;
         }
-        let evidence = self.leader.evidence();
-        panic!("{}: {evidence}", self.leader.status("state"));
     }
 
-    /// Returns the answers of stable that the leader knows.
-    fn n_stable(&self) -> u64 {
-        let n = self.leader.evidence()["metrics"][0]["arms"]["stable"]["n"].clone();
+    /// Plays seconds until every server shows a state.
+    async fn until(&mut self, state: &str, n: usize) -> u64 {
+        for second in 0..1000 {
+            let is_there = |server: &Replica| {
+                let status = server.fixture.server.status("r");
+                status
+                    .is_ok_and(|status| status.as_str().contains(&format!("\"state\":\"{state}\"")))
+            };
+            if self.servers.iter().all(is_there) {
+                return second;
+            }
+            self.second(n).await;
+        }
+        let evidence = self.servers[0].fixture.evidence();
+        panic!("{}: {evidence}", self.servers[0].fixture.status("state"));
+    }
+
+    /// Returns the answers of stable in the evidence that a server shows.
+    fn n_stable(&self, server: usize) -> u64 {
+        let evidence = self.servers[server].fixture.evidence();
+        let n = evidence["metrics"][0]["arms"]["stable"]["n"].clone();
         n.as_u64().unwrap()
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn followers_climb_with_the_leader_and_pin_the_winner() {
-    let mut fleet = Fleet::new(2, "add 1").await;
-    fleet.leader.start(QUICK).await;
-    // The leader sees no request: what the followers count must be enough.
-    fleet.until("step", 0, 100).await;
-    fleet.second(0, 100).await;
-    for follower in &mut fleet.followers {
-        let [stable, candidate] = follower.fixture.send(2000).await;
+async fn all_servers_climb_together_and_pin_the_winner() {
+    let mut fleet = Fleet::new(3, "add 1").await;
+    fleet.servers[0].fixture.start(QUICK).await;
+    fleet.until("step", 100).await;
+    fleet.second(0).await;
+    for server in &mut fleet.servers {
+        let [stable, candidate] = server.fixture.send(2000).await;
         assert!((300..500).contains(&candidate), "{stable} {candidate}");
     }
-    fleet.until("soak", 0, 200).await;
-    fleet.exchange().await;
-    assert_eq!(fleet.followers[0].fixture.send(50).await, [0, 50]);
-    fleet.until("completed", 0, 100).await;
-    for follower in &mut fleet.followers {
-        let fixture = &mut follower.fixture;
+    fleet.until("soak", 200).await;
+    fleet.seconds(2, 0).await;
+    for server in &mut fleet.servers {
+        assert_eq!(server.fixture.send(50).await, [0, 50]);
+    }
+    fleet.until("completed", 100).await;
+    for server in &mut fleet.servers {
+        let fixture = &mut server.fixture;
         assert_eq!(fixture.pinned().as_deref(), Some("2"));
         assert_eq!((fixture.send(10).await, fixture.n_failed), ([0, 10], 0));
         let model = name("m");
@@ -179,231 +168,330 @@ async fn followers_climb_with_the_leader_and_pin_the_winner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_at_a_follower_roll_the_leader_back_and_every_follower_with_it() {
-    let mut fleet = Fleet::new(2, "add 1\nrefuse 3").await;
-    fleet.leader.start(QUICK).await;
-    fleet.until("step", 10, 10).await;
-    let seconds = fleet.until("rolled_back", 10, 200).await;
-    assert!(seconds <= 5, "{seconds}");
-    fleet.exchange().await;
-    assert_eq!(fleet.leader.n_failed, 0, "only followers saw it fail");
-    assert_eq!(fleet.leader.pinned().as_deref(), Some("1"));
-    for follower in &mut fleet.followers {
-        let failed = follower.fixture.n_failed;
-        assert!(failed > 0);
-        assert_eq!(follower.fixture.pinned().as_deref(), Some("1"));
-        assert_eq!(follower.fixture.send(100).await, [100, 0]);
+async fn failures_that_the_deciding_server_does_not_see_roll_all_servers_back() {
+    let mut fleet = Fleet::new(3, "add 1\nrefuse 3").await;
+    fleet.servers[0].fixture.start(QUICK).await;
+    fleet.until("step", 10).await;
+    let seconds = fleet.until("rolled_back", 200).await;
+    assert!(seconds <= 8, "{seconds}");
+    assert_eq!(
+        fleet.servers[0].fixture.n_failed, 0,
+        "only others saw it fail"
+    );
+    assert!(fleet.servers[1].fixture.n_failed > 0);
+    for server in &mut fleet.servers {
+        assert_eq!(server.fixture.pinned().as_deref(), Some("1"));
+        assert_eq!(server.fixture.send(100).await, [100, 0]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_of_errors_at_one_follower_is_enough() {
-    let mut fleet = Fleet::new(1, "add 1\nrefuse 3").await;
+async fn a_run_of_errors_at_one_server_is_enough() {
+    let mut fleet = Fleet::new(2, "add 1\nrefuse 3").await;
     let guard = "guards: {consecutive_errors: 5}, alpha: 0.0000000001";
-    fleet.leader.start(&format!("{QUICK}, {guard}")).await;
-    fleet.until("step", 0, 0).await;
-    fleet.second(0, 0).await;
-    fleet.until("rolled_back", 0, 60).await;
-    let reason = fleet.leader.status("reason");
-    let is_guard = |reason: &str| reason.starts_with("guard `consecutive_errors`");
-    assert!(reason.as_str().is_some_and(is_guard), "{reason}");
+    let keys = format!("{QUICK}, {guard}");
+    fleet.servers[0].fixture.start(&keys).await;
+    fleet.until("step", 0).await;
+    fleet.seconds(2, 0).await;
+    fleet.until("rolled_back", 60).await;
+    let reason = fleet.servers[1].fixture.status("reason");
+    assert!(
+        reason.as_str().unwrap().contains("consecutive_errors"),
+        "{reason}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_leader_is_away_the_weight_stays_and_nothing_is_lost() {
-    let mut fleet = Fleet::in_a_long_step(1).await;
-    let before = fleet.n_stable();
+async fn while_the_store_is_away_weights_stay_and_no_count_is_lost_or_doubled() {
+    let mut fleet = Fleet::in_a_long_step(3, "").await;
+    let before = fleet.n_stable(0);
+    for server in &fleet.servers {
+        server.link.cut(true);
+    }
     let mut meanwhile = 0;
     for _ in 0..100 {
-        meanwhile += fleet.followers[0].fixture.send(20).await[0];
+        for server in &mut fleet.servers {
+            meanwhile += server.fixture.send(20).await[0];
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    assert!((1400..1800).contains(&meanwhile), "{meanwhile}: a fifth");
-    fleet.second(0, 0).await;
-    fleet.second(0, 0).await;
-    assert_eq!(fleet.n_stable(), before + meanwhile);
+    assert!((4400..5200).contains(&meanwhile), "{meanwhile}: a fifth");
+    let status = fleet.servers[1].fixture.status("shared_state");
+    assert!(
+        status.as_str().unwrap().starts_with("unreachable since "),
+        "{status}"
+    );
+    for server in &fleet.servers {
+        server.link.cut(false);
+    }
+    fleet.seconds(8, 0).await;
+    for server in 0..3 {
+        assert_eq!(fleet.n_stable(server), before + meanwhile);
+        assert_eq!(
+            fleet.servers[server].fixture.status("shared_state"),
+            Value::Null
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_was_killed_counts_nothing_twice_and_misses_nothing() {
-    let mut fleet = Fleet::in_a_long_step(2).await;
-    let before = (fleet.n_stable(), fleet.leader.evidence());
-    let follower = &mut fleet.followers[0].fixture;
-    let meanwhile = follower.send(100).await[0];
-    fleet.leader.restart(Duration::from_secs(1)).await;
-    assert_eq!(fleet.leader.evidence(), before.1);
-    for _ in 0..3 {
-        fleet.second(0, 0).await;
+async fn lost_answers_count_nothing_twice() {
+    let mut fleet = Fleet::in_a_long_step(2, "").await;
+    let before = fleet.n_stable(0);
+    let mut meanwhile = 0;
+    for second in 0..40 {
+        for (index, server) in fleet.servers.iter_mut().enumerate() {
+            server.link.lose_answers((second / 4 + index) % 2 == 0);
+            meanwhile += server.fixture.send(20).await[0];
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    assert_eq!(fleet.n_stable(), before.0 + meanwhile);
+    for server in &fleet.servers {
+        server.link.lose_answers(false);
+    }
+    fleet.seconds(10, 0).await;
+    assert_eq!(fleet.n_stable(0), before + meanwhile);
+    assert_eq!(fleet.servers[0].fixture.status("state"), "step");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_that_was_killed_keeps_its_weight_and_is_a_new_replica() {
-    let mut fleet = Fleet::new(1, "add 1").await;
-    let keys = "warmup: {source: none}, steps: [20, 50], step: {min_time: 1h, max_time: 2h}, \
-                unit: {from: header, name: x-user, fallback: random}";
-    fleet.leader.start(keys).await;
-    fleet.until("step", 10, 10).await;
-    while fleet.followers[0].weight() != Some(0.2) {
-        fleet.second(10, 50).await;
+async fn when_the_deciding_server_is_killed_another_continues_with_the_same_evidence() {
+    let mut fleet = Fleet::in_a_long_step(3, "").await;
+    let before = (fleet.n_stable(1), fleet.servers[1].fixture.evidence());
+    let holder = fleet.shared.holder("r");
+    assert!(holder.is_some());
+    drop(fleet.servers.remove(0));
+    let meanwhile = fleet.servers[0].fixture.send(100).await[0];
+    fleet.seconds(2, 0).await;
+    assert_eq!(
+        fleet.servers[0].fixture.evidence(),
+        before.1,
+        "nobody decides yet"
+    );
+    fleet.seconds(8, 0).await;
+    let next = fleet.shared.holder("r");
+    assert!(next.is_some() && next != holder, "{next:?}");
+    for server in 0..2 {
+        assert_eq!(fleet.n_stable(server), before.0 + meanwhile);
+        let [stable, candidate] = fleet.servers[server].fixture.send(1000).await;
+        assert!((120..280).contains(&candidate), "{stable} {candidate}");
     }
-    for _ in 0..3 {
-        fleet.second(0, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_lost_the_store_stops_deciding_and_adds_its_counts_later() {
+    let mut fleet = Fleet::in_a_long_step(2, "").await;
+    let before = fleet.n_stable(1);
+    let holder = fleet.shared.holder("r");
+    fleet.servers[0].link.cut(true);
+    let apart = fleet.servers[0].fixture.send(100).await[0];
+    let joined = fleet.servers[1].fixture.send(100).await[0];
+    fleet.seconds(10, 0).await;
+    assert_ne!(fleet.shared.holder("r"), holder);
+    assert_eq!(fleet.n_stable(1), before + joined);
+    fleet.servers[1]
+        .fixture
+        .apply_action(ActionKind::Hold)
+        .await
+        .unwrap();
+    fleet.servers[0].link.cut(false);
+    fleet.seconds(5, 0).await;
+    for server in 0..2 {
+        assert_eq!(fleet.n_stable(server), before + joined + apart);
+        assert_eq!(fleet.servers[server].fixture.status("state"), "held");
     }
-    let before = fleet.n_stable();
-    let follower = &mut fleet.followers[0];
-    follower.restart(Some(LEADER)).await;
-    // The leader has not answered yet.
-    let [stable, candidate] = follower.fixture.send(1000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_killed_keeps_its_weight_and_the_counts_of_before() {
+    let unit = ", unit: {from: header, name: x-user, fallback: random}";
+    let mut fleet = Fleet::in_a_long_step(2, unit).await;
+    let before = fleet.n_stable(0);
+    let server = &mut fleet.servers[1];
+    // It starts while the store is away.
+    server.link.cut(true);
+    server.restart(true).await;
+    let [stable, candidate] = server.fixture.send(1000).await;
     assert!((120..280).contains(&candidate), "{stable} {candidate}");
-    fleet.second(0, 0).await;
-    fleet.second(0, 0).await;
-    assert_eq!(fleet.n_stable(), before + stable, "the old counts stay");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let [more, candidate] = server.fixture.send(1000).await;
+    assert!((120..280).contains(&candidate), "{more} {candidate}");
+    server.link.cut(false);
+    fleet.seconds(5, 0).await;
+    assert_eq!(
+        fleet.n_stable(0),
+        before + stable + more,
+        "the old counts stay"
+    );
     let arm = |server: &Server, user: usize| {
         let answer = server.assign("r", &format!("user_{user}")).unwrap();
         answer.as_str().to_owned()
     };
-    let (leader, follower) = (&fleet.leader.server, &fleet.followers[0].fixture.server);
-    assert!((0..500).all(|user| arm(leader, user) == arm(follower, user)));
+    let [one, two] = [0, 1].map(|server| &fleet.servers[server].fixture.server);
+    assert!((0..500).all(|user| arm(one, user) == arm(two, user)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_decides_nothing_and_shows_what_the_leader_does() {
-    let mut fleet = Fleet::new(1, "add 1").await;
-    fleet.leader.start(QUICK).await;
-    fleet.until("step", 10, 10).await;
-    let follower = &fleet.followers[0].fixture;
-    let expected = "this server follows `http://leader:8000` in rollouts; send the request there";
-    let start = "rollout: {id: s, model: m, stable: 1, candidate: 2}";
-    let refused = [
-        follower.server.start(start, "ada").await.unwrap_err(),
-        follower.apply_action(ActionKind::Abort).await.unwrap_err(),
-        follower.server.leader_state().unwrap_err(),
-        follower.server.watch("r").unwrap_err(),
-        follower.server.transitions("r", 10).await.unwrap_err(),
-        follower
-            .server
-            .record_replica_counts("r", "a", &RawJson::new("{}"))
-            .unwrap_err(),
-    ];
-    for error in refused {
-        assert_eq!((error.code(), error.message()), (Code::Conflict, expected));
-    }
-    let leader = &fleet.leader;
-    for key in ["state", "weight", "generation", "model"] {
-        assert_eq!(follower.status(key), leader.status(key), "{key}");
-    }
-    assert_eq!(follower.server.list().as_str(), {
-        let status = follower.server.status("r").unwrap();
-        format!("[{}]", status.as_str())
-    });
-    assert_eq!(follower.evidence()["limits"], leader.evidence()["limits"]);
-    let nobody = RawJson::new(r#"{"format":1,"rollouts":[]}"#);
-    let refused = leader.server.follow(&nobody).await.unwrap_err();
+async fn every_server_shows_the_rollout_and_takes_actions() {
+    let mut fleet = Fleet::in_a_long_step(3, "").await;
+    let mut watch = fleet.servers[2].fixture.server.watch("r").unwrap();
+    let held = fleet.servers[1]
+        .fixture
+        .apply_action(ActionKind::Hold)
+        .await
+        .unwrap();
+    assert!(
+        held.as_str().contains("\"state\":\"held\""),
+        "{}",
+        held.as_str()
+    );
+    let stale = OperatorAction {
+        kind: ActionKind::Resume,
+        actor: "ada".to_owned(),
+        reason: String::new(),
+        generation: Some(1),
+    };
+    let third = &fleet.servers[2].fixture.server;
+    let refused = third.apply_action("r", stale).await.unwrap_err();
     assert_eq!(refused.code(), Code::Conflict);
+    fleet.seconds(2, 0).await;
+    let [first, second, third] = &fleet.servers[..] else {
+        panic!("three servers");
+    };
+    for key in ["state", "weight", "generation", "model", "reason"] {
+        let expected = first.fixture.status(key);
+        assert_eq!(second.fixture.status(key), expected, "{key}");
+        assert_eq!(third.fixture.status(key), expected, "{key}");
+    }
+    assert_eq!(third.fixture.evidence(), first.fixture.evidence());
+    let transitions = third.fixture.server.transitions("r", 1).await.unwrap();
+    assert!(
+        transitions.as_str().contains("\"to\":\"held\""),
+        "{}",
+        transitions.as_str()
+    );
+    let seen = loop {
+        match watch.next().await {
+            Some(RolloutEvent::Transition(seen)) => break seen,
+            Some(RolloutEvent::Evidence(_)) => {}
+            None => panic!("no transition"),
+        }
+    };
+    assert!(
+        seen.as_str().contains("\"to\":\"held\""),
+        "{}",
+        seen.as_str()
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_state_of_the_leader_changes_nothing() {
+async fn a_model_has_one_rollout_on_all_servers_until_any_of_them_ends_it() {
+    let mut fleet = Fleet::in_a_long_step(3, "").await;
+    let file = "rollout: {id: s, model: m, stable: 1, candidate: 2}";
+    for server in &fleet.servers {
+        let refused = server.fixture.server.start(file, "ada").await.unwrap_err();
+        assert_eq!(refused.code(), Code::Conflict);
+    }
+    fleet.servers[2]
+        .fixture
+        .apply_action(ActionKind::Abort)
+        .await
+        .unwrap();
+    fleet.until("aborted", 0).await;
+    let late = fleet.servers[1]
+        .fixture
+        .apply_action(ActionKind::Hold)
+        .await
+        .unwrap_err();
+    assert_eq!(late.code(), Code::Conflict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn actions_are_refused_while_the_store_is_away() {
+    let fleet = Fleet::in_a_long_step(2, "").await;
+    for server in &fleet.servers {
+        server.link.cut(true);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for server in &fleet.servers {
+        let refused = server
+            .fixture
+            .apply_action(ActionKind::Abort)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable);
+        let file = "rollout: {id: s, model: m, stable: 1, candidate: 2}";
+        assert!(server.fixture.server.start(file, "ada").await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_the_candidate_stays_with_stable_until_it_comes() {
     let mut fleet = Fleet::new(1, "add 1").await;
-    fleet.leader.start(QUICK).await;
-    let early = fleet.leader.server.leader_state().unwrap();
-    fleet.until("step", 10, 10).await;
-    fleet.second(0, 0).await;
-    let follower = &mut fleet.followers[0].fixture;
-    follower.server.follow(&early).await.unwrap();
-    assert_eq!(follower.status("state"), "step");
-    let [_, candidate] = follower.send(1000).await;
-    assert!((120..280).contains(&candidate), "{candidate}");
-    for text in ["{", r#"{"format":2,"rollouts":[]}"#] {
-        let refused = follower.server.follow(&RawJson::new(text)).await;
-        assert_eq!(refused.unwrap_err().code(), Code::InvalidRequest);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_follower_without_the_candidate_stays_with_stable_until_it_comes() {
-    let mut fleet = Fleet::new(0, "add 1").await;
     let bare = [files("add 1", "")[0], files("add 1", "")[2]];
-    fleet.followers.push(Follower::new("bare", &bare).await);
-    fleet
-        .leader
-        .start(&QUICK.replace("soak: 30s", "soak: 120s"))
-        .await;
-    fleet.until("step", 50, 50).await;
-    for _ in 0..3 {
-        fleet.second(10, 10).await;
-    }
-    assert_eq!(fleet.followers[0].fixture.send(100).await, [100, 0]);
-    fleet.until("soak", 300, 10).await;
-    assert_eq!(fleet.followers[0].fixture.send(100).await, [100, 0]);
+    fleet.servers.push(Replica::new(&fleet.shared, &bare).await);
+    let keys = QUICK.replace("soak: 30s", "soak: 120s");
+    fleet.servers[0].fixture.start(&keys).await;
+    fleet.until("step", 50).await;
+    fleet.seconds(3, 10).await;
+    assert_eq!(fleet.servers[1].fixture.send(100).await, [100, 0]);
+    fleet.until("soak", 300).await;
+    assert_eq!(fleet.servers[1].fixture.send(100).await, [100, 0]);
     let (path, text) = CANDIDATE;
-    fleet.followers[0].fixture.repository.write(path, text);
-    for _ in 0..15 {
-        fleet.second(10, 10).await;
-    }
-    let fixture = &mut fleet.followers[0].fixture;
+    fleet.servers[1].fixture.repository.write(path, text);
+    fleet.seconds(15, 10).await;
+    let fixture = &mut fleet.servers[1].fixture;
     assert_eq!((fixture.send(100).await, fixture.n_failed), ([0, 100], 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_server_learns_which_version_won() {
-    let mut fleet = Fleet::new(0, "add 1").await;
-    fleet.leader.start(QUICK).await;
-    fleet.until("step", 10, 10).await;
-    fleet
-        .leader
+    let mut fleet = Fleet::in_a_long_step(1, "").await;
+    fleet.servers[0]
+        .fixture
         .apply_action(ActionKind::Rollback)
         .await
         .unwrap();
-    fleet.until("rolled_back", 10, 10).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let late = Follower::new("late", &files("add 1", "add 1")).await;
-    fleet.followers.push(late);
-    fleet.exchange().await;
-    let fixture = &mut fleet.followers[0].fixture;
+    fleet.until("rolled_back", 10).await;
+    let late = Replica::new(&fleet.shared, &files("add 1", "add 1")).await;
+    fleet.servers.push(late);
+    fleet.seconds(2, 0).await;
+    let fixture = &mut fleet.servers[1].fixture;
     assert_eq!(fixture.pinned().as_deref(), Some("1"));
     assert_eq!(fixture.send(10).await, [10, 0], "not the highest version");
-    fixture
-        .server
-        .change(&name("m"), Change::Unpin, "ada")
-        .await
-        .unwrap();
-    fleet.exchange().await;
-    let pinned = fleet.followers[0].fixture.pinned();
-    assert_eq!(pinned, None, "it is told once");
+    let model = name("m");
+    let unpin = fixture.server.change(&model, Change::Unpin, "ada");
+    unpin.await.unwrap();
+    fleet.servers[1].restart(true).await;
+    fleet.seconds(2, 0).await;
+    assert_eq!(fleet.servers[1].fixture.pinned(), None, "it is told once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rollout_that_the_leader_does_not_know_returns_to_stable() {
-    // A leader that has lost its state, and a follower without a leader.
-    for has_leader in [true, false] {
-        let mut fleet = Fleet::new(1, "add 1").await;
-        fleet.leader.start(QUICK).await;
-        fleet.until("step", 10, 10).await;
-        fleet.second(0, 0).await;
-        let follower = &mut fleet.followers[0];
-        if has_leader {
-            let nothing = RawJson::new(r#"{"format":1,"rollouts":[]}"#);
-            let counts = follower.fixture.server.follow(&nothing).await.unwrap();
-            assert_eq!(counts, []);
+async fn a_rollout_that_the_store_has_lost_returns_to_stable() {
+    // A store that was emptied, and a server that no longer shares.
+    for is_sharing in [true, false] {
+        let mut fleet = Fleet::in_a_long_step(2, "").await;
+        if is_sharing {
+            fleet.shared.clear();
         } else {
-            follower.restart(None).await;
-            assert_eq!(follower.fixture.send(100).await, [100, 0]);
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            fleet.servers[1].restart(false).await;
+            assert_eq!(fleet.servers[1].fixture.send(100).await, [100, 0]);
         }
-        assert_eq!(follower.fixture.pinned().as_deref(), Some("1"));
-        assert_eq!(follower.fixture.send(100).await, [100, 0]);
+        fleet.seconds(2, 0).await;
+        assert_eq!(fleet.servers[1].fixture.pinned().as_deref(), Some("1"));
+        assert_eq!(fleet.servers[1].fixture.send(100).await, [100, 0]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_with_a_rollout_of_its_own_follows_nobody() {
+async fn a_server_with_a_rollout_of_its_own_shares_none() {
     let fixture = Fixture::new("add 1", "add 1").await;
     fixture.start(QUICK).await;
-    let Err(refused) = follow(&fixture.repository, &fixture.store, Some(LEADER)).await else {
-        panic!("it follows");
+    let shared = Arc::new(MemoryRollouts::new(now));
+    let link = Link::new(&shared);
+    let Err(refused) = serve(&fixture.repository, &fixture.store, Some(&link)).await else {
+        panic!("it shares");
     };
     assert_eq!(refused.code(), Code::Conflict);
     assert!(
@@ -413,32 +501,18 @@ async fn a_server_with_a_rollout_of_its_own_follows_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn counts_of_unknown_and_ended_rollouts_are_refused() {
-    let mut fleet = Fleet::new(1, "add 1").await;
-    fleet.leader.start(QUICK).await;
-    fleet.until("step", 10, 10).await;
-    let leader_state = fleet.leader.server.leader_state().unwrap();
-    let counts = fleet.followers[0]
-        .fixture
-        .server
-        .follow(&leader_state)
-        .await
-        .unwrap();
-    let [(id, vector)] = counts.as_slice() else {
-        panic!("{counts:?}");
-    };
-    let server = &fleet.leader.server;
-    for (id, replica, text, expected) in [
-        ("none", "a", vector.as_str(), Code::RolloutNotFound),
-        (id, "a b", vector.as_str(), Code::InvalidRequest),
-        (id, "a", "{}", Code::InvalidRequest),
-    ] {
-        let refused = server.record_replica_counts(id, replica, &RawJson::new(text));
-        assert_eq!(refused.unwrap_err().code(), expected, "{id} {replica}");
-    }
-    let counted = server.record_replica_counts(id, "a", vector).unwrap();
-    assert_eq!(counted.as_str(), r#"{"replicas":2}"#);
-    fleet.leader.apply_action(ActionKind::Abort).await.unwrap();
-    let refused = fleet.leader.server.record_replica_counts(id, "a", vector);
-    assert_eq!(refused.unwrap_err().code(), Code::Conflict);
+async fn a_server_that_leaves_hands_the_rollout_over_with_its_last_counts() {
+    let mut fleet = Fleet::in_a_long_step(2, "").await;
+    let before = fleet.n_stable(0);
+    let holder = fleet.shared.holder("r");
+    let last = fleet.servers[0].fixture.send(100).await[0];
+    fleet.servers[0].fixture.server.leave_rollouts().await;
+    drop(fleet.servers.remove(0));
+    fleet.seconds(4, 0).await;
+    assert_ne!(
+        fleet.shared.holder("r"),
+        holder,
+        "before the lease would have ended"
+    );
+    assert_eq!(fleet.n_stable(0), before + last);
 }
