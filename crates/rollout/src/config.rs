@@ -7,6 +7,7 @@
 
 mod file;
 pub mod folder;
+mod metric;
 pub mod notify;
 pub mod prometheus;
 mod resolve;
@@ -16,12 +17,13 @@ use std::time::Duration;
 
 use contract::{Arm, AssignmentHash, Layer, ModelName, Split, Unit, Version};
 use serde::Deserialize;
-use stats::arm_totals::Span;
 
 use api::rollout::MetricAction;
 use api::yaml::{user_message, yaml_options};
 
 use crate::timestamp::Timestamp;
+
+pub use metric::{Direction, Metric, MetricKind, ShareEvent, ShareRule};
 
 use notify::Notify;
 use prometheus::PrometheusQuery;
@@ -183,82 +185,6 @@ pub enum OnUnknown {
     Promote,
     /// Roll back to stable.
     Rollback,
-}
-
-/// A metric that is compared between the versions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metric {
-    /// The name in reports.
-    pub name: String,
-    /// The counted event and its comparison.
-    pub kind: MetricKind,
-    /// The action that the metric may cause.
-    pub action: MetricAction,
-    /// The metric weight in the combined evidence.
-    pub weight: f64,
-}
-
-/// The counted event and its comparison.
-#[derive(Clone, Debug, PartialEq)]
-pub enum MetricKind {
-    /// A share of the requests, arm against arm.
-    Share(ShareRule),
-    /// The rate of shadow pairs whose answers differ.
-    ShadowDiffers {
-        /// The largest acceptable rate of differing pairs.
-        max_rate: f64,
-    },
-    /// The distribution of classes or of bins of a score.
-    OutputBins {
-        /// The largest acceptable distance between the arms.
-        tolerance: f64,
-    },
-    /// The mean of rewards that are sent later.
-    Feedback {
-        /// The direction that is better.
-        direction: Direction,
-    },
-}
-
-/// The comparison of the event rates of both arms.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ShareRule {
-    /// The counted event.
-    pub event: ShareEvent,
-    /// The ratio of the rates up to which the candidate is not worse: it has the event at most this
-    /// many times as often as stable.
-    pub worse_than: f64,
-    /// The difference of the rates up to which the candidate is not worse; 0 for none.
-    pub worse_difference: f64,
-    /// The ratio of the rates that the non-inferiority test rules out.
-    pub not_worse_ratio: Option<f64>,
-    /// The difference of rates that the non-inferiority test rules out.
-    pub not_worse_difference: Option<f64>,
-}
-
-/// An event that a request may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShareEvent {
-    /// The request failed, and not because of the caller.
-    Error,
-    /// The request was slower than this percentile of stable, frozen at the start.
-    LatencyOver {
-        /// The percentile of stable, from 1 to 99.
-        percentile: u8,
-        /// The part of the request that is timed.
-        span: Span,
-    },
-}
-
-/// The direction in which a reward is better.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// More is better.
-    #[default]
-    Increase,
-    /// Less is better.
-    Decrease,
 }
 
 /// Limits of counts that roll back at once.

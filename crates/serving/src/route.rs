@@ -9,15 +9,14 @@ mod bandit;
 mod counters;
 mod mirror;
 mod report;
+mod route_match;
 mod rules;
 mod seen_units;
 mod unit_log;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use contract::{
     Arm, AssignmentAttributes, Code, Error, ModelName, Result, Target, Version, VersionSelector,
     VersionState,
@@ -26,6 +25,7 @@ use contract::{
 pub(crate) use active_split::{ActiveArm, ActiveSplit};
 pub(crate) use counters::{AssignedUnit, Outcome, RequestFingerprint, is_not_finite};
 pub(crate) use mirror::{DropCounters, DropReason, Mirror, MirroredRequest, MirroredResponse};
+pub(crate) use route_match::RouteMatch;
 pub(crate) use rules::RoutingRules;
 
 use active_split::ArmAssignment;
@@ -56,23 +56,6 @@ pub(crate) struct ModelRow<T> {
     pub(crate) rules: RoutingRules,
 }
 
-/// Result of routing one request.
-#[derive(Debug)]
-pub(crate) struct RouteMatch<'a, T> {
-    /// Handle of the version that answers.
-    pub(crate) handle: &'a T,
-    /// Name of the arm of the split.
-    pub(crate) arm: Option<&'a Bytes>,
-    /// Probability of the arm, when a bandit sets the weights.
-    pub(crate) propensity: Option<&'a Bytes>,
-    /// Arm for which the request is counted; `None` when it has no arm or was forced into one.
-    pub(crate) counted_arm: Option<&'a Arc<ActiveArm>>,
-    /// Unit of the request, when it has one.
-    pub(crate) unit: Option<AssignedUnit>,
-    /// Mirror that may copy the request.
-    pub(crate) mirror: Option<&'a Arc<Mirror>>,
-}
-
 /// One version.
 #[derive(Debug)]
 pub(crate) struct VersionRow<T> {
@@ -90,19 +73,6 @@ pub(crate) struct VersionRow<T> {
     /// Set when a rollout lost it while the server ran: until it is ready again, the other arm
     /// answers for it.
     pub(crate) is_lost: bool,
-}
-
-impl<'a, T> RouteMatch<'a, T> {
-    fn without_arm(handle: &'a T) -> Self {
-        Self {
-            handle,
-            arm: None,
-            propensity: None,
-            counted_arm: None,
-            unit: None,
-            mirror: None,
-        }
-    }
 }
 
 impl<T> Default for RoutingTable<T> {

@@ -14,7 +14,7 @@ use super::source::{SourceFile, is_test_only};
 const MAX_LINES: usize = 20_000;
 
 /// Crates with a lower limit: what every request passes stays small enough to be read in a week.
-const LOWER_LIMITS: [(&str, usize); 1] = [("crates/serving", 16_000)];
+const LOWER_LIMITS: [(&str, usize); 1] = [("crates/serving", 17_000)];
 
 /// Modules, each with a crate that they must not name.
 const SEPARATED: [(&str, &str); 5] = [
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_crate_may_be_as_large_as_its_limit() {
-        for (name, limit) in [("crates/serving", 16_000), ("crates/api", 20_000)] {
+        for (name, limit) in [("crates/serving", 17_000), ("crates/api", 20_000)] {
             assert_eq!(too_large(name, limit), None);
             let line = format!("{name}: {} own lines, the limit is {limit}", limit + 1);
             assert_eq!(too_large(name, limit + 1), Some(line));

@@ -36,7 +36,7 @@ pub(crate) struct ServedVersion {
 }
 
 /// Measurements of a load.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     /// Its duration.
     pub(crate) time: Duration,

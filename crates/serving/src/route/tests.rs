@@ -1,6 +1,7 @@
 //! Routes over small tables.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use contract::{Arm, AssignmentHash, Fallback, Split, Unit, UnitSource};
 
