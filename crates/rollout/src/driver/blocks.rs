@@ -1,6 +1,6 @@
 //! Blocks of counts for the decisions of a rollout, built from observations.
 //!
-//! Inputs: the observations of both arms, by weight, and the units that were counted before. Rule:
+//! Inputs: the observations of both arms, by weight, of units that were not counted before. Rule:
 //! requests without a unit are counted one by one. Of a unit, the first request is counted once in
 //! its epoch, and the first error once; both are left out when the unit was counted by an earlier
 //! process. A slow request is one above a latency that was frozen once, from the stable arm, at an
@@ -19,7 +19,6 @@ use stats::output_bins::Bin;
 use stats::{ArmCounts, Counts};
 
 use super::counter_deltas::Deltas;
-use super::epoch_units::EpochUnits;
 use super::observations::{Arms, Observations};
 use crate::config::{MetricKind, RolloutConfig, ShareEvent, ShareRule};
 use crate::evidence::{Block, MetricBlock};
@@ -39,12 +38,11 @@ struct CountedArms {
 pub(super) fn blocks(
     config: &RolloutConfig,
     thresholds: &BTreeMap<String, Duration>,
-    counted: &mut EpochUnits,
     observations: Vec<Observations>,
 ) -> Vec<Block> {
     let blocks = observations.into_iter().map(|observations| {
         let (weight, assignment_epoch) = (observations.weight, observations.assignment_epoch);
-        let arms = count(counted, observations);
+        let arms = count(observations);
         Block {
             weight,
             assignment_epoch,
@@ -77,15 +75,13 @@ pub(super) fn add_deltas(config: &RolloutConfig, block: &mut Block, deltas: &Del
     }
 }
 
-fn count(counted: &mut EpochUnits, observations: Observations) -> CountedArms {
+fn count(observations: Observations) -> CountedArms {
     let Observations {
-        assignment_epoch,
         requests,
         assigned,
         units,
         ..
     } = observations;
-    counted.set_epoch(assignment_epoch);
     let mut arms = CountedArms {
         errors: Arms {
             stable: requests.stable.n_errors,
@@ -96,16 +92,15 @@ fn count(counted: &mut EpochUnits, observations: Observations) -> CountedArms {
     };
     for unit in units {
         match unit.event {
-            UnitEvent::FirstRequest(first) if counted.insert_request(unit.fingerprint) => {
+            UnitEvent::FirstRequest(first) => {
                 *arms.assigned.of_mut(unit.is_candidate) += 1;
                 if let Some(first) = first {
                     first.add_to(arms.trials.of_mut(unit.is_candidate));
                 }
             }
-            UnitEvent::FirstError if counted.insert_error(unit.fingerprint) => {
+            UnitEvent::FirstError => {
                 *arms.errors.of_mut(unit.is_candidate) += 1;
             }
-            UnitEvent::FirstRequest(_) | UnitEvent::FirstError => {}
         }
     }
     arms

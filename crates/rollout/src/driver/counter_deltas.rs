@@ -56,8 +56,7 @@ impl CounterDeltas {
     pub(super) fn sample(&mut self, now: Totals) -> Deltas {
         let last = std::mem::replace(&mut self.last, now);
         let Totals { arms, pairs } = &self.last;
-        let candidate = arms.candidate.since(&last.arms.candidate);
-        let stable = arms.stable.since(&last.arms.stable);
+        let Arms { stable, candidate } = arms.since(&last.arms);
         let pairs = pairs.since(&last.pairs);
         Deltas {
             n_candidate_requests: candidate.requests().n,

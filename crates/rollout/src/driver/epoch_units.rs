@@ -5,7 +5,10 @@
 //! no units. Recovery: the journal is read back; entries of another epoch are ignored.
 
 use serde::{Deserialize, Serialize};
+use stats::observation::UnitEvent;
 use stats::units::CountedUnits;
+
+use super::observations::Observations;
 
 /// Units that were counted in one assignment epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +74,7 @@ impl EpochUnits {
     }
 
     /// Starts an epoch, unless it is the current one.
-    pub(super) fn set_epoch(&mut self, assignment_epoch: u64) {
+    fn set_epoch(&mut self, assignment_epoch: u64) {
         if self.assignment_epoch != assignment_epoch {
             *self = Self {
                 assignment_epoch,
@@ -84,8 +87,19 @@ impl EpochUnits {
         }
     }
 
+    /// Counts the observed units, and removes those from the observations that were counted before.
+    pub(super) fn retain_new(&mut self, observations: &mut [Observations]) {
+        for observations in observations {
+            self.set_epoch(observations.assignment_epoch);
+            observations.units.retain(|unit| match unit.event {
+                UnitEvent::FirstRequest(_) => self.insert_request(unit.fingerprint),
+                UnitEvent::FirstError => self.insert_error(unit.fingerprint),
+            });
+        }
+    }
+
     /// Returns whether the first request of a unit is to be counted.
-    pub(super) fn insert_request(&mut self, fingerprint: u64) -> bool {
+    fn insert_request(&mut self, fingerprint: u64) -> bool {
         let is_new = self.requests.insert(fingerprint);
         if is_new {
             self.unsaved.requests.push(fingerprint);
@@ -94,7 +108,7 @@ impl EpochUnits {
     }
 
     /// Returns whether the first error of a unit is to be counted.
-    pub(super) fn insert_error(&mut self, fingerprint: u64) -> bool {
+    fn insert_error(&mut self, fingerprint: u64) -> bool {
         let is_new = self.errors.insert(fingerprint);
         if is_new {
             self.unsaved.errors.push(fingerprint);

@@ -132,7 +132,7 @@ impl Registry {
         let start = InitialState {
             rollout,
             record,
-            counted_units,
+            counted_units: Some(counted_units),
             traffic,
             published: Arc::clone(&handle.published),
             channels,

@@ -40,7 +40,7 @@ use replica_rollout::ReplicaRollout;
 /// The lease of a rollout in blocks: a server that is killed is replaced after as many.
 const LEASE_BLOCKS: u32 = 5;
 
-/// What the rollouts of a server need to share them.
+/// The store that rollouts are shared through, and the identity of this server in it.
 #[derive(Clone, Debug)]
 pub(super) struct Sharing {
     pub(super) store: Arc<dyn SharedRollouts>,

@@ -83,8 +83,9 @@ pub(super) struct RolloutTask {
     sender: Arc<NotificationSender>,
     /// The longest runs of errors since the last sample.
     error_runs: ErrorRuns,
-    /// Units that were counted in the current assignment epoch.
-    counted_units: EpochUnits,
+    /// Units that were counted in the current assignment epoch; `None` when the traffic observes each
+    /// unit once.
+    counted_units: Option<EpochUnits>,
     /// The epoch in which units are assigned.
     assignment_epoch: u64,
     /// Version that stays loaded after the end, and for how long.
@@ -109,8 +110,8 @@ pub(super) struct InitialState {
     pub(super) rollout: Rollout,
     /// The persisted record.
     pub(super) record: Record,
-    /// Units that were counted before a restart.
-    pub(super) counted_units: EpochUnits,
+    /// Units that were counted before a restart; `None` when the traffic observes each unit once.
+    pub(super) counted_units: Option<EpochUnits>,
     /// The traffic.
     pub(super) traffic: Box<dyn RolloutTraffic>,
     /// State shared with readers.
@@ -253,7 +254,7 @@ impl RolloutTask {
     /// Those of the records.
     async fn persist(&mut self) -> Result<()> {
         let record = self.record.at(self.rollout.progress());
-        let units = self.counted_units.change();
+        let units = self.counted_units.as_ref().and_then(EpochUnits::change);
         let is_known = units.is_none() && self.persisted.as_ref() == Some(&record);
         if self.transitions.is_empty() && is_known {
             return Ok(());
@@ -266,7 +267,9 @@ impl RolloutTask {
         match written.await {
             Ok(()) => {
                 self.transitions.clear();
-                self.counted_units.saved();
+                if let Some(counted_units) = &mut self.counted_units {
+                    counted_units.saved();
+                }
                 self.persisted = Some(record);
                 Ok(())
             }

@@ -1,6 +1,7 @@
 //! Blocks of counts that evidence is made from.
 
 use serde::{Deserialize, Serialize};
+use stats::arm_totals::ArmTotals;
 use stats::means::difference::Moments;
 use stats::output_bins::Bin;
 use stats::{ArmCounts, Counts};
@@ -28,6 +29,34 @@ impl<T> Arms<T> {
         match is_candidate {
             true => &mut self.candidate,
             false => &mut self.stable,
+        }
+    }
+}
+
+impl Arms<u64> {
+    /// Returns the larger value of each arm.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            stable: self.stable.max(other.stable),
+            candidate: self.candidate.max(other.candidate),
+        }
+    }
+}
+
+impl Arms<ArmTotals> {
+    /// Adds the totals of other requests.
+    pub fn add(&mut self, other: &Self) {
+        self.stable.add(&other.stable);
+        self.candidate.add(&other.candidate);
+    }
+
+    /// Returns the difference to `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            stable: self.stable.since(&earlier.stable),
+            candidate: self.candidate.since(&earlier.candidate),
         }
     }
 }

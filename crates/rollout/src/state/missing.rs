@@ -1,4 +1,4 @@
-//! What a rollout still lacks for the next weight, in plain numbers.
+//! The conditions that a rollout still lacks for the next weight, in plain numbers.
 //!
 //! Inputs: the times and counts of the stage, and the report of the evidence. Rule: requests go on
 //! coming as they came in this stage, which gives the time that is left. Cold start: without

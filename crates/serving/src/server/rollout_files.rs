@@ -18,7 +18,7 @@ use super::Server;
 use crate::catalog::layout::{FoundRolloutFile, ROLLOUT_FILE};
 use crate::control::persistence::blocking;
 
-/// Time between two looks at the files.
+/// Time between two checks of the files.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time for which a file must stay the same before it is started.
@@ -72,31 +72,31 @@ impl RolloutFiles {
 
 /// Follows the files until the server is dropped.
 pub(super) async fn follow(server: Weak<Server>, started: StartedByModel) {
-    let mut follower = Follower {
+    let mut watcher = RolloutFileWatcher {
         started,
         settling: BTreeMap::new(),
     };
-    let mut looks = interval(INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checks = interval(INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        checks.tick().await;
         let Some(server) = server.upgrade() else {
             return;
         };
-        follower.look(&server).await;
+        watcher.check(&server).await;
     }
 }
 
 /// State of the task that follows the files.
 #[derive(Debug)]
-struct Follower {
+struct RolloutFileWatcher {
     started: StartedByModel,
     /// Files that may be started, with the time since which they are the same.
     settling: BTreeMap<ModelName, (FileKey, Instant)>,
 }
 
-impl Follower {
-    async fn look(&mut self, server: &Server) {
+impl RolloutFileWatcher {
+    async fn check(&mut self, server: &Server) {
         let mut warnings = BTreeMap::new();
         let snapshot = server.published.load_full();
         for (model, folder) in &snapshot.rollout_files {

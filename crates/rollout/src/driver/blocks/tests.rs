@@ -3,6 +3,7 @@
 use stats::histogram::bucket_of;
 use stats::observation::{FirstRequest, UnitObservation};
 
+use super::super::epoch_units::EpochUnits;
 use super::*;
 use crate::evidence::Pairs;
 
@@ -51,7 +52,9 @@ fn block(counted: &mut EpochUnits, assignment_epoch: u64, units: Vec<UnitObserva
         units,
         ..Observations::default()
     };
-    let mut blocks = blocks(&config(), &thresholds, counted, vec![observations]);
+    let mut observations = vec![observations];
+    counted.retain_new(&mut observations);
+    let mut blocks = blocks(&config(), &thresholds, observations);
     blocks.pop().unwrap()
 }
 
@@ -131,13 +134,7 @@ fn requests_without_a_unit_count_one_by_one() {
         units: vec![unit(1, failed())],
         ..Observations::default()
     };
-    let mut counted = EpochUnits::default();
-    let blocks = blocks(
-        &config(),
-        &BTreeMap::new(),
-        &mut counted,
-        vec![observations],
-    );
+    let blocks = blocks(&config(), &BTreeMap::new(), vec![observations]);
     let (trials, events) = share(&blocks[0], 0);
     assert_eq!((trials.stable.n, trials.stable.events), (82, 2));
     assert_eq!((trials.candidate.n, trials.candidate.events), (20, 2));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::record::Record;
 use super::unreadable;
 use crate::config::RolloutConfig;
-use crate::state::Rollout;
+use crate::state::{Action, Rollout};
 use crate::timestamp::Timestamp;
 
 /// Version of the format that is written.
@@ -84,7 +84,8 @@ impl AppliedRollout {
     /// # Errors
     /// `internal` when the record does not fit its own rollout file.
     pub(in super::super) fn rollout(&self, now: Timestamp) -> Result<Rollout> {
-        rollout(&self.record, now)
+        // The actions are those of the server that decides.
+        Ok(rollout(&self.record, now)?.0)
     }
 
     /// Returns the weight with which the rollout controls the model on this server; `None` when it
@@ -94,14 +95,15 @@ impl AppliedRollout {
     }
 }
 
-/// Returns the rollout that a record describes.
-pub(super) fn rollout(record: &Record, now: Timestamp) -> Result<Rollout> {
+/// Returns the rollout that a record describes, and the actions that bring a server to its state.
+///
+/// # Errors
+/// `internal` when the record does not fit its own rollout file.
+pub(super) fn rollout(record: &Record, now: Timestamp) -> Result<(Rollout, Vec<Action>)> {
     let invalid =
         |error: String| Error::internal(format!("failed to read shared rollout: {error}"));
     let config = RolloutConfig::parse(&record.file).map_err(|error| invalid(error.to_string()))?;
     let config = config.for_run(record.run);
     let resumed = Rollout::resume(config, record.progress.clone(), now);
-    // The actions are those of the server that decides.
-    let (rollout, _actions) = resumed.map_err(|error| invalid(error.to_string()))?;
-    Ok(rollout)
+    resumed.map_err(|error| invalid(error.to_string()))
 }

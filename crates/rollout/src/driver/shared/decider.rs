@@ -16,16 +16,15 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::Dependencies;
-use super::super::epoch_units::EpochUnits;
 use super::super::notification_sender::NotificationSender;
 use super::super::record::{Commits, Record};
 use super::super::snapshot::{ActionRequest, RolloutHandle, RolloutSnapshot};
 use super::super::task::{Clock, InitialState, RolloutTask};
 use super::super::traffic_control::{FailedLoads, ReadyVersion, RolloutTraffic, TrafficControl};
-use super::Sharing;
 use super::traffic::{Inflow, LocalTraffic, SharedTraffic};
+use super::{Sharing, applied};
 use crate::config::RolloutConfig;
-use crate::state::{Availability, Rollout};
+use crate::state::Availability;
 use crate::timestamp::Timestamp;
 
 /// Time in which the task of an ended rollout gives its last answer.
@@ -51,11 +50,7 @@ impl Decider {
         record: Record,
         traffic: LocalTraffic,
     ) -> Result<Self> {
-        let config = RolloutConfig::parse(&record.file);
-        let config = config.map_err(|error| Error::internal(error.to_string()))?;
-        let config = config.for_run(record.run);
-        let resumed = Rollout::resume(config, record.progress.clone(), Clock::start().now());
-        let (rollout, actions) = resumed.map_err(|error| Error::internal(error.to_string()))?;
+        let (rollout, actions) = applied::rollout(&record, Clock::start().now())?;
         let inflow = Arc::new(Inflow::after(record.n_counted));
         let traffic = SharedTraffic::new(traffic, Arc::clone(&inflow)).await;
         let snapshot = RolloutSnapshot::new(&rollout, None)?;
@@ -68,7 +63,7 @@ impl Decider {
             rollout,
             record,
             // The shared store counts each unit once.
-            counted_units: EpochUnits::default(),
+            counted_units: None,
             traffic: Box::new(traffic),
             published: Arc::clone(&handle.published),
             channels,

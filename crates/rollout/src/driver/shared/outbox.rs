@@ -79,10 +79,7 @@ impl Outbox {
         observations.retain(has_counts);
         let last = std::mem::replace(&mut self.last, totals);
         let block = Block {
-            requests: Arms {
-                stable: self.last.arms.stable.since(&last.arms.stable),
-                candidate: self.last.arms.candidate.since(&last.arms.candidate),
-            },
+            requests: self.last.arms.since(&last.arms),
             pairs: self.last.pairs.since(&last.pairs),
             observations,
             error_runs,

@@ -185,7 +185,7 @@ impl ReplicaRollout {
 
     async fn show(&mut self, stored: &SharedRecord) -> Result<()> {
         let record = Record::read(&stored.text)?;
-        let rollout = applied::rollout(&record, Clock::start().now())?;
+        let (rollout, _actions) = applied::rollout(&record, Clock::start().now())?;
         let generation = self.rollout.progress().generation;
         let n_transitions = rollout.progress().generation.saturating_sub(generation);
         self.rollout = rollout;

@@ -87,14 +87,10 @@ impl Counts {
     }
 
     fn add(&mut self, block: Block) {
-        self.totals.arms.stable.add(&block.requests.stable);
-        self.totals.arms.candidate.add(&block.requests.candidate);
+        self.totals.arms.add(&block.requests);
         self.totals.pairs.add(&block.pairs);
         self.observations.extend(block.observations);
-        self.error_runs = Arms {
-            stable: self.error_runs.stable.max(block.error_runs.stable),
-            candidate: self.error_runs.candidate.max(block.error_runs.candidate),
-        };
+        self.error_runs = self.error_runs.max(block.error_runs);
     }
 }
 

@@ -3,7 +3,6 @@
 use super::RolloutTask;
 use crate::driver::blocks::{add_deltas, blocks};
 use crate::driver::counter_deltas::{Totals, thresholds};
-use crate::driver::epoch_units::EpochUnits;
 use crate::state::{Event, GuardReadings, Tick};
 
 impl RolloutTask {
@@ -41,13 +40,12 @@ impl RolloutTask {
             .add(self.traffic.take_longest_error_runs(), now);
         let config = self.rollout.config();
         let thresholds = &self.rollout.progress().latency_thresholds;
-        let observations = self.traffic.take_observations();
-        self.record.n_counted = self.traffic.n_counted();
-        if self.dependencies.records.is_shared() {
-            // The shared store has counted each unit once already.
-            self.counted_units = EpochUnits::default();
+        let mut observations = self.traffic.take_observations();
+        if let Some(counted_units) = &mut self.counted_units {
+            counted_units.retain_new(&mut observations);
         }
-        let mut blocks = blocks(config, thresholds, &mut self.counted_units, observations);
+        self.record.n_counted = self.traffic.n_counted();
+        let mut blocks = blocks(config, thresholds, observations);
         if let Some(block) = blocks.last_mut() {
             add_deltas(config, block, &deltas);
         }

@@ -52,9 +52,7 @@ impl Segments {
     pub(super) fn totals(&self) -> Arms<ArmTotals> {
         let mut totals = self.ended.clone();
         for segment in &self.live {
-            let arms = segment.arms().map(|arm| arm.counters.totals());
-            totals.stable.add(&arms.stable);
-            totals.candidate.add(&arms.candidate);
+            totals.add(&segment.arms().map(|arm| arm.counters.totals()));
         }
         totals
     }
@@ -66,10 +64,7 @@ impl Segments {
             let runs = segment
                 .arms()
                 .map(|arm| arm.counters.take_longest_error_run());
-            longest = Arms {
-                stable: runs.stable.max(longest.stable),
-                candidate: runs.candidate.max(longest.candidate),
-            };
+            longest = longest.max(runs);
         }
         longest
     }
@@ -87,9 +82,8 @@ impl Segments {
             .live
             .extract_if(.., |_| is_over.next().unwrap_or_default());
         for segment in over {
-            let arms = segment.arms().map(|arm| arm.counters.totals());
-            self.ended.stable.add(&arms.stable);
-            self.ended.candidate.add(&arms.candidate);
+            self.ended
+                .add(&segment.arms().map(|arm| arm.counters.totals()));
         }
         observations
     }
@@ -120,10 +114,7 @@ impl Segment {
         Observations {
             weight: self.split.weights().first().copied().unwrap_or_default(),
             assignment_epoch: self.assignment_epoch,
-            requests: Arms {
-                stable: self.requests.stable.since(&last_requests.stable),
-                candidate: self.requests.candidate.since(&last_requests.candidate),
-            },
+            requests: self.requests.since(&last_requests),
             assigned: Arms {
                 stable: self.assigned.stable - last_assigned.stable,
                 candidate: self.assigned.candidate - last_assigned.candidate,
